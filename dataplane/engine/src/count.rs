@@ -1,0 +1,167 @@
+//! Counters. One worker writes, control only reads: an add is a plain load and store, and nothing
+//! ever waits. A worker's counters share no cache line with another's.
+
+use crate::reason::Reason;
+use crate::verdict::Verdict;
+use crossbeam::utils::CachePadded;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A number that one thread increases and any thread reads.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`. Only the owning worker may call it.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// The number now.
+    pub fn value(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($(#[doc = $about:literal])+ $set:ident { $($(#[doc = $doc:literal])+ $field:ident,)+ }) => {
+        $(#[doc = $about])+
+        #[derive(Debug, Default)]
+        pub struct $set {
+            $($(#[doc = $doc])+ pub $field: Counter,)+
+        }
+
+        impl $set {
+            /// The names, in the order of [`Self::values`].
+            pub const NAMES: &[&str] = &[$(stringify!($field),)+];
+
+            /// The numbers now.
+            pub fn values(&self) -> Vec<u64> {
+                vec![$(self.$field.value(),)+]
+            }
+        }
+    };
+}
+
+counters! {
+    /// What one worker did with packets. Received, taken over and from the kernel add up to the
+    /// verdicts: transmitted, answered, to the kernel, handed over and all drops.
+    Packets {
+        /// Frames from the devices.
+        received,
+        /// Frames that other workers handed over.
+        taken_over,
+        /// Frames that the kernel sent.
+        from_kernel,
+        /// Frames forwarded.
+        transmitted,
+        /// Frames turned into an answer to their sender.
+        answered,
+        /// Frames given to the kernel.
+        to_kernel,
+        /// Frames handed over to the worker that owns them.
+        handed_over,
+        /// Bytes received from the devices.
+        bytes_received,
+        /// Bytes of forwarded frames and answers.
+        bytes_transmitted,
+    }
+}
+
+counters! {
+    /// What became of transfers: kept for each service and for each backend.
+    Transfers {
+        /// Begun: a request chose a backend.
+        started,
+        /// Ended, in whatever way; started less ended is the number of transfers now.
+        ended,
+        /// Requests repeated before they were answered.
+        retransmitted,
+        /// Ended by the last block's acknowledgement.
+        completed,
+        /// Ended by the client's ERROR before any data: it only asked for the size.
+        size_probes,
+        /// Ended by the server's ERROR 1: file not found.
+        not_found,
+        /// Ended by any other ERROR.
+        failed,
+        /// Given up: the backend never answered.
+        unanswered,
+        /// Given up: answered, then silent for the idle timeout.
+        timed_out,
+        /// Ended by another request from the same endpoint.
+        replaced,
+        /// Pushed out, unanswered, by a newer request when the table was full.
+        evicted,
+        /// Packets from clients to backends.
+        packets_in,
+        /// Bytes of those, as IP counts them.
+        bytes_in,
+        /// Packets from backends to clients.
+        packets_out,
+        /// Bytes of those.
+        bytes_out,
+        /// Client packets sent to the service's port instead of the TID, and forwarded to the TID.
+        to_service_port,
+        /// Packets from a TID that is not the transfer's; none of them reached a client.
+        strays,
+    }
+}
+
+/// Drops by reason.
+#[derive(Debug)]
+pub struct Drops(Vec<Counter>);
+
+impl Default for Drops {
+    fn default() -> Drops {
+        Drops(Reason::ALL.iter().map(|_| Counter::default()).collect())
+    }
+}
+
+impl Drops {
+    /// Packets dropped for this reason.
+    pub fn of(&self, reason: Reason) -> &Counter {
+        &self.0[reason as usize]
+    }
+
+    /// Packets dropped for any reason.
+    pub fn total(&self) -> u64 {
+        self.0.iter().map(Counter::value).sum()
+    }
+}
+
+/// All that one worker counts.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Packets by verdict.
+    pub packets: CachePadded<Packets>,
+    /// Drops by reason.
+    pub drops: CachePadded<Drops>,
+    /// By [`crate::tables::ServiceId`].
+    pub services: Vec<CachePadded<Transfers>>,
+    /// By [`crate::tables::BackendId`].
+    pub backends: Vec<CachePadded<Transfers>>,
+}
+
+impl Counters {
+    /// Zeroes for so many services and backends.
+    pub fn new(services: usize, backends: usize) -> Counters {
+        let set = |n| std::iter::repeat_with(CachePadded::default).take(n).collect();
+        Counters { services: set(services), backends: set(backends), ..Counters::default() }
+    }
+
+    /// Records what became of a packet of `bytes` bytes.
+    pub fn verdict(&self, verdict: Verdict, bytes: usize) {
+        match verdict {
+            Verdict::Transmit(_) => self.sent(&self.packets.transmitted, bytes),
+            Verdict::Answer => self.sent(&self.packets.answered, bytes),
+            Verdict::Kernel => self.packets.to_kernel.add(1),
+            Verdict::HandOver(_) => self.packets.handed_over.add(1),
+            Verdict::Drop(reason) => self.drops.of(reason).add(1),
+        }
+    }
+
+    fn sent(&self, counter: &Counter, bytes: usize) {
+        counter.add(1);
+        self.packets.bytes_transmitted.add(bytes as u64);
+    }
+}

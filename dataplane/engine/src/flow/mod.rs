@@ -1,0 +1,3 @@
+//! Transfers and where they are kept.
+
+pub mod view;

@@ -1,0 +1,74 @@
+//! A transfer as an operator sees it: copied out of the tables by their worker, read by control.
+
+use crate::tables::{BackendId, ServiceId};
+use arrayvec::ArrayVec;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+/// Bytes of a file name that are kept; longer ones keep their end, which tells them apart.
+pub const FILE_NAME: usize = 64;
+
+/// Where a transfer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Asked; the backend has not answered.
+    Requested,
+    /// The TID is known.
+    Established,
+    /// Ended; kept for a lost last packet.
+    Closing,
+}
+
+/// Which way the file goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// RRQ: from the server.
+    Read,
+    /// WRQ: to the server.
+    Write,
+}
+
+/// One transfer.
+#[derive(Debug, Clone)]
+pub struct TransferView {
+    /// Its service.
+    pub service: ServiceId,
+    /// Its backend.
+    pub backend: BackendId,
+    /// The client's endpoint.
+    pub client: SocketAddrV4,
+    /// The endpoint that the backend sees as the client; the client's own unless the source is
+    /// translated.
+    pub seen_as: SocketAddrV4,
+    /// The server's port, once known.
+    pub tid: Option<u16>,
+    /// Where it stands.
+    pub state: State,
+    /// Which way the file goes.
+    pub kind: Kind,
+    /// The file's name as the client wrote it, or its end.
+    pub file: ArrayVec<u8, FILE_NAME>,
+    /// DATA packets seen, retransmissions included. In `dsr` only those of the client.
+    pub blocks: u32,
+    /// Bytes of DATA seen, likewise.
+    pub bytes: u64,
+    /// Ticks since its request.
+    pub age: u32,
+    /// Ticks since its last packet.
+    pub idle: u32,
+}
+
+/// Which transfers are asked for, and those found so far.
+#[derive(Debug, Clone)]
+pub struct FlowQuery {
+    /// Only this service's.
+    pub service: Option<ServiceId>,
+    /// Only this client's.
+    pub client: Option<Ipv4Addr>,
+    /// The first ones found, never more than the capacity that it came with: the worker does not
+    /// allocate.
+    pub found: Vec<TransferView>,
+    /// All that match.
+    pub matching: usize,
+    /// How far the worker has looked; starts at 0.
+    pub cursor: usize,
+}

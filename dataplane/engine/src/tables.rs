@@ -1,0 +1,115 @@
+//! What the dataplane knows of the world: a snapshot that control builds from the configuration,
+//! the kernel's neighbours and addresses, and hands to every worker. Workers only read it.
+
+use rustc_hash::FxHashMap;
+use std::net::Ipv4Addr;
+use wire::ethernet::Mac;
+
+/// Index into [`Tables::interfaces`].
+pub type InterfaceId = u8;
+/// Index into [`Tables::services`].
+pub type ServiceId = u16;
+/// Index into [`Tables::backends`].
+pub type BackendId = u16;
+/// Index into [`Tables::vips`].
+pub type VipId = u16;
+/// Index into [`Tables::snat`].
+pub type SnatId = u16;
+
+/// The snapshot. Its lists keep their order for the life of the process: flows hold indices.
+#[derive(Debug, Clone, Default)]
+pub struct Tables {
+    /// In the configuration's order; also the order of the worker's ports.
+    pub interfaces: Vec<Interface>,
+    /// In the configuration's order.
+    pub services: Vec<Service>,
+    /// All services' backends, each service's own in one run.
+    pub backends: Vec<Backend>,
+    /// Each address once, however many services share it.
+    pub vips: Vec<Vip>,
+    /// Each address of any SNAT pool once.
+    pub snat: Vec<Ipv4Addr>,
+    /// Whose an address is.
+    pub addresses: FxHashMap<Ipv4Addr, Owner>,
+}
+
+/// Whose an IPv4 address is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// Clients send to it.
+    Vip(VipId),
+    /// Servers answer to it.
+    Snat(SnatId),
+    /// A backend of a `nat` service that sees its clients' addresses: its packets to clients pass
+    /// through us.
+    Backend,
+}
+
+/// A port of the appliance.
+#[derive(Debug, Clone)]
+pub struct Interface {
+    /// Of the device, and of the TAP that stands for it in Linux.
+    pub mac: Mac,
+    /// Largest IP packet it sends, in bytes.
+    pub mtu: u16,
+}
+
+/// An address that clients send to.
+#[derive(Debug, Clone)]
+pub struct Vip {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Whether the kernel holds it on one of our interfaces.
+    pub live: bool,
+    /// The services on it, by UDP port.
+    pub services: Vec<(u16, ServiceId)>,
+}
+
+/// One protocol on one VIP and port.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// Where clients find it.
+    pub vip: VipId,
+    /// The port that requests are sent to, on the VIP and on the backends.
+    pub port: u16,
+    /// How packets reach the backends.
+    pub mode: Mode,
+    /// Ticks after the last packet of either side until a transfer is given up.
+    pub idle_timeout: u32,
+    /// Ticks that a client stays with its backend; `None`: not at all.
+    pub persistence: Option<u32>,
+    /// The order in which new transfers are dealt out; a backend stands in it as often as its
+    /// weight says.
+    pub rota: Vec<BackendId>,
+}
+
+/// How packets reach a service's backends, and how the answers come back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// Direct server return: only the destination MAC is written.
+    Dsr,
+    /// Destination NAT: the backend sees the client's address and answers through us.
+    Nat,
+    /// Full NAT: the backend sees one of these addresses.
+    Snat(Vec<SnatId>),
+}
+
+/// A server.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// The service it belongs to.
+    pub service: ServiceId,
+    /// Where its packets go next; `None` while the kernel has not resolved it.
+    pub hop: Option<Hop>,
+}
+
+/// The next station on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hop {
+    /// The interface it is reached by.
+    pub interface: InterfaceId,
+    /// Its hardware address.
+    pub mac: Mac,
+}

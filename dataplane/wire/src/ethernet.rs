@@ -1,0 +1,69 @@
+//! Ethernet II.
+//!
+//! ```text
+//!  0               6              12        14
+//!  | destination   | source       | type    | payload
+//! ```
+
+use std::fmt;
+use zerocopy::{
+    FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, byteorder::network_endian::U16,
+};
+
+/// A hardware address.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Default,
+    FromBytes,
+    IntoBytes,
+    KnownLayout,
+    Immutable,
+    Unaligned,
+)]
+#[repr(transparent)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// The address that every station takes.
+    pub const BROADCAST: Mac = Mac([0xff; 6]);
+
+    /// Whether the frame is for more than one station (the group bit, IEEE 802.3 §3.2.3).
+    pub fn is_group(self) -> bool {
+        self.0[0] & 1 == 1
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The type field's value for IPv4.
+pub const TYPE_IPV4: u16 = 0x0800;
+
+/// The 14 bytes at the front of a frame.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Ethernet {
+    /// Who the frame is for.
+    pub destination: Mac,
+    /// Who sent it on this link.
+    pub source: Mac,
+    /// What the payload is: one of the `TYPE_` values.
+    pub kind: U16,
+}
+
+/// Bytes of an Ethernet header.
+pub const HEADER: usize = size_of::<Ethernet>();

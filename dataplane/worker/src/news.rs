@@ -1,0 +1,51 @@
+//! What control and a worker tell each other: bounded rings, taken up between bursts. The worker
+//! allocates and frees nothing: what it no longer needs goes back to control.
+
+use crossbeam::queue::ArrayQueue;
+use engine::count::Counters;
+use engine::flow::view::FlowQuery;
+use engine::tables::Tables;
+use std::sync::Arc;
+
+/// From control to a worker.
+#[derive(Debug)]
+pub enum News {
+    /// What the world looks like from now on.
+    Tables(Arc<Tables>),
+    /// A question for the transfers of this worker.
+    Flows(Box<FlowQuery>),
+}
+
+/// From a worker to control.
+#[derive(Debug)]
+pub enum Return {
+    /// An old snapshot, to be freed.
+    Tables(Arc<Tables>),
+    /// The answered question.
+    Flows(Box<FlowQuery>),
+}
+
+/// Messages that each ring holds.
+const DEPTH: usize = 16;
+
+/// Both rings between control and one worker, and what that worker counts. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    /// From control.
+    pub news: Arc<ArrayQueue<News>>,
+    /// To control.
+    pub returns: Arc<ArrayQueue<Return>>,
+    /// The worker's counters.
+    pub counters: Arc<Counters>,
+}
+
+impl Desk {
+    /// Empty rings beside these counters.
+    pub fn new(counters: Arc<Counters>) -> Desk {
+        Desk {
+            news: Arc::new(ArrayQueue::new(DEPTH)),
+            returns: Arc::new(ArrayQueue::new(DEPTH)),
+            counters,
+        }
+    }
+}

@@ -1,1 +1,153 @@
-//! ipv4
+//! IPv4 (RFC 791).
+
+use crate::checksum::{self, Delta};
+use std::net::Ipv4Addr;
+use zerocopy::network_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// The protocol field's value for ICMP.
+pub const PROTOCOL_ICMP: u8 = 1;
+/// The protocol field's value for UDP.
+pub const PROTOCOL_UDP: u8 = 17;
+
+const MORE_FRAGMENTS: u16 = 0x2000;
+const FRAGMENT_OFFSET: u16 = 0x1fff;
+
+/// The 20 bytes of the header that are always there.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Ipv4 {
+    version_ihl: u8,
+    /// Type of service: DSCP and ECN.
+    pub tos: u8,
+    total_len: U16,
+    /// Which datagram a fragment is part of.
+    pub id: U16,
+    fragment: U16,
+    ttl: u8,
+    /// What the payload is: one of the `PROTOCOL_` values.
+    pub protocol: u8,
+    checksum: U16,
+    source: U32,
+    destination: U32,
+}
+
+/// Why bytes are no IPv4 packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Malformed {
+    /// They end before the header does.
+    Truncated,
+    /// The version is not 4, or the lengths contradict each other or the bytes there are.
+    Contradiction,
+    /// The header checksum is wrong.
+    Checksum,
+}
+
+/// Bytes of a header without options.
+pub const HEADER: usize = size_of::<Ipv4>();
+
+impl Ipv4 {
+    /// Checks the packet at the front of `bytes` and splits it into its header and its payload.
+    /// What lies behind the packet (Ethernet padding) is left out: the length is the header's,
+    /// never the frame's. Options are skipped.
+    pub fn split(bytes: &mut [u8]) -> Result<(&mut Ipv4, &mut [u8]), Malformed> {
+        let header = Ipv4::ref_from_prefix(bytes).map_err(|_| Malformed::Truncated)?.0;
+        let (header_len, total_len) = (header.header_len(), header.total_len());
+        if header.version_ihl >> 4 != 4
+            || header_len < HEADER
+            || total_len < header_len
+            || total_len > bytes.len()
+        {
+            return Err(Malformed::Contradiction);
+        }
+        if checksum::fold(checksum::sum(&bytes[..header_len], 0)) != 0xffff {
+            return Err(Malformed::Checksum);
+        }
+        let (header, payload) = bytes[..total_len].split_at_mut(header_len);
+        let (header, _options) = Ipv4::mut_from_prefix(header).map_err(|_| Malformed::Truncated)?;
+        Ok((header, payload))
+    }
+
+    /// A header without options for a payload of so many bytes. TTL 64, not to be fragmented.
+    pub fn new(protocol: u8, source: Ipv4Addr, destination: Ipv4Addr, payload: usize) -> Ipv4 {
+        let mut header = Ipv4 {
+            version_ihl: 0x45,
+            tos: 0,
+            total_len: U16::new((HEADER + payload) as u16),
+            id: U16::ZERO,
+            fragment: U16::new(0x4000),
+            ttl: 64,
+            protocol,
+            checksum: U16::ZERO,
+            source: U32::new(source.to_bits()),
+            destination: U32::new(destination.to_bits()),
+        };
+        header.checksum = U16::new(!checksum::fold(checksum::sum(header.as_bytes(), 0)));
+        header
+    }
+
+    fn header_len(&self) -> usize {
+        usize::from(self.version_ihl & 0xf) * 4
+    }
+
+    /// Bytes of the whole packet.
+    pub fn total_len(&self) -> usize {
+        usize::from(self.total_len.get())
+    }
+
+    /// Whether it is a part of a larger datagram.
+    pub fn is_fragment(&self) -> bool {
+        self.fragment.get() & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0
+    }
+
+    /// Whether the payload starts with the datagram's own header.
+    pub fn is_first(&self) -> bool {
+        self.fragment.get() & FRAGMENT_OFFSET == 0
+    }
+
+    /// Who sent it.
+    pub fn source(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.source.get())
+    }
+
+    /// Who it is for.
+    pub fn destination(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.destination.get())
+    }
+
+    /// Hops it may still go.
+    pub fn ttl(&self) -> u8 {
+        self.ttl
+    }
+
+    /// Rewrites both addresses and mends the header checksum. The pseudo header of UDP and TCP
+    /// covers the addresses too: the change is returned for that.
+    pub fn set_addresses(&mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Delta {
+        let delta = Delta::long(self.source.get(), source.to_bits())
+            .and(Delta::long(self.destination.get(), destination.to_bits()));
+        self.source = U32::new(source.to_bits());
+        self.destination = U32::new(destination.to_bits());
+        self.checksum = delta.mend(self.checksum);
+        delta
+    }
+
+    /// Takes one hop off. Answers false, and changes nothing, when none is left to go.
+    #[must_use]
+    pub fn hop(&mut self) -> bool {
+        if self.ttl <= 1 {
+            return false;
+        }
+        let word = |ttl| u16::from_be_bytes([ttl, 0]);
+        self.checksum = Delta::word(word(self.ttl), word(self.ttl - 1)).mend(self.checksum);
+        self.ttl -= 1;
+        true
+    }
+
+    /// The sum of the pseudo header that a payload of so many bytes is checksummed with.
+    pub fn pseudo_sum(&self, len: u16) -> u32 {
+        let addresses = checksum::sum(self.source.as_bytes(), 0);
+        checksum::sum(self.destination.as_bytes(), addresses)
+            + u32::from(self.protocol)
+            + u32::from(len)
+    }
+}

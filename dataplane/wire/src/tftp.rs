@@ -1,1 +1,209 @@
-//! tftp
+//! TFTP's grammar (RFC 1350, options RFC 2347), as lenient as real servers read it: modes and
+//! option names without regard to case, names as bytes.
+
+/// Opcodes (RFC 1350 §5, RFC 2347).
+mod opcode {
+    pub const RRQ: u16 = 1;
+    pub const WRQ: u16 = 2;
+    pub const DATA: u16 = 3;
+    pub const ACK: u16 = 4;
+    pub const ERROR: u16 = 5;
+    pub const OACK: u16 = 6;
+}
+
+/// ERROR 1: file not found.
+pub const FILE_NOT_FOUND: u16 = 1;
+/// ERROR 0: not defined, see the message.
+pub const NOT_DEFINED: u16 = 0;
+/// ERROR 8: the options were refused (RFC 2347).
+pub const OPTIONS_REFUSED: u16 = 8;
+/// Bytes of data in a full block unless negotiated otherwise.
+pub const DEFAULT_BLKSIZE: u16 = 512;
+/// ERROR 5, unknown transfer ID, as it goes on the wire.
+pub const UNKNOWN_TID: &[u8] = b"\x00\x05\x00\x05Unknown transfer ID\x00";
+
+/// One message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// RRQ or WRQ.
+    Request(Request<'a>),
+    /// A block of the file.
+    Data {
+        /// Its number; it wraps.
+        block: u16,
+        /// Bytes of file in it.
+        len: u16,
+    },
+    /// A block has come.
+    Ack {
+        /// Its number.
+        block: u16,
+    },
+    /// The end, for this reason.
+    Error {
+        /// One of the codes of RFC 1350 §5 and RFC 2347.
+        code: u16,
+    },
+    /// The options that the server grants.
+    Oack(Options<'a>),
+}
+
+/// Who wants which file in which direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// WRQ: the client sends the file.
+    pub is_write: bool,
+    /// The file's name as it was sent.
+    pub file: &'a [u8],
+    /// What it asks for.
+    pub options: Options<'a>,
+}
+
+/// Names and values, each ended by a zero byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options<'a>(&'a [u8]);
+
+/// The bytes are no TFTP message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+impl<'a> Message<'a> {
+    /// Reads a datagram's data.
+    pub fn parse(bytes: &'a [u8]) -> Result<Message<'a>, Malformed> {
+        let (opcode, rest) = word(bytes)?;
+        match opcode {
+            opcode::RRQ | opcode::WRQ => {
+                Request::parse(opcode == opcode::WRQ, rest).map(Message::Request)
+            }
+            opcode::DATA => {
+                let (block, data) = word(rest)?;
+                let len = u16::try_from(data.len()).map_err(|_| Malformed)?;
+                Ok(Message::Data { block, len })
+            }
+            opcode::ACK => word(rest).map(|(block, _)| Message::Ack { block }),
+            opcode::ERROR => word(rest).map(|(code, _)| Message::Error { code }),
+            opcode::OACK => Ok(Message::Oack(Options(rest))),
+            _ => Err(Malformed),
+        }
+    }
+}
+
+impl<'a> Request<'a> {
+    fn parse(is_write: bool, bytes: &'a [u8]) -> Result<Request<'a>, Malformed> {
+        let (file, rest) = string(bytes)?;
+        let (mode, options) = string(rest)?;
+        let known = [&b"octet"[..], b"netascii", b"mail"];
+        if file.is_empty() || !known.iter().any(|known| mode.eq_ignore_ascii_case(known)) {
+            return Err(Malformed);
+        }
+        Ok(Request { is_write, file, options: Options(options) })
+    }
+}
+
+impl<'a> Options<'a> {
+    /// The value of the first option of this name, whatever its case.
+    pub fn value(self, name: &[u8]) -> Option<&'a [u8]> {
+        self.pairs().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// The block size (RFC 2348), when there is one that makes sense.
+    pub fn blksize(self) -> Option<u16> {
+        let digits = str::from_utf8(self.value(b"blksize")?).ok()?;
+        digits.parse().ok().filter(|size| *size >= 8)
+    }
+
+    fn pairs(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let (name, behind) = string(rest).ok()?;
+            let (value, behind) = string(behind).ok()?;
+            rest = behind;
+            Some((name, value))
+        })
+    }
+}
+
+fn word(bytes: &[u8]) -> Result<(u16, &[u8]), Malformed> {
+    let (word, rest) = bytes.split_first_chunk().ok_or(Malformed)?;
+    Ok((u16::from_be_bytes(*word), rest))
+}
+
+fn string(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let end = bytes.iter().position(|&byte| byte == 0).ok_or(Malformed)?;
+    Ok((&bytes[..end], &bytes[end + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(bytes: &[u8]) -> Result<Request<'_>, Malformed> {
+        match Message::parse(bytes)? {
+            Message::Request(request) => Ok(request),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_with_options() {
+        let read = request(b"\0\x01boot\\x.img\0OcTeT\0tsize\x000\0BlkSize\x001428\0").unwrap();
+        assert!(!read.is_write);
+        assert_eq!(read.file, b"boot\\x.img");
+        assert_eq!(read.options.value(b"TSIZE"), Some(&b"0"[..]));
+        assert_eq!(read.options.blksize(), Some(1428));
+        assert_eq!(read.options.value(b"windowsize"), None);
+    }
+
+    #[test]
+    fn the_three_modes_and_no_other() {
+        for mode in ["netascii", "MAIL", "Octet"] {
+            assert!(request(format!("\0\x02f\0{mode}\0").as_bytes()).unwrap().is_write);
+        }
+        assert_eq!(request(b"\0\x01f\0binary\0"), Err(Malformed));
+    }
+
+    #[test]
+    fn what_is_not_a_message() {
+        let broken: [&[u8]; 11] = [
+            b"",
+            b"\0",
+            b"\0\x00",
+            b"\0\x07\0\0",
+            b"\x01\0f\0octet\0",
+            b"\0\x01",
+            b"\0\x01\0octet\0",
+            b"\0\x01file",
+            b"\0\x01file\0octet",
+            b"\0\x03\0",
+            b"\0\x04",
+        ];
+        for bytes in broken {
+            assert_eq!(Message::parse(bytes), Err(Malformed), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn the_messages_of_a_transfer() {
+        assert_eq!(Message::parse(b"\0\x03\0\x01abc"), Ok(Message::Data { block: 1, len: 3 }));
+        assert_eq!(Message::parse(b"\0\x03\xff\xff"), Ok(Message::Data { block: 65535, len: 0 }));
+        assert_eq!(Message::parse(b"\0\x04\0\0"), Ok(Message::Ack { block: 0 }));
+        assert_eq!(Message::parse(b"\0\x05\0\x08no"), Ok(Message::Error { code: 8 }));
+        assert_eq!(Message::parse(UNKNOWN_TID), Ok(Message::Error { code: 5 }));
+        let Ok(Message::Oack(options)) = Message::parse(b"\0\x06blksize\08192\0") else { panic!() };
+        assert_eq!(options.blksize(), Some(8192));
+    }
+
+    #[test]
+    fn a_broken_option_list_ends_where_it_breaks() {
+        for (list, blksize) in [
+            (&b"blksize\x00512"[..], None),
+            (b"tsize\x00blksize\x00", None),
+            (b"blksize\x00x\0", None),
+            (b"blksize\x004\0", None),
+            (b"blksize\x00999999\0", None),
+            (b"a\0b\0blksize\x001024\0tail", Some(1024)),
+        ] {
+            assert_eq!(Options(list).blksize(), blksize, "{list:?}");
+        }
+    }
+}

@@ -1,1 +1,71 @@
-//! udp
+//! UDP (RFC 768).
+
+use crate::checksum::{self, Delta};
+use crate::ipv4::Ipv4;
+use zerocopy::network_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// The 8 bytes of the header.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Udp {
+    source: U16,
+    destination: U16,
+    len: U16,
+    checksum: U16,
+}
+
+/// Bytes of a header.
+pub const HEADER: usize = size_of::<Udp>();
+
+impl Udp {
+    /// Splits an IP payload into the header and the datagram's data; `None` when the length field
+    /// does not fit the bytes there are.
+    pub fn split(bytes: &mut [u8]) -> Option<(&mut Udp, &mut [u8])> {
+        let len = usize::from(Udp::ref_from_prefix(bytes).ok()?.0.len.get());
+        let (header, data) = Udp::mut_from_prefix(bytes).ok()?;
+        data.get_mut(..len.checked_sub(HEADER)?).map(|data| (header, data))
+    }
+
+    /// A header for this data, checksum included.
+    pub fn new(source: u16, destination: u16, ip: &Ipv4, data: &[u8]) -> Udp {
+        let len = (HEADER + data.len()) as u16;
+        let mut header = Udp {
+            source: U16::new(source),
+            destination: U16::new(destination),
+            len: U16::new(len),
+            checksum: U16::ZERO,
+        };
+        let sum = checksum::sum(data, checksum::sum(header.as_bytes(), ip.pseudo_sum(len)));
+        header.checksum = on_the_wire(U16::new(!checksum::fold(sum)));
+        header
+    }
+
+    /// The sender's port.
+    pub fn source(&self) -> u16 {
+        self.source.get()
+    }
+
+    /// The receiver's port.
+    pub fn destination(&self) -> u16 {
+        self.destination.get()
+    }
+
+    /// Rewrites both ports and mends the checksum for that and for what happened to the addresses.
+    /// A checksum of zero means that the sender made none, and stays; one that comes out as zero
+    /// is written as its other form, 0xffff (RFC 768).
+    pub fn set_ports(&mut self, source: u16, destination: u16, addresses: Delta) {
+        let delta = addresses
+            .and(Delta::word(self.source.get(), source))
+            .and(Delta::word(self.destination.get(), destination));
+        self.source = U16::new(source);
+        self.destination = U16::new(destination);
+        if self.checksum != U16::ZERO {
+            self.checksum = on_the_wire(delta.mend(self.checksum));
+        }
+    }
+}
+
+fn on_the_wire(checksum: U16) -> U16 {
+    if checksum == U16::ZERO { U16::MAX_VALUE } else { checksum }
+}

@@ -1,6 +1,7 @@
 //! Counters. One worker writes, control only reads: an add is a plain load and store, and nothing
 //! ever waits. A worker's counters share no cache line with another's.
 
+use crate::alg::End;
 use crate::reason::Reason;
 use crate::verdict::Verdict;
 use crossbeam::utils::CachePadded;
@@ -104,6 +105,22 @@ counters! {
         to_service_port,
         /// Packets from a TID that is not the transfer's; none of them reached a client.
         strays,
+    }
+}
+
+impl Transfers {
+    /// The counter of transfers that end like this.
+    pub fn of(&self, end: End) -> &Counter {
+        match end {
+            End::Completed => &self.completed,
+            End::SizeProbe => &self.size_probes,
+            End::NotFound => &self.not_found,
+            End::Failed => &self.failed,
+            End::Unanswered => &self.unanswered,
+            End::TimedOut => &self.timed_out,
+            End::Replaced => &self.replaced,
+            End::Evicted => &self.evicted,
+        }
     }
 }
 

@@ -2,10 +2,17 @@
 //! a NIC, a clock or a file; time comes in as an argument.
 #![forbid(unsafe_code)]
 
+pub mod alg;
+pub mod core;
 pub mod count;
 pub mod flow;
 pub mod frame;
+pub mod here;
+pub mod mode;
+pub mod own;
 pub mod reason;
+pub mod select;
+pub mod stage;
 pub mod tables;
 pub mod tick;
 pub mod verdict;

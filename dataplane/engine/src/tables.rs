@@ -33,6 +33,14 @@ pub struct Tables {
     pub addresses: FxHashMap<Ipv4Addr, Owner>,
 }
 
+impl Tables {
+    /// The service that a VIP has on a port.
+    pub fn service(&self, vip: VipId, port: u16) -> Option<ServiceId> {
+        let services = &self.vips[usize::from(vip)].services;
+        services.iter().find(|&&(known, _)| known == port).map(|&(_, service)| service)
+    }
+}
+
 /// Whose an IPv4 address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {

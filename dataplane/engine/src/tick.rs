@@ -1,10 +1,14 @@
 //! Time as the engine sees it.
 
 use std::time::Duration;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Tenths of a second since some start. It wraps after 13 years, so it is only ever compared by
 /// distance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Default, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(transparent)]
 pub struct Tick(pub u32);
 
 /// Ticks in a second.

@@ -1,3 +1,12 @@
-//! Transfers and where they are kept.
+//! Transfers and where they are kept: the [`record`]s, the [`table`] that owns them, and its parts.
 
+mod index;
+pub mod key;
+mod lists;
+pub mod ports;
+pub mod record;
+pub mod table;
 pub mod view;
+mod wheel;
+
+pub use index::FlowId;

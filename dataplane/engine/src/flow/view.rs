@@ -3,12 +3,14 @@
 use crate::tables::{BackendId, ServiceId};
 use arrayvec::ArrayVec;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
 /// Bytes of a file name that are kept; longer ones keep their end, which tells them apart.
 pub const FILE_NAME: usize = 64;
 
 /// Where a transfer stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(u8)]
 pub enum State {
     /// Asked; the backend has not answered.
     Requested,
@@ -19,7 +21,8 @@ pub enum State {
 }
 
 /// Which way the file goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(u8)]
 pub enum Kind {
     /// RRQ: from the server.
     Read,

@@ -1,0 +1,40 @@
+//! What a protocol's payload teaches about ports and ends: one file a protocol. Each is a pure
+//! function of what is known, the direction and the payload; `stage::track` carries out what it says.
+
+pub mod tftp;
+
+use tftp::Progress;
+
+/// What a packet that belongs to its transfer teaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lesson {
+    /// The server's port is this one, from now on.
+    pub learn: Option<u16>,
+    /// Bytes of file in it, when it carries any.
+    pub data: Option<u16>,
+    /// The transfer has ended like this.
+    pub end: Option<End>,
+    /// What is known from now on.
+    pub progress: Progress,
+}
+
+/// How a transfer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The last block was acknowledged.
+    Completed,
+    /// The client only wanted to know the size.
+    SizeProbe,
+    /// The server does not have the file.
+    NotFound,
+    /// Either side sent another ERROR.
+    Failed,
+    /// The backend never answered.
+    Unanswered,
+    /// Silence for the idle timeout.
+    TimedOut,
+    /// The same endpoint asked for something else.
+    Replaced,
+    /// A newer request needed the place.
+    Evicted,
+}

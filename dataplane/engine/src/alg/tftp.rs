@@ -1,0 +1,141 @@
+//! TFTP: the server's TID is learned from its first answer, and messages tell when a transfer ends.
+//! Direction is never told by port 69: single-port servers answer from it, and clients have sent
+//! from it.
+
+use super::{End, Lesson};
+use crate::reason::Reason;
+use wire::tftp::{self, Message};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// What TFTP remembers of a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Progress {
+    blksize: u16,
+    last_block: u16,
+    flags: u16,
+}
+
+/// A block shorter than the others has been seen: `last_block`.
+const LAST_SEEN: u16 = 1;
+/// The client has sent DATA or an ACK.
+const CLIENT_SPOKE: u16 = 2;
+
+/// What is known of a transfer when a packet of it comes.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// The server's port, once learned.
+    pub tid: Option<u16>,
+    /// Ports that the server used for this endpoint's earlier transfers; 0 for none.
+    pub old_tids: [u16; 2],
+    /// The port that requests go to.
+    pub service_port: u16,
+    /// Whether the server's packets come through us too.
+    pub answers_seen: bool,
+    /// From the packets before.
+    pub progress: Progress,
+}
+
+/// A packet from the client to port `to`.
+pub fn from_client(known: &Known, to: u16, message: Message) -> Result<Lesson, Reason> {
+    let learn = match known.tid {
+        Some(tid) if to == tid => None,
+        // Some clients never leave the service's port.
+        Some(_) if to == known.service_port => None,
+        // A server that was asked twice answers twice; the client turns down the second one, which
+        // is no news of the first.
+        Some(_) if !known.answers_seen && matches!(message, Message::Error { .. }) => {
+            return Ok(known.lesson());
+        }
+        Some(_) => return Err(Reason::WrongTid),
+        None if known.answers_seen => return Err(Reason::NoTransfer),
+        None if known.is_stale(to) => return Err(Reason::WrongTid),
+        None => Some(to),
+    };
+    let spoke = known.progress.flags & CLIENT_SPOKE != 0;
+    let mut lesson = Lesson { learn, ..known.lesson() };
+    match message {
+        Message::Data { .. } | Message::Ack { .. } => {
+            lesson.progress.flags |= CLIENT_SPOKE;
+            lesson.follow(message);
+        }
+        Message::Error { code: tftp::NOT_DEFINED | tftp::OPTIONS_REFUSED } if !spoke => {
+            lesson.end = Some(End::SizeProbe);
+        }
+        Message::Error { .. } => lesson.end = Some(End::Failed),
+        Message::Oack(_) | Message::Request(_) => return Err(Reason::BadTftp),
+    }
+    Ok(lesson)
+}
+
+/// A packet from the server's port `from`.
+pub fn from_server(known: &Known, from: u16, message: Message) -> Result<Lesson, Reason> {
+    let learn = match known.tid {
+        Some(tid) if from == tid => None,
+        Some(_) => return Err(Reason::StrayTid),
+        None if known.is_stale(from) => return Err(Reason::StrayTid),
+        None => Some(from),
+    };
+    let mut lesson = Lesson { learn, ..known.lesson() };
+    match message {
+        Message::Data { .. } | Message::Ack { .. } => lesson.follow(message),
+        Message::Oack(options) => {
+            lesson.progress.blksize = options.blksize().unwrap_or(tftp::DEFAULT_BLKSIZE);
+        }
+        Message::Error { code: tftp::FILE_NOT_FOUND } => lesson.end = Some(End::NotFound),
+        Message::Error { .. } => lesson.end = Some(End::Failed),
+        Message::Request(_) => return Err(Reason::BadTftp),
+    }
+    Ok(lesson)
+}
+
+impl Known {
+    /// Whether the port is that of an earlier transfer whose server process may still be talking.
+    /// A server that answers from the service's own port has no other, and sorts this out itself.
+    fn is_stale(&self, port: u16) -> bool {
+        port != self.service_port && self.old_tids.contains(&port)
+    }
+
+    fn lesson(&self) -> Lesson {
+        Lesson { learn: None, data: None, end: None, progress: self.progress }
+    }
+}
+
+impl Lesson {
+    /// The transfer is over when the block that was shorter than the others is acknowledged. Block
+    /// numbers wrap, and a repeated or smaller one means nothing.
+    fn follow(&mut self, message: Message) {
+        let progress = &mut self.progress;
+        match message {
+            Message::Data { block, len } => {
+                self.data = Some(len);
+                if len < progress.blksize {
+                    progress.last_block = block;
+                    progress.flags |= LAST_SEEN;
+                }
+            }
+            Message::Ack { block }
+                if progress.flags & LAST_SEEN != 0 && block == progress.last_block =>
+            {
+                self.end = Some(End::Completed);
+            }
+            Message::Ack { .. }
+            | Message::Error { .. }
+            | Message::Oack(_)
+            | Message::Request(_) => {}
+        }
+    }
+}
+
+impl Progress {
+    /// Nothing yet.
+    pub const NEW: Progress = Progress { blksize: tftp::DEFAULT_BLKSIZE, last_block: 0, flags: 0 };
+
+    /// Whether the client has sent DATA or an ACK: it has heard the server.
+    pub fn client_spoke(&self) -> bool {
+        self.flags & CLIENT_SPOKE != 0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Doubly linked lists of flows, by index: each flow is in one list or in none. Every operation
+//! takes the same few steps however long the lists are.
+
+use super::index::FlowId;
+
+/// `nodes` flows and some lists of them. List `n`'s two ends are the extra node `nodes + n`; a node
+/// in no list is linked to itself.
+pub struct Lists {
+    links: Box<[Link]>,
+    nodes: FlowId,
+}
+
+#[derive(Clone)]
+struct Link {
+    before: FlowId,
+    behind: FlowId,
+}
+
+impl Lists {
+    /// Empty lists.
+    pub fn new(nodes: FlowId, lists: u32) -> Lists {
+        let links = (0..nodes + lists).map(|node| Link { before: node, behind: node }).collect();
+        Lists { links, nodes }
+    }
+
+    /// The flow that has been longest in the list.
+    pub fn first(&self, list: u32) -> Option<FlowId> {
+        Some(self.links[(self.nodes + list) as usize].behind).filter(|&node| node < self.nodes)
+    }
+
+    /// Moves a flow to the end of the list, out of any it was in.
+    pub fn append(&mut self, list: u32, node: FlowId) {
+        self.remove(node);
+        let end = self.nodes + list;
+        let last = self.links[end as usize].before;
+        self.links[node as usize] = Link { before: last, behind: end };
+        self.links[last as usize].behind = node;
+        self.links[end as usize].before = node;
+    }
+
+    /// Takes a flow out of the list that it is in, if any.
+    pub fn remove(&mut self, node: FlowId) {
+        let Link { before, behind } = self.links[node as usize];
+        self.links[before as usize].behind = behind;
+        self.links[behind as usize].before = before;
+        self.links[node as usize] = Link { before: node, behind: node };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drained(lists: &mut Lists, list: u32) -> Vec<FlowId> {
+        std::iter::from_fn(|| {
+            let node = lists.first(list)?;
+            lists.remove(node);
+            Some(node)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn order_is_kept_and_any_node_can_leave() {
+        let mut lists = Lists::new(4, 2);
+        for node in 0..4 {
+            lists.append(0, node);
+        }
+        lists.append(1, 2);
+        lists.remove(0);
+        lists.remove(0);
+        lists.append(0, 1);
+        assert_eq!(drained(&mut lists, 0), [3, 1]);
+        assert_eq!(drained(&mut lists, 1), [2]);
+        assert_eq!(lists.first(0), None);
+    }
+}

@@ -1,0 +1,163 @@
+//! One worker's transfers, each found by what clients send and by what servers send. All memory is
+//! taken at the start.
+
+use super::index::{FlowId, Index};
+use super::key::{Key, Seed};
+use super::lists::Lists;
+use super::record::{Detail, Flow};
+use super::view::State;
+use super::wheel::Wheel;
+use crate::tick::Tick;
+use std::ops::{Index as At, IndexMut as AtMut};
+
+/// The table. Flows are reached by index: `table[flow]`.
+pub struct Table {
+    index: Index,
+    flows: Box<[Flow]>,
+    details: Box<[Detail]>,
+    lists: Lists,
+    wheel: Wheel,
+    seed: Seed,
+}
+
+/// Lists that a flow can be in: free, or waiting for its server's first answer; else in none.
+const FREE: u32 = 0;
+const WAITING: u32 = 1;
+
+/// Nothing more goes in: every flow is taken, or both buckets of a key are full.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl Table {
+    /// Room for so many flows.
+    pub fn new(capacity: u32, seed: Seed, now: Tick) -> Table {
+        let mut lists = Lists::new(capacity, 2);
+        (0..capacity).for_each(|flow| lists.append(FREE, flow));
+        Table {
+            index: Index::new(2 * capacity as usize),
+            flows: vec![Flow::FREE; capacity as usize].into(),
+            details: vec![Detail::new(b"", 0, now); capacity as usize].into(),
+            lists,
+            wheel: Wheel::new(capacity, now),
+            seed,
+        }
+    }
+
+    /// The hash by which a key is found.
+    pub fn hash(&self, key: Key) -> u64 {
+        self.seed.hash(key)
+    }
+
+    /// A hash that tells one request from another.
+    pub fn fingerprint(&self, request: &[u8]) -> u32 {
+        self.seed.fingerprint(request)
+    }
+
+    /// The transfer that a client's packet belongs to.
+    pub fn find_by_client(&self, key: Key, hash: u64) -> Option<FlowId> {
+        self.index.find(hash, |flow| self[flow].client_key() == key)
+    }
+
+    /// The transfer that a server's packet belongs to.
+    pub fn find_by_server(&self, key: Key, hash: u64) -> Option<FlowId> {
+        self.index.find(hash, |flow| self[flow].server_key() == Some(key))
+    }
+
+    /// Enters a transfer that has been asked for; it comes up at `deadline` unless moved. The caller
+    /// has made sure that no other has one of its keys.
+    pub fn insert(&mut self, flow: Flow, detail: Detail, deadline: Tick) -> Result<FlowId, Full> {
+        let id = self.lists.first(FREE).ok_or(Full)?;
+        let client = self.hash(flow.client_key());
+        if !self.index.insert(client, id) {
+            return Err(Full);
+        }
+        if let Some(server) = flow.server_key().map(|key| self.hash(key))
+            && !self.index.insert(server, id)
+        {
+            self.index.remove(client, id);
+            return Err(Full);
+        }
+        self.flows[id as usize] = flow;
+        self.details[id as usize] = detail;
+        self.lists.append(WAITING, id);
+        self.wheel.set(id, deadline);
+        Ok(id)
+    }
+
+    /// The server has answered from this port.
+    pub fn learn(&mut self, id: FlowId, tid: u16, now: Tick) {
+        self[id].learn(tid, now);
+        self.lists.remove(id);
+    }
+
+    /// The transfer has ended, but is kept for late packets until `deadline`.
+    pub fn close(&mut self, id: FlowId, deadline: Tick) {
+        self[id].state = State::Closing;
+        self.lists.remove(id);
+        self.wheel.set(id, deadline);
+    }
+
+    /// Frees the flow's place; answers what stood there.
+    pub fn remove(&mut self, id: FlowId) -> Flow {
+        let flow = std::mem::replace(&mut self.flows[id as usize], Flow::FREE);
+        self.index.remove(self.hash(flow.client_key()), id);
+        if let Some(server) = flow.server_key() {
+            self.index.remove(self.hash(server), id);
+        }
+        self.wheel.cancel(id);
+        self.lists.append(FREE, id);
+        flow
+    }
+
+    /// Whether every flow is taken.
+    pub fn is_full(&self) -> bool {
+        self.lists.first(FREE).is_none()
+    }
+
+    /// The request that has waited longest for its first answer.
+    pub fn oldest_unanswered(&self) -> Option<FlowId> {
+        self.lists.first(WAITING)
+    }
+
+    /// A flow whose deadline has come.
+    pub fn due(&mut self, now: Tick) -> Option<FlowId> {
+        self.wheel.due(now)
+    }
+
+    /// Has the flow come up again at `deadline`.
+    pub fn rearm(&mut self, id: FlowId, deadline: Tick) {
+        self.wheel.set(id, deadline);
+    }
+
+    /// The cold part of a flow.
+    pub fn detail(&self, id: FlowId) -> &Detail {
+        &self.details[id as usize]
+    }
+
+    /// The flows at these places that are in use.
+    pub fn scan(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = FlowId> {
+        places.map(|place| place as FlowId).filter(|&id| self[id].is_in_use())
+    }
+
+    /// Places for flows, used and free.
+    pub fn capacity(&self) -> usize {
+        self.flows.len()
+    }
+}
+
+impl At<FlowId> for Table {
+    type Output = Flow;
+
+    fn index(&self, id: FlowId) -> &Flow {
+        &self.flows[id as usize]
+    }
+}
+
+impl AtMut<FlowId> for Table {
+    fn index_mut(&mut self, id: FlowId) -> &mut Flow {
+        &mut self.flows[id as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! The circumstances that a burst is handled in.
+
+use crate::tables::{BackendId, InterfaceId, Tables};
+use crate::tick::Tick;
+
+/// The circumstances of a burst.
+pub struct Here<'a> {
+    /// What control says of the world.
+    pub tables: &'a Tables,
+    /// The time.
+    pub now: Tick,
+    /// The interface that the burst came in by.
+    pub from: InterfaceId,
+    /// This worker's number.
+    pub worker: u16,
+    /// How many workers there are.
+    pub workers: u16,
+}
+
+impl Here<'_> {
+    /// Whether the backend's next hop is known.
+    pub fn reaches(&self, backend: BackendId) -> bool {
+        self.tables.backends[usize::from(backend)].hop.is_some()
+    }
+}

@@ -1,0 +1,198 @@
+//! What one worker alone owns: its transfers, its share of the SNAT ports, its place in every rota;
+//! and how transfers begin and end in them.
+
+use crate::alg::End;
+use crate::count::{Counter, Counters, Transfers};
+use crate::flow::FlowId;
+use crate::flow::key::Seed;
+use crate::flow::ports::Ports;
+use crate::flow::record::{Detail, Flow};
+use crate::flow::table::Table;
+use crate::flow::view::{FlowQuery, State, TransferView};
+use crate::here::Here;
+use crate::mode::{Pools, rules};
+use crate::reason::Reason;
+use crate::select::round_robin::Cursor;
+use crate::select::sticky::Sticky;
+use crate::tables::Tables;
+use crate::tick::{PER_SECOND, Tick};
+use crate::verdict::Step;
+use std::sync::Arc;
+
+/// Ticks that an ended transfer is kept for a lost last packet.
+const LINGER: u32 = 5 * PER_SECOND;
+
+/// Flows looked at in one go, so that neither expiry nor a question for flows holds up packets.
+const GLANCE: usize = 256;
+
+/// One worker's state. All its memory is taken when it is made.
+pub struct Own {
+    /// This worker's number.
+    pub worker: u16,
+    /// How many workers there are.
+    pub workers: u16,
+    /// Its transfers.
+    pub flows: Table,
+    /// Its places in the rotas, by service.
+    pub cursors: Vec<Cursor>,
+    /// Which client went where.
+    pub sticky: Sticky,
+    /// What it counts.
+    pub counters: Arc<Counters>,
+    /// Its share of the SNAT ports, by address.
+    ports: Vec<Ports>,
+}
+
+impl Own {
+    /// The state of worker `worker` of `workers`, with room for `max_flows` transfers.
+    pub fn new(
+        worker: u16,
+        workers: u16,
+        max_flows: u32,
+        tables: &Tables,
+        seed: Seed,
+        counters: Arc<Counters>,
+    ) -> Own {
+        let persistent = tables.services.iter().any(|service| service.persistence.is_some());
+        Own {
+            worker,
+            workers,
+            flows: Table::new(max_flows, seed, Tick::default()),
+            cursors: vec![Cursor::starting_at(worker.into()); tables.services.len()],
+            sticky: Sticky::new(if persistent { max_flows as usize } else { 0 }, seed),
+            counters,
+            ports: tables.snat.iter().map(|_| Ports::new(worker, workers)).collect(),
+        }
+    }
+
+    /// The SNAT ports, for a mode to take from and give back to.
+    pub fn pools<'a>(&'a mut self, here: &'a Here) -> Pools<'a> {
+        Pools { ports: &mut self.ports, tables: here.tables, now: here.now }
+    }
+
+    /// Adds to a counter of the flow's service and of its backend.
+    pub fn count(&self, flow: FlowId, counter: impl Fn(&Transfers) -> &Counter, n: u64) {
+        self.count_for(&self.flows[flow], counter, n);
+    }
+
+    fn count_for(&self, flow: &Flow, counter: impl Fn(&Transfers) -> &Counter, n: u64) {
+        counter(&self.counters.services[usize::from(flow.service)]).add(n);
+        counter(&self.counters.backends[usize::from(flow.backend)]).add(n);
+    }
+
+    /// Enters a transfer. A full table makes room by forgetting the request that has waited longest
+    /// for its answer, never a running transfer.
+    pub fn insert(&mut self, flow: Flow, detail: Detail, here: &Here) -> Step<FlowId> {
+        // The same server can see the same endpoint through two VIPs.
+        if let Some(key) = flow.server_key()
+            && let Some(twin) = self.flows.find_by_server(key, self.flows.hash(key))
+        {
+            self.end(twin, End::Replaced, here);
+        }
+        if self.flows.is_full()
+            && let Some(oldest) = self.flows.oldest_unanswered()
+        {
+            self.end(oldest, End::Evicted, here);
+        }
+        let deadline = deadline(&flow, here.tables);
+        match self.flows.insert(flow.clone(), detail, deadline) {
+            Ok(id) => {
+                self.count(id, |transfers| &transfers.started, 1);
+                Ok(id)
+            }
+            Err(_full) => {
+                self.release(&flow, true, here);
+                Err(Reason::FlowTableFull.into())
+            }
+        }
+    }
+
+    /// The transfer has ended; its flow lingers for late packets.
+    pub fn close(&mut self, id: FlowId, end: End, here: &Here) {
+        if self.flows[id].state != State::Closing {
+            self.count_end(&self.flows[id], end);
+            self.flows[id].ended_well = end == End::Completed;
+            self.flows.close(id, here.now.after(LINGER));
+        }
+    }
+
+    /// The transfer is forgotten; answers what was known of it.
+    pub fn end(&mut self, id: FlowId, end: End, here: &Here) -> Flow {
+        let flow = self.flows.remove(id);
+        if flow.state != State::Closing {
+            self.count_end(&flow, end);
+        }
+        self.release(&flow, flow.ended_well, here);
+        flow
+    }
+
+    /// Looks at some of the flows whose deadline has come.
+    pub fn expire(&mut self, here: &Here) {
+        for _ in 0..GLANCE {
+            let Some(id) = self.flows.due(here.now) else { return };
+            let deadline = deadline(&self.flows[id], here.tables);
+            if deadline.is_due(here.now) {
+                let unanswered = self.flows[id].state == State::Requested;
+                self.end(id, if unanswered { End::Unanswered } else { End::TimedOut }, here);
+            } else {
+                self.flows.rearm(id, deadline);
+            }
+        }
+    }
+
+    /// Goes on with a question for transfers; answers true when all have been looked at.
+    pub fn answer(&self, query: &mut FlowQuery, now: Tick) -> bool {
+        let upto = (query.cursor + GLANCE).min(self.flows.capacity());
+        for id in self.flows.scan(query.cursor..upto) {
+            let flow = &self.flows[id];
+            if query.service.is_some_and(|service| service != flow.service)
+                || query.client.is_some_and(|client| client != *flow.client().ip())
+            {
+                continue;
+            }
+            query.matching += 1;
+            if query.found.len() < query.found.capacity() {
+                query.found.push(view(flow, self.flows.detail(id), now));
+            }
+        }
+        query.cursor = upto;
+        upto == self.flows.capacity()
+    }
+
+    fn release(&mut self, flow: &Flow, ended_well: bool, here: &Here) {
+        let rules = rules(&here.tables.services[usize::from(flow.service)].mode);
+        rules.release(flow.seen_as(), ended_well, &mut self.pools(here));
+    }
+
+    fn count_end(&self, flow: &Flow, end: End) {
+        self.count_for(flow, |transfers| &transfers.ended, 1);
+        self.count_for(flow, |transfers| transfers.of(end), 1);
+    }
+}
+
+/// When a flow is given up unless another packet comes.
+fn deadline(flow: &Flow, tables: &Tables) -> Tick {
+    flow.last_packet.after(match flow.state {
+        State::Requested | State::Established => {
+            tables.services[usize::from(flow.service)].idle_timeout
+        }
+        State::Closing => LINGER,
+    })
+}
+
+fn view(flow: &Flow, detail: &Detail, now: Tick) -> TransferView {
+    TransferView {
+        service: flow.service,
+        backend: flow.backend,
+        client: flow.client(),
+        seen_as: flow.seen_as(),
+        tid: flow.tid(),
+        state: flow.state,
+        kind: flow.kind,
+        file: detail.file().iter().copied().collect(),
+        blocks: flow.blocks,
+        bytes: flow.bytes,
+        age: now.since(detail.begun),
+        idle: now.since(flow.last_packet),
+    }
+}

@@ -1,0 +1,96 @@
+//! Persistence: which backend a client went to. A fixed table of small sets; when a set is full,
+//! the entry that would end first makes room, and its client is merely scheduled anew.
+
+use crate::flow::key::{Key, Seed};
+use crate::tables::{BackendId, ServiceId};
+use crate::tick::Tick;
+use std::net::Ipv4Addr;
+
+const WAYS: usize = 4;
+
+/// The table.
+pub struct Sticky {
+    sets: Box<[[Option<Entry>; WAYS]]>,
+    seed: Seed,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    client: Ipv4Addr,
+    service: ServiceId,
+    backend: BackendId,
+    until: Tick,
+}
+
+impl Sticky {
+    /// Room for about `clients`.
+    pub fn new(clients: usize, seed: Seed) -> Sticky {
+        let sets = clients.div_ceil(WAYS).next_power_of_two();
+        Sticky { sets: vec![[None; WAYS]; sets].into(), seed }
+    }
+
+    /// Where the client belongs, if it was there a short while ago.
+    pub fn find(&self, service: ServiceId, client: Ipv4Addr, now: Tick) -> Option<BackendId> {
+        let of_client = |entry: &&Entry| entry.client == client && entry.service == service;
+        let entry = self.sets[self.place(service, client)].iter().flatten().find(of_client)?;
+        (!entry.until.is_due(now)).then_some(entry.backend)
+    }
+
+    /// The client belongs to this backend until then.
+    pub fn keep(
+        &mut self,
+        service: ServiceId,
+        client: Ipv4Addr,
+        backend: BackendId,
+        until: Tick,
+        now: Tick,
+    ) {
+        let set = &mut self.sets[self.place(service, client)];
+        let same =
+            |e: &Option<Entry>| e.is_some_and(|e| e.client == client && e.service == service);
+        let left = |entry: Option<Entry>| {
+            entry
+                .filter(|entry| !entry.until.is_due(now))
+                .map_or(0, |entry| entry.until.since(now) + 1)
+        };
+        let way = set.iter().position(same).or_else(|| (0..WAYS).min_by_key(|&way| left(set[way])));
+        set[way.unwrap_or(0)] = Some(Entry { client, service, backend, until });
+    }
+
+    fn place(&self, service: ServiceId, client: Ipv4Addr) -> usize {
+        self.seed.hash(Key::of_client(client, service)) as usize & (self.sets.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Tick = Tick(100);
+
+    fn client(n: u32) -> Ipv4Addr {
+        Ipv4Addr::from_bits(0x0a00_0000 + n)
+    }
+
+    #[test]
+    fn a_client_is_remembered_for_a_while_and_for_each_service() {
+        let mut sticky = Sticky::new(64, Seed([1, 2]));
+        sticky.keep(0, client(1), 7, NOW.after(10), NOW);
+        assert_eq!(sticky.find(0, client(1), NOW.after(9)), Some(7));
+        assert_eq!(sticky.find(0, client(1), NOW.after(10)), None);
+        assert_eq!(sticky.find(1, client(1), NOW), None);
+        assert_eq!(sticky.find(0, client(2), NOW), None);
+        sticky.keep(0, client(1), 8, NOW.after(30), NOW.after(5));
+        assert_eq!(sticky.find(0, client(1), NOW.after(20)), Some(8));
+    }
+
+    #[test]
+    fn a_full_set_forgets_who_would_have_gone_first() {
+        let mut sticky = Sticky::new(1, Seed([1, 2]));
+        for n in 0..5 {
+            sticky.keep(0, client(n), n as BackendId, NOW.after(50 - n), NOW);
+        }
+        let kept: Vec<_> = (0..5).filter(|&n| sticky.find(0, client(n), NOW).is_some()).collect();
+        assert_eq!(kept, [0, 1, 2, 4]);
+    }
+}

@@ -1,0 +1,11 @@
+//! What happens to a packet, a file a stage, in this order: [`admit`], [`classify`], [`lookup`],
+//! [`schedule`], [`track`], [`translate`], [`transmit`]. [`answer`] is where some packets turn back.
+
+pub mod admit;
+pub mod answer;
+pub mod classify;
+pub mod lookup;
+pub mod schedule;
+pub mod track;
+pub mod translate;
+pub mod transmit;

@@ -1,0 +1,126 @@
+//! A client's request makes a transfer, on a backend; any other packet needs to have one.
+
+use super::classify::{Parcel, Side};
+use crate::alg::End;
+use crate::flow::FlowId;
+use crate::flow::record::{Detail, Flow, Parties};
+use crate::flow::view::{Kind, State};
+use crate::here::Here;
+use crate::mode::rules;
+use crate::own::Own;
+use crate::reason::Reason;
+use crate::tables::{BackendId, ServiceId, VipId};
+use crate::tick::PER_SECOND;
+use crate::verdict::Step;
+use std::net::SocketAddrV4;
+use wire::tftp::{Message, Request};
+
+/// Ticks after the server's first answer in which the same request can still have crossed it on
+/// the way. Later, its sender has given up on that answer.
+const CROSSING: u32 = PER_SECOND;
+
+/// The transfer that the packet goes on with.
+pub fn schedule(
+    parcel: &Parcel,
+    message: &Message,
+    found: Option<FlowId>,
+    here: &Here,
+    own: &mut Own,
+) -> Step<FlowId> {
+    match (parcel.side, message) {
+        (Side::Client(vip), Message::Request(request)) => {
+            let asked = Asked::new(parcel, vip, request, here, own)?;
+            match found {
+                Some(flow) if asked.is_repeated(flow, here, own) => {
+                    own.count(flow, |transfers| &transfers.retransmitted, 1);
+                    Ok(flow)
+                }
+                found => asked.begin(found, here, own),
+            }
+        }
+        (Side::Client(_) | Side::Server | Side::ServerToClient, _) => {
+            found.ok_or(Reason::NoTransfer.into())
+        }
+    }
+}
+
+/// A request and what it is for.
+struct Asked<'a> {
+    client: SocketAddrV4,
+    vip: VipId,
+    service: ServiceId,
+    request: &'a Request<'a>,
+    fingerprint: u32,
+}
+
+impl<'a> Asked<'a> {
+    fn new(
+        parcel: &Parcel,
+        vip: VipId,
+        request: &'a Request<'a>,
+        here: &Here,
+        own: &Own,
+    ) -> Step<Asked<'a>> {
+        let packet = &parcel.packet;
+        Ok(Asked {
+            client: SocketAddrV4::new(packet.ip.source(), packet.udp.source()),
+            vip,
+            service: here.tables.service(vip, packet.udp.destination()).ok_or(Reason::NoService)?,
+            request,
+            fingerprint: own.flows.fingerprint(packet.data),
+        })
+    }
+
+    /// Whether the client merely says again what it said, because it has not heard an answer. Any
+    /// other request is a new transfer: boot ROMs use the same ports at every boot.
+    fn is_repeated(&self, flow: FlowId, here: &Here, own: &Own) -> bool {
+        let same = own.flows.detail(flow).fingerprint == self.fingerprint;
+        let flow = &own.flows[flow];
+        let unheard = match flow.state {
+            State::Requested => true,
+            State::Established => {
+                !flow.progress.client_spoke() && here.now.since(flow.learned) < CROSSING
+            }
+            State::Closing => false,
+        };
+        same && unheard && flow.service == self.service && here.reaches(flow.backend)
+    }
+
+    /// Makes the transfer; one that the endpoint had before is over.
+    fn begin(&self, before: Option<FlowId>, here: &Here, own: &mut Own) -> Step<FlowId> {
+        let backend = self.backend(here, own)?;
+        let before = before.map(|flow| own.end(flow, End::Replaced, here));
+        let rules = rules(&here.tables.services[usize::from(self.service)].mode);
+        let address = here.tables.backends[usize::from(backend)].address;
+        let parties = Parties {
+            client: self.client,
+            seen_as: rules.seen_as(self.client, &mut own.pools(here))?,
+            vip: self.vip,
+            service: self.service,
+            backend,
+            answers_from: rules.answers_seen().then_some(address),
+        };
+        let kind = if self.request.is_write { Kind::Write } else { Kind::Read };
+        let old_tids = before.map_or([0; 2], |before| before.tids_known_to(&parties));
+        let flow = Flow::requested(parties, kind, old_tids, here.now);
+        let detail = Detail::new(self.request.file, self.fingerprint, here.now);
+        own.insert(flow, detail, here)
+    }
+
+    /// The client's backend of late, if that is to last; else the next in turn.
+    fn backend(&self, here: &Here, own: &mut Own) -> Step<BackendId> {
+        let service = &here.tables.services[usize::from(self.service)];
+        let usable = |backend| here.reaches(backend);
+        let client = *self.client.ip();
+        let last =
+            service.persistence.and_then(|_| own.sticky.find(self.service, client, here.now));
+        let backend = last
+            .filter(|&backend| usable(backend) && service.rota.contains(&backend))
+            .or_else(|| own.cursors[usize::from(self.service)].next(&service.rota, usable))
+            .ok_or(Reason::NoBackend)?;
+        if let Some(length) = service.persistence {
+            own.sticky.keep(self.service, client, backend, here.now.after(length), here.now);
+        }
+        Ok(backend)
+    }
+}

@@ -2,5 +2,10 @@
 //! [`engine::frame::Frame`].
 #![forbid(unsafe_code)]
 
+pub mod kernel;
+pub mod memory;
+pub mod mesh;
 pub mod news;
+mod outgoing;
 pub mod port;
+pub mod worker;

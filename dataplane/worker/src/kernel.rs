@@ -1,0 +1,44 @@
+//! The two rings between a worker's port and the kernel's TAP of the same interface. They are
+//! bounded: a flood towards the kernel fills a ring, not the worker.
+
+use crossbeam::queue::ArrayQueue;
+use std::sync::Arc;
+
+/// Frames that each ring holds.
+const DEPTH: usize = 1024;
+
+/// Both rings of one worker and one interface. Neither side ever waits; what finds no room is
+/// dropped by whoever brought it.
+#[derive(Debug)]
+pub struct KernelRings<B> {
+    /// Frames that the worker leaves to the kernel.
+    pub to_kernel: Arc<ArrayQueue<B>>,
+    /// Frames that the kernel sends, to go out by the worker's port.
+    pub from_kernel: Arc<ArrayQueue<B>>,
+}
+
+impl<B> KernelRings<B> {
+    /// Empty rings.
+    pub fn new() -> KernelRings<B> {
+        KernelRings {
+            to_kernel: Arc::new(ArrayQueue::new(DEPTH)),
+            from_kernel: Arc::new(ArrayQueue::new(DEPTH)),
+        }
+    }
+}
+
+impl<B> Default for KernelRings<B> {
+    fn default() -> KernelRings<B> {
+        KernelRings::new()
+    }
+}
+
+// Not derived: that would ask for buffers that can be copied.
+impl<B> Clone for KernelRings<B> {
+    fn clone(&self) -> KernelRings<B> {
+        KernelRings {
+            to_kernel: Arc::clone(&self.to_kernel),
+            from_kernel: Arc::clone(&self.from_kernel),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! One core's loop. A turn is: take news, inhale, exhale, tick.
+
+use crate::kernel::KernelRings;
+use crate::mesh::{Batch, Mesh};
+use crate::news::{Desk, News, Return};
+use crate::outgoing::Outgoing;
+use crate::port::Port;
+use engine::core::Core;
+use engine::flow::key::Seed;
+use engine::flow::view::FlowQuery;
+use engine::frame::{BURST, Burst, Frame};
+use engine::own::Own;
+use engine::reason::Reason;
+use engine::tables::{InterfaceId, Tables};
+use engine::tick::Tick;
+use engine::verdict::Verdict;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
+
+/// One worker, with its queues on every port.
+pub struct Worker<P: Port> {
+    number: u16,
+    core: Core,
+    desk: Desk,
+    ports: Vec<P>,
+    kernel: Vec<KernelRings<P::Buffer>>,
+    mesh: Mesh<P::Buffer>,
+    outgoing: Vec<Outgoing<P::Buffer>>,
+    leaving: Vec<Burst<P::Buffer>>,
+    question: Option<Box<FlowQuery>>,
+}
+
+/// What a worker is made of.
+pub struct Parts<P: Port> {
+    /// Its number, from 0.
+    pub number: u16,
+    /// Its queues, by interface.
+    pub ports: Vec<P>,
+    /// The rings to the kernel, by interface: all workers share them. The first one sends what the
+    /// kernel sends.
+    pub kernel: Vec<KernelRings<P::Buffer>>,
+    /// The way to the other workers.
+    pub mesh: Mesh<P::Buffer>,
+    /// The way to control.
+    pub desk: Desk,
+    /// The first snapshot.
+    pub tables: Arc<Tables>,
+    /// Room for so many transfers.
+    pub max_flows: u32,
+    /// Of the flow tables' hashes.
+    pub seed: Seed,
+}
+
+impl<P: Port> Worker<P> {
+    /// Takes all the memory that the worker will ever need.
+    pub fn new(parts: Parts<P>) -> Worker<P> {
+        let Parts { number, ports, kernel, mesh, desk, tables, max_flows, seed } = parts;
+        let counters = Arc::clone(&desk.counters);
+        let own = Own::new(number, mesh.workers(), max_flows, &tables, seed, counters);
+        Worker {
+            number,
+            core: Core { tables, own },
+            outgoing: ports.iter().map(|_| Outgoing::new()).collect(),
+            leaving: (0..mesh.workers()).map(|_| Burst::new()).collect(),
+            question: None,
+            desk,
+            ports,
+            kernel,
+            mesh,
+        }
+    }
+
+    /// Turns until told to stop. Time counts from `start`, the same for all workers.
+    pub fn run(mut self, start: Instant, stop: &AtomicBool) {
+        while !stop.load(Relaxed) {
+            self.turn(Tick::at(start.elapsed()));
+        }
+    }
+
+    /// One turn.
+    pub fn turn(&mut self, now: Tick) {
+        self.take_news();
+        self.inhale(now);
+        self.exhale();
+        self.tick(now);
+    }
+
+    /// One message a turn, and only while the way back has room for what it replaces.
+    fn take_news(&mut self) {
+        if self.desk.returns.is_full() {
+            return;
+        }
+        match self.desk.news.pop() {
+            Some(News::Tables(tables)) => {
+                let old = std::mem::replace(&mut self.core.tables, tables);
+                self.give_back(Return::Tables(old));
+            }
+            Some(News::Flows(question)) => {
+                if let Some(unanswered) = self.question.replace(question) {
+                    self.give_back(Return::Flows(unanswered));
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn inhale(&mut self, now: Tick) {
+        for from in 0..self.ports.len() {
+            let mut burst = Burst::new();
+            self.ports[from].receive(&mut burst);
+            let packets = &self.desk.counters.packets;
+            packets.received.add(burst.len() as u64);
+            packets.bytes_received.add(burst.iter().map(|b| b.bytes().len() as u64).sum());
+            self.handle(burst, from as InterfaceId, now);
+        }
+        // One batch for each worker that can have left one: the others' traffic does not hold up
+        // our own ports.
+        for _ in 1..self.mesh.workers() {
+            let Some(Batch { from, frames }) = self.mesh.take_over(self.number) else { break };
+            self.desk.counters.packets.taken_over.add(frames.len() as u64);
+            self.handle(frames, from, now);
+        }
+        if self.number == 0 {
+            self.inhale_from_kernel();
+        }
+    }
+
+    fn inhale_from_kernel(&mut self) {
+        for interface in 0..self.kernel.len() {
+            for _ in 0..BURST {
+                let Some(frame) = self.kernel[interface].from_kernel.pop() else { break };
+                self.desk.counters.packets.from_kernel.add(1);
+                let interface = interface as InterfaceId;
+                self.send(frame, interface, Verdict::Transmit(interface));
+            }
+        }
+    }
+
+    /// Has the engine decide on each frame, and does as it says.
+    fn handle(&mut self, mut burst: Burst<P::Buffer>, from: InterfaceId, now: Tick) {
+        if burst.is_empty() {
+            return;
+        }
+        let verdicts = self.core.walk(now, from, &mut burst);
+        for (frame, verdict) in burst.into_iter().zip(verdicts) {
+            match verdict {
+                Verdict::Transmit(interface) => self.send(frame, interface, verdict),
+                Verdict::Answer => self.send(frame, from, verdict),
+                Verdict::Kernel => self.leave_to_kernel(frame, from),
+                Verdict::HandOver(worker) => self.leaving[usize::from(worker)].push(frame),
+                Verdict::Drop(_) => self.desk.counters.verdict(verdict, 0),
+            }
+        }
+        self.hand_over(from);
+    }
+
+    fn send(&mut self, frame: P::Buffer, interface: InterfaceId, verdict: Verdict) {
+        let interface = usize::from(interface);
+        let port = &mut self.ports[interface];
+        self.outgoing[interface].push(frame, verdict, port, &self.desk.counters);
+    }
+
+    fn leave_to_kernel(&mut self, frame: P::Buffer, from: InterfaceId) {
+        let verdict = match self.kernel[usize::from(from)].to_kernel.push(frame) {
+            Ok(()) => Verdict::Kernel,
+            Err(_frame) => Reason::KernelFull.into(),
+        };
+        self.desk.counters.verdict(verdict, 0);
+    }
+
+    fn hand_over(&mut self, from: InterfaceId) {
+        for (worker, leaving) in (0..).zip(&mut self.leaving) {
+            if leaving.is_empty() {
+                continue;
+            }
+            let batch = Batch { from, frames: leaving.take() };
+            let count = batch.frames.len();
+            let verdict = match self.mesh.hand_over(worker, batch) {
+                Ok(()) => Verdict::HandOver(worker),
+                Err(_batch) => Reason::HandOverFull.into(),
+            };
+            (0..count).for_each(|_| self.desk.counters.verdict(verdict, 0));
+        }
+    }
+
+    fn exhale(&mut self) {
+        for (outgoing, port) in self.outgoing.iter_mut().zip(&mut self.ports) {
+            outgoing.flush(port, &self.desk.counters);
+        }
+    }
+
+    fn tick(&mut self, now: Tick) {
+        self.core.expire(now);
+        if let Some(mut question) = self.question.take() {
+            if self.core.own.answer(&mut question, now) && !self.desk.returns.is_full() {
+                self.give_back(Return::Flows(question));
+            } else {
+                self.question = Some(question);
+            }
+        }
+    }
+
+    /// There is room: only this worker fills the ring, and every caller has looked.
+    fn give_back(&self, what: Return) {
+        let _ = self.desk.returns.push(what);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
-//! From hash to flow: buckets of one cache line, two of them for every hash. Nothing moves and
-//! nothing grows; when both buckets are full, insertion fails.
+//! From hash to flow: buckets of one cache line, two of them for every hash. It never grows; when
+//! both buckets are full and none of their entries can move to its other bucket, insertion fails.
 //!
 //! ```text
 //!  | tag x 8 (32 bytes)          | flow x 8 (32 bytes)         |   one bucket
@@ -24,8 +24,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// Room for `entries`, four fifths full at the most: there, two choices of eight places each
-    /// leave next to nothing without a place.
+    /// Room for `entries`, at most four fifths full: there, hardly any bucket is full.
     pub fn new(entries: usize) -> Index {
         let buckets = (entries * 5 / 4).div_ceil(WAYS).next_power_of_two();
         Index { buckets: vec![Bucket { tags: [0; WAYS], flows: [EMPTY; WAYS] }; buckets].into() }
@@ -43,38 +42,57 @@ impl Index {
         })
     }
 
-    /// Enters a flow; answers false when both its buckets are full.
+    /// Enters a flow; answers false when there is no place for it.
     #[must_use]
     pub fn insert(&mut self, hash: u64, flow: FlowId) -> bool {
         let [first, second] = self.places(hash);
         let place = if self.taken(first) <= self.taken(second) { first } else { second };
-        let bucket = &mut self.buckets[place];
-        let Some(way) = bucket.flows.iter().position(|&flow| flow == EMPTY) else { return false };
-        bucket.tags[way] = tag(hash);
-        bucket.flows[way] = flow;
-        true
+        let entry = (tag(hash), flow);
+        self.put(place, entry)
+            || self.make_room(first).is_some_and(|()| self.put(first, entry))
+            || self.make_room(second).is_some_and(|()| self.put(second, entry))
     }
 
     /// Takes a flow out that was entered with this hash.
     pub fn remove(&mut self, hash: u64, flow: FlowId) {
         for place in self.places(hash) {
             let bucket = &mut self.buckets[place];
-            if let Some(way) = bucket.flows.iter().position(|&entered| entered == flow) {
-                // A flow is entered under two keys, which may share a bucket.
-                if bucket.tags[way] == tag(hash) {
-                    bucket.flows[way] = EMPTY;
-                    return;
-                }
+            // A flow is entered under two keys, which may share a bucket.
+            let here = |&way: &usize| bucket.flows[way] == flow && bucket.tags[way] == tag(hash);
+            if let Some(way) = (0..WAYS).find(here) {
+                bucket.flows[way] = EMPTY;
+                return;
             }
         }
     }
 
+    fn put(&mut self, place: usize, (tag, flow): (u32, FlowId)) -> bool {
+        let bucket = &mut self.buckets[place];
+        let Some(way) = bucket.flows.iter().position(|&flow| flow == EMPTY) else { return false };
+        bucket.tags[way] = tag;
+        bucket.flows[way] = flow;
+        true
+    }
+
+    /// Moves one entry of a full bucket to its other one.
+    fn make_room(&mut self, place: usize) -> Option<()> {
+        let Bucket { tags, flows } = self.buckets[place].clone();
+        let way = (0..WAYS)
+            .find(|&way| self.put(self.other(place, tags[way]), (tags[way], flows[way])))?;
+        self.buckets[place].flows[way] = EMPTY;
+        Some(())
+    }
+
     fn places(&self, hash: u64) -> [usize; 2] {
-        let mask = self.buckets.len() - 1;
-        let first = hash as usize & mask;
+        let first = hash as usize & (self.buckets.len() - 1);
+        [first, self.other(first, tag(hash))]
+    }
+
+    /// The other bucket of an entry; of that one, it is this one again.
+    fn other(&self, place: usize, tag: u32) -> usize {
         // Odd, so that the two differ whenever there are two buckets.
-        let apart = (u64::from(tag(hash)).wrapping_mul(0x5bd1_e995) >> 16) as usize | 1;
-        [first, (first ^ apart) & mask]
+        let apart = (u64::from(tag).wrapping_mul(0x5bd1_e995) >> 16) as usize | 1;
+        (place ^ apart) & (self.buckets.len() - 1)
     }
 
     fn taken(&self, place: usize) -> usize {

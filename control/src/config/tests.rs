@@ -1,0 +1,190 @@
+use super::*;
+use std::time::Duration;
+
+/// A sound file; tests change one line of it.
+const SOUND: &str = r#"[[interface]]
+name = "lan"
+device = "net_af_packet0,iface=eth1"
+address = ["10.0.0.2/24"]
+
+[[service]]
+name = "pxe"
+protocol = "tftp"
+vip = "10.0.0.100"
+
+[[service.backend]]
+name = "one"
+address = "10.0.0.30"
+"#;
+
+fn faults(text: &str) -> String {
+    parse("test.toml", text).expect_err("it has a fault").to_string()
+}
+
+#[test]
+fn defaults() {
+    let config = parse("test.toml", SOUND).unwrap();
+    assert_eq!(config.dataplane.workers, [1]);
+    assert!(config.dataplane.hugepages);
+    assert_eq!(config.dataplane.memory_mib, 512);
+    assert_eq!(config.dataplane.max_flows, 262_144);
+    assert_eq!(config.control.socket, Path::new("/run/tidegate/control.sock"));
+    assert_eq!(config.interfaces[0].mtu, 1500);
+    assert_eq!(config.interfaces[0].device.linux_interface(), Some("eth1"));
+    let service = &config.services[0];
+    assert_eq!((service.port, &service.mode), (69, &Mode::Nat));
+    assert_eq!((service.idle_timeout, service.persistence), (Duration::from_secs(60), None));
+    assert_eq!(service.backends[0].weight, 1);
+}
+
+#[test]
+fn a_fault_is_shown_in_its_place() {
+    let text = SOUND.replace("10.0.0.30", "10.0.0.300");
+    assert_eq!(
+        faults(&text),
+        r#"error: `10.0.0.300` is no IPv4 address
+  --> test.toml:13:11
+   |
+13 | address = "10.0.0.300"
+   |           ^^^^^^^^^^^^ written like "10.0.0.2""#
+    );
+}
+
+#[test]
+fn all_faults_are_shown_at_once() {
+    let text = SOUND.replace("10.0.0.30", "::1").replace("\"tftp\"", "\"ftp\"");
+    let shown = faults(&text);
+    assert!(shown.contains("test.toml:8:12") && shown.contains("test.toml:13:11"), "{shown}");
+}
+
+/// Replace this by that, and a fault is at this place and says so.
+const TABLE: &[(&str, &str, &str, &str)] = &[
+    (
+        "[[interface]]",
+        "[[interface]]\nvlan = 212",
+        "2:1",
+        "`vlan` is not supported in this version",
+    ),
+    ("vip =", "broadcast = true\nvip =", "9:1", "`broadcast` is not supported"),
+    ("name = \"one\"", "mac = \"02:00:00:00:00:30\"\nname = \"one\"", "12:1", "`mac` is not supp"),
+    ("name = \"one\"", "aliases = []\nname = \"one\"", "12:1", "`aliases` is not supported"),
+    ("[[interface]]", "[control]\nmetrics = \"x\"\n[[interface]]", "2:1", "`metrics` is not supp"),
+    ("[[service.backend]]", "[service.health]\n[[service.backend]]", "11:10", "`health` is not"),
+    ("vip =", "vipp =", "9:1", "unknown key `vipp`"),
+    ("vip = \"10.0.0.100\"", "", "6:1", "missing key `vip`"),
+    ("[[interface]]", "[[interface]", "1:13", "expected `]`"),
+    ("vip = \"10.0.0.100\"", "vip = 10", "9:7", "invalid type"),
+    ("vip =", "scheduler = \"source-hash\"\nvip =", "9:13", "not supported in this version"),
+    ("vip =", "scheduler = \"fastest\"\nvip =", "9:13", "`fastest` is not known"),
+    ("vip =", "mode = \"tunnel\"\nvip =", "9:8", "no such mode"),
+    ("vip =", "mode = \"dsr\"\nsnat = [\"10.0.0.9\"]\nvip =", "10:8", "does not go with"),
+    ("vip =", "snat = []\nvip =", "9:8", "an empty SNAT pool"),
+    ("vip =", "snat = [\"10.0.0.100\"]\nvip =", "9:9", "10.0.0.100 is a VIP"),
+    ("vip =", "snat = [\"10.0.0.9\", \"10.0.0.9\"]\nvip =", "9:21", "in the pool twice"),
+    ("10.0.0.100", "10.0.0.2", "9:7", "10.0.0.2 is an interface's address"),
+    ("10.0.0.100", "10.0.0.30", "13:11", "10.0.0.30 is a VIP"),
+    ("10.0.0.100", "10.0.0.255", "9:7", "broadcast address"),
+    ("10.0.0.100", "224.0.0.1", "9:7", "no host's address"),
+    ("10.0.0.100", "127.0.0.1", "9:7", "no host's address"),
+    ("10.0.0.100", "10.9.0.1", "9:7", "no interface reaches 10.9.0.1"),
+    ("10.0.0.100", "fd00::1", "9:7", "IPv6 is not supported"),
+    ("10.0.0.2/24", "10.0.0.0/24", "4:12", "no host in a subnet"),
+    ("10.0.0.2/24", "10.0.0.2", "4:12", "no IPv4 address"),
+    ("[\"10.0.0.2/24\"]", "[]", "4:11", "an interface needs an address"),
+    ("\"lan\"", "\"a-name-that-is-too-long\"", "2:8", "no such interface name"),
+    ("\"lan\"", "\"a/b\"", "2:8", "no such interface name"),
+    ("net_af_packet0,iface=eth1", "eth1", "3:10", "`eth1` is no device"),
+    ("net_af_packet0,iface=eth1", "03:00.0", "3:10", "is no device"),
+    ("net_af_packet0,iface=eth1", "net_af_xdp0", "3:10", "names no Linux interface"),
+    ("[[service]]", "gateway = \"10.1.0.1\"\n[[service]]", "6:11", "no subnet of interface"),
+    ("[[service]]", "mtu = 100\n[[service]]", "6:7", "100 is out of range"),
+    ("vip =", "port = 0\nvip =", "9:8", "0 is out of range"),
+    ("vip =", "idle_timeout = \"soon\"\nvip =", "9:16", "no usable length of time"),
+    ("vip =", "persistence = \"0s\"\nvip =", "9:15", "no usable length of time"),
+    ("name = \"one\"", "weight = 0\nname = \"one\"", "7:8", "all backends have weight 0"),
+    ("name = \"one\"", "weight = 1001\nname = \"one\"", "12:10", "1001 is out of range"),
+    ("name = \"one\"", "name = \"\"", "12:8", "a backend without a name"),
+    (
+        "[[interface]]",
+        "[dataplane]\nworkers = []\n[[interface]]",
+        "2:11",
+        "wrong number of workers",
+    ),
+    ("[[interface]]", "[dataplane]\nworkers = [1, 1]\n[[interface]]", "2:15", "has two workers"),
+    ("[[interface]]", "[dataplane]\nmemory = \"1 MiB\"\n[[interface]]", "2:10", "no usable size"),
+    ("[[interface]]", "[dataplane]\nmax_flows = 5\n[[interface]]", "2:13", "5 is out of range"),
+    ("[[interface]]", "[control]\nsocket = \"here\"\n[[interface]]", "2:10", "no socket can be"),
+];
+
+#[test]
+fn every_fault_has_its_place_and_its_words() {
+    for (this, that, place, words) in TABLE {
+        assert!(SOUND.contains(this), "{this}");
+        let shown = faults(&SOUND.replacen(this, that, 1));
+        assert!(
+            shown.contains(&format!("test.toml:{place}\n")),
+            "{that}: not at {place}:\n{shown}"
+        );
+        assert!(shown.contains(words), "{that}: not `{words}`:\n{shown}");
+    }
+}
+
+#[test]
+fn what_may_not_be_twice() {
+    let service = SOUND.split_once("[[service]]").unwrap().1;
+    let backend = service.split_once("[[service.backend]]").unwrap().1;
+    let interface = SOUND.split_once("[[service]]").unwrap().0;
+    for (more, words) in [
+        (format!("[[service]]{service}"), "two services named `pxe`"),
+        (format!("[[service]]{service}"), "two services on 10.0.0.100 port 69"),
+        (format!("[[service.backend]]{backend}"), "two backends named `one`"),
+        (format!("[[service.backend]]{backend}"), "10.0.0.30 is two backends of this service"),
+        (interface.to_owned(), "two interfaces named `lan`"),
+        (interface.to_owned(), "two interfaces on the device net_af_packet0"),
+        (interface.replace("0.2/24", "0.3/16"), "10.0.0.0/16 overlaps a subnet"),
+    ] {
+        let shown = faults(&format!("{SOUND}{more}"));
+        assert!(shown.contains(words), "not `{words}`:\n{shown}");
+    }
+}
+
+#[test]
+fn nothing_at_all() {
+    let shown = faults("");
+    assert!(shown.contains("no [[interface]]") && shown.contains("no [[service]]"), "{shown}");
+    let without = SOUND.split_once("[[service.backend]]").unwrap().0;
+    assert!(faults(without).contains("has no [[service.backend]]"));
+}
+
+#[test]
+fn behind_a_gateway_everything_is_reached_but_not_by_dsr() {
+    let routed = SOUND.replace("[[service]]", "gateway = \"10.0.0.1\"\n[[service]]");
+    let far = routed.replace("10.0.0.30", "192.168.7.7");
+    assert_eq!(parse("test.toml", &far).unwrap().services[0].backends[0].interface, 0);
+    let dsr = far.replace("vip =", "mode = \"dsr\"\nvip =");
+    assert!(faults(&dsr).contains("192.168.7.7 is in no interface's subnet"));
+    let own = routed.replace("10.0.0.30", "10.0.0.1");
+    assert!(faults(&own).contains("10.0.0.1 is a gateway"));
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    for (path, words) in [("/nowhere.toml", "No such file"), ("/", "directory")] {
+        let shown = load(Path::new(path)).unwrap_err().to_string();
+        assert!(shown.contains(path) && shown.contains(words), "{shown}");
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), b"\xff\xfe").unwrap();
+    assert!(load(file.path()).unwrap_err().to_string().contains("UTF-8"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(start in 0usize..200, noise in "[\\[\\]a-z0-9=\",. \n]{0,40}") {
+        let mut text = SOUND.to_owned();
+        text.insert_str(start.min(text.len()), &noise);
+        if let Err(faults) = parse("test.toml", &text) {
+            assert!(faults.to_string().contains("error: "));
+        }
+    }
+}

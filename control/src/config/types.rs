@@ -1,0 +1,165 @@
+//! What a checked configuration says: only what can be true.
+
+use ipnet::Ipv4Net;
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The whole configuration. `interface` fields are indices into [`Config::interfaces`]: the
+/// interface that reaches the address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The dataplane as a whole.
+    pub dataplane: Dataplane,
+    /// The operator's way in.
+    pub control: Control,
+    /// At least one.
+    pub interfaces: Vec<Interface>,
+    /// At least one.
+    pub services: Vec<Service>,
+}
+
+/// Cores and memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dataplane {
+    /// A CPU core for each worker; at least one, none twice.
+    pub workers: Vec<u16>,
+    /// Whether DPDK's memory lies in hugepages.
+    pub hugepages: bool,
+    /// DPDK's memory in MiB.
+    pub memory_mib: u32,
+    /// Transfers that each worker has room for.
+    pub max_flows: u32,
+    /// Further arguments for DPDK.
+    pub eal_args: Vec<String>,
+}
+
+/// The operator's way in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// The Unix socket.
+    pub socket: PathBuf,
+}
+
+/// A port of the appliance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// The TAP that Linux sees.
+    pub name: String,
+    /// What DPDK drives.
+    pub device: Device,
+    /// At least one; the subnets of different interfaces don't overlap.
+    pub addresses: Vec<Ipv4Net>,
+    /// The router to everywhere else; in one of the subnets.
+    pub gateway: Option<Ipv4Addr>,
+    /// Largest IP packet, in bytes.
+    pub mtu: u16,
+}
+
+/// What DPDK drives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Device {
+    /// A network card, by its whole PCI address.
+    Pci(String),
+    /// A virtual device.
+    Virtual {
+        /// Driver and number: `net_af_packet0`.
+        name: String,
+        /// What stands behind the first comma: `iface=eth1,qpairs=2`.
+        arguments: String,
+    },
+}
+
+impl Device {
+    /// What DPDK knows the device by.
+    pub fn name(&self) -> &str {
+        match self {
+            Device::Pci(name) | Device::Virtual { name, .. } => name,
+        }
+    }
+
+    /// The Linux interface that a virtual device works on.
+    pub fn linux_interface(&self) -> Option<&str> {
+        match self {
+            Device::Virtual { name, arguments } if is_on_linux(name) => {
+                arguments.split(',').find_map(|argument| argument.strip_prefix("iface="))
+            }
+            Device::Virtual { .. } | Device::Pci(_) => None,
+        }
+    }
+
+    /// Whether the kernel gets a copy of each frame that the device receives.
+    pub fn kernel_sees_frames(&self) -> bool {
+        self.name().starts_with("net_af_packet")
+    }
+}
+
+fn is_on_linux(name: &str) -> bool {
+    name.starts_with("net_af_packet") || name.starts_with("net_af_xdp")
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Virtual { name, arguments } if !arguments.is_empty() => {
+                write!(f, "{name},{arguments}")
+            }
+            Device::Virtual { name, .. } | Device::Pci(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One protocol on one VIP and port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// For operators.
+    pub name: String,
+    /// Where clients find it.
+    pub vip: Ipv4Addr,
+    /// The interface that holds the VIP.
+    pub vip_interface: usize,
+    /// The UDP port that requests go to.
+    pub port: u16,
+    /// How packets reach the backends.
+    pub mode: Mode,
+    /// Silence after which a transfer is given up.
+    pub idle_timeout: Duration,
+    /// How long a client stays with its backend.
+    pub persistence: Option<Duration>,
+    /// At least one with a weight above zero.
+    pub backends: Vec<Backend>,
+}
+
+/// How packets reach a service's backends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// Direct server return.
+    Dsr,
+    /// Destination NAT.
+    Nat,
+    /// Destination NAT and source NAT with these addresses.
+    Snat(Vec<SnatAddress>),
+}
+
+/// An address that backends see as their client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnatAddress {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// The interface that holds it.
+    pub interface: usize,
+}
+
+/// A server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// For operators; unique in its service.
+    pub name: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Its share of new transfers.
+    pub weight: u16,
+    /// The interface that reaches it.
+    pub interface: usize,
+}

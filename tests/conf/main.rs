@@ -1,0 +1,31 @@
+//! The example configurations are what they say: each is loaded as the daemon would load it.
+
+use control::config;
+use std::path::Path;
+
+#[test]
+fn every_example_loads() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+    let mut loaded = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "toml") {
+            config::load(&path).unwrap_or_else(|error| panic!("{error}"));
+            loaded += 1;
+        }
+    }
+    assert!(loaded >= 2, "{loaded} examples");
+}
+
+#[test]
+fn the_minimal_one_is_the_full_one_s_defaults() {
+    let load = |name: &str| {
+        config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("conf").join(name)).unwrap()
+    };
+    let (minimal, full) = (load("minimal.toml"), load("full.toml"));
+    assert_eq!(minimal.dataplane, full.dataplane);
+    assert_eq!(minimal.control, full.control);
+    assert_eq!(minimal.interfaces[0].mtu, full.interfaces[0].mtu);
+    assert_eq!(minimal.services[0].port, full.services[0].port);
+    assert_eq!(minimal.services[0].idle_timeout, full.services[0].idle_timeout);
+}

@@ -5,7 +5,7 @@ use crossbeam::queue::ArrayQueue;
 use std::sync::Arc;
 
 /// Frames that each ring holds.
-const DEPTH: usize = 1024;
+pub const DEPTH: usize = 1024;
 
 /// Both rings of one worker and one interface. Neither side ever waits; what finds no room is
 /// dropped by whoever brought it.

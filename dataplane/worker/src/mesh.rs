@@ -2,7 +2,7 @@
 //! the order within a flow is kept.
 
 use crossbeam::queue::ArrayQueue;
-use engine::frame::Burst;
+use engine::frame::{BURST, Burst};
 use engine::tables::InterfaceId;
 use std::sync::Arc;
 
@@ -17,6 +17,9 @@ pub struct Batch<B> {
 
 /// Batches that an inbox holds.
 const DEPTH: usize = 128;
+
+/// Frames that an inbox holds at the most.
+pub const FRAMES: usize = DEPTH * BURST;
 
 /// All workers' inboxes, by worker.
 #[derive(Debug)]

@@ -37,8 +37,7 @@ pub struct Parts<P: Port> {
     pub number: u16,
     /// Its queues, by interface.
     pub ports: Vec<P>,
-    /// The rings to the kernel, by interface: all workers share them. The first one sends what the
-    /// kernel sends.
+    /// Its rings to and from the kernel, by interface.
     pub kernel: Vec<KernelRings<P::Buffer>>,
     /// The way to the other workers.
     pub mesh: Mesh<P::Buffer>,
@@ -121,9 +120,7 @@ impl<P: Port> Worker<P> {
             self.desk.counters.packets.taken_over.add(frames.len() as u64);
             self.handle(frames, from, now);
         }
-        if self.number == 0 {
-            self.inhale_from_kernel();
-        }
+        self.inhale_from_kernel();
     }
 
     fn inhale_from_kernel(&mut self) {

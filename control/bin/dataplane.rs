@@ -1,0 +1,160 @@
+//! Devices, buffers and workers: what the configuration asks for, on DPDK.
+
+use control::config::{Config, Interface};
+use control::server::InterfaceFacts;
+use dpdk::{DESCRIPTORS, Eal, Error, Mempool, Mbuf, Port, Queue, Running};
+use engine::count::Counters;
+use engine::flow::key::Seed;
+use engine::tables::Tables;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+use wire::ethernet::Mac;
+use worker::kernel::KernelRings;
+use worker::mesh::{self, Mesh};
+use worker::news::Desk;
+use worker::worker::{Parts, Worker};
+
+/// Free buffers that each lcore keeps at hand.
+const CACHE: u32 = 256;
+
+/// The devices, not yet started.
+pub struct Devices {
+    ports: Vec<Port>,
+    /// What they are, for control.
+    pub facts: Vec<InterfaceFacts>,
+    /// How many workers they have queues for.
+    pub workers: u16,
+}
+
+impl Devices {
+    /// Finds the configuration's devices.
+    pub fn find(eal: &Eal, config: &Config) -> Result<Devices, Error> {
+        let mut devices =
+            Devices { ports: vec![], facts: vec![], workers: config.dataplane.workers.len() as u16 };
+        for interface in &config.interfaces {
+            let port = Port::find(eal, interface.device.name())?;
+            let info = port.info()?;
+            if info.max_queues < devices.workers {
+                log::warn!(
+                    "interface {}: {} has queues for {} of {} workers; the others stay idle",
+                    interface.name, interface.device, info.max_queues, devices.workers
+                );
+                devices.workers = info.max_queues.max(1);
+            }
+            devices.facts.push(facts(interface, &info));
+            devices.ports.push(port);
+        }
+        Ok(devices)
+    }
+
+    /// Their hardware addresses.
+    pub fn macs(&self) -> Vec<Mac> {
+        self.facts.iter().map(|facts| facts.mac).collect()
+    }
+
+    /// Starts them, each with a pair of queues for every worker, on buffers of one pool.
+    pub fn start(mut self, eal: &Eal, config: &Config) -> Result<Dataplane, Error> {
+        let mtu = config.interfaces.iter().map(|interface| interface.mtu).max().unwrap_or(0);
+        let count = buffers(self.workers.into(), config.interfaces.len() as u32);
+        let pool =
+            Arc::new(Mempool::new(eal, "frames", count, CACHE, dpdk::data_room(mtu), None)?);
+        let mut queues: Vec<Vec<Queue>> = (0..self.workers).map(|_| vec![]).collect();
+        for (port, interface) in self.ports.iter_mut().zip(&config.interfaces) {
+            let started = port.start(self.workers, interface.mtu, &pool)?;
+            for (worker, queue) in queues.iter_mut().zip(started) {
+                worker.push(queue);
+            }
+        }
+        let rings = || (0..self.workers).map(|_| KernelRings::new()).collect();
+        let rings = self.ports.iter().map(|_| rings()).collect();
+        Ok(Dataplane { ports: self.ports, queues, rings, pool })
+    }
+}
+
+/// Enough that every queue and every ring can be full at once.
+fn buffers(workers: u32, interfaces: u32) -> u32 {
+    let queues = workers * interfaces * 2 * u32::from(DESCRIPTORS);
+    let kernel = workers * interfaces * 2 * worker::kernel::DEPTH as u32;
+    let mesh = if workers > 1 { workers * mesh::FRAMES as u32 } else { 0 };
+    let caches = (workers + 1) * 2 * CACHE;
+    (queues + kernel + mesh + caches).next_power_of_two() - 1
+}
+
+fn facts(interface: &Interface, info: &dpdk::Info) -> InterfaceFacts {
+    InterfaceFacts {
+        name: interface.name.clone(),
+        device: interface.device.to_string(),
+        driver: info.driver.clone(),
+        mac: info.mac,
+        mtu: interface.mtu,
+        queues: info.max_queues,
+    }
+}
+
+/// The started devices, and what workers are made of.
+pub struct Dataplane {
+    /// Their queues keep the devices running; these only stop them in the end.
+    ports: Vec<Port>,
+    queues: Vec<Vec<Queue>>,
+    /// To and from the kernel, by interface and worker.
+    pub rings: Vec<Vec<KernelRings<Mbuf>>>,
+    /// Where all frames lie.
+    pub pool: Arc<Mempool>,
+}
+
+impl Dataplane {
+    /// Puts a worker on each lcore; they turn until `stop`.
+    pub fn launch(
+        self,
+        eal: &Eal,
+        config: &Config,
+        tables: &Arc<Tables>,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Workers, Error> {
+        let start = Instant::now();
+        let mesh = Mesh::new(self.queues.len() as u16);
+        let random = RandomState::new();
+        let seed = Seed([random.hash_one(0), random.hash_one(1)]);
+        let mut workers = Workers { desks: vec![], running: vec![], _ports: self.ports };
+        for ((number, ports), lcore) in (0..).zip(self.queues).zip(eal.lcores()) {
+            let counters = Counters::new(tables.services.len(), tables.backends.len());
+            let desk = Desk::new(Arc::new(counters));
+            let worker = Worker::new(Parts {
+                number,
+                ports,
+                kernel: self.rings.iter().map(|rings| rings[usize::from(number)].clone()).collect(),
+                mesh: mesh.clone(),
+                desk: desk.clone(),
+                tables: Arc::clone(tables),
+                max_flows: config.dataplane.max_flows,
+                seed,
+            });
+            let stop = Arc::clone(stop);
+            workers.desks.push(desk);
+            workers.running.push(eal.launch(lcore, move || worker.run(start, &stop))?);
+        }
+        Ok(workers)
+    }
+}
+
+/// The running workers.
+pub struct Workers {
+    /// The ways to them.
+    pub desks: Vec<Desk>,
+    running: Vec<Running<()>>,
+    _ports: Vec<Port>,
+}
+
+impl Workers {
+    /// Whether one has ended, which none does before it is told to.
+    pub fn any_ended(&self) -> bool {
+        self.running.iter().any(Running::is_finished)
+    }
+
+    /// Waits until all have ended.
+    pub fn join(self) -> Result<(), Error> {
+        self.running.into_iter().map(Running::join).fold(Ok(()), Result::and)
+    }
+}

@@ -1,0 +1,331 @@
+//! The socket's whole protocol: JSON-RPC 2.0, a line a message. One enum of requests, a struct for
+//! each answer, one enum of errors.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "method", content = "params", rename_all = "lowercase")]
+pub enum Request {
+    /// Answered by [`Status`].
+    Status {},
+    /// Answered by a list of [`Service`].
+    Services {},
+    /// Answered by a list of [`Backend`].
+    Backends {},
+    /// Answered by [`Flows`].
+    Flows(Which),
+    /// Answered by [`Stats`].
+    Stats {},
+}
+
+/// Which transfers are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Which {
+    /// Only this service's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Only this client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<Ipv4Addr>,
+    /// At most so many; [`DEFAULT_LIMIT`] if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// Transfers in an answer, unless asked otherwise.
+pub const DEFAULT_LIMIT: usize = 100;
+/// Transfers in an answer at the most.
+pub const MAX_LIMIT: usize = 10_000;
+
+/// The daemon as a whole.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// Of Tidegate.
+    pub version: String,
+    /// Seconds since the start.
+    pub uptime: u64,
+    /// CPU cores, by worker.
+    pub workers: Vec<Worker>,
+    /// In the configuration's order.
+    pub interfaces: Vec<Interface>,
+    /// Transfers now.
+    pub transfers: u64,
+}
+
+/// A worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Worker {
+    /// The CPU core that it is pinned on.
+    pub core: u16,
+    /// Frames from the devices.
+    pub received: u64,
+    /// Frames forwarded.
+    pub transmitted: u64,
+    /// Frames dropped.
+    pub dropped: u64,
+}
+
+/// An interface.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its TAP in Linux.
+    pub name: String,
+    /// The device as configured.
+    pub device: String,
+    /// DPDK's driver.
+    pub driver: String,
+    /// The hardware address.
+    pub mac: String,
+    /// Largest IP packet.
+    pub mtu: u16,
+    /// Pairs of queues in use.
+    pub queues: u16,
+    /// What the TAP carried, in frames.
+    pub tap: Tap,
+}
+
+/// What one TAP carried, in frames.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Tap {
+    /// Given to the kernel.
+    pub to_kernel: u64,
+    /// Refused by the kernel.
+    pub refused: u64,
+    /// From the kernel.
+    pub from_kernel: u64,
+    /// From the kernel, dropped for want of a buffer or a place.
+    pub no_room: u64,
+}
+
+/// A service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Service {
+    /// As configured.
+    pub name: String,
+    /// Where clients find it.
+    pub vip: Ipv4Addr,
+    /// The UDP port of requests.
+    pub port: u16,
+    /// `tftp`.
+    pub protocol: String,
+    /// `dsr`, `nat` or `nat + snat`.
+    pub mode: String,
+    /// `live` while the kernel holds the VIP, else `vip down`.
+    pub state: String,
+    /// Transfers now.
+    pub transfers: u64,
+    /// Since the start.
+    pub totals: Counts,
+}
+
+/// A backend.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Backend {
+    /// Its service.
+    pub service: String,
+    /// As configured.
+    pub name: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Its share of new transfers.
+    pub weight: u16,
+    /// `up` while its next hop is known, else `unresolved`.
+    pub state: String,
+    /// The next hop's hardware address.
+    pub next_hop: Option<String>,
+    /// Transfers now.
+    pub transfers: u64,
+    /// Since the start.
+    pub totals: Counts,
+}
+
+/// Counters by name, in the order of the dataplane's list.
+pub type Counts = serde_json::Map<String, Value>;
+
+/// Transfers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Flows {
+    /// All that match, even if fewer are listed.
+    pub matching: usize,
+    /// Youngest first.
+    pub flows: Vec<Flow>,
+}
+
+/// A transfer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Flow {
+    /// Its service.
+    pub service: String,
+    /// Its backend.
+    pub backend: String,
+    /// The client's endpoint.
+    pub client: SocketAddrV4,
+    /// The endpoint that the backend sees as the client.
+    pub seen_as: SocketAddrV4,
+    /// The server's port, once known.
+    pub tid: Option<u16>,
+    /// `requested`, `established` or `closing`.
+    pub state: String,
+    /// `read` or `write`.
+    pub kind: String,
+    /// The file's name, or its end; what is not UTF-8 is replaced.
+    pub file: String,
+    /// DATA packets seen. In `dsr` only those of the client.
+    pub blocks: u32,
+    /// Bytes of DATA seen, likewise.
+    pub bytes: u64,
+    /// Seconds since its request.
+    pub age: f64,
+    /// Seconds since its last packet.
+    pub idle: f64,
+}
+
+/// Counters since the start. Received, taken over and from the kernel add up to transmitted,
+/// answered, to the kernel, handed over and all drops.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Stats {
+    /// Packets, of all workers.
+    pub packets: Counts,
+    /// Dropped packets by reason, of all workers.
+    pub drops: Counts,
+    /// The same for each worker.
+    pub workers: Vec<WorkerStats>,
+    /// What became of transfers, of all services.
+    pub transfers: Counts,
+}
+
+/// One worker's counters.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorkerStats {
+    /// Its CPU core.
+    pub core: u16,
+    /// Packets.
+    pub packets: Counts,
+    /// Dropped packets by reason.
+    pub drops: Counts,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// No JSON.
+    Parse(String),
+    /// No request of JSON-RPC 2.0.
+    Request(String),
+    /// A method that there is not.
+    Method(String),
+    /// Parameters that the method does not take.
+    Params(String),
+    /// A name that the configuration does not have.
+    Unknown(String),
+    /// A worker does not answer.
+    Silent(String),
+    /// The line is too long, or there are too many connections.
+    Limit(String),
+}
+
+impl Error {
+    /// Its number: JSON-RPC's own, or one of ours.
+    pub fn code(&self) -> i64 {
+        match self {
+            Error::Parse(_) => -32700,
+            Error::Request(_) => -32600,
+            Error::Method(_) => -32601,
+            Error::Params(_) => -32602,
+            Error::Unknown(_) => 1,
+            Error::Silent(_) => 2,
+            Error::Limit(_) => 3,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Parse(what) => write!(f, "no JSON: {what}"),
+            Error::Request(what) => write!(f, "no JSON-RPC 2.0 request: {what}"),
+            Error::Method(name) => write!(f, "there is no method `{name}`"),
+            Error::Params(what) => write!(f, "wrong parameters: {what}"),
+            Error::Unknown(what) | Error::Silent(what) | Error::Limit(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// A message as it stands on a line, in either direction.
+pub mod envelope {
+    use super::{Error, Request};
+    use serde_json::{Map, Value, json};
+
+    const METHODS: [&str; 5] = ["status", "services", "backends", "flows", "stats"];
+
+    /// The line that asks for this.
+    pub fn request(request: &Request) -> String {
+        let mut message = serde_json::to_value(request).unwrap_or_default();
+        message["jsonrpc"] = json!("2.0");
+        message["id"] = json!(1);
+        message.to_string()
+    }
+
+    /// Reads a request: its id, and what it asks.
+    pub fn read(line: &str) -> (Value, Result<Request, Error>) {
+        match serde_json::from_str::<Value>(line) {
+            Ok(Value::Object(message)) => {
+                (message.get("id").cloned().unwrap_or(Value::Null), understand(message))
+            }
+            Ok(Value::Array(_)) => {
+                (Value::Null, Err(Error::Request("batches are not supported".into())))
+            }
+            Ok(_) => (Value::Null, Err(Error::Request("not an object".into()))),
+            Err(error) => (Value::Null, Err(Error::Parse(error.to_string()))),
+        }
+    }
+
+    fn understand(mut message: Map<String, Value>) -> Result<Request, Error> {
+        if message.remove("jsonrpc") != Some(json!("2.0")) {
+            return Err(Error::Request("`jsonrpc` is not \"2.0\"".into()));
+        }
+        message.remove("id");
+        let Some(Value::String(method)) = message.get("method").cloned() else {
+            return Err(Error::Request("there is no `method`".into()));
+        };
+        if !METHODS.contains(&method.as_str()) {
+            return Err(Error::Method(method));
+        }
+        message.entry("params").or_insert_with(|| json!({}));
+        if message.len() > 2 {
+            return Err(Error::Request("a member that JSON-RPC does not have".into()));
+        }
+        if method != "flows" && message["params"] != json!({}) {
+            return Err(Error::Params(format!("`{method}` takes none")));
+        }
+        serde_json::from_value(Value::Object(message)).map_err(|e| Error::Params(e.to_string()))
+    }
+
+    /// The line that answers.
+    pub fn answer(id: Value, answer: Result<Value, Error>) -> String {
+        let mut message = json!({ "jsonrpc": "2.0", "id": id });
+        match answer {
+            Ok(result) => message["result"] = result,
+            Err(error) => {
+                message["error"] = json!({ "code": error.code(), "message": error.to_string() });
+            }
+        }
+        message.to_string()
+    }
+
+    /// Reads an answer: the result, or the error's message. `None` for anything else.
+    pub fn result(line: &str) -> Option<Result<Value, String>> {
+        let mut message: Value = serde_json::from_str(line).ok()?;
+        if let Some(error) = message.get("error") {
+            return Some(Err(error.get("message")?.as_str()?.to_owned()));
+        }
+        Some(Ok(message.get_mut("result")?.take()))
+    }
+}

@@ -1,0 +1,120 @@
+//! What can go wrong between Tidegate and the kernel, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::net::Ipv4Addr;
+
+/// Something that the kernel, or a tool that speaks to it, refused.
+#[derive(Debug)]
+pub enum KernelError {
+    /// Not allowed to do this.
+    Privilege {
+        /// What was tried.
+        doing: String,
+    },
+    /// The kernel has no TUN/TAP driver.
+    NoTun(io::Error),
+    /// Another interface bears the name that a TAP should get.
+    NameTaken(String),
+    /// A TAP could not be made.
+    Tap {
+        /// Its name.
+        name: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// There already is a default route of the same rank.
+    RouteTaken {
+        /// The interface whose gateway it is.
+        name: String,
+        /// The gateway.
+        gateway: Ipv4Addr,
+    },
+    /// A request to the kernel's networking failed.
+    Netlink {
+        /// What was tried.
+        doing: String,
+        /// Why not.
+        error: rtnetlink::Error,
+    },
+    /// No netlink socket could be opened.
+    Socket(io::Error),
+    /// The program `nft` is not there.
+    NoNft(io::Error),
+    /// A device name that cannot be given to `nft`.
+    DeviceName(String),
+    /// `nft` could not cut a device off, or undo it.
+    Cut {
+        /// The device.
+        device: String,
+        /// What nft said.
+        said: String,
+    },
+}
+
+impl KernelError {
+    /// A netlink request that failed while `doing` something.
+    pub(super) fn netlink(doing: String, error: rtnetlink::Error) -> KernelError {
+        if error_kind(&error) == Some(io::ErrorKind::PermissionDenied) {
+            KernelError::Privilege { doing }
+        } else {
+            KernelError::Netlink { doing, error }
+        }
+    }
+}
+
+/// The operating system's error in an answer of the kernel; `None` when there was no answer.
+pub(super) fn error_kind(error: &rtnetlink::Error) -> Option<io::ErrorKind> {
+    match error {
+        rtnetlink::Error::NetlinkError(answer) => Some(answer.to_io().kind()),
+        _ => None,
+    }
+}
+
+impl fmt::Display for KernelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KernelError::Privilege { doing } => {
+                write!(f, "may not {doing}: run as root or with CAP_NET_ADMIN")
+            }
+            KernelError::NoTun(error) => write!(
+                f,
+                "cannot open /dev/net/tun ({error}): load the driver with `modprobe tun`, or give \
+                 the container that device"
+            ),
+            KernelError::NameTaken(name) => write!(
+                f,
+                "there already is an interface `{name}`: name the interface differently, or \
+                 remove that one with `ip link del {name}`"
+            ),
+            KernelError::Tap { name, error } => write!(f, "cannot make the TAP `{name}`: {error}"),
+            KernelError::RouteTaken { name, gateway } => write!(
+                f,
+                "cannot route by gateway {gateway} of interface `{name}`: the kernel already has \
+                 a default route; remove it or leave the gateway out"
+            ),
+            KernelError::Netlink { doing, error: rtnetlink::Error::NetlinkError(answer) } => {
+                write!(f, "cannot {doing}: {}", answer.to_io())
+            }
+            KernelError::Netlink { doing, error } => write!(f, "cannot {doing}: {error}"),
+            KernelError::Socket(error) => write!(f, "cannot open a netlink socket: {error}"),
+            KernelError::NoNft(error) => write!(
+                f,
+                "cannot run nft ({error}), which keeps the kernel from answering on af_packet \
+                 devices: install the package nftables"
+            ),
+            KernelError::DeviceName(name) => write!(
+                f,
+                "cannot cut the device `{name}` off the kernel: rename it to letters, digits, \
+                 `.`, `_` and `-`"
+            ),
+            KernelError::Cut { device, said } => write!(
+                f,
+                "cannot change the ingress filter of `{device}`: nft says `{said}`; is it there \
+                 (`ip link show {device}`), and does the kernel have nf_tables with netdev?"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for KernelError {}

@@ -1,0 +1,133 @@
+//! The kernel as Tidegate's slow path. Each interface stands in Linux as a TAP with the device's
+//! MAC; what no service takes goes there, and neighbours, addresses and routes are read from there.
+//! Tidegate writes no ARP and no router of its own.
+
+mod cut;
+mod error;
+mod link;
+mod neighbour;
+mod slowpath;
+mod tap;
+mod view;
+mod watch;
+
+pub use error::KernelError;
+pub use slowpath::Traffic;
+pub use view::View;
+
+use crate::config::{Config, Mode};
+use cut::Cut;
+use link::Socket;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use tap::Tap;
+use tokio::task::JoinSet;
+use wire::ethernet::Mac;
+use worker::kernel::KernelRings;
+use worker::port::Pool;
+
+/// What Tidegate holds in the kernel. [`Kernel::stop`] takes it all out again; so does dropping it,
+/// but then only once the runtime has dropped the tasks.
+pub struct Kernel {
+    // Fields are dropped in this order: what answers goes before what keeps the kernel from
+    // answering twice.
+    tasks: JoinSet<()>,
+    taps: Vec<Tap>,
+    view: tokio::sync::watch::Receiver<View>,
+    cuts: Vec<Cut>,
+}
+
+impl Kernel {
+    /// Cuts devices off the kernel where it would answer twice, makes the TAPs with their
+    /// addresses, VIPs and routes, and begins to watch. `macs` are the devices', in the order of
+    /// the configuration's interfaces. The first view is complete but for neighbours that the
+    /// kernel has yet to resolve.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that the kernel refused; what was made before it is taken out again.
+    pub async fn start(config: &Config, macs: &[Mac]) -> Result<Kernel, KernelError> {
+        let cuts = cut_off(config)?;
+        let socket = Socket::open()?;
+        let mut taps = Vec::new();
+        for (interface, &mac) in config.interfaces.iter().zip(macs) {
+            taps.push(Tap::create(&socket.handle, interface, mac, metric(taps.len())).await?);
+        }
+        // After the interfaces' own addresses, which the kernel then prefers as a source.
+        for (address, interface) in service_addresses(config) {
+            link::hold(&socket.handle, &taps[interface], address).await?;
+        }
+        let indices = taps.iter().map(Tap::index).collect();
+        let (watcher, view) = watch::Watcher::new(config, indices);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(watcher.start(socket).await?);
+        Ok(Kernel { tasks, taps, view, cuts })
+    }
+
+    /// What the kernel says about VIPs and backends, each time that it changes.
+    pub fn view(&self) -> tokio::sync::watch::Receiver<View> {
+        self.view.clone()
+    }
+
+    /// Moves frames between an interface's TAP and its workers until [`Kernel::stop`]: `rings` are
+    /// the workers' for that interface, `pool` gives buffers for what the kernel sends.
+    ///
+    /// # Panics
+    ///
+    /// The configuration has no such interface.
+    pub fn carry<P>(
+        &mut self,
+        interface: usize,
+        rings: Vec<KernelRings<P::Buffer>>,
+        pool: Arc<P>,
+    ) -> Arc<Traffic>
+    where
+        P: Pool + 'static,
+        P::Buffer: Send + 'static,
+    {
+        let traffic = Arc::new(Traffic::default());
+        let device = self.taps[interface].device();
+        self.tasks.spawn(slowpath::carry(device, rings, pool, Arc::clone(&traffic)));
+        traffic
+    }
+
+    /// Takes everything out of the kernel again, and frees every buffer that was under way.
+    ///
+    /// # Errors
+    ///
+    /// A device whose cut could not be undone; the rest is done all the same.
+    pub async fn stop(self) -> Result<(), KernelError> {
+        let Kernel { mut tasks, taps, view, cuts } = self;
+        // The tasks hold the TAPs open.
+        tasks.shutdown().await;
+        drop((taps, view));
+        cuts.into_iter().map(Cut::remove).fold(Ok(()), Result::and)
+    }
+}
+
+fn cut_off(config: &Config) -> Result<Vec<Cut>, KernelError> {
+    config
+        .interfaces
+        .iter()
+        .filter(|interface| interface.device.kernel_sees_frames())
+        .filter_map(|interface| interface.device.linux_interface())
+        .map(Cut::make)
+        .collect()
+}
+
+/// Default routes rank in the configuration's order; 0 is the best.
+fn metric(interface: usize) -> u32 {
+    u32::try_from(interface).unwrap_or(u32::MAX)
+}
+
+/// Every VIP and SNAT address, with the interface that reaches it.
+fn service_addresses(config: &Config) -> impl Iterator<Item = (Ipv4Addr, usize)> {
+    config.services.iter().flat_map(|service| {
+        let snat: &[_] = match &service.mode {
+            Mode::Dsr | Mode::Nat => &[],
+            Mode::Snat(pool) => pool,
+        };
+        std::iter::once((service.vip, service.vip_interface))
+            .chain(snat.iter().map(|snat| (snat.address, snat.interface)))
+    })
+}

@@ -1,0 +1,132 @@
+//! Next hops. The kernel finds them by its routes and keeps them resolved: an entry that is
+//! managed (`NTF_EXT_MANAGED`, Linux 5.16) is probed again before it goes stale, and after it
+//! failed, without any traffic.
+
+use futures_util::TryStreamExt;
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage,
+    NeighbourState,
+};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::{Error, Handle, RouteMessageBuilder};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use wire::ethernet::Mac;
+
+/// A station on a link: the link's number, and its address there.
+pub type Station = (u32, Ipv4Addr);
+
+/// What the kernel knows of a station.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its hardware address, if it has answered and has not failed since.
+    pub mac: Option<Mac>,
+    /// Whether the kernel keeps it resolved by itself.
+    pub managed: bool,
+}
+
+/// Where the kernel would send a packet for `address`; `None` when it has no route, or the address
+/// is its own.
+///
+/// # Errors
+///
+/// The kernel did not answer.
+pub async fn next_hop(handle: &Handle, address: Ipv4Addr) -> Result<Option<Station>, Error> {
+    let question = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(address, 32).build();
+    match handle.route().get(question).execute().try_next().await {
+        Ok(route) => Ok(route.and_then(|route| station(&route, address))),
+        // Unreachable, prohibited, or by no route at all.
+        Err(Error::NetlinkError(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn station(route: &RouteMessage, address: Ipv4Addr) -> Option<Station> {
+    if route.header.kind != RouteType::Unicast {
+        return None;
+    }
+    let mut link = None;
+    let mut next = address;
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Oif(index) => link = Some(*index),
+            RouteAttribute::Gateway(RouteAddress::Inet(gateway)) => next = *gateway,
+            // An IPv4 route by an IPv6 neighbour: not ours.
+            RouteAttribute::Via(_) => return None,
+            _ => {}
+        }
+    }
+    Some((link?, next))
+}
+
+/// All IPv4 neighbours.
+///
+/// # Errors
+///
+/// The kernel did not answer.
+pub async fn all(handle: &Handle) -> Result<HashMap<Station, Neighbour>, Error> {
+    let mut entries = handle.neighbours().get().set_address_family(AddressFamily::Inet).execute();
+    let mut all = HashMap::new();
+    while let Some(entry) = entries.try_next().await? {
+        if let Some(station) = whose(&entry) {
+            all.insert(station, neighbour(&entry));
+        }
+    }
+    Ok(all)
+}
+
+/// Whose entry this is; `None` for other families.
+pub fn whose(entry: &NeighbourMessage) -> Option<Station> {
+    entry.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => {
+            Some((entry.header.ifindex, *address))
+        }
+        _ => None,
+    })
+}
+
+fn neighbour(entry: &NeighbourMessage) -> Neighbour {
+    let resolved = match entry.header.state {
+        NeighbourState::Reachable
+        | NeighbourState::Stale
+        | NeighbourState::Delay
+        | NeighbourState::Probe
+        | NeighbourState::Permanent => true,
+        // Noarp: a link without neighbours, which a TAP is not. None: never asked for.
+        _ => false,
+    };
+    let mut neighbour = Neighbour { mac: None, managed: false };
+    for attribute in &entry.attributes {
+        match attribute {
+            NeighbourAttribute::LinkLayerAddress(address) if resolved => {
+                neighbour.mac = address.as_slice().try_into().ok().map(Mac);
+            }
+            NeighbourAttribute::ExtFlags(flags) => {
+                neighbour.managed = flags.contains(NeighbourExtFlags::Managed);
+            }
+            _ => {}
+        }
+    }
+    neighbour
+}
+
+/// Has the kernel resolve a station and keep it so. Kernels before 5.16 ignore the second half:
+/// there, asking again every few seconds does the same.
+///
+/// # Errors
+///
+/// The kernel did not answer. Its refusal (the link is down) is none: it is asked again.
+pub async fn keep(handle: &Handle, (link, address): Station) -> Result<(), Error> {
+    let mut request = handle
+        .neighbours()
+        .add(link, IpAddr::V4(address))
+        .replace()
+        .state(NeighbourState::None)
+        .flags(NeighbourFlags::Use);
+    request.message_mut().attributes.push(NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed));
+    match request.execute().await {
+        Ok(()) | Err(Error::NetlinkError(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

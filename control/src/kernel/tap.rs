@@ -1,0 +1,112 @@
+//! The TAP that stands for an interface in Linux. It lives as long as it is held open: closing it
+//! takes its addresses and routes along.
+
+use super::error::{KernelError, error_kind};
+use super::link;
+use crate::config::Interface;
+use rtnetlink::Handle;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tun_rs::{AsyncDevice, DeviceBuilder, Layer};
+use wire::ethernet::Mac;
+
+/// An open TAP, up and with its addresses.
+pub struct Tap {
+    name: String,
+    index: u32,
+    device: Arc<AsyncDevice>,
+}
+
+impl Tap {
+    /// Makes the TAP of `interface`: the device's MAC, MTU, addresses, and a default route by its
+    /// gateway if it has one. `metric` ranks that route.
+    ///
+    /// # Errors
+    ///
+    /// The name is taken, or the kernel refused something; no TAP is left then.
+    pub async fn create(
+        handle: &Handle,
+        interface: &Interface,
+        mac: Mac,
+        metric: u32,
+    ) -> Result<Tap, KernelError> {
+        let name = &interface.name;
+        // Opening a TAP that somebody left behind would silently take it over.
+        if link::index(handle, name).await?.is_some() {
+            return Err(KernelError::NameTaken(name.clone()));
+        }
+        let device = Arc::new(open(name)?);
+        let index = link::index(handle, name).await?.ok_or_else(|| KernelError::Tap {
+            name: name.clone(),
+            error: io::Error::from(io::ErrorKind::NotFound),
+        })?;
+        let tap = Tap { name: name.clone(), index, device };
+        tap.configure(handle, interface, mac, metric).await?;
+        Ok(tap)
+    }
+
+    async fn configure(
+        &self,
+        handle: &Handle,
+        interface: &Interface,
+        mac: Mac,
+        metric: u32,
+    ) -> Result<(), KernelError> {
+        let name = &self.name;
+        link::shape(handle, self.index, mac, interface.mtu).await.map_err(|error| {
+            KernelError::netlink(
+                format!("set MAC {mac} and MTU {} on `{name}`", interface.mtu),
+                error,
+            )
+        })?;
+        for net in &interface.addresses {
+            handle
+                .address()
+                .add(self.index, IpAddr::V4(net.addr()), net.prefix_len())
+                .execute()
+                .await
+                .map_err(|error| KernelError::netlink(format!("add {net} to `{name}`"), error))?;
+        }
+        link::up(handle, self.index)
+            .await
+            .map_err(|error| KernelError::netlink(format!("bring `{name}` up"), error))?;
+        let Some(gateway) = interface.gateway else { return Ok(()) };
+        link::default_route(handle, self.index, gateway, metric).await.map_err(|error| {
+            if error_kind(&error) == Some(io::ErrorKind::AlreadyExists) {
+                KernelError::RouteTaken { name: name.clone(), gateway }
+            } else {
+                KernelError::netlink(format!("route by gateway {gateway} on `{name}`"), error)
+            }
+        })
+    }
+
+    /// As the configuration names it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The kernel's number for it.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// What frames are read from and written to. The TAP is gone when the last of these is.
+    pub fn device(&self) -> Arc<AsyncDevice> {
+        Arc::clone(&self.device)
+    }
+}
+
+fn open(name: &str) -> Result<AsyncDevice, KernelError> {
+    let builder = DeviceBuilder::new().name(name).layer(Layer::L2).enable(false);
+    builder.build_async().map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            KernelError::Privilege { doing: format!("make the TAP `{name}`") }
+        }
+        io::ErrorKind::ResourceBusy => KernelError::NameTaken(name.to_owned()),
+        // ENODEV, which has no kind of its own: the device file is there, its driver is not.
+        io::ErrorKind::NotFound => KernelError::NoTun(error),
+        _ if error.raw_os_error() == Some(libc::ENODEV) => KernelError::NoTun(error),
+        _ => KernelError::Tap { name: name.to_owned(), error },
+    })
+}

@@ -1,0 +1,229 @@
+//! The kernel's addresses, routes and neighbours, followed. Whatever changes, and even when the
+//! kernel says that it could not tell all changes, the answer is the same: look at everything again.
+
+use super::error::KernelError;
+use super::link::Socket;
+use super::neighbour::{self, Station};
+use super::view::View;
+use crate::config::Config;
+use engine::tables::{Hop, InterfaceId};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::address::AddressAttribute;
+use rtnetlink::{Error, Handle};
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+/// Changes seldom come alone: those of this long are looked at together.
+const SETTLE: Duration = Duration::from_millis(20);
+/// Looks happen at least this often: for neighbours that the kernel does not keep by itself, and
+/// for what no event tells.
+const AT_LEAST: Duration = Duration::from_secs(4);
+/// A kernel that has not answered by then won't.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Pause before the sockets are opened anew.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Looks at the kernel, and publishes what has changed.
+pub struct Watcher {
+    /// The TAPs' numbers, in the interfaces' order.
+    taps: Vec<u32>,
+    vips: HashSet<Ipv4Addr>,
+    backends: HashSet<Ipv4Addr>,
+    /// The next hops of all backends, as of the last look.
+    stations: HashSet<Station>,
+    view: watch::Sender<View>,
+}
+
+impl Watcher {
+    /// A watcher for the configuration's VIPs and backends, and where its views come out.
+    pub fn new(config: &Config, taps: Vec<u32>) -> (Watcher, watch::Receiver<View>) {
+        let (view, receiver) = watch::channel(View::default());
+        let services = &config.services;
+        let watcher = Watcher {
+            taps,
+            vips: services.iter().map(|service| service.vip).collect(),
+            backends: services
+                .iter()
+                .flat_map(|service| &service.backends)
+                .map(|backend| backend.address)
+                .collect(),
+            stations: HashSet::new(),
+            view,
+        };
+        (watcher, receiver)
+    }
+
+    /// Looks once, and returns what goes on watching for ever.
+    ///
+    /// # Errors
+    ///
+    /// The kernel did not answer.
+    pub async fn start(
+        mut self,
+        socket: Socket,
+    ) -> Result<impl Future<Output = ()> + Send + 'static, KernelError> {
+        self.look(&socket.handle).await.map_err(|error| {
+            KernelError::netlink("read addresses, routes and neighbours".into(), error)
+        })?;
+        Ok(self.run(socket))
+    }
+
+    async fn run(mut self, socket: Socket) {
+        let mut next = Some(socket);
+        loop {
+            match next.take().map_or_else(Socket::open, Ok) {
+                Ok(socket) => {
+                    let error = self.follow(socket).await;
+                    log::warn!("lost sight of the kernel's addresses and neighbours: {error}");
+                }
+                Err(error) => log::warn!("{error}"),
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    /// Looks at every change until something fails.
+    async fn follow(&mut self, mut socket: Socket) -> Error {
+        let mut at_least = interval(AT_LEAST);
+        at_least.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = at_least.tick() => {}
+                event = socket.events.next() => match event {
+                    Some((event, _)) if self.concerns(&event) => {
+                        sleep(SETTLE).await;
+                        // The look that follows sees what all of these tell.
+                        while let Some(Some(_)) = socket.events.next().now_or_never() {}
+                    }
+                    Some(_) => continue,
+                    None => return Error::RequestFailed,
+                }
+            }
+            if let Err(error) = self.look(&socket.handle).await {
+                return error;
+            }
+        }
+    }
+
+    /// A boot storm makes the kernel learn thousands of neighbours, of which only the next hops
+    /// matter.
+    fn concerns(&self, event: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
+        match &event.payload {
+            NetlinkPayload::InnerMessage(
+                RouteNetlinkMessage::NewNeighbour(entry) | RouteNetlinkMessage::DelNeighbour(entry),
+            ) => neighbour::whose(entry).is_some_and(|station| self.stations.contains(&station)),
+            NetlinkPayload::InnerMessage(_) => true,
+            // Some events were lost: any of them may have concerned us.
+            NetlinkPayload::Overrun(_) => true,
+            _ => false,
+        }
+    }
+
+    async fn look(&mut self, handle: &Handle) -> Result<(), Error> {
+        let view = timeout(PATIENCE, async {
+            Ok(View { live: self.live(handle).await?, hops: self.hops(handle).await? })
+        });
+        let view = view.await.unwrap_or(Err(Error::RequestFailed))?;
+        self.view.send_if_modified(|old| {
+            let changed = *old != view;
+            *old = view;
+            changed
+        });
+        Ok(())
+    }
+
+    async fn live(&self, handle: &Handle) -> Result<HashSet<Ipv4Addr>, Error> {
+        let mut addresses = handle.address().get().execute();
+        let mut live = HashSet::new();
+        while let Some(held) = addresses.try_next().await? {
+            if !self.taps.contains(&held.header.index) {
+                continue;
+            }
+            for attribute in &held.attributes {
+                match attribute {
+                    AddressAttribute::Local(IpAddr::V4(address)) if self.vips.contains(address) => {
+                        live.insert(*address);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(live)
+    }
+
+    async fn hops(&mut self, handle: &Handle) -> Result<HashMap<Ipv4Addr, Hop>, Error> {
+        let mut ways = Vec::new();
+        for &backend in &self.backends {
+            if let Some((link, next)) = neighbour::next_hop(handle, backend).await?
+                && let Some(interface) = self.interface(link)
+            {
+                ways.push((backend, interface, (link, next)));
+            }
+        }
+        self.stations = ways.iter().map(|&(_, _, station)| station).collect();
+        let known = neighbour::all(handle).await?;
+        for &station in &self.stations {
+            if !known.get(&station).is_some_and(|neighbour| neighbour.managed) {
+                neighbour::keep(handle, station).await?;
+            }
+        }
+        let resolved = ways.into_iter().filter_map(|(backend, interface, station)| {
+            let mac = known.get(&station)?.mac?;
+            Some((backend, Hop { interface, mac }))
+        });
+        Ok(resolved.collect())
+    }
+
+    fn interface(&self, link: u32) -> Option<InterfaceId> {
+        let position = self.taps.iter().position(|&tap| tap == link)?;
+        InterfaceId::try_from(position).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rtnetlink::packet_core::NetlinkHeader;
+    use rtnetlink::packet_route::neighbour::{
+        NeighbourAddress, NeighbourAttribute, NeighbourMessage,
+    };
+
+    const HOP: Station = (7, Ipv4Addr::new(10, 0, 0, 30));
+
+    fn concerned_by(payload: NetlinkPayload<RouteNetlinkMessage>) -> bool {
+        let watcher = Watcher {
+            taps: vec![HOP.0],
+            vips: HashSet::new(),
+            backends: HashSet::new(),
+            stations: HashSet::from([HOP]),
+            view: watch::channel(View::default()).0,
+        };
+        watcher.concerns(&NetlinkMessage::new(NetlinkHeader::default(), payload))
+    }
+
+    fn learned((link, address): Station) -> NetlinkPayload<RouteNetlinkMessage> {
+        let mut entry = NeighbourMessage::default();
+        entry.header.ifindex = link;
+        let address = NeighbourAttribute::Destination(NeighbourAddress::Inet(address));
+        entry.attributes.push(address);
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(entry))
+    }
+
+    #[test]
+    fn only_next_hops_are_of_concern_among_neighbours() {
+        assert!(concerned_by(learned(HOP)));
+        assert!(!concerned_by(learned((HOP.0, Ipv4Addr::new(10, 0, 0, 31)))));
+        assert!(!concerned_by(learned((8, HOP.1))));
+    }
+
+    #[test]
+    fn lost_events_are_of_concern() {
+        assert!(concerned_by(NetlinkPayload::Overrun(Vec::new())));
+        assert!(!concerned_by(NetlinkPayload::Noop));
+    }
+}

@@ -1,0 +1,281 @@
+//! The engine's snapshot: the configuration, as the kernel lets it come true at the moment.
+
+use crate::config::{self, Config};
+use crate::kernel::View;
+use engine::select::round_robin::rota;
+use engine::tables::{
+    Backend, BackendId, Interface, Mode, Owner, Service, ServiceId, SnatId, Tables, Vip, VipId,
+};
+use engine::tick::ticks;
+use std::net::Ipv4Addr;
+use wire::ethernet::Mac;
+
+/// Builds the snapshot. `macs` are the devices', in the order of the configuration's interfaces.
+/// All lists depend on the configuration alone, so flows that hold indices stay right from one
+/// view of the kernel to the next.
+///
+/// # Panics
+///
+/// More services, backends or addresses than an id can count.
+pub fn build(config: &Config, macs: &[Mac], view: &View) -> Tables {
+    let mut tables = Tables { interfaces: interfaces(config, macs), ..Tables::default() };
+    for (id, service) in config.services.iter().enumerate() {
+        let id: ServiceId = number(id);
+        let vip = vip(&mut tables.vips, service.vip, view);
+        tables.vips[usize::from(vip)].services.push((service.port, id));
+        let mode = mode(&mut tables.snat, &service.mode);
+        let rota = backends(&mut tables.backends, id, service, view);
+        tables.services.push(Service {
+            vip,
+            port: service.port,
+            mode,
+            idle_timeout: ticks(service.idle_timeout),
+            persistence: service.persistence.map(ticks),
+            rota,
+        });
+    }
+    own(&mut tables);
+    tables
+}
+
+fn interfaces(config: &Config, macs: &[Mac]) -> Vec<Interface> {
+    let both = config.interfaces.iter().zip(macs);
+    both.map(|(interface, &mac)| Interface { mac, mtu: interface.mtu }).collect()
+}
+
+/// The number of a VIP, which is new or that of an earlier service.
+fn vip(vips: &mut Vec<Vip>, address: Ipv4Addr, view: &View) -> VipId {
+    let known = vips.iter().position(|vip| vip.address == address);
+    number(known.unwrap_or_else(|| {
+        vips.push(Vip { address, live: view.live.contains(&address), services: Vec::new() });
+        vips.len() - 1
+    }))
+}
+
+fn mode(snat: &mut Vec<Ipv4Addr>, mode: &config::Mode) -> Mode {
+    match mode {
+        config::Mode::Dsr => Mode::Dsr,
+        config::Mode::Nat => Mode::Nat,
+        config::Mode::Snat(pool) => {
+            let ids = pool.iter().map(|source| {
+                let known = snat.iter().position(|&address| address == source.address);
+                let id: SnatId = number(known.unwrap_or_else(|| {
+                    snat.push(source.address);
+                    snat.len() - 1
+                }));
+                id
+            });
+            Mode::Snat(ids.collect())
+        }
+    }
+}
+
+/// Appends a service's backends to all others, and returns the order in which they get transfers.
+fn backends(
+    all: &mut Vec<Backend>,
+    service: ServiceId,
+    written: &config::Service,
+    view: &View,
+) -> Vec<BackendId> {
+    let first = all.len();
+    all.extend(written.backends.iter().map(|backend| Backend {
+        address: backend.address,
+        service,
+        hop: view.hops.get(&backend.address).copied(),
+    }));
+    let weights: Vec<_> = (first..)
+        .zip(&written.backends)
+        .map(|(id, backend)| (number::<BackendId>(id), backend.weight))
+        .collect();
+    rota(&weights)
+}
+
+/// Whose each address is. Clients and servers may not be told apart by an address that is also
+/// ours, so VIPs come before SNAT addresses, and both before backends.
+fn own(tables: &mut Tables) {
+    let Tables { services, backends, vips, snat, addresses, .. } = tables;
+    for backend in backends {
+        if services[usize::from(backend.service)].mode == Mode::Nat {
+            addresses.insert(backend.address, Owner::Backend);
+        }
+    }
+    addresses.extend((0..).zip(snat).map(|(id, &mut address)| (address, Owner::Snat(id))));
+    addresses.extend((0..).zip(vips).map(|(id, vip)| (vip.address, Owner::Vip(id))));
+}
+
+fn number<T: TryFrom<usize>>(position: usize) -> T {
+    T::try_from(position).ok().expect("the configuration is small enough to be numbered")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Control, Dataplane, Device, SnatAddress};
+    use engine::tables::Hop;
+    use std::collections::{HashMap, HashSet};
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
+    const OTHER_VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 200);
+    const SNAT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 101);
+    const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+
+    fn server(n: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 0, n)
+    }
+
+    fn service(
+        vip: Ipv4Addr,
+        port: u16,
+        mode: config::Mode,
+        servers: &[(u8, u16)],
+    ) -> config::Service {
+        config::Service {
+            name: format!("{vip}:{port}"),
+            vip,
+            vip_interface: 0,
+            port,
+            mode,
+            idle_timeout: Duration::from_secs(60),
+            persistence: None,
+            backends: servers
+                .iter()
+                .map(|&(n, weight)| config::Backend {
+                    name: format!("s{n}"),
+                    address: server(n),
+                    weight,
+                    interface: 0,
+                })
+                .collect(),
+        }
+    }
+
+    fn snat(addresses: &[Ipv4Addr]) -> config::Mode {
+        let pool = addresses.iter().map(|&address| SnatAddress { address, interface: 0 });
+        config::Mode::Snat(pool.collect())
+    }
+
+    fn config(services: Vec<config::Service>) -> Config {
+        Config {
+            dataplane: Dataplane {
+                workers: vec![1],
+                hugepages: false,
+                memory_mib: 64,
+                max_flows: 1024,
+                eal_args: vec![],
+            },
+            control: Control { socket: PathBuf::from("/nowhere") },
+            interfaces: vec![config::Interface {
+                name: "lan".into(),
+                device: Device::Pci("0000:03:00.0".into()),
+                addresses: vec![],
+                gateway: None,
+                mtu: 9000,
+            }],
+            services,
+        }
+    }
+
+    fn tables(services: Vec<config::Service>) -> Tables {
+        build(&config(services), &[MAC], &View::default())
+    }
+
+    #[test]
+    fn interfaces_get_their_macs() {
+        let tables = tables(vec![]);
+        assert_eq!(tables.interfaces.len(), 1);
+        assert_eq!((tables.interfaces[0].mac, tables.interfaces[0].mtu), (MAC, 9000));
+    }
+
+    #[test]
+    fn services_on_one_vip_share_it() {
+        let tables = tables(vec![
+            service(VIP, 69, config::Mode::Nat, &[(30, 1)]),
+            service(OTHER_VIP, 69, config::Mode::Dsr, &[(31, 1)]),
+            service(VIP, 1069, config::Mode::Dsr, &[(32, 1)]),
+        ]);
+        let vips: Vec<_> = tables.vips.iter().map(|vip| (vip.address, &vip.services)).collect();
+        assert_eq!(vips, [(VIP, &vec![(69, 0), (1069, 2)]), (OTHER_VIP, &vec![(69, 1)])]);
+        let of: Vec<_> = tables.services.iter().map(|service| service.vip).collect();
+        assert_eq!(of, [0, 1, 0]);
+    }
+
+    #[test]
+    fn backends_lie_in_one_run_a_service_and_are_dealt_by_weight() {
+        let tables = tables(vec![
+            service(VIP, 69, config::Mode::Nat, &[(30, 1), (31, 0)]),
+            service(OTHER_VIP, 69, config::Mode::Nat, &[(30, 2), (32, 1)]),
+        ]);
+        let all: Vec<_> = tables.backends.iter().map(|b| (b.address, b.service)).collect();
+        assert_eq!(all, [(server(30), 0), (server(31), 0), (server(30), 1), (server(32), 1)]);
+        assert_eq!(tables.services[0].rota, [0]);
+        assert_eq!(tables.services[1].rota.len(), 3);
+        assert_eq!(tables.services[1].rota.iter().filter(|&&id| id == 2).count(), 2);
+        assert_eq!(tables.services[1].rota.iter().filter(|&&id| id == 3).count(), 1);
+    }
+
+    #[test]
+    fn pools_share_their_addresses() {
+        let second = Ipv4Addr::new(10, 0, 0, 102);
+        let tables = tables(vec![
+            service(VIP, 69, snat(&[SNAT]), &[(30, 1)]),
+            service(OTHER_VIP, 69, snat(&[second, SNAT]), &[(31, 1)]),
+        ]);
+        assert_eq!(tables.snat, [SNAT, second]);
+        assert_eq!(tables.services[0].mode, Mode::Snat(vec![0]));
+        assert_eq!(tables.services[1].mode, Mode::Snat(vec![1, 0]));
+    }
+
+    #[test]
+    fn only_backends_that_answer_through_us_own_their_address() {
+        let tables = tables(vec![
+            service(VIP, 69, config::Mode::Nat, &[(30, 1)]),
+            service(VIP, 70, config::Mode::Dsr, &[(31, 1)]),
+            service(VIP, 71, snat(&[SNAT]), &[(32, 1)]),
+        ]);
+        let owner = |address| tables.addresses.get(&address).copied();
+        assert_eq!(owner(server(30)), Some(Owner::Backend));
+        assert_eq!(owner(server(31)), None);
+        assert_eq!(owner(server(32)), None);
+        assert_eq!(owner(VIP), Some(Owner::Vip(0)));
+        assert_eq!(owner(SNAT), Some(Owner::Snat(0)));
+    }
+
+    #[test]
+    fn our_addresses_come_before_a_backends() {
+        let tables = tables(vec![
+            service(VIP, 69, config::Mode::Nat, &[(200, 1), (101, 1)]),
+            service(OTHER_VIP, 69, snat(&[SNAT]), &[(30, 1)]),
+        ]);
+        assert_eq!(tables.addresses[&OTHER_VIP], Owner::Vip(1));
+        assert_eq!(tables.addresses[&SNAT], Owner::Snat(0));
+    }
+
+    #[test]
+    fn times_are_in_ticks() {
+        let mut written = service(VIP, 69, config::Mode::Nat, &[(30, 1)]);
+        written.persistence = Some(Duration::from_secs(100));
+        let tables = tables(vec![written]);
+        assert_eq!(tables.services[0].idle_timeout, 600);
+        assert_eq!(tables.services[0].persistence, Some(1000));
+    }
+
+    #[test]
+    fn the_view_makes_vips_live_and_gives_hops_and_changes_nothing_else() {
+        let config = config(vec![
+            service(VIP, 69, config::Mode::Nat, &[(30, 1), (31, 1)]),
+            service(OTHER_VIP, 69, config::Mode::Nat, &[(30, 1)]),
+        ]);
+        let hop = Hop { interface: 0, mac: Mac([2, 0, 0, 0, 0, 30]) };
+        let view =
+            View { live: HashSet::from([OTHER_VIP]), hops: HashMap::from([(server(30), hop)]) };
+        let tables = build(&config, &[MAC], &view);
+        assert_eq!(tables.vips.iter().map(|vip| vip.live).collect::<Vec<_>>(), [false, true]);
+        let hops: Vec<_> = tables.backends.iter().map(|backend| backend.hop).collect();
+        assert_eq!(hops, [Some(hop), None, Some(hop)]);
+        let before = build(&config, &[MAC], &View::default());
+        assert_eq!(before.services[0].rota, tables.services[0].rota);
+        assert_eq!(before.addresses, tables.addresses);
+    }
+}

@@ -1,0 +1,74 @@
+//! Devices of which the kernel would see every frame too.
+
+use crate::space::{Namespace, inside, must, play, role};
+use crate::{MAC, block_on, on_veth};
+use control::kernel::Kernel;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// A peer on the other side of `v0`, which holds an address that the kernel answers for.
+fn peer(namespace: &str) -> Namespace {
+    let peer = Namespace::create(format!("{namespace}-p"));
+    must(&format!("ip link add v0 type veth peer name v1 netns {}", peer.name));
+    must("ip address add 10.8.0.1/24 dev v0");
+    must("ip link set v0 up");
+    peer.run("ip address add 10.8.0.2/24 dev v1");
+    peer.run("ip link set v1 up");
+    peer
+}
+
+fn answers(peer: &Namespace) -> bool {
+    peer.run("ip neigh flush all");
+    peer.try_run("ping -q -c 1 -W 1 10.8.0.1")
+}
+
+#[test]
+fn a_cut_device_is_seen_by_packet_sockets_alone() {
+    inside("cut::a_cut_device_is_seen_by_packet_sockets_alone", |namespace| {
+        let peer = peer(namespace);
+        assert!(answers(&peer), "the kernel answers an ordinary interface");
+        block_on(async {
+            let kernel = Kernel::start(&on_veth(), &[MAC]).await.expect("the device can be cut");
+            let mut tap = std::process::Command::new("tcpdump")
+                .args(["-i", "v0", "-n", "-l", "-c", "2", "--immediate-mode"])
+                .args(["-Q", "in", "arp or icmp"])
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .expect("tcpdump runs");
+            sleep(Duration::from_millis(500)).await;
+            assert!(!answers(&peer), "the kernel still answers ARP");
+            let mac = must("cat /sys/class/net/v0/address");
+            peer.run(&format!("ip neigh replace 10.8.0.1 dev v1 lladdr {}", mac.trim()));
+            assert!(!peer.try_run("ping -q -c 1 -W 1 10.8.0.1"), "the kernel still answers ping");
+            let seen = tap.wait().expect("tcpdump ends after two packets");
+            assert!(seen.success());
+            kernel.stop().await.expect("the cut is undone");
+        });
+        assert!(answers(&peer), "the kernel answers again");
+        assert_eq!(must("nft list tables").trim(), "");
+    });
+}
+
+#[test]
+fn a_killed_process_does_not_keep_the_next_one_from_starting() {
+    let test = "cut::a_killed_process_does_not_keep_the_next_one_from_starting";
+    inside(test, |namespace| {
+        if role() == "victim" {
+            return block_on(async {
+                let _kernel = Kernel::start(&on_veth(), &[MAC]).await.expect("a first start");
+                std::process::abort();
+            });
+        }
+        let peer = peer(namespace);
+        let (ended_well, _) = play("env", test, "victim");
+        assert!(!ended_well, "the victim was to die");
+        assert!(!answers(&peer), "the cut outlives its process");
+        block_on(async {
+            let kernel = Kernel::start(&on_veth(), &[MAC]).await.expect("a second start");
+            assert!(!answers(&peer));
+            kernel.stop().await.expect("the cut is undone");
+        });
+        assert!(answers(&peer), "the kernel answers again");
+    });
+}

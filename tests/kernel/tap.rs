@@ -1,0 +1,116 @@
+//! The TAP: how it looks in Linux, and when it may not be made.
+
+use crate::space::{inside, must, play, role};
+use crate::station::Arp;
+use crate::{MAC, NEAR, OWN, block_on, on_veth, pci, start, until};
+use control::kernel::{Kernel, KernelError};
+
+#[test]
+fn a_tap_stands_for_the_interface() {
+    inside("tap::a_tap_stands_for_the_interface", |_| {
+        block_on(async {
+            let (kernel, _, _) = start().await;
+            let link = must("ip -oneline link show dev lan");
+            assert!(link.contains("link/ether 02:00:00:00:00:01"), "{link}");
+            assert!(link.contains("mtu 1400") && link.contains(",UP"), "{link}");
+            let addresses = must("ip -4 -oneline address show dev lan");
+            for address in ["10.0.0.2/24", "10.0.0.100/32", "10.0.0.101/32"] {
+                assert!(addresses.contains(&format!("inet {address} ")), "{addresses}");
+            }
+            assert!(must("ip route show default").contains("via 10.0.0.1 dev lan"));
+            kernel.stop().await.expect("nothing to undo");
+            assert!(!link_exists());
+        });
+    });
+}
+
+#[test]
+fn the_kernel_speaks_with_the_interfaces_own_address() {
+    inside("tap::the_kernel_speaks_with_the_interfaces_own_address", |_| {
+        block_on(async {
+            let (_kernel, wire, _) = start().await;
+            for destination in ["10.0.0.30", "192.0.2.30", "10.0.0.1"] {
+                let route = must(&format!("ip route get {destination}"));
+                assert!(route.contains("src 10.0.0.2 "), "{route}");
+            }
+            until("an ARP request for the backend", || {
+                wire.turn().iter().filter_map(|frame| Arp::parse(frame)).any(|arp| {
+                    assert!(!arp.request || arp.sender == (MAC, OWN), "{arp:?}");
+                    arp.request && arp.target.1 == NEAR.1
+                })
+            })
+            .await;
+        });
+    });
+}
+
+#[test]
+fn a_dropped_kernel_leaves_nothing() {
+    inside("tap::a_dropped_kernel_leaves_nothing", |_| {
+        block_on(async {
+            let (kernel, _, _) = start().await;
+            assert!(link_exists());
+            drop(kernel);
+            until("the TAP is gone", || !link_exists()).await;
+        });
+    });
+}
+
+#[test]
+fn a_name_that_is_taken_is_refused() {
+    inside("tap::a_name_that_is_taken_is_refused", |_| {
+        block_on(async {
+            must("ip tuntap add dev lan mode tap");
+            let Err(error) = Kernel::start(&pci(), &[MAC]).await else { panic!("took it over") };
+            assert!(matches!(error, KernelError::NameTaken(_)), "{error}");
+            assert!(error.to_string().contains("ip link del lan"), "{error}");
+            assert!(link_exists(), "somebody else's interface was removed");
+        });
+    });
+}
+
+#[test]
+fn a_second_default_route_is_refused() {
+    inside("tap::a_second_default_route_is_refused", |_| {
+        block_on(async {
+            must("ip link add other type veth peer name far");
+            must("ip address add 10.1.0.1/24 dev other");
+            must("ip link set other up");
+            must("ip route add default via 10.1.0.2");
+            let Err(error) = Kernel::start(&pci(), &[MAC]).await else { panic!("two defaults") };
+            assert!(matches!(error, KernelError::RouteTaken { .. }), "{error}");
+            until("the half-made TAP is gone", || !link_exists()).await;
+        });
+    });
+}
+
+#[test]
+fn without_privilege_it_says_what_to_do() {
+    let test = "tap::without_privilege_it_says_what_to_do";
+    inside(test, |_| {
+        let config = match role().as_str() {
+            "tap" => pci(),
+            "cut" | "no nft" => on_veth(),
+            _ => {
+                must("ip link add v0 type veth peer name v1");
+                let powerless = "setpriv --inh-caps=-all --bounding-set=-all";
+                for role in ["tap", "cut"] {
+                    let (_, said) = play(powerless, test, role);
+                    assert!(said.contains("run as root or with CAP_NET_ADMIN"), "{role}: {said}");
+                }
+                let (_, said) = play("env PATH=/nowhere", test, "no nft");
+                assert!(said.contains("install the package nftables"), "{said}");
+                return;
+            }
+        };
+        block_on(async {
+            let Err(error) = Kernel::start(&config, &[MAC]).await else { panic!("it worked") };
+            assert_eq!(error.to_string().lines().count(), 1);
+            eprintln!("{error}");
+        });
+    });
+}
+
+fn link_exists() -> bool {
+    std::path::Path::new("/proc/sys/net/ipv4/conf/lan").exists()
+}

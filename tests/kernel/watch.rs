@@ -1,0 +1,153 @@
+//! What control sees of the kernel's neighbours and addresses.
+
+use crate::space::{inside, must};
+use crate::station::Wire;
+use crate::{FAR, GATEWAY, NEAR, VIP, block_on, start, until};
+use control::kernel::View;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+use wire::ethernet::Mac;
+
+/// Has neighbours of the TAP go stale and fail within seconds instead of minutes.
+fn hurry() {
+    let settings = [
+        ("base_reachable_time_ms", "500"),
+        ("delay_first_probe_time", "1"),
+        ("retrans_time_ms", "100"),
+        ("interval_probe_time_ms", "1000"),
+    ];
+    for (name, value) in settings {
+        let path = format!("/proc/sys/net/ipv4/neigh/lan/{name}");
+        std::fs::write(&path, value).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+}
+
+fn hop(view: &View, backend: Ipv4Addr) -> Option<Mac> {
+    view.hops.get(&backend).map(|hop| hop.mac)
+}
+
+#[test]
+fn next_hops_are_found_lost_and_found_again() {
+    inside("watch::next_hops_are_found_lost_and_found_again", |_| {
+        block_on(async {
+            let (kernel, mut wire, _) = start().await;
+            hurry();
+            let mut view = kernel.view();
+            assert_eq!(view.borrow_and_update().hops.len(), 0);
+
+            wire.up.extend([(NEAR.1, NEAR.0), (GATEWAY.1, GATEWAY.0)]);
+            until("both backends are resolved", || {
+                wire.turn();
+                let view = view.borrow();
+                hop(&view, NEAR.1) == Some(NEAR.0) && hop(&view, FAR) == Some(GATEWAY.0)
+            })
+            .await;
+
+            wire.up.remove(&NEAR.1);
+            until("a silent backend is given up", || {
+                wire.turn();
+                hop(&view.borrow(), NEAR.1).is_none()
+            })
+            .await;
+            assert_eq!(hop(&view.borrow(), FAR), Some(GATEWAY.0));
+            let entry = must("ip neigh show to 10.0.0.30 dev lan");
+            assert!(entry.contains("managed"), "the kernel is too old to keep it: {entry}");
+
+            // No traffic, no hint: the kernel must have gone on asking.
+            wire.up.insert(NEAR.1, Mac([2, 0, 0, 0, 0, 31]));
+            until("it is found again, with its new MAC", || {
+                wire.turn();
+                hop(&view.borrow(), NEAR.1) == Some(Mac([2, 0, 0, 0, 0, 31]))
+            })
+            .await;
+        });
+    });
+}
+
+#[test]
+fn next_hops_come_back_with_the_link() {
+    inside("watch::next_hops_come_back_with_the_link", |_| {
+        block_on(async {
+            let (kernel, mut wire, _) = start().await;
+            let view = kernel.view();
+            wire.up.insert(NEAR.1, NEAR.0);
+            let resolved = |wire: &Wire| {
+                wire.turn();
+                hop(&view.borrow(), NEAR.1).is_some()
+            };
+            until("the backend is resolved", || resolved(&wire)).await;
+            // This empties the kernel's table of neighbours.
+            must("ip link set lan down");
+            until("nothing is reached by a link that is down", || !resolved(&wire)).await;
+            must("ip link set lan up");
+            until("the backend is resolved again", || resolved(&wire)).await;
+        });
+    });
+}
+
+#[test]
+fn a_backend_behind_another_interface_has_no_hop() {
+    inside("watch::a_backend_behind_another_interface_has_no_hop", |_| {
+        block_on(async {
+            let (kernel, mut wire, _) = start().await;
+            wire.up.extend([(NEAR.1, NEAR.0), (GATEWAY.1, GATEWAY.0)]);
+            let view = kernel.view();
+            until("the backend is resolved", || {
+                wire.turn();
+                hop(&view.borrow(), FAR).is_some()
+            })
+            .await;
+            must("ip route add unreachable 192.0.2.30");
+            until("an unreachable backend is given up", || hop(&view.borrow(), FAR).is_none())
+                .await;
+            must("ip route del unreachable 192.0.2.30");
+            until("and taken back", || hop(&view.borrow(), FAR).is_some()).await;
+            must("ip route add 192.0.2.30 dev lo");
+            until("lo is none of our interfaces", || hop(&view.borrow(), FAR).is_none()).await;
+        });
+    });
+}
+
+#[test]
+fn a_vip_is_live_while_the_kernel_holds_it() {
+    inside("watch::a_vip_is_live_while_the_kernel_holds_it", |_| {
+        block_on(async {
+            let (kernel, _wire, _) = start().await;
+            let view = kernel.view();
+            let live = || view.borrow().live.iter().copied().collect::<Vec<_>>();
+            assert_eq!(live(), [VIP], "the first view knows it");
+            must("ip address del 10.0.0.100/32 dev lan");
+            until("it is no longer live", || live().is_empty()).await;
+            must("ip address add 10.0.0.100/32 dev lo");
+            sleep(Duration::from_millis(200)).await;
+            assert!(live().is_empty(), "lo is none of our interfaces");
+            must("ip address add 10.0.0.100/24 dev lan");
+            until("it is live again", || live() == [VIP]).await;
+        });
+    });
+}
+
+#[test]
+fn lost_events_are_made_up_for() {
+    inside("watch::lost_events_are_made_up_for", |_| {
+        block_on(async {
+            let (kernel, _wire, _) = start().await;
+            let view = kernel.view();
+            // Control doesn't run while these do, so its socket overflows.
+            let script = tempfile::NamedTempFile::new().expect("a temporary file");
+            let mut lines = String::new();
+            for (high, low) in (0..16).flat_map(|high| (0..250).map(move |low| (high, low))) {
+                lines += &format!("address add 10.200.{high}.{low}/32 dev lo\n");
+            }
+            lines += "address del 10.0.0.100/32 dev lan\n";
+            std::fs::write(script.path(), lines).expect("a temporary file can be written");
+            must(&format!("ip -batch {}", script.path().display()));
+            let start = Instant::now();
+            until("the VIP is no longer live", || view.borrow().live.is_empty()).await;
+            assert!(start.elapsed() < Duration::from_secs(2), "only the clock told");
+            must("ip address add 10.0.0.100/32 dev lan");
+            until("it is live again", || !view.borrow().live.is_empty()).await;
+        });
+    });
+}

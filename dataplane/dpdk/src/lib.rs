@@ -1,1 +1,22 @@
-//! dpdk
+//! DPDK behind a safe interface: the environment ([`Eal`]) and its cores, pools of packet buffers,
+//! devices and their queues. The dataplane's only hand-written unsafe code is here; each piece
+//! keeps alive what it stands on, so that nothing can outlive the memory it points to.
+
+mod device;
+mod eal;
+mod error;
+mod lcore;
+mod log;
+mod mbuf;
+mod mempool;
+mod port;
+mod queue;
+
+pub use device::BUFFERS_PER_QUEUE;
+pub use eal::{Eal, Log};
+pub use error::{Errno, Error};
+pub use lcore::Running;
+pub use mbuf::Mbuf;
+pub use mempool::{Mempool, data_room};
+pub use port::{Info, Port, Stats};
+pub use queue::Queue;

@@ -1,8 +1,8 @@
 //! Devices, buffers and workers: what the configuration asks for, on DPDK.
 
-use control::config::{Config, Interface};
-use control::server::InterfaceFacts;
-use dpdk::{DESCRIPTORS, Eal, Error, Mempool, Mbuf, Port, Queue, Running};
+use control::appliance::InterfaceFacts;
+use control::config::Config;
+use dpdk::{BUFFERS_PER_QUEUE, Eal, Error, Mbuf, Mempool, Port, Queue, Running};
 use engine::count::Counters;
 use engine::flow::key::Seed;
 use engine::tables::Tables;
@@ -31,20 +31,30 @@ pub struct Devices {
 impl Devices {
     /// Finds the configuration's devices.
     pub fn find(eal: &Eal, config: &Config) -> Result<Devices, Error> {
-        let mut devices =
-            Devices { ports: vec![], facts: vec![], workers: config.dataplane.workers.len() as u16 };
+        let mut devices = Devices {
+            ports: vec![],
+            facts: vec![],
+            workers: config.dataplane.workers.len() as u16,
+        };
         for interface in &config.interfaces {
             let port = Port::find(eal, interface.device.name())?;
             let info = port.info()?;
             if info.max_queues < devices.workers {
                 log::warn!(
-                    "interface {}: {} has queues for {} of {} workers; the others stay idle",
-                    interface.name, interface.device, info.max_queues, devices.workers
+                    "interface {}: {} has queues for {} of {} workers, the others are not started",
+                    interface.name,
+                    interface.device,
+                    info.max_queues,
+                    devices.workers
                 );
-                devices.workers = info.max_queues.max(1);
+                devices.workers = info.max_queues;
             }
-            devices.facts.push(facts(interface, &info));
+            let (driver, mac) = (info.driver, info.mac);
+            devices.facts.push(InterfaceFacts { driver, mac, queues: 0 });
             devices.ports.push(port);
+        }
+        for facts in &mut devices.facts {
+            facts.queues = devices.workers;
         }
         Ok(devices)
     }
@@ -58,8 +68,7 @@ impl Devices {
     pub fn start(mut self, eal: &Eal, config: &Config) -> Result<Dataplane, Error> {
         let mtu = config.interfaces.iter().map(|interface| interface.mtu).max().unwrap_or(0);
         let count = buffers(self.workers.into(), config.interfaces.len() as u32);
-        let pool =
-            Arc::new(Mempool::new(eal, "frames", count, CACHE, dpdk::data_room(mtu), None)?);
+        let pool = Arc::new(Mempool::new(eal, "frames", count, CACHE, dpdk::data_room(mtu), None)?);
         let mut queues: Vec<Vec<Queue>> = (0..self.workers).map(|_| vec![]).collect();
         for (port, interface) in self.ports.iter_mut().zip(&config.interfaces) {
             let started = port.start(self.workers, interface.mtu, &pool)?;
@@ -75,22 +84,11 @@ impl Devices {
 
 /// Enough that every queue and every ring can be full at once.
 fn buffers(workers: u32, interfaces: u32) -> u32 {
-    let queues = workers * interfaces * 2 * u32::from(DESCRIPTORS);
+    let queues = workers * interfaces * BUFFERS_PER_QUEUE;
     let kernel = workers * interfaces * 2 * worker::kernel::DEPTH as u32;
     let mesh = if workers > 1 { workers * mesh::FRAMES as u32 } else { 0 };
     let caches = (workers + 1) * 2 * CACHE;
     (queues + kernel + mesh + caches).next_power_of_two() - 1
-}
-
-fn facts(interface: &Interface, info: &dpdk::Info) -> InterfaceFacts {
-    InterfaceFacts {
-        name: interface.name.clone(),
-        device: interface.device.to_string(),
-        driver: info.driver.clone(),
-        mac: info.mac,
-        mtu: interface.mtu,
-        queues: info.max_queues,
-    }
 }
 
 /// The started devices, and what workers are made of.

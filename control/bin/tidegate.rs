@@ -1,2 +1,6 @@
-//! tidegate
-fn main() {}
+//! The operator's hand.
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    control::cli::main()
+}

@@ -1,8 +1,15 @@
 //! Everything that is not per packet: configuration, the kernel, statistics, the socket.
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod appliance;
+pub mod cli;
 pub mod config;
+pub mod desks;
 pub mod eal;
+pub mod events;
 pub mod kernel;
 pub mod preflight;
+pub mod server;
+mod stats;
 pub mod tables;

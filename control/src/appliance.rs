@@ -1,0 +1,238 @@
+//! What the operator asks for, read from what the daemon knows.
+
+use crate::api::{
+    Backend, DEFAULT_LIMIT, Error, Flow, Flows, Interface, MAX_LIMIT, Request, Service, Stats,
+    Status, Tap, Which, Worker, WorkerStats,
+};
+use crate::config::{Config, Mode};
+use crate::desks::Desks;
+use crate::kernel::Traffic;
+use crate::server::Answers;
+use crate::stats::{self, Sum};
+use engine::flow::view::{FlowQuery, Kind, State, TransferView};
+use engine::tables::Tables;
+use engine::tick::PER_SECOND;
+use serde_json::{Value, to_value};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+use tokio::sync::watch;
+use wire::ethernet::Mac;
+
+/// All that there is to know of a running daemon.
+pub struct Appliance {
+    /// As it was started.
+    pub config: Config,
+    /// When that was.
+    pub start: Instant,
+    /// The devices, in the configuration's order.
+    pub interfaces: Vec<InterfaceFacts>,
+    /// What their TAPs carry, likewise.
+    pub traffic: Vec<Arc<Traffic>>,
+    /// The ways to the workers.
+    pub desks: Desks,
+    /// What the workers were told last.
+    pub tables: watch::Receiver<Arc<Tables>>,
+}
+
+/// What a device turned out to be.
+#[derive(Debug, Clone)]
+pub struct InterfaceFacts {
+    /// DPDK's driver.
+    pub driver: String,
+    /// Its hardware address.
+    pub mac: Mac,
+    /// Pairs of queues in use.
+    pub queues: u16,
+}
+
+impl Answers for Appliance {
+    async fn answer(&self, request: Request) -> Result<Value, Error> {
+        let answer = match request {
+            Request::Status {} => to_value(self.status()),
+            Request::Services {} => to_value(self.services()),
+            Request::Backends {} => to_value(self.backends()),
+            Request::Flows(which) => to_value(self.flows(which).await?),
+            Request::Stats {} => to_value(self.stats()),
+        };
+        answer.map_err(|error| Error::Silent(format!("the answer can't be written: {error}")))
+    }
+}
+
+impl Appliance {
+    fn status(&self) -> Status {
+        let workers = self.workers().map(|(core, counters)| Worker {
+            core,
+            received: counters.packets.received.value(),
+            transmitted: counters.packets.transmitted.value(),
+            dropped: counters.drops.total(),
+        });
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime: self.start.elapsed().as_secs(),
+            workers: workers.collect(),
+            interfaces: self.interface_list(),
+            transfers: self.all_services().now(),
+        }
+    }
+
+    fn interface_list(&self) -> Vec<Interface> {
+        let written = self.config.interfaces.iter();
+        let facts = self.interfaces.iter().zip(&self.traffic);
+        written
+            .zip(facts)
+            .map(|(written, (facts, traffic))| Interface {
+                name: written.name.clone(),
+                device: written.device.to_string(),
+                driver: facts.driver.clone(),
+                mac: facts.mac.to_string(),
+                mtu: written.mtu,
+                queues: facts.queues,
+                tap: Tap {
+                    to_kernel: traffic.to_kernel.load(Relaxed),
+                    refused: traffic.refused.load(Relaxed),
+                    from_kernel: traffic.from_kernel.load(Relaxed),
+                    no_room: traffic.no_room.load(Relaxed),
+                },
+            })
+            .collect()
+    }
+
+    fn services(&self) -> Vec<Service> {
+        let tables = self.tables.borrow();
+        let both = self.config.services.iter().zip(&tables.services).enumerate();
+        both.map(|(id, (written, service))| {
+            let totals = self.sum(|counters| &counters.services[id]);
+            Service {
+                name: written.name.clone(),
+                vip: written.vip,
+                port: written.port,
+                protocol: "tftp".to_owned(),
+                mode: mode(&written.mode).to_owned(),
+                state: if tables.vips[usize::from(service.vip)].live { "live" } else { "vip down" }
+                    .to_owned(),
+                transfers: totals.now(),
+                totals: totals.named(),
+            }
+        })
+        .collect()
+    }
+
+    fn backends(&self) -> Vec<Backend> {
+        let tables = self.tables.borrow();
+        let written = self.config.services.iter();
+        let written = written
+            .flat_map(|service| service.backends.iter().map(move |backend| (service, backend)));
+        written
+            .zip(&tables.backends)
+            .enumerate()
+            .map(|(id, ((service, written), backend))| {
+                let totals = self.sum(|counters| &counters.backends[id]);
+                Backend {
+                    service: service.name.clone(),
+                    name: written.name.clone(),
+                    address: written.address,
+                    weight: written.weight,
+                    state: if backend.hop.is_some() { "up" } else { "unresolved" }.to_owned(),
+                    next_hop: backend.hop.map(|hop| hop.mac.to_string()),
+                    transfers: totals.now(),
+                    totals: totals.named(),
+                }
+            })
+            .collect()
+    }
+
+    async fn flows(&self, which: Which) -> Result<Flows, Error> {
+        let limit = which.limit.unwrap_or(DEFAULT_LIMIT);
+        if limit > MAX_LIMIT {
+            return Err(Error::Params(format!("`limit` is at most {MAX_LIMIT}")));
+        }
+        let service = which.service.map(|name| self.service_id(&name)).transpose()?;
+        let question =
+            FlowQuery { service, client: which.client, found: vec![], matching: 0, cursor: 0 };
+        let answers = self.desks.ask(&question, limit).await?;
+        let matching = answers.iter().map(|answer| answer.matching).sum();
+        let mut found: Vec<_> = answers.into_iter().flat_map(|answer| answer.found).collect();
+        found.sort_by_key(|transfer| transfer.age);
+        found.truncate(limit);
+        Ok(Flows { matching, flows: found.iter().map(|transfer| self.flow(transfer)).collect() })
+    }
+
+    fn service_id(&self, name: &str) -> Result<u16, Error> {
+        let position = self.config.services.iter().position(|service| service.name == name);
+        let id = position.and_then(|position| u16::try_from(position).ok());
+        id.ok_or_else(|| Error::Unknown(format!("there is no service `{name}`")))
+    }
+
+    fn flow(&self, transfer: &TransferView) -> Flow {
+        let service = &self.config.services[usize::from(transfer.service)];
+        let before: usize = self.config.services[..usize::from(transfer.service)]
+            .iter()
+            .map(|service| service.backends.len())
+            .sum();
+        let seconds = |ticks| f64::from(ticks) / f64::from(PER_SECOND);
+        Flow {
+            service: service.name.clone(),
+            backend: service.backends[usize::from(transfer.backend) - before].name.clone(),
+            client: transfer.client,
+            seen_as: transfer.seen_as,
+            tid: transfer.tid,
+            state: match transfer.state {
+                State::Requested => "requested",
+                State::Established => "established",
+                State::Closing => "closing",
+            }
+            .to_owned(),
+            kind: match transfer.kind {
+                Kind::Read => "read",
+                Kind::Write => "write",
+            }
+            .to_owned(),
+            file: String::from_utf8_lossy(&transfer.file).into_owned(),
+            blocks: transfer.blocks,
+            bytes: transfer.bytes,
+            age: seconds(transfer.age),
+            idle: seconds(transfer.idle),
+        }
+    }
+
+    fn stats(&self) -> Stats {
+        let workers: Vec<WorkerStats> = self
+            .workers()
+            .map(|(core, counters)| WorkerStats {
+                core,
+                packets: Sum::of([&*counters.packets]).named(),
+                drops: stats::drops([&*counters.drops]),
+            })
+            .collect();
+        let all = || self.desks.all().iter().map(|desk| &*desk.counters);
+        Stats {
+            packets: Sum::of(all().map(|counters| &*counters.packets)).named(),
+            drops: stats::drops(all().map(|counters| &*counters.drops)),
+            workers,
+            transfers: self.all_services().named(),
+        }
+    }
+
+    fn workers(&self) -> impl Iterator<Item = (u16, &engine::count::Counters)> {
+        let cores = self.config.dataplane.workers.iter().copied();
+        cores.zip(self.desks.all().iter().map(|desk| &*desk.counters))
+    }
+
+    fn all_services(&self) -> Sum {
+        let counters = self.desks.all().iter().flat_map(|desk| &desk.counters.services);
+        Sum::of(counters.map(|service| &**service))
+    }
+
+    fn sum(&self, of: impl Fn(&engine::count::Counters) -> &engine::count::Transfers) -> Sum {
+        Sum::of(self.desks.all().iter().map(|desk| of(&desk.counters)))
+    }
+}
+
+fn mode(mode: &Mode) -> &'static str {
+    match mode {
+        Mode::Dsr => "dsr",
+        Mode::Nat => "nat",
+        Mode::Snat(_) => "nat + snat",
+    }
+}

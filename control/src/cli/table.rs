@@ -1,0 +1,201 @@
+//! Answers as tables that fit a screen.
+
+use crate::api::{Backend, Counts, Flow, Flows, Service, Stats, Status};
+use comfy_table::{CellAlignment, Table, presets};
+use std::time::Duration;
+
+/// `tidegate status`.
+pub fn status(status: &Status) -> String {
+    let mut workers = table(&["WORKER", "CORE", "RECEIVED", "TRANSMITTED", "DROPPED"], 0);
+    for (number, worker) in status.workers.iter().enumerate() {
+        workers.add_row([
+            number.to_string(),
+            worker.core.to_string(),
+            worker.received.to_string(),
+            worker.transmitted.to_string(),
+            worker.dropped.to_string(),
+        ]);
+    }
+    let header =
+        ["INTERFACE", "DEVICE", "DRIVER", "MAC", "MTU", "QUEUES", "TO KERNEL", "FROM KERNEL"];
+    let mut interfaces = table(&header, 4);
+    for interface in &status.interfaces {
+        interfaces.add_row([
+            interface.name.clone(),
+            interface.device.clone(),
+            interface.driver.clone(),
+            interface.mac.clone(),
+            interface.mtu.to_string(),
+            interface.queues.to_string(),
+            interface.tap.to_kernel.to_string(),
+            interface.tap.from_kernel.to_string(),
+        ]);
+    }
+    format!(
+        "tidegated {}, up {}, {} transfers now\n\n{workers}\n\n{interfaces}",
+        status.version,
+        humantime::format_duration(Duration::from_secs(status.uptime)),
+        status.transfers,
+    )
+}
+
+/// `tidegate services`.
+pub fn services(services: &Vec<Service>) -> String {
+    let header = [
+        "SERVICE",
+        "VIP",
+        "MODE",
+        "STATE",
+        "NOW",
+        "STARTED",
+        "COMPLETED",
+        "PROBES",
+        "NOT FOUND",
+        "FAILED",
+        "UNANSWERED",
+        "TIMED OUT",
+        "IN",
+        "OUT",
+    ];
+    let mut table = table(&header, 4);
+    for service in services {
+        let mut row = vec![
+            service.name.clone(),
+            format!("{}:{}", service.vip, service.port),
+            service.mode.clone(),
+            service.state.clone(),
+            service.transfers.to_string(),
+        ];
+        row.extend(totals(&service.totals));
+        table.add_row(row);
+    }
+    table.to_string()
+}
+
+/// `tidegate backends`.
+pub fn backends(backends: &Vec<Backend>) -> String {
+    let header = [
+        "SERVICE",
+        "BACKEND",
+        "ADDRESS",
+        "NEXT HOP",
+        "STATE",
+        "WEIGHT",
+        "NOW",
+        "STARTED",
+        "COMPLETED",
+        "PROBES",
+        "NOT FOUND",
+        "FAILED",
+        "UNANSWERED",
+        "TIMED OUT",
+        "IN",
+        "OUT",
+    ];
+    let mut table = table(&header, 5);
+    for backend in backends {
+        let mut row = vec![
+            backend.service.clone(),
+            backend.name.clone(),
+            backend.address.to_string(),
+            backend.next_hop.clone().unwrap_or_else(|| "-".to_owned()),
+            backend.state.clone(),
+            backend.weight.to_string(),
+            backend.transfers.to_string(),
+        ];
+        row.extend(totals(&backend.totals));
+        table.add_row(row);
+    }
+    table.to_string()
+}
+
+/// The columns that services and backends have in common.
+fn totals(totals: &Counts) -> impl Iterator<Item = String> {
+    let counts =
+        ["started", "completed", "size_probes", "not_found", "failed", "unanswered", "timed_out"]
+            .map(|name| number(totals, name).to_string());
+    let sizes = ["bytes_in", "bytes_out"].map(|name| size(number(totals, name)));
+    counts.into_iter().chain(sizes)
+}
+
+/// `tidegate flows`.
+pub fn flows(answer: &Flows) -> String {
+    let header = [
+        "CLIENT", "SEEN AS", "SERVICE", "BACKEND", "TID", "STATE", "KIND", "BLOCKS", "BYTES",
+        "AGE", "IDLE", "FILE",
+    ];
+    let mut table = table(&header, 12);
+    for flow in &answer.flows {
+        table.add_row(row(flow));
+    }
+    let shown = answer.flows.len();
+    let rest = if shown < answer.matching {
+        format!("\n{shown} of {}; --limit shows more", answer.matching)
+    } else {
+        String::new()
+    };
+    format!("{table}{rest}")
+}
+
+fn row(flow: &Flow) -> Vec<String> {
+    let seen_as = if flow.seen_as == flow.client { "-".into() } else { flow.seen_as.to_string() };
+    vec![
+        flow.client.to_string(),
+        seen_as,
+        flow.service.clone(),
+        flow.backend.clone(),
+        flow.tid.map_or("-".to_owned(), |tid| tid.to_string()),
+        flow.state.clone(),
+        flow.kind.clone(),
+        flow.blocks.to_string(),
+        size(flow.bytes),
+        format!("{:.1}s", flow.age),
+        format!("{:.1}s", flow.idle),
+        // A client chooses the name: it must not steer the terminal.
+        flow.file.escape_debug().to_string(),
+    ]
+}
+
+/// `tidegate stats`: what has ever moved, and by how much since `before`.
+pub fn stats(now: &Stats, before: Option<&Stats>) -> String {
+    let sections = [
+        ("PACKETS", &now.packets, before.map(|before| &before.packets)),
+        ("DROPS", &now.drops, before.map(|before| &before.drops)),
+        ("TRANSFERS", &now.transfers, before.map(|before| &before.transfers)),
+    ];
+    let shown = sections.map(|(title, now, before)| section(title, now, before));
+    shown.join("\n\n")
+}
+
+fn section(title: &str, now: &Counts, before: Option<&Counts>) -> String {
+    let mut header = vec![title, "TOTAL"];
+    header.extend(before.map(|_| "PER SECOND"));
+    let mut table = table(&header, 1);
+    for name in now.keys().filter(|name| number(now, name) > 0) {
+        let mut row = vec![name.replace('_', "-"), number(now, name).to_string()];
+        row.extend(before.map(|before| (number(now, name) - number(before, name)).to_string()));
+        table.add_row(row);
+    }
+    if table.is_empty() { format!("{title}\nnone") } else { table.to_string() }
+}
+
+fn number(counts: &Counts, name: &str) -> u64 {
+    counts.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0)
+}
+
+fn size(bytes: u64) -> String {
+    bytesize::ByteSize(bytes).to_string()
+}
+
+/// An empty table without lines; the first `words` columns are left-aligned, the others numbers.
+fn table(header: &[&str], words: usize) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header);
+    for (number, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if number >= words {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}

@@ -1,0 +1,81 @@
+//! Sums over workers. Each counter is read while its worker goes on, so a sum is of one moment only
+//! when nothing moves.
+
+use crate::api::Counts;
+use engine::count::{Drops, Packets, Transfers};
+use engine::reason::Reason;
+
+/// A set of counters with names.
+pub trait Counted {
+    /// The names.
+    const NAMES: &'static [&'static str];
+
+    /// The numbers now, in the names' order.
+    fn values(&self) -> Vec<u64>;
+}
+
+impl Counted for Packets {
+    const NAMES: &'static [&'static str] = Packets::NAMES;
+
+    fn values(&self) -> Vec<u64> {
+        Packets::values(self)
+    }
+}
+
+impl Counted for Transfers {
+    const NAMES: &'static [&'static str] = Transfers::NAMES;
+
+    fn values(&self) -> Vec<u64> {
+        Transfers::values(self)
+    }
+}
+
+/// The sum of some sets of one kind.
+pub struct Sum {
+    names: &'static [&'static str],
+    values: Vec<u64>,
+}
+
+impl Sum {
+    /// Adds them up.
+    pub fn of<'a, C: Counted + 'a>(sets: impl IntoIterator<Item = &'a C>) -> Sum {
+        let mut values = vec![0; C::NAMES.len()];
+        for set in sets {
+            for (sum, value) in values.iter_mut().zip(set.values()) {
+                *sum += value;
+            }
+        }
+        Sum { names: C::NAMES, values }
+    }
+
+    /// Every number by its name.
+    pub fn named(&self) -> Counts {
+        let names = self.names.iter().map(|&name| name.to_owned());
+        names.zip(self.values.iter().map(|&value| value.into())).collect()
+    }
+
+    /// Transfers now: those that have started and not ended. Workers count on while we read, and
+    /// an end may be read without its start.
+    pub fn now(&self) -> u64 {
+        self.value("started").saturating_sub(self.value("ended"))
+    }
+
+    fn value(&self, name: &str) -> u64 {
+        self.names.iter().position(|&known| known == name).map_or(0, |place| self.values[place])
+    }
+}
+
+/// Dropped packets by reason, also of reasons that never were.
+pub fn drops<'a>(sets: impl IntoIterator<Item = &'a Drops>) -> Counts {
+    let mut sums = vec![0; Reason::ALL.len()];
+    for set in sets {
+        for &reason in Reason::ALL {
+            sums[reason as usize] += set.of(reason).value();
+        }
+    }
+    Reason::ALL
+        .iter()
+        .zip(sums)
+        .map(|(reason, sum)| (reason.name().to_owned(), sum.into()))
+        .collect()
+}

@@ -48,11 +48,10 @@ dependencies() {
     rust
 }
 
-# The TFTP servers, unpacked beside the build: installed, they would start, and they exclude each
-# other.
+# TFTP servers, unpacked beside the build: installed, they would start, and they exclude each other.
 servers() {
     local package
-    for package in tftpd-hpa atftpd dnsmasq-base; do
+    for package in "$@"; do
         [ -d "$peers/$package" ] && continue
         mkdir -p "$peers/download"
         (cd "$peers/download" && quietly apt-get -qq download -o APT::Sandbox::User=root "$package")

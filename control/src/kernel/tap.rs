@@ -46,6 +46,19 @@ impl Tap {
         Ok(tap)
     }
 
+    /// A dead next hop is to be known in some 15 seconds, not in the kernel's usual minute. Where
+    /// the setting can't be written (a container), it takes that minute.
+    fn probe_neighbours_often(&self) {
+        for (setting, value) in
+            [("base_reachable_time_ms", "5000"), ("delay_first_probe_time", "1")]
+        {
+            let path = format!("/proc/sys/net/ipv4/neigh/{}/{setting}", self.name);
+            if let Err(error) = std::fs::write(&path, value) {
+                log::warn!("cannot write {path}: {error}; a dead backend is noticed later");
+            }
+        }
+    }
+
     async fn configure(
         &self,
         handle: &Handle,
@@ -68,6 +81,7 @@ impl Tap {
                 .await
                 .map_err(|error| KernelError::netlink(format!("add {net} to `{name}`"), error))?;
         }
+        self.probe_neighbours_often();
         link::up(handle, self.index)
             .await
             .map_err(|error| KernelError::netlink(format!("bring `{name}` up"), error))?;

@@ -1,0 +1,80 @@
+//! A small TFTP client of our own, for what real ones do on real networks and can't be told to do
+//! here.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddrV4, UdpSocket};
+use std::time::Duration;
+
+/// How it behaves.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Habits {
+    /// Sends its ACKs to the port of the request, and takes no notice of the TID.
+    pub acks_to_69: bool,
+    /// Sends its request twice at once.
+    pub asks_twice: bool,
+}
+
+/// How a fetch failed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The server's ERROR.
+    Error(u16),
+    /// An answer from another address than was asked.
+    Stranger(SocketAddrV4),
+    /// No answer for long.
+    Silence,
+}
+
+/// Fetches a file from a socket bound to `from`, in blocks of 512.
+pub fn fetch(
+    from: SocketAddrV4,
+    server: SocketAddrV4,
+    file: &str,
+    habits: Habits,
+) -> Result<Vec<u8>, Failure> {
+    let socket = UdpSocket::bind(from).expect("the address is the client's");
+    socket.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
+    let request = [b"\0\x01", file.as_bytes(), b"\0octet\0"].concat();
+    let mut last = (request.clone(), server);
+    if habits.asks_twice {
+        socket.send_to(&request, server).expect("a datagram");
+    }
+    let mut got = vec![];
+    let mut expected = 1u16;
+    let mut tid = None;
+    for _ in 0..10 {
+        socket.send_to(&last.0, last.1).expect("a datagram");
+        let mut packet = [0; 516];
+        while let Some((len, peer)) = receive(&socket, &mut packet) {
+            if peer.ip() != server.ip() {
+                return Err(Failure::Stranger(peer));
+            }
+            assert!(*tid.get_or_insert(peer) == peer, "an answer from a second TID, {peer}");
+            let number = u16::from_be_bytes([packet[2], packet[3]]);
+            match packet[1] {
+                5 => return Err(Failure::Error(number)),
+                3 if number == expected => {
+                    got.extend_from_slice(&packet[4..len]);
+                    let ack = [&[0, 4][..], &number.to_be_bytes()].concat();
+                    last = (ack, if habits.acks_to_69 { server } else { peer });
+                    expected = expected.wrapping_add(1);
+                    socket.send_to(&last.0, last.1).expect("a datagram");
+                    if len < 516 {
+                        return Ok(got);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    Err(Failure::Silence)
+}
+
+fn receive(socket: &UdpSocket, packet: &mut [u8]) -> Option<(usize, SocketAddrV4)> {
+    match socket.recv_from(packet) {
+        Ok((len, std::net::SocketAddr::V4(peer))) => Some((len, peer)),
+        Ok((_, peer)) => panic!("an answer from {peer}"),
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
+        Err(error) => panic!("{error}"),
+    }
+}

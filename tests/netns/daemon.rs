@@ -1,0 +1,177 @@
+//! The gate under test: the real tidegated, asked by the real tidegate.
+
+use crate::lab::{DSR_VIP, Lab, NAT_VIP, Process, SNAT_VIP, until};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// What a test varies.
+pub struct Setup {
+    /// CPU cores.
+    pub workers: &'static str,
+    /// Behind the devices' names and interfaces.
+    pub device_arguments: &'static str,
+    /// In every service.
+    pub service: &'static str,
+    /// In every first backend.
+    pub first_backend: &'static str,
+    /// In every interface.
+    pub interface: &'static str,
+    /// DPDK's driver.
+    pub driver: &'static str,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup {
+            workers: "1",
+            device_arguments: "",
+            service: "",
+            first_backend: "",
+            interface: "",
+            driver: "net_af_packet",
+        }
+    }
+}
+
+impl Setup {
+    /// A configuration with a service in each mode, `nat`, `snat` and `dsr`.
+    pub fn text(&self, lab: &Lab) -> String {
+        let Setup { workers, device_arguments, interface, driver, .. } = self;
+        // A machine with one core has only that.
+        let one_core = std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
+        let workers = if one_core { "0" } else { workers };
+        let socket = lab.path("control.sock");
+        let mut text = format!(
+            "[dataplane]\nworkers = [{workers}]\nhugepages = false\nmax_flows = 4096\n\
+             [control]\nsocket = {socket:?}\n"
+        );
+        for (n, (name, address)) in
+            [("clients", "10.78.0.1/16"), ("servers", "10.77.0.1/16")].into_iter().enumerate()
+        {
+            text += &format!(
+                "[[interface]]\nname = \"{name}\"\n\
+                 device = \"{driver}{n},iface=dev{n}{device_arguments}\"\n\
+                 address = [\"{address}\"]\n{interface}\n"
+            );
+        }
+        text += &self.one("nat", NAT_VIP, "");
+        text += &self.one("snat", SNAT_VIP, "snat = [\"10.77.0.101\"]");
+        text += &self.one("dsr", DSR_VIP, "mode = \"dsr\"");
+        text
+    }
+
+    fn one(&self, name: &str, vip: &str, mode: &str) -> String {
+        let Setup { service, first_backend, .. } = self;
+        format!(
+            "[[service]]\nname = \"{name}\"\nprotocol = \"tftp\"\nvip = \"{vip}\"\n{mode}\n{service}\n\
+             [[service.backend]]\nname = \"s1\"\naddress = \"10.77.0.30\"\n{first_backend}\n\
+             [[service.backend]]\nname = \"s2\"\naddress = \"10.77.0.31\"\n"
+        )
+    }
+}
+
+/// A running tidegated.
+pub struct Daemon<'a> {
+    lab: &'a Lab,
+    pub process: Process,
+}
+
+impl<'a> Daemon<'a> {
+    /// Starts it, and waits until all backends are up.
+    pub fn start(lab: &'a Lab, setup: Setup) -> Daemon<'a> {
+        let daemon = Daemon::launch(lab, &setup.text(lab));
+        until("all backends are up", || {
+            let backends = daemon.ask("backends");
+            backends.is_some_and(|all| rows(&all).all(|backend| backend["state"] == "up"))
+        });
+        daemon
+    }
+
+    /// Starts it with this configuration, and waits for nothing.
+    pub fn launch(lab: &'a Lab, text: &str) -> Daemon<'a> {
+        let file = lab.path("tidegate.toml");
+        std::fs::write(&file, text).expect("the configuration is written");
+        let command = format!("{} --config {}", tidegated(), file.display());
+        Daemon { lab, process: lab.spawn("gate", &command) }
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.lab.path("control.sock")
+    }
+
+    /// What a command says in JSON; `None` if it fails.
+    pub fn ask(&self, command: &str) -> Option<Value> {
+        let output = self.tidegate(&format!("--json {command}"));
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
+    }
+
+    pub fn tidegate(&self, command: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .arg("--socket")
+            .arg(self.socket())
+            .args(command.split_whitespace())
+            .output()
+            .expect("tidegate runs")
+    }
+
+    /// A total of a service, such as `completed`.
+    pub fn total(&self, service: &str, counter: &str) -> u64 {
+        let services = self.ask("services").expect("services");
+        let service = rows(&services).find(|row| row["name"] == service).expect("the service");
+        service["totals"][counter].as_u64().unwrap_or_else(|| panic!("no counter `{counter}`"))
+    }
+
+    /// The same total of each backend of a service.
+    pub fn by_backend(&self, service: &str, counter: &str) -> Vec<u64> {
+        let backends = self.ask("backends").expect("backends");
+        let of = rows(&backends).filter(|row| row["service"] == service);
+        of.map(|row| row["totals"][counter].as_u64().expect("a counter")).collect()
+    }
+
+    /// A counter of `stats`: `packets` or `drops`.
+    pub fn stat(&self, section: &str, counter: &str) -> u64 {
+        let stats = self.ask("stats").expect("stats");
+        stats[section][counter].as_u64().unwrap_or_else(|| panic!("no counter `{counter}`"))
+    }
+
+    /// Every packet has one verdict; and SIGTERM is a clean end.
+    pub fn finish(mut self) {
+        until("every packet has had its verdict", || {
+            let stats = self.ask("stats").expect("stats");
+            let sum = |names: &[&str]| -> u64 {
+                names.iter().map(|&name| stats["packets"][name].as_u64().expect(name)).sum()
+            };
+            let drops: u64 =
+                stats["drops"].as_object().expect("drops").values().filter_map(Value::as_u64).sum();
+            sum(&["received", "taken_over", "from_kernel"])
+                == sum(&["transmitted", "answered", "to_kernel", "handed_over"]) + drops
+        });
+        let status = self.process.terminate();
+        assert!(status.success(), "SIGTERM: {status}");
+        assert!(!self.socket().exists(), "the socket is still there");
+        let links = self.lab.must("gate", "ip -o link");
+        assert!(!links.contains("clients") && !links.contains("servers"), "TAPs stay: {links}");
+        let tables = self.lab.must("gate", "nft list tables");
+        assert!(!tables.contains("tidegate"), "the cut stays: {tables}");
+    }
+}
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for command in ["stats", "flows"] {
+                eprintln!("{}", String::from_utf8_lossy(&self.tidegate(command).stdout));
+            }
+        }
+    }
+}
+
+pub fn tidegated() -> &'static str {
+    env!("CARGO_BIN_EXE_tidegated")
+}
+
+/// The rows of a list.
+pub fn rows(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}

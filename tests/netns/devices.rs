@@ -1,0 +1,93 @@
+//! The devices that Tidegate runs on here, with hugepages and without.
+
+use crate::daemon::{Daemon, Setup};
+use crate::lab::{Lab, VIPS, until};
+use crate::peers::{self, Client};
+use std::path::Path;
+
+#[test]
+fn af_xdp() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 200_000)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup { driver: "net_af_xdp", ..Setup::default() });
+    for vip in VIPS {
+        Client::Curl.get(&lab, vip, "image", None);
+        Client::Atftp.get(&lab, vip, "image", Some(1428));
+    }
+    assert_eq!(daemon.total("nat", "completed"), 2);
+    daemon.finish();
+}
+
+#[test]
+fn fewer_queues_than_workers() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 200_000)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup { workers: "0, 1", ..Setup::default() });
+    Client::Curl.get(&lab, VIPS[0], "image", None);
+    let status = daemon.ask("status").expect("status");
+    assert_eq!(status["workers"].as_array().map(Vec::len), Some(1));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let log = std::fs::read_to_string(lab.path("gate.log")).expect("the log");
+    assert_eq!(log.contains("has queues for 1 of 2 workers"), cores > 1, "{log}");
+    daemon.finish();
+}
+
+/// A device that is not on the network: it starts, counts and stops.
+#[test]
+fn net_null_and_net_pcap() {
+    let lab = Lab::new();
+    let pcap = lab.path("in.pcap");
+    std::fs::write(&pcap, trace()).expect("a trace");
+    let text = Setup::default()
+        .text(&lab)
+        .replace("net_af_packet0,iface=dev0", &format!("net_pcap0,rx_pcap={}", pcap.display()))
+        .replace("net_af_packet1,iface=dev1", "net_null1");
+    let mut daemon = Daemon::launch(&lab, &text);
+    until("it counts", || {
+        // net_null makes frames of zeroes without end, net_pcap one of its file.
+        daemon.ask("stats").is_some() && daemon.stat("drops", "foreign-mac") > 1000
+    });
+    assert!(daemon.process.terminate().success());
+}
+
+/// One frame of 60 bytes to some other station.
+fn trace() -> Vec<u8> {
+    let mut file = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
+    for word in [0, 0, 65_535, 1, 0, 0, 60, 60u32] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend([2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 8, 8, 0]);
+    file.extend([0; 46]);
+    file
+}
+
+#[test]
+fn hugepages() {
+    let pages = Path::new("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
+    let read = || std::fs::read_to_string(pages).expect("the kernel has hugepages");
+    let before = read();
+    std::fs::write(pages, "300").expect("root may reserve them");
+    let restore = Restore(pages, before);
+    assert!(read().trim() == "300", "only {} pages could be had", read().trim());
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 200_000)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let text = Setup::default().text(&lab).replace("hugepages = false", "hugepages = true");
+    let daemon = Daemon::launch(&lab, &text);
+    until("it answers", || {
+        daemon.ask("backends").is_some_and(|all| !all.to_string().contains("unresolved"))
+    });
+    Client::Curl.get(&lab, VIPS[0], "image", None);
+    daemon.finish();
+    drop(restore);
+}
+
+struct Restore<'a>(&'a Path, String);
+
+impl Drop for Restore<'_> {
+    fn drop(&mut self) {
+        let _ = std::fs::write(self.0, self.1.trim());
+    }
+}

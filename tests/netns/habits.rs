@@ -1,0 +1,141 @@
+//! What clients and servers do on real networks.
+
+use crate::client::{Failure, Habits, fetch};
+use crate::daemon::{Daemon, Setup};
+use crate::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS};
+use crate::peers::{self, Client};
+use std::net::SocketAddrV4;
+
+fn request(lab: &Lab, port: u16, vip: &str, file: &str, habits: Habits) -> Result<usize, Failure> {
+    let address = if vip == NAT_VIP { "10.78.0.10" } else { "10.77.0.10" };
+    let from = SocketAddrV4::new(address.parse().expect("an address"), port);
+    let server = SocketAddrV4::new(vip.parse().expect("an address"), 69);
+    let name = file.to_owned();
+    let client = lab.inside("client", move || fetch(from, server, &name, habits));
+    let got = client.join().expect("the client ends")?;
+    assert!(got == std::fs::read(lab.path("files").join(file)).expect("the file"), "{file}");
+    Ok(got.len())
+}
+
+const USUAL: Habits = Habits { acks_to_69: false, asks_twice: false };
+
+#[test]
+fn a_missing_file_is_the_clients_news_and_no_failure() {
+    let lab = Lab::new();
+    peers::files(&lab, &[]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    for vip in VIPS {
+        for port in [0, 0] {
+            assert_eq!(request(&lab, port, vip, "nothing", USUAL), Err(Failure::Error(1)));
+        }
+    }
+    for service in ["nat", "snat"] {
+        assert_eq!(daemon.total(service, "not_found"), 2, "{service}");
+        assert_eq!(daemon.total(service, "failed"), 0, "{service}");
+    }
+    daemon.finish();
+}
+
+/// GRUB starts at port 25300 at every boot.
+#[test]
+fn the_same_port_again_and_again() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("one", 3000), ("two", 5000)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    for vip in VIPS {
+        for file in ["one", "two", "one", "one", "two"] {
+            assert!(request(&lab, 25300, vip, file, USUAL).is_ok(), "{vip} {file}");
+        }
+    }
+    assert_eq!(daemon.total("nat", "completed"), 5);
+    assert_eq!(daemon.total("snat", "completed"), 5);
+    daemon.finish();
+}
+
+#[test]
+fn a_client_on_port_69_and_one_that_sends_its_acks_there() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 20_000)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    for vip in VIPS {
+        assert_eq!(request(&lab, 69, vip, "image", USUAL), Ok(20_000), "{vip}");
+    }
+    // In dsr ports are not written: only the server itself could forgive it.
+    for vip in [NAT_VIP, SNAT_VIP] {
+        let habits = Habits { acks_to_69: true, ..USUAL };
+        assert_eq!(request(&lab, 0, vip, "image", habits), Ok(20_000), "{vip}");
+    }
+    assert_eq!(daemon.total("nat", "to_service_port"), 40);
+    assert_eq!(daemon.total("snat", "to_service_port"), 40);
+    daemon.finish();
+}
+
+/// A forking server answers a repeated request from two TIDs. The client hears of one only: it
+/// panics at a second.
+#[test]
+fn a_request_sent_twice() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 200_000)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    for vip in [NAT_VIP, SNAT_VIP] {
+        let habits = Habits { asks_twice: true, ..USUAL };
+        assert_eq!(request(&lab, 2070, vip, "image", habits), Ok(200_000), "{vip}");
+    }
+    for service in ["nat", "snat"] {
+        assert_eq!(daemon.total(service, "started"), 1, "{service}");
+        assert_eq!(daemon.total(service, "retransmitted"), 1, "{service}");
+        assert!(daemon.total(service, "strays") >= 1, "{service}");
+    }
+    assert!(daemon.stat("packets", "answered") >= 2, "the second servers are told");
+    daemon.finish();
+}
+
+#[test]
+fn servers_that_answer_from_port_69() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 100_000)]);
+    let _servers = [peers::single_port(&lab, "s1"), peers::single_port(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    for vip in [NAT_VIP, SNAT_VIP, DSR_VIP] {
+        for port in [0, 25300, 25300, 69] {
+            assert_eq!(request(&lab, port, vip, "image", USUAL), Ok(100_000), "{vip} {port}");
+        }
+        Client::Curl.get(&lab, vip, "image", Some(1428));
+    }
+    assert_eq!(daemon.total("nat", "completed"), 5);
+    assert_eq!(daemon.total("snat", "completed"), 5);
+    daemon.finish();
+}
+
+#[test]
+fn weights_are_shares() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("small", 100)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup { first_backend: "weight = 3", ..Setup::default() });
+    for _ in 0..12 {
+        assert_eq!(request(&lab, 0, SNAT_VIP, "small", USUAL), Ok(100));
+    }
+    assert_eq!(daemon.by_backend("snat", "started"), [9, 3]);
+    daemon.finish();
+}
+
+#[test]
+fn a_client_stays_with_its_backend() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("small", 100)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let daemon =
+        Daemon::start(&lab, Setup { service: "persistence = \"100s\"", ..Setup::default() });
+    for _ in 0..6 {
+        assert_eq!(request(&lab, 0, NAT_VIP, "small", USUAL), Ok(100));
+    }
+    let mut shares = daemon.by_backend("nat", "started");
+    shares.sort();
+    assert_eq!(shares, [0, 6]);
+    daemon.finish();
+}

@@ -1,0 +1,195 @@
+//! A network in a box: a client, the gate, two servers and a switch, each in a namespace of its own.
+//!
+//! ```text
+//!  client c0 10.78.0.10 ─────────────── dev0 [clients 10.78.0.1] gate
+//!  client c1 10.77.0.10 ──┐
+//!  s1        10.77.0.30 ──┼─ switch ─── dev1 [servers 10.77.0.1] gate
+//!  s2        10.77.0.31 ──┘
+//! ```
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Where clients of the two-armed gate send to.
+pub const NAT_VIP: &str = "10.78.0.100";
+/// One-armed, servers see the gate.
+pub const SNAT_VIP: &str = "10.77.0.100";
+/// One-armed, servers answer directly.
+pub const DSR_VIP: &str = "10.77.0.200";
+/// All three.
+pub const VIPS: [&str; 3] = [NAT_VIP, SNAT_VIP, DSR_VIP];
+
+const NAMES: [&str; 5] = ["client", "gate", "s1", "s2", "switch"];
+
+/// The namespaces, and a folder for files. All goes when it is dropped.
+pub struct Lab {
+    id: String,
+    pub dir: TempDir,
+}
+
+impl Lab {
+    pub fn new() -> Lab {
+        Lab::with_mtu(1500)
+    }
+
+    pub fn with_mtu(mtu: u32) -> Lab {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let id = format!("tn{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let dir = TempDir::with_prefix("tidegate-test.").expect("a folder for files");
+        let lab = Lab { id, dir };
+        for name in NAMES {
+            shell(&format!("ip netns add {}", lab.space(name)));
+            lab.must(name, "ip link set lo up");
+        }
+        lab.must("switch", "ip link add br0 type bridge");
+        lab.must("switch", "ip link set br0 up");
+        lab.wire(("client", "c0"), ("gate", "dev0"), mtu);
+        for (name, end) in [("client", "c1"), ("s1", "eth0"), ("s2", "eth0"), ("gate", "dev1")] {
+            lab.wire((name, end), ("switch", &format!("p-{name}")), mtu);
+            lab.must("switch", &format!("ip link set p-{name} master br0"));
+        }
+        lab.addresses();
+        lab
+    }
+
+    /// A cable. Checksums are made at once: a veth pair would leave them undone.
+    fn wire(&self, one: (&str, &str), other: (&str, &str), mtu: u32) {
+        let (near, far) = (self.space(one.0), self.space(other.0));
+        let (a, b) = (one.1, other.1);
+        shell(&format!("ip -n {near} link add {a} type veth peer name {b} netns {far}"));
+        for (name, end) in [one, other] {
+            self.must(name, &format!("sysctl -q -w net.ipv6.conf.{end}.disable_ipv6=1"));
+            self.must(name, &format!("ethtool -K {end} tx off"));
+            self.must(name, &format!("ip link set {end} mtu {mtu} up"));
+        }
+    }
+
+    fn addresses(&self) {
+        self.must("client", "ip address add 10.78.0.10/16 dev c0");
+        self.must("client", "ip address add 10.77.0.10/16 dev c1");
+        for (name, address) in [("s1", "10.77.0.30"), ("s2", "10.77.0.31")] {
+            self.must(name, &format!("ip address add {address}/16 dev eth0"));
+            self.must(name, "ip route add default via 10.77.0.1");
+            self.must(name, "sysctl -q -w net.ipv4.conf.all.arp_ignore=1");
+            self.must(name, "sysctl -q -w net.ipv4.conf.all.arp_announce=2");
+            self.must(name, &format!("ip address add {DSR_VIP}/32 dev lo"));
+        }
+        self.must("gate", "sysctl -q -w net.ipv4.ip_forward=1");
+    }
+
+    /// The full name of a namespace.
+    pub fn space(&self, name: &str) -> String {
+        format!("{}-{name}", self.id)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A command inside a namespace, in the lab's folder. A `+` stands for a space in a word.
+    pub fn command(&self, name: &str, command: &str) -> Command {
+        let mut all = Command::new("ip");
+        let words = command.split_whitespace().map(|word| word.replace('+', " "));
+        all.args(["netns", "exec", &self.space(name)]).args(words);
+        all.current_dir(self.dir.path()).stdin(Stdio::null());
+        all
+    }
+
+    pub fn run(&self, name: &str, command: &str) -> Output {
+        self.command(name, command).output().expect("ip runs")
+    }
+
+    /// The same; panics if it fails.
+    pub fn must(&self, name: &str, command: &str) -> String {
+        let output = self.run(name, command);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: `{command}`: {said}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    pub fn spawn(&self, name: &str, command: &str) -> Process {
+        let log = self.path(&format!("{name}.log"));
+        let log = File::options().create(true).append(true).open(log).expect("a log");
+        let mut command = self.command(name, command);
+        command.stdout(log.try_clone().expect("a log")).stderr(log);
+        Process(command.spawn().expect("ip runs"))
+    }
+
+    /// Runs a function on a thread inside a namespace.
+    pub fn inside<T: Send + 'static>(
+        &self,
+        name: &str,
+        body: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+        use std::os::fd::AsFd;
+        let path = Path::new("/run/netns").join(self.space(name));
+        std::thread::spawn(move || {
+            let space = File::open(path).expect("the namespace is there");
+            move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network))
+                .expect("root may enter it");
+            body()
+        })
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.path("gate.log")).unwrap_or_default();
+            eprintln!("--- the gate's log\n{log}");
+        }
+        for name in NAMES {
+            let _ = Command::new("ip").args(["netns", "delete", &self.space(name)]).output();
+        }
+    }
+}
+
+/// A process that ends with its handle.
+pub struct Process(pub Child);
+
+impl Process {
+    /// Asks it to end, and waits for that.
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        let mut status = None;
+        until("the process ends", || {
+            status = self.0.try_wait().expect("a child can be waited for");
+            status.is_some()
+        });
+        status.expect("it has ended")
+    }
+
+    pub fn signal(&self, signal: &str) {
+        shell(&format!("kill -{signal} {}", self.0.id()));
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until it is so, for twenty seconds at most.
+pub fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn shell(command: &str) {
+    let mut words = command.split_whitespace();
+    let output = Command::new(words.next().expect("a command")).args(words).output();
+    let output = output.unwrap_or_else(|error| panic!("`{command}`: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "`{command}`: {said} (these tests need root)");
+}

@@ -1,0 +1,14 @@
+//! Tidegate end to end: the real programs between real clients and real servers, in network
+//! namespaces. Needs root; `scripts/test` prepares the rest.
+
+mod client;
+mod crowd;
+mod daemon;
+mod devices;
+mod habits;
+mod lab;
+mod operator;
+mod outage;
+mod peers;
+mod slowpath;
+mod transfers;

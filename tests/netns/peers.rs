@@ -1,0 +1,161 @@
+//! Real servers and real clients.
+
+use crate::lab::{DSR_VIP, Lab, Process, until};
+use std::path::{Path, PathBuf};
+
+/// Makes the folder that both servers serve, with these files of random bytes.
+pub fn files(lab: &Lab, sizes: &[(&str, usize)]) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir(lab.path("files")).expect("a folder");
+    for folder in [lab.dir.path(), &lab.path("files")] {
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(folder, open).expect("servers may read it");
+    }
+    for &(name, size) in sizes {
+        let mut random = std::io::Read::take(
+            std::fs::File::open("/dev/urandom").expect("random bytes"),
+            size as u64,
+        );
+        let mut file = std::fs::File::create(lab.path("files").join(name)).expect("a file");
+        std::io::copy(&mut random, &mut file).expect("random bytes");
+    }
+}
+
+/// The processes of one host's server: clients of `dsr` want their answers from the VIP, so one
+/// process is bound to it.
+pub type Server = Vec<Process>;
+
+/// tftpd-hpa on the host's own address and on the VIP of `dsr`.
+pub fn tftpd_hpa(lab: &Lab, name: &str) -> Server {
+    vec![tftpd_hpa_at(lab, name, address(name)), tftpd_hpa_at(lab, name, DSR_VIP)]
+}
+
+/// tftpd-hpa on one address. On all (0.0.0.0) it answers its first request from the host's own.
+pub fn tftpd_hpa_at(lab: &Lab, name: &str, address: &str) -> Process {
+    let program = peer("tftpd-hpa/usr/sbin/in.tftpd");
+    let files = lab.path("files");
+    let options = "--foreground --listen --create --permissive --user nobody --secure";
+    serve(
+        lab,
+        name,
+        address,
+        &format!("{program} {options} --address {address}:69 {}", files.display()),
+    )
+}
+
+/// atftpd, likewise.
+pub fn atftpd(lab: &Lab, name: &str) -> Server {
+    let program = peer("atftpd/usr/sbin/atftpd");
+    let files = lab.path("files");
+    let options = "--daemon --no-fork --user nobody.nogroup --port 69 --maxthread 300";
+    let at = |address| {
+        let command = format!("{program} {options} --bind-address {address} {}", files.display());
+        serve(lab, name, address, &command)
+    };
+    vec![at(address(name)), at(DSR_VIP)]
+}
+
+fn address(name: &str) -> &'static str {
+    if name == "s1" { "10.77.0.30" } else { "10.77.0.31" }
+}
+
+/// dnsmasq, which answers from port 69 for all transfers.
+pub fn single_port(lab: &Lab, name: &str) -> Process {
+    let program = peer("dnsmasq-base/usr/sbin/dnsmasq");
+    let files = lab.path("files");
+    let options = "--keep-in-foreground --port=0 --conf-file=/dev/null --user=root --pid-file \
+                   --enable-tftp --tftp-single-port";
+    serve(lab, name, "0.0.0.0", &format!("{program} {options} --tftp-root={}", files.display()))
+}
+
+fn serve(lab: &Lab, name: &str, address: &str, command: &str) -> Process {
+    let server = lab.spawn(name, command);
+    let socket = format!("{address}:69 ");
+    until("the server listens", || lab.must(name, "ss -Hlun").contains(&socket));
+    server
+}
+
+/// A server program: unpacked, not installed.
+fn peer(path: &str) -> String {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers").join(path);
+    assert!(program.exists(), "{} is missing: scripts/test unpacks it", program.display());
+    program.display().to_string()
+}
+
+/// A client program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    Tftp,
+    Curl,
+    Atftp,
+}
+
+pub const CLIENTS: [Client; 3] = [Client::Tftp, Client::Curl, Client::Atftp];
+
+impl Client {
+    /// Fetches a file, and compares it.
+    pub fn get(self, lab: &Lab, vip: &str, file: &str, blksize: Option<u16>) {
+        let got = fresh(lab, "got");
+        let to = got.display();
+        let command = match self {
+            Client::Tftp => format!("tftp {vip} -m binary -c get {file} {to}"),
+            Client::Curl => {
+                let option =
+                    blksize.map(|size| format!("--tftp-blksize {size}")).unwrap_or_default();
+                format!("curl -sS {option} -o {to} tftp://{vip}/{file}")
+            }
+            Client::Atftp => {
+                format!("atftp {} --get -r {file} -l {to} {vip} 69", atftp_blksize(blksize))
+            }
+        };
+        self.run(lab, &command, blksize);
+        same(lab, self, &got, &lab.path("files").join(file), vip);
+    }
+
+    /// Sends a file, and compares what the server got.
+    pub fn put(self, lab: &Lab, vip: &str, file: &str, blksize: Option<u16>) {
+        let from = lab.path("files").join(file);
+        let sent = fresh(lab, "files/sent");
+        let path = from.display();
+        let command = match self {
+            Client::Tftp => format!("tftp {vip} -m binary -c put {path} sent"),
+            Client::Curl => {
+                let option =
+                    blksize.map(|size| format!("--tftp-blksize {size}")).unwrap_or_default();
+                format!("curl -sS {option} -T {path} tftp://{vip}/sent")
+            }
+            Client::Atftp => {
+                format!("atftp {} --put -l {path} -r sent {vip} 69", atftp_blksize(blksize))
+            }
+        };
+        self.run(lab, &command, blksize);
+        // The last acknowledgement may overtake the server's close.
+        until("the server has the whole file", || same_bytes(&sent, &from));
+    }
+
+    fn run(self, lab: &Lab, command: &str, blksize: Option<u16>) {
+        assert!(self != Client::Tftp || blksize.is_none(), "tftp has no such option");
+        let output = lab.run("client", &format!("timeout 60 {command}"));
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success(), "{self:?}: `{command}`: {}: {said}", output.status);
+    }
+}
+
+fn atftp_blksize(blksize: Option<u16>) -> String {
+    blksize.map(|size| format!("--option blksize+{size}")).unwrap_or_default()
+}
+
+fn fresh(lab: &Lab, name: &str) -> PathBuf {
+    let path = lab.path(name);
+    let _ = std::fs::remove_file(&path);
+    path
+}
+
+fn same(lab: &Lab, client: Client, got: &Path, original: &Path, vip: &str) {
+    let log = std::fs::read_to_string(lab.path("s1.log")).unwrap_or_default();
+    assert!(same_bytes(got, original), "{client:?} got another file from {vip}; s1: {log}");
+}
+
+fn same_bytes(one: &Path, other: &Path) -> bool {
+    std::fs::read(one).is_ok_and(|one| std::fs::read(other).is_ok_and(|other| one == other))
+}

@@ -1,0 +1,101 @@
+//! What is no service's: the kernel's, or nobody's.
+
+use crate::client::{Habits, fetch};
+use crate::daemon::{Daemon, Setup, rows};
+use crate::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS, until};
+use crate::peers;
+use std::io::ErrorKind;
+use std::net::{TcpStream, UdpSocket};
+use std::time::Duration;
+
+#[test]
+fn pings_to_interfaces_vips_and_servers() {
+    let lab = Lab::new();
+    let daemon = Daemon::start(&lab, Setup::default());
+    for address in ["10.78.0.1", "10.77.0.1", NAT_VIP, SNAT_VIP, DSR_VIP, "10.77.0.101"] {
+        lab.must("client", &format!("ping -c 2 -i 0.2 -W 2 {address}"));
+    }
+    assert_eq!(daemon.stat("packets", "answered"), 8, "the VIPs' and the pool's");
+    // Server and client reach each other through the gate, by the kernel's routing.
+    lab.must("client", "ip route add 10.77.0.30/32 via 10.78.0.1");
+    lab.must("s1", "ping -c 2 -i 0.2 -W 2 10.78.0.10");
+    let neighbours = lab.must("client", &format!("ip neigh show {NAT_VIP}"));
+    let own = lab.must("gate", "cat /sys/class/net/dev0/address");
+    assert!(neighbours.contains(own.trim()), "{neighbours} is not {own}");
+    daemon.finish();
+}
+
+#[test]
+fn nothing_but_the_service_is_reached_through_a_vip() {
+    let lab = Lab::new();
+    let daemon = Daemon::start(&lab, Setup::default());
+    let heard = lab.inside("gate", || {
+        let listener = UdpSocket::bind("0.0.0.0:9999").expect("a free port");
+        listener.set_read_timeout(Some(Duration::from_secs(4))).expect("a timeout");
+        listener.recv(&mut [0; 16]).map_err(|error| error.kind())
+    });
+    let _ssh = lab.inside("gate", || {
+        std::mem::forget(std::net::TcpListener::bind("0.0.0.0:22").expect("a free port"));
+    });
+    for vip in VIPS {
+        let refused = lab.inside("client", move || {
+            let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+            socket.send_to(b"hello", (vip, 9999)).expect("a datagram");
+            let vip = format!("{vip}:22").parse().expect("an address");
+            TcpStream::connect_timeout(&vip, Duration::from_millis(500)).is_err()
+        });
+        assert!(refused.join().expect("it ends"), "{vip}: port 22 answers");
+    }
+    assert!(daemon.stat("drops", "no-service") >= 6);
+    let heard = heard.join().expect("it ends");
+    assert_eq!(heard, Err(ErrorKind::WouldBlock), "the kernel got it");
+    // The same listener is reached at the interface's own address: the test can hear.
+    let heard = lab.inside("gate", || {
+        let listener = UdpSocket::bind("0.0.0.0:9999").expect("a free port");
+        listener.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+        listener.recv(&mut [0; 16]).map_err(|error| error.kind())
+    });
+    let sent = lab.inside("client", || {
+        let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+        for _ in 0..20 {
+            socket.send_to(b"hello", "10.78.0.1:9999").expect("a datagram");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    sent.join().expect("it ends");
+    assert_eq!(heard.join().expect("it ends"), Ok(5));
+    daemon.finish();
+}
+
+#[test]
+fn a_vip_lives_as_long_as_the_kernel_holds_it() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("small", 100)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    let state = |wanted: &str| {
+        let services = daemon.ask("services").expect("services");
+        rows(&services).any(|row| row["name"] == "nat" && row["state"] == wanted)
+    };
+    let file = |lab: &Lab| {
+        let (from, to) = ("10.78.0.10:0", format!("{NAT_VIP}:69"));
+        let (from, to) = (from.parse().expect("an endpoint"), to.parse().expect("an endpoint"));
+        let client = lab.inside("client", move || fetch(from, to, "small", Habits::default()));
+        client.join().expect("it ends")
+    };
+    assert!(state("live"));
+    assert_eq!(file(&lab).map(|file| file.len()), Ok(100));
+
+    lab.must("gate", &format!("ip address del {NAT_VIP}/32 dev clients"));
+    until("the VIP is down", || state("vip down"));
+    lab.must("client", "ip neigh flush dev c0");
+    assert!(!lab.run("client", &format!("ping -c 1 -W 1 {NAT_VIP}")).status.success());
+    let neighbours = lab.must("client", &format!("ip neigh show {NAT_VIP}"));
+    assert!(!neighbours.contains("lladdr"), "somebody answers ARP for it: {neighbours}");
+
+    lab.must("gate", &format!("ip address add {NAT_VIP}/32 dev clients"));
+    until("the VIP is live", || state("live"));
+    lab.must("client", "ip neigh flush dev c0");
+    assert_eq!(file(&lab).map(|file| file.len()), Ok(100));
+    daemon.finish();
+}

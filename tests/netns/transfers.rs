@@ -1,0 +1,138 @@
+//! Files through each mode, by every client, from both servers, compared byte for byte.
+
+use crate::daemon::{Daemon, Setup};
+use crate::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS};
+use crate::peers::{self, CLIENTS, Client};
+
+const SIZES: [(&str, usize); 4] =
+    [("empty", 0), ("small", 100), ("even", 8 * 512), ("image", 4 << 20)];
+
+#[test]
+fn every_client_reads_every_size_in_every_mode_from_both_servers() {
+    let lab = Lab::new();
+    peers::files(&lab, &SIZES);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    for client in CLIENTS {
+        for vip in VIPS {
+            // curl never ends with an empty file, also without a gate between.
+            let sizes = if client == Client::Curl { &SIZES[1..] } else { &SIZES[..] };
+            for (file, _) in sizes {
+                // Round robin: one from each server.
+                client.get(&lab, vip, file, None);
+                client.get(&lab, vip, file, None);
+            }
+        }
+    }
+    for service in ["nat", "snat", "dsr"] {
+        assert_eq!(daemon.by_backend(service, "started"), [11, 11], "{service}");
+    }
+    for service in ["nat", "snat"] {
+        assert_eq!(daemon.total(service, "completed"), 22, "{service}");
+        assert_eq!(daemon.total(service, "failed"), 0, "{service}");
+    }
+    assert_eq!(daemon.stat("drops", "bad-tftp"), 0);
+    daemon.finish();
+}
+
+#[test]
+fn every_client_writes_in_every_mode_to_both_servers() {
+    let lab = Lab::new();
+    peers::files(&lab, &SIZES[1..]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    for client in CLIENTS {
+        for vip in VIPS {
+            for (file, _) in &SIZES[1..] {
+                client.put(&lab, vip, file, None);
+                client.put(&lab, vip, file, None);
+            }
+        }
+    }
+    for service in ["nat", "snat"] {
+        assert_eq!(daemon.total(service, "completed"), 18, "{service}");
+    }
+    daemon.finish();
+}
+
+#[test]
+fn larger_blocks_in_both_directions() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 1 << 20)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    for vip in VIPS {
+        for client in [Client::Curl, Client::Atftp] {
+            for blksize in [512, 1428] {
+                client.get(&lab, vip, "image", Some(blksize));
+                client.get(&lab, vip, "image", Some(blksize));
+            }
+        }
+        Client::Atftp.put(&lab, vip, "image", Some(1428));
+        Client::Atftp.put(&lab, vip, "image", Some(1428));
+    }
+    for service in ["nat", "snat"] {
+        assert_eq!(daemon.total(service, "completed"), 10, "{service}");
+    }
+    daemon.finish();
+}
+
+/// Only requests and ACKs pass the gate in `dsr`: the large blocks need a large MTU between client
+/// and server alone.
+#[test]
+fn jumbo_blocks_by_direct_server_return() {
+    let lab = Lab::with_mtu(9000);
+    peers::files(&lab, &[("image", 1 << 20)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    for client in [Client::Curl, Client::Atftp] {
+        client.get(&lab, DSR_VIP, "image", Some(8192));
+        client.get(&lab, DSR_VIP, "image", Some(8192));
+    }
+    assert_eq!(daemon.total("dsr", "started"), 4);
+    daemon.finish();
+}
+
+/// The client goes on with whoever answered, past the gate.
+#[test]
+fn a_server_that_answers_from_its_own_address_in_dsr() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 100_000)]);
+    let _servers = ["s1", "s2"].map(|name| peers::tftpd_hpa_at(&lab, name, "0.0.0.0"));
+    let daemon = Daemon::start(&lab, Setup::default());
+    Client::Curl.get(&lab, DSR_VIP, "image", None);
+    Client::Curl.get(&lab, DSR_VIP, "image", None);
+    assert_eq!(daemon.by_backend("dsr", "packets_in"), [1, 1]);
+    daemon.finish();
+}
+
+#[test]
+fn block_numbers_wrap_in_nat() {
+    wrap(NAT_VIP);
+}
+
+#[test]
+fn block_numbers_wrap_in_nat_and_snat() {
+    wrap(SNAT_VIP);
+}
+
+#[test]
+fn block_numbers_wrap_in_dsr() {
+    wrap(DSR_VIP);
+}
+
+/// 40 MiB are 81,920 blocks of 512, and one of 0.
+fn wrap(vip: &str) {
+    let lab = Lab::new();
+    peers::files(&lab, &[("large", 40 << 20)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    Client::Tftp.get(&lab, vip, "large", None);
+    Client::Curl.get(&lab, vip, "large", None);
+    if vip != DSR_VIP {
+        let service = if vip == NAT_VIP { "nat" } else { "snat" };
+        assert_eq!(daemon.total(service, "completed"), 2);
+        assert_eq!(daemon.total(service, "started"), 2);
+    }
+    daemon.finish();
+}

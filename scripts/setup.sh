@@ -44,7 +44,7 @@ rust() {
 # Programs to build with and to run on, and clients.
 dependencies() {
     packages ca-certificates gcc libc6-dev pkg-config clang libclang-dev libdpdk-dev \
-        iproute2 ethtool nftables iputils-ping util-linux procps tftp-hpa atftp curl libwrap0 libpcre2-8-0 "$@"
+        iproute2 ethtool nftables iputils-ping util-linux procps tftp-hpa atftp curl libwrap0 libpcre2-8-0
     rust
 }
 

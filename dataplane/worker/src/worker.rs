@@ -203,6 +203,3 @@ impl<P: Port> Worker<P> {
         let _ = self.desk.returns.push(what);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,1 +1,147 @@
+//! What each message teaches, and what nobody may say.
 
+use super::*;
+use proptest::prelude::*;
+
+const TID: u16 = 5000;
+
+const ASKED: Known = Known {
+    tid: None,
+    old_tids: [0; 2],
+    service_port: 69,
+    answers_seen: true,
+    progress: Progress::NEW,
+};
+const RUNNING: Known = Known { tid: Some(TID), ..ASKED };
+
+fn message(bytes: &[u8]) -> Message<'_> {
+    Message::parse(bytes).expect("a message")
+}
+
+fn data(block: u16, len: u16) -> Message<'static> {
+    Message::Data { block, len }
+}
+
+fn ack(block: u16) -> Message<'static> {
+    Message::Ack { block }
+}
+
+/// The end that this exchange comes to: `true` marks what the client says.
+fn end(script: &[(bool, Message)]) -> Option<End> {
+    let mut known = RUNNING;
+    script.iter().find_map(|&(by_client, message)| {
+        let heard = if by_client { from_client } else { from_server };
+        let lesson = heard(&known, TID, message).expect("part of the transfer");
+        known.progress = lesson.progress;
+        lesson.end
+    })
+}
+
+#[test]
+fn the_first_answer_teaches_and_no_later_one() {
+    for bytes in [&b"\0\x03\0\x01"[..], b"\0\x04\0\0", b"\0\x05\0\x01", b"\0\x06"] {
+        assert_eq!(from_server(&ASKED, TID, message(bytes)).unwrap().learn, Some(TID));
+        assert_eq!(from_server(&RUNNING, TID, message(bytes)).unwrap().learn, None);
+        assert_eq!(from_server(&RUNNING, TID + 1, message(bytes)), Err(Reason::StrayTid));
+        assert_eq!(from_server(&RUNNING, 69, message(bytes)), Err(Reason::StrayTid));
+    }
+}
+
+#[test]
+fn an_old_tid_is_not_learned_unless_it_is_the_service_s_port() {
+    let known = Known { old_tids: [TID, 69], ..ASKED };
+    assert_eq!(from_server(&known, TID, ack(0)), Err(Reason::StrayTid));
+    assert_eq!(from_server(&known, 69, ack(0)).unwrap().learn, Some(69));
+    let unseen = Known { answers_seen: false, ..known };
+    assert_eq!(from_client(&unseen, TID, ack(0)), Err(Reason::WrongTid));
+    assert_eq!(from_client(&unseen, 69, ack(0)).unwrap().learn, Some(69));
+}
+
+#[test]
+fn only_where_answers_are_not_seen_the_client_teaches() {
+    assert_eq!(from_client(&ASKED, TID, ack(0)), Err(Reason::NoTransfer));
+    let unseen = Known { answers_seen: false, ..ASKED };
+    assert_eq!(from_client(&unseen, TID, ack(0)).unwrap().learn, Some(TID));
+    assert_eq!(from_client(&unseen, TID, data(1, 512)).unwrap().learn, Some(TID));
+}
+
+#[test]
+fn a_client_may_use_the_service_s_port_instead_of_the_tid() {
+    assert!(from_client(&RUNNING, 69, ack(1)).is_ok());
+    assert_eq!(from_client(&RUNNING, 70, ack(1)), Err(Reason::WrongTid));
+}
+
+#[test]
+fn nobody_says_what_is_the_other_s_to_say() {
+    let request = message(b"\0\x01f\0octet\0");
+    assert_eq!(from_server(&RUNNING, TID, request), Err(Reason::BadTftp));
+    assert_eq!(from_client(&RUNNING, TID, request), Err(Reason::BadTftp));
+    assert_eq!(from_client(&RUNNING, TID, message(b"\0\x06")), Err(Reason::BadTftp));
+}
+
+#[test]
+fn the_ack_of_the_last_short_block_is_the_end() {
+    let done = Some(End::Completed);
+    assert_eq!(end(&[(false, data(1, 511)), (true, ack(1))]), done);
+    assert_eq!(end(&[(false, data(1, 512)), (true, ack(1))]), None);
+    assert_eq!(
+        end(&[(false, data(1, 512)), (true, ack(1)), (false, data(2, 0)), (true, ack(2))]),
+        done
+    );
+    assert_eq!(end(&[(false, data(2, 9)), (true, ack(1))]), None);
+    assert_eq!(end(&[(true, data(1, 9)), (false, ack(1))]), done);
+    let oack = |bytes| (false, message(bytes));
+    let large = oack(b"\0\x06blksize\x001428\0");
+    assert_eq!(end(&[large, (false, data(1, 1428)), (true, ack(1))]), None);
+    assert_eq!(end(&[large, (false, data(1, 1427)), (true, ack(1))]), done);
+    let small = oack(b"\0\x06BLKSIZE\x008\0");
+    assert_eq!(end(&[small, (false, data(1, 8)), (true, ack(1))]), None);
+    let none = oack(b"\0\x06tsize\x008\0");
+    assert_eq!(end(&[none, (false, data(1, 512)), (true, ack(1))]), None);
+}
+
+#[test]
+fn errors_mean_what_they_say_and_who_says_it() {
+    let error = |code| Message::Error { code };
+    assert_eq!(end(&[(true, error(8))]), Some(End::SizeProbe));
+    assert_eq!(end(&[(true, error(0))]), Some(End::SizeProbe));
+    assert_eq!(end(&[(true, error(3))]), Some(End::Failed));
+    assert_eq!(end(&[(true, ack(0)), (true, error(8))]), Some(End::Failed));
+    assert_eq!(end(&[(false, error(1))]), Some(End::NotFound));
+    assert_eq!(end(&[(false, error(2))]), Some(End::Failed));
+    assert_eq!(end(&[(false, error(0))]), Some(End::Failed));
+}
+
+#[test]
+fn a_second_answer_that_the_client_turns_down_is_no_news() {
+    let unseen = Known { answers_seen: false, ..RUNNING };
+    let error = Message::Error { code: 5 };
+    let lesson = from_client(&unseen, TID + 1, error).unwrap();
+    assert_eq!((lesson.learn, lesson.end, lesson.progress), (None, None, unseen.progress));
+    assert_eq!(from_client(&RUNNING, TID + 1, error), Err(Reason::WrongTid));
+}
+
+proptest! {
+    /// Whatever comes, from whatever port: a known TID stays, and a stale one is not learned.
+    #[test]
+    fn a_tid_is_learned_once(
+        script in prop::collection::vec(
+            (any::<bool>(), 0u16..4, prop::collection::vec(any::<u8>(), 0..4), 0u8..7), 1..40),
+        answers_seen: bool,
+    ) {
+        let mut known = Known { answers_seen, old_tids: [1, 2], service_port: 2, ..ASKED };
+        for (by_client, port, rest, opcode) in script {
+            let bytes = [&[0, opcode][..], &rest].concat();
+            let Ok(message) = Message::parse(&bytes) else { continue };
+            let heard = if by_client { from_client } else { from_server };
+            let Ok(lesson) = heard(&known, port, message) else { continue };
+            if let Some(learned) = lesson.learn {
+                prop_assert_eq!(known.tid, None);
+                prop_assert_eq!(learned, port);
+                prop_assert_ne!(learned, 1);
+                known.tid = lesson.learn;
+            }
+            known.progress = lesson.progress;
+        }
+    }
+}

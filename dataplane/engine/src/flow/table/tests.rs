@@ -1,1 +1,231 @@
+//! The table against a simple model, under operations in any order.
 
+use super::*;
+use crate::flow::record::Parties;
+use crate::flow::view::Kind;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+const CAPACITY: u32 = 6;
+const ENDPOINTS: u8 = 4;
+const VIPS: u16 = 2;
+const SERVERS: u8 = 3;
+
+/// What can be done to a table. A flow is named by the client side's key.
+#[derive(Debug, Clone)]
+enum Step {
+    Insert { endpoint: u8, vip: u16, server: u8, seen: bool, wait: u32 },
+    Learn { endpoint: u8, vip: u16 },
+    Close { endpoint: u8, vip: u16, wait: u32 },
+    Rearm { endpoint: u8, vip: u16, wait: u32 },
+    Remove { endpoint: u8, vip: u16 },
+    Wait { ticks: u32 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let name = || (0..ENDPOINTS, 0..VIPS);
+    let wait = || prop_oneof![0u32..5, 0u32..1000];
+    prop_oneof![
+        4 => (name(), 0..SERVERS, any::<bool>(), wait()).prop_map(
+            |((endpoint, vip), server, seen, wait)| Step::Insert { endpoint, vip, server, seen, wait }
+        ),
+        2 => name().prop_map(|(endpoint, vip)| Step::Learn { endpoint, vip }),
+        1 => (name(), wait()).prop_map(|((endpoint, vip), wait)| Step::Close { endpoint, vip, wait }),
+        1 => (name(), wait()).prop_map(|((endpoint, vip), wait)| Step::Rearm { endpoint, vip, wait }),
+        1 => name().prop_map(|(endpoint, vip)| Step::Remove { endpoint, vip }),
+        2 => wait().prop_map(|ticks| Step::Wait { ticks }),
+    ]
+}
+
+fn client_endpoint(n: u8) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, n / 2 + 1), 2070 + u16::from(n % 2))
+}
+
+fn server(n: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 1, 0, 30 + n)
+}
+
+/// What the model knows of a flow.
+#[derive(Debug, Clone)]
+struct Known {
+    id: FlowId,
+    server: Option<u8>,
+    state: State,
+    deadline: u32,
+    entered: u32,
+}
+
+/// A table as a map, and the real one.
+struct Both {
+    table: Table,
+    model: HashMap<(u8, u16), Known>,
+    now: u32,
+    entered: u32,
+}
+
+impl Both {
+    fn new() -> Both {
+        let now = u32::MAX - 500; // Time wraps on the way.
+        let table = Table::new(CAPACITY, Seed([5, 6]), Tick(now));
+        Both { table, model: HashMap::new(), now, entered: 0 }
+    }
+
+    fn run(&mut self, step: Step) {
+        match step {
+            Step::Insert { endpoint, vip, server, seen, wait } => {
+                self.insert(endpoint, vip, seen.then_some(server), wait);
+            }
+            Step::Learn { endpoint, vip } => {
+                if let Some(known) = self.model.get_mut(&(endpoint, vip))
+                    && known.state == State::Requested
+                {
+                    known.state = State::Established;
+                    self.table.learn(known.id, 5000, Tick(self.now));
+                }
+            }
+            Step::Close { endpoint, vip, wait } => {
+                if let Some(known) = self.model.get_mut(&(endpoint, vip)) {
+                    known.state = State::Closing;
+                    known.deadline = self.now.wrapping_add(wait);
+                    self.table.close(known.id, Tick(known.deadline));
+                }
+            }
+            Step::Rearm { endpoint, vip, wait } => {
+                if let Some(known) = self.model.get_mut(&(endpoint, vip)) {
+                    known.deadline = self.now.wrapping_add(wait);
+                    self.table.rearm(known.id, Tick(known.deadline));
+                }
+            }
+            Step::Remove { endpoint, vip } => {
+                if let Some(known) = self.model.remove(&(endpoint, vip)) {
+                    let flow = self.table.remove(known.id);
+                    assert_eq!(flow.client(), client_endpoint(endpoint));
+                }
+            }
+            Step::Wait { ticks } => self.wait(ticks),
+        }
+    }
+
+    fn insert(&mut self, client: u8, vip: u16, by: Option<u8>, wait: u32) {
+        let same_server_key =
+            |(&(other, _), known): (&(u8, u16), &Known)| other == client && known.server == by;
+        let taken = self.model.contains_key(&(client, vip))
+            || by.is_some() && self.model.iter().any(same_server_key);
+        if taken {
+            return; // The caller makes sure that it does not come to this.
+        }
+        let parties = Parties {
+            client: client_endpoint(client),
+            seen_as: client_endpoint(client),
+            vip,
+            service: vip,
+            backend: by.map_or(0, u16::from),
+            answers_from: by.map(server),
+        };
+        let flow = Flow::requested(parties, Kind::Read, [0; 2], Tick(self.now));
+        let deadline = self.now.wrapping_add(wait);
+        let file = [client, vip as u8];
+        let detail = Detail::new(&file, 7, Tick(self.now));
+        let entered = self.table.insert(flow, detail, Tick(deadline));
+        if self.model.len() as u32 == CAPACITY {
+            assert_eq!(entered, Err(Full));
+            return;
+        }
+        let id = entered.expect("room");
+        self.entered += 1;
+        let known =
+            Known { id, server: by, state: State::Requested, deadline, entered: self.entered };
+        self.model.insert((client, vip), known);
+    }
+
+    /// All that is due comes up, once; nothing else does.
+    fn wait(&mut self, ticks: u32) {
+        self.now = self.now.wrapping_add(ticks);
+        let mut due = Vec::new();
+        while let Some(id) = self.table.due(Tick(self.now)) {
+            due.push(self.table.remove(id));
+        }
+        let mut due: Vec<_> = due.iter().map(|flow| (flow.client(), flow.vip)).collect();
+        let now = self.now;
+        let is_due = |known: &Known| Tick(known.deadline).is_due(Tick(now));
+        let gone = self.model.extract_if(|_, known| is_due(known));
+        let mut expected: Vec<_> = gone.map(|((n, vip), _)| (client_endpoint(n), vip)).collect();
+        due.sort();
+        expected.sort();
+        assert_eq!(due, expected);
+    }
+
+    fn agree(&self) {
+        let all = (0..ENDPOINTS).flat_map(|n| (0..VIPS).map(move |vip| (n, vip)));
+        for (n, vip) in all {
+            let key = Key::client_side(client_endpoint(n), vip);
+            let found = self.table.find_by_client(key, self.table.hash(key));
+            let known = self.model.get(&(n, vip));
+            assert_eq!(found, known.map(|known| known.id));
+            if let Some(Known { id, state, .. }) = known {
+                assert_eq!(self.table[*id].state, *state);
+                assert_eq!(self.table.detail(*id).file(), [n, vip as u8]);
+            }
+        }
+        for (n, by) in (0..ENDPOINTS).flat_map(|n| (0..SERVERS).map(move |by| (n, by))) {
+            let key = Key::server_side(client_endpoint(n), server(by));
+            let found = self.table.find_by_server(key, self.table.hash(key));
+            let known = self
+                .model
+                .iter()
+                .find(|((other, _), known)| *other == n && known.server == Some(by));
+            assert_eq!(found, known.map(|(_, known)| known.id));
+        }
+        self.lists_agree();
+    }
+
+    fn lists_agree(&self) {
+        let waiting: BTreeMap<u32, FlowId> = self
+            .model
+            .values()
+            .filter(|known| known.state == State::Requested)
+            .map(|known| (known.entered, known.id))
+            .collect();
+        assert_eq!(self.table.oldest_unanswered(), waiting.values().next().copied());
+        assert_eq!(self.table.is_full(), self.model.len() as u32 == CAPACITY);
+        let mut scanned: Vec<_> = self.table.scan(0..self.table.capacity()).collect();
+        let mut expected: Vec<_> = self.model.values().map(|known| known.id).collect();
+        scanned.sort();
+        expected.sort();
+        assert_eq!(scanned, expected);
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_table_agrees_with_a_map(steps in prop::collection::vec(step(), 1..120)) {
+        let mut both = Both::new();
+        for step in steps {
+            both.run(step);
+            both.agree();
+        }
+    }
+}
+
+#[test]
+fn a_table_takes_all_it_was_made_for() {
+    for capacity in [1, 2, 7, 64, 1000, 40_000] {
+        let mut table = Table::new(capacity, Seed([8, 9]), Tick(0));
+        for n in 0..capacity {
+            let client = SocketAddrV4::new(Ipv4Addr::from_bits(0x0a00_0000 + n), 2070);
+            let parties = Parties {
+                client,
+                seen_as: client,
+                vip: 0,
+                service: 0,
+                backend: 0,
+                answers_from: Some(server(0)),
+            };
+            let flow = Flow::requested(parties, Kind::Read, [0; 2], Tick(0));
+            let entered = table.insert(flow, Detail::new(b"", 0, Tick(0)), Tick(600));
+            assert!(entered.is_ok(), "{n} of {capacity}");
+        }
+        assert!(table.is_full());
+    }
+}

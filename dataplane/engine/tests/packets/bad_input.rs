@@ -1,0 +1,330 @@
+//! Truncated, malformed, looped-back and hostile frames: each has its drop reason. And what is not
+//! ours goes to the kernel as it came.
+
+use crate::talk::{TID, ask, client, run};
+use engine::reason::Reason;
+use engine::verdict::Verdict;
+use etherparse::{EtherType, IcmpEchoHeader, Icmpv4Type, IpNumber};
+use kit::gate::Gate;
+use kit::packet::Packet;
+use kit::story::{CLIENT, arp, data, datagram, fragment, frame, icmp, ipv4, ping, rrq};
+use kit::world::{FLOWS, INSIDE, OUTSIDE, SNAT, Via, gate_mac, mac};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use wire::ethernet::Mac;
+
+const VIA: Via = Via::Nat;
+const IP_AT: usize = 14;
+const UDP_AT: usize = IP_AT + 20;
+
+fn request() -> Packet {
+    rrq(CLIENT, VIA.vip(), "boot.img")
+}
+
+/// The request with some bytes of its IPv4 header replaced, its checksum made right again.
+fn with_ip(at: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut frame = request().bytes();
+    frame[IP_AT + at..][..bytes.len()].copy_from_slice(bytes);
+    frame[IP_AT + 10..][..2].fill(0);
+    let sum = frame[IP_AT..UDP_AT]
+        .chunks(2)
+        .fold(0u32, |sum, word| sum + u32::from(u16::from_be_bytes([word[0], word[1]])));
+    let folded = (sum & 0xffff) + (sum >> 16);
+    let folded = (folded & 0xffff) + (folded >> 16);
+    frame[IP_AT + 10..][..2].copy_from_slice(&(!(folded as u16)).to_be_bytes());
+    frame
+}
+
+/// The request with some bytes of its UDP header replaced.
+fn with_udp(at: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut frame = request().bytes();
+    frame[UDP_AT + at..][..bytes.len()].copy_from_slice(bytes);
+    frame
+}
+
+/// The request from another address.
+fn from_address(source: [u8; 4]) -> Vec<u8> {
+    Packet { source: SocketAddrV4::new(source.into(), 2070), ..request() }.bytes()
+}
+
+#[test]
+fn frames_that_are_dropped_at_the_door() {
+    let len = request().bytes().len();
+    let ip_len = (len - IP_AT) as u16;
+    let cases: Vec<(&str, Vec<u8>, Reason)> = vec![
+        ("nothing", vec![], Reason::Truncated),
+        ("no Ethernet header", request().bytes()[..13].into(), Reason::Truncated),
+        ("no IPv4 header", request().bytes()[..33].into(), Reason::Truncated),
+        ("our own", Packet { from: gate_mac(OUTSIDE), ..request() }.into(), Reason::Looped),
+        ("for another", Packet { to: mac(*CLIENT.ip()), ..request() }.into(), Reason::ForeignMac),
+        ("IPv6 inside", with_ip(0, &[0x65]), Reason::BadIpv4),
+        ("a header of 16 bytes", with_ip(0, &[0x44]), Reason::BadIpv4),
+        ("a header of 60 bytes", with_ip(0, &[0x4f]), Reason::BadIpv4),
+        ("length below the header's", with_ip(2, &[0, 19]), Reason::BadIpv4),
+        ("longer than the frame", with_ip(2, &(ip_len + 1).to_be_bytes()), Reason::BadIpv4),
+        ("length 65535", with_ip(2, &[0xff, 0xff]), Reason::BadIpv4),
+        ("a wrong checksum", changed(request(), IP_AT + 10), Reason::BadChecksum),
+        ("a bit flipped on the way", changed(request(), IP_AT + 8), Reason::BadChecksum),
+        ("UDP ends early", with_ip(2, &[0, 27]), Reason::BadUdp),
+        ("UDP length 0", with_udp(4, &[0, 0]), Reason::BadUdp),
+        ("UDP length 7", with_udp(4, &[0, 7]), Reason::BadUdp),
+        ("UDP longer than IP", with_udp(4, &(ip_len - 19).to_be_bytes()), Reason::BadUdp),
+        ("from port 0", with_udp(0, &[0, 0]), Reason::BadUdp),
+        ("to port 0", with_udp(2, &[0, 0]), Reason::BadUdp),
+        ("from this host", from_address([127, 0, 0, 1]), Reason::BadSource),
+        ("from no host", from_address([0, 0, 0, 0]), Reason::BadSource),
+        ("from a group", from_address([224, 0, 0, 1]), Reason::BadSource),
+        ("from the reserved", from_address([240, 0, 0, 1]), Reason::BadSource),
+        ("from all", from_address([255, 255, 255, 255]), Reason::BadSource),
+        ("from the VIP itself", from_address(VIA.vip().ip().octets()), Reason::BadSource),
+        ("from another VIP", from_address(Via::Dsr.vip().ip().octets()), Reason::BadSource),
+        ("from a SNAT address", from_address(SNAT.octets()), Reason::BadSource),
+        ("UDP to another port", to_port(request(), 70), Reason::NoService),
+        ("TCP", with_ip(9, &[6]), Reason::NoService),
+        ("SCTP", with_ip(9, &[132]), Reason::NoService),
+        ("GRE", with_ip(9, &[47]), Reason::NoService),
+        ("no ICMP message", with_ip(9, &[1]), Reason::NoService),
+    ];
+    for (name, frame, reason) in cases {
+        let mut gate = Gate::new();
+        let outcome = gate.take_by(OUTSIDE, frame);
+        assert_eq!(outcome.verdict, Verdict::Drop(reason), "{name}");
+        gate.moved(&[("received", 1), (reason.name(), 1)]);
+    }
+}
+
+fn changed(packet: Packet, at: usize) -> Vec<u8> {
+    let mut frame = packet.bytes();
+    frame[at] ^= 1;
+    frame
+}
+
+fn to_port(packet: Packet, port: u16) -> Vec<u8> {
+    Packet { destination: SocketAddrV4::new(*packet.destination.ip(), port), ..packet }.bytes()
+}
+
+#[test]
+fn every_reason_can_be_provoked() {
+    for &reason in Reason::ALL {
+        let Some(outcome) = provoked(reason) else { continue };
+        assert_eq!(outcome.verdict, Verdict::Drop(reason));
+    }
+}
+
+/// A packet that is dropped for this reason; `None` for the worker's own ones.
+fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
+    let mut gate = Gate::new();
+    let take = |gate: &mut Gate, frame: Vec<u8>| Some(gate.take_by(OUTSIDE, frame));
+    match reason {
+        Reason::Truncated => take(&mut gate, vec![]),
+        Reason::Looped => take(&mut gate, Packet { from: gate_mac(OUTSIDE), ..request() }.into()),
+        Reason::ForeignMac => take(&mut gate, Packet { to: gate_mac(INSIDE), ..request() }.into()),
+        Reason::BadIpv4 => take(&mut gate, with_ip(0, &[0x44])),
+        Reason::BadChecksum => take(&mut gate, changed(request(), IP_AT + 1)),
+        Reason::BadUdp => take(&mut gate, with_udp(4, &[0, 0])),
+        Reason::BadSource => take(&mut gate, from_address([127, 0, 0, 1])),
+        Reason::Fragment => take(&mut gate, with_ip(6, &[0x20, 0])),
+        Reason::VipDown => {
+            gate.change(|tables| tables.vips[usize::from(VIA.service())].live = false);
+            take(&mut gate, request().into())
+        }
+        Reason::NoService => take(&mut gate, to_port(request(), 70)),
+        Reason::BadTftp => take(&mut gate, datagram(CLIENT, VIA.vip(), b"").into()),
+        Reason::NoTransfer => take(&mut gate, data(CLIENT, VIA.vip(), 1, 9).into()),
+        Reason::WrongTid => {
+            let talk = run(&mut gate, VIA, CLIENT);
+            take(&mut gate, talk.with_tid(TID + 1).ack(1).into())
+        }
+        Reason::StrayTid => {
+            let talk = run(&mut gate, VIA, CLIENT);
+            Some(gate.take(talk.with_tid(TID + 1).server_error(0)))
+        }
+        Reason::NoBackend => {
+            gate.change(|tables| tables.backends.iter_mut().for_each(|b| b.hop = None));
+            take(&mut gate, request().into())
+        }
+        Reason::BackendDown => {
+            let talk = run(&mut gate, VIA, CLIENT);
+            gate.change(|tables| tables.backends.iter_mut().for_each(|b| b.hop = None));
+            take(&mut gate, talk.ack(2).into())
+        }
+        Reason::FlowTableFull => {
+            for n in 0..FLOWS as u16 {
+                run(&mut gate, VIA, client(n));
+            }
+            take(&mut gate, request().into())
+        }
+        Reason::SnatPoolEmpty => {
+            gate = Gate::one_of(2, 65_535, kit::world::tables(), FLOWS);
+            let ours = (0..u32::MAX).map(|n| Ipv4Addr::from_bits(0x0b00_0000 + n));
+            let mut ours = ours.filter(|&ip| engine::flow::key::owner(ip, 65_535) == 2);
+            let ask = SocketAddrV4::new(ours.next()?, 2070);
+            take(&mut gate, rrq(ask, Via::Snat.vip(), "f").into())
+        }
+        Reason::TtlExpired => take(&mut gate, Packet { ttl: 1, ..request() }.into()),
+        Reason::TooBig => {
+            gate.change(|tables| tables.interfaces[usize::from(INSIDE)].mtu = 40);
+            take(&mut gate, request().into())
+        }
+        // Of rings and queues, which the engine does not have.
+        Reason::TransmitFull | Reason::KernelFull | Reason::HandOverFull => None,
+    }
+}
+
+#[test]
+fn fragments_to_our_addresses_are_dropped() {
+    for to in [*VIA.vip().ip(), SNAT] {
+        let mut gate = Gate::new();
+        let parts = [(0, true), (2, true), (2, false)];
+        for (offset, more) in parts {
+            let part = fragment(*CLIENT.ip(), to, IpNumber::UDP, &[0; 16], offset, more);
+            gate.take(part).dropped(Reason::Fragment);
+        }
+        gate.moved(&[("received", 3), ("fragment", 3)]);
+    }
+}
+
+#[test]
+fn a_vip_that_the_kernel_does_not_hold_is_dead() {
+    for via in Via::ALL {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, CLIENT);
+        gate.change(|tables| tables.vips[usize::from(via.service())].live = false);
+        gate.moves();
+        gate.take(rrq(client(1), via.vip(), "f")).dropped(Reason::VipDown);
+        gate.take(talk.ack(2)).dropped(Reason::VipDown);
+        gate.take(ping(*CLIENT.ip(), *via.vip().ip(), 1, 1, b"")).dropped(Reason::VipDown);
+        gate.moved(&[("received", 3), ("vip-down", 3)]);
+        gate.change(|tables| tables.vips[usize::from(via.service())].live = true);
+        let _ = gate.take(talk.ack(2)).sent();
+    }
+}
+
+/// The answer to a ping, built from scratch.
+fn pong(from: Ipv4Addr, to: Ipv4Addr, id: u16, seq: u16, data: &[u8]) -> Vec<u8> {
+    let mut pong = icmp(from, to, Icmpv4Type::EchoReply(IcmpEchoHeader { id, seq }), data);
+    let ends = [&mac(to).0[..], &gate_mac(OUTSIDE).0].concat();
+    pong[..12].copy_from_slice(&ends);
+    pong
+}
+
+#[test]
+fn a_ping_to_our_addresses_is_answered() {
+    let client = *CLIENT.ip();
+    for to in [*Via::Dsr.vip().ip(), *Via::Nat.vip().ip(), *Via::Snat.vip().ip(), SNAT] {
+        for (id, seq, data) in
+            [(1, 1, &b""[..]), (0, 1, b"a"), (0xffff, 0xffff, &[0xff; 56]), (7, 9, &[3; 1472])]
+        {
+            let mut gate = Gate::new();
+            let outcome = gate.take(ping(client, to, id, seq, data));
+            assert_eq!(outcome.verdict, Verdict::Answer);
+            assert_eq!(outcome.bytes, pong(to, client, id, seq, data), "{to} {id} {seq}");
+            gate.moved(&[("received", 1), ("answered", 1)]);
+        }
+    }
+}
+
+#[test]
+#[ignore = "BUG 8: the answer to a ping whose every other byte is zero has no checksum"]
+fn a_ping_of_nothing_but_zeroes_is_answered_with_a_right_checksum() {
+    let vip = *VIA.vip().ip();
+    let outcome = Gate::new().take(ping(*CLIENT.ip(), vip, 0, 0, &[0; 8]));
+    assert_eq!(outcome.bytes, pong(vip, *CLIENT.ip(), 0, 0, &[0; 8]));
+}
+
+#[test]
+#[ignore = "BUG 9: the answer to a ping has what was left of the question's hops"]
+fn the_answer_to_a_ping_has_hops_of_its_own() {
+    let mut question = ping(*CLIENT.ip(), *VIA.vip().ip(), 1, 1, b"");
+    let sum = u16::from_be_bytes([question[IP_AT + 10], question[IP_AT + 11]]);
+    question[IP_AT + 8] = 1;
+    question[IP_AT + 10..][..2].copy_from_slice(&(sum + (63 << 8)).to_be_bytes());
+    let outcome = Gate::new().take(question);
+    assert_eq!(outcome.verdict, Verdict::Answer);
+    assert!(outcome.bytes[IP_AT + 8] >= 64, "{}", outcome.bytes[IP_AT + 8]);
+}
+
+#[test]
+#[ignore = "BUG 7: an answer to a broadcast frame has the broadcast address as its source"]
+fn a_ping_by_broadcast_is_answered_from_our_own_address_or_not_at_all() {
+    let mut question = ping(*CLIENT.ip(), *VIA.vip().ip(), 1, 1, b"");
+    question[..6].fill(0xff);
+    let outcome = Gate::new().take(question);
+    if outcome.verdict == Verdict::Answer {
+        assert_eq!(outcome.bytes[6..12], gate_mac(OUTSIDE).0);
+    }
+}
+
+#[test]
+fn other_icmp_to_our_addresses_is_dropped() {
+    let mut gate = Gate::new();
+    let (client, vip) = (*CLIENT.ip(), *VIA.vip().ip());
+    let reply = Icmpv4Type::EchoReply(IcmpEchoHeader { id: 1, seq: 1 });
+    gate.take(icmp(client, vip, reply, b"")).dropped(Reason::NoService);
+    let mut broken = ping(client, vip, 1, 1, b"abc");
+    *broken.last_mut().unwrap() ^= 1;
+    gate.take(broken).dropped(Reason::NoService);
+    gate.take(ipv4(client, vip, IpNumber::ICMP, b"")).dropped(Reason::NoService);
+    gate.take(ipv4(client, vip, IpNumber::ICMP, &[8, 0, 0xf7, 0xff])).dropped(Reason::NoService);
+    gate.moved(&[("received", 4), ("no-service", 4)]);
+}
+
+#[test]
+fn what_is_not_ours_is_the_kernel_s() {
+    let mut gate = Gate::new();
+    let client = *CLIENT.ip();
+    let host = Ipv4Addr::new(10, 0, 0, 2);
+    let ours = gate_mac(OUTSIDE);
+    let ipv6 = EtherType::IPV6;
+    let tagged = request().bytes()[12..].to_vec();
+    for frame in [
+        arp(client, *VIA.vip().ip()),
+        frame(mac(client), ours, ipv6, &[0x60; 40]),
+        frame(mac(client), Mac([0x33, 0x33, 0, 0, 0, 1]), ipv6, &[]),
+        frame(mac(client), ours, EtherType::VLAN_TAGGED_FRAME, &[&[0, 212][..], &tagged].concat()),
+        frame(mac(client), Mac([1, 0x80, 0xc2, 0, 0, 0]), EtherType(38), &[0; 46]),
+        ping(client, host, 1, 1, b"to the appliance itself"),
+        ipv4(client, host, IpNumber::TCP, &[0; 20]),
+        datagram(client_at(53), SocketAddrV4::new(host, 53), b"dns").bytes(),
+        fragment(client, host, IpNumber::UDP, &[0; 16], 0, true),
+        fragment(Via::Nat.server(0), client, IpNumber::UDP, &[0; 16], 0, true),
+        ipv4(Via::Nat.server(0), client, IpNumber::TCP, &[0; 20]),
+        data(client_at(9), SocketAddrV4::new(Via::Nat.server(0), 69), 1, 1).bytes(),
+        ipv4(Via::Snat.server(0), client, IpNumber::UDP, &[0; 7]),
+    ] {
+        gate.take(frame).to_kernel();
+    }
+    gate.moved(&[("received", 13), ("to_kernel", 13)]);
+}
+
+fn client_at(port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(*CLIENT.ip(), port)
+}
+
+#[test]
+fn a_source_that_is_ours_is_forged_wherever_it_goes() {
+    let mut gate = Gate::new();
+    let host = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 2), 9);
+    for source in [*VIA.vip().ip(), SNAT] {
+        let forged = Packet { source: SocketAddrV4::new(source, 69), ..request() };
+        gate.take(Packet { destination: host, ..forged }).dropped(Reason::BadSource);
+    }
+    gate.moved(&[("received", 2), ("bad-source", 2)]);
+}
+
+#[test]
+fn a_frame_cut_off_anywhere_is_dropped() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "boot.img"));
+        let _ = gate.take(talk.data(1, 512)).sent();
+        let ping = ping(*CLIENT.ip(), *via.vip().ip(), 1, 1, b"hello");
+        let whole = [request().bytes(), talk.data(2, 64).bytes(), talk.ack(1).bytes(), ping];
+        for frame in whole {
+            for len in 0..frame.len() {
+                let reason = if len < UDP_AT { Reason::Truncated } else { Reason::BadIpv4 };
+                let by = if frame[..6] == gate_mac(INSIDE).0 { INSIDE } else { OUTSIDE };
+                gate.take_by(by, &frame[..len]).dropped(reason);
+            }
+        }
+    }
+}

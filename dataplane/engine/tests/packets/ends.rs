@@ -1,0 +1,267 @@
+//! How transfers end, and what is left of them for a while.
+
+use crate::talk::{Talk, ask, run};
+use engine::flow::view::State;
+use kit::gate::Gate;
+use kit::story::{CLIENT, data, rrq, rrq_with, wrq};
+use kit::world::{IDLE, Via};
+
+/// How often this counter moved since the last look.
+fn moved(gate: &mut Gate, name: &str) -> u64 {
+    gate.moves().get(name).copied().unwrap_or_default()
+}
+
+fn state(gate: &Gate) -> State {
+    gate.transfer(CLIENT).state
+}
+
+#[test]
+fn a_download_ends_with_the_ack_of_its_last_short_block() {
+    for via in Via::SEEN {
+        for (blksize, last) in [(512, 511), (512, 0), (1428, 512), (1428, 1427), (8, 7)] {
+            let mut gate = Gate::new();
+            let options = [("blksize", blksize as u32)];
+            let request = rrq_with(CLIENT, via.vip(), "boot.img", &options);
+            let talk = ask(&mut gate, via, &request);
+            if blksize != 512 {
+                let oack = format!("\0\x06blksize\0{blksize}\0");
+                talk.client_gets(gate.take(talk.says(oack.as_bytes())), oack.as_bytes());
+                let _ = gate.take(talk.ack(0)).sent();
+            }
+            for block in 1..=3 {
+                let _ = gate.take(talk.data(block, blksize)).sent();
+                let _ = gate.take(talk.ack(block)).sent();
+                assert_eq!(state(&gate), State::Established);
+            }
+            let _ = gate.take(talk.data(4, last)).sent();
+            assert_eq!(state(&gate), State::Established);
+            let _ = gate.take(talk.ack(3)).sent();
+            assert_eq!(state(&gate), State::Established, "an ACK of another block");
+            assert_eq!(moved(&mut gate, "ended"), 0);
+            let _ = gate.take(talk.ack(4)).sent();
+            gate.moved(&[
+                ("received", 1),
+                ("transmitted", 1),
+                ("packets_in", 1),
+                ("completed", 1),
+                ("ended", 1),
+            ]);
+            assert_eq!(state(&gate), State::Closing);
+        }
+    }
+}
+
+#[test]
+fn an_upload_ends_with_the_server_s_ack_of_its_last_short_block() {
+    for via in Via::SEEN {
+        for blksize in [512, 1024] {
+            let mut gate = Gate::new();
+            let talk = ask(&mut gate, via, &wrq(CLIENT, via.vip(), "core"));
+            let first =
+                if blksize == 512 { &b"\0\x04\0\0"[..] } else { b"\0\x06BLKSIZE\x001024\0" };
+            let _ = gate.take(talk.says(first)).sent();
+            let _ = gate.take(data(CLIENT, talk.vip_tid(), 1, blksize)).sent();
+            let _ = gate.take(talk.says(&[0, 4, 0, 1])).sent();
+            let _ = gate.take(data(CLIENT, talk.vip_tid(), 2, blksize - 1)).sent();
+            assert_eq!(moved(&mut gate, "completed"), 0);
+            let _ = gate.take(talk.says(&[0, 4, 0, 2])).sent();
+            assert_eq!(moved(&mut gate, "completed"), 1, "{via:?} {blksize}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_refuses_the_block_size_sends_512() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let request = rrq_with(CLIENT, via.vip(), "boot.img", &[("blksize", 1428), ("tsize", 0)]);
+        let talk = ask(&mut gate, via, &request);
+        let _ = gate.take(talk.says(b"\0\x06tsize\x00512\0")).sent();
+        let _ = gate.take(talk.ack(0)).sent();
+        let _ = gate.take(talk.data(1, 512)).sent();
+        let _ = gate.take(talk.ack(1)).sent();
+        assert_eq!(moved(&mut gate, "completed"), 0);
+        let _ = gate.take(talk.data(2, 0)).sent();
+        let _ = gate.take(talk.ack(2)).sent();
+        assert_eq!(moved(&mut gate, "completed"), 1);
+    }
+}
+
+#[test]
+fn block_numbers_wrap_to_0_or_to_1() {
+    for via in Via::SEEN {
+        for wrapped in [0, 1] {
+            let mut gate = Gate::new();
+            let talk = run(&mut gate, via, CLIENT);
+            gate.moves();
+            let blocks = [65534, 65535, wrapped, wrapped + 1];
+            for block in blocks {
+                let _ = gate.take(talk.data(block, 512)).sent();
+                talk.server_gets(gate.take(talk.ack(block)), &talk.ack(block).payload);
+            }
+            gate.moved(&[
+                ("received", 8),
+                ("transmitted", 8),
+                ("packets_in", 4),
+                ("packets_out", 4),
+            ]);
+            assert_eq!(state(&gate), State::Established);
+            assert_eq!(gate.transfer(CLIENT).blocks, 5);
+        }
+    }
+}
+
+#[test]
+fn one_ack_may_stand_for_a_window_of_blocks() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, CLIENT);
+        for block in 2..=5 {
+            let _ = gate.take(talk.data(block, 512)).sent();
+        }
+        let _ = gate.take(talk.ack(3)).sent();
+        for (block, len) in [(4, 512), (5, 512), (6, 512), (7, 100)] {
+            let _ = gate.take(talk.data(block, len)).sent();
+        }
+        assert_eq!(moved(&mut gate, "completed"), 0);
+        let _ = gate.take(talk.ack(7)).sent();
+        assert_eq!(moved(&mut gate, "completed"), 1);
+    }
+}
+
+#[test]
+fn a_duplicated_packet_is_forwarded_once_each() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, CLIENT);
+        gate.moves();
+        for _ in 0..2 {
+            talk.client_gets(gate.take(talk.data(2, 512)), &talk.data(2, 512).payload);
+            talk.server_gets(gate.take(talk.ack(2)), &talk.ack(2).payload);
+        }
+        gate.moved(&[("received", 4), ("transmitted", 4), ("packets_in", 2), ("packets_out", 2)]);
+    }
+}
+
+#[test]
+fn a_client_that_only_wants_the_size_has_not_failed() {
+    for via in Via::SEEN {
+        for code in [0, 8] {
+            let mut gate = Gate::new();
+            let request = rrq_with(CLIENT, via.vip(), "boot.img", &[("tsize", 0)]);
+            let talk = ask(&mut gate, via, &request);
+            let _ = gate.take(talk.says(b"\0\x06tsize\x001000\0")).sent();
+            gate.moves();
+            talk.server_gets(gate.take(talk.client_error(code)), &talk.client_error(code).payload);
+            gate.moved(&[
+                ("received", 1),
+                ("transmitted", 1),
+                ("packets_in", 1),
+                ("size_probes", 1),
+                ("ended", 1),
+            ]);
+            // The real one, from the same port, at once.
+            let talk = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "boot.img")).with_tid(1234);
+            talk.client_gets(gate.take(talk.data(1, 512)), &talk.data(1, 512).payload);
+            assert_eq!(gate.moves().get("replaced"), None, "it had ended");
+        }
+    }
+}
+
+#[test]
+fn errors_end_a_transfer_as_what_they_say() {
+    let by_client = |talk: Talk, code| talk.client_error(code);
+    let by_server = |talk: Talk, code| talk.server_error(code);
+    for via in Via::SEEN {
+        for (who, code, counter) in [
+            (&by_server as &dyn Fn(Talk, u16) -> _, 1, "not_found"),
+            (&by_server, 0, "failed"),
+            (&by_server, 8, "failed"),
+            (&by_client, 3, "failed"),
+            (&by_client, 0, "failed"),
+        ] {
+            let mut gate = Gate::new();
+            let talk = run(&mut gate, via, CLIENT);
+            gate.moves();
+            let _ = gate.take(who(talk, code)).sent();
+            let moves = gate.moves();
+            assert_eq!((moves.get(counter), moves.get("ended")), (Some(&1), Some(&1)), "{code}");
+            assert_eq!(state(&gate), State::Closing);
+        }
+    }
+}
+
+#[test]
+fn an_ended_transfer_lingers_for_a_lost_last_ack() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, CLIENT);
+        let _ = gate.take(talk.data(2, 0)).sent();
+        let _ = gate.take(talk.ack(2)).sent();
+        gate.wait(49);
+        talk.client_gets(gate.take(talk.data(2, 0)), &talk.data(2, 0).payload);
+        talk.server_gets(gate.take(talk.ack(2)), &talk.ack(2).payload);
+        assert_eq!(moved(&mut gate, "ended"), 1, "once");
+        gate.wait(49);
+        assert_eq!(gate.transfers().len(), 1, "five seconds from the last packet");
+        gate.wait(1);
+        assert!(gate.transfers().is_empty());
+        assert_eq!(gate.moves().len(), 0, "it had ended long ago");
+    }
+}
+
+#[test]
+fn a_silent_transfer_is_given_up_after_the_idle_timeout() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, CLIENT);
+        gate.wait(IDLE - 1);
+        let _ = gate.take(talk.data(2, 512)).sent();
+        gate.wait(IDLE - 1);
+        let _ = gate.take(talk.ack(2)).sent();
+        gate.moves();
+        gate.wait(IDLE - 1);
+        assert_eq!(gate.transfers().len(), 1);
+        gate.wait(1);
+        assert!(gate.transfers().is_empty());
+        gate.moved(&[("timed_out", 1), ("ended", 1)]);
+    }
+}
+
+#[test]
+fn a_timeout_longer_than_the_wheel_is_kept() {
+    let mut gate = Gate::new();
+    gate.change(|tables| tables.services.iter_mut().for_each(|s| s.idle_timeout = 36_000));
+    run(&mut gate, Via::Nat, CLIENT);
+    gate.wait(35_999);
+    assert_eq!(gate.transfers().len(), 1);
+    gate.wait(1);
+    assert!(gate.transfers().is_empty());
+}
+
+#[test]
+fn an_unanswered_request_is_given_up() {
+    for via in Via::ALL {
+        let mut gate = Gate::new();
+        ask(&mut gate, via, &rrq(CLIENT, via.vip(), "boot.img"));
+        gate.moves();
+        gate.wait(IDLE);
+        gate.moved(&[("unanswered", 1), ("ended", 1)]);
+        assert!(gate.transfers().is_empty());
+    }
+}
+
+#[test]
+fn a_worker_that_slept_gives_up_all_that_is_due() {
+    let mut gate = Gate::new();
+    for n in 0..50 {
+        ask(&mut gate, Via::Nat, &rrq(crate::talk::client(n), Via::Nat.vip(), "boot.img"));
+        gate.wait(30);
+    }
+    gate.moves();
+    gate.now = gate.now.after(1_000_000);
+    gate.core.expire(gate.now);
+    assert!(gate.transfers().is_empty());
+    let left = moved(&mut gate, "unanswered");
+    assert!(left > 0);
+}

@@ -1,0 +1,14 @@
+//! Bytes in, verdict and bytes out: the engine in a small world, one packet at a time.
+
+mod bad_input;
+mod capacity;
+mod dsr;
+mod ends;
+mod learning;
+mod modes;
+mod properties;
+mod reuse;
+mod scheduling;
+mod sharing;
+mod talk;
+mod workers;

@@ -1,0 +1,259 @@
+//! What holds for any packet.
+
+use crate::talk::{Talk, ask};
+use engine::reason::Reason;
+use engine::verdict::Verdict;
+use kit::gate::Gate;
+use kit::packet::Packet;
+use kit::story::{CLIENT, datagram, rrq};
+use kit::world::{OUTSIDE, SNAT, TFTP, Via, gate_mac};
+use proptest::prelude::*;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+fn seen() -> impl Strategy<Value = Via> {
+    prop::sample::select(Via::SEEN.to_vec())
+}
+
+/// What a sender may choose freely.
+#[derive(Debug, Clone)]
+struct Shape {
+    ttl: u8,
+    id: u16,
+    options: Vec<u8>,
+    summed: bool,
+    padding: Vec<u8>,
+}
+
+impl Shape {
+    fn of(self, packet: Packet) -> Packet {
+        let Shape { ttl, id, options, summed, padding } = self;
+        Packet { ttl, id, options, summed, padding, ..packet }
+    }
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    let options =
+        (0usize..=10).prop_flat_map(|words| prop::collection::vec(any::<u8>(), words * 4));
+    let padding = prop::collection::vec(any::<u8>(), 0..30);
+    (2u8.., any::<u16>(), options, any::<bool>(), padding)
+        .prop_map(|(ttl, id, options, summed, padding)| Shape { ttl, id, options, summed, padding })
+}
+
+fn file_data() -> impl Strategy<Value = Vec<u8>> {
+    // Zeroes and ones make the sums that are easy to get wrong.
+    let byte = prop_oneof![Just(0u8), Just(0xff), any::<u8>()];
+    prop::collection::vec(byte, 0..1400).prop_map(|data| [&[0, 3, 0, 1][..], &data].concat())
+}
+
+fn client() -> impl Strategy<Value = SocketAddrV4> {
+    let address = (1u8..127, any::<u8>(), any::<u8>(), any::<u8>());
+    let ours = [10, 127];
+    (address, 1u16..)
+        .prop_filter("our own networks", move |((a, ..), _)| !ours.contains(a))
+        .prop_map(|((a, b, c, d), port)| SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port))
+}
+
+proptest! {
+    // A gate is large: it has the ports of a whole address.
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// [`Outcome::sent`] has every checksum computed in full by another implementation.
+    #[test]
+    fn nat_there_and_back_is_the_identity(
+        (via, client, tid) in (seen(), client(), 1u16..),
+        (request, down, up) in (shape(), shape(), shape()),
+        (block, upload) in (file_data(), file_data()),
+    ) {
+        let mut gate = Gate::new();
+        let asked = request.of(rrq(client, via.vip(), "boot.img"));
+        let talk = ask(&mut gate, via, &asked).with_tid(tid);
+        let server_side = down.of(talk.says(&block));
+        let client_side = gate.take(&server_side).sent();
+        let vip = SocketAddrV4::new(*via.vip().ip(), tid);
+        let expected = Packet {
+            from: client_side.from, to: asked.from, source: vip, destination: client,
+            ttl: server_side.ttl - 1, ..server_side.clone()
+        };
+        prop_assert_eq!(client_side, expected);
+        // What the client sends back arrives where that came from.
+        let answer = up.of(datagram(client, vip, &upload));
+        let arrived = gate.take(&answer).sent();
+        let expected = Packet {
+            from: arrived.from, to: server_side.from, source: server_side.destination,
+            destination: server_side.source, ttl: answer.ttl - 1, ..answer.clone()
+        };
+        prop_assert_eq!(arrived, expected);
+    }
+
+    #[test]
+    fn a_checksum_is_never_zero_unless_it_was(
+        via in seen(), (down, data) in (shape(), file_data()), add in any::<[u8; 2]>(),
+    ) {
+        let mut gate = Gate::new();
+        let talk = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "boot.img"));
+        let even = data.len() & !1;
+        let packet = down.of(talk.says(&[&data[..even], &add].concat()));
+        let summed = packet.summed;
+        prop_assert_eq!(gate.take(packet).sent().summed, summed);
+    }
+
+    #[test]
+    fn any_bytes_end_in_one_verdict(frames in prop::collection::vec(any_frame(), 1..20)) {
+        let mut gate = Gate::new();
+        for (from, frame) in frames {
+            // The gate checks the sums.
+            let _ = gate.take_by(from, frame);
+        }
+    }
+
+    #[test]
+    fn any_damage_to_a_sound_packet_ends_in_one_verdict(
+        via in prop::sample::select(Via::ALL.to_vec()),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut gate = Gate::new();
+        let talk = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "boot.img"));
+        for packet in [rrq(CLIENT, via.vip(), "x"), talk.data(1, 40), talk.ack(1)] {
+            let mut frame = packet.bytes();
+            for (at, byte) in &damage {
+                let at = at.index(frame.len());
+                frame[at] = *byte;
+            }
+            if let Some(cut) = &cut {
+                frame.truncate(cut.index(frame.len()));
+            }
+            let _ = gate.take(frame);
+        }
+    }
+
+    /// Clients, servers and strangers say anything at all, in any order.
+    #[test]
+    fn a_client_only_ever_hears_its_own_server(script in prop::collection::vec(line(), 1..60)) {
+        let mut gate = Gate::new();
+        let mut talks: Vec<Talk> = Vec::new();
+        for (line, n, port, payload) in script {
+            let client = SocketAddrV4::new(Ipv4Addr::new(192, 168, 0, n % 3), 2070);
+            let via = Via::ALL[usize::from(n) % 3];
+            let outcome = match line {
+                Line::Request => {
+                    let request = rrq(client, via.vip(), ["a", "b"][usize::from(port) % 2]);
+                    let request = Packet { source: client, ..request };
+                    talks.push(ask(&mut gate, via, &request));
+                    continue;
+                }
+                Line::Wait => {
+                    gate.wait(u32::from(port) * 10);
+                    continue;
+                }
+                Line::Client => {
+                    let to = SocketAddrV4::new(*via.vip().ip(), [TFTP, 5000 + port][usize::from(port > 0)]);
+                    gate.take(datagram(client, to, &payload))
+                }
+                Line::Server => {
+                    let Some(talk) = talks.get(usize::from(n) % talks.len().max(1)) else { continue };
+                    gate.take(talk.with_tid(5000 + port).says(&payload))
+                }
+            };
+            hears_its_own(&gate, outcome, line);
+        }
+        gate.now = gate.now.after(2000);
+        gate.wait(1);
+        prop_assert!(gate.transfers().is_empty());
+        let counters = &gate.core.own.counters;
+        for set in &counters.services {
+            prop_assert_eq!(set.started.value(), set.ended.value());
+            let ends = [
+                &set.completed, &set.size_probes, &set.not_found, &set.failed,
+                &set.unanswered, &set.timed_out, &set.replaced, &set.evicted,
+            ];
+            prop_assert_eq!(set.ended.value(), ends.iter().map(|end| end.value()).sum::<u64>());
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Line {
+    Request,
+    Client,
+    Server,
+    Wait,
+}
+
+fn line() -> impl Strategy<Value = (Line, u8, u16, Vec<u8>)> {
+    let line = prop::sample::select(vec![
+        Line::Request,
+        Line::Client,
+        Line::Client,
+        Line::Server,
+        Line::Server,
+        Line::Wait,
+    ]);
+    let payload = prop_oneof![
+        (0u8..7, 0u8..3, 0usize..3).prop_map(|(opcode, n, len)| {
+            [&[0, opcode, 0, n][..], &vec![0; len * 256]].concat()
+        }),
+        prop::collection::vec(any::<u8>(), 0..20),
+    ];
+    (line, any::<u8>(), 0u16..4, payload)
+}
+
+/// Nobody but a VIP speaks to a client, and only from the TID of its transfer.
+fn hears_its_own(gate: &Gate, outcome: kit::gate::Outcome, line: Line) {
+    match outcome.verdict {
+        Verdict::Transmit(_) if line == Line::Server => {
+            let packet = outcome.sent();
+            let vip = Via::ALL.iter().find(|via| via.vip().ip() == packet.source.ip());
+            let service = vip.expect("from a VIP").service();
+            let mut own = gate.transfers().into_iter().filter(|t| t.client == packet.destination);
+            let own = own.find(|transfer| transfer.service == service).expect("a transfer");
+            assert_eq!(own.tid, Some(packet.source.port()));
+        }
+        Verdict::Answer => {
+            let packet = outcome.answered();
+            let server = Via::SEEN
+                .iter()
+                .any(|via| [0, 1].map(|n| via.server(n)).contains(packet.destination.ip()));
+            assert!(server, "an ERROR 5 to {}", packet.destination);
+        }
+        Verdict::HandOver(worker) => panic!("to worker {worker} of one"),
+        Verdict::Transmit(_) | Verdict::Kernel | Verdict::Drop(_) => {}
+    }
+}
+
+/// From noise to nearly sound.
+fn any_frame() -> impl Strategy<Value = (u8, Vec<u8>)> {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..120);
+    let addressed = (bytes(), 0u8..2)
+        .prop_map(|(bytes, by)| [&gate_mac(by).0[..], &[2, 0, 0, 0, 0, 9, 8, 0], &bytes].concat());
+    let ours = vec![*Via::Dsr.vip().ip(), *Via::Nat.vip().ip(), SNAT, Via::Nat.server(0)];
+    let address = prop::sample::select(ours);
+    let datagram = (address, any::<u16>(), any::<u16>(), bytes(), any::<u8>()).prop_map(
+        |(to, source, destination, payload, ttl)| {
+            let from = SocketAddrV4::new(*CLIENT.ip(), source);
+            let to = SocketAddrV4::new(to, if destination % 2 == 0 { TFTP } else { destination });
+            Packet { ttl, ..datagram(from, to, &payload) }.bytes()
+        },
+    );
+    (0u8..2, prop_oneof![bytes(), addressed, datagram])
+}
+
+#[test]
+fn a_burst_is_walked_in_order() {
+    let mut gate = Gate::new();
+    let via = Via::Snat;
+    let request = rrq(CLIENT, via.vip(), "boot.img").bytes();
+    let early = kit::story::ack(CLIENT, via.vip(), 1).bytes();
+    let other = rrq(SocketAddrV4::new(*CLIENT.ip(), 9), via.vip(), "boot.img").bytes();
+    let verdicts = gate.take_burst(OUTSIDE, [early.clone(), request, early, vec![], other]);
+    assert_eq!(
+        verdicts,
+        [
+            Verdict::Drop(Reason::NoTransfer),
+            Verdict::Transmit(OUTSIDE),
+            Verdict::Drop(Reason::NoTransfer),
+            Verdict::Drop(Reason::Truncated),
+            Verdict::Transmit(OUTSIDE),
+        ]
+    );
+}

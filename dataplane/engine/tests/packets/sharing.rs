@@ -1,0 +1,134 @@
+//! Services that share a VIP, a port, a backend or a pool.
+
+use crate::talk::{TID, Talk, ask};
+use engine::reason::Reason;
+use engine::tables::{Backend, Owner, Service, Tables, Vip};
+use engine::verdict::Verdict;
+use kit::gate::Gate;
+use kit::story::{CLIENT, rrq};
+use kit::world::{FLOWS, Via, hop, tables};
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+const OTHER_VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 200);
+
+/// Another service, with one backend at the address of `via`'s first.
+fn add(tables: &mut Tables, via: Via, vip: Ipv4Addr, port: u16) {
+    let (service, backend) = (tables.services.len() as u16, tables.backends.len() as u16);
+    let known = tables.vips.iter().position(|known| known.address == vip);
+    let id = known.unwrap_or(tables.vips.len()) as u16;
+    if known.is_none() {
+        tables.vips.push(Vip { address: vip, live: true, services: vec![] });
+        tables.addresses.insert(vip, Owner::Vip(id));
+    }
+    tables.vips[usize::from(id)].services.push((port, service));
+    let like = tables.services[usize::from(via.service())].clone();
+    tables.services.push(Service { vip: id, port, rota: vec![backend], ..like });
+    let address = via.server(0);
+    tables.backends.push(Backend { address, service, hop: Some(hop(address)) });
+}
+
+fn shared(via: Via, vip: Ipv4Addr, port: u16) -> Gate {
+    let mut tables = tables();
+    add(&mut tables, via, vip, port);
+    // The first service has the same single backend.
+    tables.services[usize::from(via.service())].rota.truncate(1);
+    Gate::with(tables, FLOWS)
+}
+
+#[test]
+fn two_services_on_one_vip_are_told_apart_by_port() {
+    for via in Via::ALL {
+        let vip = *via.vip().ip();
+        let mut gate = shared(via, vip, 1069);
+        let other = SocketAddrV4::new(vip, 1069);
+        let client = SocketAddrV4::new(*CLIENT.ip(), 3000);
+        let one = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "f")).with_tid(1111);
+        let two = ask(&mut gate, via, &rrq(client, other, "f")).with_tid(2222);
+        assert_eq!(gate.transfer(CLIENT).service, via.service());
+        assert_eq!(gate.transfer(client).service, 3);
+        if via == Via::Dsr {
+            continue;
+        }
+        for talk in [one, two] {
+            talk.client_gets(gate.take(talk.data(1, 512)), &talk.data(1, 512).payload);
+            talk.server_gets(gate.take(talk.ack(1)), &talk.ack(1).payload);
+        }
+        gate.take(rrq(CLIENT, SocketAddrV4::new(vip, 70), "f")).dropped(Reason::NoService);
+    }
+}
+
+#[test]
+fn a_request_reaches_the_backend_on_the_service_s_port() {
+    for via in Via::SEEN {
+        let mut gate = shared(via, OTHER_VIP, 1069);
+        let sent = gate.take(rrq(CLIENT, SocketAddrV4::new(OTHER_VIP, 1069), "f")).sent();
+        assert_eq!(sent.destination, SocketAddrV4::new(via.server(0), 1069));
+    }
+}
+
+/// The same client endpoint asks both VIPs, one after the other: a server cannot tell.
+fn ask_both(gate: &mut Gate, via: Via) -> (Talk, Talk) {
+    let one = ask(gate, via, &rrq(CLIENT, via.vip(), "f")).with_tid(1111);
+    let _ = gate.take(one.data(1, 512)).sent();
+    let two = ask(gate, via, &rrq(CLIENT, SocketAddrV4::new(OTHER_VIP, 69), "g")).with_tid(2222);
+    (one, two)
+}
+
+#[test]
+fn with_source_nat_two_vips_with_one_backend_do_not_mix() {
+    let via = Via::Snat;
+    let mut gate = shared(via, OTHER_VIP, 69);
+    let (one, two) = ask_both(&mut gate, via);
+    for talk in [one, two] {
+        talk.client_gets(gate.take(talk.data(1, 512)), &talk.data(1, 512).payload);
+        talk.server_gets(gate.take(talk.ack(1)), &talk.ack(1).payload);
+    }
+    assert_eq!(gate.transfers().len(), 2);
+}
+
+#[test]
+fn without_it_the_later_request_takes_the_endpoint_over() {
+    let via = Via::Nat;
+    let mut gate = shared(via, OTHER_VIP, 69);
+    let (one, two) = ask_both(&mut gate, via);
+    let counters = &gate.core.own.counters.services;
+    assert_eq!(counters[usize::from(via.service())].replaced.value(), 1);
+    two.client_gets(gate.take(two.data(1, 512)), &two.data(1, 512).payload);
+    one.server_is_told_off(gate.take(one.data(2, 512)));
+    two.server_gets(gate.take(two.ack(1)), &two.ack(1).payload);
+    assert_eq!(gate.take(one.ack(1)).verdict, Verdict::Drop(Reason::NoService));
+}
+
+#[test]
+#[ignore = "BUG 6: the TID of the transfer that was taken over is learned as the new one's"]
+fn the_tid_of_the_transfer_that_was_taken_over_does_not_come_back() {
+    let via = Via::Nat;
+    let mut gate = shared(via, OTHER_VIP, 69);
+    let (one, two) = ask_both(&mut gate, via);
+    one.server_is_told_off(gate.take(one.data(2, 512)));
+    assert_eq!(gate.transfer(CLIENT).tid, None);
+    two.client_gets(gate.take(two.data(1, 512)), &two.data(1, 512).payload);
+}
+
+#[test]
+fn one_client_on_two_vips_of_different_modes() {
+    let mut gate = Gate::new();
+    let talks = Via::SEEN.map(|via| ask(&mut gate, via, &rrq(CLIENT, via.vip(), "f")));
+    for talk in talks {
+        talk.client_gets(gate.take(talk.data(1, 1)), &talk.data(1, 1).payload);
+        talk.server_gets(gate.take(talk.ack(1)), &talk.ack(1).payload);
+        assert_eq!(talk.server.port(), TID);
+    }
+}
+
+#[test]
+fn a_backend_can_be_a_client_of_the_vip() {
+    let via = Via::Nat;
+    let mut gate = Gate::new();
+    // The first backend gets the first request, so this client is the second one.
+    let client = SocketAddrV4::new(via.server(1), 2070);
+    let talk = ask(&mut gate, via, &rrq(client, via.vip(), "f"));
+    let outcome = gate.take(talk.data(1, 512));
+    talk.client_gets(outcome, &talk.data(1, 512).payload);
+    talk.server_gets(gate.take(talk.ack(1)), &talk.ack(1).payload);
+}

@@ -1,0 +1,113 @@
+//! One transfer as both of its ends see it.
+
+use kit::gate::{Gate, Outcome};
+use kit::packet::Packet;
+use kit::story::{ack, data, datagram, error, rrq};
+use kit::world::Via;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+/// The TID of most servers.
+pub const TID: u16 = 50_000;
+
+/// The two ends of a transfer.
+#[derive(Debug, Clone, Copy)]
+pub struct Talk {
+    pub client: SocketAddrV4,
+    /// Where the client asked.
+    pub vip: SocketAddrV4,
+    /// The server's address and TID.
+    pub server: SocketAddrV4,
+    /// What the server sees as the client.
+    pub seen_as: SocketAddrV4,
+}
+
+/// The client's request comes in and reaches a server, which has not answered yet.
+pub fn ask(gate: &mut Gate, via: Via, request: &Packet) -> Talk {
+    let sent = gate.take(request).sent();
+    let server = (0..2).map(|n| via.server(n)).find(|&server| kit::world::mac(server) == sent.to);
+    Talk {
+        client: request.source,
+        vip: request.destination,
+        server: SocketAddrV4::new(server.expect("a server"), TID),
+        seen_as: sent.source,
+    }
+}
+
+/// A transfer of `boot.img`, whose first block the client has acknowledged.
+pub fn run(gate: &mut Gate, via: Via, client: SocketAddrV4) -> Talk {
+    let talk = ask(gate, via, &rrq(client, via.vip(), "boot.img"));
+    if via != Via::Dsr {
+        let _ = gate.take(talk.data(1, 512)).sent();
+    }
+    let _ = gate.take(talk.ack(1)).sent();
+    talk
+}
+
+impl Talk {
+    /// The server's answers come from this port.
+    pub fn with_tid(self, tid: u16) -> Talk {
+        Talk { server: SocketAddrV4::new(*self.server.ip(), tid), ..self }
+    }
+
+    /// The VIP, with the server's TID.
+    pub fn vip_tid(self) -> SocketAddrV4 {
+        SocketAddrV4::new(*self.vip.ip(), self.server.port())
+    }
+
+    /// The server sends a block.
+    pub fn data(self, block: u16, len: usize) -> Packet {
+        data(self.server, self.seen_as, block, len)
+    }
+
+    /// The client acknowledges it.
+    pub fn ack(self, block: u16) -> Packet {
+        ack(self.client, self.vip_tid(), block)
+    }
+
+    /// The server sends this.
+    pub fn says(self, payload: &[u8]) -> Packet {
+        datagram(self.server, self.seen_as, payload)
+    }
+
+    /// The client's ERROR.
+    pub fn client_error(self, code: u16) -> Packet {
+        error(self.client, self.vip_tid(), code)
+    }
+
+    /// The server's ERROR.
+    pub fn server_error(self, code: u16) -> Packet {
+        error(self.server, self.seen_as, code)
+    }
+
+    /// The client got this from its server.
+    #[track_caller]
+    pub fn client_gets(self, outcome: Outcome, payload: &[u8]) {
+        let packet = outcome.sent();
+        assert_eq!((packet.source, packet.destination), (self.vip_tid(), self.client));
+        assert_eq!(packet.payload, payload);
+    }
+
+    /// The server got this from its client.
+    #[track_caller]
+    pub fn server_gets(self, outcome: Outcome, payload: &[u8]) {
+        let packet = outcome.sent();
+        assert_eq!((packet.source, packet.destination), (self.seen_as, self.server));
+        assert_eq!(packet.payload, payload);
+    }
+
+    /// Only the server was told, and that its TID is unknown.
+    #[track_caller]
+    pub fn server_is_told_off(self, outcome: Outcome) {
+        let packet = outcome.answered();
+        assert_eq!((packet.source, packet.destination), (self.seen_as, self.server));
+        assert_eq!(packet.payload, wire::tftp::UNKNOWN_TID);
+        assert_eq!(packet.to, kit::world::mac(*self.server.ip()));
+        assert_eq!(packet.from, kit::world::gate_mac(kit::world::interface(*self.server.ip())));
+    }
+}
+
+/// A client of its own.
+pub fn client(n: u16) -> SocketAddrV4 {
+    let [high, low] = n.to_be_bytes();
+    SocketAddrV4::new(Ipv4Addr::new(192, 168, high, low), 2070)
+}

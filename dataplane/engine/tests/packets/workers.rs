@@ -1,0 +1,53 @@
+//! Who owns a packet.
+
+use engine::flow::key::owner;
+use engine::verdict::Verdict;
+use kit::gate::Gate;
+use kit::story::{CLIENT, data, ping, rrq};
+use kit::world::{FLOWS, Via, tables};
+
+#[test]
+fn a_packet_is_handed_to_its_owner_untouched() {
+    let workers = 3;
+    let right = owner(*CLIENT.ip(), workers);
+    for via in Via::ALL {
+        for worker in 0..workers {
+            let mut gate = Gate::one_of(worker, workers, tables(), FLOWS);
+            let outcome = gate.take(rrq(CLIENT, via.vip(), "f"));
+            if worker == right {
+                let _ = outcome.sent();
+            } else {
+                assert_eq!(outcome.verdict, Verdict::HandOver(right));
+                assert_eq!(outcome.bytes, outcome.before);
+                gate.moved(&[("received", 1), ("handed_over", 1)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_answer_is_owned_by_the_same_worker() {
+    let workers = 3;
+    let right = owner(*CLIENT.ip(), workers);
+    for via in Via::SEEN {
+        let mut gate = Gate::one_of(right, workers, tables(), FLOWS);
+        let talk = crate::talk::ask(&mut gate, via, &rrq(CLIENT, via.vip(), "f"));
+        for worker in 0..workers {
+            if worker != right {
+                let mut other = Gate::one_of(worker, workers, tables(), FLOWS);
+                let outcome = other.take(data(talk.server, talk.seen_as, 1, 512));
+                assert_eq!(outcome.verdict, Verdict::HandOver(right), "{via:?}");
+            }
+        }
+        talk.client_gets(gate.take(talk.data(1, 512)), &talk.data(1, 512).payload);
+    }
+}
+
+#[test]
+fn any_worker_answers_a_ping() {
+    for worker in 0..3 {
+        let mut gate = Gate::one_of(worker, 3, tables(), FLOWS);
+        let outcome = gate.take(ping(*CLIENT.ip(), *Via::Nat.vip().ip(), 7, 1, b"hello"));
+        assert_eq!(outcome.verdict, Verdict::Answer);
+    }
+}

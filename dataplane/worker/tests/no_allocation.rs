@@ -1,0 +1,271 @@
+//! After its start a worker neither takes memory nor gives any back: counted by the allocator
+//! itself, over transfers in all modes, hand-over, expiry, full tables, questions and new tables.
+
+use crossbeam::queue::ArrayQueue;
+use engine::flow::view::FlowQuery;
+use engine::frame::{Burst, Frame};
+use kit::farm::Farm;
+use kit::house::{House, Wire};
+use kit::story::{arp, ping, rrq};
+use kit::world::{Via, tables};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+use worker::news::{News, Return};
+use worker::port::Port;
+
+/// Counts, while it is told to, what this thread does with memory.
+struct Counting;
+
+thread_local! {
+    static IS_WATCHED: Cell<bool> = const { Cell::new(false) };
+    static CALLS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn note() {
+    if IS_WATCHED.try_with(Cell::get).unwrap_or(false) {
+        CALLS.with(|calls| calls.set(calls.get() + 1));
+    }
+}
+
+// SAFETY: every call goes to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        note();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What the allocator was called for in the meantime.
+fn calls(work: impl FnOnce()) -> u64 {
+    let before = CALLS.get();
+    IS_WATCHED.set(true);
+    work();
+    IS_WATCHED.set(false);
+    CALLS.get() - before
+}
+
+/// Bytes that a buffer has.
+const SIZE: usize = 2048;
+
+type Shelf = Arc<ArrayQueue<Box<[u8; SIZE]>>>;
+
+/// A buffer that goes back to where it came from, as a device's does.
+struct Loan {
+    /// Taken out when it goes back.
+    bytes: Option<Box<[u8; SIZE]>>,
+    len: usize,
+    shelf: Shelf,
+}
+
+impl Frame for Loan {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes.as_ref().expect("until it is dropped")[..self.len]
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes.as_mut().expect("until it is dropped")[..self.len]
+    }
+
+    fn set_len(&mut self, len: usize) -> bool {
+        let fits = len <= SIZE;
+        if fits {
+            self.len = len;
+        }
+        fits
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        let bytes = self.bytes.take().expect("once");
+        self.shelf.push(bytes).expect("room for all there are");
+    }
+}
+
+/// A port whose buffers are on loan.
+#[derive(Clone)]
+struct Lending {
+    wire_in: Arc<ArrayQueue<Loan>>,
+    wire_out: Arc<ArrayQueue<Loan>>,
+    shelf: Shelf,
+}
+
+impl Wire for Lending {
+    fn new(room: usize) -> Lending {
+        let shelf = ArrayQueue::new(8192);
+        while shelf.push(Box::new([0; SIZE])).is_ok() {}
+        Lending {
+            wire_in: Arc::new(ArrayQueue::new(room)),
+            wire_out: Arc::new(ArrayQueue::new(room)),
+            shelf: Arc::new(shelf),
+        }
+    }
+
+    fn arrive(&self, frame: &[u8]) {
+        let mut bytes = self.shelf.pop().expect("a buffer");
+        bytes[..frame.len()].copy_from_slice(frame);
+        let loan = Loan { bytes: Some(bytes), len: frame.len(), shelf: Arc::clone(&self.shelf) };
+        assert!(self.wire_in.push(loan).is_ok(), "room on the wire");
+    }
+
+    fn leave(&self) -> Option<Vec<u8>> {
+        self.wire_out.pop().map(|loan| loan.bytes().to_vec())
+    }
+}
+
+impl Port for Lending {
+    type Buffer = Loan;
+
+    fn receive(&mut self, burst: &mut Burst<Loan>) {
+        while !burst.is_full()
+            && let Some(frame) = self.wire_in.pop()
+        {
+            burst.push(frame);
+        }
+    }
+
+    fn transmit(&mut self, burst: &mut Burst<Loan>) {
+        let room = self.wire_out.capacity() - self.wire_out.len();
+        let sent = room.min(burst.len());
+        for frame in burst.drain(..sent) {
+            self.wire_out.force_push(frame);
+        }
+    }
+}
+
+const WORKERS: u16 = 2;
+/// Fewer than the requests of the flood: the table is full for a while.
+const PLACES: u32 = 128;
+
+/// A turn of each worker, watched.
+fn turn(house: &mut House<Lending>) {
+    let House { workers, now, .. } = house;
+    let now = *now;
+    let calls = calls(|| workers.iter_mut().for_each(|worker| worker.turn(now)));
+    assert_eq!(calls, 0, "calls to the allocator in a turn");
+}
+
+fn pass(house: &mut House<Lending>, ticks: u32) {
+    for _ in 0..ticks {
+        house.now = house.now.after(1);
+        turn(house);
+    }
+}
+
+fn client(net: u8, n: u16) -> SocketAddrV4 {
+    let [high, low] = n.to_be_bytes();
+    SocketAddrV4::new(Ipv4Addr::new(172, net, high, low), 2070)
+}
+
+/// Transfers, all arriving at the first worker, until they are through.
+fn transfers(house: &mut House<Lending>, net: u8) {
+    let mut farm = Farm::default();
+    for (n, via) in (0..10).flat_map(|n| Via::ALL.map(|via| (n, via))) {
+        farm.get(client(net + via as u8, n), via.vip(), 3000);
+        farm.put(SocketAddrV4::new(*client(net + via as u8, n).ip(), 9), via.vip(), 2048);
+    }
+    for _ in 0..100 {
+        let said = farm.says();
+        for packet in farm.bypass(said) {
+            house.arrive(0, packet);
+        }
+        turn(house);
+        pass(house, 2);
+        house.left().iter().for_each(|frame| farm.hears(frame));
+        if farm.is_done() {
+            return;
+        }
+    }
+    panic!("not through");
+}
+
+/// What ends in an answer, at the kernel, or nowhere.
+fn noise(house: &mut House<Lending>) {
+    let stranger = *client(99, 1).ip();
+    for n in 0..200 {
+        house.arrive(n % 2, arp(stranger, *Via::Nat.vip().ip()));
+        house.arrive(n % 2, ping(stranger, *Via::Nat.vip().ip(), 1, n as u16, b"hello"));
+        house.arrive(
+            n % 2,
+            rrq(client(99, n as u16), SocketAddrV4::new(*Via::Dsr.vip().ip(), 7), ""),
+        );
+        house.arrive(n % 2, &[0u8; 40][..n % 40]);
+    }
+    pass(house, 30);
+    house.left_to_kernel();
+}
+
+fn flood(house: &mut House<Lending>, n: u16) {
+    for via in Via::ALL {
+        for n in 0..n {
+            house.arrive(usize::from(n % 2), rrq(client(100 + via as u8, n), via.vip(), "flood"));
+        }
+        pass(house, 40);
+        house.left();
+    }
+}
+
+#[test]
+fn no_memory_is_taken_or_given_back_after_the_start() {
+    let mut world = tables();
+    world.services[usize::from(Via::Snat.service())].persistence = Some(50);
+    let mut house = House::<Lending>::with(WORKERS, world.clone(), PLACES, |_| Lending::new(4096));
+    // Whatever a thread does once.
+    assert_eq!(calls(|| ()), 0);
+    for round in 0..3 {
+        transfers(&mut house, 16 + 4 * round);
+        noise(&mut house);
+        for desk in &house.desks {
+            let found = Vec::with_capacity(20);
+            let query = FlowQuery { service: None, client: None, found, matching: 0, cursor: 0 };
+            desk.news.push(News::Flows(Box::new(query))).expect("room");
+            desk.news.push(News::Tables(Arc::new(world.clone()))).expect("room");
+        }
+        flood(&mut house, 600);
+        let answers = house.desks.iter().flat_map(|desk| std::iter::from_fn(|| desk.returns.pop()));
+        let flows = answers.filter(|answer| matches!(answer, Return::Flows(_))).count();
+        assert_eq!(flows, usize::from(WORKERS));
+        pass(&mut house, 1300);
+    }
+    let ledger = house.ledger();
+    for counter in [
+        "completed",
+        "handed_over",
+        "taken_over",
+        "evicted",
+        "unanswered",
+        "answered",
+        "to_kernel",
+        "no-service",
+        "truncated",
+        "timed_out",
+    ] {
+        assert!(ledger.at(counter) > 0, "{counter}");
+    }
+    assert_eq!(ledger.at("started"), ledger.at("ended"));
+}
+
+#[test]
+fn the_allocator_counts() {
+    assert_eq!(calls(|| drop(Box::new(1))), 2);
+    let mut vec = vec![1];
+    assert_eq!(calls(|| vec.reserve_exact(100)), 1);
+}

@@ -1,0 +1,197 @@
+//! Transfers over a network that loses, repeats and reorders.
+
+use crate::transfers::{carry, crowd};
+use engine::frame::{BURST, Burst, Frame};
+use kit::farm::Farm;
+use kit::house::{House, Wire};
+use kit::world::{FLOWS, Via, tables};
+use std::cell::RefCell;
+use std::rc::Rc;
+use worker::memory::{MemoryFrame, MemoryPort};
+use worker::port::Port;
+
+/// How often a fault happens to a frame, of a hundred.
+#[derive(Debug, Clone, Copy, Default)]
+struct Faults {
+    lost: u32,
+    repeated: u32,
+    swapped: u32,
+    /// Kept back for some bursts.
+    late: u32,
+}
+
+/// Bursts that a frame is kept back at most: less than it takes to fetch the shortest file, whose
+/// late request would rightly fetch it again.
+const LATEST: u32 = 8;
+
+/// A port behind a bad network.
+#[derive(Clone)]
+struct Faulty {
+    port: MemoryPort,
+    faults: Faults,
+    chance: Rc<RefCell<Chance>>,
+    /// Frames kept back, and for how many more bursts.
+    late: Rc<RefCell<Vec<(u32, MemoryFrame)>>>,
+}
+
+/// Xorshift: the same faults at every run.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, n: u32) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 32) as u32 % n
+    }
+
+    fn strikes(&mut self, percent: u32) -> bool {
+        self.below(100) < percent
+    }
+}
+
+impl Wire for Faulty {
+    fn new(room: usize) -> Faulty {
+        Faulty::with(room, Faults::default(), 1)
+    }
+
+    fn arrive(&self, frame: &[u8]) {
+        self.port.arrive(frame);
+    }
+
+    fn leave(&self) -> Option<Vec<u8>> {
+        self.port.leave()
+    }
+}
+
+impl Faulty {
+    fn with(room: usize, faults: Faults, seed: u64) -> Faulty {
+        let chance = Rc::new(RefCell::new(Chance(seed)));
+        Faulty { port: MemoryPort::new(room), faults, chance, late: Rc::default() }
+    }
+
+    fn disturb(&self, burst: &mut Burst<MemoryFrame>) {
+        let mut chance = self.chance.borrow_mut();
+        let mut late = self.late.borrow_mut();
+        for frame in std::mem::take(burst) {
+            if chance.strikes(self.faults.lost) {
+                continue;
+            }
+            if chance.strikes(self.faults.late) {
+                late.push((chance.below(LATEST), frame));
+                continue;
+            }
+            if chance.strikes(self.faults.repeated) && burst.len() < BURST - 1 {
+                burst.push(frame.clone());
+            }
+            if burst.len() < BURST {
+                burst.push(frame);
+            }
+        }
+        for (turns, frame) in std::mem::take(&mut *late) {
+            match turns {
+                0 if burst.len() < BURST => burst.push(frame),
+                _ => late.push((turns.saturating_sub(1), frame)),
+            }
+        }
+        for place in 1..burst.len() {
+            if chance.strikes(self.faults.swapped) {
+                burst.swap(place - 1, place);
+            }
+        }
+    }
+}
+
+impl Port for Faulty {
+    type Buffer = MemoryFrame;
+
+    fn receive(&mut self, burst: &mut Burst<MemoryFrame>) {
+        self.port.receive(burst);
+        self.disturb(burst);
+    }
+
+    /// What is lost on the way has been sent.
+    fn transmit(&mut self, burst: &mut Burst<MemoryFrame>) {
+        let mut chance = self.chance.borrow_mut();
+        burst.retain(|_| !chance.strikes(self.faults.lost));
+        self.port.transmit(burst);
+    }
+}
+
+/// Carries a crowd over this network, by two workers' queues in turn.
+fn through(faults: Faults, via: &[Via], seed: u64) -> (Farm, House<Faulty>) {
+    let mut each = seed;
+    let wire = |_| {
+        each = each.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        Faulty::with(4096, faults, each)
+    };
+    let mut house = House::with(2, tables(), FLOWS, wire);
+    let mut farm = crowd(via);
+    let mut turn = 0;
+    carry(&mut house, &mut farm, 20_000, || {
+        turn += 1;
+        turn % 2
+    });
+    assert_eq!(farm.errors, 0, "no ERROR reaches a client");
+    for frame in house.left_to_kernel() {
+        // The kernel routes: it may only be a server that was given up.
+        assert!(!frame.bytes().is_empty());
+        farm.foreign += 1;
+    }
+    (farm, house)
+}
+
+const SEEDS: std::ops::Range<u64> = 1..9;
+
+#[test]
+fn repetition_and_reordering_in_a_burst_cost_nothing() {
+    let faults = Faults { repeated: 20, swapped: 30, ..Faults::default() };
+    for seed in SEEDS {
+        let (farm, house) = through(faults, &Via::SEEN, seed);
+        assert_eq!(farm.foreign, 0);
+        assert!(farm.told_off > 0, "a repeated request makes a second server process");
+        assert!(house.ledger().at("strays") > 0);
+    }
+}
+
+#[test]
+fn loss_delays_and_no_more() {
+    let faults = Faults { lost: 8, ..Faults::default() };
+    for seed in SEEDS {
+        let (farm, _) = through(faults, &[Via::Snat], seed);
+        assert_eq!(farm.foreign, 0);
+    }
+}
+
+#[test]
+fn in_dsr_too_all_arrives() {
+    let faults = Faults { lost: 8, swapped: 10, ..Faults::default() };
+    for seed in SEEDS {
+        through(faults, &[Via::Dsr], seed);
+    }
+}
+
+#[test]
+fn all_at_once_with_source_nat() {
+    let faults = Faults { lost: 5, repeated: 5, swapped: 20, late: 0 };
+    for seed in SEEDS {
+        assert_eq!(through(faults, &[Via::Snat], seed).0.foreign, 0);
+    }
+}
+
+#[test]
+#[ignore = "BUG 3 and BUG 11: clients see, or wait for, a server that was given up"]
+fn loss_shows_a_client_no_other_server() {
+    let faults = Faults { lost: 8, ..Faults::default() };
+    for seed in SEEDS {
+        assert_eq!(through(faults, &[Via::Nat], seed).0.foreign, 0);
+    }
+}
+
+#[test]
+fn late_packets_cost_nothing() {
+    let faults = Faults { late: 10, repeated: 10, ..Faults::default() };
+    for seed in SEEDS {
+        assert_eq!(through(faults, &Via::SEEN, seed).0.foreign, 0);
+    }
+}

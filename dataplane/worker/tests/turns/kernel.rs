@@ -1,0 +1,56 @@
+//! The slow path: frames for the kernel and frames from it.
+
+use engine::frame::Frame;
+use kit::house::House;
+use kit::story::{CLIENT, arp, ipv4};
+use kit::world::{INSIDE, OUTSIDE, Via, gate_mac, tables};
+use std::net::Ipv4Addr;
+use worker::memory::{MemoryFrame, MemoryPool, MemoryPort};
+use worker::port::Pool;
+
+#[test]
+fn frames_for_the_kernel_come_as_they_were_by_the_same_interface() {
+    let mut house = House::<MemoryPort>::new(2, tables());
+    let question = arp(*CLIENT.ip(), Ipv4Addr::new(10, 0, 0, 2));
+    let inner = ipv4(Via::Nat.server(0), *CLIENT.ip(), etherparse::IpNumber::TCP, &[7; 20]);
+    for worker in 0..2 {
+        house.arrive(worker, question.clone());
+        house.arrive(worker, inner.clone());
+        house.turn();
+        let rings = &house.kernel[worker];
+        for (interface, frame) in [(OUTSIDE, &question), (INSIDE, &inner)] {
+            let ring = &rings[usize::from(interface)].to_kernel;
+            assert_eq!(ring.pop().expect("a frame").bytes(), frame);
+            assert!(ring.is_empty());
+        }
+    }
+    house.moved(&[("received", 4), ("to_kernel", 4)]);
+}
+
+#[test]
+fn frames_from_the_kernel_leave_by_the_same_interface() {
+    let mut house = House::<MemoryPort>::new(2, tables());
+    for (worker, interface) in [(0, OUTSIDE), (1, INSIDE), (1, OUTSIDE)] {
+        let frame = [&[0xff; 6], &gate_mac(interface).0[..], &[8, 6, worker as u8]].concat();
+        let ring = &house.kernel[worker][usize::from(interface)].from_kernel;
+        ring.push(MemoryPool.frame(&frame).expect("a buffer")).expect("room");
+        house.turn();
+        let sent = house.wires[worker][usize::from(interface)].wire_out.pop();
+        assert_eq!(sent, Some(MemoryFrame::new(&frame)));
+    }
+    assert!(house.left().is_empty());
+    house.moved(&[("from_kernel", 3), ("transmitted", 3)]);
+}
+
+#[test]
+fn a_flood_from_the_kernel_does_not_hold_up_a_turn() {
+    let mut house = House::<MemoryPort>::new(1, tables());
+    let ring = &house.kernel[0][0].from_kernel;
+    while ring.push(MemoryFrame::new(&[0; 60])).is_ok() {}
+    let all = ring.len() as u64;
+    house.turn();
+    let first = house.ledger().at("transmitted");
+    assert!(first > 0 && first < all, "{first} of {all}");
+    house.wait(100);
+    house.moved(&[("from_kernel", all), ("transmitted", all)]);
+}

@@ -1,0 +1,144 @@
+//! What control tells a worker, and what comes back.
+
+use engine::flow::view::{FlowQuery, State, TransferView};
+use engine::tables::Tables;
+use kit::house::House;
+use kit::story::{CLIENT, rrq};
+use kit::world::{Via, tables};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+use worker::memory::MemoryPort;
+use worker::news::{News, Return};
+
+fn house(max_flows: u32) -> House<MemoryPort> {
+    House::with(1, tables(), max_flows, |_| MemoryPort::new(4096))
+}
+
+fn tell(house: &House<MemoryPort>, news: News) {
+    house.desks[0].news.push(news).expect("room");
+}
+
+fn ask(house: &House<MemoryPort>, limit: usize, of: impl FnOnce(&mut FlowQuery)) {
+    let found = Vec::with_capacity(limit);
+    let mut query = FlowQuery { service: None, client: None, found, matching: 0, cursor: 0 };
+    of(&mut query);
+    tell(house, News::Flows(Box::new(query)));
+}
+
+fn returned(house: &House<MemoryPort>) -> Option<FlowQuery> {
+    match house.desks[0].returns.pop()? {
+        Return::Flows(query) => Some(*query),
+        Return::Tables(_) => panic!("tables"),
+    }
+}
+
+fn request(house: &House<MemoryPort>, n: u16, via: Via) {
+    let [high, low] = n.to_be_bytes();
+    let client = SocketAddrV4::new(Ipv4Addr::new(192, 168, high, low), 2070);
+    house.arrive(0, rrq(client, via.vip(), "boot.img"));
+}
+
+#[test]
+fn new_tables_come_into_force_and_the_old_ones_go_back() {
+    let mut house = house(64);
+    house.arrive(0, rrq(CLIENT, Via::Nat.vip(), "f"));
+    house.turn();
+    assert_eq!(house.left().len(), 1);
+    let mut next = tables();
+    next.vips[usize::from(Via::Nat.service())].live = false;
+    let next = Arc::new(next);
+    tell(&house, News::Tables(Arc::clone(&next)));
+    house.arrive(0, rrq(CLIENT, Via::Nat.vip(), "f"));
+    house.turn();
+    assert_eq!(house.ledger().at("vip-down"), 1, "in the same turn");
+    let Some(Return::Tables(old)) = house.desks[0].returns.pop() else { panic!() };
+    assert!(old.vips.iter().all(|vip| vip.live));
+    assert_eq!(Arc::strong_count(&old), 1, "the last one: control frees it");
+    assert_eq!(Arc::strong_count(&next), 2);
+}
+
+#[test]
+fn no_news_is_taken_while_nothing_can_go_back() {
+    let mut house = house(64);
+    let returns = &house.desks[0].returns;
+    while returns.push(Return::Tables(Arc::new(Tables::default()))).is_ok() {}
+    tell(&house, News::Tables(Arc::new(tables())));
+    house.turn();
+    assert_eq!(house.desks[0].news.len(), 1);
+    house.desks[0].returns.pop();
+    house.turn();
+    assert!(house.desks[0].news.is_empty());
+    assert!(house.desks[0].returns.is_full());
+}
+
+#[test]
+fn a_question_is_answered() {
+    let mut house = house(64);
+    for n in 0..10 {
+        request(&house, n, if n % 2 == 0 { Via::Nat } else { Via::Dsr });
+    }
+    house.wait(3);
+    ask(&house, 100, |_| {});
+    house.turn();
+    let answer = returned(&house).expect("an answer");
+    assert_eq!((answer.matching, answer.found.len()), (10, 10));
+    let view: &TransferView = &answer.found[0];
+    assert_eq!((&view.file[..], view.state, view.tid), (&b"boot.img"[..], State::Requested, None));
+
+    ask(&house, 100, |query| query.service = Some(Via::Nat.service()));
+    house.turn();
+    let answer = returned(&house).expect("an answer");
+    assert_eq!(answer.matching, 5);
+    assert!(answer.found.iter().all(|view| view.service == Via::Nat.service()));
+
+    let client = Ipv4Addr::new(192, 168, 0, 3);
+    ask(&house, 100, |query| query.client = Some(client));
+    house.turn();
+    let answer = returned(&house).expect("an answer");
+    assert_eq!((answer.matching, *answer.found[0].client.ip()), (1, client));
+}
+
+#[test]
+fn a_long_answer_takes_several_turns_and_keeps_its_limit() {
+    let mut house = house(1000);
+    for n in 0..900 {
+        request(&house, n, Via::Nat);
+    }
+    // All requests first: a turn takes a burst.
+    for _ in 0..30 {
+        house.turn();
+    }
+    ask(&house, 50, |_| {});
+    house.turn();
+    assert!(returned(&house).is_none(), "a thousand places are not looked at in one turn");
+    for _ in 0..10 {
+        house.turn();
+    }
+    let answer = returned(&house).expect("an answer");
+    assert_eq!((answer.found.len(), answer.found.capacity(), answer.matching), (50, 50, 900));
+}
+
+#[test]
+fn a_question_without_room_only_counts() {
+    let mut house = house(64);
+    request(&house, 1, Via::Snat);
+    house.turn();
+    ask(&house, 0, |_| {});
+    house.turn();
+    let answer = returned(&house).expect("an answer");
+    assert_eq!((answer.matching, answer.found.len()), (1, 0));
+}
+
+#[test]
+fn every_question_comes_back() {
+    let mut house = house(1000);
+    for _ in 0..3 {
+        ask(&house, 1, |_| {});
+    }
+    for _ in 0..10 {
+        house.turn();
+    }
+    let answers: Vec<_> = std::iter::from_fn(|| returned(&house)).collect();
+    assert_eq!(answers.len(), 3);
+    assert_eq!(answers.last().expect("the last one").cursor, 1000);
+}

@@ -1,0 +1,226 @@
+//! One engine, its clock and its counters, taking one frame at a time.
+
+use crate::ledger::{Ledger, balances};
+use crate::packet::Packet;
+use crate::world;
+use engine::core::Core;
+use engine::count::Counters;
+use engine::flow::key::Seed;
+use engine::flow::view::{FlowQuery, TransferView};
+use engine::frame::Frame;
+use engine::own::Own;
+use engine::reason::Reason;
+use engine::tables::{InterfaceId, Tables};
+use engine::tick::Tick;
+use engine::verdict::Verdict;
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+
+/// A frame with room behind it.
+pub struct Buffer(Vec<u8>);
+
+/// Bytes that a frame can grow to.
+const ROOM: usize = 2048;
+
+impl Frame for Buffer {
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
+    fn set_len(&mut self, len: usize) -> bool {
+        let fits = len <= ROOM;
+        if fits {
+            self.0.resize(len, 0xdb);
+        }
+        fits
+    }
+}
+
+/// The engine under test.
+pub struct Gate {
+    /// The engine.
+    pub core: Core,
+    /// The time.
+    pub now: Tick,
+    before: Ledger,
+}
+
+impl Gate {
+    /// The only worker of the small world.
+    pub fn new() -> Gate {
+        Gate::with(world::tables(), world::FLOWS)
+    }
+
+    /// The only worker of some world, with room for so many transfers.
+    pub fn with(tables: Tables, flows: u32) -> Gate {
+        Gate::one_of(0, 1, tables, flows)
+    }
+
+    /// One of several workers.
+    pub fn one_of(worker: u16, workers: u16, tables: Tables, flows: u32) -> Gate {
+        let counters = Arc::new(Counters::new(tables.services.len(), tables.backends.len()));
+        let seed = Seed([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321]);
+        let own = Own::new(worker, workers, flows, &tables, seed, counters);
+        let core = Core { tables: Arc::new(tables), own };
+        Gate { core, now: Tick(1000), before: Ledger::default() }
+    }
+
+    /// Takes a frame by the interface whose hardware address it names, else by the first.
+    pub fn take(&mut self, frame: impl Into<Vec<u8>>) -> Outcome {
+        let frame = frame.into();
+        let of = |id: &InterfaceId| frame.get(..6) == Some(&world::gate_mac(*id).0);
+        let from = [world::OUTSIDE, world::INSIDE].into_iter().find(of);
+        self.take_by(from.unwrap_or(world::OUTSIDE), frame)
+    }
+
+    /// Takes a frame by this interface.
+    ///
+    /// # Panics
+    ///
+    /// The counters do not balance.
+    pub fn take_by(&mut self, from: InterfaceId, frame: impl Into<Vec<u8>>) -> Outcome {
+        let before = frame.into();
+        let mut burst = [Buffer(before.clone())];
+        let verdict = self.core.walk(self.now, from, &mut burst)[0];
+        let [Buffer(bytes)] = burst;
+        let counters = &self.core.own.counters;
+        counters.packets.received.add(1);
+        counters.verdict(verdict, bytes.len());
+        balances(counters);
+        Outcome { verdict, before, bytes }
+    }
+
+    /// Takes several frames in one burst.
+    pub fn take_burst<const N: usize>(
+        &mut self,
+        from: InterfaceId,
+        frames: [Vec<u8>; N],
+    ) -> Vec<Verdict> {
+        self.core.walk(self.now, from, &mut frames.map(Buffer)).to_vec()
+    }
+
+    /// Lets time pass, and what is due with it.
+    pub fn wait(&mut self, ticks: u32) {
+        for _ in 0..ticks {
+            self.now = self.now.after(1);
+            self.core.expire(self.now);
+        }
+    }
+
+    /// Control sees the world change.
+    pub fn change(&mut self, change: impl FnOnce(&mut Tables)) {
+        let mut tables = Tables::clone(&self.core.tables);
+        change(&mut tables);
+        self.core.tables = Arc::new(tables);
+    }
+
+    /// These counters moved since the last call, and none other did.
+    ///
+    /// # Panics
+    ///
+    /// Others did.
+    #[track_caller]
+    pub fn moved(&mut self, stated: &[(&str, u64)]) {
+        let stated: BTreeMap<&str, u64> = stated.iter().copied().collect();
+        assert_eq!(self.moves(), stated);
+    }
+
+    /// What moved since the last call.
+    pub fn moves(&mut self) -> BTreeMap<&'static str, u64> {
+        let now = Ledger::of(&self.core.own.counters);
+        let moves = now.since(&self.before);
+        self.before = now;
+        moves
+    }
+
+    /// All transfers.
+    pub fn transfers(&self) -> Vec<TransferView> {
+        let found = Vec::with_capacity(self.core.own.flows.capacity());
+        let mut query = FlowQuery { service: None, client: None, found, matching: 0, cursor: 0 };
+        while !self.core.own.answer(&mut query, self.now) {}
+        assert_eq!(query.matching, query.found.len());
+        query.found
+    }
+
+    /// The transfer of this client.
+    ///
+    /// # Panics
+    ///
+    /// It has none, or several.
+    pub fn transfer(&self, client: SocketAddrV4) -> TransferView {
+        let mut found = self.transfers().into_iter().filter(|view| view.client == client);
+        let first = found.next().expect("a transfer");
+        assert!(found.next().is_none(), "two transfers");
+        first
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        Gate::new()
+    }
+}
+
+/// What became of a frame.
+#[derive(Debug)]
+#[must_use = "a test says what it expects"]
+pub struct Outcome {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The frame as it came.
+    pub before: Vec<u8>,
+    /// The frame as it is now.
+    pub bytes: Vec<u8>,
+}
+
+impl Outcome {
+    /// It was sent on by the interface that the new source address is of.
+    ///
+    /// # Panics
+    ///
+    /// It was not, or a checksum is wrong.
+    #[track_caller]
+    pub fn sent(self) -> Packet {
+        let Verdict::Transmit(interface) = self.verdict else { panic!("{:?}", self.verdict) };
+        let packet = Packet::read(&self.bytes);
+        assert_eq!(packet.from, world::gate_mac(interface));
+        packet
+    }
+
+    /// It became an answer.
+    ///
+    /// # Panics
+    ///
+    /// It did not, or a checksum is wrong.
+    #[track_caller]
+    pub fn answered(self) -> Packet {
+        assert_eq!(self.verdict, Verdict::Answer);
+        Packet::read(&self.bytes)
+    }
+
+    /// It was dropped for this reason.
+    ///
+    /// # Panics
+    ///
+    /// It was not.
+    #[track_caller]
+    pub fn dropped(self, reason: Reason) {
+        assert_eq!(self.verdict, Verdict::Drop(reason));
+    }
+
+    /// The kernel gets it, as it came.
+    ///
+    /// # Panics
+    ///
+    /// It does not.
+    #[track_caller]
+    pub fn to_kernel(self) {
+        assert_eq!(self.verdict, Verdict::Kernel);
+        assert_eq!(self.bytes, self.before);
+    }
+}

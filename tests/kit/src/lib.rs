@@ -1,0 +1,15 @@
+//! What the tests of the dataplane share: packets with names, a small [`world`], a [`gate`] to send
+//! them through and a [`house`] of workers, a [`farm`] of clients and servers that talk through it,
+//! and a [`ledger`] that sees every counter.
+//!
+//! Packets are built and read by `etherparse`, so that no header and no checksum is judged by the
+//! code that wrote it.
+#![forbid(unsafe_code)]
+
+pub mod farm;
+pub mod gate;
+pub mod house;
+pub mod ledger;
+pub mod packet;
+pub mod story;
+pub mod world;

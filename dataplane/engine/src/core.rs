@@ -51,7 +51,7 @@ impl Core {
             .collect();
         for (verdict, frame) in verdicts.iter_mut().zip(burst) {
             if *verdict == Verdict::Drop(Reason::StrayTid) {
-                *verdict = answer::unknown_tid(frame);
+                *verdict = answer::unknown_tid(frame, here.mac());
             }
         }
         verdicts
@@ -72,5 +72,5 @@ fn forward(mut parcel: Parcel, here: &Here, own: &mut Own) -> Step<Verdict> {
     let flow = schedule(&parcel, &message, found, here, own)?;
     track(&parcel, message, flow, here, own)?;
     translate(&mut parcel, message, &own.flows[flow], here)?;
-    transmit(&mut parcel, &own.flows[flow], here)
+    transmit(&mut parcel, flow, here, own)
 }

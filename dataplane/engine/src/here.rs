@@ -2,6 +2,7 @@
 
 use crate::tables::{BackendId, InterfaceId, Tables};
 use crate::tick::Tick;
+use wire::ethernet::Mac;
 
 /// The circumstances of a burst.
 pub struct Here<'a> {
@@ -18,6 +19,11 @@ pub struct Here<'a> {
 }
 
 impl Here<'_> {
+    /// Our hardware address where the burst came in.
+    pub fn mac(&self) -> Mac {
+        self.tables.interfaces[usize::from(self.from)].mac
+    }
+
     /// Whether the backend's next hop is known.
     pub fn reaches(&self, backend: BackendId) -> bool {
         self.tables.backends[usize::from(backend)].hop.is_some()

@@ -82,12 +82,13 @@ impl Own {
 
     /// Enters a transfer. A full table makes room by forgetting the request that has waited longest
     /// for its answer, never a running transfer.
-    pub fn insert(&mut self, flow: Flow, detail: Detail, here: &Here) -> Step<FlowId> {
+    pub fn insert(&mut self, mut flow: Flow, detail: Detail, here: &Here) -> Step<FlowId> {
         // The same server can see the same endpoint through two VIPs.
         if let Some(key) = flow.server_key()
             && let Some(twin) = self.flows.find_by_server(key, self.flows.hash(key))
         {
-            self.end(twin, End::Replaced, here);
+            let twin = self.end(twin, End::Replaced, here);
+            flow.remember(&twin);
         }
         if self.flows.is_full()
             && let Some(oldest) = self.flows.oldest_unanswered()

@@ -10,6 +10,8 @@ pub const PROTOCOL_ICMP: u8 = 1;
 /// The protocol field's value for UDP.
 pub const PROTOCOL_UDP: u8 = 17;
 
+/// Hops that a new packet may go (RFC 1700).
+const TTL: u8 = 64;
 const MORE_FRAGMENTS: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 
@@ -76,7 +78,7 @@ impl Ipv4 {
             total_len: U16::new((HEADER + payload) as u16),
             id: U16::ZERO,
             fragment: U16::new(0x4000),
-            ttl: 64,
+            ttl: TTL,
             protocol,
             checksum: U16::ZERO,
             source: U32::new(source.to_bits()),
@@ -131,16 +133,25 @@ impl Ipv4 {
         delta
     }
 
+    /// Gives it as many hops as a new packet.
+    pub fn renew(&mut self) {
+        self.set_ttl(TTL);
+    }
+
     /// Takes one hop off. Answers false, and changes nothing, when none is left to go.
     #[must_use]
     pub fn hop(&mut self) -> bool {
         if self.ttl <= 1 {
             return false;
         }
-        let word = |ttl| u16::from_be_bytes([ttl, 0]);
-        self.checksum = Delta::word(word(self.ttl), word(self.ttl - 1)).mend(self.checksum);
-        self.ttl -= 1;
+        self.set_ttl(self.ttl - 1);
         true
+    }
+
+    fn set_ttl(&mut self, ttl: u8) {
+        let word = |ttl| u16::from_be_bytes([ttl, 0]);
+        self.checksum = Delta::word(word(self.ttl), word(ttl)).mend(self.checksum);
+        self.ttl = ttl;
     }
 
     /// The sum of the pseudo header that a payload of so many bytes is checksummed with.

@@ -15,6 +15,8 @@ mod opcode {
 pub const FILE_NOT_FOUND: u16 = 1;
 /// ERROR 0: not defined, see the message.
 pub const NOT_DEFINED: u16 = 0;
+/// ERROR 5: unknown transfer ID.
+pub const WRONG_TID: u16 = 5;
 /// ERROR 8: the options were refused (RFC 2347).
 pub const OPTIONS_REFUSED: u16 = 8;
 /// Bytes of data in a full block unless negotiated otherwise.

@@ -188,7 +188,7 @@ proptest! {
             let _ = Udp::split(body);
         }
         let _ = Udp::split(&mut bytes.clone()).map(|(udp, data)| (udp.source(), data.len()));
-        let _ = wire::icmp::Echo::request(&mut bytes.clone());
+        let _ = wire::icmp::answer_echo(&mut bytes.clone());
         let _ = wire::ethernet::Ethernet::read_from_prefix(&bytes);
         match Message::parse(&bytes) {
             Ok(Message::Request(request)) => drop(request.options.blksize()),

@@ -113,9 +113,9 @@ impl<P: Port> Worker<P> {
             packets.bytes_received.add(burst.iter().map(|b| b.bytes().len() as u64).sum());
             self.handle(burst, from as InterfaceId, now);
         }
-        // One batch for each worker that can have left one: the others' traffic does not hold up
-        // our own ports.
-        for _ in 1..self.mesh.workers() {
+        // As many batches as the others can leave in a turn of theirs, no more: their traffic does
+        // not hold up our own ports.
+        for _ in 0..usize::from(self.mesh.workers() - 1) * self.ports.len() {
             let Some(Batch { from, frames }) = self.mesh.take_over(self.number) else { break };
             self.desk.counters.packets.taken_over.add(frames.len() as u64);
             self.handle(frames, from, now);

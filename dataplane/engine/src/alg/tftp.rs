@@ -42,13 +42,16 @@ pub fn from_client(known: &Known, to: u16, message: Message) -> Result<Lesson, R
         Some(tid) if to == tid => None,
         // Some clients never leave the service's port.
         Some(_) if to == known.service_port => None,
-        // A server that was asked twice answers twice; the client turns down the second one, which
-        // is no news of the first.
+        // Where we don't see answers, the client itself turns down those of other transfers and the
+        // second one to a request sent twice: no news of this transfer.
         Some(_) if !known.answers_seen && matches!(message, Message::Error { .. }) => {
             return Ok(known.lesson());
         }
         Some(_) => return Err(Reason::WrongTid),
         None if known.answers_seen => return Err(Reason::NoTransfer),
+        None if matches!(message, Message::Error { code: tftp::WRONG_TID }) => {
+            return Ok(known.lesson());
+        }
         None if known.is_stale(to) => return Err(Reason::WrongTid),
         None => Some(to),
     };

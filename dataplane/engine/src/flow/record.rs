@@ -88,7 +88,7 @@ pub struct Parties {
 
 impl Flow {
     /// A transfer that has just been asked for.
-    pub fn requested(parties: Parties, kind: Kind, old_tids: [u16; 2], now: Tick) -> Flow {
+    pub fn requested(parties: Parties, kind: Kind, now: Tick) -> Flow {
         Flow {
             client: parties.client.into(),
             seen_as: parties.seen_as.into(),
@@ -97,7 +97,6 @@ impl Flow {
             vip: parties.vip,
             service: parties.service,
             backend: parties.backend,
-            old_tids,
             kind,
             ..Flow::FREE
         }
@@ -145,10 +144,17 @@ impl Flow {
         Some(self.tid).filter(|&tid| tid != 0)
     }
 
-    /// The TIDs that a next transfer's server could still be using towards the same endpoint.
-    pub fn tids_known_to(&self, next: &Parties) -> [u16; 2] {
-        let same = self.backend == next.backend && self.seen_as() == next.seen_as;
-        if same { [self.tid, self.old_tids[0]] } else { [0; 2] }
+    /// An earlier transfer made way for this one. If its server sees both as one endpoint, its TID
+    /// could be taken for the new one.
+    pub fn remember(&mut self, before: &Flow) {
+        let same_server = self.backend == before.backend
+            || (self.answers_from == before.answers_from && self.answers_from != 0);
+        if same_server && self.seen_as() == before.seen_as() {
+            self.old_tids = match before.tid() {
+                Some(tid) => [tid, before.old_tids[0]],
+                None => before.old_tids,
+            };
+        }
     }
 
     /// The server has answered from this port.

@@ -4,27 +4,29 @@ use super::admit::Packet;
 use crate::frame::Frame;
 use crate::reason::Reason;
 use crate::verdict::Verdict;
-use wire::ethernet::{self, Ethernet};
-use wire::icmp::Echo;
+use wire::ethernet::{self, Ethernet, Mac};
+use wire::icmp;
 use wire::ipv4::{self, Ipv4, PROTOCOL_UDP};
 use wire::tftp::{Message, UNKNOWN_TID};
 use wire::udp::{self, Udp};
 use zerocopy::IntoBytes;
 
 /// Answers an echo request to one of our addresses; other ICMP is for no service.
-pub fn echo(packet: Packet) -> Verdict {
+pub fn echo(packet: Packet, mac: Mac) -> Verdict {
     let Packet { ethernet, ip, body } = packet;
-    let Some(echo) = Echo::request(body) else { return Reason::NoService.into() };
-    echo.into_reply();
-    // Swapped addresses leave the sum of the header, and so its checksum, as it was.
+    if !icmp::answer_echo(body) {
+        return Reason::NoService.into();
+    }
+    // ICMP's checksum covers no addresses.
     let _ = ip.set_addresses(ip.destination(), ip.source());
-    turn_round(ethernet);
+    ip.renew();
+    turn_round(ethernet, mac);
     Verdict::Answer
 }
 
 /// Tells a server that its port is no transfer's (ERROR 5, RFC 1350 §4), as its client would; the
 /// client hears nothing of it. An ERROR is never answered.
-pub fn unknown_tid(frame: &mut impl Frame) -> Verdict {
+pub fn unknown_tid(frame: &mut impl Frame, mac: Mac) -> Verdict {
     const UDP_AT: usize = ethernet::HEADER + ipv4::HEADER;
     const DATA_AT: usize = UDP_AT + udp::HEADER;
     let Some((mut ethernet, ip, udp)) = ends(frame.bytes_mut()) else {
@@ -33,7 +35,7 @@ pub fn unknown_tid(frame: &mut impl Frame) -> Verdict {
     if !frame.set_len(DATA_AT + UNKNOWN_TID.len()) {
         return Reason::StrayTid.into();
     }
-    turn_round(&mut ethernet);
+    turn_round(&mut ethernet, mac);
     let ip =
         Ipv4::new(PROTOCOL_UDP, ip.destination(), ip.source(), udp::HEADER + UNKNOWN_TID.len());
     let udp = Udp::new(udp.destination(), udp.source(), &ip, UNKNOWN_TID);
@@ -55,6 +57,8 @@ fn ends(frame: &mut [u8]) -> Option<(Ethernet, Ipv4, Udp)> {
     (!is_error).then_some((ethernet, *ip, *udp))
 }
 
-fn turn_round(ethernet: &mut Ethernet) {
-    std::mem::swap(&mut ethernet.source, &mut ethernet.destination);
+/// The frame may have come by broadcast: our own address is the one to answer from.
+fn turn_round(ethernet: &mut Ethernet, mac: Mac) {
+    ethernet.destination = ethernet.source;
+    ethernet.source = mac;
 }

@@ -91,7 +91,7 @@ fn own_datagram<'a>(packet: Packet<'a>, here: &Here) -> Step<Datagram<'a>> {
     }
     match packet.ip.protocol {
         PROTOCOL_UDP => packet.datagram(),
-        PROTOCOL_ICMP => Err(answer::echo(packet)),
+        PROTOCOL_ICMP => Err(answer::echo(packet, here.mac())),
         _ => Err(Reason::NoService.into()),
     }
 }

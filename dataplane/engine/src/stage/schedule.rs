@@ -15,8 +15,8 @@ use crate::verdict::Step;
 use std::net::SocketAddrV4;
 use wire::tftp::{Message, Request};
 
-/// Ticks after the server's first answer in which the same request can still have crossed it on
-/// the way. Later, its sender has given up on that answer.
+/// Ticks in which the same request can still have crossed the server's first answer on the way, or
+/// a repetition of it that the client has not heard yet. Later, its sender has given up on that.
 const CROSSING: u32 = PER_SECOND;
 
 /// The transfer that the packet goes on with.
@@ -78,9 +78,10 @@ impl<'a> Asked<'a> {
         let flow = &own.flows[flow];
         let unheard = match flow.state {
             State::Requested => true,
-            State::Established => {
-                !flow.progress.client_spoke() && here.now.since(flow.learned) < CROSSING
+            State::Established if flow.progress.client_spoke() => {
+                here.now.since(flow.learned) < CROSSING
             }
+            State::Established => here.now.since(flow.last_packet) < CROSSING,
             State::Closing => false,
         };
         same && unheard && flow.service == self.service && here.reaches(flow.backend)
@@ -101,8 +102,10 @@ impl<'a> Asked<'a> {
             answers_from: rules.answers_seen().then_some(address),
         };
         let kind = if self.request.is_write { Kind::Write } else { Kind::Read };
-        let old_tids = before.map_or([0; 2], |before| before.tids_known_to(&parties));
-        let flow = Flow::requested(parties, kind, old_tids, here.now);
+        let mut flow = Flow::requested(parties, kind, here.now);
+        if let Some(before) = &before {
+            flow.remember(before);
+        }
         let detail = Detail::new(self.request.file, self.fingerprint, here.now);
         own.insert(flow, detail, here)
     }

@@ -76,19 +76,10 @@ fn carry_out(lesson: Lesson, id: FlowId, here: &Here, own: &mut Own) {
 
 /// The flow lives on, and answers go back the way that the client's packet came.
 fn touch(parcel: &Parcel, id: FlowId, here: &Here, own: &mut Own) {
-    let bytes = parcel.packet.ip.total_len() as u64;
     let flow = &mut own.flows[id];
     flow.last_packet = here.now;
-    match parcel.side {
-        Side::Client(_) => {
-            flow.client_mac = parcel.packet.ethernet.source;
-            flow.client_interface = here.from;
-            own.count(id, |transfers| &transfers.packets_in, 1);
-            own.count(id, |transfers| &transfers.bytes_in, bytes);
-        }
-        Side::Server | Side::ServerToClient => {
-            own.count(id, |transfers| &transfers.packets_out, 1);
-            own.count(id, |transfers| &transfers.bytes_out, bytes);
-        }
+    if let Side::Client(_) = parcel.side {
+        flow.client_mac = parcel.packet.ethernet.source;
+        flow.client_interface = here.from;
     }
 }

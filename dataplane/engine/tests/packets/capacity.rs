@@ -77,7 +77,7 @@ fn a_flood_of_requests_leaves_running_transfers_alone() {
 #[test]
 fn an_empty_pool_is_counted_and_fills_again() {
     let via = Via::Snat;
-    let mut gate = pool_of_two();
+    let mut gate = pool_of(2);
     let (first, _second) =
         (run(&mut gate, via, client(0)), ask(&mut gate, via, &rrq(client(1), via.vip(), "f")));
     assert_eq!(*first.seen_as.ip(), SNAT);
@@ -96,9 +96,33 @@ fn an_empty_pool_is_counted_and_fills_again() {
 }
 
 #[test]
+fn ports_are_used_in_order() {
+    let via = Via::Snat;
+    let mut gate = pool_of(2);
+    let first = run(&mut gate, via, client(0));
+    let _ = gate.take(first.data(2, 0)).sent();
+    let _ = gate.take(first.ack(2)).sent();
+    gate.wait(50);
+    assert_ne!(run(&mut gate, via, client(1)).seen_as, first.seen_as);
+    assert_eq!(run(&mut gate, via, client(2)).seen_as, first.seen_as);
+}
+
+#[test]
+fn a_request_that_finds_no_place_gives_its_port_back() {
+    let via = Via::Snat;
+    let mut gate = pool_of(FLOWS as usize + 1);
+    for n in 0..FLOWS as u16 {
+        run(&mut gate, via, client(n));
+    }
+    for _ in 0..3 {
+        gate.take(rrq(client(1000), via.vip(), "f")).dropped(Reason::FlowTableFull);
+    }
+}
+
+#[test]
 fn a_port_rests_after_an_unclean_end() {
     let via = Via::Snat;
-    let mut gate = pool_of_two();
+    let mut gate = pool_of(2);
     let talk = run(&mut gate, via, client(0));
     ask(&mut gate, via, &rrq(client(1), via.vip(), "f"));
     let _ = gate.take(talk.client_error(3)).sent();
@@ -133,11 +157,11 @@ fn a_second_pool_address_takes_over() {
     assert_eq!(seen, [110, 110, 111, 111]);
 }
 
-/// A world whose SNAT address has two ports left.
-fn pool_of_two() -> Gate {
+/// A world whose SNAT address has so many ports left.
+fn pool_of(left: usize) -> Gate {
     let mut gate = Gate::with(tables(), FLOWS);
     let ports = (1024..=u16::MAX).count();
-    drain(&mut gate, ports - 2);
+    drain(&mut gate, ports - left);
     gate
 }
 

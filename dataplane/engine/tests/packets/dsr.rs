@@ -42,7 +42,6 @@ fn a_client_that_turns_down_a_second_answer_keeps_the_first() {
 }
 
 #[test]
-#[ignore = "BUG 4: an ERROR 5 to a foreign port is taken for the end of the new transfer"]
 fn a_client_that_turns_down_a_stale_answer_first_has_not_ended_its_own_transfer() {
     // The client was rebooted in the middle of a transfer from the first backend, which goes on
     // sending; its new request went to the second one.

@@ -3,6 +3,7 @@
 use crate::talk::{TID, ask, run};
 use engine::flow::view::State;
 use engine::reason::Reason;
+use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::packet::Packet;
 use kit::story::{CLIENT, ack, data, error, oack, rrq, rrq_with, wrq};
@@ -90,7 +91,6 @@ fn a_repetition_that_crosses_the_answer_changes_nothing() {
 }
 
 #[test]
-#[ignore = "BUG 11: a repetition that crosses the server's repeated answer ends the transfer"]
 fn a_repetition_that_crosses_a_repeated_answer_changes_nothing() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
@@ -106,7 +106,6 @@ fn a_repetition_that_crosses_a_repeated_answer_changes_nothing() {
 }
 
 #[test]
-#[ignore = "BUG 1: a request that the network delays behind the first ACK ends the transfer"]
 fn a_request_that_the_network_repeats_late_changes_nothing() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
@@ -155,7 +154,6 @@ fn a_stray_in_any_shape_gets_a_sound_answer() {
 }
 
 #[test]
-#[ignore = "BUG 7: an answer to a broadcast frame has the broadcast address as its source"]
 fn a_stray_that_the_gate_was_sent_by_broadcast_is_answered_from_its_own_address() {
     let mut gate = Gate::new();
     let talk = run(&mut gate, Via::Snat, CLIENT).with_tid(2222);
@@ -271,9 +269,10 @@ fn other_datagrams_of_a_nat_server_are_the_kernel_s_to_route() {
     gate.moves();
     let elsewhere = SocketAddrV4::new(*CLIENT.ip(), CLIENT.port() + 1);
     gate.take(data(talk.server, elsewhere, 1, 512)).to_kernel();
+    // But a server that was given up for another one is not to reach the client so.
     let other = SocketAddrV4::new(Via::Nat.server(1), TID);
-    gate.take(data(other, CLIENT, 1, 512)).to_kernel();
-    gate.moved(&[("received", 2), ("to_kernel", 2)]);
+    assert_eq!(gate.take(data(other, CLIENT, 1, 512)).verdict, Verdict::Answer);
+    gate.moved(&[("received", 2), ("to_kernel", 1), ("answered", 1)]);
 }
 
 #[test]

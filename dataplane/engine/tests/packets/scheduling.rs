@@ -86,7 +86,6 @@ fn a_transfer_whose_backend_went_away_waits_and_its_request_goes_elsewhere() {
 }
 
 #[test]
-#[ignore = "BUG 5: packets that are dropped after `track` count as packets to the backend"]
 fn a_packet_that_did_not_go_out_is_not_counted_as_gone() {
     let via = Via::Nat;
     let mut gate = Gate::new();

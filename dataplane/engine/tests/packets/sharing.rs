@@ -100,7 +100,6 @@ fn without_it_the_later_request_takes_the_endpoint_over() {
 }
 
 #[test]
-#[ignore = "BUG 6: the TID of the transfer that was taken over is learned as the new one's"]
 fn the_tid_of_the_transfer_that_was_taken_over_does_not_come_back() {
     let via = Via::Nat;
     let mut gate = shared(via, OTHER_VIP, 69);

@@ -180,7 +180,6 @@ fn all_at_once_with_source_nat() {
 }
 
 #[test]
-#[ignore = "BUG 3 and BUG 11: clients see, or wait for, a server that was given up"]
 fn loss_shows_a_client_no_other_server() {
     let faults = Faults { lost: 8, ..Faults::default() };
     for seed in SEEDS {

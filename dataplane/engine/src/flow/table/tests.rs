@@ -123,7 +123,7 @@ impl Both {
             backend: by.map_or(0, u16::from),
             answers_from: by.map(server),
         };
-        let flow = Flow::requested(parties, Kind::Read, [0; 2], Tick(self.now));
+        let flow = Flow::requested(parties, Kind::Read, Tick(self.now));
         let deadline = self.now.wrapping_add(wait);
         let file = [client, vip as u8];
         let detail = Detail::new(&file, 7, Tick(self.now));
@@ -222,7 +222,7 @@ fn a_table_takes_all_it_was_made_for() {
                 backend: 0,
                 answers_from: Some(server(0)),
             };
-            let flow = Flow::requested(parties, Kind::Read, [0; 2], Tick(0));
+            let flow = Flow::requested(parties, Kind::Read, Tick(0));
             let entered = table.insert(flow, Detail::new(b"", 0, Tick(0)), Tick(600));
             assert!(entered.is_ok(), "{n} of {capacity}");
         }

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod desks;
 pub mod eal;
+mod envelope;
 pub mod events;
 pub mod kernel;
 pub mod preflight;

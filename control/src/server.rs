@@ -1,7 +1,8 @@
 //! The Unix socket: a connection a task, a line a request. Whatever comes, the answer is an error or
 //! a closed connection, and nothing else notices.
 
-use crate::api::{Error, Request, envelope};
+use crate::api::{Error, Request};
+use crate::envelope;
 use serde_json::Value;
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io;

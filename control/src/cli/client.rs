@@ -1,6 +1,7 @@
 //! One question to the daemon.
 
-use crate::api::{Request, envelope};
+use crate::api::Request;
+use crate::envelope;
 use serde_json::Value;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};

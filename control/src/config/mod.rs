@@ -5,6 +5,8 @@ mod address;
 mod check;
 mod error;
 mod file;
+mod interfaces;
+mod services;
 mod types;
 
 pub use error::{Error, Faults};

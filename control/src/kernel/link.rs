@@ -1,7 +1,6 @@
 //! Netlink: the sockets, and the single requests that set up links, addresses and routes.
 
-use super::error::{KernelError, error_kind};
-use super::tap::Tap;
+use super::error::KernelError;
 use futures_util::TryStreamExt;
 use rtnetlink::packet_core::NetlinkMessage;
 use rtnetlink::packet_route::RouteNetlinkMessage;
@@ -10,8 +9,7 @@ use rtnetlink::{
     Error, Handle, LinkUnspec, MulticastGroup, RouteMessageBuilder, new_connection,
     new_multicast_connection,
 };
-use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::pin::Pin;
 use tokio::task::JoinSet;
 use wire::ethernet::Mac;
@@ -102,19 +100,4 @@ pub async fn default_route(
         .output_interface(index)
         .priority(metric);
     handle.route().add(route.build()).execute().await
-}
-
-/// Has the kernel hold `address`, as a host's, on a TAP. One that it already holds is fine: two
-/// services may share it, and it may be an address of the interface itself.
-///
-/// # Errors
-///
-/// What the kernel answered.
-pub async fn hold(handle: &Handle, tap: &Tap, address: Ipv4Addr) -> Result<(), KernelError> {
-    match handle.address().add(tap.index(), IpAddr::V4(address), 32).execute().await {
-        Err(error) if error_kind(&error) != Some(io::ErrorKind::AlreadyExists) => {
-            Err(KernelError::netlink(format!("add {address} to `{}`", tap.name()), error))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
 }

@@ -55,7 +55,7 @@ impl Kernel {
         }
         // After the interfaces' own addresses, which the kernel then prefers as a source.
         for (address, interface) in service_addresses(config) {
-            link::hold(&socket.handle, &taps[interface], address).await?;
+            taps[interface].hold(&socket.handle, address).await?;
         }
         let indices = taps.iter().map(Tap::index).collect();
         let (watcher, view) = watch::Watcher::new(config, indices);

@@ -6,7 +6,7 @@ use super::link;
 use crate::config::Interface;
 use rtnetlink::Handle;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use tun_rs::{AsyncDevice, DeviceBuilder, Layer};
 use wire::ethernet::Mac;
@@ -95,9 +95,19 @@ impl Tap {
         })
     }
 
-    /// As the configuration names it.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// Has the kernel hold `address`, as a host's. One that it already holds is fine: two services
+    /// may share it, and it may be an address of the interface itself.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answered.
+    pub async fn hold(&self, handle: &Handle, address: Ipv4Addr) -> Result<(), KernelError> {
+        match handle.address().add(self.index, IpAddr::V4(address), 32).execute().await {
+            Err(error) if error_kind(&error) != Some(io::ErrorKind::AlreadyExists) => {
+                Err(KernelError::netlink(format!("add {address} to `{}`", self.name), error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// The kernel's number for it.

@@ -27,8 +27,8 @@ pub struct Core {
 }
 
 impl Core {
-    /// Decides what becomes of each frame of a burst that came in by the interface `from`, and
-    /// rewrites those that go on.
+    /// Decides what becomes of each frame of a burst (at most [`crate::frame::BURST`]) that came in by
+    /// the interface `from`, and rewrites those that go on.
     pub fn walk<F: Frame>(
         &mut self,
         now: Tick,

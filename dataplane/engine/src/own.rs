@@ -80,8 +80,8 @@ impl Own {
         counter(&self.counters.backends[usize::from(flow.backend)]).add(n);
     }
 
-    /// Enters a transfer. A full table makes room by forgetting the request that has waited longest
-    /// for its answer, never a running transfer.
+    /// Enters a transfer. A full table makes room by forgetting an unanswered request or an ended
+    /// transfer, never a running one.
     pub fn insert(&mut self, mut flow: Flow, detail: Detail, here: &Here) -> Step<FlowId> {
         // The same server can see the same endpoint through two VIPs.
         if let Some(key) = flow.server_key()
@@ -91,9 +91,9 @@ impl Own {
             flow.remember(&twin);
         }
         if self.flows.is_full()
-            && let Some(oldest) = self.flows.oldest_unanswered()
+            && let Some(expendable) = self.flows.expendable()
         {
-            self.end(oldest, End::Evicted, here);
+            self.end(expendable, End::Evicted, here);
         }
         let deadline = deadline(&flow, here.tables);
         match self.flows.insert(flow.clone(), detail, deadline) {

@@ -41,8 +41,8 @@ pub struct Seed(pub [u64; 2]);
 impl Seed {
     /// The key's hash: all 64 bits are good.
     pub fn hash(self, key: Key) -> u64 {
-        let mixed = folded(key.endpoint ^ self.0[0], key.other ^ self.0[1]);
-        folded(mixed ^ self.0[1], 0x9e37_79b9_7f4a_7c15)
+        let mixed = folded(key.endpoint ^ self.0[0] ^ ODD[0], key.other ^ self.0[1] ^ ODD[1]);
+        folded(mixed ^ self.0[1], ODD[0])
     }
 
     /// A hash of some bytes, to tell one request from another.
@@ -50,15 +50,18 @@ impl Seed {
         let hash = bytes.chunks(8).fold(self.0[0] ^ bytes.len() as u64, |hash, chunk| {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
-            folded(hash ^ u64::from_le_bytes(word), self.0[1] | 1)
+            folded(hash ^ u64::from_le_bytes(word), self.0[1] ^ ODD[1])
         });
         (hash ^ (hash >> 32)) as u32
     }
 }
 
+/// Of wyhash: odd, and with as many ones as zeroes.
+const ODD: [u64; 2] = [0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db];
+
 /// Both halves of the product: the mixing step of wyhash.
 fn folded(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b | 1);
+    let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
 }
 

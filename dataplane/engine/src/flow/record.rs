@@ -21,8 +21,8 @@ pub struct Flow {
     answers_from: u32,
     /// When its last packet passed.
     pub last_packet: Tick,
-    /// When the TID was learned.
-    pub learned: Tick,
+    /// When the server's last packet passed that the client may not have heard.
+    pub answered: Tick,
     /// DATA packets seen.
     pub blocks: u32,
     /// The VIP that the client talks to.
@@ -109,7 +109,7 @@ impl Flow {
         seen_as: Endpoint::NOBODY,
         answers_from: 0,
         last_packet: Tick(0),
-        learned: Tick(0),
+        answered: Tick(0),
         blocks: 0,
         vip: 0,
         service: 0,
@@ -160,7 +160,7 @@ impl Flow {
     /// The server has answered from this port.
     pub fn learn(&mut self, tid: u16, now: Tick) {
         self.tid = tid;
-        self.learned = now;
+        self.answered = now;
         self.state = State::Established;
     }
 

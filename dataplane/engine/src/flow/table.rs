@@ -20,9 +20,11 @@ pub struct Table {
     seed: Seed,
 }
 
-/// Lists that a flow can be in: free, or waiting for its server's first answer; else in none.
+/// Lists that a flow can be in: free, waiting for its server's first answer, or closed; a running
+/// one is in none.
 const FREE: u32 = 0;
 const WAITING: u32 = 1;
+const CLOSED: u32 = 2;
 
 /// Nothing more goes in: every flow is taken, or both buckets of a key are full.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub struct Full;
 impl Table {
     /// Room for so many flows.
     pub fn new(capacity: u32, seed: Seed, now: Tick) -> Table {
-        let mut lists = Lists::new(capacity, 2);
+        let mut lists = Lists::new(capacity, 3);
         (0..capacity).for_each(|flow| lists.append(FREE, flow));
         Table {
             index: Index::new(2 * capacity as usize),
@@ -93,7 +95,7 @@ impl Table {
     /// The transfer has ended, but is kept for late packets until `deadline`.
     pub fn close(&mut self, id: FlowId, deadline: Tick) {
         self[id].state = State::Closing;
-        self.lists.remove(id);
+        self.lists.append(CLOSED, id);
         self.wheel.set(id, deadline);
     }
 
@@ -114,9 +116,10 @@ impl Table {
         self.lists.first(FREE).is_none()
     }
 
-    /// The request that has waited longest for its first answer.
-    pub fn oldest_unanswered(&self) -> Option<FlowId> {
-        self.lists.first(WAITING)
+    /// What to forget first: the request that has waited longest for its first answer, else the
+    /// transfer that ended longest ago; never a running one.
+    pub fn expendable(&self) -> Option<FlowId> {
+        self.lists.first(WAITING).or_else(|| self.lists.first(CLOSED))
     }
 
     /// A flow whose deadline has come.

@@ -43,7 +43,11 @@ fn not_by_this_server(parcel: &Parcel, here: &Here, own: &Own) -> Verdict {
     let client = SocketAddrV4::new(ip.destination(), udp.destination());
     let is_elsewhere = (0..).zip(&here.tables.vips).any(|(vip, _)| {
         let key = Key::client_side(client, vip);
-        own.flows.find_by_client(key, own.flows.hash(key)).is_some()
+        let flow = own.flows.find_by_client(key, own.flows.hash(key));
+        // Only where servers answer through us, to the client's own address.
+        flow.is_some_and(|flow| {
+            own.flows[flow].server_key().is_some() && own.flows[flow].seen_as() == client
+        })
     });
     if is_elsewhere && Message::parse(data).is_ok() {
         Reason::StrayTid.into()

@@ -78,10 +78,7 @@ impl<'a> Asked<'a> {
         let flow = &own.flows[flow];
         let unheard = match flow.state {
             State::Requested => true,
-            State::Established if flow.progress.client_spoke() => {
-                here.now.since(flow.learned) < CROSSING
-            }
-            State::Established => here.now.since(flow.last_packet) < CROSSING,
+            State::Established => here.now.since(flow.answered) < CROSSING,
             State::Closing => false,
         };
         same && unheard && flow.service == self.service && here.reaches(flow.backend)

@@ -78,8 +78,14 @@ fn carry_out(lesson: Lesson, id: FlowId, here: &Here, own: &mut Own) {
 fn touch(parcel: &Parcel, id: FlowId, here: &Here, own: &mut Own) {
     let flow = &mut own.flows[id];
     flow.last_packet = here.now;
-    if let Side::Client(_) = parcel.side {
-        flow.client_mac = parcel.packet.ethernet.source;
-        flow.client_interface = here.from;
+    match parcel.side {
+        Side::Client(_) => {
+            flow.client_mac = parcel.packet.ethernet.source;
+            flow.client_interface = here.from;
+        }
+        Side::Server | Side::ServerToClient if !flow.progress.client_spoke() => {
+            flow.answered = here.now;
+        }
+        Side::Server | Side::ServerToClient => {}
     }
 }

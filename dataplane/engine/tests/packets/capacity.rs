@@ -8,7 +8,7 @@ use kit::story::rrq;
 use kit::world::{FLOWS, IDLE, SNAT, Via, tables};
 
 #[test]
-fn a_full_table_forgets_the_oldest_unanswered_request() {
+fn a_full_table_forgets_the_expendable_request() {
     for via in Via::ALL {
         let mut gate = Gate::new();
         let running = run(&mut gate, via, client(0));

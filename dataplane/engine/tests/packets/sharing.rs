@@ -131,3 +131,17 @@ fn a_backend_can_be_a_client_of_the_vip() {
     talk.client_gets(outcome, &talk.data(1, 512).payload);
     talk.server_gets(gate.take(talk.ack(1)), &talk.ack(1).payload);
 }
+
+#[test]
+fn a_dsr_answer_that_is_routed_through_us_is_the_kernel_s() {
+    // The server has us as its gateway, for the `nat` service, and answers `dsr` clients from its
+    // own address: row 23 of what real servers do.
+    let mut tables = tables();
+    let shared = Via::Nat.server(0);
+    let backend = usize::from(Via::Dsr.backend(0));
+    tables.backends[backend].address = shared;
+    tables.backends[backend].hop = Some(hop(shared));
+    let mut gate = Gate::with(tables, FLOWS);
+    let _ = gate.take(rrq(CLIENT, Via::Dsr.vip(), "f")).sent();
+    gate.take(kit::story::data(SocketAddrV4::new(shared, TID), CLIENT, 1, 512)).to_kernel();
+}

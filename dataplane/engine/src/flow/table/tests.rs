@@ -4,7 +4,7 @@ use super::*;
 use crate::flow::record::Parties;
 use crate::flow::view::Kind;
 use proptest::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 const CAPACITY: u32 = 6;
@@ -86,6 +86,8 @@ impl Both {
             }
             Step::Close { endpoint, vip, wait } => {
                 if let Some(known) = self.model.get_mut(&(endpoint, vip)) {
+                    self.entered += 1;
+                    known.entered = self.entered;
                     known.state = State::Closing;
                     known.deadline = self.now.wrapping_add(wait);
                     self.table.close(known.id, Tick(known.deadline));
@@ -181,13 +183,12 @@ impl Both {
     }
 
     fn lists_agree(&self) {
-        let waiting: BTreeMap<u32, FlowId> = self
-            .model
-            .values()
-            .filter(|known| known.state == State::Requested)
-            .map(|known| (known.entered, known.id))
-            .collect();
-        assert_eq!(self.table.oldest_unanswered(), waiting.values().next().copied());
+        let first = |state: State| {
+            let of = self.model.values().filter(|known| known.state == state);
+            of.min_by_key(|known| known.entered).map(|known| known.id)
+        };
+        let expendable = first(State::Requested).or_else(|| first(State::Closing));
+        assert_eq!(self.table.expendable(), expendable);
         assert_eq!(self.table.is_full(), self.model.len() as u32 == CAPACITY);
         let mut scanned: Vec<_> = self.table.scan(0..self.table.capacity()).collect();
         let mut expected: Vec<_> = self.model.values().map(|known| known.id).collect();

@@ -1,0 +1,120 @@
+//! What can be true of interfaces.
+
+use super::address::{self, Use};
+use super::check::Checker;
+use super::error::Fault;
+use super::file;
+use super::types::{Device, Interface};
+use toml::Spanned;
+
+const MTU: u16 = 1500;
+
+/// Interfaces are counted in 8 bits; so many are surely a mistake.
+const MOST_INTERFACES: usize = 64;
+
+impl Checker {
+    pub fn interfaces(&mut self, written: &[Spanned<file::Interface>]) -> Vec<Interface> {
+        if written.is_empty() {
+            self.fault(0..0, "there is no [[interface]]", "add one");
+        }
+        if let Some(surplus) = written.get(MOST_INTERFACES) {
+            let hint = format!("at most {MOST_INTERFACES}");
+            self.fault(surplus.span(), "too many interfaces", hint);
+        }
+        self.unique("interface", written.iter().map(|i| &i.as_ref().name));
+        let mut interfaces: Vec<Interface> = vec![];
+        for written in written {
+            let interface = self.interface(written.as_ref(), &interfaces);
+            interfaces.push(interface);
+        }
+        self.gateways(written, &mut interfaces);
+        interfaces
+    }
+
+    fn interface(&mut self, written: &file::Interface, before: &[Interface]) -> Interface {
+        let name = written.name.as_ref();
+        let odd = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
+        if name.is_empty() || name.len() > 15 || name.contains(odd) || name == "." || name == ".." {
+            let hint = "1 to 15 bytes, no spaces, `/` or `:`";
+            self.fault(written.name.span(), "Linux takes no such interface name", hint);
+        }
+        let device = device(&written.device);
+        let device = self.keep(device).unwrap_or(Device::Pci(String::new()));
+        if before.iter().any(|other| other.device.name() == device.name()) {
+            let what = format!("two interfaces on the device {}", device.name());
+            self.fault(written.device.span(), what, "give each its own; number virtual devices");
+        }
+        let addresses = written.address.as_ref();
+        if addresses.is_empty() {
+            self.fault(
+                written.address.span(),
+                "an interface needs an address",
+                "write at least one",
+            );
+        }
+        let mut nets = vec![];
+        for address in addresses {
+            let Some(net) = self.keep(address::subnet(address)) else { continue };
+            let noted = self.uses.note(net.addr(), address.span(), Use::Interface);
+            self.keep(noted);
+            let overlap = |other: &&Interface| {
+                other
+                    .addresses
+                    .iter()
+                    .any(|n| n.contains(&net.network()) || net.contains(&n.network()))
+            };
+            if let Some(other) = before.iter().find(overlap) {
+                let what =
+                    format!("{} overlaps a subnet of interface `{}`", net.trunc(), other.name);
+                self.fault(address.span(), what, "a subnet is on one interface");
+            }
+            nets.push(net);
+        }
+        let mtu = self.number(&written.mtu, MTU.into(), 576..=9600) as u16;
+        Interface { name: name.to_owned(), device, addresses: nets, gateway: None, mtu }
+    }
+
+    fn gateways(&mut self, written: &[Spanned<file::Interface>], interfaces: &mut [Interface]) {
+        for (written, interface) in written.iter().zip(interfaces) {
+            let Some(written) = &written.as_ref().gateway else { continue };
+            let Some(gateway) = self.keep(address::host(written)) else { continue };
+            if address::on_link(gateway, std::slice::from_ref(interface)).is_none() {
+                let what = format!("{gateway} is in no subnet of interface `{}`", interface.name);
+                self.fault(written.span(), what, "a gateway is a neighbour");
+            }
+            let noted = self.uses.note(gateway, written.span(), Use::Gateway);
+            self.keep(noted);
+            interface.gateway = Some(gateway);
+        }
+    }
+}
+
+fn device(written: &Spanned<String>) -> Result<Device, Fault> {
+    let text: &str = written.as_ref();
+    if is_pci(text) {
+        return Ok(Device::Pci(text.to_owned()));
+    }
+    let (name, arguments) = text.split_once(',').unwrap_or((text, ""));
+    let device = Device::Virtual { name: name.to_owned(), arguments: arguments.to_owned() };
+    let numbered = name.starts_with("net_") && name.ends_with(|c: char| c.is_ascii_digit());
+    let on_linux = name.starts_with("net_af_packet") || name.starts_with("net_af_xdp");
+    if numbered && on_linux && device.linux_interface().is_none_or(str::is_empty) {
+        let hint = format!("written like \"{name},iface=eth1\"");
+        return Err(Fault::at(written.span(), "the device names no Linux interface", hint));
+    }
+    if numbered && !text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Ok(device);
+    }
+    let hint = "a PCI address as in \"0000:03:00.0\", or a virtual device as in \"net_af_packet0,iface=eth1\"";
+    Err(Fault::at(written.span(), format!("`{text}` is no device"), hint))
+}
+
+/// `domain:bus:device.function`, in hexadecimal.
+fn is_pci(text: &str) -> bool {
+    let hex =
+        |part: &str, len: usize| part.len() == len && part.bytes().all(|b| b.is_ascii_hexdigit());
+    let parts: Vec<&str> = text.split([':', '.']).collect();
+    matches!(parts[..], [domain, bus, device, function]
+        if hex(domain, 4) && hex(bus, 2) && hex(device, 2) && hex(function, 1))
+        && text.as_bytes()[10] == b'.'
+}

@@ -1,0 +1,177 @@
+//! What can be true of services and their backends.
+
+use super::address::{self, Use};
+use super::check::Checker;
+use super::file;
+use super::types::{Backend, Interface, Mode, Service, SnatAddress};
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+use toml::Spanned;
+
+const TFTP_PORT: u16 = 69;
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Checker {
+    pub fn services(
+        &mut self,
+        written: &[Spanned<file::Service>],
+        interfaces: &[Interface],
+    ) -> Vec<Service> {
+        if written.is_empty() {
+            self.fault(0..0, "there is no [[service]]", "add one");
+        }
+        self.unique("service", written.iter().map(|service| &service.as_ref().name));
+        let backends: usize = written.iter().map(|service| service.as_ref().backend.len()).sum();
+        if let (true, Some(last)) = (backends.max(written.len()) > 65_535, written.last()) {
+            self.fault(last.span(), "too many services or backends", "at most 65535 of each");
+        }
+        let mut taken = HashSet::new();
+        let services = written.iter().filter_map(|written| {
+            let service = self.service(written, interfaces)?;
+            if !taken.insert((service.vip, service.port)) {
+                let what = format!("two services on {} port {}", service.vip, service.port);
+                self.fault(written.as_ref().vip.span(), what, "another VIP or port");
+            }
+            Some(service)
+        });
+        services.collect()
+    }
+
+    fn service(
+        &mut self,
+        spanned: &Spanned<file::Service>,
+        interfaces: &[Interface],
+    ) -> Option<Service> {
+        let written = spanned.as_ref();
+        self.only(&written.protocol, "tftp", &["ftp", "tcp", "udp", "any"]);
+        if let Some(scheduler) = &written.scheduler {
+            let later = ["least-transfers", "source-hash", "file-hash"];
+            self.only(scheduler, "round-robin", &later);
+        }
+        let vip = self.own_address(&written.vip, Use::Vip, interfaces);
+        let mode = self.mode(written, interfaces);
+        let backends = self.backends(spanned, &mode, interfaces);
+        let idle = self.duration(&written.idle_timeout, 1..=3600);
+        let persistence = self.duration(&written.persistence, 1..=86_400);
+        let port = self.number(&written.port, TFTP_PORT.into(), 1..=65_535) as u16;
+        let (vip, vip_interface) = vip?;
+        Some(Service {
+            name: written.name.as_ref().clone(),
+            vip,
+            vip_interface,
+            port,
+            mode,
+            idle_timeout: idle.unwrap_or(IDLE_TIMEOUT),
+            persistence,
+            backends,
+        })
+    }
+
+    fn mode(&mut self, written: &file::Service, interfaces: &[Interface]) -> Mode {
+        let mode = written.mode.as_ref().map_or("nat", |mode| mode.as_ref());
+        match (mode, &written.snat) {
+            ("nat", None) => Mode::Nat,
+            ("dsr", None) => Mode::Dsr,
+            ("nat", Some(pool)) => {
+                if pool.as_ref().is_empty() {
+                    self.fault(
+                        pool.span(),
+                        "an empty SNAT pool",
+                        "name addresses, or leave it out",
+                    );
+                }
+                let mut seen = HashSet::new();
+                let addresses = pool.as_ref().iter().filter_map(|written| {
+                    let (address, interface) = self.own_address(written, Use::Snat, interfaces)?;
+                    if !seen.insert(address) {
+                        let what = format!("{address} is in the pool twice");
+                        self.fault(written.span(), what, "name each address once");
+                    }
+                    Some(SnatAddress { address, interface })
+                });
+                Mode::Snat(addresses.collect())
+            }
+            ("dsr", Some(pool)) => {
+                let what = "`snat` does not go with `mode = \"dsr\"`";
+                self.fault(pool.span(), what, "servers answer clients directly: leave it out");
+                Mode::Dsr
+            }
+            _ => {
+                if let Some(mode) = &written.mode {
+                    self.fault(mode.span(), "no such mode", "\"nat\" or \"dsr\"");
+                }
+                Mode::Nat
+            }
+        }
+    }
+
+    fn backends(
+        &mut self,
+        service: &Spanned<file::Service>,
+        mode: &Mode,
+        interfaces: &[Interface],
+    ) -> Vec<Backend> {
+        let written = &service.as_ref().backend;
+        let name = service.as_ref().name.span();
+        if written.is_empty() {
+            self.fault(name.clone(), "the service has no [[service.backend]]", "add at least one");
+        }
+        self.unique("backend", written.iter().map(|backend| &backend.as_ref().name));
+        let mut seen = HashSet::new();
+        let mut backends = vec![];
+        for written in written {
+            let Some(backend) = self.backend(written.as_ref(), mode, interfaces) else { continue };
+            if !seen.insert(backend.address) {
+                let what = format!("{} is two backends of this service", backend.address);
+                self.fault(written.as_ref().address.span(), what, "give one of them more weight");
+            }
+            backends.push(backend);
+        }
+        if !backends.is_empty() && backends.iter().all(|backend| backend.weight == 0) {
+            self.fault(name, "all backends have weight 0", "one of them must take transfers");
+        }
+        backends
+    }
+
+    fn backend(
+        &mut self,
+        written: &file::Backend,
+        mode: &Mode,
+        interfaces: &[Interface],
+    ) -> Option<Backend> {
+        let weight = self.number(&written.weight, 1, 0..=1000) as u16;
+        let (address, interface) = self.own_address(&written.address, Use::Backend, interfaces)?;
+        if *mode == Mode::Dsr && address::on_link(address, interfaces).is_none() {
+            let what = format!("{address} is in no interface's subnet");
+            let hint = "with `mode = \"dsr\"` backends are neighbours";
+            self.fault(written.address.span(), what, hint);
+        }
+        Some(Backend { name: written.name.as_ref().clone(), address, weight, interface })
+    }
+
+    /// An address of ours or of a backend, and the interface that reaches it.
+    fn own_address(
+        &mut self,
+        written: &Spanned<String>,
+        new: Use,
+        interfaces: &[Interface],
+    ) -> Option<(Ipv4Addr, usize)> {
+        let address = self.keep(address::host(written))?;
+        let noted = self.uses.note(address, written.span(), new);
+        self.keep(noted);
+        let interface = self.keep(address::reach(address, written.span(), interfaces))?;
+        Some((address, interface))
+    }
+
+    /// A word that can have one value now and others later.
+    fn only(&mut self, written: &Spanned<String>, known: &str, later: &[&str]) {
+        let word: &str = written.as_ref();
+        let hint = format!("\"{known}\" is");
+        if later.contains(&word) {
+            self.fault(written.span(), format!("`{word}` is not supported in this version"), hint);
+        } else if word != known {
+            self.fault(written.span(), format!("`{word}` is not known"), hint);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! JSON-RPC 2.0's envelope: a message as it stands on a line, in either direction.
+
+use crate::api::{Error, Request};
+use serde_json::{Map, Value, json};
+
+const METHODS: [&str; 5] = ["status", "services", "backends", "flows", "stats"];
+
+/// The line that asks for this.
+pub fn request(request: &Request) -> String {
+    let mut message = serde_json::to_value(request).unwrap_or_default();
+    message["jsonrpc"] = json!("2.0");
+    message["id"] = json!(1);
+    message.to_string()
+}
+
+/// Reads a request: its id, and what it asks.
+pub fn read(line: &str) -> (Value, Result<Request, Error>) {
+    match serde_json::from_str::<Value>(line) {
+        Ok(Value::Object(message)) => {
+            (message.get("id").cloned().unwrap_or(Value::Null), understand(message))
+        }
+        Ok(Value::Array(_)) => {
+            (Value::Null, Err(Error::Request("batches are not supported".into())))
+        }
+        Ok(_) => (Value::Null, Err(Error::Request("not an object".into()))),
+        Err(error) => (Value::Null, Err(Error::Parse(error.to_string()))),
+    }
+}
+
+fn understand(mut message: Map<String, Value>) -> Result<Request, Error> {
+    if message.remove("jsonrpc") != Some(json!("2.0")) {
+        return Err(Error::Request("`jsonrpc` is not \"2.0\"".into()));
+    }
+    message.remove("id");
+    let Some(Value::String(method)) = message.get("method").cloned() else {
+        return Err(Error::Request("there is no `method`".into()));
+    };
+    if !METHODS.contains(&method.as_str()) {
+        return Err(Error::Method(method));
+    }
+    message.entry("params").or_insert_with(|| json!({}));
+    if message.len() > 2 {
+        return Err(Error::Request("a member that JSON-RPC does not have".into()));
+    }
+    if method != "flows" && message["params"] != json!({}) {
+        return Err(Error::Params(format!("`{method}` takes none")));
+    }
+    serde_json::from_value(Value::Object(message)).map_err(|e| Error::Params(e.to_string()))
+}
+
+/// The line that answers.
+pub fn answer(id: Value, answer: Result<Value, Error>) -> String {
+    let mut message = json!({ "jsonrpc": "2.0", "id": id });
+    match answer {
+        Ok(result) => message["result"] = result,
+        Err(error) => {
+            message["error"] = json!({ "code": error.code(), "message": error.to_string() });
+        }
+    }
+    message.to_string()
+}
+
+/// Reads an answer: the result, or the error's message. `None` for anything else.
+pub fn result(line: &str) -> Option<Result<Value, String>> {
+    let mut message: Value = serde_json::from_str(line).ok()?;
+    if let Some(error) = message.get("error") {
+        return Some(Err(error.get("message")?.as_str()?.to_owned()));
+    }
+    Some(Ok(message.get_mut("result")?.take()))
+}

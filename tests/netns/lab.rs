@@ -145,7 +145,12 @@ impl Drop for Lab {
             eprintln!("--- the gate's log\n{log}");
         }
         for name in NAMES {
-            let _ = Command::new("ip").args(["netns", "delete", &self.space(name)]).output();
+            let space = self.space(name);
+            // A server's process for one transfer outlives it for a minute.
+            let all = Command::new("ip").args(["netns", "pids", &space]).output();
+            let all = String::from_utf8_lossy(&all.expect("ip runs").stdout).into_owned();
+            let _ = Command::new("kill").arg("-KILL").args(all.split_whitespace()).output();
+            let _ = Command::new("ip").args(["netns", "delete", &space]).output();
         }
     }
 }

@@ -164,6 +164,11 @@ impl Flow {
         self.state = State::Established;
     }
 
+    /// The server's port is to be learned again.
+    pub fn forget_tid(&mut self) {
+        self.tid = 0;
+    }
+
     /// What the client's packets are found by.
     pub fn client_key(&self) -> Key {
         Key::client_side(self.client(), self.vip)

@@ -33,6 +33,7 @@ pub fn schedule(
             match found {
                 Some(flow) if asked.is_repeated(flow, here, own) => {
                     own.count(flow, |transfers| &transfers.retransmitted, 1);
+                    asked.repeat(flow, here, own);
                     Ok(flow)
                 }
                 found => asked.begin(found, here, own),
@@ -82,6 +83,14 @@ impl<'a> Asked<'a> {
             State::Closing => false,
         };
         same && unheard && flow.service == self.service && here.reaches(flow.backend)
+    }
+
+    /// A forking server answers a repeated request from another TID. Where we don't see answers, only
+    /// the client's next packet tells which one it follows.
+    fn repeat(&self, flow: FlowId, here: &Here, own: &mut Own) {
+        if !rules(&here.tables.services[usize::from(self.service)].mode).answers_seen() {
+            own.flows[flow].forget_tid();
+        }
     }
 
     /// Makes the transfer; one that the endpoint had before is over.

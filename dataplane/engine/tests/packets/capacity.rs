@@ -8,7 +8,7 @@ use kit::story::rrq;
 use kit::world::{FLOWS, IDLE, SNAT, Via, tables};
 
 #[test]
-fn a_full_table_forgets_the_expendable_request() {
+fn a_full_table_forgets_the_oldest_unanswered_request() {
     for via in Via::ALL {
         let mut gate = Gate::new();
         let running = run(&mut gate, via, client(0));
@@ -32,6 +32,23 @@ fn a_full_table_forgets_the_expendable_request() {
         assert!(!left.contains(&client(1)) && left.contains(&client(2)));
         assert!(left.contains(&running.client));
     }
+}
+
+#[test]
+fn an_ended_transfer_makes_room() {
+    let via = Via::Nat;
+    let mut gate = Gate::new();
+    let ended = run(&mut gate, via, client(0));
+    let _ = gate.take(ended.data(2, 1)).sent();
+    let _ = gate.take(ended.ack(2)).sent();
+    for n in 1..FLOWS as u16 {
+        run(&mut gate, via, client(n));
+    }
+    gate.moves();
+    ask(&mut gate, via, &rrq(client(1000), via.vip(), "boot.img"));
+    // It was counted when it ended.
+    gate.moved(&[("received", 1), ("transmitted", 1), ("started", 1), ("packets_in", 1)]);
+    assert!(gate.transfers().iter().all(|view| view.client != client(0)));
 }
 
 #[test]

@@ -120,3 +120,18 @@ fn the_packet_is_untouched_but_for_its_ethernet_header() {
     assert!(matches!(outcome.verdict, Verdict::Transmit(_)));
     assert_eq!(outcome.bytes[12..], outcome.before[12..]);
 }
+
+/// A small file is fetched twice in a row, from the same port: nobody sees the first transfer end.
+#[test]
+fn the_same_request_at_once_follows_whoever_the_client_follows() {
+    for tid in [TID, TID + 1] {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, VIA, CLIENT);
+        let request = rrq(CLIENT, VIA.vip(), "boot.img");
+        assert_eq!(gate.take(&request).sent().to, mac(*talk.server.ip()));
+        let again = talk.with_tid(tid);
+        let _ = gate.take(again.ack(1)).sent();
+        assert_eq!(gate.transfer(CLIENT).tid, Some(tid));
+        gate.take(talk.with_tid(TID + 2).ack(1)).dropped(Reason::WrongTid);
+    }
+}

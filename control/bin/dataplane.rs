@@ -72,6 +72,8 @@ impl Devices {
         let mut queues: Vec<Vec<Queue>> = (0..self.workers).map(|_| vec![]).collect();
         for (port, interface) in self.ports.iter_mut().zip(&config.interfaces) {
             let started = port.start(self.workers, interface.mtu, &pool)?;
+            // The kernel's groups: VRRP, neighbour discovery. Frames for others are dropped here.
+            port.promiscuous()?;
             for (worker, queue) in queues.iter_mut().zip(started) {
                 worker.push(queue);
             }

@@ -32,7 +32,7 @@ pub fn fetch(
     file: &str,
     habits: Habits,
 ) -> Result<Vec<u8>, Failure> {
-    let socket = UdpSocket::bind(from).expect("the address is the client's");
+    let socket = bind(from);
     socket.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
     let request = [b"\0\x01", file.as_bytes(), b"\0octet\0"].concat();
     let mut last = (request.clone(), server);
@@ -68,6 +68,19 @@ pub fn fetch(
         }
     }
     Err(Failure::Silence)
+}
+
+/// The port may still be held for a moment: a child that another test's thread forks has our last
+/// socket open until it execs.
+fn bind(from: SocketAddrV4) -> UdpSocket {
+    let mut socket = UdpSocket::bind(from);
+    for _ in 0..50 {
+        if socket.as_ref().is_err_and(|error| error.kind() == ErrorKind::AddrInUse) {
+            std::thread::sleep(Duration::from_millis(20));
+            socket = UdpSocket::bind(from);
+        }
+    }
+    socket.expect("the address is the client's")
 }
 
 fn receive(socket: &UdpSocket, packet: &mut [u8]) -> Option<(usize, SocketAddrV4)> {

@@ -1,5 +1,5 @@
-//! The configuration file: as it is written ([`mod@file`]), what can be true ([`check`]), and what
-//! is said when it is not ([`error`]).
+//! The configuration file: as it is written (`file.rs`), what can be true (`check.rs`), and what
+//! is said when it is not (`error.rs`).
 
 mod address;
 mod check;

@@ -14,7 +14,7 @@ const ROOM: usize = 2048;
 pub struct MemoryFrame(Vec<u8>);
 
 impl MemoryFrame {
-    /// A copy of these bytes, which fit [`ROOM`].
+    /// A copy of these bytes, which fit 2 KiB.
     pub fn new(bytes: &[u8]) -> MemoryFrame {
         let mut frame = Vec::with_capacity(ROOM.max(bytes.len()));
         frame.extend_from_slice(bytes);

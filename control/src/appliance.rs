@@ -7,7 +7,6 @@ use crate::api::{
 use crate::config::{Config, Mode};
 use crate::desks::Desks;
 use crate::kernel::Traffic;
-use crate::server::Answers;
 use crate::stats::{self, Sum};
 use engine::flow::view::{FlowQuery, Kind, State, TransferView};
 use engine::tables::Tables;
@@ -46,8 +45,13 @@ pub struct InterfaceFacts {
     pub queues: u16,
 }
 
-impl Answers for Appliance {
-    async fn answer(&self, request: Request) -> Result<Value, Error> {
+impl Appliance {
+    /// Answers a request.
+    ///
+    /// # Errors
+    ///
+    /// A name that there is not, or a worker that does not answer.
+    pub async fn answer(&self, request: Request) -> Result<Value, Error> {
         let answer = match request {
             Request::Status {} => to_value(self.status()),
             Request::Services {} => to_value(self.services()),
@@ -57,9 +61,7 @@ impl Answers for Appliance {
         };
         answer.map_err(|error| Error::Silent(format!("the answer can't be written: {error}")))
     }
-}
 
-impl Appliance {
     fn status(&self) -> Status {
         let workers = self.workers().map(|(core, counters)| Worker {
             core,

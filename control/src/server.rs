@@ -1,7 +1,8 @@
 //! The Unix socket: a connection a task, a line a request. Whatever comes, the answer is an error or
 //! a closed connection, and nothing else notices.
 
-use crate::api::{Error, Request};
+use crate::api::Error;
+use crate::appliance::Appliance;
 use crate::envelope;
 use serde_json::Value;
 use std::fs::{self, File, Permissions, TryLockError};
@@ -80,25 +81,19 @@ pub struct Server {
     place: Place,
 }
 
-/// Whoever answers requests.
-pub trait Answers {
-    /// The result of a request.
-    fn answer(&self, request: Request) -> impl Future<Output = Result<Value, Error>>;
-}
-
 impl Server {
     /// Serves until it is dropped, in a `LocalSet`.
-    pub async fn run(&self, answers: Rc<impl Answers + 'static>) {
+    pub async fn run(&self, appliance: Rc<Appliance>) {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     let place = Arc::clone(&places).try_acquire_owned();
-                    let answers = Rc::clone(&answers);
+                    let appliance = Rc::clone(&appliance);
                     spawn_local(async move {
                         // A client that has gone is no news.
                         let _ = match place {
-                            Ok(_place) => serve(stream, &*answers).await,
+                            Ok(_place) => serve(stream, &appliance).await,
                             Err(_) => refuse(stream).await,
                         };
                     });
@@ -120,7 +115,7 @@ impl Drop for Server {
     }
 }
 
-async fn serve(stream: UnixStream, answers: &impl Answers) -> io::Result<()> {
+async fn serve(stream: UnixStream, appliance: &Appliance) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     while let Some(line) = timeout(PATIENCE, next_line(&mut reader)).await?? {
@@ -131,7 +126,7 @@ async fn serve(stream: UnixStream, answers: &impl Answers) -> io::Result<()> {
             }
         };
         let answer = match request {
-            Ok(request) => answers.answer(request).await,
+            Ok(request) => appliance.answer(request).await,
             Err(error) => Err(error),
         };
         send(&mut writer, &envelope::answer(id, answer)).await?;

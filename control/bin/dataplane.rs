@@ -1,5 +1,6 @@
 //! Devices, buffers and workers: what the configuration asks for, on DPDK.
 
+use control::api::Lost;
 use control::appliance::InterfaceFacts;
 use control::config::Config;
 use dpdk::{BUFFERS_PER_QUEUE, Eal, Error, Mbuf, Mempool, Port, Queue, Running};
@@ -7,6 +8,7 @@ use engine::count::Counters;
 use engine::flow::key::Seed;
 use engine::tables::Tables;
 use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -95,7 +97,6 @@ fn buffers(workers: u32, interfaces: u32) -> u32 {
 
 /// The started devices, and what workers are made of.
 pub struct Dataplane {
-    /// Their queues keep the devices running; these only stop them in the end.
     ports: Vec<Port>,
     queues: Vec<Vec<Queue>>,
     /// To and from the kernel, by interface and worker.
@@ -117,7 +118,8 @@ impl Dataplane {
         let mesh = Mesh::new(self.queues.len() as u16);
         let random = RandomState::new();
         let seed = Seed([random.hash_one(0), random.hash_one(1)]);
-        let mut workers = Workers { desks: vec![], running: vec![], _ports: self.ports };
+        let ports = Rc::new(self.ports);
+        let mut workers = Workers { desks: vec![], running: vec![], ports };
         for ((number, ports), lcore) in (0..).zip(self.queues).zip(eal.lcores()) {
             let counters = Counters::new(tables.services.len(), tables.backends.len());
             let desk = Desk::new(Arc::new(counters));
@@ -144,10 +146,25 @@ pub struct Workers {
     /// The ways to them.
     pub desks: Vec<Desk>,
     running: Vec<Running<()>>,
-    _ports: Vec<Port>,
+    ports: Rc<Vec<Port>>,
 }
 
 impl Workers {
+    /// Tells what the device of an interface has lost; all zeroes if it doesn't say.
+    pub fn losses(&self) -> Box<dyn Fn(usize) -> Lost> {
+        let ports = Rc::clone(&self.ports);
+        Box::new(move |id| {
+            let Ok(stats) = ports[id].stats() else { return Lost::default() };
+            Lost {
+                missed: stats.imissed,
+                broken: stats.ierrors,
+                no_buffer: stats.rx_nombuf,
+                oversized: stats.oversized,
+                unsent: stats.oerrors,
+            }
+        })
+    }
+
     /// Whether one has ended, which none does before it is told to.
     pub fn any_ended(&self) -> bool {
         self.running.iter().any(Running::is_finished)

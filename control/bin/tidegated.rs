@@ -94,7 +94,8 @@ async fn serve(eal: &Eal, config: Config, place: Place) -> Result<(), Box<dyn Er
     let (publish, tables) = watch::channel(first);
     let desks = Desks::new(workers.desks.clone());
     let start = Instant::now();
-    let appliance = Appliance { config, start, interfaces: facts, traffic, desks, tables };
+    let lost = workers.losses();
+    let appliance = Appliance { config, start, interfaces: facts, lost, traffic, desks, tables };
 
     let outcome = control(Rc::new(appliance), place, kernel.view(), &macs, publish, &workers).await;
     stop.store(true, Relaxed);

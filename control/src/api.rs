@@ -87,6 +87,23 @@ pub struct Interface {
     pub queues: u16,
     /// What the TAP carried, in frames.
     pub tap: Tap,
+    /// What the device lost before a worker saw it, or after.
+    pub lost: Lost,
+}
+
+/// Frames that a device lost.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Lost {
+    /// Received while its queues were full.
+    pub missed: u64,
+    /// Received broken.
+    pub broken: u64,
+    /// Received while no buffer was free.
+    pub no_buffer: u64,
+    /// Received, larger than the MTU.
+    pub oversized: u64,
+    /// Not sent.
+    pub unsent: u64,
 }
 
 /// What one TAP carried, in frames.

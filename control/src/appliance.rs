@@ -1,8 +1,8 @@
 //! What the operator asks for, read from what the daemon knows.
 
 use crate::api::{
-    Backend, DEFAULT_LIMIT, Error, Flow, Flows, Interface, MAX_LIMIT, Request, Service, Stats,
-    Status, Tap, Which, Worker, WorkerStats,
+    Backend, DEFAULT_LIMIT, Error, Flow, Flows, Interface, Lost, MAX_LIMIT, Request, Service,
+    Stats, Status, Tap, Which, Worker, WorkerStats,
 };
 use crate::config::{Config, Mode};
 use crate::desks::Desks;
@@ -26,6 +26,8 @@ pub struct Appliance {
     pub start: Instant,
     /// The devices, in the configuration's order.
     pub interfaces: Vec<InterfaceFacts>,
+    /// What the device of an interface has lost.
+    pub lost: Box<dyn Fn(usize) -> Lost>,
     /// What their TAPs carry, likewise.
     pub traffic: Vec<Arc<Traffic>>,
     /// The ways to the workers.
@@ -83,7 +85,9 @@ impl Appliance {
         let facts = self.interfaces.iter().zip(&self.traffic);
         written
             .zip(facts)
-            .map(|(written, (facts, traffic))| Interface {
+            .enumerate()
+            .map(|(id, (written, (facts, traffic)))| Interface {
+                lost: (self.lost)(id),
                 name: written.name.clone(),
                 device: written.device.to_string(),
                 driver: facts.driver.clone(),

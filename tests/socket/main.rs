@@ -151,6 +151,7 @@ fn serve(place: Place, desk: Desk, tables: Arc<Tables>, stop: oneshot::Receiver<
         config: full(),
         start: Instant::now(),
         interfaces: vec![facts(Mac([2; 6])), facts(Mac([4; 6]))],
+        lost: Box::new(|_| Default::default()),
         traffic: vec![Arc::new(Traffic::default()), Arc::new(Traffic::default())],
         desks: Desks::new(vec![desk]),
         tables: watch::channel(tables).1,

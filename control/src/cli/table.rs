@@ -1,6 +1,6 @@
 //! Answers as tables that fit a screen.
 
-use crate::api::{Backend, Counts, Flow, Flows, Service, Stats, Status};
+use crate::api::{Backend, Counts, Flow, Flows, Lost, Service, Stats, Status};
 use comfy_table::{CellAlignment, Table, presets};
 use std::time::Duration;
 
@@ -16,8 +16,17 @@ pub fn status(status: &Status) -> String {
             worker.dropped.to_string(),
         ]);
     }
-    let header =
-        ["INTERFACE", "DEVICE", "DRIVER", "MAC", "MTU", "QUEUES", "TO KERNEL", "FROM KERNEL"];
+    let header = [
+        "INTERFACE",
+        "DEVICE",
+        "DRIVER",
+        "MAC",
+        "MTU",
+        "QUEUES",
+        "LOST",
+        "TO KERNEL",
+        "FROM KERNEL",
+    ];
     let mut interfaces = table(&header, 4);
     for interface in &status.interfaces {
         interfaces.add_row([
@@ -27,6 +36,7 @@ pub fn status(status: &Status) -> String {
             interface.mac.clone(),
             interface.mtu.to_string(),
             interface.queues.to_string(),
+            lost(&interface.lost).to_string(),
             interface.tap.to_kernel.to_string(),
             interface.tap.from_kernel.to_string(),
         ]);
@@ -39,34 +49,25 @@ pub fn status(status: &Status) -> String {
     )
 }
 
+fn lost(lost: &Lost) -> u64 {
+    lost.missed + lost.broken + lost.no_buffer + lost.oversized + lost.unsent
+}
+
+/// The columns that services and backends have in common, behind their own.
+const TOTALS: [&str; 9] =
+    ["NOW", "STARTED", "COMPLETED", "PROBES", "NO FILE", "FAILED", "SILENT", "IN", "OUT"];
+
 /// `tidegate services`.
 pub fn services(services: &Vec<Service>) -> String {
-    let header = [
-        "SERVICE",
-        "VIP",
-        "MODE",
-        "STATE",
-        "NOW",
-        "STARTED",
-        "COMPLETED",
-        "PROBES",
-        "NOT FOUND",
-        "FAILED",
-        "UNANSWERED",
-        "TIMED OUT",
-        "IN",
-        "OUT",
-    ];
-    let mut table = table(&header, 4);
+    let mut table = table(&[&["SERVICE", "VIP", "MODE", "STATE"], &TOTALS[..]].concat(), 4);
     for service in services {
         let mut row = vec![
             service.name.clone(),
             format!("{}:{}", service.vip, service.port),
             service.mode.clone(),
             service.state.clone(),
-            service.transfers.to_string(),
         ];
-        row.extend(totals(&service.totals));
+        row.extend(totals(service.transfers, &service.totals));
         table.add_row(row);
     }
     table.to_string()
@@ -74,48 +75,37 @@ pub fn services(services: &Vec<Service>) -> String {
 
 /// `tidegate backends`.
 pub fn backends(backends: &Vec<Backend>) -> String {
-    let header = [
-        "SERVICE",
-        "BACKEND",
-        "ADDRESS",
-        "NEXT HOP",
-        "STATE",
-        "WEIGHT",
-        "NOW",
-        "STARTED",
-        "COMPLETED",
-        "PROBES",
-        "NOT FOUND",
-        "FAILED",
-        "UNANSWERED",
-        "TIMED OUT",
-        "IN",
-        "OUT",
-    ];
-    let mut table = table(&header, 5);
+    let own = ["SERVICE", "BACKEND", "ADDRESS", "STATE", "WEIGHT"];
+    let mut table = table(&[&own, &TOTALS[..]].concat(), 4);
     for backend in backends {
         let mut row = vec![
             backend.service.clone(),
             backend.name.clone(),
             backend.address.to_string(),
-            backend.next_hop.clone().unwrap_or_else(|| "-".to_owned()),
             backend.state.clone(),
             backend.weight.to_string(),
-            backend.transfers.to_string(),
         ];
-        row.extend(totals(&backend.totals));
+        row.extend(totals(backend.transfers, &backend.totals));
         table.add_row(row);
     }
     table.to_string()
 }
 
-/// The columns that services and backends have in common.
-fn totals(totals: &Counts) -> impl Iterator<Item = String> {
-    let counts =
-        ["started", "completed", "size_probes", "not_found", "failed", "unanswered", "timed_out"]
-            .map(|name| number(totals, name).to_string());
-    let sizes = ["bytes_in", "bytes_out"].map(|name| size(number(totals, name)));
-    counts.into_iter().chain(sizes)
+fn totals(now: u64, totals: &Counts) -> [String; 9] {
+    let count = |name| number(totals, name).to_string();
+    // One side or the other fell silent: before the first answer, or later.
+    let silent = number(totals, "unanswered") + number(totals, "timed_out");
+    [
+        now.to_string(),
+        count("started"),
+        count("completed"),
+        count("size_probes"),
+        count("not_found"),
+        count("failed"),
+        silent.to_string(),
+        size(number(totals, "bytes_in")),
+        size(number(totals, "bytes_out")),
+    ]
 }
 
 /// `tidegate flows`.

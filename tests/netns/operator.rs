@@ -140,7 +140,7 @@ fn what_is_missing_is_one_line() {
     let driver = sound.replace("net_af_packet0,iface=dev0", "net_nonesuch0");
     refused(&lab, &driver, "net_nonesuch0");
     let little = sound.replace("hugepages = false", "hugepages = false\nmemory = \"64 MiB\"");
-    Daemon::launch(&lab, &little).process.terminate();
+    refused(&lab, &little, "give DPDK more memory");
 }
 
 #[test]

@@ -49,16 +49,16 @@ fn nothing_but_the_service_is_reached_through_a_vip() {
     assert!(daemon.stat("drops", "no-service") >= 6);
     let heard = heard.join().expect("it ends");
     assert_eq!(heard, Err(ErrorKind::WouldBlock), "the kernel got it");
-    // The same listener is reached at the interface's own address: the test can hear.
+    // Such a listener is reached at the interface's own address: the test can hear.
     let heard = lab.inside("gate", || {
-        let listener = UdpSocket::bind("0.0.0.0:9999").expect("a free port");
+        let listener = UdpSocket::bind("0.0.0.0:9998").expect("a free port");
         listener.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
         listener.recv(&mut [0; 16]).map_err(|error| error.kind())
     });
     let sent = lab.inside("client", || {
         let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
         for _ in 0..20 {
-            socket.send_to(b"hello", "10.78.0.1:9999").expect("a datagram");
+            socket.send_to(b"hello", "10.78.0.1:9998").expect("a datagram");
             std::thread::sleep(Duration::from_millis(50));
         }
     });

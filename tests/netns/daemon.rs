@@ -147,6 +147,8 @@ impl<'a> Daemon<'a> {
             sum(&["received", "taken_over", "from_kernel"])
                 == sum(&["transmitted", "answered", "to_kernel", "handed_over"]) + drops
         });
+        let handed_over = self.stat("packets", "handed_over");
+        assert_eq!(handed_over, self.stat("packets", "taken_over"), "lost between workers");
         let status = self.process.terminate();
         assert!(status.success(), "SIGTERM: {status}");
         assert!(!self.socket().exists(), "the socket is still there");

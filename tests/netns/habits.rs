@@ -4,7 +4,7 @@ use crate::client::{Failure, Habits, fetch};
 use crate::daemon::{Daemon, Setup};
 use crate::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS};
 use crate::peers::{self, Client};
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 fn request(lab: &Lab, port: u16, vip: &str, file: &str, habits: Habits) -> Result<usize, Failure> {
     let address = if vip == NAT_VIP { "10.78.0.10" } else { "10.77.0.10" };
@@ -111,6 +111,36 @@ fn servers_that_answer_from_port_69() {
     daemon.finish();
 }
 
+/// Boot ROMs of one kind all send from the same port, also at the same time.
+#[test]
+fn many_clients_on_one_port_at_once() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 50_000)]);
+    for n in 1..=20 {
+        lab.must("client", &format!("ip address add 10.78.2.{n}/16 dev c0"));
+        lab.must("client", &format!("ip address add 10.77.2.{n}/16 dev c1"));
+    }
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    let original = std::fs::read(lab.path("files/image")).expect("the file");
+    for (service, vip, net) in [("nat", NAT_VIP, 78), ("snat", SNAT_VIP, 77), ("dsr", DSR_VIP, 77)]
+    {
+        let server = SocketAddrV4::new(vip.parse().expect("an address"), 69);
+        let clients: Vec<_> = (1..=20)
+            .map(|n| {
+                let from = SocketAddrV4::new(Ipv4Addr::new(10, net, 2, n), 2070);
+                lab.inside("client", move || fetch(from, server, "image", USUAL))
+            })
+            .collect();
+        for client in clients {
+            let got = client.join().expect("the client ends");
+            assert!(got.as_ref() == Ok(&original), "{service}: {:?}", got.err());
+        }
+        assert_eq!(daemon.total(service, "started"), 20, "{service}");
+    }
+    daemon.finish();
+}
+
 #[test]
 fn weights_are_shares() {
     let lab = Lab::new();
@@ -131,11 +161,18 @@ fn a_client_stays_with_its_backend() {
     let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
     let daemon =
         Daemon::start(&lab, Setup { service: "persistence = \"100s\"", ..Setup::default() });
-    for _ in 0..6 {
-        assert_eq!(request(&lab, 0, NAT_VIP, "small", USUAL), Ok(100));
+    lab.must("client", "ip address add 10.78.0.11/16 dev c0");
+    let server = format!("{NAT_VIP}:69").parse().expect("an endpoint");
+    for turn in 1..=6 {
+        // Their requests alternate, as round robin does: it alone would give the same shares.
+        for client in ["10.78.0.10", "10.78.0.11", "10.78.0.10"] {
+            let from = format!("{client}:0").parse().expect("an endpoint");
+            let got = lab.inside("client", move || fetch(from, server, "small", USUAL));
+            assert_eq!(got.join().expect("the client ends").map(|file| file.len()), Ok(100));
+        }
+        let mut shares = daemon.by_backend("nat", "started");
+        shares.sort();
+        assert_eq!(shares, [turn, 2 * turn]);
     }
-    let mut shares = daemon.by_backend("nat", "started");
-    shares.sort();
-    assert_eq!(shares, [0, 6]);
     daemon.finish();
 }

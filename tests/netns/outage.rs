@@ -65,7 +65,8 @@ fn a_killed_server() {
     addresses(&lab);
     let mut one = peers::atftpd(&lab, "s1");
     let _two = peers::tftpd_hpa(&lab, "s2");
-    let daemon = Daemon::start(&lab, Setup::default());
+    let daemon =
+        Daemon::start(&lab, Setup { service: "idle_timeout = \"3s\"", ..Setup::default() });
     let running = clients(&lab, NAT_VIP, 78);
     until("all transfers run", || daemon.total("nat", "packets_out") > 500);
     for process in &mut one {
@@ -76,6 +77,9 @@ fn a_killed_server() {
     let original = std::fs::read(lab.path("files/image")).expect("the file");
     let whole = ends.iter().filter(|end| end.as_ref() == Ok(&original)).count();
     assert!(whole >= 5, "{whole} whole");
-    assert!(daemon.total("nat", "completed") >= 5);
+    assert!(whole < ends.len(), "the server was killed too late");
+    let lost = (ends.len() - whole) as u64;
+    until("the lost transfers are counted", || daemon.by_backend("nat", "timed_out") == [lost, 0]);
+    assert_eq!(daemon.total("nat", "completed"), whole as u64);
     daemon.finish();
 }

@@ -38,19 +38,23 @@ fn every_client_reads_every_size_in_every_mode_from_both_servers() {
 #[test]
 fn every_client_writes_in_every_mode_to_both_servers() {
     let lab = Lab::new();
-    peers::files(&lab, &SIZES[1..]);
+    peers::files(&lab, &SIZES);
     let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
     let daemon = Daemon::start(&lab, Setup::default());
     for client in CLIENTS {
         for vip in VIPS {
-            for (file, _) in &SIZES[1..] {
+            for (file, _) in &SIZES {
                 client.put(&lab, vip, file, None);
                 client.put(&lab, vip, file, None);
             }
         }
     }
+    for service in ["nat", "snat", "dsr"] {
+        assert_eq!(daemon.by_backend(service, "started"), [12, 12], "{service}");
+    }
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 18, "{service}");
+        assert_eq!(daemon.total(service, "completed"), 24, "{service}");
+        assert_eq!(daemon.total(service, "failed"), 0, "{service}");
     }
     daemon.finish();
 }
@@ -68,11 +72,13 @@ fn larger_blocks_in_both_directions() {
                 client.get(&lab, vip, "image", Some(blksize));
             }
         }
-        Client::Atftp.put(&lab, vip, "image", Some(1428));
-        Client::Atftp.put(&lab, vip, "image", Some(1428));
+        for client in [Client::Curl, Client::Atftp] {
+            client.put(&lab, vip, "image", Some(1428));
+            client.put(&lab, vip, "image", Some(1428));
+        }
     }
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 10, "{service}");
+        assert_eq!(daemon.total(service, "completed"), 12, "{service}");
     }
     daemon.finish();
 }
@@ -129,10 +135,12 @@ fn wrap(vip: &str) {
     let daemon = Daemon::start(&lab, Setup::default());
     Client::Tftp.get(&lab, vip, "large", None);
     Client::Curl.get(&lab, vip, "large", None);
+    Client::Tftp.put(&lab, vip, "large", None);
+    Client::Curl.put(&lab, vip, "large", None);
     if vip != DSR_VIP {
         let service = if vip == NAT_VIP { "nat" } else { "snat" };
-        assert_eq!(daemon.total(service, "completed"), 2);
-        assert_eq!(daemon.total(service, "started"), 2);
+        assert_eq!(daemon.total(service, "completed"), 4);
+        assert_eq!(daemon.total(service, "started"), 4);
     }
     daemon.finish();
 }

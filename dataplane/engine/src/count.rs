@@ -166,6 +166,11 @@ impl Counters {
         Counters { services: set(services), backends: set(backends), ..Counters::default() }
     }
 
+    /// Transfers that have ended.
+    pub fn ended(&self) -> u64 {
+        self.backends.iter().map(|backend| backend.ended.value()).sum()
+    }
+
     /// Records what became of a packet of `bytes` bytes.
     pub fn verdict(&self, verdict: Verdict, bytes: usize) {
         match verdict {

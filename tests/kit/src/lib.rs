@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod farm;
+pub mod field;
 pub mod gate;
 pub mod house;
 pub mod ledger;

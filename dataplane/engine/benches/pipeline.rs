@@ -1,0 +1,110 @@
+//! Nanoseconds a packet of a full burst, from classify to transmit; new transfers; expiry.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use engine::frame::BURST;
+use engine::verdict::Verdict;
+use kit::field::{Field, Flat, Way};
+use kit::world::Via;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// Live transfers that packets are drawn from at random.
+const FLOWS: [u32; 5] = [4 << 10, 64 << 10, 1 << 20, 4 << 20, 16_500_000];
+
+/// Bursts timed in one go: few enough that their frames stay in the first cache, as a NIC's do.
+const BURSTS: usize = 2;
+
+fn established(c: &mut Criterion) {
+    for flows in FLOWS {
+        for via in Via::ALL {
+            let mut field = None;
+            let ways: &[Way] = if via == Via::Dsr { &[Way::In] } else { &[Way::In, Way::Out] };
+            for &way in ways {
+                let mut group = c.benchmark_group(format!("{via:?} {way:?}").to_lowercase());
+                group.throughput(Throughput::Elements(BURST as u64));
+                group.bench_function(flows.to_string(), |bencher| {
+                    let field = field.get_or_insert_with(|| Field::new(via, flows));
+                    bencher.iter_custom(|iterations| walks(field, way, iterations));
+                });
+            }
+        }
+    }
+}
+
+/// So many bursts of random packets; only the engine's part is timed.
+fn walks(field: &mut Field, way: Way, iterations: u64) -> Duration {
+    let mut frames = vec![Flat::EMPTY; BURST * BURSTS];
+    let mut total = Duration::ZERO;
+    for left in (0..iterations).rev().step_by(BURSTS) {
+        let frames = &mut frames[..BURST * BURSTS.min(left as usize + 1)];
+        field.draw(way, frames);
+        let start = Instant::now();
+        for burst in frames.chunks_mut(BURST) {
+            black_box(field.walk(way, burst));
+        }
+        total += start.elapsed();
+    }
+    total
+}
+
+/// A request in, its transfer made, the request out.
+fn new_transfers(c: &mut Criterion) {
+    const ROOM: u32 = 1 << 20;
+    for via in Via::ALL {
+        let mut group = c.benchmark_group(format!("new {via:?}").to_lowercase());
+        group.throughput(Throughput::Elements(BURST as u64));
+        group.bench_function("requests", |bencher| {
+            let mut field = Field::empty(via, ROOM);
+            let mut frames = vec![Flat::EMPTY; BURST];
+            let mut client = 0;
+            bencher.iter_custom(|iterations| {
+                let mut total = Duration::ZERO;
+                for _ in 0..iterations {
+                    if client + BURST as u32 > ROOM {
+                        field = Field::empty(via, ROOM);
+                        client = 0;
+                    }
+                    field.ask(client, &mut frames);
+                    client += BURST as u32;
+                    let start = Instant::now();
+                    let verdicts = black_box(field.walk(Way::In, &mut frames));
+                    total += start.elapsed();
+                    assert!(matches!(verdicts[0], Verdict::Transmit(_)), "{:?}", verdicts[0]);
+                }
+                total
+            });
+        });
+    }
+}
+
+/// A million transfers fall silent and are forgotten.
+fn expiry(c: &mut Criterion) {
+    const FLOWS: u32 = 1_000_000;
+    let mut group = c.benchmark_group("expiry");
+    group.sample_size(10).throughput(Throughput::Elements(FLOWS.into()));
+    group.bench_function("of a million", |bencher| {
+        bencher.iter_custom(|iterations| {
+            (0..iterations)
+                .map(|_| {
+                    let Field { mut core, now, .. } = Field::new(Via::Nat, FLOWS);
+                    let late = now.after(10_000);
+                    let start = Instant::now();
+                    while core.own.counters.ended() < FLOWS.into() {
+                        core.expire(late);
+                    }
+                    start.elapsed()
+                })
+                .sum()
+        });
+    });
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2));
+    targets = established, new_transfers, expiry
+}
+criterion_main!(benches);

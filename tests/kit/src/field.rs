@@ -1,0 +1,247 @@
+//! A gate with many running transfers of one mode, and packets of theirs drawn at random: what
+//! benchmarks measure.
+
+use crate::packet::Packet;
+use crate::story;
+use crate::world::{self, Via};
+use engine::core::Core;
+use engine::count::Counters;
+use engine::flow::key::Seed;
+use engine::frame::{BURST, Burst, Frame};
+use engine::own::Own;
+use engine::tables::{Hop, InterfaceId, Mode, Owner, Tables};
+use engine::tick::Tick;
+use engine::verdict::Verdict;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+use wire::ethernet::{Ethernet, Mac};
+use wire::ipv4::Ipv4;
+use wire::udp::Udp;
+use zerocopy::FromBytes;
+
+/// Bytes of a buffer: a DATA of 512 bytes fits.
+const ROOM: usize = 576;
+/// The port that every server process answers from.
+const TID: u16 = 40_000;
+/// SNAT ports that one address has.
+const PORTS: u32 = 64_512;
+
+/// A frame of at most [`ROOM`] bytes, without memory of its own elsewhere.
+#[derive(Clone)]
+#[repr(align(64))]
+pub struct Flat {
+    bytes: [u8; ROOM],
+    len: usize,
+}
+
+impl Flat {
+    /// No bytes.
+    pub const EMPTY: Flat = Flat { bytes: [0; ROOM], len: 0 };
+
+    fn copy(&mut self, frame: &[u8]) {
+        self.bytes[..frame.len()].copy_from_slice(frame);
+        self.len = frame.len();
+    }
+}
+
+impl Frame for Flat {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.len]
+    }
+
+    fn set_len(&mut self, len: usize) -> bool {
+        self.len = len.min(ROOM);
+        len <= ROOM
+    }
+}
+
+/// Which way packets go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// ACKs of clients.
+    In,
+    /// Blocks of 512 bytes by servers.
+    Out,
+}
+
+/// The transfers, and frames of theirs in the making.
+pub struct Field {
+    /// The engine that knows them.
+    pub core: Core,
+    /// The time, which stands still.
+    pub now: Tick,
+    via: Via,
+    flows: u32,
+    random: u64,
+    ack: Vec<u8>,
+    data: Vec<u8>,
+    request: Vec<u8>,
+}
+
+impl Field {
+    /// A gate with room for `room` transfers, none running, whose clients ask `via`'s VIP.
+    pub fn empty(via: Via, room: u32) -> Field {
+        let tables = tables(via, room);
+        let counters = Arc::new(Counters::new(tables.services.len(), tables.backends.len()));
+        let seed = Seed([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321]);
+        let own = Own::new(0, 1, room, &tables, seed, counters);
+        let core = Core { tables: Arc::new(tables), own };
+        let client = story::CLIENT;
+        let server = SocketAddrV4::new(via.server(0), TID);
+        let vip = SocketAddrV4::new(*via.vip().ip(), TID);
+        Field {
+            core,
+            now: Tick(1000),
+            via,
+            flows: 0,
+            random: 0x2545_f491_4f6c_dd1d,
+            ack: padded(story::ack(client, vip, 1)),
+            data: padded(story::data(server, client, 1, 512)),
+            request: padded(story::rrq(client, via.vip(), "pxelinux.0")),
+        }
+    }
+
+    /// The same with `flows` running transfers, one of each client, and as much room again.
+    ///
+    /// # Panics
+    ///
+    /// The gate did not take them.
+    pub fn new(via: Via, flows: u32) -> Field {
+        let mut field = Field::empty(via, flows * 2);
+        let mut burst = vec![Flat::EMPTY; BURST];
+        for first in (0..flows).step_by(BURST) {
+            let count = BURST.min((flows - first) as usize);
+            let clients = first..first + count as u32;
+            for (frame, client) in burst.iter_mut().zip(clients.clone()) {
+                field.request(client, frame);
+            }
+            field.pass(world::OUTSIDE, &mut burst[..count]);
+            for (frame, client) in burst.iter_mut().zip(clients) {
+                field.first_answer(client, frame);
+            }
+            let way = if via == Via::Dsr { world::OUTSIDE } else { field.inside() };
+            field.pass(way, &mut burst[..count]);
+        }
+        field.flows = flows;
+        field
+    }
+
+    /// Fills the frames with packets of random transfers.
+    pub fn draw(&mut self, way: Way, frames: &mut [Flat]) {
+        for frame in frames {
+            let client = self.pick();
+            match way {
+                Way::In => self.ack(client, frame),
+                Way::Out => self.data(client, frame),
+            }
+        }
+    }
+
+    /// Fills the frames with first requests of the clients from `first` on.
+    pub fn ask(&mut self, first: u32, frames: &mut [Flat]) {
+        for (client, frame) in (first..).zip(frames) {
+            self.request(client, frame);
+        }
+    }
+
+    /// Sends a burst, which goes this way, through the gate.
+    pub fn walk(&mut self, way: Way, burst: &mut [Flat]) -> Burst<Verdict> {
+        let from = if way == Way::In { world::OUTSIDE } else { self.inside() };
+        self.core.walk(self.now, from, burst)
+    }
+
+    fn inside(&self) -> InterfaceId {
+        world::interface(self.via.server(0))
+    }
+
+    fn pass(&mut self, from: InterfaceId, burst: &mut [Flat]) {
+        for verdict in self.core.walk(self.now, from, burst) {
+            assert!(matches!(verdict, Verdict::Transmit(_)), "{verdict:?}");
+        }
+    }
+
+    fn request(&self, client: u32, frame: &mut Flat) {
+        frame.copy(&self.request);
+        let vip = self.via.vip();
+        readdress(frame.bytes_mut(), endpoint(client), vip);
+    }
+
+    fn ack(&self, client: u32, frame: &mut Flat) {
+        frame.copy(&self.ack);
+        let vip = SocketAddrV4::new(*self.via.vip().ip(), TID);
+        readdress(frame.bytes_mut(), endpoint(client), vip);
+    }
+
+    fn data(&self, client: u32, frame: &mut Flat) {
+        frame.copy(&self.data);
+        // The rota deals requests out in turn.
+        let server = SocketAddrV4::new(self.via.server(client as usize % 2), TID);
+        readdress(frame.bytes_mut(), server, self.seen_as(client));
+    }
+
+    /// In `dsr` the gate learns the TID from the client.
+    fn first_answer(&self, client: u32, frame: &mut Flat) {
+        match self.via {
+            Via::Dsr => self.ack(client, frame),
+            Via::Nat | Via::Snat => self.data(client, frame),
+        }
+    }
+
+    /// SNAT addresses are taken by the client's address, their ports in order.
+    fn seen_as(&self, client: u32) -> SocketAddrV4 {
+        if self.via != Via::Snat {
+            return endpoint(client);
+        }
+        let tables = &self.core.tables;
+        let pool = tables.snat.len() as u32;
+        let address = tables.snat[(endpoint(client).ip().to_bits() % pool) as usize];
+        SocketAddrV4::new(address, 1024 + (client / pool % PORTS) as u16)
+    }
+
+    /// Xorshift: good enough to defeat caches, and the same in every run.
+    fn pick(&mut self) -> u32 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        ((u128::from(self.random) * u128::from(self.flows)) >> 64) as u32
+    }
+}
+
+/// The small world with more SNAT addresses, if that is what its clients need.
+fn tables(via: Via, room: u32) -> Tables {
+    let mut tables = world::tables();
+    let pool = (room.div_ceil(PORTS) + 1).next_power_of_two() as u16;
+    if via == Via::Snat {
+        let base = Ipv4Addr::new(10, 2, 0, 0).to_bits();
+        tables.snat = (0..u32::from(pool)).map(|n| Ipv4Addr::from_bits(base + n)).collect();
+        tables.addresses.retain(|_, owner| !matches!(owner, Owner::Snat(_)));
+        tables.addresses.extend((0..).zip(&tables.snat).map(|(id, &a)| (a, Owner::Snat(id))));
+        tables.services[usize::from(via.service())].mode = Mode::Snat((0..pool).collect());
+    }
+    for backend in &mut tables.backends {
+        backend.hop = backend.hop.map(|hop| Hop { mac: Mac([2, 0, 0, 0, 9, 9]), ..hop });
+    }
+    tables
+}
+
+/// One client each, from 11.0.0.0 on.
+fn endpoint(client: u32) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::from_bits(0x0b00_0000 + client), 2070)
+}
+
+fn padded(packet: Packet) -> Vec<u8> {
+    packet.padded().bytes()
+}
+
+/// Another transfer's addresses and ports in a sound frame.
+fn readdress(frame: &mut [u8], source: SocketAddrV4, destination: SocketAddrV4) {
+    let (_, rest) = Ethernet::mut_from_prefix(frame).expect("a whole frame");
+    let (ip, body) = Ipv4::split(rest).expect("a sound packet");
+    let (udp, _) = Udp::split(body).expect("a datagram");
+    let delta = ip.set_addresses(*source.ip(), *destination.ip());
+    udp.set_ports(source.port(), destination.port(), delta);
+}

@@ -32,6 +32,7 @@ impl Mac {
     pub const BROADCAST: Mac = Mac([0xff; 6]);
 
     /// Whether the frame is for more than one station (the group bit, IEEE 802.3 §3.2.3).
+    #[inline]
     pub fn is_group(self) -> bool {
         self.0[0] & 1 == 1
     }

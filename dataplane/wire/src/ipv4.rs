@@ -52,6 +52,7 @@ impl Ipv4 {
     /// Checks the packet at the front of `bytes` and splits it into its header and its payload.
     /// What lies behind the packet (Ethernet padding) is left out: the length is the header's,
     /// never the frame's. Options are skipped.
+    #[inline]
     pub fn split(bytes: &mut [u8]) -> Result<(&mut Ipv4, &mut [u8]), Malformed> {
         let header = Ipv4::ref_from_prefix(bytes).map_err(|_| Malformed::Truncated)?.0;
         let (header_len, total_len) = (header.header_len(), header.total_len());
@@ -62,7 +63,8 @@ impl Ipv4 {
         {
             return Err(Malformed::Contradiction);
         }
-        if checksum::fold(checksum::sum(&bytes[..header_len], 0)) != 0xffff {
+        let options = checksum::sum(&bytes[HEADER..header_len], 0);
+        if checksum::fold(checksum::sum(&bytes[..HEADER], options)) != 0xffff {
             return Err(Malformed::Checksum);
         }
         let (header, payload) = bytes[..total_len].split_at_mut(header_len);
@@ -88,70 +90,82 @@ impl Ipv4 {
         header
     }
 
+    #[inline]
     fn header_len(&self) -> usize {
         usize::from(self.version_ihl & 0xf) * 4
     }
 
     /// Bytes of the whole packet.
+    #[inline]
     pub fn total_len(&self) -> usize {
         usize::from(self.total_len.get())
     }
 
     /// Whether it is a part of a larger datagram.
+    #[inline]
     pub fn is_fragment(&self) -> bool {
         self.fragment.get() & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0
     }
 
     /// Whether the payload starts with the datagram's own header.
+    #[inline]
     pub fn is_first(&self) -> bool {
         self.fragment.get() & FRAGMENT_OFFSET == 0
     }
 
     /// Who sent it.
+    #[inline]
     pub fn source(&self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.source.get())
     }
 
     /// Who it is for.
+    #[inline]
     pub fn destination(&self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.destination.get())
     }
 
     /// Hops it may still go.
+    #[inline]
     pub fn ttl(&self) -> u8 {
         self.ttl
     }
 
     /// Rewrites both addresses and mends the header checksum. The pseudo header of UDP and TCP
     /// covers the addresses too: the change is returned for that.
+    #[inline]
     pub fn set_addresses(&mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Delta {
-        let delta = Delta::long(self.source.get(), source.to_bits())
-            .and(Delta::long(self.destination.get(), destination.to_bits()));
-        self.source = U32::new(source.to_bits());
-        self.destination = U32::new(destination.to_bits());
-        self.checksum = delta.mend(self.checksum);
-        delta
+        self.rewrite(self.ttl, source, destination)
+    }
+
+    /// Takes one hop off and rewrites both addresses, as [`Ipv4::set_addresses`] does; `None`, and
+    /// nothing is changed, when no hop is left to go.
+    #[inline]
+    pub fn forward(&mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Option<Delta> {
+        (self.ttl > 1).then(|| self.rewrite(self.ttl - 1, source, destination))
     }
 
     /// Gives it as many hops as a new packet.
     pub fn renew(&mut self) {
-        self.set_ttl(TTL);
+        self.checksum = self.set_ttl(TTL).mend(self.checksum);
     }
 
-    /// Takes one hop off. Answers false, and changes nothing, when none is left to go.
-    #[must_use]
-    pub fn hop(&mut self) -> bool {
-        if self.ttl <= 1 {
-            return false;
-        }
-        self.set_ttl(self.ttl - 1);
-        true
+    #[inline]
+    fn rewrite(&mut self, ttl: u8, source: Ipv4Addr, destination: Ipv4Addr) -> Delta {
+        let addresses = Delta::long(self.source.get(), source.to_bits())
+            .and(Delta::long(self.destination.get(), destination.to_bits()));
+        self.source = U32::new(source.to_bits());
+        self.destination = U32::new(destination.to_bits());
+        self.checksum = self.set_ttl(ttl).and(addresses).mend(self.checksum);
+        addresses
     }
 
-    fn set_ttl(&mut self, ttl: u8) {
+    #[inline]
+    fn set_ttl(&mut self, ttl: u8) -> Delta {
         let word = |ttl| u16::from_be_bytes([ttl, 0]);
-        self.checksum = Delta::word(word(self.ttl), word(ttl)).mend(self.checksum);
+        let delta = Delta::word(word(self.ttl), word(ttl));
         self.ttl = ttl;
+        delta
     }
 
     /// The sum of the pseudo header that a payload of so many bytes is checksummed with.

@@ -71,6 +71,7 @@ pub struct Malformed;
 
 impl<'a> Message<'a> {
     /// Reads a datagram's data.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Message<'a>, Malformed> {
         let (opcode, rest) = word(bytes)?;
         match opcode {
@@ -125,6 +126,7 @@ impl<'a> Options<'a> {
     }
 }
 
+#[inline]
 fn word(bytes: &[u8]) -> Result<(u16, &[u8]), Malformed> {
     let (word, rest) = bytes.split_first_chunk().ok_or(Malformed)?;
     Ok((u16::from_be_bytes(*word), rest))

@@ -21,6 +21,7 @@ pub const HEADER: usize = size_of::<Udp>();
 impl Udp {
     /// Splits an IP payload into the header and the datagram's data; `None` when the length field
     /// does not fit the bytes there are.
+    #[inline]
     pub fn split(bytes: &mut [u8]) -> Option<(&mut Udp, &mut [u8])> {
         let len = usize::from(Udp::ref_from_prefix(bytes).ok()?.0.len.get());
         let (header, data) = Udp::mut_from_prefix(bytes).ok()?;
@@ -42,11 +43,13 @@ impl Udp {
     }
 
     /// The sender's port.
+    #[inline]
     pub fn source(&self) -> u16 {
         self.source.get()
     }
 
     /// The receiver's port.
+    #[inline]
     pub fn destination(&self) -> u16 {
         self.destination.get()
     }
@@ -54,6 +57,7 @@ impl Udp {
     /// Rewrites both ports and mends the checksum for that and for what happened to the addresses.
     /// A checksum of zero means that the sender made none, and stays; one that comes out as zero
     /// is written as its other form, 0xffff (RFC 768).
+    #[inline]
     pub fn set_ports(&mut self, source: u16, destination: u16, addresses: Delta) {
         let delta = addresses
             .and(Delta::word(self.source.get(), source))

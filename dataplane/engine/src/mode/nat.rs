@@ -43,10 +43,8 @@ impl Rules for Nat {
 
 /// Gives the packet other endpoints and takes a hop off, as a router does.
 pub fn rewrite(packet: &mut Datagram, source: SocketAddrV4, destination: SocketAddrV4) -> Step<()> {
-    if !packet.ip.hop() {
-        return Err(Reason::TtlExpired.into());
-    }
-    let addresses = packet.ip.set_addresses(*source.ip(), *destination.ip());
+    let addresses =
+        packet.ip.forward(*source.ip(), *destination.ip()).ok_or(Reason::TtlExpired)?;
     packet.udp.set_ports(source.port(), destination.port(), addresses);
     Ok(())
 }

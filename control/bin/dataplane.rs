@@ -121,7 +121,7 @@ impl Dataplane {
         let ports = Rc::new(self.ports);
         let mut workers = Workers { desks: vec![], running: vec![], ports };
         for ((number, ports), lcore) in (0..).zip(self.queues).zip(eal.lcores()) {
-            let counters = Counters::new(tables.services.len(), tables.backends.len());
+            let counters = Counters::new(tables.backends.len());
             let desk = Desk::new(Arc::new(counters));
             let worker = Worker::new(Parts {
                 number,

@@ -8,6 +8,7 @@ use crate::config::{Config, Mode};
 use crate::desks::Desks;
 use crate::kernel::Traffic;
 use crate::stats::{self, Sum};
+use engine::count::Counters;
 use engine::flow::view::{FlowQuery, Kind, State, TransferView};
 use engine::tables::Tables;
 use engine::tick::PER_SECOND;
@@ -108,7 +109,7 @@ impl Appliance {
         let tables = self.tables.borrow();
         let both = self.config.services.iter().zip(&tables.services).enumerate();
         both.map(|(id, (written, service))| {
-            let totals = self.sum(|counters| &counters.services[id]);
+            let totals = self.totals(&tables, |backend| usize::from(backend.service) == id);
             Service {
                 name: written.name.clone(),
                 vip: written.vip,
@@ -133,7 +134,7 @@ impl Appliance {
             .zip(&tables.backends)
             .enumerate()
             .map(|(id, ((service, written), backend))| {
-                let totals = self.sum(|counters| &counters.backends[id]);
+                let totals = Sum::of(self.counters().map(|counters| &*counters.backends[id]));
                 Backend {
                     service: service.name.clone(),
                     name: written.name.clone(),
@@ -211,27 +212,32 @@ impl Appliance {
                 drops: stats::drops([&*counters.drops]),
             })
             .collect();
-        let all = || self.desks.all().iter().map(|desk| &*desk.counters);
         Stats {
-            packets: Sum::of(all().map(|counters| &*counters.packets)).named(),
-            drops: stats::drops(all().map(|counters| &*counters.drops)),
+            packets: Sum::of(self.counters().map(|counters| &*counters.packets)).named(),
+            drops: stats::drops(self.counters().map(|counters| &*counters.drops)),
             workers,
             transfers: self.all_services().named(),
         }
     }
 
-    fn workers(&self) -> impl Iterator<Item = (u16, &engine::count::Counters)> {
-        let cores = self.config.dataplane.workers.iter().copied();
-        cores.zip(self.desks.all().iter().map(|desk| &*desk.counters))
+    fn workers(&self) -> impl Iterator<Item = (u16, &Counters)> {
+        self.config.dataplane.workers.iter().copied().zip(self.counters())
     }
 
     fn all_services(&self) -> Sum {
-        let counters = self.desks.all().iter().flat_map(|desk| &desk.counters.services);
-        Sum::of(counters.map(|service| &**service))
+        self.totals(&self.tables.borrow(), |_| true)
     }
 
-    fn sum(&self, of: impl Fn(&engine::count::Counters) -> &engine::count::Transfers) -> Sum {
-        Sum::of(self.desks.all().iter().map(|desk| of(&desk.counters)))
+    /// What became of the transfers of some backends.
+    fn totals(&self, tables: &Tables, of: impl Fn(&engine::tables::Backend) -> bool) -> Sum {
+        Sum::of(self.counters().flat_map(|counters| {
+            let backends = tables.backends.iter().zip(&counters.backends);
+            backends.filter(|(backend, _)| of(backend)).map(|(_, transfers)| &**transfers)
+        }))
+    }
+
+    fn counters(&self) -> impl Iterator<Item = &Counters> {
+        self.desks.all().iter().map(|desk| &*desk.counters)
     }
 }
 

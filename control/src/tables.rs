@@ -7,6 +7,7 @@ use engine::tables::{
     Backend, BackendId, Interface, Mode, Owner, Service, ServiceId, SnatId, Tables, Vip, VipId,
 };
 use engine::tick::ticks;
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use wire::ethernet::Mac;
 
@@ -19,12 +20,13 @@ use wire::ethernet::Mac;
 /// More services, backends or addresses than an id can count.
 pub fn build(config: &Config, macs: &[Mac], view: &View) -> Tables {
     let mut tables = Tables { interfaces: interfaces(config, macs), ..Tables::default() };
+    let mut servers = HashMap::new();
     for (id, service) in config.services.iter().enumerate() {
         let id: ServiceId = number(id);
         let vip = vip(&mut tables.vips, service.vip, view);
         tables.vips[usize::from(vip)].services.push((service.port, id));
         let mode = mode(&mut tables.snat, &service.mode);
-        let rota = backends(&mut tables.backends, id, service, view);
+        let rota = backends(&mut tables.backends, &mut servers, id, service, view);
         tables.services.push(Service {
             vip,
             port: service.port,
@@ -73,16 +75,17 @@ fn mode(snat: &mut Vec<Ipv4Addr>, mode: &config::Mode) -> Mode {
 /// Appends a service's backends to all others, and returns the order in which they get transfers.
 fn backends(
     all: &mut Vec<Backend>,
+    servers: &mut HashMap<Ipv4Addr, BackendId>,
     service: ServiceId,
     written: &config::Service,
     view: &View,
 ) -> Vec<BackendId> {
     let first = all.len();
-    all.extend(written.backends.iter().map(|backend| Backend {
-        address: backend.address,
-        service,
-        hop: view.hops.get(&backend.address).copied(),
-    }));
+    for (id, backend) in (first..).zip(&written.backends) {
+        let server = *servers.entry(backend.address).or_insert_with(|| number(id));
+        let hop = view.hops.get(&backend.address).copied();
+        all.push(Backend { address: backend.address, service, server, hop });
+    }
     let weights: Vec<_> = (first..)
         .zip(&written.backends)
         .map(|(id, backend)| (number::<BackendId>(id), backend.weight))
@@ -95,12 +98,20 @@ fn backends(
 fn own(tables: &mut Tables) {
     let Tables { services, backends, vips, snat, addresses, .. } = tables;
     for backend in backends {
-        if services[usize::from(backend.service)].mode == Mode::Nat {
-            addresses.insert(backend.address, Owner::Backend);
+        match services[usize::from(backend.service)].mode {
+            Mode::Dsr => {}
+            Mode::Nat => addresses.insert(backend.address, Owner::Routed(backend.server)),
+            // In another service it may be routed.
+            Mode::Snat(_) if addresses.get(backend.address).is_some() => {}
+            Mode::Snat(_) => addresses.insert(backend.address, Owner::Answering(backend.server)),
         }
     }
-    addresses.extend((0..).zip(snat).map(|(id, &mut address)| (address, Owner::Snat(id))));
-    addresses.extend((0..).zip(vips).map(|(id, vip)| (vip.address, Owner::Vip(id))));
+    for (id, &mut address) in (0..).zip(snat) {
+        addresses.insert(address, Owner::Snat(id));
+    }
+    for (id, vip) in (0..).zip(vips) {
+        addresses.insert(vip.address, Owner::Vip(id));
+    }
 }
 
 fn number<T: TryFrom<usize>>(position: usize) -> T {
@@ -112,7 +123,7 @@ mod tests {
     use super::*;
     use crate::config::{Control, Dataplane, Device, SnatAddress};
     use engine::tables::Hop;
-    use std::collections::{HashMap, HashSet};
+    use std::collections::HashSet;
     use std::path::PathBuf;
     use std::time::Duration;
 
@@ -209,6 +220,7 @@ mod tests {
         ]);
         let all: Vec<_> = tables.backends.iter().map(|b| (b.address, b.service)).collect();
         assert_eq!(all, [(server(30), 0), (server(31), 0), (server(30), 1), (server(32), 1)]);
+        assert_eq!(tables.backends.iter().map(|b| b.server).collect::<Vec<_>>(), [0, 1, 0, 3]);
         assert_eq!(tables.services[0].rota, [0]);
         assert_eq!(tables.services[1].rota.len(), 3);
         assert_eq!(tables.services[1].rota.iter().filter(|&&id| id == 2).count(), 2);
@@ -228,16 +240,16 @@ mod tests {
     }
 
     #[test]
-    fn only_backends_that_answer_through_us_own_their_address() {
+    fn backends_that_answer_through_us_own_their_address() {
         let tables = tables(vec![
             service(VIP, 69, config::Mode::Nat, &[(30, 1)]),
             service(VIP, 70, config::Mode::Dsr, &[(31, 1)]),
             service(VIP, 71, snat(&[SNAT]), &[(32, 1)]),
         ]);
-        let owner = |address| tables.addresses.get(&address).copied();
-        assert_eq!(owner(server(30)), Some(Owner::Backend));
+        let owner = |address| tables.addresses.get(address);
+        assert_eq!(owner(server(30)), Some(Owner::Routed(0)));
         assert_eq!(owner(server(31)), None);
-        assert_eq!(owner(server(32)), None);
+        assert_eq!(owner(server(32)), Some(Owner::Answering(2)));
         assert_eq!(owner(VIP), Some(Owner::Vip(0)));
         assert_eq!(owner(SNAT), Some(Owner::Snat(0)));
     }
@@ -248,8 +260,8 @@ mod tests {
             service(VIP, 69, config::Mode::Nat, &[(200, 1), (101, 1)]),
             service(OTHER_VIP, 69, snat(&[SNAT]), &[(30, 1)]),
         ]);
-        assert_eq!(tables.addresses[&OTHER_VIP], Owner::Vip(1));
-        assert_eq!(tables.addresses[&SNAT], Owner::Snat(0));
+        assert_eq!(tables.addresses.get(OTHER_VIP), Some(Owner::Vip(1)));
+        assert_eq!(tables.addresses.get(SNAT), Some(Owner::Snat(0)));
     }
 
     #[test]

@@ -41,12 +41,12 @@ impl Socket {
         let folder = TempDir::new().expect("a folder");
         let path = folder.path().join("not/there/yet/control.sock");
         let tables = Arc::new(tables());
-        let counters = Counters::new(tables.services.len(), tables.backends.len());
+        let counters = Counters::new(tables.backends.len());
         let desk = Desk::new(Arc::new(counters));
         desk.counters.packets.received.add(7);
         desk.counters.verdict(Verdict::Drop(engine::reason::Reason::BadTftp), 0);
-        desk.counters.services[0].started.add(3);
-        desk.counters.services[0].ended.add(1);
+        desk.counters.backends[0].started.add(3);
+        desk.counters.backends[0].ended.add(1);
 
         let worker_stop = Arc::new(AtomicBool::new(!worker_answers));
         let (stopped, for_worker) = (Arc::clone(&worker_stop), desk.clone());

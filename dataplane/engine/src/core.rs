@@ -1,5 +1,7 @@
 //! One worker's engine, and the walk of a burst through its stages.
 
+use crate::flow::table::Age;
+use crate::flow::view::FlowQuery;
 use crate::frame::{Burst, Frame};
 use crate::here::Here;
 use crate::own::Own;
@@ -7,7 +9,7 @@ use crate::reason::Reason;
 use crate::stage::admit::admit;
 use crate::stage::answer;
 use crate::stage::classify::{Parcel, classify};
-use crate::stage::lookup::lookup;
+use crate::stage::lookup::{found, lookup};
 use crate::stage::schedule::schedule;
 use crate::stage::track::track;
 use crate::stage::translate::translate;
@@ -37,18 +39,7 @@ impl Core {
     ) -> Burst<Verdict> {
         let Core { tables, own } = self;
         let here = Here { tables, now, from, worker: own.worker, workers: own.workers };
-        let parcels: Burst<Step<Parcel>> = burst
-            .iter_mut()
-            .map(|frame| {
-                let packet = admit(frame.bytes_mut(), &here.tables.interfaces[usize::from(from)])?;
-                classify(packet, &here)
-            })
-            .collect();
-        let mut verdicts: Burst<Verdict> = parcels
-            .into_iter()
-            .map(|parcel| parcel.and_then(|parcel| forward(parcel, &here, own)))
-            .map(|step| step.unwrap_or_else(|verdict| verdict))
-            .collect();
+        let mut verdicts = decide(burst, &here, own);
         for (verdict, frame) in verdicts.iter_mut().zip(burst) {
             if *verdict == Verdict::Drop(Reason::StrayTid) {
                 *verdict = answer::unknown_tid(frame, here.mac());
@@ -63,14 +54,44 @@ impl Core {
         let here = Here { tables, now, from: 0, worker: own.worker, workers: own.workers };
         own.expire(&here);
     }
+
+    /// Goes on with a question for transfers; answers true when all have been looked at.
+    pub fn answer(&self, query: &mut FlowQuery, now: Tick) -> bool {
+        self.own.answer(query, &self.tables, now)
+    }
+}
+
+/// All packets' way up to their transfers, then each packet's own.
+fn decide<F: Frame>(burst: &mut [F], here: &Here, own: &mut Own) -> Burst<Verdict> {
+    // What nobody claims is the kernel's.
+    let mut verdicts: Burst<Verdict> = burst.iter().map(|_| Verdict::Kernel).collect();
+    let mut parcels: Burst<Parcel> = Burst::new();
+    for (place, frame) in burst.iter_mut().enumerate() {
+        match admit(frame.bytes_mut(), here.interface()).and_then(|packet| classify(packet, here)) {
+            Ok(parcel) => parcels.push(Parcel { place, ..parcel }),
+            Err(verdict) => verdicts[place] = verdict,
+        }
+    }
+    let looked_at = lookup(&mut parcels, own);
+    for parcel in &mut parcels {
+        verdicts[parcel.place] = match forward(parcel, looked_at, here, own) {
+            Ok(verdict) | Err(verdict) => verdict,
+        };
+    }
+    verdicts
 }
 
 /// From the transfer that the packet belongs to, to the interface that it leaves by.
-fn forward(mut parcel: Parcel, here: &Here, own: &mut Own) -> Step<Verdict> {
-    let found = lookup(&parcel, here, own)?;
+#[inline]
+fn forward(parcel: &mut Parcel, looked_at: Age, here: &Here, own: &mut Own) -> Step<Verdict> {
+    let found = found(parcel, looked_at, here, own)?;
     let message = Message::parse(parcel.packet.data).map_err(|_| Reason::BadTftp)?;
-    let flow = schedule(&parcel, &message, found, here, own)?;
-    track(&parcel, message, flow, here, own)?;
-    translate(&mut parcel, message, &own.flows[flow], here)?;
-    transmit(&mut parcel, flow, here, own)
+    let id = schedule(parcel, message, found, here, own)?;
+    let Own { flows, counters, .. } = own;
+    let flow = &mut flows[id];
+    let lesson = track(parcel, message, flow, here, counters)?;
+    let step = translate(parcel, message, flow, here)
+        .and_then(|()| transmit(parcel, flow, here, counters));
+    own.settle(id, &lesson, here);
+    step
 }

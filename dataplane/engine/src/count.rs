@@ -2,6 +2,7 @@
 //! ever waits. A worker's counters share no cache line with another's.
 
 use crate::alg::End;
+use crate::flow::record::Flow;
 use crate::reason::Reason;
 use crate::verdict::Verdict;
 use crossbeam::utils::CachePadded;
@@ -13,6 +14,7 @@ pub struct Counter(AtomicU64);
 
 impl Counter {
     /// Adds `n`. Only the owning worker may call it.
+    #[inline]
     pub fn add(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
     }
@@ -69,7 +71,7 @@ counters! {
 }
 
 counters! {
-    /// What became of transfers: kept for each service and for each backend.
+    /// What became of transfers: kept for each backend, which is of one service.
     Transfers {
         /// Begun: a request chose a backend.
         started,
@@ -153,17 +155,21 @@ pub struct Counters {
     pub packets: CachePadded<Packets>,
     /// Drops by reason.
     pub drops: CachePadded<Drops>,
-    /// By [`crate::tables::ServiceId`].
-    pub services: Vec<CachePadded<Transfers>>,
     /// By [`crate::tables::BackendId`].
     pub backends: Vec<CachePadded<Transfers>>,
 }
 
 impl Counters {
-    /// Zeroes for so many services and backends.
-    pub fn new(services: usize, backends: usize) -> Counters {
-        let set = |n| std::iter::repeat_with(CachePadded::default).take(n).collect();
-        Counters { services: set(services), backends: set(backends), ..Counters::default() }
+    /// Zeroes for so many backends.
+    pub fn new(backends: usize) -> Counters {
+        let backends = std::iter::repeat_with(CachePadded::default).take(backends).collect();
+        Counters { backends, ..Counters::default() }
+    }
+
+    /// Those of the flow's backend.
+    #[inline]
+    pub fn of(&self, flow: &Flow) -> &Transfers {
+        &self.backends[usize::from(flow.backend)]
     }
 
     /// Transfers that have ended.
@@ -172,6 +178,7 @@ impl Counters {
     }
 
     /// Records what became of a packet of `bytes` bytes.
+    #[inline]
     pub fn verdict(&self, verdict: Verdict, bytes: usize) {
         match verdict {
             Verdict::Transmit(_) => self.sent(&self.packets.transmitted, bytes),

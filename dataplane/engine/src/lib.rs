@@ -2,6 +2,7 @@
 //! a NIC, a clock or a file; time comes in as an argument.
 #![forbid(unsafe_code)]
 
+pub mod addresses;
 pub mod alg;
 pub mod core;
 pub mod count;

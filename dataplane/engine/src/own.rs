@@ -1,10 +1,10 @@
 //! What one worker alone owns: its transfers, its share of the SNAT ports, its place in every rota;
 //! and how transfers begin and end in them.
 
-use crate::alg::End;
-use crate::count::{Counter, Counters, Transfers};
+use crate::alg::{End, Lesson};
+use crate::count::Counters;
 use crate::flow::FlowId;
-use crate::flow::key::Seed;
+use crate::flow::key::{KeyKind, Seed};
 use crate::flow::ports::Ports;
 use crate::flow::record::{Detail, Flow};
 use crate::flow::table::Table;
@@ -14,7 +14,7 @@ use crate::mode::{Pools, rules};
 use crate::reason::Reason;
 use crate::select::round_robin::Cursor;
 use crate::select::sticky::Sticky;
-use crate::tables::Tables;
+use crate::tables::{ServiceId, Tables};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
 use std::sync::Arc;
@@ -70,22 +70,12 @@ impl Own {
         Pools { ports: &mut self.ports, tables: here.tables, now: here.now }
     }
 
-    /// Adds to a counter of the flow's service and of its backend.
-    pub fn count(&self, flow: FlowId, counter: impl Fn(&Transfers) -> &Counter, n: u64) {
-        self.count_for(&self.flows[flow], counter, n);
-    }
-
-    fn count_for(&self, flow: &Flow, counter: impl Fn(&Transfers) -> &Counter, n: u64) {
-        counter(&self.counters.services[usize::from(flow.service)]).add(n);
-        counter(&self.counters.backends[usize::from(flow.backend)]).add(n);
-    }
-
     /// Enters a transfer. A full table makes room by forgetting an unanswered request or an ended
     /// transfer, never a running one.
     pub fn insert(&mut self, mut flow: Flow, detail: Detail, here: &Here) -> Step<FlowId> {
         // The same server can see the same endpoint through two VIPs.
         if let Some(key) = flow.server_key()
-            && let Some(twin) = self.flows.find_by_server(key, self.flows.hash(key))
+            && let Some(twin) = self.flows.find(KeyKind::Server, key)
         {
             let twin = self.end(twin, End::Replaced, here);
             flow.remember(&twin);
@@ -98,13 +88,24 @@ impl Own {
         let deadline = deadline(&flow, here.tables);
         match self.flows.insert(flow.clone(), detail, deadline) {
             Ok(id) => {
-                self.count(id, |transfers| &transfers.started, 1);
+                self.counters.of(&self.flows[id]).started.add(1);
                 Ok(id)
             }
             Err(_full) => {
                 self.release(&flow, true, here);
                 Err(Reason::FlowTableFull.into())
             }
+        }
+    }
+
+    /// Carries out what a packet taught.
+    #[inline]
+    pub fn settle(&mut self, id: FlowId, lesson: &Lesson, here: &Here) {
+        if let Some(tid) = lesson.learn {
+            self.flows.learn(id, tid, here.now);
+        }
+        if let Some(end) = lesson.end {
+            self.close(id, end, here);
         }
     }
 
@@ -142,18 +143,19 @@ impl Own {
     }
 
     /// Goes on with a question for transfers; answers true when all have been looked at.
-    pub fn answer(&self, query: &mut FlowQuery, now: Tick) -> bool {
+    pub fn answer(&self, query: &mut FlowQuery, tables: &Tables, now: Tick) -> bool {
         let upto = (query.cursor + GLANCE).min(self.flows.capacity());
         for id in self.flows.scan(query.cursor..upto) {
             let flow = &self.flows[id];
-            if query.service.is_some_and(|service| service != flow.service)
+            let of = tables.backends[usize::from(flow.backend)].service;
+            if query.service.is_some_and(|service| service != of)
                 || query.client.is_some_and(|client| client != *flow.client().ip())
             {
                 continue;
             }
             query.matching += 1;
             if query.found.len() < query.found.capacity() {
-                query.found.push(view(flow, self.flows.detail(id), now));
+                query.found.push(view(flow, of, self.flows.detail(id), now));
             }
         }
         query.cursor = upto;
@@ -161,29 +163,28 @@ impl Own {
     }
 
     fn release(&mut self, flow: &Flow, ended_well: bool, here: &Here) {
-        let rules = rules(&here.tables.services[usize::from(flow.service)].mode);
+        let rules = rules(&here.tables.service_of(flow.backend).mode);
         rules.release(flow.seen_as(), ended_well, &mut self.pools(here));
     }
 
     fn count_end(&self, flow: &Flow, end: End) {
-        self.count_for(flow, |transfers| &transfers.ended, 1);
-        self.count_for(flow, |transfers| transfers.of(end), 1);
+        let transfers = self.counters.of(flow);
+        transfers.ended.add(1);
+        transfers.of(end).add(1);
     }
 }
 
 /// When a flow is given up unless another packet comes.
 fn deadline(flow: &Flow, tables: &Tables) -> Tick {
     flow.last_packet.after(match flow.state {
-        State::Requested | State::Established => {
-            tables.services[usize::from(flow.service)].idle_timeout
-        }
+        State::Requested | State::Established => tables.service_of(flow.backend).idle_timeout,
         State::Closing => LINGER,
     })
 }
 
-fn view(flow: &Flow, detail: &Detail, now: Tick) -> TransferView {
+fn view(flow: &Flow, service: ServiceId, detail: &Detail, now: Tick) -> TransferView {
     TransferView {
-        service: flow.service,
+        service,
         backend: flow.backend,
         client: flow.client(),
         seen_as: flow.seen_as(),

@@ -1,7 +1,7 @@
 //! What the dataplane knows of the world: a snapshot that control builds from the configuration,
 //! the kernel's neighbours and addresses, and hands to every worker. Workers only read it.
 
-use rustc_hash::FxHashMap;
+use crate::addresses::Addresses;
 use std::net::Ipv4Addr;
 use wire::ethernet::Mac;
 
@@ -30,14 +30,21 @@ pub struct Tables {
     /// Each address of any SNAT pool once.
     pub snat: Vec<Ipv4Addr>,
     /// Whose an address is.
-    pub addresses: FxHashMap<Ipv4Addr, Owner>,
+    pub addresses: Addresses,
 }
 
 impl Tables {
     /// The service that a VIP has on a port.
+    #[inline]
     pub fn service(&self, vip: VipId, port: u16) -> Option<ServiceId> {
         let services = &self.vips[usize::from(vip)].services;
         services.iter().find(|&&(known, _)| known == port).map(|&(_, service)| service)
+    }
+
+    /// The service that a backend belongs to.
+    #[inline]
+    pub fn service_of(&self, backend: BackendId) -> &Service {
+        &self.services[usize::from(self.backends[usize::from(backend)].service)]
     }
 }
 
@@ -48,9 +55,11 @@ pub enum Owner {
     Vip(VipId),
     /// Servers answer to it.
     Snat(SnatId),
-    /// A backend of a `nat` service that sees its clients' addresses: its packets to clients pass
-    /// through us.
-    Backend,
+    /// A server ([`Backend::server`]) of a `nat` service that sees its clients' addresses: its packets
+    /// to clients pass through us.
+    Routed(BackendId),
+    /// A server that answers to SNAT addresses alone.
+    Answering(BackendId),
 }
 
 /// A port of the appliance.
@@ -109,6 +118,8 @@ pub struct Backend {
     pub address: Ipv4Addr,
     /// The service it belongs to.
     pub service: ServiceId,
+    /// The first of the backends that have this address: the server itself.
+    pub server: BackendId,
     /// Where its packets go next; `None` while the kernel has not resolved it.
     pub hop: Option<Hop>,
 }

@@ -7,15 +7,29 @@ use zerocopy::network_endian::U16;
 /// to `sum`.
 #[inline]
 pub fn sum(bytes: &[u8], sum: u32) -> u32 {
-    // Two words at a time: the high one is worth as much as the low one, modulo 0xffff.
+    sum + u32::from(u16::from_be(fold64(raw(bytes))))
+}
+
+/// Whether these bytes, the checksum among them, add up as they should. All parts but the last have
+/// an even length.
+#[inline]
+pub fn is_sound(parts: [&[u8]; 2]) -> bool {
+    // The same whatever the order of the bytes.
+    fold64(raw(parts[0]) + raw(parts[1])) == 0xffff
+}
+
+/// The sum of the words as they lie in memory, two at a time: modulo 0xffff neither which of them is
+/// the high one nor the order of their bytes matters.
+#[inline]
+fn raw(bytes: &[u8]) -> u64 {
     let (pairs, rest) = bytes.as_chunks::<4>();
-    let total = pairs
-        .iter()
-        .fold(u64::from(sum), |total, pair| total + u64::from(u32::from_be_bytes(*pair)));
-    let mut last = [0; 4];
-    last[..rest.len()].copy_from_slice(rest);
-    // In 16 bits, so that callers can add to it.
-    u32::from(fold64(total + u64::from(u32::from_be_bytes(last))))
+    let mut total = pairs.iter().map(|pair| u64::from(u32::from_ne_bytes(*pair))).sum();
+    if !rest.is_empty() {
+        let mut last = [0; 4];
+        last[..rest.len()].copy_from_slice(rest);
+        total += u64::from(u32::from_ne_bytes(last));
+    }
+    total
 }
 
 /// The sum in 16 bits.

@@ -21,7 +21,7 @@ struct Echo {
 /// no sound echo request.
 #[must_use]
 pub fn answer_echo(bytes: &mut [u8]) -> bool {
-    if checksum::fold(checksum::sum(bytes, 0)) != 0xffff {
+    if !checksum::is_sound([bytes, &[]]) {
         return false;
     }
     let Ok((echo, _data)) = Echo::mut_from_prefix(bytes) else { return false };

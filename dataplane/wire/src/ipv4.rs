@@ -54,22 +54,27 @@ impl Ipv4 {
     /// never the frame's. Options are skipped.
     #[inline]
     pub fn split(bytes: &mut [u8]) -> Result<(&mut Ipv4, &mut [u8]), Malformed> {
-        let header = Ipv4::ref_from_prefix(bytes).map_err(|_| Malformed::Truncated)?.0;
-        let (header_len, total_len) = (header.header_len(), header.total_len());
-        if header.version_ihl >> 4 != 4
-            || header_len < HEADER
-            || total_len < header_len
-            || total_len > bytes.len()
-        {
-            return Err(Malformed::Contradiction);
-        }
-        let options = checksum::sum(&bytes[HEADER..header_len], 0);
-        if checksum::fold(checksum::sum(&bytes[..HEADER], options)) != 0xffff {
+        let (header, rest) = Ipv4::mut_from_prefix(bytes).map_err(|_| Malformed::Truncated)?;
+        let options = header.options()?;
+        let end = header.total_len().checked_sub(HEADER).ok_or(Malformed::Contradiction)?;
+        let (options, payload) = rest
+            .get_mut(..end)
+            .and_then(|rest| rest.split_at_mut_checked(options))
+            .ok_or(Malformed::Contradiction)?;
+        if !checksum::is_sound([header.as_bytes(), options]) {
             return Err(Malformed::Checksum);
         }
-        let (header, payload) = bytes[..total_len].split_at_mut(header_len);
-        let (header, _options) = Ipv4::mut_from_prefix(header).map_err(|_| Malformed::Truncated)?;
         Ok((header, payload))
+    }
+
+    /// Bytes of options behind the 20 of the header.
+    #[inline]
+    fn options(&self) -> Result<usize, Malformed> {
+        match self.version_ihl {
+            0x45 => Ok(0),
+            0x46..=0x4f => Ok(usize::from(self.version_ihl & 0xf) * 4 - HEADER),
+            _ => Err(Malformed::Contradiction),
+        }
     }
 
     /// A header without options for a payload of so many bytes. TTL 64, not to be fragmented.
@@ -88,11 +93,6 @@ impl Ipv4 {
         };
         header.checksum = U16::new(!checksum::fold(checksum::sum(header.as_bytes(), 0)));
         header
-    }
-
-    #[inline]
-    fn header_len(&self) -> usize {
-        usize::from(self.version_ihl & 0xf) * 4
     }
 
     /// Bytes of the whole packet.

@@ -92,6 +92,7 @@ impl<'a> Message<'a> {
 }
 
 impl<'a> Request<'a> {
+    #[inline(never)]
     fn parse(is_write: bool, bytes: &'a [u8]) -> Result<Request<'a>, Malformed> {
         let (file, rest) = string(bytes)?;
         let (mode, options) = string(rest)?;

@@ -190,7 +190,7 @@ impl<P: Port> Worker<P> {
     fn tick(&mut self, now: Tick) {
         self.core.expire(now);
         if let Some(mut question) = self.question.take() {
-            if self.core.own.answer(&mut question, now) && !self.desk.returns.is_full() {
+            if self.core.answer(&mut question, now) && !self.desk.returns.is_full() {
                 self.give_back(Return::Flows(question));
             } else {
                 self.question = Some(question);

@@ -86,7 +86,7 @@ impl Field {
     /// A gate with room for `room` transfers, none running, whose clients ask `via`'s VIP.
     pub fn empty(via: Via, room: u32) -> Field {
         let tables = tables(via, room);
-        let counters = Arc::new(Counters::new(tables.services.len(), tables.backends.len()));
+        let counters = Arc::new(Counters::new(tables.backends.len()));
         let seed = Seed([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321]);
         let own = Own::new(0, 1, room, &tables, seed, counters);
         let core = Core { tables: Arc::new(tables), own };
@@ -105,13 +105,13 @@ impl Field {
         }
     }
 
-    /// The same with `flows` running transfers, one of each client, and as much room again.
+    /// The same with `flows` running transfers, one of each client, and room for a quarter more.
     ///
     /// # Panics
     ///
     /// The gate did not take them.
     pub fn new(via: Via, flows: u32) -> Field {
-        let mut field = Field::empty(via, flows * 2);
+        let mut field = Field::empty(via, flows + flows / 4);
         let mut burst = vec![Flat::EMPTY; BURST];
         for first in (0..flows).step_by(BURST) {
             let count = BURST.min((flows - first) as usize);
@@ -218,8 +218,9 @@ fn tables(via: Via, room: u32) -> Tables {
     if via == Via::Snat {
         let base = Ipv4Addr::new(10, 2, 0, 0).to_bits();
         tables.snat = (0..u32::from(pool)).map(|n| Ipv4Addr::from_bits(base + n)).collect();
-        tables.addresses.retain(|_, owner| !matches!(owner, Owner::Snat(_)));
-        tables.addresses.extend((0..).zip(&tables.snat).map(|(id, &a)| (a, Owner::Snat(id))));
+        for (id, &address) in (0..).zip(&tables.snat) {
+            tables.addresses.insert(address, Owner::Snat(id));
+        }
         tables.services[usize::from(via.service())].mode = Mode::Snat((0..pool).collect());
     }
     for backend in &mut tables.backends {

@@ -63,7 +63,7 @@ impl Gate {
 
     /// One of several workers.
     pub fn one_of(worker: u16, workers: u16, tables: Tables, flows: u32) -> Gate {
-        let counters = Arc::new(Counters::new(tables.services.len(), tables.backends.len()));
+        let counters = Arc::new(Counters::new(tables.backends.len()));
         let seed = Seed([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321]);
         let own = Own::new(worker, workers, flows, &tables, seed, counters);
         let core = Core { tables: Arc::new(tables), own };
@@ -142,7 +142,7 @@ impl Gate {
     pub fn transfers(&self) -> Vec<TransferView> {
         let found = Vec::with_capacity(self.core.own.flows.capacity());
         let mut query = FlowQuery { service: None, client: None, found, matching: 0, cursor: 0 };
-        while !self.core.own.answer(&mut query, self.now) {}
+        while !self.core.answer(&mut query, self.now) {}
         assert_eq!(query.matching, query.found.len());
         query.found
     }

@@ -7,23 +7,17 @@ use std::collections::BTreeMap;
 /// What a worker's counters stood at.
 ///
 /// Packets go by their counter's name, drops by their reason's; what became of transfers by the
-/// counter's name, over all services. Bytes are not in it.
+/// counter's name, over all backends. Bytes are not in it.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger(BTreeMap<&'static str, u64>);
 
 impl Ledger {
     /// What they stand at now.
-    ///
-    /// # Panics
-    ///
-    /// Services and backends do not agree on the transfers.
     pub fn of(counters: &Counters) -> Ledger {
         let packets = Packets::NAMES.iter().copied().zip(counters.packets.values());
         let drops = Reason::ALL.iter().map(|&r| (r.name(), counters.drops.of(r).value()));
-        let services = total(counters.services.iter().map(|set| set.values()));
         let backends = total(counters.backends.iter().map(|set| set.values()));
-        assert_eq!(services, backends, "services and backends");
-        let transfers = Transfers::NAMES.iter().copied().zip(services);
+        let transfers = Transfers::NAMES.iter().copied().zip(backends);
         let all = packets.chain(drops).chain(transfers);
         Ledger(all.filter(|(name, _)| !name.starts_with("bytes")).collect())
     }

@@ -130,9 +130,13 @@ fn add(tables: &mut Tables, via: Via) {
         rota: rota(&backends.map(|backend| (backend, 1))),
     });
     for address in [0, 1].map(|n| via.server(n)) {
-        tables.backends.push(Backend { address, service: id, hop: Some(hop(address)) });
-        if via == Via::Nat {
-            tables.addresses.insert(address, Owner::Backend);
+        let server = tables.backends.len() as BackendId;
+        let hop = Some(hop(address));
+        tables.backends.push(Backend { address, service: id, server, hop });
+        match via {
+            Via::Dsr => {}
+            Via::Nat => tables.addresses.insert(address, Owner::Routed(server)),
+            Via::Snat => tables.addresses.insert(address, Owner::Answering(server)),
         }
     }
 }

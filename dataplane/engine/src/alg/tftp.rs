@@ -23,13 +23,13 @@ const CLIENT_SPOKE: u16 = 2;
 
 /// What is known of a transfer when a packet of it comes.
 #[derive(Debug, Clone, Copy)]
-pub struct Known {
+pub struct Known<P: Fn() -> u16> {
     /// The server's port, once learned.
     pub tid: Option<u16>,
     /// Ports that the server used for this endpoint's earlier transfers; 0 for none.
     pub old_tids: [u16; 2],
-    /// The port that requests go to.
-    pub service_port: u16,
+    /// The port that requests go to: hardly ever asked for.
+    pub service_port: P,
     /// Whether the server's packets come through us too.
     pub answers_seen: bool,
     /// From the packets before.
@@ -37,11 +37,16 @@ pub struct Known {
 }
 
 /// A packet from the client to port `to`.
-pub fn from_client(known: &Known, to: u16, message: Message) -> Result<Lesson, Reason> {
+#[inline]
+pub fn from_client(
+    known: &Known<impl Fn() -> u16>,
+    to: u16,
+    message: Message,
+) -> Result<Lesson, Reason> {
     let learn = match known.tid {
         Some(tid) if to == tid => None,
         // Some clients never leave the service's port.
-        Some(_) if to == known.service_port => None,
+        Some(_) if to == (known.service_port)() => None,
         // Where we don't see answers, the client itself turns down those of other transfers and the
         // second one to a request sent twice: no news of this transfer.
         Some(_) if !known.answers_seen && matches!(message, Message::Error { .. }) => {
@@ -72,7 +77,12 @@ pub fn from_client(known: &Known, to: u16, message: Message) -> Result<Lesson, R
 }
 
 /// A packet from the server's port `from`.
-pub fn from_server(known: &Known, from: u16, message: Message) -> Result<Lesson, Reason> {
+#[inline]
+pub fn from_server(
+    known: &Known<impl Fn() -> u16>,
+    from: u16,
+    message: Message,
+) -> Result<Lesson, Reason> {
     let learn = match known.tid {
         Some(tid) if from == tid => None,
         Some(_) => return Err(Reason::StrayTid),
@@ -92,14 +102,17 @@ pub fn from_server(known: &Known, from: u16, message: Message) -> Result<Lesson,
     Ok(lesson)
 }
 
-impl Known {
+impl<P: Fn() -> u16> Known<P> {
     /// Whether the port is that of an earlier transfer whose server process may still be talking.
     /// A server that answers from the service's own port has no other, and sorts this out itself.
+    #[inline]
     fn is_stale(&self, port: u16) -> bool {
-        port != self.service_port && self.old_tids.contains(&port)
+        port != (self.service_port)() && self.old_tids.contains(&port)
     }
 
-    fn lesson(&self) -> Lesson {
+    /// Nothing new.
+    #[inline]
+    pub fn lesson(&self) -> Lesson {
         Lesson { learn: None, data: None, end: None, progress: self.progress }
     }
 }
@@ -107,6 +120,7 @@ impl Known {
 impl Lesson {
     /// The transfer is over when the block that was shorter than the others is acknowledged. Block
     /// numbers wrap, and a repeated or smaller one means nothing.
+    #[inline]
     fn follow(&mut self, message: Message) {
         let progress = &mut self.progress;
         match message {

@@ -8,9 +8,13 @@
 /// A flow's place in the table.
 pub type FlowId = u32;
 
-/// The mark of an empty place.
-const EMPTY: FlowId = FlowId::MAX;
+/// No flow.
+pub const NO_FLOW: FlowId = FlowId::MAX;
+/// The tag of an empty place; hashes have odd ones.
+const EMPTY: u32 = 0;
 const WAYS: usize = 8;
+/// With more in its first bucket than this, an entry goes to the emptier one of its two.
+const CROWDED: usize = 6;
 
 #[derive(Clone)]
 #[repr(C, align(64))]
@@ -24,10 +28,28 @@ pub struct Index {
 }
 
 impl Index {
-    /// Room for `entries`, at most four fifths full: there, hardly any bucket is full.
+    /// Room for `entries`, at most five sixths full: there, hardly any pair of buckets is full.
     pub fn new(entries: usize) -> Index {
-        let buckets = (entries * 5 / 4).div_ceil(WAYS).next_power_of_two();
-        Index { buckets: vec![Bucket { tags: [0; WAYS], flows: [EMPTY; WAYS] }; buckets].into() }
+        let buckets = (entries * 6 / 5).div_ceil(WAYS) + 1;
+        let empty = Bucket { tags: [EMPTY; WAYS], flows: [NO_FLOW; WAYS] };
+        Index { buckets: vec![empty; buckets].into() }
+    }
+
+    /// Bytes of memory.
+    pub fn size(&self) -> usize {
+        size_of_val(&*self.buckets)
+    }
+
+    /// The flow that most likely has this hash, or [`NO_FLOW`] if none has: what to fetch from
+    /// memory before [`Index::find`] is asked.
+    #[inline]
+    pub fn guess(&self, hash: u64) -> FlowId {
+        let tag = tag(hash);
+        let first = self.first(hash);
+        match self.buckets[first].one_with(tag) {
+            NO_FLOW => self.buckets[self.other(first, tag)].one_with(tag),
+            flow => flow,
+        }
     }
 
     /// The flow with this hash that `is_it` confirms.
@@ -36,7 +58,7 @@ impl Index {
         self.places(hash).into_iter().find_map(|place| {
             let bucket = &self.buckets[place];
             (0..WAYS)
-                .filter(|&way| bucket.tags[way] == tag && bucket.flows[way] != EMPTY)
+                .filter(|&way| bucket.tags[way] == tag)
                 .map(|way| bucket.flows[way])
                 .find(|&flow| is_it(flow))
         })
@@ -46,11 +68,14 @@ impl Index {
     #[must_use]
     pub fn insert(&mut self, hash: u64, flow: FlowId) -> bool {
         let [first, second] = self.places(hash);
-        let place = if self.taken(first) <= self.taken(second) { first } else { second };
+        let taken = self.buckets[first].taken();
+        // Most are found in their first bucket, and the second one is not even fetched.
+        let place =
+            if taken < CROWDED || taken <= self.buckets[second].taken() { first } else { second };
         let entry = (tag(hash), flow);
-        self.put(place, entry)
-            || self.make_room(first).is_some_and(|()| self.put(first, entry))
-            || self.make_room(second).is_some_and(|()| self.put(second, entry))
+        self.buckets[place].put(entry)
+            || self.make_room(first).is_some_and(|()| self.buckets[first].put(entry))
+            || self.make_room(second).is_some_and(|()| self.buckets[second].put(entry))
     }
 
     /// Takes a flow out that was entered with this hash.
@@ -60,58 +85,83 @@ impl Index {
             // A flow is entered under two keys, which may share a bucket.
             let here = |&way: &usize| bucket.flows[way] == flow && bucket.tags[way] == tag(hash);
             if let Some(way) = (0..WAYS).find(here) {
-                bucket.flows[way] = EMPTY;
+                bucket.tags[way] = EMPTY;
                 return;
             }
         }
     }
 
-    fn put(&mut self, place: usize, (tag, flow): (u32, FlowId)) -> bool {
-        let bucket = &mut self.buckets[place];
-        let Some(way) = bucket.flows.iter().position(|&flow| flow == EMPTY) else { return false };
-        bucket.tags[way] = tag;
-        bucket.flows[way] = flow;
-        true
-    }
-
     /// Moves one entry of a full bucket to its other one.
     fn make_room(&mut self, place: usize) -> Option<()> {
         let Bucket { tags, flows } = self.buckets[place].clone();
-        let way = (0..WAYS)
-            .find(|&way| self.put(self.other(place, tags[way]), (tags[way], flows[way])))?;
-        self.buckets[place].flows[way] = EMPTY;
+        let way = (0..WAYS).find(|&way| {
+            let other = self.other(place, tags[way]);
+            other != place && self.buckets[other].put((tags[way], flows[way]))
+        })?;
+        self.buckets[place].tags[way] = EMPTY;
         Some(())
     }
 
     fn places(&self, hash: u64) -> [usize; 2] {
-        let first = hash as usize & (self.buckets.len() - 1);
+        let first = self.first(hash);
         [first, self.other(first, tag(hash))]
     }
 
-    /// The other bucket of an entry; of that one, it is this one again.
-    fn other(&self, place: usize, tag: u32) -> usize {
-        // Odd, so that the two differ whenever there are two buckets.
-        let apart = (u64::from(tag).wrapping_mul(0x5bd1_e995) >> 16) as usize | 1;
-        (place ^ apart) & (self.buckets.len() - 1)
+    #[inline]
+    fn first(&self, hash: u64) -> usize {
+        self.scaled((hash >> 32) as u32)
     }
 
-    fn taken(&self, place: usize) -> usize {
-        self.buckets[place].flows.iter().filter(|&&flow| flow != EMPTY).count()
+    /// The other bucket of an entry; of that one, it is this one again.
+    #[inline]
+    fn other(&self, place: usize, tag: u32) -> usize {
+        let sum = self.scaled(tag.wrapping_mul(0x5bd1_e995));
+        if sum >= place { sum - place } else { sum + self.buckets.len() - place }
+    }
+
+    /// A number of 32 bits in the range of the buckets.
+    #[inline]
+    fn scaled(&self, number: u32) -> usize {
+        ((u64::from(number) * self.buckets.len() as u64) >> 32) as usize
     }
 }
 
+impl Bucket {
+    /// All tags are compared, without a branch: which one it is can't be foretold, and a wrong guess
+    /// costs more than the others. [`NO_FLOW`] if it is none.
+    #[inline]
+    fn one_with(&self, tag: u32) -> FlowId {
+        let equal = self.tags.map(|known| u32::from(known == tag));
+        let ways = (0..WAYS).fold(0, |ways, way| ways | equal[way] << way);
+        if ways == 0 { NO_FLOW } else { self.flows[ways.trailing_zeros() as usize % WAYS] }
+    }
+
+    fn put(&mut self, (tag, flow): (u32, FlowId)) -> bool {
+        let Some(way) = self.tags.iter().position(|&tag| tag == EMPTY) else { return false };
+        self.tags[way] = tag;
+        self.flows[way] = flow;
+        true
+    }
+
+    fn taken(&self) -> usize {
+        self.tags.iter().filter(|&&tag| tag != EMPTY).count()
+    }
+}
+
+#[inline]
 fn tag(hash: u64) -> u32 {
-    (hash >> 32) as u32
+    hash as u32 | 1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::key::{Key, Seed};
-    use std::net::Ipv4Addr;
+    use crate::flow::key::{Key, KeyKind, Seed};
+    use std::net::{Ipv4Addr, SocketAddrV4};
 
     fn hash(n: u32) -> u64 {
-        Seed([3, 4]).hash(Key::of_client(Ipv4Addr::from_bits(n), 0))
+        Seed([3, 4])
+            .hash(KeyKind::Client, Key::new(SocketAddrV4::new(Ipv4Addr::from_bits(n), 1), 0))
     }
 
     #[test]
@@ -128,6 +178,7 @@ mod tests {
             }
             for n in 0..entries {
                 assert_eq!(index.find(hash(n), |flow| flow == n), Some(n));
+                assert_ne!(index.guess(hash(n)), NO_FLOW);
             }
             for n in 0..entries {
                 index.remove(hash(n), n);
@@ -148,7 +199,7 @@ mod tests {
     #[test]
     fn two_keys_of_one_flow_can_share_a_bucket() {
         let mut index = Index::new(4);
-        let (one, other) = (1, 2u64 << 32 | 1);
+        let (one, other) = (1, 3);
         assert!(index.insert(one, 5) && index.insert(other, 5));
         index.remove(other, 5);
         assert_eq!(index.find(one, |_| true), Some(5));

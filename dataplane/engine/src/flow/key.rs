@@ -1,37 +1,46 @@
 //! What a packet is looked up by, and its hash.
 
-use crate::tables::VipId;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// One side of a transfer: enough of a packet's addresses and ports to find it, whatever the TID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key {
-    endpoint: u64,
-    other: u64,
-}
-
-/// Keeps server-side keys apart from client-side ones.
-const SERVER_SIDE: u64 = 1 << 32;
+/// An endpoint's address and port, and 16 bits more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(transparent)]
+pub struct Key(u64);
 
 impl Key {
-    /// As clients see it: their endpoint and the VIP.
-    pub fn client_side(client: SocketAddrV4, vip: VipId) -> Key {
-        Key { endpoint: packed(client), other: u64::from(vip) }
+    /// The key of a free place.
+    pub const NONE: Key = Key(0);
+
+    /// As clients see it, their endpoint and the VIP; as servers see it, the endpoint that they
+    /// answer to, and who of them.
+    #[inline]
+    pub fn new(endpoint: SocketAddrV4, other: u16) -> Key {
+        let address = u64::from(endpoint.ip().to_bits());
+        Key(address << 32 | u64::from(endpoint.port()) << 16 | u64::from(other))
     }
 
-    /// As servers see it: the endpoint that they answer to, and their address.
-    pub fn server_side(seen_as: SocketAddrV4, backend: Ipv4Addr) -> Key {
-        Key { endpoint: packed(seen_as), other: SERVER_SIDE | u64::from(backend.to_bits()) }
+    /// The endpoint in it.
+    #[inline]
+    pub fn endpoint(self) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::from_bits((self.0 >> 32) as u32), (self.0 >> 16) as u16)
     }
 
-    /// One address, for what goes by client and service alone.
-    pub fn of_client(client: Ipv4Addr, service: u16) -> Key {
-        Key { endpoint: u64::from(client.to_bits()), other: u64::from(service) }
+    /// What it has besides.
+    #[inline]
+    pub fn other(self) -> u16 {
+        self.0 as u16
     }
 }
 
-fn packed(endpoint: SocketAddrV4) -> u64 {
-    u64::from(endpoint.ip().to_bits()) << 16 | u64::from(endpoint.port())
+/// What a key is of: the same bits mean something else on each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// A client's endpoint and a VIP.
+    Client,
+    /// The endpoint that a server sees, and that server.
+    Server,
 }
 
 /// Makes hashes unforeseeable, so that nobody outside can choose endpoints that fill one bucket.
@@ -40,8 +49,9 @@ pub struct Seed(pub [u64; 2]);
 
 impl Seed {
     /// The key's hash: all 64 bits are good.
-    pub fn hash(self, key: Key) -> u64 {
-        let mixed = folded(key.endpoint ^ self.0[0] ^ ODD[0], key.other ^ self.0[1] ^ ODD[1]);
+    #[inline]
+    pub fn hash(self, kind: KeyKind, key: Key) -> u64 {
+        let mixed = folded(key.0 ^ self.0[0], (self.0[1] ^ ODD[1]).wrapping_add(kind as u64));
         folded(mixed ^ self.0[1], ODD[0])
     }
 
@@ -67,6 +77,7 @@ fn folded(a: u64, b: u64) -> u64 {
 
 /// The worker that owns a client. A function of its address alone: ports change during a transfer,
 /// fragments have none, and on the server's side the packet does not name the VIP.
+#[inline]
 pub fn owner(client: Ipv4Addr, workers: u16) -> u16 {
     let hash = client.to_bits().wrapping_mul(0x9e37_79b1);
     let hash = (hash ^ (hash >> 15)).wrapping_mul(0x85eb_ca77);
@@ -90,14 +101,19 @@ mod tests {
     }
 
     #[test]
-    fn both_sides_of_the_same_endpoint_are_different_keys() {
+    fn both_sides_of_the_same_endpoint_hash_differently() {
         let endpoint = "10.0.0.1:2070".parse().unwrap();
-        let seed = Seed([1, 2]);
-        let client = Key::client_side(endpoint, 0);
-        let server = Key::server_side(endpoint, Ipv4Addr::UNSPECIFIED);
-        assert_ne!(client, server);
-        assert_ne!(seed.hash(client), seed.hash(server));
-        assert_ne!(seed.hash(client), Seed([1, 3]).hash(client));
+        let (seed, key) = (Seed([1, 2]), Key::new(endpoint, 0));
+        assert_ne!(seed.hash(KeyKind::Client, key), seed.hash(KeyKind::Server, key));
+        let other = Seed([1, 3]);
+        assert_ne!(seed.hash(KeyKind::Client, key), other.hash(KeyKind::Client, key));
+    }
+
+    #[test]
+    fn a_key_gives_back_what_it_was_made_of() {
+        let endpoint = "10.1.2.3:2070".parse().unwrap();
+        let key = Key::new(endpoint, 0xabcd);
+        assert_eq!((key.endpoint(), key.other()), (endpoint, 0xabcd));
     }
 
     #[test]

@@ -23,6 +23,11 @@ impl Lists {
         Lists { links, nodes }
     }
 
+    /// Bytes of memory.
+    pub fn size(&self) -> usize {
+        size_of_val(&*self.links)
+    }
+
     /// The flow that has been longest in the list.
     pub fn first(&self, list: u32) -> Option<FlowId> {
         Some(self.links[(self.nodes + list) as usize].behind).filter(|&node| node < self.nodes)

@@ -9,4 +9,4 @@ pub mod table;
 pub mod view;
 mod wheel;
 
-pub use index::FlowId;
+pub use index::{FlowId, NO_FLOW};

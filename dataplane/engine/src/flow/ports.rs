@@ -12,6 +12,7 @@ const FIRST: u16 = 1024;
 const REST: u32 = 64 * PER_SECOND;
 
 /// The worker that owns a port of a SNAT address.
+#[inline]
 pub fn owner(port: u16, workers: u16) -> u16 {
     port % workers
 }

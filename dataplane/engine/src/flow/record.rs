@@ -1,12 +1,12 @@
 //! What is known of one transfer. Plain data, indices and no pointers: readable from its bytes.
 //! What forwarding reads is one cache line, [`Flow`]; the rest lies apart in [`Detail`].
 
-use super::key::Key;
+use super::key::{Key, KeyKind};
 use super::view::{FILE_NAME, Kind, State};
 use crate::alg::tftp::Progress;
-use crate::tables::{BackendId, InterfaceId, ServiceId, VipId};
+use crate::tables::{BackendId, InterfaceId, VipId};
 use crate::tick::Tick;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use wire::ethernet::Mac;
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
@@ -16,19 +16,16 @@ use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 pub struct Flow {
     /// Bytes of DATA seen.
     pub bytes: u64,
-    client: Endpoint,
-    seen_as: Endpoint,
-    answers_from: u32,
+    client: Key,
+    server: Key,
     /// When its last packet passed.
     pub last_packet: Tick,
     /// When the server's last packet passed that the client may not have heard.
     pub answered: Tick,
     /// DATA packets seen.
     pub blocks: u32,
-    /// The VIP that the client talks to.
-    pub vip: VipId,
-    /// Its service.
-    pub service: ServiceId,
+    /// Of the request, to know it again.
+    pub fingerprint: u32,
     /// The server that serves it.
     pub backend: BackendId,
     tid: u16,
@@ -49,13 +46,8 @@ pub struct Flow {
     pub ended_well: bool,
 }
 
-/// An endpoint, without the padding of `SocketAddrV4`.
-#[derive(Debug, Clone, Copy, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C, packed(2))]
-struct Endpoint {
-    address: u32,
-    port: u16,
-}
+/// In place of a server: its packets don't come through us. No backend has this number.
+const UNSEEN: BackendId = BackendId::MAX;
 
 /// The cold part.
 #[derive(Debug, Clone, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -63,10 +55,8 @@ struct Endpoint {
 pub struct Detail {
     /// When its request came.
     pub begun: Tick,
-    /// Of the request, to know it again.
-    pub fingerprint: u32,
     file: [u8; FILE_NAME],
-    file_len: u32,
+    file_len: u8,
 }
 
 /// What a request settles.
@@ -78,26 +68,22 @@ pub struct Parties {
     pub seen_as: SocketAddrV4,
     /// The VIP that the client talks to.
     pub vip: VipId,
-    /// The service asked for.
-    pub service: ServiceId,
-    /// The server chosen.
+    /// The backend chosen.
     pub backend: BackendId,
-    /// Its address, if its answers come through us.
-    pub answers_from: Option<Ipv4Addr>,
+    /// Its server, if the answers come through us ([`crate::tables::Backend::server`]).
+    pub answers_from: Option<BackendId>,
 }
 
 impl Flow {
-    /// A transfer that has just been asked for.
-    pub fn requested(parties: Parties, kind: Kind, now: Tick) -> Flow {
+    /// A transfer that has just been asked for, by a request with this fingerprint.
+    pub fn requested(parties: Parties, kind: Kind, fingerprint: u32, now: Tick) -> Flow {
         Flow {
-            client: parties.client.into(),
-            seen_as: parties.seen_as.into(),
-            answers_from: parties.answers_from.map_or(0, Ipv4Addr::to_bits),
+            client: Key::new(parties.client, parties.vip),
+            server: Key::new(parties.seen_as, parties.answers_from.unwrap_or(UNSEEN)),
             last_packet: now,
-            vip: parties.vip,
-            service: parties.service,
             backend: parties.backend,
             kind,
+            fingerprint,
             ..Flow::FREE
         }
     }
@@ -105,14 +91,12 @@ impl Flow {
     /// What stands where no transfer is: no client has port 0.
     pub const FREE: Flow = Flow {
         bytes: 0,
-        client: Endpoint::NOBODY,
-        seen_as: Endpoint::NOBODY,
-        answers_from: 0,
+        client: Key::NONE,
+        server: Key::NONE,
         last_packet: Tick(0),
         answered: Tick(0),
         blocks: 0,
-        vip: 0,
-        service: 0,
+        fingerprint: 0,
         backend: 0,
         tid: 0,
         old_tids: [0; 2],
@@ -126,20 +110,35 @@ impl Flow {
 
     /// Whether this is a transfer.
     pub fn is_in_use(&self) -> bool {
-        self.client.port != 0
+        self.client != Key::NONE
     }
 
     /// The client's endpoint.
+    #[inline]
     pub fn client(&self) -> SocketAddrV4 {
-        self.client.into()
+        self.client.endpoint()
+    }
+
+    /// The VIP that the client talks to.
+    #[inline]
+    pub fn vip(&self) -> VipId {
+        self.client.other()
     }
 
     /// The endpoint that the server sees as the client.
+    #[inline]
     pub fn seen_as(&self) -> SocketAddrV4 {
-        self.seen_as.into()
+        self.server.endpoint()
+    }
+
+    /// Whether the server's packets come through us.
+    #[inline]
+    pub fn answers_seen(&self) -> bool {
+        self.server.other() != UNSEEN
     }
 
     /// The server's port, once learned.
+    #[inline]
     pub fn tid(&self) -> Option<u16> {
         Some(self.tid).filter(|&tid| tid != 0)
     }
@@ -148,7 +147,7 @@ impl Flow {
     /// could be taken for the new one.
     pub fn remember(&mut self, before: &Flow) {
         let same_server = self.backend == before.backend
-            || (self.answers_from == before.answers_from && self.answers_from != 0);
+            || (self.answers_seen() && self.server.other() == before.server.other());
         if same_server && self.seen_as() == before.seen_as() {
             self.old_tids = match before.tid() {
                 Some(tid) => [tid, before.old_tids[0]],
@@ -169,47 +168,40 @@ impl Flow {
         self.tid = 0;
     }
 
+    /// Whether it is found by this key.
+    #[inline]
+    pub fn is(&self, kind: KeyKind, key: Key) -> bool {
+        match kind {
+            KeyKind::Client => self.client == key,
+            KeyKind::Server => self.server == key,
+        }
+    }
+
     /// What the client's packets are found by.
+    #[inline]
     pub fn client_key(&self) -> Key {
-        Key::client_side(self.client(), self.vip)
+        self.client
     }
 
     /// What the server's packets are found by; `None` when they don't come through us.
+    #[inline]
     pub fn server_key(&self) -> Option<Key> {
-        let backend = Ipv4Addr::from_bits(self.answers_from);
-        (!backend.is_unspecified()).then(|| Key::server_side(self.seen_as(), backend))
+        self.answers_seen().then_some(self.server)
     }
 }
 
 impl Detail {
     /// Of a request for `file` that came `now`.
-    pub fn new(file: &[u8], fingerprint: u32, now: Tick) -> Detail {
+    pub fn new(file: &[u8], now: Tick) -> Detail {
         let kept = &file[file.len().saturating_sub(FILE_NAME)..];
-        let mut detail =
-            Detail { begun: now, fingerprint, file: [0; FILE_NAME], file_len: kept.len() as u32 };
+        let mut detail = Detail { begun: now, file: [0; FILE_NAME], file_len: kept.len() as u8 };
         detail.file[..kept.len()].copy_from_slice(kept);
         detail
     }
 
     /// The file's name, or its end.
     pub fn file(&self) -> &[u8] {
-        &self.file[..self.file_len as usize]
-    }
-}
-
-impl Endpoint {
-    const NOBODY: Endpoint = Endpoint { address: 0, port: 0 };
-}
-
-impl From<SocketAddrV4> for Endpoint {
-    fn from(endpoint: SocketAddrV4) -> Endpoint {
-        Endpoint { address: endpoint.ip().to_bits(), port: endpoint.port() }
-    }
-}
-
-impl From<Endpoint> for SocketAddrV4 {
-    fn from(endpoint: Endpoint) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::from_bits(endpoint.address), endpoint.port)
+        &self.file[..usize::from(self.file_len)]
     }
 }
 
@@ -225,7 +217,7 @@ mod tests {
     #[test]
     fn of_a_long_name_the_end_is_kept() {
         let name: Vec<u8> = (0..100).collect();
-        assert_eq!(Detail::new(&name, 0, Tick(0)).file(), &name[36..]);
-        assert_eq!(Detail::new(b"a", 0, Tick(0)).file(), b"a");
+        assert_eq!(Detail::new(&name, Tick(0)).file(), &name[100 - FILE_NAME..]);
+        assert_eq!(Detail::new(b"a", Tick(0)).file(), b"a");
     }
 }

@@ -2,7 +2,7 @@
 //! taken at the start.
 
 use super::index::{FlowId, Index};
-use super::key::{Key, Seed};
+use super::key::{Key, KeyKind, Seed};
 use super::lists::Lists;
 use super::record::{Detail, Flow};
 use super::view::State;
@@ -18,7 +18,12 @@ pub struct Table {
     lists: Lists,
     wheel: Wheel,
     seed: Seed,
+    age: Age,
 }
+
+/// How often flows have come and gone: at the same age, what was found is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Age(u32);
 
 /// Lists that a flow can be in: free, waiting for its server's first answer, or closed; a running
 /// one is in none.
@@ -38,16 +43,47 @@ impl Table {
         Table {
             index: Index::new(2 * capacity as usize),
             flows: vec![Flow::FREE; capacity as usize].into(),
-            details: vec![Detail::new(b"", 0, now); capacity as usize].into(),
+            details: vec![Detail::new(b"", now); capacity as usize].into(),
             lists,
             wheel: Wheel::new(capacity, now),
             seed,
+            age: Age(0),
         }
     }
 
+    /// Its age.
+    #[inline]
+    pub fn age(&self) -> Age {
+        self.age
+    }
+
+    fn grow_older(&mut self) {
+        self.age.0 = self.age.0.wrapping_add(1);
+    }
+
+    /// Bytes of memory in all.
+    pub fn size(&self) -> usize {
+        let records = size_of_val(&*self.flows) + size_of_val(&*self.details);
+        self.index.size() + records + self.lists.size() + self.wheel.size()
+    }
+
     /// The hash by which a key is found.
-    pub fn hash(&self, key: Key) -> u64 {
-        self.seed.hash(key)
+    #[inline]
+    pub fn hash(&self, kind: KeyKind, key: Key) -> u64 {
+        self.seed.hash(kind, key)
+    }
+
+    /// The flow that most likely has this hash, if any has: to have it at hand when
+    /// it is looked for.
+    #[inline]
+    pub fn guess(&self, hash: u64) -> FlowId {
+        self.index.guess(hash)
+    }
+
+    /// Whether this is the flow of that key.
+    #[inline]
+    pub fn is(&self, id: FlowId, kind: KeyKind, key: Key) -> bool {
+        self.flows.get(id as usize).is_some_and(|flow| flow.is(kind, key))
     }
 
     /// A hash that tells one request from another.
@@ -55,30 +91,31 @@ impl Table {
         self.seed.fingerprint(request)
     }
 
-    /// The transfer that a client's packet belongs to.
-    pub fn find_by_client(&self, key: Key, hash: u64) -> Option<FlowId> {
-        self.index.find(hash, |flow| self[flow].client_key() == key)
+    /// The transfer that is found by this key.
+    pub fn find(&self, kind: KeyKind, key: Key) -> Option<FlowId> {
+        self.find_hashed(kind, key, self.hash(kind, key))
     }
 
-    /// The transfer that a server's packet belongs to.
-    pub fn find_by_server(&self, key: Key, hash: u64) -> Option<FlowId> {
-        self.index.find(hash, |flow| self[flow].server_key() == Some(key))
+    /// The same for a key whose hash is known.
+    pub fn find_hashed(&self, kind: KeyKind, key: Key, hash: u64) -> Option<FlowId> {
+        self.index.find(hash, |flow| self[flow].is(kind, key))
     }
 
     /// Enters a transfer that has been asked for; it comes up at `deadline` unless moved. The caller
     /// has made sure that no other has one of its keys.
     pub fn insert(&mut self, flow: Flow, detail: Detail, deadline: Tick) -> Result<FlowId, Full> {
         let id = self.lists.first(FREE).ok_or(Full)?;
-        let client = self.hash(flow.client_key());
+        let client = self.hash(KeyKind::Client, flow.client_key());
         if !self.index.insert(client, id) {
             return Err(Full);
         }
-        if let Some(server) = flow.server_key().map(|key| self.hash(key))
+        if let Some(server) = flow.server_key().map(|key| self.hash(KeyKind::Server, key))
             && !self.index.insert(server, id)
         {
             self.index.remove(client, id);
             return Err(Full);
         }
+        self.grow_older();
         self.flows[id as usize] = flow;
         self.details[id as usize] = detail;
         self.lists.append(WAITING, id);
@@ -101,10 +138,11 @@ impl Table {
 
     /// Frees the flow's place; answers what stood there.
     pub fn remove(&mut self, id: FlowId) -> Flow {
+        self.grow_older();
         let flow = std::mem::replace(&mut self.flows[id as usize], Flow::FREE);
-        self.index.remove(self.hash(flow.client_key()), id);
+        self.index.remove(self.hash(KeyKind::Client, flow.client_key()), id);
         if let Some(server) = flow.server_key() {
-            self.index.remove(self.hash(server), id);
+            self.index.remove(self.hash(KeyKind::Server, server), id);
         }
         self.wheel.cancel(id);
         self.lists.append(FREE, id);
@@ -151,12 +189,14 @@ impl Table {
 impl At<FlowId> for Table {
     type Output = Flow;
 
+    #[inline]
     fn index(&self, id: FlowId) -> &Flow {
         &self.flows[id as usize]
     }
 }
 
 impl AtMut<FlowId> for Table {
+    #[inline]
     fn index_mut(&mut self, id: FlowId) -> &mut Flow {
         &mut self.flows[id as usize]
     }

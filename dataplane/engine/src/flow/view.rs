@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
 /// Bytes of a file name that are kept; longer ones keep their end, which tells them apart.
-pub const FILE_NAME: usize = 64;
+pub const FILE_NAME: usize = 23;
 
 /// Where a transfer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, TryFromBytes, IntoBytes, KnownLayout, Immutable)]

@@ -19,6 +19,11 @@ impl Wheel {
         Wheel { slots: Lists::new(flows, SLOTS), hand: now }
     }
 
+    /// Bytes of memory.
+    pub fn size(&self) -> usize {
+        self.slots.size()
+    }
+
     /// Has the flow come up at `when` and not before, or early when that is over [`SLOTS`] ticks away.
     pub fn set(&mut self, flow: FlowId, when: Tick) {
         let ahead = if when.is_due(self.hand) { 0 } else { when.since(self.hand).min(SLOTS - 1) };

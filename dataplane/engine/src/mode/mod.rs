@@ -1,18 +1,17 @@
-//! How packets reach a service's backends and how the answers come back: one file a mode.
+//! How packets reach a service's backends and how the answers come back: one file a mode. A mode
+//! settles, once a transfer, what its server sees; the packets then only follow their flow.
 
 mod dsr;
 mod nat;
 mod snat;
 
 use crate::flow::ports::Ports;
-use crate::flow::record::Flow;
-use crate::stage::admit::Datagram;
 use crate::tables::{Mode, Tables};
 use crate::tick::Tick;
 use crate::verdict::Step;
 use std::net::SocketAddrV4;
 
-/// What a mode does with its service's packets.
+/// What a mode settles for its service's transfers.
 pub trait Rules {
     /// Whether the backend's answers come through us.
     fn answers_seen(&self) -> bool;
@@ -22,18 +21,6 @@ pub trait Rules {
 
     /// The transfer that had this endpoint is over.
     fn release(&self, seen_as: SocketAddrV4, ended_well: bool, pools: &mut Pools);
-
-    /// Rewrites a client's packet for the backend, which listens on `port`.
-    fn to_backend(
-        &self,
-        packet: &mut Datagram,
-        flow: &Flow,
-        port: u16,
-        tables: &Tables,
-    ) -> Step<()>;
-
-    /// Rewrites a backend's packet for the client.
-    fn to_client(&self, packet: &mut Datagram, flow: &Flow, tables: &Tables) -> Step<()>;
 }
 
 /// The rules of a mode.

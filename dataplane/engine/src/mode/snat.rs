@@ -1,12 +1,9 @@
 //! Full NAT: as [`super::nat`], and the backend sees an address of ours. The pair of that address
 //! and a port is one transfer's alone, so whatever TID answers it names its transfer.
 
-use super::nat::Nat;
 use super::{Pools, Rules};
-use crate::flow::record::Flow;
 use crate::reason::Reason;
-use crate::stage::admit::Datagram;
-use crate::tables::{SnatId, Tables};
+use crate::tables::SnatId;
 use crate::verdict::Step;
 use std::net::SocketAddrV4;
 
@@ -33,19 +30,5 @@ impl Rules for Vec<SnatId> {
         if let Some(&id) = self.iter().find(of) {
             pools.ports[usize::from(id)].give_back(seen_as.port(), ended_well, pools.now);
         }
-    }
-
-    fn to_backend(
-        &self,
-        packet: &mut Datagram,
-        flow: &Flow,
-        port: u16,
-        tables: &Tables,
-    ) -> Step<()> {
-        Nat.to_backend(packet, flow, port, tables)
-    }
-
-    fn to_client(&self, packet: &mut Datagram, flow: &Flow, tables: &Tables) -> Step<()> {
-        Nat.to_client(packet, flow, tables)
     }
 }

@@ -1,10 +1,10 @@
 //! Persistence: which backend a client went to. A fixed table of small sets; when a set is full,
 //! the entry that would end first makes room, and its client is merely scheduled anew.
 
-use crate::flow::key::{Key, Seed};
+use crate::flow::key::{Key, KeyKind, Seed};
 use crate::tables::{BackendId, ServiceId};
 use crate::tick::Tick;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 const WAYS: usize = 4;
 
@@ -58,7 +58,8 @@ impl Sticky {
     }
 
     fn place(&self, service: ServiceId, client: Ipv4Addr) -> usize {
-        self.seed.hash(Key::of_client(client, service)) as usize & (self.sets.len() - 1)
+        let key = Key::new(SocketAddrV4::new(client, 0), service);
+        self.seed.hash(KeyKind::Client, key) as usize & (self.sets.len() - 1)
     }
 }
 

@@ -32,6 +32,7 @@ pub struct Datagram<'a> {
 }
 
 /// Checks a frame that came in by `interface`.
+#[inline]
 pub fn admit<'a>(frame: &'a mut [u8], interface: &Interface) -> Step<Packet<'a>> {
     let (ethernet, rest) = Ethernet::mut_from_prefix(frame).map_err(|_| Reason::Truncated)?;
     if ethernet.source == interface.mac {
@@ -53,6 +54,7 @@ pub fn admit<'a>(frame: &'a mut [u8], interface: &Interface) -> Step<Packet<'a>>
 
 impl<'a> Packet<'a> {
     /// The packet as a UDP datagram. Port 0 is nobody's.
+    #[inline]
     pub fn datagram(self) -> Step<Datagram<'a>> {
         let Packet { ethernet, ip, body } = self;
         let (udp, data) = Udp::split(body).ok_or(Reason::BadUdp)?;
@@ -64,6 +66,7 @@ impl<'a> Packet<'a> {
 }
 
 /// Whether a single host can have this address (RFC 1122 §3.2.1.3).
+#[inline]
 pub fn is_host(address: Ipv4Addr) -> bool {
     let reserved = address.octets()[0] == 0 || address.octets()[0] >= 240;
     !(reserved || address.is_loopback() || address.is_multicast())

@@ -2,11 +2,12 @@
 
 use super::admit::{Datagram, Packet, is_host};
 use super::answer;
-use crate::flow::key::{self, Key};
-use crate::flow::ports;
+use crate::flow::key::{self, Key, KeyKind};
+use crate::flow::{FlowId, NO_FLOW, ports};
+
 use crate::here::Here;
 use crate::reason::Reason;
-use crate::tables::{Owner, VipId};
+use crate::tables::{BackendId, Owner, VipId};
 use crate::verdict::{Step, Verdict};
 use std::net::SocketAddrV4;
 use wire::ipv4::{PROTOCOL_ICMP, PROTOCOL_UDP};
@@ -19,6 +20,10 @@ pub struct Parcel<'a> {
     pub side: Side,
     /// What its transfer is found by.
     pub key: Key,
+    /// Its place in the burst.
+    pub place: usize,
+    /// Its transfer, or [`NO_FLOW`], once it has been looked for.
+    pub flow: FlowId,
 }
 
 /// Who sent a packet.
@@ -32,58 +37,96 @@ pub enum Side {
     ServerToClient,
 }
 
-/// Sorts a packet out.
-pub fn classify<'a>(packet: Packet<'a>, here: &Here) -> Step<Parcel<'a>> {
-    let addresses = &here.tables.addresses;
-    match addresses.get(&packet.ip.destination()) {
-        Some(&Owner::Vip(vip)) => from_client(packet, vip, here),
-        Some(Owner::Snat(_)) => from_server(packet, here),
-        Some(Owner::Backend) | None => match addresses.get(&packet.ip.source()) {
-            Some(Owner::Backend) => from_server_to_client(packet, here),
-            Some(Owner::Vip(_) | Owner::Snat(_)) => Err(Reason::BadSource.into()),
-            None => Err(Verdict::Kernel),
-        },
+impl Side {
+    /// Whether a client sent it.
+    #[inline]
+    pub fn is_client(self) -> bool {
+        matches!(self, Side::Client(_))
+    }
+
+    /// What the packet's key is of.
+    #[inline]
+    pub fn key_kind(self) -> KeyKind {
+        match self {
+            Side::Client(_) => KeyKind::Client,
+            Side::Server | Side::ServerToClient => KeyKind::Server,
+        }
     }
 }
 
-fn from_client<'a>(packet: Packet<'a>, vip: VipId, here: &Here) -> Step<Parcel<'a>> {
+/// Sorts a packet out.
+#[inline]
+pub fn classify<'a>(packet: Packet<'a>, here: &Here) -> Step<Parcel<'a>> {
+    let addresses = &here.tables.addresses;
+    let from = addresses.get(packet.ip.source());
+    match (addresses.get(packet.ip.destination()), from) {
+        (Some(Owner::Vip(vip)), _) => from_client(packet, vip, from, here),
+        (Some(Owner::Snat(_)), _) => from_server(packet, from, here),
+        (_, Some(Owner::Routed(server))) => from_server_to_client(packet, server, here),
+        (_, Some(Owner::Vip(_) | Owner::Snat(_))) => Err(Reason::BadSource.into()),
+        (_, Some(Owner::Answering(_)) | None) => Err(Verdict::Kernel),
+    }
+}
+
+#[inline]
+fn from_client<'a>(
+    packet: Packet<'a>,
+    vip: VipId,
+    from: Option<Owner>,
+    here: &Here,
+) -> Step<Parcel<'a>> {
     if !here.tables.vips[usize::from(vip)].live {
         return Err(Reason::VipDown.into());
     }
-    let packet = own_datagram(packet, here)?;
+    let packet = own_datagram(packet, from, here)?;
     let client = SocketAddrV4::new(packet.ip.source(), packet.udp.source());
     mine(key::owner(*client.ip(), here.workers), here)?;
-    Ok(Parcel { packet, side: Side::Client(vip), key: Key::client_side(client, vip) })
+    Ok(Parcel {
+        packet,
+        side: Side::Client(vip),
+        key: Key::new(client, vip),
+        flow: NO_FLOW,
+        place: 0,
+    })
 }
 
-fn from_server<'a>(packet: Packet<'a>, here: &Here) -> Step<Parcel<'a>> {
-    let packet = own_datagram(packet, here)?;
+#[inline]
+fn from_server<'a>(packet: Packet<'a>, from: Option<Owner>, here: &Here) -> Step<Parcel<'a>> {
+    let packet = own_datagram(packet, from, here)?;
+    let Some(Owner::Routed(server) | Owner::Answering(server)) = from else {
+        return Err(Reason::NoTransfer.into());
+    };
     mine(ports::owner(packet.udp.destination(), here.workers), here)?;
-    Ok(Parcel { key: server_key(&packet), packet, side: Side::Server })
+    Ok(by_server(packet, Side::Server, server))
 }
 
 /// Servers that route through us send other things too: those are the kernel's to forward, and so
 /// is a fragment, which does not show whose it is.
-fn from_server_to_client<'a>(packet: Packet<'a>, here: &Here) -> Step<Parcel<'a>> {
+#[inline]
+fn from_server_to_client<'a>(
+    packet: Packet<'a>,
+    server: BackendId,
+    here: &Here,
+) -> Step<Parcel<'a>> {
     if packet.ip.protocol != PROTOCOL_UDP || packet.ip.is_fragment() {
         return Err(Verdict::Kernel);
     }
     let packet = packet.datagram()?;
     mine(key::owner(packet.ip.destination(), here.workers), here)?;
-    Ok(Parcel { key: server_key(&packet), packet, side: Side::ServerToClient })
+    Ok(by_server(packet, Side::ServerToClient, server))
 }
 
-fn server_key(packet: &Datagram) -> Key {
+#[inline]
+fn by_server(packet: Datagram<'_>, side: Side, server: BackendId) -> Parcel<'_> {
     let seen_as = SocketAddrV4::new(packet.ip.destination(), packet.udp.destination());
-    Key::server_side(seen_as, packet.ip.source())
+    Parcel { packet, side, key: Key::new(seen_as, server), flow: NO_FLOW, place: 0 }
 }
 
 /// A datagram to an address that is a VIP or in a SNAT pool: there is nothing else for it to be,
 /// save a ping.
-fn own_datagram<'a>(packet: Packet<'a>, here: &Here) -> Step<Datagram<'a>> {
-    let source = packet.ip.source();
-    let ours = here.tables.addresses.get(&source);
-    if !is_host(source) || matches!(ours, Some(Owner::Vip(_) | Owner::Snat(_))) {
+#[inline]
+fn own_datagram<'a>(packet: Packet<'a>, from: Option<Owner>, here: &Here) -> Step<Datagram<'a>> {
+    if !is_host(packet.ip.source()) || matches!(from, Some(Owner::Vip(_) | Owner::Snat(_))) {
         return Err(Reason::BadSource.into());
     }
     if packet.ip.is_fragment() {
@@ -96,6 +139,7 @@ fn own_datagram<'a>(packet: Packet<'a>, here: &Here) -> Step<Datagram<'a>> {
     }
 }
 
+#[inline]
 fn mine(owner: u16, here: &Here) -> Step<()> {
     if owner == here.worker { Ok(()) } else { Err(Verdict::HandOver(owner)) }
 }

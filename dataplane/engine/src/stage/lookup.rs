@@ -1,9 +1,11 @@
-//! Which transfer is it part of?
+//! Which transfer is each packet part of?
 
 use super::admit::Datagram;
 use super::classify::{Parcel, Side};
-use crate::flow::FlowId;
-use crate::flow::key::Key;
+use crate::flow::key::{Key, KeyKind};
+use crate::flow::table::Age;
+use crate::flow::{FlowId, NO_FLOW};
+use crate::frame::BURST;
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
@@ -11,27 +13,53 @@ use crate::verdict::{Step, Verdict};
 use std::net::SocketAddrV4;
 use wire::tftp::Message;
 
-/// Finds the packet's transfer. Without one, only a packet to a service's port may go on: it can
-/// be a request.
-pub fn lookup(parcel: &Parcel, here: &Here, own: &Own) -> Step<Option<FlowId>> {
-    let hash = own.flows.hash(parcel.key);
+/// Finds the packets' transfers. Each step goes over the whole burst, so that the memory that many
+/// packets wait for comes all at once. Answers the age of the table that they were looked up in.
+#[inline]
+pub fn lookup(burst: &mut [Parcel], own: &Own) -> Age {
+    let flows = &own.flows;
+    let mut hashes = [0; BURST];
+    for (parcel, hash) in burst.iter().zip(&mut hashes) {
+        *hash = flows.hash(parcel.side.key_kind(), parcel.key);
+    }
+    for (parcel, hash) in burst.iter_mut().zip(&hashes) {
+        parcel.flow = flows.guess(*hash);
+    }
+    for (parcel, hash) in burst.iter_mut().zip(&hashes) {
+        let kind = parcel.side.key_kind();
+        if parcel.flow != NO_FLOW && !flows.is(parcel.flow, kind, parcel.key) {
+            parcel.flow = flows.find_hashed(kind, parcel.key, *hash).unwrap_or(NO_FLOW);
+        }
+    }
+    flows.age()
+}
+
+/// The packet's transfer. Without one, only a packet to a service's port may go on: it can be a
+/// request.
+#[inline]
+pub fn found(parcel: &Parcel, looked_at: Age, here: &Here, own: &Own) -> Step<Option<FlowId>> {
+    if parcel.flow != NO_FLOW && own.flows.age() == looked_at {
+        return Ok(Some(parcel.flow));
+    }
+    again(parcel, looked_at, here, own)
+}
+
+/// The packets before may have made the transfer, or have ended it.
+#[inline(never)]
+fn again(parcel: &Parcel, looked_at: Age, here: &Here, own: &Own) -> Step<Option<FlowId>> {
+    let flow = if own.flows.age() == looked_at {
+        None
+    } else {
+        own.flows.find(parcel.side.key_kind(), parcel.key)
+    };
     match parcel.side {
+        _ if flow.is_some() => Ok(flow),
         Side::Client(vip) => {
-            let flow = own.flows.find_by_client(parcel.key, hash);
-            let port = parcel.packet.udp.destination();
-            if flow.is_none() && here.tables.service(vip, port).is_none() {
-                return Err(Reason::NoService.into());
-            }
-            Ok(flow)
+            let service = here.tables.service(vip, parcel.packet.udp.destination());
+            service.map(|_| None).ok_or(Reason::NoService.into())
         }
-        Side::Server => {
-            let flow = own.flows.find_by_server(parcel.key, hash);
-            flow.map(Some).ok_or(Reason::NoTransfer.into())
-        }
-        Side::ServerToClient => match own.flows.find_by_server(parcel.key, hash) {
-            Some(flow) => Ok(Some(flow)),
-            None => Err(not_by_this_server(parcel, here, own)),
-        },
+        Side::Server => Err(Reason::NoTransfer.into()),
+        Side::ServerToClient => Err(not_by_this_server(parcel, here, own)),
     }
 }
 
@@ -42,11 +70,10 @@ fn not_by_this_server(parcel: &Parcel, here: &Here, own: &Own) -> Verdict {
     let Datagram { ip, udp, data, .. } = &parcel.packet;
     let client = SocketAddrV4::new(ip.destination(), udp.destination());
     let is_elsewhere = (0..).zip(&here.tables.vips).any(|(vip, _)| {
-        let key = Key::client_side(client, vip);
-        let flow = own.flows.find_by_client(key, own.flows.hash(key));
+        let flow = own.flows.find(KeyKind::Client, Key::new(client, vip));
         // Only where servers answer through us, to the client's own address.
         flow.is_some_and(|flow| {
-            own.flows[flow].server_key().is_some() && own.flows[flow].seen_as() == client
+            own.flows[flow].answers_seen() && own.flows[flow].seen_as() == client
         })
     });
     if is_elsewhere && Message::parse(data).is_ok() {

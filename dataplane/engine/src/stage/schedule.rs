@@ -20,28 +20,42 @@ use wire::tftp::{Message, Request};
 const CROSSING: u32 = PER_SECOND;
 
 /// The transfer that the packet goes on with.
+#[inline]
 pub fn schedule(
     parcel: &Parcel,
-    message: &Message,
+    message: Message,
     found: Option<FlowId>,
     here: &Here,
     own: &mut Own,
 ) -> Step<FlowId> {
     match (parcel.side, message) {
         (Side::Client(vip), Message::Request(request)) => {
-            let asked = Asked::new(parcel, vip, request, here, own)?;
-            match found {
-                Some(flow) if asked.is_repeated(flow, here, own) => {
-                    own.count(flow, |transfers| &transfers.retransmitted, 1);
-                    asked.repeat(flow, here, own);
-                    Ok(flow)
-                }
-                found => asked.begin(found, here, own),
-            }
+            asked(parcel, vip, &request, found, here, own)
         }
         (Side::Client(_) | Side::Server | Side::ServerToClient, _) => {
             found.ok_or(Reason::NoTransfer.into())
         }
+    }
+}
+
+/// Apart, so that packets of running transfers don't fetch its instructions.
+#[inline(never)]
+fn asked(
+    parcel: &Parcel,
+    vip: VipId,
+    request: &Request,
+    found: Option<FlowId>,
+    here: &Here,
+    own: &mut Own,
+) -> Step<FlowId> {
+    let asked = Asked::new(parcel, vip, request, here, own)?;
+    match found {
+        Some(flow) if asked.is_repeated(flow, here, own) => {
+            own.counters.of(&own.flows[flow]).retransmitted.add(1);
+            Asked::repeat(flow, own);
+            Ok(flow)
+        }
+        found => asked.begin(found, here, own),
     }
 }
 
@@ -75,20 +89,22 @@ impl<'a> Asked<'a> {
     /// Whether the client merely says again what it said, because it has not heard an answer. Any
     /// other request is a new transfer: boot ROMs use the same ports at every boot.
     fn is_repeated(&self, flow: FlowId, here: &Here, own: &Own) -> bool {
-        let same = own.flows.detail(flow).fingerprint == self.fingerprint;
         let flow = &own.flows[flow];
+        let same = flow.fingerprint == self.fingerprint;
         let unheard = match flow.state {
             State::Requested => true,
             State::Established => here.now.since(flow.answered) < CROSSING,
             State::Closing => false,
         };
-        same && unheard && flow.service == self.service && here.reaches(flow.backend)
+        same && unheard
+            && here.tables.backends[usize::from(flow.backend)].service == self.service
+            && here.reaches(flow.backend)
     }
 
     /// A forking server answers a repeated request from another TID. Where we don't see answers, only
     /// the client's next packet tells which one it follows.
-    fn repeat(&self, flow: FlowId, here: &Here, own: &mut Own) {
-        if !rules(&here.tables.services[usize::from(self.service)].mode).answers_seen() {
+    fn repeat(flow: FlowId, own: &mut Own) {
+        if !own.flows[flow].answers_seen() {
             own.flows[flow].forget_tid();
         }
     }
@@ -98,21 +114,20 @@ impl<'a> Asked<'a> {
         let backend = self.backend(here, own)?;
         let before = before.map(|flow| own.end(flow, End::Replaced, here));
         let rules = rules(&here.tables.services[usize::from(self.service)].mode);
-        let address = here.tables.backends[usize::from(backend)].address;
+        let server = here.tables.backends[usize::from(backend)].server;
         let parties = Parties {
             client: self.client,
             seen_as: rules.seen_as(self.client, &mut own.pools(here))?,
             vip: self.vip,
-            service: self.service,
             backend,
-            answers_from: rules.answers_seen().then_some(address),
+            answers_from: rules.answers_seen().then_some(server),
         };
         let kind = if self.request.is_write { Kind::Write } else { Kind::Read };
-        let mut flow = Flow::requested(parties, kind, here.now);
+        let mut flow = Flow::requested(parties, kind, self.fingerprint, here.now);
         if let Some(before) = &before {
             flow.remember(before);
         }
-        let detail = Detail::new(self.request.file, self.fingerprint, here.now);
+        let detail = Detail::new(self.request.file, here.now);
         own.insert(flow, detail, here)
     }
 

@@ -3,80 +3,74 @@
 
 use super::classify::{Parcel, Side};
 use crate::alg::{Lesson, tftp};
-use crate::flow::FlowId;
+use crate::count::Counters;
 use crate::flow::record::Flow;
 use crate::here::Here;
-use crate::mode::rules;
-use crate::own::Own;
 use crate::reason::Reason;
 use crate::verdict::Step;
 use wire::tftp::Message;
 
-/// Takes the packet into account, or refuses it.
+/// Takes the packet into account, or refuses it. What it teaches beyond its flow is the answer, for
+/// [`crate::own::Own::settle`].
+#[inline]
 pub fn track(
     parcel: &Parcel,
     message: Message,
-    flow: FlowId,
+    flow: &mut Flow,
     here: &Here,
-    own: &mut Own,
-) -> Step<()> {
-    let udp = &parcel.packet.udp;
-    match (parcel.side, message) {
-        (Side::Client(_), Message::Request(_)) => {}
-        (Side::Client(_), _) => {
-            let known = known(&own.flows[flow], here);
-            let lesson = tftp::from_client(&known, udp.destination(), message)?;
-            if known.tid.is_some_and(|tid| tid != udp.destination())
-                && udp.destination() == known.service_port
-            {
-                own.count(flow, |transfers| &transfers.to_service_port, 1);
-            }
-            carry_out(lesson, flow, here, own);
-        }
-        (Side::Server | Side::ServerToClient, _) => {
-            let known = known(&own.flows[flow], here);
-            let lesson =
-                tftp::from_server(&known, udp.source(), message).inspect_err(|reason| {
-                    if *reason == Reason::StrayTid {
-                        own.count(flow, |transfers| &transfers.strays, 1);
-                    }
-                })?;
-            carry_out(lesson, flow, here, own);
-        }
-    }
-    touch(parcel, flow, here, own);
-    Ok(())
-}
-
-fn known(flow: &Flow, here: &Here) -> tftp::Known {
-    let service = &here.tables.services[usize::from(flow.service)];
-    tftp::Known {
-        tid: flow.tid(),
-        old_tids: flow.old_tids,
-        service_port: service.port,
-        answers_seen: rules(&service.mode).answers_seen(),
-        progress: flow.progress,
-    }
-}
-
-fn carry_out(lesson: Lesson, id: FlowId, here: &Here, own: &mut Own) {
-    if let Some(tid) = lesson.learn {
-        own.flows.learn(id, tid, here.now);
-    }
-    let flow = &mut own.flows[id];
+    counters: &Counters,
+) -> Step<Lesson> {
+    let lesson = lesson(parcel, message, flow, here, counters)?;
     flow.progress = lesson.progress;
     if let Some(len) = lesson.data {
         flow.blocks = flow.blocks.wrapping_add(1);
         flow.bytes += u64::from(len);
     }
-    if let Some(end) = lesson.end {
-        own.close(id, end, here);
+    touch(parcel, flow, here);
+    Ok(lesson)
+}
+
+#[inline]
+fn lesson(
+    parcel: &Parcel,
+    message: Message,
+    flow: &Flow,
+    here: &Here,
+    counters: &Counters,
+) -> Step<Lesson> {
+    let udp = &parcel.packet.udp;
+    let known = tftp::Known {
+        tid: flow.tid(),
+        old_tids: flow.old_tids,
+        service_port: || here.tables.service_of(flow.backend).port,
+        answers_seen: flow.answers_seen(),
+        progress: flow.progress,
+    };
+    match (parcel.side, message) {
+        (Side::Client(_), Message::Request(_)) => Ok(known.lesson()),
+        (Side::Client(_), _) => {
+            let lesson = tftp::from_client(&known, udp.destination(), message)?;
+            if known.tid.is_some_and(|tid| tid != udp.destination())
+                && udp.destination() == (known.service_port)()
+            {
+                counters.of(flow).to_service_port.add(1);
+            }
+            Ok(lesson)
+        }
+        (Side::Server | Side::ServerToClient, _) => {
+            tftp::from_server(&known, udp.source(), message).map_err(|reason| {
+                if reason == Reason::StrayTid {
+                    counters.of(flow).strays.add(1);
+                }
+                reason.into()
+            })
+        }
     }
 }
 
 /// The flow lives on, and answers go back the way that the client's packet came.
-fn touch(parcel: &Parcel, id: FlowId, here: &Here, own: &mut Own) {
-    let flow = &mut own.flows[id];
+#[inline]
+fn touch(parcel: &Parcel, flow: &mut Flow, here: &Here) {
     flow.last_packet = here.now;
     match parcel.side {
         Side::Client(_) => {

@@ -1,30 +1,42 @@
-//! What the other side is to see: the mode of the service rewrites the packet.
+//! What the other side is to see: where answers come through us, one side's view of the transfer is
+//! rewritten into the other's. In `dsr` the packet stays as it is, TTL included.
 
 use super::classify::{Parcel, Side};
 use crate::flow::record::Flow;
 use crate::here::Here;
-use crate::mode::rules;
+use crate::reason::Reason;
 use crate::verdict::Step;
+use std::net::SocketAddrV4;
 use wire::tftp::Message;
 
-/// Rewrites addresses, ports and checksums as the service's mode has it.
+/// Rewrites addresses, ports and checksums, and takes a hop off, as a router does.
+#[inline]
 pub fn translate(parcel: &mut Parcel, message: Message, flow: &Flow, here: &Here) -> Step<()> {
-    let service = &here.tables.services[usize::from(flow.service)];
-    let rules = rules(&service.mode);
-    match parcel.side {
-        Side::Client(_) => {
-            // A request goes where requests go, all else to the TID, whatever port it was sent to.
-            let port = match message {
-                Message::Request(_) => service.port,
-                Message::Data { .. }
-                | Message::Ack { .. }
-                | Message::Error { .. }
-                | Message::Oack(_) => flow.tid().unwrap_or(service.port),
-            };
-            rules.to_backend(&mut parcel.packet, flow, port, here.tables)
-        }
-        Side::Server | Side::ServerToClient => {
-            rules.to_client(&mut parcel.packet, flow, here.tables)
-        }
+    if !flow.answers_seen() {
+        return Ok(());
     }
+    let (source, destination) = match parcel.side {
+        Side::Client(_) => (flow.seen_as(), server(message, flow, here)),
+        Side::Server | Side::ServerToClient => {
+            let vip = here.tables.vips[usize::from(flow.vip())].address;
+            (SocketAddrV4::new(vip, parcel.packet.udp.source()), flow.client())
+        }
+    };
+    let packet = &mut parcel.packet;
+    let addresses = packet.ip.forward(*source.ip(), *destination.ip()).ok_or(Reason::TtlExpired)?;
+    packet.udp.set_ports(source.port(), destination.port(), addresses);
+    Ok(())
+}
+
+/// A request goes where requests go, all else to the TID, whatever port it was sent to.
+#[inline]
+fn server(message: Message, flow: &Flow, here: &Here) -> SocketAddrV4 {
+    let tid = match message {
+        Message::Request(_) => None,
+        Message::Data { .. } | Message::Ack { .. } | Message::Error { .. } | Message::Oack(_) => {
+            flow.tid()
+        }
+    };
+    let port = tid.unwrap_or_else(|| here.tables.service_of(flow.backend).port);
+    SocketAddrV4::new(here.tables.backends[usize::from(flow.backend)].address, port)
 }

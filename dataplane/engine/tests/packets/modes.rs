@@ -178,10 +178,9 @@ fn bytes_are_counted_as_ip_counts_them() {
     let talk = ask(&mut gate, via, &request);
     let _ = gate.take(talk.data(1, 512)).sent();
     let _ = gate.take(ack(CLIENT, talk.vip_tid(), 1).padded()).sent();
-    let service = &gate.core.own.counters.services[usize::from(via.service())];
-    assert_eq!(service.bytes_in.value(), (28 + 17) + (28 + 4));
-    assert_eq!(service.bytes_out.value(), 28 + 4 + 512);
     let backend = &gate.core.own.counters.backends[usize::from(via.backend(0))];
+    assert_eq!(backend.bytes_in.value(), (28 + 17) + (28 + 4));
+    assert_eq!(backend.bytes_out.value(), 28 + 4 + 512);
     assert_eq!((backend.packets_in.value(), backend.packets_out.value()), (2, 1));
 }
 

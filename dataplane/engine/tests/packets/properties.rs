@@ -161,7 +161,7 @@ proptest! {
         gate.wait(1);
         prop_assert!(gate.transfers().is_empty());
         let counters = &gate.core.own.counters;
-        for set in &counters.services {
+        for set in &counters.backends {
             prop_assert_eq!(set.started.value(), set.ended.value());
             let ends = [
                 &set.completed, &set.size_probes, &set.not_found, &set.failed,

@@ -24,7 +24,9 @@ fn add(tables: &mut Tables, via: Via, vip: Ipv4Addr, port: u16) {
     let like = tables.services[usize::from(via.service())].clone();
     tables.services.push(Service { vip: id, port, rota: vec![backend], ..like });
     let address = via.server(0);
-    tables.backends.push(Backend { address, service, hop: Some(hop(address)) });
+    let same = tables.backends.iter().position(|backend| backend.address == address);
+    let server = same.unwrap_or(usize::from(backend)) as u16;
+    tables.backends.push(Backend { address, service, server, hop: Some(hop(address)) });
 }
 
 fn shared(via: Via, vip: Ipv4Addr, port: u16) -> Gate {
@@ -91,8 +93,8 @@ fn without_it_the_later_request_takes_the_endpoint_over() {
     let via = Via::Nat;
     let mut gate = shared(via, OTHER_VIP, 69);
     let (one, two) = ask_both(&mut gate, via);
-    let counters = &gate.core.own.counters.services;
-    assert_eq!(counters[usize::from(via.service())].replaced.value(), 1);
+    let counters = &gate.core.own.counters.backends;
+    assert_eq!(counters[usize::from(via.backend(0))].replaced.value(), 1);
     two.client_gets(gate.take(two.data(1, 512)), &two.data(1, 512).payload);
     one.server_is_told_off(gate.take(one.data(2, 512)));
     two.server_gets(gate.take(two.ack(1)), &two.ack(1).payload);

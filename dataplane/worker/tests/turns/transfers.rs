@@ -106,7 +106,7 @@ fn every_worker_gets_its_share() {
     for (number, desk) in house.desks.iter().enumerate() {
         let clients = (0..2).flat_map(|m| (0..8).map(move |n| Ipv4Addr::new(192, 168, m, n)));
         let own = clients.filter(|&client| usize::from(owner(client, workers)) == number).count();
-        let started: u64 = desk.counters.services.iter().map(|s| s.started.value()).sum();
+        let started: u64 = desk.counters.backends.iter().map(|s| s.started.value()).sum();
         assert_eq!(started, 2 * own as u64);
         assert!(own > 0);
     }

@@ -5,10 +5,12 @@ use proptest::prelude::*;
 
 const TID: u16 = 5000;
 
+type Known = super::Known<fn() -> u16>;
+
 const ASKED: Known = Known {
     tid: None,
     old_tids: [0; 2],
-    service_port: 69,
+    service_port: || 69,
     answers_seen: true,
     progress: Progress::NEW,
 };
@@ -129,7 +131,7 @@ proptest! {
             (any::<bool>(), 0u16..4, prop::collection::vec(any::<u8>(), 0..4), 0u8..7), 1..40),
         answers_seen: bool,
     ) {
-        let mut known = Known { answers_seen, old_tids: [1, 2], service_port: 2, ..ASKED };
+        let mut known = Known { answers_seen, old_tids: [1, 2], service_port: || 2, ..ASKED };
         for (by_client, port, rest, opcode) in script {
             let bytes = [&[0, opcode][..], &rest].concat();
             let Ok(message) = Message::parse(&bytes) else { continue };

@@ -42,10 +42,6 @@ fn client_endpoint(n: u8) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, n / 2 + 1), 2070 + u16::from(n % 2))
 }
 
-fn server(n: u8) -> Ipv4Addr {
-    Ipv4Addr::new(10, 1, 0, 30 + n)
-}
-
 /// What the model knows of a flow.
 #[derive(Debug, Clone)]
 struct Known {
@@ -121,14 +117,13 @@ impl Both {
             client: client_endpoint(client),
             seen_as: client_endpoint(client),
             vip,
-            service: vip,
             backend: by.map_or(0, u16::from),
-            answers_from: by.map(server),
+            answers_from: by.map(u16::from),
         };
-        let flow = Flow::requested(parties, Kind::Read, Tick(self.now));
+        let flow = Flow::requested(parties, Kind::Read, 7, Tick(self.now));
         let deadline = self.now.wrapping_add(wait);
         let file = [client, vip as u8];
-        let detail = Detail::new(&file, 7, Tick(self.now));
+        let detail = Detail::new(&file, Tick(self.now));
         let entered = self.table.insert(flow, detail, Tick(deadline));
         if self.model.len() as u32 == CAPACITY {
             assert_eq!(entered, Err(Full));
@@ -148,7 +143,7 @@ impl Both {
         while let Some(id) = self.table.due(Tick(self.now)) {
             due.push(self.table.remove(id));
         }
-        let mut due: Vec<_> = due.iter().map(|flow| (flow.client(), flow.vip)).collect();
+        let mut due: Vec<_> = due.iter().map(|flow| (flow.client(), flow.vip())).collect();
         let now = self.now;
         let is_due = |known: &Known| Tick(known.deadline).is_due(Tick(now));
         let gone = self.model.extract_if(|_, known| is_due(known));
@@ -161,8 +156,7 @@ impl Both {
     fn agree(&self) {
         let all = (0..ENDPOINTS).flat_map(|n| (0..VIPS).map(move |vip| (n, vip)));
         for (n, vip) in all {
-            let key = Key::client_side(client_endpoint(n), vip);
-            let found = self.table.find_by_client(key, self.table.hash(key));
+            let found = self.table.find(KeyKind::Client, Key::new(client_endpoint(n), vip));
             let known = self.model.get(&(n, vip));
             assert_eq!(found, known.map(|known| known.id));
             if let Some(Known { id, state, .. }) = known {
@@ -171,8 +165,8 @@ impl Both {
             }
         }
         for (n, by) in (0..ENDPOINTS).flat_map(|n| (0..SERVERS).map(move |by| (n, by))) {
-            let key = Key::server_side(client_endpoint(n), server(by));
-            let found = self.table.find_by_server(key, self.table.hash(key));
+            let key = Key::new(client_endpoint(n), u16::from(by));
+            let found = self.table.find(KeyKind::Server, key);
             let known = self
                 .model
                 .iter()
@@ -215,18 +209,21 @@ fn a_table_takes_all_it_was_made_for() {
         let mut table = Table::new(capacity, Seed([8, 9]), Tick(0));
         for n in 0..capacity {
             let client = SocketAddrV4::new(Ipv4Addr::from_bits(0x0a00_0000 + n), 2070);
-            let parties = Parties {
-                client,
-                seen_as: client,
-                vip: 0,
-                service: 0,
-                backend: 0,
-                answers_from: Some(server(0)),
-            };
-            let flow = Flow::requested(parties, Kind::Read, Tick(0));
-            let entered = table.insert(flow, Detail::new(b"", 0, Tick(0)), Tick(600));
+            let parties =
+                Parties { client, seen_as: client, vip: 0, backend: 0, answers_from: Some(0) };
+            let flow = Flow::requested(parties, Kind::Read, 7, Tick(0));
+            let entered = table.insert(flow, Detail::new(b"", Tick(0)), Tick(600));
             assert!(entered.is_ok(), "{n} of {capacity}");
         }
         assert!(table.is_full());
     }
+}
+
+#[test]
+fn a_flow_takes_at_most_128_bytes_hot_and_cold_together() {
+    const FLOWS: usize = 100_000;
+    let table = Table::new(FLOWS as u32, Seed([1, 2]), Tick(0));
+    // The wheel's slots are the same however many flows there are.
+    let fixed = Table::new(0, Seed([1, 2]), Tick(0)).size();
+    assert!(table.size() - fixed <= 128 * FLOWS, "{}", table.size());
 }

@@ -214,6 +214,26 @@ pub struct Stats {
     pub workers: Vec<WorkerStats>,
     /// What became of transfers, of all services.
     pub transfers: Counts,
+    /// How long frames stayed in a worker, over all of them.
+    pub latency: Latency,
+    /// Of the frames from devices, the share that another worker owned, 0 to 1.
+    pub handed_over_share: f64,
+}
+
+/// How long frames stayed in a worker: from the receive call that brought them until the device had
+/// taken what became of them. In nanoseconds, a burst a time, to two digits.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Bursts seen.
+    pub bursts: u64,
+    /// Half of them took at most this long.
+    pub p50: u64,
+    /// 99 of 100.
+    pub p99: u64,
+    /// 999 of 1,000.
+    pub p99_9: u64,
+    /// The longest.
+    pub max: u64,
 }
 
 /// One worker's counters.
@@ -225,6 +245,8 @@ pub struct WorkerStats {
     pub packets: Counts,
     /// Dropped packets by reason.
     pub drops: Counts,
+    /// How long frames stayed in it.
+    pub latency: Latency,
 }
 
 /// Why there is no answer.

@@ -8,7 +8,7 @@ use crate::config::{Config, Mode};
 use crate::desks::Desks;
 use crate::kernel::Traffic;
 use crate::stats::{self, Sum};
-use engine::count::Counters;
+use engine::count::{Counter, Counters, Packets};
 use engine::flow::view::{FlowQuery, Kind, State, TransferView};
 use engine::tables::Tables;
 use engine::tick::PER_SECOND;
@@ -60,7 +60,7 @@ impl Appliance {
             Request::Services {} => to_value(self.services()),
             Request::Backends {} => to_value(self.backends()),
             Request::Flows(which) => to_value(self.flows(which).await?),
-            Request::Stats {} => to_value(self.stats()),
+            Request::Stats {} => to_value(self.stats().await),
         };
         answer.map_err(|error| Error::Silent(format!("the answer can't be written: {error}")))
     }
@@ -203,20 +203,30 @@ impl Appliance {
         }
     }
 
-    fn stats(&self) -> Stats {
+    async fn stats(&self) -> Stats {
+        let latencies = self.desks.latencies().await;
         let workers: Vec<WorkerStats> = self
             .workers()
-            .map(|(core, counters)| WorkerStats {
+            .zip(&latencies)
+            .map(|((core, counters), latencies)| WorkerStats {
                 core,
                 packets: Sum::of([&*counters.packets]).named(),
                 drops: stats::drops([&*counters.drops]),
+                latency: stats::latency([latencies]),
             })
             .collect();
+        let count = |of: fn(&Packets) -> &Counter| -> u64 {
+            self.counters().map(|counters| of(&counters.packets).value()).sum()
+        };
+        let handed_over = count(|packets| &packets.handed_over);
+        let received = count(|packets| &packets.received);
         Stats {
             packets: Sum::of(self.counters().map(|counters| &*counters.packets)).named(),
             drops: stats::drops(self.counters().map(|counters| &*counters.drops)),
             workers,
             transfers: self.all_services().named(),
+            latency: stats::latency(&latencies),
+            handed_over_share: handed_over as f64 / received.max(1) as f64,
         }
     }
 

@@ -7,6 +7,7 @@ use engine::tables::Tables;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
+use worker::latency::{self, Latencies};
 use worker::news::{Desk, News, Return};
 
 /// A worker that has not answered by then won't.
@@ -17,13 +18,17 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// The desks of all workers. One question or snapshot is under way at a time.
 pub struct Desks {
     desks: Vec<Desk>,
-    mailbox: Mutex<()>,
+    mailbox: Mutex<Recorded>,
 }
+
+/// What each worker has recorded since the start.
+type Recorded = Vec<Latencies>;
 
 impl Desks {
     /// The only user of these desks.
     pub fn new(desks: Vec<Desk>) -> Desks {
-        Desks { desks, mailbox: Mutex::new(()) }
+        let recorded = desks.iter().map(|_| latency::none()).collect();
+        Desks { desks, mailbox: Mutex::new(recorded) }
     }
 
     /// By worker.
@@ -39,10 +44,10 @@ impl Desks {
             let mut news = News::Tables(Arc::clone(tables));
             while let Err(refused) = desk.news.push(news) {
                 news = refused;
-                self.collect(desk);
+                collect(desk);
                 tokio::time::sleep(PAUSE).await;
             }
-            self.collect(desk);
+            collect(desk);
         }
     }
 
@@ -55,38 +60,61 @@ impl Desks {
         let _one_at_a_time = self.mailbox.lock().await;
         let mut answers = vec![];
         for desk in &self.desks {
-            // An answer that came too late for an earlier question is dropped here.
-            self.collect(desk);
             let found = Vec::with_capacity(limit);
-            let question = Box::new(FlowQuery { found, ..question.clone() });
+            let question = News::Flows(Box::new(FlowQuery { found, ..question.clone() }));
             let silent = || Error::Silent(format!("worker {} does not answer", answers.len()));
-            desk.news.push(News::Flows(question)).map_err(|_| silent())?;
-            let answer = self.wait(desk).await.ok_or_else(silent)?;
-            answers.push(answer);
+            match answer(desk, question).await.ok_or_else(silent)? {
+                Answer::Flows(answer) => answers.push(*answer),
+                Answer::Latencies(_) => return Err(silent()),
+            }
         }
         Ok(answers)
     }
 
-    async fn wait(&self, desk: &Desk) -> Option<FlowQuery> {
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            if let Some(answer) = self.collect(desk) {
-                return Some(answer);
+    /// How long frames stayed in each worker, since the start; as far as is known of one that does not
+    /// answer.
+    pub async fn latencies(&self) -> Vec<Latencies> {
+        let mut recorded = self.mailbox.lock().await;
+        for (desk, recorded) in self.desks.iter().zip(recorded.iter_mut()) {
+            let empty = News::Latencies(Box::new(latency::none()));
+            if let Some(Answer::Latencies(latest)) = answer(desk, empty).await {
+                recorded.add(*latest).expect("the bounds are the same");
             }
-            tokio::time::sleep(PAUSE).await;
         }
-        None
+        recorded.clone()
     }
+}
 
-    /// Takes back what a worker no longer needs; old snapshots are freed here.
-    fn collect(&self, desk: &Desk) -> Option<FlowQuery> {
-        let mut answer = None;
-        while let Some(returned) = desk.returns.pop() {
-            match returned {
-                Return::Tables(_old) => {}
-                Return::Flows(answered) => answer = Some(*answered),
-            }
+/// What a worker answers.
+enum Answer {
+    Flows(Box<FlowQuery>),
+    Latencies(Box<Latencies>),
+}
+
+/// Asks a worker and waits for what it says.
+async fn answer(desk: &Desk, question: News) -> Option<Answer> {
+    // An answer that came too late for an earlier question is dropped here.
+    collect(desk);
+    desk.news.push(question).ok()?;
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if let Some(answer) = collect(desk) {
+            return Some(answer);
         }
-        answer
+        tokio::time::sleep(PAUSE).await;
     }
+    None
+}
+
+/// Takes back what a worker no longer needs; old snapshots are freed here.
+fn collect(desk: &Desk) -> Option<Answer> {
+    let mut answer = None;
+    while let Some(returned) = desk.returns.pop() {
+        match returned {
+            Return::Tables(_old) => {}
+            Return::Flows(answered) => answer = Some(Answer::Flows(answered)),
+            Return::Latencies(recorded) => answer = Some(Answer::Latencies(recorded)),
+        }
+    }
+    answer
 }

@@ -1,9 +1,10 @@
 //! Sums over workers. Each counter is read while its worker goes on, so a sum is of one moment only
 //! when nothing moves.
 
-use crate::api::Counts;
+use crate::api::{Counts, Latency};
 use engine::count::{Drops, Packets, Transfers};
 use engine::reason::Reason;
+use worker::latency::{self, Latencies};
 
 /// A set of counters with names.
 pub trait Counted {
@@ -78,4 +79,19 @@ pub fn drops<'a>(sets: impl IntoIterator<Item = &'a Drops>) -> Counts {
         .zip(sums)
         .map(|(reason, sum)| (reason.name().to_owned(), sum.into()))
         .collect()
+}
+
+/// How long frames stayed in some workers.
+pub fn latency<'a>(recorded: impl IntoIterator<Item = &'a Latencies>) -> Latency {
+    let mut all = latency::none();
+    for one in recorded {
+        all.add(one).expect("the bounds are the same");
+    }
+    Latency {
+        bursts: all.len(),
+        p50: all.value_at_quantile(0.5),
+        p99: all.value_at_quantile(0.99),
+        p99_9: all.value_at_quantile(0.999),
+        max: all.max(),
+    }
 }

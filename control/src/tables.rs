@@ -4,7 +4,7 @@ use crate::config::{self, Config};
 use crate::kernel::View;
 use engine::select::round_robin::rota;
 use engine::tables::{
-    Backend, BackendId, Interface, Mode, Owner, Service, ServiceId, SnatId, Tables, Vip, VipId,
+    Backend, BackendId, Hop, Interface, Mode, Owner, Service, ServiceId, SnatId, Tables, Vip, VipId,
 };
 use engine::tick::ticks;
 use std::collections::HashMap;
@@ -83,7 +83,9 @@ fn backends(
     let first = all.len();
     for (id, backend) in (first..).zip(&written.backends) {
         let server = *servers.entry(backend.address).or_insert_with(|| number(id));
-        let hop = view.hops.get(&backend.address).copied();
+        let interface = number(backend.interface);
+        let fixed = backend.mac.map(|mac| Hop { interface, mac });
+        let hop = fixed.or_else(|| view.hops.get(&backend.address).copied());
         all.push(Backend { address: backend.address, service, server, hop });
     }
     let weights: Vec<_> = (first..)
@@ -122,7 +124,6 @@ fn number<T: TryFrom<usize>>(position: usize) -> T {
 mod tests {
     use super::*;
     use crate::config::{Control, Dataplane, Device, SnatAddress};
-    use engine::tables::Hop;
     use std::collections::HashSet;
     use std::path::PathBuf;
     use std::time::Duration;
@@ -155,6 +156,7 @@ mod tests {
                 .map(|&(n, weight)| config::Backend {
                     name: format!("s{n}"),
                     address: server(n),
+                    mac: None,
                     weight,
                     interface: 0,
                 })
@@ -271,6 +273,14 @@ mod tests {
         let tables = tables(vec![written]);
         assert_eq!(tables.services[0].idle_timeout, 600);
         assert_eq!(tables.services[0].persistence, Some(1000));
+    }
+
+    #[test]
+    fn a_fixed_mac_is_a_hop_that_the_kernel_is_not_asked_for() {
+        let mut written = service(VIP, 69, config::Mode::Nat, &[(30, 1), (31, 1)]);
+        written.backends[1].mac = Some(MAC);
+        let hops: Vec<_> = tables(vec![written]).backends.iter().map(|b| b.hop).collect();
+        assert_eq!(hops, [None, Some(Hop { interface: 0, mac: MAC })]);
     }
 
     #[test]

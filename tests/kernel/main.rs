@@ -30,8 +30,13 @@ const NEAR: (Mac, Ipv4Addr) = (Mac([2, 0, 0, 0, 0, 30]), Ipv4Addr::new(10, 0, 0,
 const FAR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 30);
 
 fn config(device: Device) -> Config {
-    let backend =
-        |name: &str, address| Backend { name: name.into(), address, weight: 1, interface: 0 };
+    let backend = |name: &str, address| Backend {
+        name: name.into(),
+        address,
+        mac: None,
+        weight: 1,
+        interface: 0,
+    };
     Config {
         dataplane: Dataplane {
             workers: vec![1],

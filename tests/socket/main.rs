@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 use wire::ethernet::Mac;
+use worker::latency;
 use worker::news::{Desk, News, Return};
 
 /// A server on a thread of its own, and a worker that answers questions for flows.
@@ -169,8 +170,13 @@ fn serve(place: Place, desk: Desk, tables: Arc<Tables>, stop: oneshot::Receiver<
 
 /// A worker with one transfer, of a file whose name is meant to steer a terminal.
 fn answer_one(desk: &Desk) {
-    let Some(News::Flows(mut query)) = desk.news.pop() else {
-        return std::thread::sleep(Duration::from_millis(1));
+    let mut query = match desk.news.pop() {
+        Some(News::Flows(query)) => query,
+        Some(News::Latencies(mut recorded)) => {
+            latency::record(&mut recorded, Duration::from_micros(3));
+            return desk.returns.push(Return::Latencies(recorded)).expect("room");
+        }
+        Some(News::Tables(_)) | None => return std::thread::sleep(Duration::from_millis(1)),
     };
     query.matching = 1;
     if query.found.capacity() > 0 {
@@ -209,6 +215,10 @@ fn every_method_answers() {
     let stats = socket.ask(r#"{"jsonrpc":"2.0","id":1,"method":"stats","params":{}}"#);
     assert_eq!(stats["result"]["packets"]["received"], 7);
     assert_eq!(stats["result"]["drops"]["bad-tftp"], 1);
+    // Both requests asked the worker, which says three microseconds, to two digits.
+    assert_eq!(stats["result"]["latency"]["bursts"], 2);
+    let p99_9 = stats["result"]["workers"][0]["latency"]["p99_9"].as_u64().expect("a number");
+    assert!((2_950..3_050).contains(&p99_9), "{p99_9}");
     let services = socket.ask(r#"{"jsonrpc":"2.0","id":1,"method":"services"}"#);
     assert_eq!(services["result"][0]["transfers"], 2);
     assert_eq!(services["result"][0]["state"], "vip down");
@@ -340,6 +350,7 @@ fn tables_for_people() {
         ("backends", "unresolved"),
         ("flows", "10.0.0.111:1024"),
         ("stats", "bad-tftp"),
+        ("stats", "3.0 µs"),
     ] {
         let output = socket.tidegate(command);
         let text = String::from_utf8(output.stdout).expect("text");

@@ -154,7 +154,21 @@ pub fn stats(now: &Stats, before: Option<&Stats>) -> String {
         ("TRANSFERS", &now.transfers, before.map(|before| &before.transfers)),
     ];
     let shown = sections.map(|(title, now, before)| section(title, now, before));
-    shown.join("\n\n")
+    format!("{}\n\n{}", shown.join("\n\n"), inside(now))
+}
+
+/// How it goes inside: hand-over, and how long frames stay.
+fn inside(stats: &Stats) -> String {
+    let mut table = table(&["CORE", "BURSTS", "P50", "P99", "P99.9", "MAX"], 1);
+    let workers = stats.workers.iter().map(|worker| (worker.core.to_string(), &worker.latency));
+    for (core, latency) in workers.chain([("all".to_owned(), &stats.latency)]) {
+        let times = [latency.p50, latency.p99, latency.p99_9, latency.max];
+        let mut row = vec![core, latency.bursts.to_string()];
+        row.extend(times.map(|time| format!("{:.1} µs", time as f64 / 1000.0)));
+        table.add_row(row);
+    }
+    let share = stats.handed_over_share * 100.0;
+    format!("{share:.1} % of the received frames were handed over to another worker.\n\n{table}")
 }
 
 fn section(title: &str, now: &Counts, before: Option<&Counts>) -> String {

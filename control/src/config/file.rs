@@ -69,11 +69,12 @@ pub struct Service {
 pub struct Backend {
     pub name: Spanned<String>,
     pub address: Spanned<String>,
+    pub mac: Maybe<String>,
     pub weight: Maybe<u64>,
 }
 
 /// Keys that Tidegate will have, and that no version may ignore until then.
-const LATER: [&str; 6] = ["metrics", "vlan", "broadcast", "mac", "aliases", "health"];
+const LATER: [&str; 5] = ["metrics", "vlan", "broadcast", "aliases", "health"];
 
 impl File {
     /// Reads the text.

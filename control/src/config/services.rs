@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use toml::Spanned;
+use wire::ethernet::Mac;
 
 const TFTP_PORT: u16 = 69;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -147,7 +148,28 @@ impl Checker {
             let hint = "with `mode = \"dsr\"` backends are neighbours";
             self.fault(written.address.span(), what, hint);
         }
-        Some(Backend { name: written.name.as_ref().clone(), address, weight, interface })
+        let mac = written.mac.as_ref().and_then(|written| self.mac(written, address, interfaces));
+        Some(Backend { name: written.name.as_ref().clone(), address, mac, weight, interface })
+    }
+
+    /// A neighbour's hardware address.
+    fn mac(
+        &mut self,
+        written: &Spanned<String>,
+        of: Ipv4Addr,
+        interfaces: &[Interface],
+    ) -> Option<Mac> {
+        let mac = written.as_ref().parse::<Mac>().ok();
+        let mac = mac.filter(|mac| !mac.is_group() && *mac != Mac([0; 6]));
+        if mac.is_none() {
+            let what = format!("`{}` is no station's hardware address", written.as_ref());
+            self.fault(written.span(), what, "written like \"02:00:00:00:00:30\"");
+        }
+        if address::on_link(of, interfaces).is_none() {
+            let what = format!("{of} is in no interface's subnet");
+            self.fault(written.span(), what, "only a neighbour can have a fixed `mac`");
+        }
+        mac
     }
 
     /// An address of ours or of a backend, and the interface that reaches it.

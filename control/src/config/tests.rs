@@ -1,5 +1,6 @@
 use super::*;
 use std::time::Duration;
+use wire::ethernet::Mac;
 
 /// A sound file; tests change one line of it.
 const SOUND: &str = r#"[[interface]]
@@ -57,6 +58,17 @@ fn all_faults_are_shown_at_once() {
     assert!(shown.contains("test.toml:8:12") && shown.contains("test.toml:13:11"), "{shown}");
 }
 
+#[test]
+fn only_a_neighbour_has_a_fixed_mac() {
+    let fixed = SOUND.replace("name = \"one\"", "mac = \"02:00:00:00:00:30\"\nname = \"one\"");
+    let backend = &parse("test.toml", &fixed).unwrap().services[0].backends[0];
+    assert_eq!(backend.mac, Some(Mac([2, 0, 0, 0, 0, 0x30])));
+    let far = fixed
+        .replace("[[service]]", "gateway = \"10.0.0.1\"\n[[service]]")
+        .replace("10.0.0.30", "10.7.0.30");
+    assert!(faults(&far).contains("only a neighbour"), "{}", faults(&far));
+}
+
 /// Replace this by that, and a fault is at this place and says so.
 const TABLE: &[(&str, &str, &str, &str)] = &[
     (
@@ -66,7 +78,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "`vlan` is not supported in this version",
     ),
     ("vip =", "broadcast = true\nvip =", "9:1", "`broadcast` is not supported"),
-    ("name = \"one\"", "mac = \"02:00:00:00:00:30\"\nname = \"one\"", "12:1", "`mac` is not supp"),
+    ("name = \"one\"", "mac = \"02:00:00:00:30\"\nname = \"one\"", "12:7", "no station's hardware"),
+    ("name = \"one\"", "mac = \"03:00:00:00:00:30\"\nname = \"one\"", "12:7", "no station's"),
     ("name = \"one\"", "aliases = []\nname = \"one\"", "12:1", "`aliases` is not supported"),
     ("[[interface]]", "[control]\nmetrics = \"x\"\n[[interface]]", "2:1", "`metrics` is not supp"),
     ("[[service.backend]]", "[service.health]\n[[service.backend]]", "11:10", "`health` is not"),

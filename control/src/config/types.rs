@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
+use wire::ethernet::Mac;
 
 /// The whole configuration. `interface` fields are indices into [`Config::interfaces`]: the
 /// interface that reaches the address.
@@ -158,6 +159,8 @@ pub struct Backend {
     pub name: String,
     /// Its address.
     pub address: Ipv4Addr,
+    /// Its hardware address, if the kernel is not to be asked for it.
+    pub mac: Option<Mac>,
     /// Its share of new transfers.
     pub weight: u16,
     /// The interface that reaches it.

@@ -50,6 +50,7 @@ impl Watcher {
             backends: services
                 .iter()
                 .flat_map(|service| &service.backends)
+                .filter(|backend| backend.mac.is_none())
                 .map(|backend| backend.address)
                 .collect(),
             stations: HashSet::new(),

@@ -6,6 +6,7 @@
 //! ```
 
 use std::fmt;
+use std::str::FromStr;
 use zerocopy::{
     FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, byteorder::network_endian::U16,
 };
@@ -45,6 +46,26 @@ impl fmt::Display for Mac {
     }
 }
 
+/// No hardware address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoMac;
+
+impl FromStr for Mac {
+    type Err = NoMac;
+
+    /// Reads six bytes in hexadecimal, two digits each, between colons.
+    fn from_str(text: &str) -> Result<Mac, NoMac> {
+        let mut bytes = [0; 6];
+        let mut parts = text.split(':');
+        for byte in &mut bytes {
+            let digits = |part: &&str| part.len() == 2 && !part.starts_with('+');
+            let part = parts.next().filter(digits).ok_or(NoMac)?;
+            *byte = u8::from_str_radix(part, 16).map_err(|_| NoMac)?;
+        }
+        if parts.next().is_some() { Err(NoMac) } else { Ok(Mac(bytes)) }
+    }
+}
+
 impl fmt::Debug for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -68,3 +89,24 @@ pub struct Ethernet {
 
 /// Bytes of an Ethernet header.
 pub const HEADER: usize = size_of::<Ethernet>();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_as_it_is_shown() {
+        let mac = Mac([0x02, 0xff, 0, 0x1a, 0, 0x30]);
+        assert_eq!(mac.to_string().parse(), Ok(mac));
+        for wrong in [
+            "",
+            "02:ff:00:1a:00",
+            "02:ff:00:1a:00:30:31",
+            "2:ff:0:1a:0:30",
+            "02:ff:00:1a:00:zz",
+            "02:ff:00:1a:00:+3",
+        ] {
+            assert_eq!(wrong.parse::<Mac>(), Err(NoMac), "{wrong}");
+        }
+    }
+}

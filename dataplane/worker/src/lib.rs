@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod kernel;
+pub mod latency;
 pub mod memory;
 pub mod mesh;
 pub mod news;

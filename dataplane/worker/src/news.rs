@@ -1,6 +1,7 @@
 //! What control and a worker tell each other: bounded rings, taken up between bursts. The worker
 //! allocates and frees nothing: what it no longer needs goes back to control.
 
+use crate::latency::Latencies;
 use crossbeam::queue::ArrayQueue;
 use engine::count::Counters;
 use engine::flow::view::FlowQuery;
@@ -14,6 +15,8 @@ pub enum News {
     Tables(Arc<Tables>),
     /// A question for the transfers of this worker.
     Flows(Box<FlowQuery>),
+    /// An empty histogram, to record in from now on.
+    Latencies(Box<Latencies>),
 }
 
 /// From a worker to control.
@@ -23,6 +26,8 @@ pub enum Return {
     Tables(Arc<Tables>),
     /// The answered question.
     Flows(Box<FlowQuery>),
+    /// What was recorded until now.
+    Latencies(Box<Latencies>),
 }
 
 /// Messages that each ring holds.

@@ -4,32 +4,37 @@ use crate::port::Port;
 use engine::count::Counters;
 use engine::frame::{BURST, Burst, Frame};
 use engine::reason::Reason;
-use engine::verdict::Verdict;
 
 /// What waits for the end of the turn. A frame is counted when the device has taken it or has not.
 pub struct Outgoing<B> {
     frames: Burst<B>,
-    /// What each frame is counted as, and its length.
-    ledger: Burst<(Verdict, usize)>,
+    /// Their lengths.
+    lens: Burst<u32>,
+    /// Which of them are answers, a bit each.
+    answers: u32,
 }
+
+// A bit for each frame.
+const _: () = assert!(BURST <= 32);
 
 impl<B: Frame> Outgoing<B> {
     /// Nothing.
     pub fn new() -> Outgoing<B> {
-        Outgoing { frames: Burst::new(), ledger: Burst::new() }
+        Outgoing { frames: Burst::new(), lens: Burst::new(), answers: 0 }
     }
 
     /// Adds a frame; a full burst leaves at once.
     pub fn push(
         &mut self,
         frame: B,
-        verdict: Verdict,
+        is_answer: bool,
         port: &mut impl Port<Buffer = B>,
         counters: &Counters,
     ) {
-        self.ledger.push((verdict, frame.bytes().len()));
+        self.answers |= u32::from(is_answer) << self.frames.len();
+        self.lens.push(frame.bytes().len() as u32);
         self.frames.push(frame);
-        if self.frames.len() == BURST {
+        if self.frames.is_full() {
             self.flush(port, counters);
         }
     }
@@ -40,11 +45,16 @@ impl<B: Frame> Outgoing<B> {
             return;
         }
         port.transmit(&mut self.frames);
-        let sent = self.ledger.len() - self.frames.len();
-        for (place, (verdict, len)) in self.ledger.drain(..).enumerate() {
-            let verdict = if place < sent { verdict } else { Reason::TransmitFull.into() };
-            counters.verdict(verdict, len);
-        }
+        let sent = self.lens.len() - self.frames.len();
+        let bytes = self.lens[..sent].iter().sum::<u32>();
+        let taken = u64::MAX.unbounded_shr(64 - sent as u32) as u32;
+        let answers = (self.answers & taken).count_ones() as usize;
+        counters.packets.bytes_transmitted.add(bytes.into());
+        counters.packets.answered.add(answers as u64);
+        counters.packets.transmitted.add((sent - answers) as u64);
+        counters.drops.of(Reason::TransmitFull).add(self.frames.len() as u64);
         self.frames.clear();
+        self.lens.clear();
+        self.answers = 0;
     }
 }

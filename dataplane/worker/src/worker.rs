@@ -1,6 +1,7 @@
 //! One core's loop. A turn is: take news, inhale, exhale, tick.
 
 use crate::kernel::KernelRings;
+use crate::latency::{self, Latencies};
 use crate::mesh::{Batch, Mesh};
 use crate::news::{Desk, News, Return};
 use crate::outgoing::Outgoing;
@@ -29,6 +30,7 @@ pub struct Worker<P: Port> {
     outgoing: Vec<Outgoing<P::Buffer>>,
     leaving: Vec<Burst<P::Buffer>>,
     question: Option<Box<FlowQuery>>,
+    latencies: Box<Latencies>,
 }
 
 /// What a worker is made of.
@@ -63,6 +65,7 @@ impl<P: Port> Worker<P> {
             outgoing: ports.iter().map(|_| Outgoing::new()).collect(),
             leaving: (0..mesh.workers()).map(|_| Burst::new()).collect(),
             question: None,
+            latencies: Box::new(latency::none()),
             desk,
             ports,
             kernel,
@@ -73,21 +76,26 @@ impl<P: Port> Worker<P> {
     /// Turns until told to stop. Time counts from `start`, the same for all workers.
     pub fn run(mut self, start: Instant, stop: &AtomicBool) {
         while !stop.load(Relaxed) {
-            self.turn(Tick::at(start.elapsed()));
+            let begun = Instant::now();
+            self.turn(Tick::at(begun.duration_since(start)), begun);
         }
     }
 
-    /// One turn.
-    pub fn turn(&mut self, now: Tick) {
+    /// One turn, which begins now: `now` for the engine, `begun` for the histogram.
+    pub fn turn(&mut self, now: Tick, begun: Instant) {
         self.take_news();
-        self.inhale(now);
+        let received = self.inhale(now);
         self.exhale();
+        if received {
+            latency::record(&mut self.latencies, begun.elapsed());
+        }
         self.tick(now);
     }
 
     /// One message a turn, and only while the way back has room for what it replaces.
     fn take_news(&mut self) {
-        if self.desk.returns.is_full() {
+        // Far cheaper than asking for a message that is hardly ever there.
+        if self.desk.news.is_empty() || self.desk.returns.is_full() {
             return;
         }
         match self.desk.news.pop() {
@@ -100,14 +108,24 @@ impl<P: Port> Worker<P> {
                     self.give_back(Return::Flows(unanswered));
                 }
             }
+            Some(News::Latencies(empty)) => {
+                let recorded = std::mem::replace(&mut self.latencies, empty);
+                self.give_back(Return::Latencies(recorded));
+            }
             None => {}
         }
     }
 
-    fn inhale(&mut self, now: Tick) {
+    /// Takes frames in, from everywhere. Answers whether a device had any.
+    fn inhale(&mut self, now: Tick) -> bool {
+        let mut received = false;
         for from in 0..self.ports.len() {
             let mut burst = Burst::new();
             self.ports[from].receive(&mut burst);
+            if burst.is_empty() {
+                continue;
+            }
+            received = true;
             let packets = &self.desk.counters.packets;
             packets.received.add(burst.len() as u64);
             packets.bytes_received.add(burst.iter().map(|b| b.bytes().len() as u64).sum());
@@ -121,29 +139,30 @@ impl<P: Port> Worker<P> {
             self.handle(frames, from, now);
         }
         self.inhale_from_kernel();
+        received
     }
 
     fn inhale_from_kernel(&mut self) {
         for interface in 0..self.kernel.len() {
+            if self.kernel[interface].from_kernel.is_empty() {
+                continue;
+            }
             for _ in 0..BURST {
                 let Some(frame) = self.kernel[interface].from_kernel.pop() else { break };
                 self.desk.counters.packets.from_kernel.add(1);
                 let interface = interface as InterfaceId;
-                self.send(frame, interface, Verdict::Transmit(interface));
+                self.send(frame, interface, false);
             }
         }
     }
 
     /// Has the engine decide on each frame, and does as it says.
     fn handle(&mut self, mut burst: Burst<P::Buffer>, from: InterfaceId, now: Tick) {
-        if burst.is_empty() {
-            return;
-        }
         let verdicts = self.core.walk(now, from, &mut burst);
         for (frame, verdict) in burst.into_iter().zip(verdicts) {
             match verdict {
-                Verdict::Transmit(interface) => self.send(frame, interface, verdict),
-                Verdict::Answer => self.send(frame, from, verdict),
+                Verdict::Transmit(interface) => self.send(frame, interface, false),
+                Verdict::Answer => self.send(frame, from, true),
                 Verdict::Kernel => self.leave_to_kernel(frame, from),
                 Verdict::HandOver(worker) => self.leaving[usize::from(worker)].push(frame),
                 Verdict::Drop(_) => self.desk.counters.verdict(verdict, 0),
@@ -152,10 +171,10 @@ impl<P: Port> Worker<P> {
         self.hand_over(from);
     }
 
-    fn send(&mut self, frame: P::Buffer, interface: InterfaceId, verdict: Verdict) {
+    fn send(&mut self, frame: P::Buffer, interface: InterfaceId, is_answer: bool) {
         let interface = usize::from(interface);
         let port = &mut self.ports[interface];
-        self.outgoing[interface].push(frame, verdict, port, &self.desk.counters);
+        self.outgoing[interface].push(frame, is_answer, port, &self.desk.counters);
     }
 
     fn leave_to_kernel(&mut self, frame: P::Buffer, from: InterfaceId) {

@@ -13,6 +13,8 @@ use std::cell::Cell;
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
+use std::time::Instant;
+use worker::latency;
 use worker::news::{News, Return};
 use worker::port::Port;
 
@@ -160,7 +162,7 @@ const PLACES: u32 = 128;
 fn turn(house: &mut House<Lending>) {
     let House { workers, now, .. } = house;
     let now = *now;
-    let calls = calls(|| workers.iter_mut().for_each(|worker| worker.turn(now)));
+    let calls = calls(|| workers.iter_mut().for_each(|worker| worker.turn(now, Instant::now())));
     assert_eq!(calls, 0, "calls to the allocator in a turn");
 }
 
@@ -239,6 +241,7 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
             let query = FlowQuery { service: None, client: None, found, matching: 0, cursor: 0 };
             desk.news.push(News::Flows(Box::new(query))).expect("room");
             desk.news.push(News::Tables(Arc::new(world.clone()))).expect("room");
+            desk.news.push(News::Latencies(Box::new(latency::none()))).expect("room");
         }
         flood(&mut house, 600);
         let answers = house.desks.iter().flat_map(|desk| std::iter::from_fn(|| desk.returns.pop()));

@@ -7,6 +7,7 @@ use engine::flow::key::Seed;
 use engine::tables::{InterfaceId, Tables};
 use engine::tick::Tick;
 use std::sync::Arc;
+use std::time::Instant;
 use worker::kernel::KernelRings;
 use worker::memory::{MemoryFrame, MemoryPort};
 use worker::mesh::Mesh;
@@ -114,7 +115,7 @@ impl<W: Wire> House<W> {
     /// The counters do not balance.
     pub fn turn(&mut self) {
         for (worker, desk) in self.workers.iter_mut().zip(&self.desks) {
-            worker.turn(self.now);
+            worker.turn(self.now, Instant::now());
             balances(&desk.counters);
         }
     }

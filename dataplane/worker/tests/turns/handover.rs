@@ -7,6 +7,7 @@ use kit::packet::Packet;
 use kit::story::{CLIENT, ack, data, rrq};
 use kit::world::{INSIDE, Via, gate_mac, tables};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Instant;
 use worker::memory::MemoryPort;
 
 /// The one of two workers that owns [`CLIENT`], and the other.
@@ -82,7 +83,7 @@ fn a_full_inbox_drops_and_counts() {
         for _ in 0..burst {
             house.arrive(wrong, ack(CLIENT, Via::Nat.vip(), 1));
         }
-        house.workers[wrong].turn(house.now);
+        house.workers[wrong].turn(house.now, Instant::now());
     }
     house.moved(&[
         ("received", burst * bursts),
@@ -91,7 +92,7 @@ fn a_full_inbox_drops_and_counts() {
     ]);
     kit::ledger::balances(&house.desks[wrong].counters);
     for _ in 0..128 {
-        house.workers[right].turn(house.now);
+        house.workers[right].turn(house.now, Instant::now());
     }
     house.moved(&[("taken_over", 128 * burst), (Reason::NoTransfer.name(), 128 * burst)]);
     kit::ledger::balances(&house.desks[right].counters);
@@ -109,8 +110,8 @@ fn a_worker_keeps_up_with_another_of_the_same_speed() {
             house.arrive(wrong, ack(CLIENT, via.vip(), 1));
             house.arrive(wrong, data(server, CLIENT, 1, 64));
         }
-        house.workers[wrong].turn(house.now);
-        house.workers[right].turn(house.now);
+        house.workers[wrong].turn(house.now, Instant::now());
+        house.workers[right].turn(house.now, Instant::now());
         house.left_to_kernel();
     }
     assert_eq!(house.ledger().at(Reason::HandOverFull.name()), 0);

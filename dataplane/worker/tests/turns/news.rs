@@ -7,6 +7,7 @@ use kit::story::{CLIENT, rrq};
 use kit::world::{Via, tables};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
+use worker::latency;
 use worker::memory::MemoryPort;
 use worker::news::{News, Return};
 
@@ -28,7 +29,7 @@ fn ask(house: &House<MemoryPort>, limit: usize, of: impl FnOnce(&mut FlowQuery))
 fn returned(house: &House<MemoryPort>) -> Option<FlowQuery> {
     match house.desks[0].returns.pop()? {
         Return::Flows(query) => Some(*query),
-        Return::Tables(_) => panic!("tables"),
+        Return::Tables(_) | Return::Latencies(_) => panic!("something else"),
     }
 }
 
@@ -141,4 +142,25 @@ fn every_question_comes_back() {
     let answers: Vec<_> = std::iter::from_fn(|| returned(&house)).collect();
     assert_eq!(answers.len(), 3);
     assert_eq!(answers.last().expect("the last one").cursor, 1000);
+}
+
+#[test]
+fn a_turn_with_frames_is_timed_and_others_are_not() {
+    let mut house = house(64);
+    for busy in [true, false, true] {
+        if busy {
+            request(&house, 1, Via::Nat);
+        }
+        house.turn();
+    }
+    let recorded = |house: &mut House<MemoryPort>| {
+        tell(house, News::Latencies(Box::new(latency::none())));
+        house.turn();
+        let Some(Return::Latencies(recorded)) = house.desks[0].returns.pop() else { panic!() };
+        recorded
+    };
+    let first = recorded(&mut house);
+    assert_eq!(first.len(), 2);
+    assert!(first.min() > 0);
+    assert_eq!(recorded(&mut house).len(), 0, "it starts anew");
 }

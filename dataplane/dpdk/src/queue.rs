@@ -57,6 +57,11 @@ impl worker::port::Port for Queue {
         // many pointers to buffers of ours, each a single piece.
         let sent = unsafe { sys::rte_eth_tx_burst(self.port, self.queue, buffers, count) };
         // The device owns them now, and frees them.
-        burst.drain(..usize::from(sent)).for_each(std::mem::forget);
+        if sent == count {
+            // SAFETY: none of them is ours any more.
+            unsafe { burst.set_len(0) };
+        } else {
+            burst.drain(..usize::from(sent)).for_each(std::mem::forget);
+        }
     }
 }

@@ -4,6 +4,7 @@
 use crate::addresses::Addresses;
 use std::net::Ipv4Addr;
 use wire::ethernet::Mac;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Index into [`Tables::interfaces`].
 pub type InterfaceId = u8;
@@ -125,10 +126,11 @@ pub struct Backend {
 }
 
 /// The next station on the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
 pub struct Hop {
-    /// The interface it is reached by.
-    pub interface: InterfaceId,
     /// Its hardware address.
     pub mac: Mac,
+    /// The interface it is reached by.
+    pub interface: InterfaceId,
 }

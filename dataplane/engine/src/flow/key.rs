@@ -79,6 +79,9 @@ fn folded(a: u64, b: u64) -> u64 {
 /// fragments have none, and on the server's side the packet does not name the VIP.
 #[inline]
 pub fn owner(client: Ipv4Addr, workers: u16) -> u16 {
+    if workers == 1 {
+        return 0;
+    }
     let hash = client.to_bits().wrapping_mul(0x9e37_79b1);
     let hash = (hash ^ (hash >> 15)).wrapping_mul(0x85eb_ca77);
     ((u64::from(hash) * u64::from(workers)) >> 32) as u16

@@ -4,7 +4,7 @@
 use super::key::{Key, KeyKind};
 use super::view::{FILE_NAME, Kind, State};
 use crate::alg::tftp::Progress;
-use crate::tables::{BackendId, InterfaceId, VipId};
+use crate::tables::{BackendId, Hop, VipId};
 use crate::tick::Tick;
 use std::net::SocketAddrV4;
 use wire::ethernet::Mac;
@@ -35,9 +35,7 @@ pub struct Flow {
     /// What TFTP has to remember.
     pub progress: Progress,
     /// The station that the client's packets come from.
-    pub client_mac: Mac,
-    /// The interface that they come in by.
-    pub client_interface: InterfaceId,
+    pub back: Hop,
     /// Where it stands.
     pub state: State,
     /// Which way the file goes.
@@ -101,8 +99,7 @@ impl Flow {
         tid: 0,
         old_tids: [0; 2],
         progress: Progress::NEW,
-        client_mac: Mac([0; 6]),
-        client_interface: 0,
+        back: Hop { mac: Mac([0; 6]), interface: 0 },
         state: State::Requested,
         kind: Kind::Read,
         ended_well: false,

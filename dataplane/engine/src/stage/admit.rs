@@ -54,7 +54,7 @@ pub fn admit<'a>(frame: &'a mut [u8], interface: &Interface) -> Step<Packet<'a>>
 
 impl<'a> Packet<'a> {
     /// The packet as a UDP datagram. Port 0 is nobody's.
-    #[inline]
+    #[inline(always)]
     pub fn datagram(self) -> Step<Datagram<'a>> {
         let Packet { ethernet, ip, body } = self;
         let (udp, data) = Udp::split(body).ok_or(Reason::BadUdp)?;

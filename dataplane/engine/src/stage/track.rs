@@ -7,6 +7,7 @@ use crate::count::Counters;
 use crate::flow::record::Flow;
 use crate::here::Here;
 use crate::reason::Reason;
+use crate::tables::Hop;
 use crate::verdict::Step;
 use wire::tftp::Message;
 
@@ -74,8 +75,7 @@ fn touch(parcel: &Parcel, flow: &mut Flow, here: &Here) {
     flow.last_packet = here.now;
     match parcel.side {
         Side::Client(_) => {
-            flow.client_mac = parcel.packet.ethernet.source;
-            flow.client_interface = here.from;
+            flow.back = Hop { mac: parcel.packet.ethernet.source, interface: here.from };
         }
         Side::Server | Side::ServerToClient if !flow.progress.client_spoke() => {
             flow.answered = here.now;

@@ -5,7 +5,6 @@ use crate::count::Counters;
 use crate::flow::record::Flow;
 use crate::here::Here;
 use crate::reason::Reason;
-use crate::tables::Hop;
 use crate::verdict::{Step, Verdict};
 
 /// Addresses the frame to the next station, and counts it for its backend.
@@ -19,12 +18,11 @@ pub fn transmit(
     let counters = counters.of(flow);
     let (hop, packets, bytes) = match parcel.side {
         Side::Client(_) => {
-            let hop = here.tables.backends[usize::from(flow.backend)].hop;
+            let hop = here.tables.backends[usize::from(flow.backend)].hop.as_ref();
             (hop.ok_or(Reason::BackendDown)?, &counters.packets_in, &counters.bytes_in)
         }
         Side::Server | Side::ServerToClient => {
-            let hop = Hop { interface: flow.client_interface, mac: flow.client_mac };
-            (hop, &counters.packets_out, &counters.bytes_out)
+            (&flow.back, &counters.packets_out, &counters.bytes_out)
         }
     };
     let interface = &here.tables.interfaces[usize::from(hop.interface)];

@@ -2,10 +2,11 @@
 
 use control::api::Lost;
 use control::appliance::InterfaceFacts;
-use control::config::Config;
-use dpdk::{BUFFERS_PER_QUEUE, Eal, Error, Mbuf, Mempool, Port, Queue, Running};
+use control::config::{Config, Interface};
+use dpdk::{BUFFERS_PER_QUEUE, Eal, Error, Mbuf, Mempool, Port, Queue, Rss, Running, Setup};
 use engine::count::Counters;
 use engine::flow::key::Seed;
+use engine::steer::Steer;
 use engine::tables::Tables;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
@@ -24,8 +25,7 @@ const CACHE: u32 = 256;
 /// The devices, not yet started.
 pub struct Devices {
     ports: Vec<Port>,
-    /// What they are, for control.
-    pub facts: Vec<InterfaceFacts>,
+    facts: Vec<InterfaceFacts>,
     /// How many workers they have queues for.
     pub workers: u16,
 }
@@ -41,22 +41,29 @@ impl Devices {
         for interface in &config.interfaces {
             let port = Port::find(eal, interface.device.name())?;
             let info = port.info()?;
-            if info.max_queues < devices.workers {
+            if info.max_transmit < devices.workers {
                 log::warn!(
                     "interface {}: {} has queues for {} of {} workers, the others are not started",
                     interface.name,
                     interface.device,
-                    info.max_queues,
+                    info.max_transmit,
                     devices.workers
                 );
-                devices.workers = info.max_queues;
+                devices.workers = info.max_transmit;
+            }
+            let queues = interface.queues.unwrap_or(devices.workers).min(info.max_receive);
+            if queues < devices.workers {
+                log::info!(
+                    "interface {}: {queues} receive queues, other workers get theirs handed over",
+                    interface.name
+                );
             }
             let (driver, mac) = (info.driver, info.mac);
-            devices.facts.push(InterfaceFacts { driver, mac, queues: 0 });
+            devices.facts.push(InterfaceFacts { driver, mac, queues, rss: "-" });
             devices.ports.push(port);
         }
         for facts in &mut devices.facts {
-            facts.queues = devices.workers;
+            facts.queues = facts.queues.min(devices.workers);
         }
         Ok(devices)
     }
@@ -66,14 +73,24 @@ impl Devices {
         self.facts.iter().map(|facts| facts.mac).collect()
     }
 
-    /// Starts them, each with a pair of queues for every worker, on buffers of one pool.
+    /// Starts them, each with a transmit queue for every worker, on buffers of one pool.
     pub fn start(mut self, eal: &Eal, config: &Config) -> Result<Dataplane, Error> {
         let mtu = config.interfaces.iter().map(|interface| interface.mtu).max().unwrap_or(0);
-        let count = buffers(self.workers.into(), config.interfaces.len() as u32);
+        let count = buffers(self.workers.into(), &config.interfaces);
         let pool = Arc::new(Mempool::new(eal, "frames", count, CACHE, dpdk::data_room(mtu), None)?);
         let mut queues: Vec<Vec<Queue>> = (0..self.workers).map(|_| vec![]).collect();
-        for (port, interface) in self.ports.iter_mut().zip(&config.interfaces) {
-            let started = port.start(self.workers, interface.mtu, &pool)?;
+        for (id, (port, interface)) in self.ports.iter_mut().zip(&config.interfaces).enumerate() {
+            let setup = Setup {
+                transmit: self.workers,
+                receive: self.facts[id].queues,
+                mtu: interface.mtu,
+                rx_ring: interface.rx_ring,
+                tx_ring: interface.tx_ring,
+                burst: interface.burst,
+                steer: steer(config, id),
+            };
+            let (started, rss) = port.start(setup, &pool)?;
+            self.facts[id].rss = name(rss);
             // The kernel's groups: VRRP, neighbour discovery. Frames for others are dropped here.
             port.promiscuous()?;
             for (worker, queue) in queues.iter_mut().zip(started) {
@@ -82,14 +99,34 @@ impl Devices {
         }
         let rings = || (0..self.workers).map(|_| KernelRings::new()).collect();
         let rings = self.ports.iter().map(|_| rings()).collect();
-        Ok(Dataplane { ports: self.ports, queues, rings, pool })
+        Ok(Dataplane { ports: self.ports, facts: self.facts, queues, rings, pool })
+    }
+}
+
+/// Clients send to VIPs; where there is none, only servers are, and answer to their clients.
+fn steer(config: &Config, interface: usize) -> Steer {
+    let has_vip = config.services.iter().any(|service| service.vip_interface == interface);
+    if has_vip { Steer::BySource } else { Steer::ByDestination }
+}
+
+fn name(rss: Rss) -> &'static str {
+    match rss {
+        Rss::OneQueue => "-",
+        Rss::ByClient(Steer::BySource) => "by source",
+        Rss::ByClient(Steer::ByDestination) => "by destination",
+        Rss::Otherwise => "its own way",
+        Rss::Unable => "none",
     }
 }
 
 /// Enough that every queue and every ring can be full at once.
-fn buffers(workers: u32, interfaces: u32) -> u32 {
-    let queues = workers * interfaces * BUFFERS_PER_QUEUE;
-    let kernel = workers * interfaces * 2 * worker::kernel::DEPTH as u32;
+fn buffers(workers: u32, interfaces: &[Interface]) -> u32 {
+    let rings = |interface: &Interface| {
+        let asked = u32::from(interface.rx_ring) + u32::from(interface.tx_ring);
+        workers * asked.max(BUFFERS_PER_QUEUE)
+    };
+    let queues: u32 = interfaces.iter().map(rings).sum();
+    let kernel = workers * interfaces.len() as u32 * 2 * worker::kernel::DEPTH as u32;
     let mesh = if workers > 1 { workers * mesh::FRAMES as u32 } else { 0 };
     let caches = (workers + 1) * 2 * CACHE;
     (queues + kernel + mesh + caches).next_power_of_two() - 1
@@ -98,6 +135,8 @@ fn buffers(workers: u32, interfaces: u32) -> u32 {
 /// The started devices, and what workers are made of.
 pub struct Dataplane {
     ports: Vec<Port>,
+    /// What they turned out to be, for control.
+    pub facts: Vec<InterfaceFacts>,
     queues: Vec<Vec<Queue>>,
     /// To and from the kernel, by interface and worker.
     pub rings: Vec<Vec<KernelRings<Mbuf>>>,

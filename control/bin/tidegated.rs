@@ -81,9 +81,10 @@ fn run(config: Config, level: LevelFilter) -> Result<(), Box<dyn Error>> {
 /// them when no more do.
 async fn serve(eal: &Eal, config: Config, place: Place) -> Result<(), Box<dyn Error>> {
     let devices = Devices::find(eal, &config)?;
-    let (facts, macs) = (devices.facts.clone(), devices.macs());
+    let macs = devices.macs();
     let mut kernel = Kernel::start(&config, &macs).await?;
     let dataplane = devices.start(eal, &config)?;
+    let facts = dataplane.facts.clone();
     let traffic: Vec<Arc<Traffic>> = (0..)
         .zip(&dataplane.rings)
         .map(|(id, rings)| kernel.carry(id, rings.clone(), Arc::clone(&dataplane.pool)))

@@ -83,8 +83,12 @@ pub struct Interface {
     pub mac: String,
     /// Largest IP packet.
     pub mtu: u16,
-    /// Pairs of queues in use.
+    /// Receive queues in use.
     pub queues: u16,
+    /// How the device spreads frames over them: `by source` or `by destination` address, so that a
+    /// client's arrive at their worker; `its own way` or `none`, and they are handed over; `-` with one
+    /// queue.
+    pub rss: String,
     /// What the TAP carried, in frames.
     pub tap: Tap,
     /// What the device lost before a worker saw it, or after.

@@ -44,8 +44,10 @@ pub struct InterfaceFacts {
     pub driver: String,
     /// Its hardware address.
     pub mac: Mac,
-    /// Pairs of queues in use.
+    /// Receive queues in use.
     pub queues: u16,
+    /// How it spreads frames over them ([`crate::api::Interface::rss`]).
+    pub rss: &'static str,
 }
 
 impl Appliance {
@@ -95,6 +97,7 @@ impl Appliance {
                 mac: facts.mac.to_string(),
                 mtu: written.mtu,
                 queues: facts.queues,
+                rss: facts.rss.to_owned(),
                 tap: Tap {
                     to_kernel: traffic.to_kernel.load(Relaxed),
                     refused: traffic.refused.load(Relaxed),

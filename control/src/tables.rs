@@ -185,6 +185,10 @@ mod tests {
                 addresses: vec![],
                 gateway: None,
                 mtu: 9000,
+                queues: None,
+                rx_ring: 1024,
+                tx_ring: 1024,
+                burst: 32,
             }],
             services,
         }

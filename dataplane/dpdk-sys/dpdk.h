@@ -9,6 +9,7 @@
 #include <rte_log.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
+#include <rte_thash.h>
 
 /* rte_errno is a macro over a thread-local variable, which Rust can't name. */
 static inline int dpdk_sys_errno(void)

@@ -52,6 +52,10 @@ fn config(device: Device) -> Config {
             addresses: vec!["10.0.0.2/24".parse().expect("a subnet")],
             gateway: Some(GATEWAY.1),
             mtu: 1400,
+            queues: None,
+            rx_ring: 1024,
+            tx_ring: 1024,
+            burst: 32,
         }],
         services: vec![Service {
             name: "pxe".into(),

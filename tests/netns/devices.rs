@@ -1,8 +1,9 @@
 //! The devices that Tidegate runs on here, with hugepages and without.
 
 use crate::daemon::{Daemon, Setup};
-use crate::lab::{Lab, VIPS, until};
+use crate::lab::{Lab, NAT_VIP, VIPS, until};
 use crate::peers::{self, Client};
+use serde_json::json;
 use std::path::Path;
 
 #[test]
@@ -72,6 +73,39 @@ fn net_null_and_net_pcap() {
         daemon.ask("stats").is_some() && daemon.stat("drops", "foreign-mac") > 1000
     });
     assert!(daemon.process.terminate().success());
+}
+
+/// What a device gave is shown: receive queues as asked for, and RSS by the client's address on
+/// either side. net_null is the one device here that takes a key and a table.
+#[test]
+fn queues_and_rss_are_shown() {
+    let lab = Lab::new();
+    let with = |more: &str| {
+        Setup { workers: "0, 1", interface: "rx_ring = 512", ..Setup::default() }
+            .text(&lab)
+            .replace("net_af_packet0,iface=dev0", "net_null0")
+            .replace("net_af_packet1,iface=dev1", "net_null1")
+            .replace("address = [\"10.78", &format!("{more}address = [\"10.78"))
+            // All VIPs lie on the servers' side.
+            .replace(NAT_VIP, "10.77.0.150")
+    };
+    let shown = |text: &str| {
+        let mut daemon = Daemon::launch(&lab, text);
+        until("it answers", || daemon.ask("status").is_some());
+        let status = daemon.ask("status").expect("status");
+        assert!(daemon.process.terminate().success());
+        let workers = status["workers"].as_array().map_or(0, Vec::len);
+        let both = [0, 1].map(|n| status["interfaces"][n].clone());
+        (workers, both.map(|one| (one["queues"].clone(), one["rss"].clone())))
+    };
+    let (workers, both) = shown(&with(""));
+    if workers == 1 {
+        assert_eq!(both, [(json!(1), json!("-")), (json!(1), json!("-"))], "a single core");
+        return;
+    }
+    assert_eq!(both, [(json!(2), json!("by destination")), (json!(2), json!("by source"))]);
+    let (_, both) = shown(&with("queues = 1\n"));
+    assert_eq!(both, [(json!(1), json!("-")), (json!(2), json!("by source"))]);
 }
 
 /// One frame of 60 bytes to some other station.

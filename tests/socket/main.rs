@@ -147,7 +147,7 @@ fn tables() -> Tables {
 }
 
 fn serve(place: Place, desk: Desk, tables: Arc<Tables>, stop: oneshot::Receiver<()>) {
-    let facts = |mac| InterfaceFacts { driver: "made up".into(), mac, queues: 1 };
+    let facts = |mac| InterfaceFacts { driver: "made up".into(), mac, queues: 1, rss: "-" };
     let appliance = Appliance {
         config: full(),
         start: Instant::now(),

@@ -24,10 +24,11 @@ const MOST_WORKERS: usize = 64;
 /// All its faults.
 pub fn check(file: &File) -> Result<Config, Vec<Fault>> {
     let mut checker = Checker::default();
+    let dataplane = checker.dataplane(&file.dataplane);
     let config = Config {
-        dataplane: checker.dataplane(&file.dataplane),
         control: Control { socket: checker.socket(&file.control.socket) },
-        interfaces: checker.interfaces(&file.interface),
+        interfaces: checker.interfaces(&file.interface, dataplane.workers.len()),
+        dataplane,
         services: vec![],
     };
     let services = checker.services(&file.service, &config.interfaces);

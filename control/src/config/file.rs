@@ -46,6 +46,10 @@ pub struct Interface {
     pub address: Spanned<Vec<Spanned<String>>>,
     pub gateway: Maybe<String>,
     pub mtu: Maybe<u64>,
+    pub queues: Maybe<u64>,
+    pub rx_ring: Maybe<u64>,
+    pub tx_ring: Maybe<u64>,
+    pub burst: Maybe<u64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,15 +5,23 @@ use super::check::Checker;
 use super::error::Fault;
 use super::file;
 use super::types::{Device, Interface};
+use engine::frame::BURST;
 use toml::Spanned;
 
 const MTU: u16 = 1500;
+
+/// Places in a queue.
+const RING: u64 = 1024;
 
 /// Interfaces are counted in 8 bits; so many are surely a mistake.
 const MOST_INTERFACES: usize = 64;
 
 impl Checker {
-    pub fn interfaces(&mut self, written: &[Spanned<file::Interface>]) -> Vec<Interface> {
+    pub fn interfaces(
+        &mut self,
+        written: &[Spanned<file::Interface>],
+        workers: usize,
+    ) -> Vec<Interface> {
         if written.is_empty() {
             self.fault(0..0, "there is no [[interface]]", "add one");
         }
@@ -25,6 +33,7 @@ impl Checker {
         let mut interfaces: Vec<Interface> = vec![];
         for written in written {
             let interface = self.interface(written.as_ref(), &interfaces);
+            self.queue_pairs(&written.as_ref().device, &interface, workers);
             interfaces.push(interface);
         }
         self.gateways(written, &mut interfaces);
@@ -71,7 +80,31 @@ impl Checker {
             nets.push(net);
         }
         let mtu = self.number(&written.mtu, MTU.into(), 576..=9600) as u16;
-        Interface { name: name.to_owned(), device, addresses: nets, gateway: None, mtu }
+        let queues =
+            written.queues.is_some().then(|| self.number(&written.queues, 1, 1..=64) as u16);
+        let mut ring = |written| self.number(written, RING, 64..=32_768) as u16;
+        let (rx_ring, tx_ring) = (ring(&written.rx_ring), ring(&written.tx_ring));
+        let burst = self.number(&written.burst, BURST as u64, 1..=BURST as u64) as u16;
+        Interface {
+            name: name.to_owned(),
+            device,
+            addresses: nets,
+            gateway: None,
+            mtu,
+            queues,
+            rx_ring,
+            tx_ring,
+            burst,
+        }
+    }
+
+    /// The kernel spreads an af_packet device's frames over all its pairs, also those that nobody reads.
+    fn queue_pairs(&mut self, written: &Spanned<String>, interface: &Interface, workers: usize) {
+        let read = interface.queues.map_or(workers, |queues| workers.min(queues.into()));
+        if interface.device.queue_pairs().is_some_and(|pairs| pairs > read) {
+            let what = format!("more pairs of queues than the {read} that are read");
+            self.fault(written.span(), what, "frames on the others would be lost");
+        }
     }
 
     fn gateways(&mut self, written: &[Spanned<file::Interface>], interfaces: &mut [Interface]) {

@@ -30,7 +30,11 @@ fn defaults() {
     assert_eq!(config.dataplane.memory_mib, 512);
     assert_eq!(config.dataplane.max_flows, 262_144);
     assert_eq!(config.control.socket, Path::new("/run/tidegate/control.sock"));
-    assert_eq!(config.interfaces[0].mtu, 1500);
+    let lan = &config.interfaces[0];
+    assert_eq!(
+        (lan.mtu, lan.queues, lan.rx_ring, lan.tx_ring, lan.burst),
+        (1500, None, 1024, 1024, 32)
+    );
     assert_eq!(config.interfaces[0].device.linux_interface(), Some("eth1"));
     let service = &config.services[0];
     assert_eq!((service.port, &service.mode), (69, &Mode::Nat));
@@ -111,6 +115,11 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("net_af_packet0,iface=eth1", "net_af_xdp0", "3:10", "names no Linux interface"),
     ("[[service]]", "gateway = \"10.1.0.1\"\n[[service]]", "6:11", "no subnet of interface"),
     ("[[service]]", "mtu = 100\n[[service]]", "6:7", "100 is out of range"),
+    ("iface=eth1", "iface=eth1,qpairs=2", "3:10", "more pairs of queues than the 1"),
+    ("[[service]]", "queues = 0\n[[service]]", "6:10", "0 is out of range"),
+    ("[[service]]", "rx_ring = 63\n[[service]]", "6:11", "63 is out of range"),
+    ("[[service]]", "tx_ring = 40000\n[[service]]", "6:11", "40000 is out of range"),
+    ("[[service]]", "burst = 33\n[[service]]", "6:9", "33 is out of range"),
     ("vip =", "port = 0\nvip =", "9:8", "0 is out of range"),
     ("vip =", "idle_timeout = \"soon\"\nvip =", "9:16", "no usable length of time"),
     ("vip =", "persistence = \"0s\"\nvip =", "9:15", "no usable length of time"),

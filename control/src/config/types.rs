@@ -56,6 +56,14 @@ pub struct Interface {
     pub gateway: Option<Ipv4Addr>,
     /// Largest IP packet, in bytes.
     pub mtu: u16,
+    /// Receive queues; `None`: one for each worker.
+    pub queues: Option<u16>,
+    /// Places in each receive queue.
+    pub rx_ring: u16,
+    /// Places in each transmit queue.
+    pub tx_ring: u16,
+    /// Frames that are taken from a queue at once.
+    pub burst: u16,
 }
 
 /// What DPDK drives.
@@ -85,6 +93,17 @@ impl Device {
         match self {
             Device::Virtual { name, arguments } if is_on_linux(name) => {
                 arguments.split(',').find_map(|argument| argument.strip_prefix("iface="))
+            }
+            Device::Virtual { .. } | Device::Pci(_) => None,
+        }
+    }
+
+    /// The pairs of queues that an af_packet device always has.
+    pub fn queue_pairs(&self) -> Option<usize> {
+        match self {
+            Device::Virtual { name, arguments } if name.starts_with("net_af_packet") => {
+                let written = arguments.split(',').find_map(|one| one.strip_prefix("qpairs="));
+                Some(written.and_then(|pairs| pairs.parse().ok()).unwrap_or(1))
             }
             Device::Virtual { .. } | Device::Pci(_) => None,
         }

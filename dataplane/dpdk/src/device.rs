@@ -4,15 +4,14 @@ use crate::eal::Runtime;
 use crate::error::{Errno, Error};
 use crate::log::{self, Muffled};
 use crate::mempool::{Mempool, holds};
+use crate::rss;
+use crate::setup::Setup;
 use dpdk_sys as sys;
 use std::ffi::{CString, c_int};
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-
-/// Places in each queue between a device and us, unless the device wants it otherwise.
-const DESCRIPTORS: u16 = 1024;
 
 /// Buffers that a pair of queues keeps at most: those of af_xdp have 2048 places each, others
 /// fewer. A pool needs as many for each pair, and what is under way besides.
@@ -58,16 +57,16 @@ impl Device {
     }
 
     /// Sets it up and starts it, if nothing was tried before.
-    pub(crate) fn start(&self, queues: u16, mtu: u16, pool: &Arc<Mempool>) -> Result<(), Error> {
+    pub(crate) fn start(&self, setup: Setup, pool: &Arc<Mempool>) -> Result<(), Error> {
         let _muffled = Muffled::new().map_err(Error::Hush)?;
         let info = self.info()?;
-        self.check(&info, queues, mtu, pool)?;
+        self.check(&info, setup, pool)?;
         if self.pool.set(Arc::clone(pool)).is_err() {
             return Err(self.failed("start twice", Errno(libc::EALREADY)));
         }
-        self.configure(&info, queues, mtu)?;
-        self.set_mtu(&info, mtu)?;
-        self.set_up_queues(queues, pool)?;
+        self.configure(&info, setup)?;
+        self.set_mtu(&info, setup.mtu)?;
+        self.set_up_queues(setup, pool)?;
         // SAFETY: the device is ours and set up.
         self.order("start", || unsafe { sys::rte_eth_dev_start(self.id) })
     }
@@ -97,15 +96,15 @@ impl Device {
     fn check(
         &self,
         info: &sys::rte_eth_dev_info,
-        queues: u16,
-        mtu: u16,
+        setup: Setup,
         pool: &Mempool,
     ) -> Result<(), Error> {
         let device = || self.name.clone();
-        let has = info.max_rx_queues.min(info.max_tx_queues);
+        let mtu = setup.mtu;
         let largest = largest_mtu(info);
-        if queues > has {
-            return Err(Error::Queues { device: device(), needed: queues, has });
+        let both = [(setup.receive, info.max_rx_queues), (setup.transmit, info.max_tx_queues)];
+        if let Some(&(needed, has)) = both.iter().find(|(needed, has)| needed > has) {
+            return Err(Error::Queues { device: device(), needed, has });
         }
         if mtu > largest {
             return Err(Error::Mtu { device: device(), mtu, largest });
@@ -116,24 +115,19 @@ impl Device {
         Ok(())
     }
 
-    fn configure(&self, info: &sys::rte_eth_dev_info, queues: u16, mtu: u16) -> Result<(), Error> {
+    fn configure(&self, info: &sys::rte_eth_dev_info, setup: Setup) -> Result<(), Error> {
         // SAFETY: numbers, flags and pointers only; zeroes ask for nothing special.
         let mut wanted: sys::rte_eth_conf = unsafe { MaybeUninit::zeroed().assume_init() };
-        wanted.rxmode.mtu = u32::from(mtu);
-        // Queues by address only: a transfer changes its ports.
-        let hash = info.flow_type_rss_offloads
-            & u64::from(
-                sys::RTE_ETH_RSS_IPV4
-                    | sys::RTE_ETH_RSS_FRAG_IPV4
-                    | sys::RTE_ETH_RSS_NONFRAG_IPV4_OTHER,
-            );
-        if queues > 1 && hash != 0 {
+        wanted.rxmode.mtu = u32::from(setup.mtu);
+        let hashes = rss::hashes(info);
+        if setup.receive > 1 && hashes != 0 {
             wanted.rxmode.mq_mode = sys::RTE_ETH_MQ_RX_RSS;
-            wanted.rx_adv_conf.rss_conf.rss_hf = hash;
+            // The key comes later: drivers keep the pointer that they would get here.
+            wanted.rx_adv_conf.rss_conf.rss_hf = hashes;
         }
         // SAFETY: the device is ours and not started; DPDK copies `wanted`.
         self.order("take its configuration", || unsafe {
-            sys::rte_eth_dev_configure(self.id, queues, queues, &wanted)
+            sys::rte_eth_dev_configure(self.id, setup.receive, setup.transmit, &wanted)
         })
     }
 
@@ -152,21 +146,23 @@ impl Device {
         }
     }
 
-    fn set_up_queues(&self, queues: u16, pool: &Mempool) -> Result<(), Error> {
-        let (mut receive, mut transmit) = (DESCRIPTORS, DESCRIPTORS);
+    fn set_up_queues(&self, setup: Setup, pool: &Mempool) -> Result<(), Error> {
+        let (mut receive, mut transmit) = (setup.rx_ring, setup.tx_ring);
         // SAFETY: the device is ours; the numbers are DPDK's to change during the call.
         self.order("size its queues", || unsafe {
             sys::rte_eth_dev_adjust_nb_rx_tx_desc(self.id, &mut receive, &mut transmit)
         })?;
         // SAFETY: the device is ours. "Any" is -1, which the queues take as the same bits.
         let socket = unsafe { sys::rte_eth_dev_socket_id(self.id) } as u32;
-        for queue in 0..queues {
+        for queue in 0..setup.receive {
             // SAFETY: the device is ours and configured for that many queues; without a
             // configuration of its own the queue takes the driver's. `self` holds the pool.
             self.order("set up a receive queue", || unsafe {
                 let pool = pool.as_ptr();
                 sys::rte_eth_rx_queue_setup(self.id, queue, receive, socket, ptr::null(), pool)
             })?;
+        }
+        for queue in 0..setup.transmit {
             // SAFETY: as above.
             self.order("set up a transmit queue", || unsafe {
                 sys::rte_eth_tx_queue_setup(self.id, queue, transmit, socket, ptr::null())

@@ -11,6 +11,8 @@ mod mbuf;
 mod mempool;
 mod port;
 mod queue;
+mod rss;
+mod setup;
 
 pub use device::BUFFERS_PER_QUEUE;
 pub use eal::{Eal, Log};
@@ -20,3 +22,5 @@ pub use mbuf::Mbuf;
 pub use mempool::{Mempool, data_room};
 pub use port::{Info, Port, Stats};
 pub use queue::Queue;
+pub use rss::Rss;
+pub use setup::Setup;

@@ -5,6 +5,8 @@ use crate::eal::Eal;
 use crate::error::Error;
 use crate::mempool::Mempool;
 use crate::queue::Queue;
+use crate::rss::{self, Rss};
+use crate::setup::Setup;
 use dpdk_sys as sys;
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -31,8 +33,10 @@ pub struct Info {
     pub mac: Mac,
     /// Whether the link is up, as far as the driver knows.
     pub link_up: bool,
-    /// Pairs of queues that it can have.
-    pub max_queues: u16,
+    /// Receive queues that it can have.
+    pub max_receive: u16,
+    /// Transmit queues that it can have.
+    pub max_transmit: u16,
     /// The largest MTU that it can be set to.
     pub max_mtu: u16,
 }
@@ -79,21 +83,19 @@ impl Port {
             mac: Mac(mac.addr_bytes),
             // SAFETY: the device is ours.
             link_up: unsafe { sys::dpdk_sys_link_up(self.device.id()) } != 0,
-            max_queues: device.max_rx_queues.min(device.max_tx_queues),
+            max_receive: device.max_rx_queues,
+            max_transmit: device.max_tx_queues,
             max_mtu: largest_mtu(&device),
         })
     }
 
-    /// Sets the device up with `queues` pairs of queues and this MTU, filling buffers of `pool`,
-    /// and starts it, once. The queues are in order.
-    pub fn start(
-        &mut self,
-        queues: u16,
-        mtu: u16,
-        pool: &Arc<Mempool>,
-    ) -> Result<Vec<Queue>, Error> {
-        self.device.start(queues, mtu, pool)?;
-        Ok((0..queues).map(|queue| Queue::new(&self.device, queue)).collect())
+    /// Sets the device up, filling buffers of `pool`, and starts it, once. The queues are in order; and
+    /// how it spreads frames over those that receive.
+    pub fn start(&mut self, setup: Setup, pool: &Arc<Mempool>) -> Result<(Vec<Queue>, Rss), Error> {
+        self.device.start(setup, pool)?;
+        let rss = rss::set_up(&self.device, setup.receive, setup.steer)?;
+        let queue = |number| Queue::new(&self.device, number, setup);
+        Ok(((0..setup.transmit).map(queue).collect(), rss))
     }
 
     /// Has the device take frames for any hardware address, until it closes. One that does so always

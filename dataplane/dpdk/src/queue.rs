@@ -2,24 +2,29 @@
 
 use crate::device::Device;
 use crate::mbuf::Mbuf;
+use crate::setup::Setup;
 
 use dpdk_sys as sys;
 use engine::frame::Burst;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// One receive and one transmit queue of the same number. It keeps its device running.
+/// One transmit queue, and one receive queue of the same number if there is such. It keeps its device
+/// running.
 #[derive(Debug)]
 pub struct Queue {
     device: Arc<Device>,
     port: u16,
     queue: u16,
+    /// Frames that are taken at once; 0: none arrive here.
+    burst: u16,
 }
 
 impl Queue {
     /// The pair of this number. It must be set up and started, and asked for once only.
-    pub(crate) fn new(device: &Arc<Device>, queue: u16) -> Queue {
-        Queue { device: Arc::clone(device), port: device.id(), queue }
+    pub(crate) fn new(device: &Arc<Device>, queue: u16, setup: Setup) -> Queue {
+        let burst = if queue < setup.receive { setup.burst } else { 0 };
+        Queue { device: Arc::clone(device), port: device.id(), queue, burst }
     }
 
     /// A frame larger than the MTU, in several buffers: some devices deliver it all the same.
@@ -36,7 +41,10 @@ impl worker::port::Port for Queue {
 
     fn receive(&mut self, burst: &mut Burst<Mbuf>) {
         let held = burst.len();
-        let room = burst.remaining_capacity() as u16;
+        let room = self.burst.min(burst.remaining_capacity() as u16);
+        if room == 0 {
+            return;
+        }
         // SAFETY: the queue is started, and `&mut self` is its only user. Behind `held` the burst
         // has room for that many pointers, and `Mbuf` is one pointer, never null; DPDK gives up the
         // buffers that it writes there, and says how many.

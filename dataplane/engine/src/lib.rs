@@ -14,6 +14,7 @@ pub mod own;
 pub mod reason;
 pub mod select;
 pub mod stage;
+pub mod steer;
 pub mod tables;
 pub mod tick;
 pub mod verdict;

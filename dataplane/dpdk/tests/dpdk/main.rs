@@ -5,5 +5,6 @@ mod alone;
 mod lcores;
 mod pcap;
 mod ports;
+mod rss;
 mod silence;
 mod support;

@@ -75,33 +75,9 @@ fn folded(a: u64, b: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// The worker that owns a client. A function of its address alone: ports change during a transfer,
-/// fragments have none, and on the server's side the packet does not name the VIP.
-#[inline]
-pub fn owner(client: Ipv4Addr, workers: u16) -> u16 {
-    if workers == 1 {
-        return 0;
-    }
-    let hash = client.to_bits().wrapping_mul(0x9e37_79b1);
-    let hash = (hash ^ (hash >> 15)).wrapping_mul(0x85eb_ca77);
-    ((u64::from(hash) * u64::from(workers)) >> 32) as u16
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn neighbouring_clients_spread_over_workers() {
-        for workers in 1..=8u16 {
-            let mut count = vec![0; usize::from(workers)];
-            for host in 0..8000u32 {
-                count[usize::from(owner(Ipv4Addr::from_bits(0x0a00_0000 + host), workers))] += 1;
-            }
-            let fair = 8000 / i32::from(workers);
-            assert!(count.iter().all(|&n| (n - fair).abs() < fair / 5), "{workers}: {count:?}");
-        }
-    }
 
     #[test]
     fn both_sides_of_the_same_endpoint_hash_differently() {

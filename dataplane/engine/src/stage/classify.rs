@@ -2,11 +2,12 @@
 
 use super::admit::{Datagram, Packet, is_host};
 use super::answer;
-use crate::flow::key::{self, Key, KeyKind};
+use crate::flow::key::{Key, KeyKind};
 use crate::flow::{FlowId, NO_FLOW, ports};
 
 use crate::here::Here;
 use crate::reason::Reason;
+use crate::steer;
 use crate::tables::{BackendId, Owner, VipId};
 use crate::verdict::{Step, Verdict};
 use std::net::SocketAddrV4;
@@ -80,7 +81,7 @@ fn from_client<'a>(
     }
     let packet = own_datagram(packet, from, here)?;
     let client = SocketAddrV4::new(packet.ip.source(), packet.udp.source());
-    mine(key::owner(*client.ip(), here.workers), here)?;
+    mine(steer::owner(*client.ip(), here.workers), here)?;
     Ok(Parcel {
         packet,
         side: Side::Client(vip),
@@ -112,7 +113,7 @@ fn from_server_to_client<'a>(
         return Err(Verdict::Kernel);
     }
     let packet = packet.datagram()?;
-    mine(key::owner(packet.ip.destination(), here.workers), here)?;
+    mine(steer::owner(packet.ip.destination(), here.workers), here)?;
     Ok(by_server(packet, Side::ServerToClient, server))
 }
 

@@ -154,9 +154,9 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
             take(&mut gate, request().into())
         }
         Reason::SnatPoolEmpty => {
-            gate = Gate::one_of(2, 65_535, kit::world::tables(), FLOWS);
+            gate = Gate::one_of(511, 65_535, kit::world::tables(), FLOWS);
             let ours = (0..u32::MAX).map(|n| Ipv4Addr::from_bits(0x0b00_0000 + n));
-            let mut ours = ours.filter(|&ip| engine::flow::key::owner(ip, 65_535) == 2);
+            let mut ours = ours.filter(|&ip| engine::steer::owner(ip, 65_535) == 511);
             let ask = SocketAddrV4::new(ours.next()?, 2070);
             take(&mut gate, rrq(ask, Via::Snat.vip(), "f").into())
         }

@@ -161,7 +161,7 @@ fn a_port_rests_after_an_unclean_end() {
 fn a_second_pool_address_takes_over() {
     let via = Via::Snat;
     let more = std::net::Ipv4Addr::new(10, 0, 0, 111);
-    // Worker 1 of so many has two ports of each address.
+    // Worker 234 of so many has clients, and two ports of each address.
     let mut gate = with_workers(30_000, |tables| {
         tables.snat.push(more);
         tables.addresses.insert(more, engine::tables::Owner::Snat(1));
@@ -198,12 +198,12 @@ fn drain(gate: &mut Gate, ports: usize) {
 fn with_workers(workers: u16, change: impl FnOnce(&mut engine::tables::Tables)) -> Gate {
     let mut tables = tables();
     change(&mut tables);
-    Gate::one_of(1, workers, tables, FLOWS)
+    Gate::one_of(234, workers, tables, FLOWS)
 }
 
-/// The `n`th client that worker 1 of so many owns.
+/// The `n`th client that worker 234 of so many owns.
 fn owned_client(workers: u16, n: usize) -> std::net::SocketAddrV4 {
     let all = (0..u32::MAX).map(|bits| std::net::Ipv4Addr::from_bits(0x0b00_0000 + bits));
-    let mut own = all.filter(|&ip| engine::flow::key::owner(ip, workers) == 1);
+    let mut own = all.filter(|&ip| engine::steer::owner(ip, workers) == 234);
     std::net::SocketAddrV4::new(own.nth(n).expect("some"), 2070)
 }

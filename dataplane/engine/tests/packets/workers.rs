@@ -1,6 +1,6 @@
 //! Who owns a packet.
 
-use engine::flow::key::owner;
+use engine::steer::owner;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::story::{CLIENT, data, ping, rrq};

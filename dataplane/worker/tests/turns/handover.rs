@@ -1,7 +1,7 @@
 //! Frames that arrive at a worker that does not own them.
 
-use engine::flow::key::owner;
 use engine::reason::Reason;
+use engine::steer::owner;
 use kit::house::{House, Wire};
 use kit::packet::Packet;
 use kit::story::{CLIENT, ack, data, rrq};

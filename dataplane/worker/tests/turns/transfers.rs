@@ -1,6 +1,6 @@
 //! Whole transfers through one worker and through several.
 
-use engine::flow::key::owner;
+use engine::steer::owner;
 use kit::farm::Farm;
 use kit::house::{House, Wire};
 use kit::world::{FLOWS, Via, tables};

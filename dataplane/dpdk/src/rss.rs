@@ -1,0 +1,109 @@
+//! Receive side scaling: which queue a frame arrives on, so that it is its owner's.
+
+use crate::device::Device;
+use crate::error::{Errno, Error};
+use dpdk_sys as sys;
+use engine::steer::{self, Steer};
+use std::mem::MaybeUninit;
+
+/// What a device made of the wish to spread frames over its queues by their client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rss {
+    /// There is one queue, and nothing to spread.
+    OneQueue,
+    /// Key and table were read back as they were set: a client's frames arrive at their owner.
+    ByClient(Steer),
+    /// It has taken others, or does not tell. Frames are handed over.
+    Otherwise,
+    /// It has no RSS. Frames are handed over.
+    Unable,
+}
+
+/// Entries that DPDK moves in one piece of a table.
+const GROUP: usize = sys::RTE_ETH_RETA_GROUP_SIZE as usize;
+
+/// The hashes of addresses that the device offers. With our key ports add nothing, so that those
+/// over ports too do as well.
+pub(crate) fn hashes(info: &sys::rte_eth_dev_info) -> u64 {
+    let wanted = sys::RTE_ETH_RSS_IPV4
+        | sys::RTE_ETH_RSS_FRAG_IPV4
+        | sys::RTE_ETH_RSS_NONFRAG_IPV4_UDP
+        | sys::RTE_ETH_RSS_NONFRAG_IPV4_OTHER;
+    info.flow_type_rss_offloads & u64::from(wanted)
+}
+
+/// The length of the device's key in bytes.
+pub(crate) fn key_len(info: &sys::rte_eth_dev_info) -> usize {
+    match info.hash_key_size {
+        0 => 40,
+        len => len.into(),
+    }
+}
+
+/// Sets key and table of a started device with so many receive queues, and reads them back.
+pub(crate) fn set_up(device: &Device, queues: u16, steer: Steer) -> Result<Rss, Error> {
+    if queues == 1 {
+        return Ok(Rss::OneQueue);
+    }
+    let info = device.info()?;
+    if hashes(&info) == 0 {
+        return Ok(Rss::Unable);
+    }
+    let key = steer::key(steer, key_len(&info));
+    let table: Vec<u16> = (0..info.reta_size).map(|entry| steer::queue(entry, queues)).collect();
+    set_key(device, &key, hashes(&info));
+    set_table(device, &table);
+    let as_set = !table.is_empty()
+        && usize::from(info.reta_size) >= usize::from(steer::ENTRIES)
+        && read_key(device, key.len()).as_ref() == Some(&key)
+        && read_table(device, table.len()).as_ref() == Some(&table);
+    Ok(if as_set { Rss::ByClient(steer) } else { Rss::Otherwise })
+}
+
+/// A refusal shows when it is read back.
+fn set_key(device: &Device, key: &[u8], hashes: u64) {
+    let mut key = key.to_vec();
+    let mut wanted = sys::rte_eth_rss_conf {
+        rss_key: key.as_mut_ptr(),
+        rss_key_len: key.len() as u8,
+        rss_hf: hashes,
+    };
+    // SAFETY: the device is ours; it copies the key, which lives until then.
+    unsafe { sys::rte_eth_dev_rss_hash_update(device.id(), &mut wanted) };
+}
+
+fn set_table(device: &Device, table: &[u16]) {
+    let mut groups = groups(table.len());
+    for (place, &queue) in table.iter().enumerate() {
+        groups[place / GROUP].reta[place % GROUP] = queue;
+    }
+    // SAFETY: the device is ours; there are as many groups as the table has.
+    unsafe {
+        sys::rte_eth_dev_rss_reta_update(device.id(), groups.as_mut_ptr(), table.len() as u16)
+    };
+}
+
+fn read_key(device: &Device, len: usize) -> Option<Vec<u8>> {
+    let mut key = vec![0; len];
+    let mut found =
+        sys::rte_eth_rss_conf { rss_key: key.as_mut_ptr(), rss_key_len: len as u8, rss_hf: 0 };
+    // SAFETY: the device is ours; the key has room for as many bytes as its keys have.
+    let answer = unsafe { sys::rte_eth_dev_rss_hash_conf_get(device.id(), &mut found) };
+    Errno::check(answer).ok().map(|()| key)
+}
+
+fn read_table(device: &Device, len: usize) -> Option<Vec<u16>> {
+    let mut groups = groups(len);
+    // SAFETY: the device is ours; there are as many groups as the table has.
+    let answer =
+        unsafe { sys::rte_eth_dev_rss_reta_query(device.id(), groups.as_mut_ptr(), len as u16) };
+    Errno::check(answer).ok()?;
+    Some((0..len).map(|place| groups[place / GROUP].reta[place % GROUP]).collect())
+}
+
+/// Room for a table, all of whose entries are meant.
+fn groups(entries: usize) -> Vec<sys::rte_eth_rss_reta_entry64> {
+    // SAFETY: numbers only, for which zeroes do.
+    let empty: sys::rte_eth_rss_reta_entry64 = unsafe { MaybeUninit::zeroed().assume_init() };
+    vec![sys::rte_eth_rss_reta_entry64 { mask: u64::MAX, ..empty }; entries.div_ceil(GROUP)]
+}

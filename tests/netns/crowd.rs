@@ -2,8 +2,8 @@
 
 use crate::client::{Habits, fetch};
 use crate::daemon::{Daemon, Setup};
-use crate::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP};
 use crate::peers;
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 const CLIENTS: u8 = 200;

@@ -1,6 +1,6 @@
 //! The gate under test: the real tidegated, asked by the real tidegate.
 
-use crate::lab::{DSR_VIP, Lab, NAT_VIP, Process, SNAT_VIP, until};
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, Process, SNAT_VIP, until};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Output};

@@ -1,8 +1,8 @@
 //! The devices that Tidegate runs on here, with hugepages and without.
 
 use crate::daemon::{Daemon, Setup};
-use crate::lab::{Lab, NAT_VIP, VIPS, until};
 use crate::peers::{self, Client};
+use kit::lab::{Lab, NAT_VIP, VIPS, until};
 use serde_json::json;
 use std::path::Path;
 

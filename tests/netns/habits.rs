@@ -2,8 +2,8 @@
 
 use crate::client::{Failure, Habits, fetch};
 use crate::daemon::{Daemon, Setup};
-use crate::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS};
 use crate::peers::{self, Client};
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 fn request(lab: &Lab, port: u16, vip: &str, file: &str, habits: Habits) -> Result<usize, Failure> {

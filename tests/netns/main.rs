@@ -6,7 +6,6 @@ mod crowd;
 mod daemon;
 mod devices;
 mod habits;
-mod lab;
 mod operator;
 mod outage;
 mod peers;

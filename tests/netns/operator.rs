@@ -1,8 +1,8 @@
 //! What an operator sees: commands, refusals, exit codes.
 
 use crate::daemon::{Daemon, Setup, rows, tidegated};
-use crate::lab::{Lab, NAT_VIP, SNAT_VIP, until};
 use crate::peers;
+use kit::lab::{Lab, NAT_VIP, SNAT_VIP, until};
 use std::process::Output;
 
 fn refusal(output: &Output) -> (Option<i32>, String) {

@@ -2,8 +2,8 @@
 
 use crate::client::{Failure, Habits, fetch};
 use crate::daemon::{Daemon, Setup, rows};
-use crate::lab::{Lab, NAT_VIP, SNAT_VIP, until};
 use crate::peers;
+use kit::lab::{Lab, NAT_VIP, SNAT_VIP, until};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::thread::JoinHandle;
 

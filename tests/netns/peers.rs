@@ -1,6 +1,6 @@
 //! Real servers and real clients.
 
-use crate::lab::{DSR_VIP, Lab, Process, until};
+use kit::lab::{DSR_VIP, Lab, Process, until};
 use std::path::{Path, PathBuf};
 
 /// Makes the folder that both servers serve, with these files of random bytes.

@@ -2,8 +2,8 @@
 
 use crate::client::{Habits, fetch};
 use crate::daemon::{Daemon, Setup, rows};
-use crate::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS, until};
 use crate::peers;
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS, until};
 use std::io::ErrorKind;
 use std::net::{TcpStream, UdpSocket};
 use std::time::Duration;

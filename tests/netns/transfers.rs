@@ -1,8 +1,8 @@
 //! Files through each mode, by every client, from both servers, compared byte for byte.
 
 use crate::daemon::{Daemon, Setup};
-use crate::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS};
 use crate::peers::{self, CLIENTS, Client};
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS};
 
 const SIZES: [(&str, usize); 4] =
     [("empty", 0), ("small", 100), ("even", 8 * 512), ("image", 4 << 20)];

@@ -68,15 +68,24 @@ pub enum Way {
     Out,
 }
 
-/// The transfers, and frames of theirs in the making.
+/// The transfers, and the engine that knows them.
 pub struct Field {
-    /// The engine that knows them.
+    /// The engine.
     pub core: Core,
     /// The time, which stands still.
     pub now: Tick,
-    via: Via,
+    frames: Frames,
     flows: u32,
-    random: u64,
+    random: Random,
+}
+
+/// Frames of transfers, one of each client: number `n`'s address is 11.0.0.0 and `n`.
+pub struct Frames {
+    via: Via,
+    /// The SNAT addresses.
+    pool: Vec<Ipv4Addr>,
+    /// Servers that clients were dealt to in turn.
+    servers: u32,
     ack: Vec<u8>,
     data: Vec<u8>,
     request: Vec<u8>,
@@ -90,19 +99,8 @@ impl Field {
         let seed = Seed([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321]);
         let own = Own::new(0, 1, room, &tables, seed, counters);
         let core = Core { tables: Arc::new(tables), own };
-        let client = story::CLIENT;
-        let server = SocketAddrV4::new(via.server(0), TID);
-        let vip = SocketAddrV4::new(*via.vip().ip(), TID);
-        Field {
-            core,
-            now: Tick(1000),
-            via,
-            flows: 0,
-            random: 0x2545_f491_4f6c_dd1d,
-            ack: padded(story::ack(client, vip, 1)),
-            data: padded(story::data(server, client, 1, 512)),
-            request: padded(story::rrq(client, via.vip(), "pxelinux.0")),
-        }
+        let frames = Frames::new(via, core.tables.snat.clone(), 2);
+        Field { core, now: Tick(1000), frames, flows: 0, random: Random::default() }
     }
 
     /// The same with `flows` running transfers, one of each client, and room for a quarter more.
@@ -117,13 +115,13 @@ impl Field {
             let count = BURST.min((flows - first) as usize);
             let clients = first..first + count as u32;
             for (frame, client) in burst.iter_mut().zip(clients.clone()) {
-                field.request(client, frame);
+                field.frames.request(client, frame);
             }
             field.pass(world::OUTSIDE, &mut burst[..count]);
             for (frame, client) in burst.iter_mut().zip(clients) {
-                field.first_answer(client, frame);
+                field.frames.first_answer(client, frame);
             }
-            let way = if via == Via::Dsr { world::OUTSIDE } else { field.inside() };
+            let way = if via == Via::Dsr { world::OUTSIDE } else { field.frames.inside() };
             field.pass(way, &mut burst[..count]);
         }
         field.flows = flows;
@@ -133,29 +131,21 @@ impl Field {
     /// Fills the frames with packets of random transfers.
     pub fn draw(&mut self, way: Way, frames: &mut [Flat]) {
         for frame in frames {
-            let client = self.pick();
-            match way {
-                Way::In => self.ack(client, frame),
-                Way::Out => self.data(client, frame),
-            }
+            self.frames.fill(way, self.random.below(self.flows), frame);
         }
     }
 
     /// Fills the frames with first requests of the clients from `first` on.
     pub fn ask(&mut self, first: u32, frames: &mut [Flat]) {
         for (client, frame) in (first..).zip(frames) {
-            self.request(client, frame);
+            self.frames.request(client, frame);
         }
     }
 
     /// Sends a burst, which goes this way, through the gate.
     pub fn walk(&mut self, way: Way, burst: &mut [Flat]) -> Burst<Verdict> {
-        let from = if way == Way::In { world::OUTSIDE } else { self.inside() };
+        let from = if way == Way::In { world::OUTSIDE } else { self.frames.inside() };
         self.core.walk(self.now, from, burst)
-    }
-
-    fn inside(&self) -> InterfaceId {
-        world::interface(self.via.server(0))
     }
 
     fn pass(&mut self, from: InterfaceId, burst: &mut [Flat]) {
@@ -163,11 +153,49 @@ impl Field {
             assert!(matches!(verdict, Verdict::Transmit(_)), "{verdict:?}");
         }
     }
+}
 
-    fn request(&self, client: u32, frame: &mut Flat) {
+impl Frames {
+    /// Those of a service whose clients are dealt to one or both of its servers in turn; in `snat`
+    /// servers see them at these addresses.
+    pub fn new(via: Via, pool: Vec<Ipv4Addr>, servers: u32) -> Frames {
+        let client = story::CLIENT;
+        let server = SocketAddrV4::new(via.server(0), TID);
+        let vip = SocketAddrV4::new(*via.vip().ip(), TID);
+        Frames {
+            via,
+            pool,
+            servers,
+            ack: padded(story::ack(client, vip, 1)),
+            data: padded(story::data(server, client, 1, 512)),
+            request: padded(story::rrq(client, via.vip(), "pxelinux.0")),
+        }
+    }
+
+    /// The same, all addressed to this station.
+    pub fn to(mut self, gate: Mac) -> Frames {
+        for frame in [&mut self.ack, &mut self.data, &mut self.request] {
+            frame[..6].copy_from_slice(&gate.0);
+        }
+        self
+    }
+
+    fn inside(&self) -> InterfaceId {
+        world::interface(self.via.server(0))
+    }
+
+    /// A packet of a client's running transfer.
+    pub fn fill(&self, way: Way, client: u32, frame: &mut Flat) {
+        match way {
+            Way::In => self.ack(client, frame),
+            Way::Out => self.data(client, frame),
+        }
+    }
+
+    /// The client's request.
+    pub fn request(&self, client: u32, frame: &mut Flat) {
         frame.copy(&self.request);
-        let vip = self.via.vip();
-        readdress(frame.bytes_mut(), endpoint(client), vip);
+        readdress(frame.bytes_mut(), endpoint(client), self.via.vip());
     }
 
     fn ack(&self, client: u32, frame: &mut Flat) {
@@ -178,13 +206,12 @@ impl Field {
 
     fn data(&self, client: u32, frame: &mut Flat) {
         frame.copy(&self.data);
-        // The rota deals requests out in turn.
-        let server = SocketAddrV4::new(self.via.server(client as usize % 2), TID);
+        let server = SocketAddrV4::new(self.via.server((client % self.servers) as usize), TID);
         readdress(frame.bytes_mut(), server, self.seen_as(client));
     }
 
-    /// In `dsr` the gate learns the TID from the client.
-    fn first_answer(&self, client: u32, frame: &mut Flat) {
+    /// What the gate learns the TID from: in `dsr` the client's first packet.
+    pub fn first_answer(&self, client: u32, frame: &mut Flat) {
         match self.via {
             Via::Dsr => self.ack(client, frame),
             Via::Nat | Via::Snat => self.data(client, frame),
@@ -196,18 +223,28 @@ impl Field {
         if self.via != Via::Snat {
             return endpoint(client);
         }
-        let tables = &self.core.tables;
-        let pool = tables.snat.len() as u32;
-        let address = tables.snat[(endpoint(client).ip().to_bits() % pool) as usize];
+        let pool = self.pool.len() as u32;
+        let address = self.pool[(endpoint(client).ip().to_bits() % pool) as usize];
         SocketAddrV4::new(address, 1024 + (client / pool % PORTS) as u16)
     }
+}
 
-    /// Xorshift: good enough to defeat caches, and the same in every run.
-    fn pick(&mut self) -> u32 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        ((u128::from(self.random) * u128::from(self.flows)) >> 64) as u32
+/// Xorshift: good enough to defeat caches, and the same in every run.
+pub struct Random(u64);
+
+impl Default for Random {
+    fn default() -> Random {
+        Random(0x2545_f491_4f6c_dd1d)
+    }
+}
+
+impl Random {
+    /// A number below this.
+    pub fn below(&mut self, end: u32) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        ((u128::from(self.0) * u128::from(end)) >> 64) as u32
     }
 }
 
@@ -230,7 +267,7 @@ fn tables(via: Via, room: u32) -> Tables {
 }
 
 /// One client each, from 11.0.0.0 on.
-fn endpoint(client: u32) -> SocketAddrV4 {
+pub fn endpoint(client: u32) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::from_bits(0x0b00_0000 + client), 2070)
 }
 

@@ -10,6 +10,7 @@ pub mod farm;
 pub mod field;
 pub mod gate;
 pub mod house;
+pub mod lab;
 pub mod ledger;
 pub mod packet;
 pub mod story;

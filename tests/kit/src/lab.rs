@@ -29,14 +29,27 @@ const NAMES: [&str; 5] = ["client", "gate", "s1", "s2", "switch"];
 /// The namespaces, and a folder for files. All goes when it is dropped.
 pub struct Lab {
     id: String,
+    /// The folder.
     pub dir: TempDir,
 }
 
-impl Lab {
-    pub fn new() -> Lab {
+impl Default for Lab {
+    fn default() -> Lab {
         Lab::with_mtu(1500)
     }
+}
 
+impl Lab {
+    /// With ordinary cables.
+    pub fn new() -> Lab {
+        Lab::default()
+    }
+
+    /// With cables of this MTU.
+    ///
+    /// # Panics
+    ///
+    /// Not root, or a tool is missing; so do all that follow.
     pub fn with_mtu(mtu: u32) -> Lab {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let id = format!("tn{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -87,6 +100,7 @@ impl Lab {
         format!("{}-{name}", self.id)
     }
 
+    /// A file in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -100,6 +114,7 @@ impl Lab {
         all
     }
 
+    /// Runs it to its end.
     pub fn run(&self, name: &str, command: &str) -> Output {
         self.command(name, command).output().expect("ip runs")
     }
@@ -112,6 +127,7 @@ impl Lab {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Starts it; what it says goes to the namespace's log.
     pub fn spawn(&self, name: &str, command: &str) -> Process {
         let log = self.path(&format!("{name}.log"));
         let log = File::options().create(true).append(true).open(log).expect("a log");
@@ -170,6 +186,7 @@ impl Process {
         status.expect("it has ended")
     }
 
+    /// Sends it a signal.
     pub fn signal(&self, signal: &str) {
         shell(&format!("kill -{signal} {}", self.0.id()));
     }

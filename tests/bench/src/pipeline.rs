@@ -1,0 +1,48 @@
+//! The engine alone: what criterion measured, a burst of 32 at a time.
+
+use crate::results::{Reach, Results};
+use engine::frame::BURST;
+use serde_json::Value;
+use std::process::Command;
+
+pub fn measure(results: &mut Results) {
+    let status = Command::new("cargo")
+        .args(["bench", "--quiet", "--locked", "-p", "engine", "--bench", "pipeline"])
+        // The tables of 16.5 million flows, as in tidegated, in huge pages.
+        .env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "cargo bench failed");
+    for way in ["dsr in", "nat in", "nat out", "snat in", "snat out"] {
+        for flows in ["4096", "65536", "1048576", "4194304", "16500000"] {
+            let what = format!("pipeline, {way}, {flows} flows");
+            results.add(&what, a_packet(way, flows), "ns a packet", None);
+        }
+    }
+    let nat = |flows| 0.5 * (a_packet("nat in", flows) + a_packet("nat out", flows));
+    let rate = |flows| 1000.0 / nat(flows);
+    let (few, million, most) = (rate("4096"), rate("1048576"), rate("16500000"));
+    let reach = Some(Reach::AtLeast(0.4));
+    results.compare("pipeline, nat, 1 million flows", million, "Mpps", ("4,096 flows", few), reach);
+    let reach = Some(Reach::AtLeast(0.6));
+    let against = ("1 million flows", million);
+    results.compare("pipeline, nat, 16.5 million flows", most, "Mpps", against, reach);
+    for mode in ["dsr", "nat", "snat"] {
+        let each = a_packet(&format!("new {mode}"), "requests");
+        let reach = Some(Reach::AtLeast(1.5));
+        results.add(&format!("new transfers, {mode}"), 1000.0 / each, "million a second", reach);
+    }
+    let million = mean("expiry", "of a million") / 1e6;
+    results.add("expiry of a million flows", million, "ms", None);
+}
+
+/// Nanoseconds.
+fn a_packet(group: &str, name: &str) -> f64 {
+    mean(group, name) / BURST as f64
+}
+
+fn mean(group: &str, name: &str) -> f64 {
+    let path = format!("target/criterion/{group}/{name}/new/estimates.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let estimates: Value = serde_json::from_str(&text).expect("criterion writes JSON");
+    estimates["median"]["point_estimate"].as_f64().expect("a number")
+}

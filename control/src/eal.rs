@@ -1,6 +1,6 @@
 //! What DPDK's environment layer is started with.
 
-use crate::config::{Config, Device};
+use crate::config::{Config, Device, Interface};
 
 /// The arguments for `rte_eal_init`, without the program's name. Control gets the lcore 0, on any of the `cores`; worker `i`
 /// gets the lcore `i + 1`, pinned on its core.
@@ -20,11 +20,22 @@ pub fn arguments(config: &Config, cores: &[u16]) -> Vec<String> {
     for interface in &config.interfaces {
         match &interface.device {
             Device::Pci(address) => add(&["-a", address]),
-            device @ Device::Virtual { .. } => add(&[&format!("--vdev={device}")]),
+            device @ Device::Virtual { .. } => {
+                add(&[&format!("--vdev={device}{}", ring(interface))]);
+            }
         }
     }
     arguments.extend(dataplane.eal_args.iter().cloned());
     arguments
+}
+
+/// An af_packet device takes the size of its rings from its arguments, and has two frames in a block.
+fn ring(interface: &Interface) -> String {
+    let Device::Virtual { name, arguments } = &interface.device else { return String::new() };
+    if !name.starts_with("net_af_packet") || arguments.contains("framecnt=") {
+        return String::new();
+    }
+    format!(",framecnt={}", interface.rx_ring.max(interface.tx_ring).next_multiple_of(2))
 }
 
 fn lcores(workers: &[u16], cores: &[u16]) -> String {
@@ -68,7 +79,7 @@ mod tests {
         assert_eq!(
             arguments_for("workers = [3, 1]\nhugepages = false", "net_af_packet0,iface=eth1"),
             "--lcores 0@(0,1,3),1@3,2@1 -m 512 --no-telemetry --no-huge --no-shconf \
-             --no-pci --vdev=net_af_packet0,iface=eth1"
+             --no-pci --vdev=net_af_packet0,iface=eth1,framecnt=1024"
         );
     }
 

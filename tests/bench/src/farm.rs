@@ -12,19 +12,31 @@ const TRANSFERS: u32 = 6000;
 /// Bytes that each of them fetches.
 const SIZE: u32 = 65_536;
 
+/// Clients and servers are on one core in every case, as if on other machines: the other one is
+/// that of Tidegate's worker, and the kernel's NAT gets it by RPS.
+const ENDPOINTS: &str = "taskset -c 0";
+
 /// What stands between clients and servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Between {
     Nothing,
-    Kernel,
-    Tidegate { driver: &'static str, vip: &'static str, mode: &'static str },
+    /// With RPS, or each packet on the core that sent it.
+    Kernel {
+        rps: bool,
+    },
+    Tidegate {
+        driver: &'static str,
+        vip: &'static str,
+        mode: &'static str,
+    },
 }
 
-const ALL: [Between; 8] = {
+const ALL: [Between; 9] = {
     use Between::Tidegate;
     [
         Between::Nothing,
-        Between::Kernel,
+        Between::Kernel { rps: false },
+        Between::Kernel { rps: true },
         Tidegate { driver: "net_af_packet", vip: NAT_VIP, mode: "nat" },
         Tidegate { driver: "net_af_packet", vip: SNAT_VIP, mode: "snat" },
         Tidegate { driver: "net_af_packet", vip: DSR_VIP, mode: "dsr" },
@@ -38,7 +50,8 @@ impl Between {
     fn name(self) -> String {
         match self {
             Between::Nothing => "the servers directly".to_owned(),
-            Between::Kernel => "the kernel's NAT".to_owned(),
+            Between::Kernel { rps: false } => "the kernel's NAT".to_owned(),
+            Between::Kernel { rps: true } => "the kernel's NAT, RPS".to_owned(),
             Between::Tidegate { driver, mode, .. } => {
                 format!("Tidegate, {mode}, {}", &driver["net_".len()..])
             }
@@ -48,7 +61,7 @@ impl Between {
     fn target(self) -> &'static str {
         match self {
             Between::Nothing => "10.77.0.30",
-            Between::Kernel => NAT_VIP,
+            Between::Kernel { .. } => NAT_VIP,
             Between::Tidegate { vip, .. } => vip,
         }
     }
@@ -118,15 +131,21 @@ impl Farm {
         }
         let serve = "serve --listen 10.77.0.30 --listen 10.77.0.31 --listen 10.77.0.200";
         let storm = program("tidegate-storm");
-        let servers = lab.spawn("s1", &format!("{} {serve}", storm.display()));
+        let servers = lab.spawn("s1", &format!("{ENDPOINTS} {} {serve}", storm.display()));
         let log = lab.path("s1.log");
         until("the servers listen", || {
             std::fs::read_to_string(&log).is_ok_and(|said| said.contains("ready"))
         });
         let gate = match between {
             Between::Nothing => None,
-            Between::Kernel => {
+            Between::Kernel { rps } => {
                 kernel_nat(&lab);
+                if rps {
+                    for device in ["dev0", "dev1"] {
+                        let cores = format!("/sys/class/net/{device}/queues/rx-0/rps_cpus");
+                        lab.must("gate", &format!("sh -c echo+2+>{cores}"));
+                    }
+                }
                 None
             }
             Between::Tidegate { driver, vip, mode } => {
@@ -152,7 +171,7 @@ impl Farm {
         let net = if self.between.target().starts_with("10.78") { 78 } else { 77 };
         let target = self.between.target();
         let command = format!(
-            "{} run --json --target {target} --source 10.{net}.4.0/24 {arguments}",
+            "{ENDPOINTS} {} run --json --target {target} --source 10.{net}.4.0/24 {arguments}",
             program("tidegate-storm").display()
         );
         let output = self.lab.run("client", &command);

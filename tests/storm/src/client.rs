@@ -98,7 +98,7 @@ async fn run(link: &mut Link, wish: &Wish) -> Result<u64, Failure> {
 async fn ask(link: &mut Link, request: &[u8]) -> Result<Answer, Failure> {
     link.send(request).await?;
     for _ in 0..=link.manner().retries {
-        let Some(len) = link.receive().await? else {
+        let Some(len) = link.receive(link.patience()).await? else {
             link.tally.requests += 1;
             link.send(request).await?;
             continue;

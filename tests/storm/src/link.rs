@@ -122,10 +122,14 @@ impl Link {
         }
     }
 
-    /// The next packet of the peer, as its length; the first one settles who that is. `None` after
-    /// [`Manner::retransmit`].
-    pub async fn receive(&mut self) -> Result<Option<usize>, Failure> {
-        let deadline = Instant::now() + self.manner.retransmit;
+    /// When something is to be sent again, if it is sent now.
+    pub fn patience(&self) -> Instant {
+        Instant::now() + self.manner.retransmit
+    }
+
+    /// The next packet of the peer, as its length; the first one settles who that is. `None` at the
+    /// deadline: packets that are no news must not put it off.
+    pub async fn receive(&mut self, deadline: Instant) -> Result<Option<usize>, Failure> {
         loop {
             let received = timeout_at(deadline, self.socket.recv_from(&mut self.buffer)).await;
             let Ok(received) = received else { return Ok(None) };

@@ -148,7 +148,7 @@ impl Asked {
         let oack = message::oack(&self.granted);
         for _ in 0..=link.manner().retries {
             link.send(&oack).await?;
-            let Some(len) = link.receive().await? else {
+            let Some(len) = link.receive(link.patience()).await? else {
                 link.tally.blocks += 1;
                 continue;
             };
@@ -166,7 +166,7 @@ impl Asked {
         let last = message::ack(received / u64::from(self.terms.blksize) + 1);
         let mut silences = 0;
         while silences < link.manner().retries {
-            match link.receive().await? {
+            match link.receive(link.patience()).await? {
                 Some(_) => link.send(&last).await?,
                 None => silences += 1,
             }

@@ -5,6 +5,7 @@ use crate::content;
 use crate::link::{Failure, Link};
 use crate::message;
 use crate::terms::Terms;
+use tokio::time::Instant;
 use wire::tftp::Message;
 
 /// What the peer said.
@@ -32,8 +33,9 @@ pub async fn send(link: &mut Link, terms: Terms, size: u64) -> Result<(), Failur
             content::fill(offset, &mut packet[4..4 + len]);
             link.send(&packet[..4 + len]).await?;
         }
+        let deadline = link.patience();
         loop {
-            match hear(link).await? {
+            match hear(link, deadline).await? {
                 Some(Said::Ack(block)) => {
                     let news = u64::from(block.wrapping_sub(acked as u16));
                     if news > 0 && acked + news <= end {
@@ -77,10 +79,11 @@ pub async fn receive(link: &mut Link, terms: Terms, receipt: Receipt) -> Result<
     let mut next = 1u64;
     let mut unacked = 0;
     let mut tries = 0;
+    let mut deadline = link.patience();
     loop {
         let said = match first.take() {
             Some(len) => said(&link.buffer[..len])?,
-            None => hear(link).await?,
+            None => hear(link, deadline).await?,
         };
         match said {
             Some(Said::Data(block, len)) if block == next as u16 => {
@@ -92,6 +95,7 @@ pub async fn receive(link: &mut Link, terms: Terms, receipt: Receipt) -> Result<
                 next += 1;
                 unacked += 1;
                 tries = 0;
+                deadline = link.patience();
                 let is_last = len < usize::from(terms.blksize);
                 opening = message::ack(next - 1);
                 if is_last || unacked == terms.windowsize {
@@ -104,7 +108,10 @@ pub async fn receive(link: &mut Link, terms: Terms, receipt: Receipt) -> Result<
             }
             // Repeated, or behind a gap: the peer learns how far we are.
             Some(Said::Data(..)) | None => {
-                tries += u32::from(said.is_none());
+                if said.is_none() {
+                    tries += 1;
+                    deadline = link.patience();
+                }
                 if tries > link.manner().retries {
                     return Err(Failure::Timeout);
                 }
@@ -117,9 +124,9 @@ pub async fn receive(link: &mut Link, terms: Terms, receipt: Receipt) -> Result<
     }
 }
 
-/// The peer's next message; `None` after a silence.
-async fn hear(link: &mut Link) -> Result<Option<Said>, Failure> {
-    match link.receive().await? {
+/// The peer's next message; `None` at the deadline.
+async fn hear(link: &mut Link, deadline: Instant) -> Result<Option<Said>, Failure> {
+    match link.receive(deadline).await? {
         Some(len) => said(&link.buffer[..len]),
         None => Ok(None),
     }

@@ -8,13 +8,27 @@ use serde_json::Value;
 
 /// Clients of a storm, a transfer each and then again.
 const CLIENTS: u32 = 2000;
-const TRANSFERS: u32 = 6000;
+const TRANSFERS: u32 = 4000;
 /// Bytes that each of them fetches.
 const SIZE: u32 = 65_536;
 
-/// Clients and servers are on one core in every case, as if on other machines: the other one is
-/// that of Tidegate's worker, and the kernel's NAT gets it by RPS.
-const ENDPOINTS: &str = "taskset -c 0";
+/// Where clients and servers run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoints {
+    /// On the first core, as if on other machines: the second one is the gate's.
+    Apart,
+    /// Wherever the scheduler puts them, beside the gate's worker too.
+    Anywhere,
+}
+
+impl Endpoints {
+    fn prefix(self) -> &'static str {
+        match self {
+            Endpoints::Apart => "taskset -c 0 ",
+            Endpoints::Anywhere => "",
+        }
+    }
+}
 
 /// What stands between clients and servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +45,20 @@ enum Between {
     },
 }
 
+/// What is to be better than the kernel.
+const AIM: Between = Between::Tidegate { driver: "net_af_packet", vip: NAT_VIP, mode: "nat" };
+/// Another service, whose server does not answer.
+const DEAD_VIP: &str = "10.78.0.101";
+/// An address that is nobody's.
+const NOBODY: &str = "10.78.0.102";
+
 const ALL: [Between; 9] = {
     use Between::Tidegate;
     [
         Between::Nothing,
         Between::Kernel { rps: false },
         Between::Kernel { rps: true },
-        Tidegate { driver: "net_af_packet", vip: NAT_VIP, mode: "nat" },
+        AIM,
         Tidegate { driver: "net_af_packet", vip: SNAT_VIP, mode: "snat" },
         Tidegate { driver: "net_af_packet", vip: DSR_VIP, mode: "dsr" },
         Tidegate { driver: "net_af_xdp", vip: NAT_VIP, mode: "nat" },
@@ -68,70 +89,103 @@ impl Between {
 }
 
 pub fn measure(results: &mut Results, turns: usize) {
+    compare(results, turns, Endpoints::Apart, "endpoints apart");
+    compare(results, turns, Endpoints::Anywhere, "endpoints anywhere");
+    flood(results, turns);
+}
+
+fn compare(results: &mut Results, turns: usize, endpoints: Endpoints, how: &str) {
     let mut storms = [const { vec![] }; ALL.len()];
     let mut singles = [const { vec![] }; ALL.len()];
     for _ in 0..turns {
         for (number, between) in ALL.into_iter().enumerate() {
-            let farm = Farm::new(between);
+            let farm = Farm::new(between, endpoints);
             storms[number].push(farm.storm());
             singles[number].push(farm.single());
         }
     }
+    let middle = |of: &[Value], path| median(of.iter().map(|one| number_at(one, path)).collect());
     for (number, between) in ALL.into_iter().enumerate() {
-        let name = between.name();
-        let rate = |of: &[Value]| {
-            median(of.iter().map(|one| number_at(one, "/transfers_per_second")).collect())
-        };
-        let kernel = ("the kernel's NAT", rate(&storms[1]));
-        let reach =
-            matches!(between, Between::Tidegate { mode: "nat", driver: "net_af_packet", .. });
-        let at_least = reach.then_some(Reach::AtLeast(1.0));
-        let what = format!("storm of {CLIENTS} clients, {name}");
-        results.compare(&what, rate(&storms[number]), "transfers/s", kernel, at_least);
-        let failed: f64 = storms[number].iter().map(failures).sum();
-        results.add(&format!("{what}, failures"), failed, "", Some(Reach::AtMost(0.0)));
-        let time = |of: &[Value]| {
-            median(of.iter().map(|one| number_at(one, "/time_us/max") / 1000.0).collect())
-        };
-        let kernel = ("the kernel's NAT", time(&singles[1]));
-        let at_most = reach.then_some(Reach::AtMost(0.9));
-        let what = format!("one transfer of 4 MiB, {name}");
-        results.compare(&what, time(&singles[number]), "ms", kernel, at_most);
+        let (name, aim) = (between.name(), between == AIM);
+        let rate = |number: usize| middle(&storms[number], "/transfers_per_second");
+        let what = format!("storm of {CLIENTS} clients, {how}, {name}");
+        let reach = aim.then_some(Reach::AtLeast(1.0));
+        let kernel = (ALL[1].name(), rate(1));
+        results.compare(&what, rate(number), "transfers/s", (&kernel.0, kernel.1), reach);
+        let failed: u64 = storms[number].iter().map(failures).sum();
+        if failed > 0 || aim {
+            let reach = Some(Reach::AtMost(0.0));
+            results.add(&format!("{what}: failures"), failed as f64, "", reach);
+        }
     }
+    for (number, between) in ALL.into_iter().enumerate() {
+        let (name, aim) = (between.name(), between == AIM);
+        let time = |number: usize| middle(&singles[number], "/time_us/max") / 1000.0;
+        let what = format!("one transfer of 4 MiB, {how}, {name}");
+        let reach = aim.then_some(Reach::AtMost(0.9));
+        let kernel = (ALL[1].name(), time(1));
+        results.compare(&what, time(number), "ms", (&kernel.0, kernel.1), reach);
+    }
+}
+
+/// Ten thousand transfers while as many new requests as one core can make go to another service,
+/// whose server is dead; against the same flood to a station that is not the gate.
+fn flood(results: &mut Results, turns: usize) {
+    let mut times = (vec![], vec![]);
+    let (mut failed, mut flooded) = (0, 0.0f64);
+    for _ in 0..turns {
+        let farm = Farm::new(AIM, Endpoints::Apart);
+        farm.lab
+            .must("client", &format!("ip neighbour add {NOBODY} lladdr 02:00:00:00:00:66 dev c0"));
+        let quiet = farm.storm_beside(NOBODY);
+        let loud = farm.storm_beside(DEAD_VIP);
+        failed += failures(&quiet) + failures(&loud);
+        times.0.push(number_at(&quiet, "/time_us/p50") / 1e6);
+        times.1.push(number_at(&loud, "/time_us/p50") / 1e6);
+        let started = farm.gate.as_ref().map(|gate| gate.ask("stats"));
+        flooded = started.as_ref().map_or(0.0, |stats| number_at(stats, "/transfers/started"));
+    }
+    let against = ("flood elsewhere", median(times.0));
+    let what = "10,000 transfers beside a flood of requests, half take";
+    results.compare(what, median(times.1), "s", against, Some(Reach::AtMost(2.0)));
+    results.add("of those, failed", failed as f64, "", Some(Reach::AtMost(0.0)));
+    results.add("requests in that flood", flooded - 20_000.0, "", None);
 }
 
 fn number_at(report: &Value, path: &str) -> f64 {
     report.pointer(path).and_then(Value::as_f64).expect("a number")
 }
 
-fn failures(report: &Value) -> f64 {
+fn failures(report: &Value) -> u64 {
     let failed = report["failed"].as_object().expect("kinds of failure");
-    failed.values().filter_map(Value::as_f64).sum()
+    failed.values().filter_map(Value::as_u64).sum()
 }
 
 /// Clients, servers and what stands between.
 struct Farm {
     between: Between,
+    endpoints: Endpoints,
     _servers: Process,
-    _gate: Option<Gate>,
+    gate: Option<Gate>,
     // Last: it ends what still runs in it.
     lab: Lab,
 }
 
 impl Farm {
-    fn new(between: Between) -> Farm {
+    fn new(between: Between, endpoints: Endpoints) -> Farm {
         let lab = Lab::new();
         lab.must("s1", "ip address add 10.77.0.31/16 dev eth0");
         lab.must("s2", "ip address flush dev eth0");
         // Many clients on addresses of their own.
         for (device, net) in [("c0", "10.78"), ("c1", "10.77")] {
-            lab.must("client", &format!("ip route add local {net}.4.0/24 dev lo"));
+            lab.must("client", &format!("ip route add local {net}.4.0/23 dev lo"));
             lab.must("client", "sysctl -q -w net.ipv4.ip_nonlocal_bind=1");
             lab.must("client", &format!("sysctl -q -w net.ipv4.conf.{device}.arp_announce=0"));
         }
         let serve = "serve --listen 10.77.0.30 --listen 10.77.0.31 --listen 10.77.0.200";
         let storm = program("tidegate-storm");
-        let servers = lab.spawn("s1", &format!("{ENDPOINTS} {} {serve}", storm.display()));
+        let servers =
+            lab.spawn("s1", &format!("{}{} {serve}", endpoints.prefix(), storm.display()));
         let log = lab.path("s1.log");
         until("the servers listen", || {
             std::fs::read_to_string(&log).is_ok_and(|said| said.contains("ready"))
@@ -155,7 +209,7 @@ impl Farm {
                 Some(gate)
             }
         };
-        Farm { between, _servers: servers, _gate: gate, lab }
+        Farm { between, endpoints, _servers: servers, gate, lab }
     }
 
     fn storm(&self) -> Value {
@@ -167,11 +221,26 @@ impl Farm {
         self.run("--clients 1 --transfers 1 --size 4MiB --ramp 0s")
     }
 
+    fn storm_beside(&self, flooded: &str) -> Value {
+        let flood = format!(
+            "{}{} run --target {flooded} --source 10.78.5.0/24 --clients 1000 --length 5m \
+             --retries 0 --retransmit 5ms --ramp 0s",
+            self.endpoints.prefix(),
+            program("tidegate-storm").display()
+        );
+        let mut flood = self.lab.spawn("client", &flood);
+        let report =
+            self.run("--clients 10000 --transfers 10000 --size 16384 --retries 20 --ramp 2s");
+        flood.terminate();
+        report
+    }
+
     fn run(&self, arguments: &str) -> Value {
         let net = if self.between.target().starts_with("10.78") { 78 } else { 77 };
         let target = self.between.target();
         let command = format!(
-            "{ENDPOINTS} {} run --json --target {target} --source 10.{net}.4.0/24 {arguments}",
+            "{}{} run --json --target {target} --source 10.{net}.4.0/24 {arguments}",
+            self.endpoints.prefix(),
             program("tidegate-storm").display()
         );
         let output = self.lab.run("client", &command);
@@ -222,7 +291,9 @@ fn configuration(lab: &Lab, driver: &str, vip: &str, mode: &str) -> String {
         |n: u8| format!("[[service.backend]]\nname = \"s{n}\"\naddress = \"10.77.0.{n}\"\n");
     format!(
         "[dataplane]\nworkers = [{worker}]\nhugepages = false\n[control]\nsocket = {socket:?}\n\
-         {}{}[[service]]\nname = \"pxe\"\nprotocol = \"tftp\"\nvip = \"{vip}\"\n{mode}\n{}{}",
+         {}{}[[service]]\nname = \"pxe\"\nprotocol = \"tftp\"\nvip = \"{vip}\"\n{mode}\n{}{}\
+         [[service]]\nname = \"dead\"\nprotocol = \"tftp\"\nvip = \"{DEAD_VIP}\"\n\
+         [[service.backend]]\nname = \"dead\"\naddress = \"10.77.0.66\"\nmac = \"02:00:00:00:00:66\"\n",
         interface(0, "clients", "10.78.0.1/16"),
         interface(1, "servers", "10.77.0.1/16"),
         backend(30),

@@ -11,7 +11,7 @@ use control::kernel::{Kernel, Traffic, View};
 use control::server::Place;
 use control::{eal, events, preflight, tables};
 use dataplane::{Devices, Workers};
-use dpdk::{Eal, Log};
+use dpdk::{Eal, HugePages, Log};
 use engine::tables::Tables;
 use log::LevelFilter;
 use std::error::Error;
@@ -27,6 +27,9 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 use tokio::time::interval;
 use wire::ethernet::Mac;
+
+#[global_allocator]
+static MEMORY: HugePages = HugePages;
 
 /// A load balancer for TFTP on DPDK.
 #[derive(Debug, Parser)]

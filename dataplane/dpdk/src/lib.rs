@@ -5,6 +5,7 @@
 mod device;
 mod eal;
 mod error;
+mod huge;
 mod lcore;
 mod log;
 mod mbuf;
@@ -17,6 +18,7 @@ mod setup;
 pub use device::BUFFERS_PER_QUEUE;
 pub use eal::{Eal, Log};
 pub use error::{Errno, Error};
+pub use huge::HugePages;
 pub use lcore::Running;
 pub use mbuf::Mbuf;
 pub use mempool::{Mempool, data_room};

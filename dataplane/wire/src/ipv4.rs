@@ -95,6 +95,13 @@ impl Ipv4 {
         header
     }
 
+    /// Whether it is version 4 without options, whole, and carries this protocol.
+    #[inline]
+    pub(crate) fn is_plain(&self, protocol: u8) -> bool {
+        let whole = self.fragment & U16::new(MORE_FRAGMENTS | FRAGMENT_OFFSET) == U16::ZERO;
+        (self.version_ihl == 0x45) & whole & (self.protocol == protocol)
+    }
+
     /// Bytes of the whole packet.
     #[inline]
     pub fn total_len(&self) -> usize {

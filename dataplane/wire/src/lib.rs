@@ -6,5 +6,6 @@ pub mod checksum;
 pub mod ethernet;
 pub mod icmp;
 pub mod ipv4;
+pub mod plain;
 pub mod tftp;
 pub mod udp;

@@ -28,6 +28,14 @@ impl Udp {
         data.get_mut(..len.checked_sub(HEADER)?).map(|data| (header, data))
     }
 
+    /// Whether an IP payload is a datagram whose length fits the bytes there are, between ports that
+    /// there are: 0 is nobody's.
+    pub fn is_sound(bytes: &[u8]) -> bool {
+        let Ok((header, data)) = Udp::ref_from_prefix(bytes) else { return false };
+        let fits = (HEADER..=HEADER + data.len()).contains(&header.len());
+        fits && header.source() != 0 && header.destination() != 0
+    }
+
     /// A header for this data, checksum included.
     pub fn new(source: u16, destination: u16, ip: &Ipv4, data: &[u8]) -> Udp {
         let len = (HEADER + data.len()) as u16;
@@ -40,6 +48,12 @@ impl Udp {
         let sum = checksum::sum(data, checksum::sum(header.as_bytes(), ip.pseudo_sum(len)));
         header.checksum = on_the_wire(U16::new(!checksum::fold(sum)));
         header
+    }
+
+    /// Bytes of header and data.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.len.get())
     }
 
     /// The sender's port.

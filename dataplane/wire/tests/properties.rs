@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use std::net::Ipv4Addr;
 use wire::checksum::{Delta, fold, sum};
 use wire::ipv4::{Ipv4, Malformed};
+use wire::plain::Plain;
 use wire::tftp::Message;
 use wire::udp::Udp;
 use zerocopy::network_endian::U16;
@@ -137,6 +138,36 @@ proptest! {
         };
         prop_assert_eq!(after.ttl == before.ttl, before.ttl <= 1);
         prop_assert_eq!(frame, after.bytes());
+    }
+
+    /// One look at all headers says the same as one at each.
+    #[test]
+    fn a_plain_frame_is_what_each_header_says(
+        sent in sent(), padding in bytes(40), flip in any::<Option<prop::sample::Index>>(),
+    ) {
+        let ethernet = [&[2; 12][..], &[8, 0]].concat();
+        let mut frame = [&ethernet, &sent.bytes()[..], &padding].concat();
+        if let Some(at) = flip {
+            // Anywhere in the headers.
+            let at = at.index(42 * 8);
+            frame[at / 8] ^= 1 << (at % 8);
+        }
+        let plain = Plain::check(&frame);
+        let found = plain.and_then(|len| {
+            let (Plain { udp, .. }, data) = Plain::split(&mut frame, len)?;
+            Some(((udp.source(), udp.destination()), data.to_vec()))
+        });
+        let (ethernet, rest) = frame.split_at_mut(14);
+        let by_header = Ipv4::split(rest).ok().and_then(|(ip, body)| {
+            let whole = ip.protocol == 17 && !ip.is_fragment() && ip.as_bytes()[0] == 0x45;
+            let exact = body.get(4..6) == Some(&(body.len() as u16).to_be_bytes()[..]);
+            let sound = Udp::is_sound(body);
+            let (udp, data) = Udp::split(body)?;
+            let parts = ((udp.source(), udp.destination()), data.to_vec());
+            (whole && exact && sound && ethernet[12..] == [8, 0]).then_some(parts)
+        });
+        prop_assert_eq!(plain.is_some(), found.is_some());
+        prop_assert_eq!(found, by_header);
     }
 
     #[test]

@@ -5,21 +5,20 @@ use crate::tables::Interface;
 use crate::verdict::{Step, Verdict};
 use std::net::Ipv4Addr;
 use wire::ethernet::{self, Ethernet};
-use wire::ipv4::{Ipv4, Malformed};
+use wire::ipv4::{Ipv4, Malformed, PROTOCOL_UDP};
+use wire::plain::Plain;
 use wire::udp::Udp;
 use zerocopy::FromBytes;
 
-/// A frame whose Ethernet and IPv4 headers have been checked.
-pub struct Packet<'a> {
-    /// Its Ethernet header.
-    pub ethernet: &'a mut Ethernet,
-    /// Its IPv4 header.
-    pub ip: &'a mut Ipv4,
-    /// What IPv4 carries, without padding behind it.
-    pub body: &'a mut [u8],
+/// A frame whose headers have been checked.
+pub enum Admitted<'a> {
+    /// A whole and sound UDP datagram between ports that there are.
+    Datagram(Datagram<'a>),
+    /// Anything else in IPv4.
+    Other(Packet<'a>),
 }
 
-/// A packet whose UDP header has been checked too.
+/// A UDP datagram.
 pub struct Datagram<'a> {
     /// Its Ethernet header.
     pub ethernet: &'a mut Ethernet,
@@ -31,16 +30,35 @@ pub struct Datagram<'a> {
     pub data: &'a [u8],
 }
 
+/// A packet whose Ethernet and IPv4 headers alone are known to be sound.
+pub struct Packet<'a> {
+    /// Its Ethernet header.
+    pub ethernet: &'a mut Ethernet,
+    /// Its IPv4 header.
+    pub ip: &'a mut Ipv4,
+    /// What IPv4 carries, without padding behind it.
+    pub body: &'a mut [u8],
+}
+
 /// Checks a frame that came in by `interface`.
 #[inline]
-pub fn admit<'a>(frame: &'a mut [u8], interface: &Interface) -> Step<Packet<'a>> {
-    let (ethernet, rest) = Ethernet::mut_from_prefix(frame).map_err(|_| Reason::Truncated)?;
+pub fn admit<'a>(frame: &'a mut [u8], interface: &Interface) -> Step<Admitted<'a>> {
+    let (ethernet, _) = Ethernet::ref_from_prefix(frame).map_err(|_| Reason::Truncated)?;
     if ethernet.source == interface.mac {
         return Err(Reason::Looped.into());
     }
     if ethernet.destination != interface.mac && !ethernet.destination.is_group() {
         return Err(Reason::ForeignMac.into());
     }
+    let Some(data) = Plain::check(frame) else { return admit_other(frame) };
+    let (Plain { ethernet, ip, udp }, data) = Plain::split(frame, data).ok_or(Reason::Truncated)?;
+    Ok(Admitted::Datagram(Datagram { ethernet, ip, udp, data }))
+}
+
+/// Header by header: what is wrong, or merely unusual?
+#[inline(never)]
+fn admit_other(frame: &mut [u8]) -> Step<Admitted<'_>> {
+    let (ethernet, rest) = Ethernet::mut_from_prefix(frame).map_err(|_| Reason::Truncated)?;
     if ethernet.kind != ethernet::TYPE_IPV4 {
         return Err(Verdict::Kernel);
     }
@@ -49,20 +67,12 @@ pub fn admit<'a>(frame: &'a mut [u8], interface: &Interface) -> Step<Packet<'a>>
         Malformed::Contradiction => Reason::BadIpv4,
         Malformed::Checksum => Reason::BadChecksum,
     })?;
-    Ok(Packet { ethernet, ip, body })
-}
-
-impl<'a> Packet<'a> {
-    /// The packet as a UDP datagram. Port 0 is nobody's.
-    #[inline(always)]
-    pub fn datagram(self) -> Step<Datagram<'a>> {
-        let Packet { ethernet, ip, body } = self;
-        let (udp, data) = Udp::split(body).ok_or(Reason::BadUdp)?;
-        if udp.source() == 0 || udp.destination() == 0 {
-            return Err(Reason::BadUdp.into());
-        }
-        Ok(Datagram { ethernet, ip, udp, data })
+    let udp = ip.protocol == PROTOCOL_UDP && !ip.is_fragment() && Udp::is_sound(body);
+    if !udp {
+        return Ok(Admitted::Other(Packet { ethernet, ip, body }));
     }
+    let (udp, data) = Udp::split(body).ok_or(Reason::BadUdp)?;
+    Ok(Admitted::Datagram(Datagram { ethernet, ip, udp, data }))
 }
 
 /// Whether a single host can have this address (RFC 1122 §3.2.1.3).

@@ -1,6 +1,6 @@
 //! Whose packet is it: a client's, a server's, or the kernel's? And which worker owns it?
 
-use super::admit::{Datagram, Packet, is_host};
+use super::admit::{Admitted, Datagram, Packet, is_host};
 use super::answer;
 use crate::flow::key::{Key, KeyKind};
 use crate::flow::{FlowId, NO_FLOW, ports};
@@ -11,7 +11,7 @@ use crate::steer;
 use crate::tables::{BackendId, Owner, VipId};
 use crate::verdict::{Step, Verdict};
 use std::net::SocketAddrV4;
-use wire::ipv4::{PROTOCOL_ICMP, PROTOCOL_UDP};
+use wire::ipv4::{Ipv4, PROTOCOL_ICMP, PROTOCOL_UDP};
 
 /// A datagram that may be part of a transfer of this worker's.
 pub struct Parcel<'a> {
@@ -57,64 +57,41 @@ impl Side {
 
 /// Sorts a packet out.
 #[inline]
-pub fn classify<'a>(packet: Packet<'a>, here: &Here) -> Step<Parcel<'a>> {
-    let addresses = &here.tables.addresses;
-    let from = addresses.get(packet.ip.source());
-    match (addresses.get(packet.ip.destination()), from) {
-        (Some(Owner::Vip(vip)), _) => from_client(packet, vip, from, here),
-        (Some(Owner::Snat(_)), _) => from_server(packet, from, here),
-        (_, Some(Owner::Routed(server))) => from_server_to_client(packet, server, here),
+pub fn classify<'a>(packet: Admitted<'a>, here: &Here) -> Step<Parcel<'a>> {
+    match packet {
+        Admitted::Datagram(packet) => datagram(packet, here),
+        Admitted::Other(packet) => Err(other(packet, here)),
+    }
+}
+
+#[inline]
+fn datagram<'a>(packet: Datagram<'a>, here: &Here) -> Step<Parcel<'a>> {
+    let (from, to) = owners(packet.ip, here);
+    match (to, from) {
+        (Some(Owner::Vip(vip)), _) => {
+            let client = SocketAddrV4::new(packet.ip.source(), packet.udp.source());
+            let key = Key::new(client, vip);
+            check_vip(vip, here)?;
+            check_source(packet.ip, from)?;
+            mine(steer::owner(*client.ip(), here.workers), here)?;
+            Ok(Parcel { packet, side: Side::Client(vip), key, flow: NO_FLOW, place: 0 })
+        }
+        (Some(Owner::Snat(_)), _) => {
+            check_source(packet.ip, from)?;
+            let Some(Owner::Routed(server) | Owner::Answering(server)) = from else {
+                return Err(Reason::NoTransfer.into());
+            };
+            mine(ports::owner(packet.udp.destination(), here.workers), here)?;
+            Ok(by_server(packet, Side::Server, server))
+        }
+        // Servers that route through us send other things too: lookup will tell.
+        (_, Some(Owner::Routed(server))) => {
+            mine(steer::owner(packet.ip.destination(), here.workers), here)?;
+            Ok(by_server(packet, Side::ServerToClient, server))
+        }
         (_, Some(Owner::Vip(_) | Owner::Snat(_))) => Err(Reason::BadSource.into()),
         (_, Some(Owner::Answering(_)) | None) => Err(Verdict::Kernel),
     }
-}
-
-#[inline]
-fn from_client<'a>(
-    packet: Packet<'a>,
-    vip: VipId,
-    from: Option<Owner>,
-    here: &Here,
-) -> Step<Parcel<'a>> {
-    if !here.tables.vips[usize::from(vip)].live {
-        return Err(Reason::VipDown.into());
-    }
-    let packet = own_datagram(packet, from, here)?;
-    let client = SocketAddrV4::new(packet.ip.source(), packet.udp.source());
-    mine(steer::owner(*client.ip(), here.workers), here)?;
-    Ok(Parcel {
-        packet,
-        side: Side::Client(vip),
-        key: Key::new(client, vip),
-        flow: NO_FLOW,
-        place: 0,
-    })
-}
-
-#[inline]
-fn from_server<'a>(packet: Packet<'a>, from: Option<Owner>, here: &Here) -> Step<Parcel<'a>> {
-    let packet = own_datagram(packet, from, here)?;
-    let Some(Owner::Routed(server) | Owner::Answering(server)) = from else {
-        return Err(Reason::NoTransfer.into());
-    };
-    mine(ports::owner(packet.udp.destination(), here.workers), here)?;
-    Ok(by_server(packet, Side::Server, server))
-}
-
-/// Servers that route through us send other things too: those are the kernel's to forward, and so
-/// is a fragment, which does not show whose it is.
-#[inline]
-fn from_server_to_client<'a>(
-    packet: Packet<'a>,
-    server: BackendId,
-    here: &Here,
-) -> Step<Parcel<'a>> {
-    if packet.ip.protocol != PROTOCOL_UDP || packet.ip.is_fragment() {
-        return Err(Verdict::Kernel);
-    }
-    let packet = packet.datagram()?;
-    mine(steer::owner(packet.ip.destination(), here.workers), here)?;
-    Ok(by_server(packet, Side::ServerToClient, server))
 }
 
 #[inline]
@@ -123,21 +100,49 @@ fn by_server(packet: Datagram<'_>, side: Side, server: BackendId) -> Parcel<'_> 
     Parcel { packet, side, key: Key::new(seen_as, server), flow: NO_FLOW, place: 0 }
 }
 
-/// A datagram to an address that is a VIP or in a SNAT pool: there is nothing else for it to be,
-/// save a ping.
+/// What is no datagram: at a VIP or a SNAT address a ping is answered and all else dropped; the rest is
+/// the kernel's to forward, and so is a server's fragment, which does not show whose it is.
+#[inline(never)]
+fn other(packet: Packet, here: &Here) -> Verdict {
+    let (from, to) = owners(packet.ip, here);
+    let step = match (to, from) {
+        (Some(Owner::Vip(vip)), _) => check_vip(vip, here).and(check_source(packet.ip, from)),
+        (Some(Owner::Snat(_)), _) => check_source(packet.ip, from),
+        (_, Some(Owner::Routed(_))) if is_bad_udp(packet.ip) => Err(Reason::BadUdp.into()),
+        (_, Some(Owner::Vip(_) | Owner::Snat(_))) => Err(Reason::BadSource.into()),
+        (_, Some(Owner::Routed(_) | Owner::Answering(_)) | None) => Err(Verdict::Kernel),
+    };
+    match step {
+        Err(verdict) => verdict,
+        Ok(()) if packet.ip.is_fragment() => Reason::Fragment.into(),
+        Ok(()) if is_bad_udp(packet.ip) => Reason::BadUdp.into(),
+        Ok(()) if packet.ip.protocol == PROTOCOL_ICMP => answer::echo(packet, here.mac()),
+        Ok(()) => Reason::NoService.into(),
+    }
+}
+
+/// Whose the packet's source and destination are.
 #[inline]
-fn own_datagram<'a>(packet: Packet<'a>, from: Option<Owner>, here: &Here) -> Step<Datagram<'a>> {
-    if !is_host(packet.ip.source()) || matches!(from, Some(Owner::Vip(_) | Owner::Snat(_))) {
-        return Err(Reason::BadSource.into());
-    }
-    if packet.ip.is_fragment() {
-        return Err(Reason::Fragment.into());
-    }
-    match packet.ip.protocol {
-        PROTOCOL_UDP => packet.datagram(),
-        PROTOCOL_ICMP => Err(answer::echo(packet, here.mac())),
-        _ => Err(Reason::NoService.into()),
-    }
+fn owners(ip: &Ipv4, here: &Here) -> (Option<Owner>, Option<Owner>) {
+    let addresses = &here.tables.addresses;
+    (addresses.get(ip.source()), addresses.get(ip.destination()))
+}
+
+/// Had it been sound, it would be a datagram.
+fn is_bad_udp(ip: &Ipv4) -> bool {
+    ip.protocol == PROTOCOL_UDP && !ip.is_fragment()
+}
+
+#[inline]
+fn check_vip(vip: VipId, here: &Here) -> Step<()> {
+    if here.tables.vips[usize::from(vip)].live { Ok(()) } else { Err(Reason::VipDown.into()) }
+}
+
+/// Nobody has one of our addresses but we.
+#[inline]
+fn check_source(ip: &Ipv4, from: Option<Owner>) -> Step<()> {
+    let ours = matches!(from, Some(Owner::Vip(_) | Owner::Snat(_)));
+    if is_host(ip.source()) && !ours { Ok(()) } else { Err(Reason::BadSource.into()) }
 }
 
 #[inline]

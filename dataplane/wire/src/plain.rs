@@ -1,0 +1,47 @@
+//! What nearly every frame is: Ethernet II, IPv4 without options and in one piece, UDP. Then all
+//! headers lie at fixed places, and one look at them all tells whether they are sound.
+
+use crate::checksum;
+use crate::ethernet::{Ethernet, TYPE_IPV4};
+use crate::ipv4::{self, Ipv4, PROTOCOL_UDP};
+use crate::udp::{self, Udp};
+use zerocopy::network_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// The three headers.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Plain {
+    /// Of the link.
+    pub ethernet: Ethernet,
+    /// Its length fits the frame, and its checksum is right.
+    pub ip: Ipv4,
+    /// Its length fits, and neither port is 0.
+    pub udp: Udp,
+}
+
+impl Plain {
+    /// Bytes of data behind the headers, if the frame is such and sound. `None` says nothing but that
+    /// it must be looked at header by header.
+    #[inline]
+    pub fn check(frame: &[u8]) -> Option<usize> {
+        let (Plain { ethernet, ip, udp }, rest) = Plain::ref_from_prefix(frame).ok()?;
+        let data = ip.total_len().wrapping_sub(ipv4::HEADER + udp::HEADER);
+        // Without a branch for each: together they are nearly always true.
+        let plain = (ethernet.kind == U16::new(TYPE_IPV4))
+            & ip.is_plain(PROTOCOL_UDP)
+            & (udp.len() == data.wrapping_add(udp::HEADER))
+            & (udp.source() != 0)
+            & (udp.destination() != 0)
+            & (data <= rest.len())
+            & checksum::is_sound([ip.as_bytes(), &[]]);
+        plain.then_some(data)
+    }
+
+    /// The headers and so much data of a frame that was found such.
+    #[inline]
+    pub fn split(frame: &mut [u8], data: usize) -> Option<(&mut Plain, &mut [u8])> {
+        let (plain, rest) = Plain::mut_from_prefix(frame).ok()?;
+        Some((plain, rest.get_mut(..data)?))
+    }
+}

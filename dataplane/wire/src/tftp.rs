@@ -73,19 +73,32 @@ impl<'a> Message<'a> {
     /// Reads a datagram's data.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Message<'a>, Malformed> {
-        let (opcode, rest) = word(bytes)?;
-        match opcode {
-            opcode::RRQ | opcode::WRQ => {
-                Request::parse(opcode == opcode::WRQ, rest).map(Message::Request)
-            }
+        let Some((head, rest)) = bytes.split_first_chunk::<4>() else {
+            return Message::parse_short(bytes);
+        };
+        let word = u16::from_be_bytes([head[2], head[3]]);
+        match u16::from_be_bytes([head[0], head[1]]) {
             opcode::DATA => {
-                let (block, data) = word(rest)?;
-                let len = u16::try_from(data.len()).map_err(|_| Malformed)?;
-                Ok(Message::Data { block, len })
+                let len = u16::try_from(rest.len()).map_err(|_| Malformed)?;
+                Ok(Message::Data { block: word, len })
             }
-            opcode::ACK => word(rest).map(|(block, _)| Message::Ack { block }),
-            opcode::ERROR => word(rest).map(|(code, _)| Message::Error { code }),
-            opcode::OACK => Ok(Message::Oack(Options(rest))),
+            opcode::ACK => Ok(Message::Ack { block: word }),
+            opcode @ (opcode::RRQ | opcode::WRQ) => {
+                Request::parse(opcode == opcode::WRQ, &bytes[2..]).map(Message::Request)
+            }
+            opcode::ERROR => Ok(Message::Error { code: word }),
+            opcode::OACK => Ok(Message::Oack(Options(&bytes[2..]))),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// Of the messages only an OACK can be this short: one that grants nothing.
+    #[cold]
+    fn parse_short(bytes: &'a [u8]) -> Result<Message<'a>, Malformed> {
+        match bytes.split_first_chunk() {
+            Some((opcode, rest)) if u16::from_be_bytes(*opcode) == opcode::OACK => {
+                Ok(Message::Oack(Options(rest)))
+            }
             _ => Err(Malformed),
         }
     }
@@ -125,12 +138,6 @@ impl<'a> Options<'a> {
             Some((name, value))
         })
     }
-}
-
-#[inline]
-fn word(bytes: &[u8]) -> Result<(u16, &[u8]), Malformed> {
-    let (word, rest) = bytes.split_first_chunk().ok_or(Malformed)?;
-    Ok((u16::from_be_bytes(*word), rest))
 }
 
 fn string(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {

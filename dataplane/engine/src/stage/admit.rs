@@ -47,7 +47,8 @@ pub fn admit<'a>(frame: &'a mut [u8], interface: &Interface) -> Step<Admitted<'a
     if ethernet.source == interface.mac {
         return Err(Reason::Looped.into());
     }
-    if ethernet.destination != interface.mac && !ethernet.destination.is_group() {
+    let is_ours = ethernet.destination == interface.mac || ethernet.destination.is_group();
+    if !is_ours {
         return Err(Reason::ForeignMac.into());
     }
     let Some(data) = Plain::check(frame) else { return admit_other(frame) };

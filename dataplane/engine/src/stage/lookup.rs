@@ -27,7 +27,7 @@ pub fn lookup(burst: &mut [Parcel], own: &Own) -> Age {
     }
     for (parcel, hash) in burst.iter_mut().zip(&hashes) {
         let kind = parcel.side.key_kind();
-        if parcel.flow != NO_FLOW && !flows.is(parcel.flow, kind, parcel.key) {
+        if !flows.is(parcel.flow, kind, parcel.key) && parcel.flow != NO_FLOW {
             parcel.flow = flows.find_hashed(kind, parcel.key, *hash).unwrap_or(NO_FLOW);
         }
     }

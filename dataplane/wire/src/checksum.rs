@@ -1,7 +1,7 @@
 //! The Internet checksum: in full (RFC 1071), and as a [`Delta`] that mends it after a rewrite
 //! (RFC 1624).
 
-use zerocopy::network_endian::U16;
+use zerocopy::network_endian::{U16, U32};
 
 /// The one's complement sum of `bytes`, an odd last byte counting as the high half of a word, added
 /// to `sum`.
@@ -44,7 +44,8 @@ fn fold64(sum: u64) -> u16 {
 }
 
 /// What a rewrite does to a checksum: to be applied to each checksum that covers the rewritten
-/// bytes. The setters return it, and whoever must mend a checksum asks for it.
+/// bytes. The setters return it, and whoever must mend a checksum asks for it. Words count as they lie
+/// in memory, as in [`raw`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use = "a checksum that covers the rewritten bytes is now wrong"]
 pub struct Delta(u64);
@@ -52,13 +53,15 @@ pub struct Delta(u64);
 impl Delta {
     /// The change from one 16-bit word to another.
     #[inline]
-    pub fn word(old: u16, new: u16) -> Delta {
+    pub fn word(old: U16, new: U16) -> Delta {
+        let (old, new) = (u16::from_ne_bytes(old.to_bytes()), u16::from_ne_bytes(new.to_bytes()));
         Delta(u64::from(!old) + u64::from(new))
     }
 
     /// The change from one 32-bit value to another.
     #[inline]
-    pub fn long(old: u32, new: u32) -> Delta {
+    pub fn long(old: U32, new: U32) -> Delta {
+        let (old, new) = (u32::from_ne_bytes(old.to_bytes()), u32::from_ne_bytes(new.to_bytes()));
         Delta(u64::from(!old) + u64::from(new))
     }
 
@@ -71,7 +74,8 @@ impl Delta {
     /// The checksum after the change (RFC 1624, equation 3).
     #[inline]
     pub fn mend(self, checksum: U16) -> U16 {
-        U16::new(!fold64(u64::from(!checksum.get()) + self.0))
+        let old = !u16::from_ne_bytes(checksum.to_bytes());
+        U16::from_bytes((!fold64(u64::from(old) + self.0)).to_ne_bytes())
     }
 }
 
@@ -92,6 +96,9 @@ mod tests {
     #[test]
     fn the_example_of_rfc_1624() {
         // Equation 2 would give 0xffff here; equation 3 gives the right 0x0000.
-        assert_eq!(Delta::word(0x5555, 0x3285).mend(U16::new(0xdd2f)).get(), 0x0000);
+        assert_eq!(
+            Delta::word(U16::new(0x5555), U16::new(0x3285)).mend(U16::new(0xdd2f)).get(),
+            0x0000
+        );
     }
 }

@@ -159,17 +159,19 @@ impl Ipv4 {
 
     #[inline]
     fn rewrite(&mut self, ttl: u8, source: Ipv4Addr, destination: Ipv4Addr) -> Delta {
-        let addresses = Delta::long(self.source.get(), source.to_bits())
-            .and(Delta::long(self.destination.get(), destination.to_bits()));
-        self.source = U32::new(source.to_bits());
-        self.destination = U32::new(destination.to_bits());
+        let (source, destination) =
+            (U32::from_bytes(source.octets()), U32::from_bytes(destination.octets()));
+        let addresses =
+            Delta::long(self.source, source).and(Delta::long(self.destination, destination));
+        self.source = source;
+        self.destination = destination;
         self.checksum = self.set_ttl(ttl).and(addresses).mend(self.checksum);
         addresses
     }
 
     #[inline]
     fn set_ttl(&mut self, ttl: u8) -> Delta {
-        let word = |ttl| u16::from_be_bytes([ttl, 0]);
+        let word = |ttl| U16::from_bytes([ttl, 0]);
         let delta = Delta::word(word(self.ttl), word(ttl));
         self.ttl = ttl;
         delta

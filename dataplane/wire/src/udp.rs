@@ -73,11 +73,12 @@ impl Udp {
     /// is written as its other form, 0xffff (RFC 768).
     #[inline]
     pub fn set_ports(&mut self, source: u16, destination: u16, addresses: Delta) {
+        let (source, destination) = (U16::new(source), U16::new(destination));
         let delta = addresses
-            .and(Delta::word(self.source.get(), source))
-            .and(Delta::word(self.destination.get(), destination));
-        self.source = U16::new(source);
-        self.destination = U16::new(destination);
+            .and(Delta::word(self.source, source))
+            .and(Delta::word(self.destination, destination));
+        self.source = source;
+        self.destination = destination;
         if self.checksum != U16::ZERO {
             self.checksum = on_the_wire(delta.mend(self.checksum));
         }

@@ -8,7 +8,7 @@ use wire::ipv4::{Ipv4, Malformed};
 use wire::plain::Plain;
 use wire::tftp::Message;
 use wire::udp::Udp;
-use zerocopy::network_endian::U16;
+use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Words among which those that make sums of zero are frequent.
@@ -93,7 +93,7 @@ proptest! {
         let mut delta = Delta::default();
         for (at, new) in changes {
             let at = 1 + at.index(words.len() - 1);
-            let change = Delta::word(words[at], new);
+            let change = Delta::word(U16::new(words[at]), U16::new(new));
             mended = change.mend(mended);
             delta = delta.and(change);
             words[at] = new;
@@ -103,17 +103,18 @@ proptest! {
 
     #[test]
     fn deltas_commute_and_add_up(a in [word(), word()], b in [word(), word()], checksum in word()) {
-        let [one, two] = [Delta::word(a[0], a[1]), Delta::word(b[0], b[1])];
+        let [one, two] = [a, b].map(|[old, new]| Delta::word(U16::new(old), U16::new(new)));
         let start = U16::new(checksum);
         prop_assert_eq!(one.and(two).mend(start), two.and(one).mend(start));
         prop_assert_eq!(one.and(two).mend(start), two.mend(one.mend(start)));
-        let long = Delta::long(join(a[0], b[0]), join(a[1], b[1]));
+        let long = Delta::long(U32::new(join(a[0], b[0])), U32::new(join(a[1], b[1])));
         prop_assert_eq!(long.mend(start), one.and(two).mend(start));
     }
 
     #[test]
     fn a_change_and_its_undoing_are_none(words in [word(), word()], checksum in 1u16..0xffff) {
         let [old, new] = words;
+        let [old, new] = [old, new].map(U16::new);
         let there = Delta::word(old, new);
         let back = Delta::word(new, old);
         let start = U16::new(checksum);

@@ -10,6 +10,7 @@ use crate::stage::admit::admit;
 use crate::stage::answer;
 use crate::stage::classify::{Parcel, classify};
 use crate::stage::lookup::{found, lookup};
+use crate::stage::routine::routine;
 use crate::stage::schedule::schedule;
 use crate::stage::track::track;
 use crate::stage::translate::translate;
@@ -66,23 +67,27 @@ fn decide<F: Frame>(burst: &mut [F], here: &Here, own: &mut Own) -> Burst<Verdic
     // What nobody claims is the kernel's.
     let mut verdicts: Burst<Verdict> = burst.iter().map(|_| Verdict::Kernel).collect();
     let mut parcels: Burst<Parcel> = Burst::new();
+    let mac = here.mac();
     for (place, frame) in burst.iter_mut().enumerate() {
-        match admit(frame.bytes_mut(), here.interface()).and_then(|packet| classify(packet, here)) {
+        match admit(frame.bytes_mut(), mac).and_then(|packet| classify(packet, here)) {
             Ok(parcel) => parcels.push(Parcel { place, ..parcel }),
             Err(verdict) => verdicts[place] = verdict,
         }
     }
     let looked_at = lookup(&mut parcels, own);
     for parcel in &mut parcels {
-        verdicts[parcel.place] = match forward(parcel, looked_at, here, own) {
+        let step = routine(parcel, looked_at, here, own)
+            .unwrap_or_else(|| forward(parcel, looked_at, here, own));
+        verdicts[parcel.place] = match step {
             Ok(verdict) | Err(verdict) => verdict,
         };
     }
     verdicts
 }
 
-/// From the transfer that the packet belongs to, to the interface that it leaves by.
-#[inline]
+/// From the transfer that the packet belongs to, to the interface that it leaves by. Not inlined: most
+/// packets are routine.
+#[inline(never)]
 fn forward(parcel: &mut Parcel, looked_at: Age, here: &Here, own: &mut Own) -> Step<Verdict> {
     let found = found(parcel, looked_at, here, own)?;
     let message = Message::parse(parcel.packet.data).map_err(|_| Reason::BadTftp)?;

@@ -1,6 +1,6 @@
 //! The circumstances that a burst is handled in.
 
-use crate::tables::{BackendId, Interface, InterfaceId, Tables};
+use crate::tables::{BackendId, InterfaceId, Tables};
 use crate::tick::Tick;
 use wire::ethernet::Mac;
 
@@ -19,15 +19,9 @@ pub struct Here<'a> {
 }
 
 impl Here<'_> {
-    /// The interface that the burst came in by.
-    #[inline]
-    pub fn interface(&self) -> &Interface {
-        &self.tables.interfaces[usize::from(self.from)]
-    }
-
-    /// Our hardware address there.
+    /// Our hardware address where the burst came in.
     pub fn mac(&self) -> Mac {
-        self.interface().mac
+        self.tables.interfaces[usize::from(self.from)].mac
     }
 
     /// Whether the backend's next hop is known.

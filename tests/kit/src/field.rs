@@ -118,11 +118,16 @@ impl Field {
                 field.frames.request(client, frame);
             }
             field.pass(world::OUTSIDE, &mut burst[..count]);
-            for (frame, client) in burst.iter_mut().zip(clients) {
+            for (frame, client) in burst.iter_mut().zip(clients.clone()) {
                 field.frames.first_answer(client, frame);
             }
             let way = if via == Via::Dsr { world::OUTSIDE } else { field.frames.inside() };
             field.pass(way, &mut burst[..count]);
+            // Both sides have spoken.
+            for (frame, client) in burst.iter_mut().zip(clients) {
+                field.frames.fill(Way::In, client, frame);
+            }
+            field.pass(world::OUTSIDE, &mut burst[..count]);
         }
         field.flows = flows;
         field

@@ -102,6 +102,25 @@ pub fn from_server(
     Ok(lesson)
 }
 
+/// What nearly every packet is: from a running transfer's right port, after both sides have spoken, a
+/// full block or the ACK of one that is not the last. It teaches nothing but, for a block, its length:
+/// `Some(Some(len))`, for an ACK `Some(None)`. All others, `None`, are [`from_client`]'s or
+/// [`from_server`]'s to judge.
+#[inline]
+pub fn routine(progress: Progress, data: &[u8]) -> Option<Option<u16>> {
+    if progress.flags & CLIENT_SPOKE == 0 {
+        return None;
+    }
+    let (_, file) = data.split_first_chunk::<4>()?;
+    match data[..2] {
+        [0, 3] if file.len() >= usize::from(progress.blksize) => {
+            u16::try_from(file.len()).ok().map(Some)
+        }
+        [0, 4] if progress.flags & LAST_SEEN == 0 => Some(None),
+        _ => None,
+    }
+}
+
 impl<P: Fn() -> u16> Known<P> {
     /// Whether the port is that of an earlier transfer whose server process may still be talking.
     /// A server that answers from the service's own port has no other, and sorts this out itself.

@@ -153,6 +153,13 @@ impl Flow {
         }
     }
 
+    /// A block of the file has passed, of so many bytes.
+    #[inline]
+    pub fn add_block(&mut self, len: u16) {
+        self.blocks = self.blocks.wrapping_add(1);
+        self.bytes += u64::from(len);
+    }
+
     /// The server has answered from this port.
     pub fn learn(&mut self, tid: u16, now: Tick) {
         self.tid = tid;

@@ -1,10 +1,9 @@
 //! Is it a sound IPv4 packet for us? What is not IPv4 is the kernel's.
 
 use crate::reason::Reason;
-use crate::tables::Interface;
 use crate::verdict::{Step, Verdict};
 use std::net::Ipv4Addr;
-use wire::ethernet::{self, Ethernet};
+use wire::ethernet::{self, Ethernet, Mac};
 use wire::ipv4::{Ipv4, Malformed, PROTOCOL_UDP};
 use wire::plain::Plain;
 use wire::udp::Udp;
@@ -40,14 +39,14 @@ pub struct Packet<'a> {
     pub body: &'a mut [u8],
 }
 
-/// Checks a frame that came in by `interface`.
+/// Checks a frame that came in where `mac` is our hardware address.
 #[inline]
-pub fn admit<'a>(frame: &'a mut [u8], interface: &Interface) -> Step<Admitted<'a>> {
+pub fn admit(frame: &mut [u8], mac: Mac) -> Step<Admitted<'_>> {
     let (ethernet, _) = Ethernet::ref_from_prefix(frame).map_err(|_| Reason::Truncated)?;
-    if ethernet.source == interface.mac {
+    if ethernet.source == mac {
         return Err(Reason::Looped.into());
     }
-    let is_ours = ethernet.destination == interface.mac || ethernet.destination.is_group();
+    let is_ours = ethernet.destination == mac || ethernet.destination.is_group();
     if !is_ours {
         return Err(Reason::ForeignMac.into());
     }

@@ -5,6 +5,7 @@ pub mod admit;
 pub mod answer;
 pub mod classify;
 pub mod lookup;
+pub mod routine;
 pub mod schedule;
 pub mod track;
 pub mod translate;

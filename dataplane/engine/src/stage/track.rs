@@ -24,8 +24,7 @@ pub fn track(
     let lesson = lesson(parcel, message, flow, here, counters)?;
     flow.progress = lesson.progress;
     if let Some(len) = lesson.data {
-        flow.blocks = flow.blocks.wrapping_add(1);
-        flow.bytes += u64::from(len);
+        flow.add_block(len);
     }
     touch(parcel, flow, here);
     Ok(lesson)
@@ -71,7 +70,7 @@ fn lesson(
 
 /// The flow lives on, and answers go back the way that the client's packet came.
 #[inline]
-fn touch(parcel: &Parcel, flow: &mut Flow, here: &Here) {
+pub fn touch(parcel: &Parcel, flow: &mut Flow, here: &Here) {
     flow.last_packet = here.now;
     match parcel.side {
         Side::Client(_) => {

@@ -124,6 +124,28 @@ fn a_second_answer_that_the_client_turns_down_is_no_news() {
 }
 
 proptest! {
+    /// What is called routine is what the longer way would say of it.
+    #[test]
+    fn routine_is_what_teaches_nothing(
+        blksize in prop_oneof![Just(512u16), 8u16..40], last_block in 0u16..3, flags in 0u16..4,
+        opcode in 0u8..7, block in 0u16..3, len in prop_oneof![0usize..40, 500usize..520],
+        short in 0usize..8,
+    ) {
+        let progress = Progress { blksize, last_block, flags };
+        let known = Known { tid: Some(TID), progress, ..ASKED };
+        let [high, low] = block.to_be_bytes();
+        let mut bytes = [&[0, opcode, high, low][..], &vec![7; len]].concat();
+        if short < 4 {
+            bytes.truncate(short);
+        }
+        if let Some(data) = routine(progress, &bytes) {
+            let message = message(&bytes);
+            let nothing = Lesson { learn: None, data, end: None, progress };
+            prop_assert_eq!(from_client(&known, TID, message), Ok(nothing));
+            prop_assert_eq!(from_server(&known, TID, message), Ok(nothing));
+        }
+    }
+
     /// Whatever comes, from whatever port: a known TID stays, and a stale one is not learned.
     #[test]
     fn a_tid_is_learned_once(

@@ -1,0 +1,48 @@
+//! The short way for what nearly every packet is: part of a running transfer, and nothing new. It is
+//! what schedule and track come to for such a packet; translate and transmit follow as for any other.
+
+use super::classify::{Parcel, Side};
+use super::track::touch;
+use super::translate::translate;
+use super::transmit::transmit;
+use crate::alg::tftp;
+use crate::flow::NO_FLOW;
+use crate::flow::table::Age;
+use crate::here::Here;
+use crate::own::Own;
+use crate::verdict::{Step, Verdict};
+use wire::tftp::Message;
+
+/// What becomes of a packet that teaches nothing; `None`: it has to go stage by stage.
+#[inline]
+pub fn routine(
+    parcel: &mut Parcel,
+    looked_at: Age,
+    here: &Here,
+    own: &mut Own,
+) -> Option<Step<Verdict>> {
+    let Own { flows, counters, .. } = own;
+    if parcel.flow == NO_FLOW || flows.age() != looked_at {
+        return None;
+    }
+    let flow = &mut flows[parcel.flow];
+    let udp = &parcel.packet.udp;
+    let tid = match parcel.side {
+        Side::Client(_) => udp.destination(),
+        Side::Server | Side::ServerToClient => udp.source(),
+    };
+    if flow.tid() != Some(tid) {
+        return None;
+    }
+    let block = tftp::routine(flow.progress, parcel.packet.data)?;
+    if let Some(len) = block {
+        flow.add_block(len);
+    }
+    touch(parcel, flow, here);
+    // Not a request: it goes to the TID.
+    const NO_REQUEST: Message = Message::Ack { block: 0 };
+    Some(
+        translate(parcel, NO_REQUEST, flow, here)
+            .and_then(|()| transmit(parcel, flow, here, counters)),
+    )
+}

@@ -20,7 +20,8 @@ const CROWDED: usize = 6;
 #[repr(C, align(64))]
 struct Bucket {
     tags: [u32; WAYS],
-    flows: [FlowId; WAYS],
+    /// Numbers of flows, and one: 0 is none.
+    flows: [u32; WAYS],
 }
 
 pub struct Index {
@@ -31,7 +32,7 @@ impl Index {
     /// Room for `entries`, at most five sixths full: there, hardly any pair of buckets is full.
     pub fn new(entries: usize) -> Index {
         let buckets = (entries * 6 / 5).div_ceil(WAYS) + 1;
-        let empty = Bucket { tags: [EMPTY; WAYS], flows: [NO_FLOW; WAYS] };
+        let empty = Bucket { tags: [EMPTY; WAYS], flows: [0; WAYS] };
         Index { buckets: vec![empty; buckets].into() }
     }
 
@@ -40,8 +41,8 @@ impl Index {
         size_of_val(&*self.buckets)
     }
 
-    /// The flow that most likely has this hash, or [`NO_FLOW`] if none has: what to fetch from
-    /// memory before [`Index::find`] is asked.
+    /// The flow that most likely has this hash, or [`NO_FLOW`] if none has; where two have the same
+    /// tag, some number. To be confirmed, and else to be found by [`Index::find`].
     #[inline]
     pub fn guess(&self, hash: u64) -> FlowId {
         let tag = tag(hash);
@@ -59,7 +60,7 @@ impl Index {
             let bucket = &self.buckets[place];
             (0..WAYS)
                 .filter(|&way| bucket.tags[way] == tag)
-                .map(|way| bucket.flows[way])
+                .map(|way| bucket.flows[way] - 1)
                 .find(|&flow| is_it(flow))
         })
     }
@@ -72,7 +73,7 @@ impl Index {
         // Most are found in their first bucket, and the second one is not even fetched.
         let place =
             if taken < CROWDED || taken <= self.buckets[second].taken() { first } else { second };
-        let entry = (tag(hash), flow);
+        let entry = (tag(hash), flow + 1);
         self.buckets[place].put(entry)
             || self.make_room(first).is_some_and(|()| self.buckets[first].put(entry))
             || self.make_room(second).is_some_and(|()| self.buckets[second].put(entry))
@@ -83,9 +84,11 @@ impl Index {
         for place in self.places(hash) {
             let bucket = &mut self.buckets[place];
             // A flow is entered under two keys, which may share a bucket.
-            let here = |&way: &usize| bucket.flows[way] == flow && bucket.tags[way] == tag(hash);
+            let here =
+                |&way: &usize| bucket.flows[way] == flow + 1 && bucket.tags[way] == tag(hash);
             if let Some(way) = (0..WAYS).find(here) {
                 bucket.tags[way] = EMPTY;
+                bucket.flows[way] = 0;
                 return;
             }
         }
@@ -99,6 +102,7 @@ impl Index {
             other != place && self.buckets[other].put((tags[way], flows[way]))
         })?;
         self.buckets[place].tags[way] = EMPTY;
+        self.buckets[place].flows[way] = 0;
         Some(())
     }
 
@@ -127,13 +131,13 @@ impl Index {
 }
 
 impl Bucket {
-    /// All tags are compared, without a branch: which one it is can't be foretold, and a wrong guess
-    /// costs more than the others. [`NO_FLOW`] if it is none.
+    /// The flow with this tag. All tags are compared, without a branch: which one it is can't be foretold,
+    /// and a wrong guess costs more than the others.
     #[inline]
     fn one_with(&self, tag: u32) -> FlowId {
-        let equal = self.tags.map(|known| u32::from(known == tag));
-        let ways = (0..WAYS).fold(0, |ways, way| ways | equal[way] << way);
-        if ways == 0 { NO_FLOW } else { self.flows[ways.trailing_zeros() as usize % WAYS] }
+        let flow = (0..WAYS)
+            .fold(0, |flow, way| flow | if self.tags[way] == tag { self.flows[way] } else { 0 });
+        flow.wrapping_sub(1)
     }
 
     fn put(&mut self, (tag, flow): (u32, FlowId)) -> bool {

@@ -66,31 +66,43 @@ pub fn classify<'a>(packet: Admitted<'a>, here: &Here) -> Step<Parcel<'a>> {
 
 #[inline]
 fn datagram<'a>(packet: Datagram<'a>, here: &Here) -> Step<Parcel<'a>> {
-    let (from, to) = owners(packet.ip, here);
-    match (to, from) {
-        (Some(Owner::Vip(vip)), _) => {
-            let client = SocketAddrV4::new(packet.ip.source(), packet.udp.source());
-            let key = Key::new(client, vip);
-            check_vip(vip, here)?;
-            check_source(packet.ip, from)?;
-            mine(steer::owner(*client.ip(), here.workers), here)?;
-            Ok(Parcel { packet, side: Side::Client(vip), key, flow: NO_FLOW, place: 0 })
-        }
-        (Some(Owner::Snat(_)), _) => {
-            check_source(packet.ip, from)?;
-            let Some(Owner::Routed(server) | Owner::Answering(server)) = from else {
-                return Err(Reason::NoTransfer.into());
-            };
-            mine(ports::owner(packet.udp.destination(), here.workers), here)?;
-            Ok(by_server(packet, Side::Server, server))
-        }
-        // Servers that route through us send other things too: lookup will tell.
-        (_, Some(Owner::Routed(server))) => {
+    match here.tables.addresses.get(packet.ip.destination()) {
+        Some(Owner::Vip(vip)) => to_vip(packet, vip, here),
+        Some(Owner::Snat(_)) => to_snat(packet, here),
+        Some(Owner::Routed(_) | Owner::Answering(_)) | None => to_others(packet, here),
+    }
+}
+
+#[inline]
+fn to_vip<'a>(packet: Datagram<'a>, vip: VipId, here: &Here) -> Step<Parcel<'a>> {
+    check_vip(vip, here)?;
+    check_source(packet.ip, here)?;
+    let client = SocketAddrV4::new(packet.ip.source(), packet.udp.source());
+    mine(steer::owner(*client.ip(), here.workers), here)?;
+    let key = Key::new(client, vip);
+    Ok(Parcel { packet, side: Side::Client(vip), key, flow: NO_FLOW, place: 0 })
+}
+
+#[inline]
+fn to_snat<'a>(packet: Datagram<'a>, here: &Here) -> Step<Parcel<'a>> {
+    let server = match check_source(packet.ip, here)? {
+        Some(Owner::Routed(server) | Owner::Answering(server)) => server,
+        Some(Owner::Vip(_) | Owner::Snat(_)) | None => return Err(Reason::NoTransfer.into()),
+    };
+    mine(ports::owner(packet.udp.destination(), here.workers), here)?;
+    Ok(by_server(packet, Side::Server, server))
+}
+
+/// Servers that route through us send other things too: lookup will tell.
+#[inline]
+fn to_others<'a>(packet: Datagram<'a>, here: &Here) -> Step<Parcel<'a>> {
+    match here.tables.addresses.get(packet.ip.source()) {
+        Some(Owner::Routed(server)) => {
             mine(steer::owner(packet.ip.destination(), here.workers), here)?;
             Ok(by_server(packet, Side::ServerToClient, server))
         }
-        (_, Some(Owner::Vip(_) | Owner::Snat(_))) => Err(Reason::BadSource.into()),
-        (_, Some(Owner::Answering(_)) | None) => Err(Verdict::Kernel),
+        Some(Owner::Vip(_) | Owner::Snat(_)) => Err(Reason::BadSource.into()),
+        Some(Owner::Answering(_)) | None => Err(Verdict::Kernel),
     }
 }
 
@@ -104,28 +116,21 @@ fn by_server(packet: Datagram<'_>, side: Side, server: BackendId) -> Parcel<'_> 
 /// the kernel's to forward, and so is a server's fragment, which does not show whose it is.
 #[inline(never)]
 fn other(packet: Packet, here: &Here) -> Verdict {
-    let (from, to) = owners(packet.ip, here);
-    let step = match (to, from) {
-        (Some(Owner::Vip(vip)), _) => check_vip(vip, here).and(check_source(packet.ip, from)),
-        (Some(Owner::Snat(_)), _) => check_source(packet.ip, from),
+    let addresses = &here.tables.addresses;
+    let step = match (addresses.get(packet.ip.destination()), addresses.get(packet.ip.source())) {
+        (Some(Owner::Vip(vip)), _) => check_vip(vip, here).and(check_source(packet.ip, here)),
+        (Some(Owner::Snat(_)), _) => check_source(packet.ip, here),
         (_, Some(Owner::Routed(_))) if is_bad_udp(packet.ip) => Err(Reason::BadUdp.into()),
         (_, Some(Owner::Vip(_) | Owner::Snat(_))) => Err(Reason::BadSource.into()),
         (_, Some(Owner::Routed(_) | Owner::Answering(_)) | None) => Err(Verdict::Kernel),
     };
     match step {
         Err(verdict) => verdict,
-        Ok(()) if packet.ip.is_fragment() => Reason::Fragment.into(),
-        Ok(()) if is_bad_udp(packet.ip) => Reason::BadUdp.into(),
-        Ok(()) if packet.ip.protocol == PROTOCOL_ICMP => answer::echo(packet, here.mac()),
-        Ok(()) => Reason::NoService.into(),
+        Ok(_) if packet.ip.is_fragment() => Reason::Fragment.into(),
+        Ok(_) if is_bad_udp(packet.ip) => Reason::BadUdp.into(),
+        Ok(_) if packet.ip.protocol == PROTOCOL_ICMP => answer::echo(packet, here.mac()),
+        Ok(_) => Reason::NoService.into(),
     }
-}
-
-/// Whose the packet's source and destination are.
-#[inline]
-fn owners(ip: &Ipv4, here: &Here) -> (Option<Owner>, Option<Owner>) {
-    let addresses = &here.tables.addresses;
-    (addresses.get(ip.source()), addresses.get(ip.destination()))
 }
 
 /// Had it been sound, it would be a datagram.
@@ -138,11 +143,12 @@ fn check_vip(vip: VipId, here: &Here) -> Step<()> {
     if here.tables.vips[usize::from(vip)].live { Ok(()) } else { Err(Reason::VipDown.into()) }
 }
 
-/// Nobody has one of our addresses but we.
+/// Whose the source is. Nobody has one of our addresses but we.
 #[inline]
-fn check_source(ip: &Ipv4, from: Option<Owner>) -> Step<()> {
+fn check_source(ip: &Ipv4, here: &Here) -> Step<Option<Owner>> {
+    let from = here.tables.addresses.get(ip.source());
     let ours = matches!(from, Some(Owner::Vip(_) | Owner::Snat(_)));
-    if is_host(ip.source()) && !ours { Ok(()) } else { Err(Reason::BadSource.into()) }
+    if is_host(ip.source()) && !ours { Ok(from) } else { Err(Reason::BadSource.into()) }
 }
 
 #[inline]

@@ -2,7 +2,7 @@
 
 use crate::flow::table::Age;
 use crate::flow::view::FlowQuery;
-use crate::frame::{Burst, Frame};
+use crate::frame::{BURST, Burst, Frame};
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
@@ -65,7 +65,8 @@ impl Core {
 /// All packets' way up to their transfers, then each packet's own.
 fn decide<F: Frame>(burst: &mut [F], here: &Here, own: &mut Own) -> Burst<Verdict> {
     // What nobody claims is the kernel's.
-    let mut verdicts: Burst<Verdict> = burst.iter().map(|_| Verdict::Kernel).collect();
+    let mut verdicts = Burst::from([Verdict::Kernel; BURST]);
+    verdicts.truncate(burst.len());
     let mut parcels: Burst<Parcel> = Burst::new();
     let mac = here.mac();
     for (place, frame) in burst.iter_mut().enumerate() {

@@ -69,15 +69,15 @@ impl Table {
 
     /// The hash by which a key is found.
     #[inline]
-    pub fn hash(&self, kind: KeyKind, key: Key) -> u64 {
+    fn hash(&self, kind: KeyKind, key: Key) -> u64 {
         self.seed.hash(kind, key)
     }
 
-    /// The flow that most likely has this hash, if any has: to have it at hand when
-    /// it is looked for.
+    /// The flow that most likely has this key, or [`super::NO_FLOW`]: to be confirmed by [`Table::is`],
+    /// when its memory has come.
     #[inline]
-    pub fn guess(&self, hash: u64) -> FlowId {
-        self.index.guess(hash)
+    pub fn guess(&self, kind: KeyKind, key: Key) -> FlowId {
+        self.index.guess(self.hash(kind, key))
     }
 
     /// Whether this is the flow of that key.
@@ -93,12 +93,7 @@ impl Table {
 
     /// The transfer that is found by this key.
     pub fn find(&self, kind: KeyKind, key: Key) -> Option<FlowId> {
-        self.find_hashed(kind, key, self.hash(kind, key))
-    }
-
-    /// The same for a key whose hash is known.
-    pub fn find_hashed(&self, kind: KeyKind, key: Key, hash: u64) -> Option<FlowId> {
-        self.index.find(hash, |flow| self[flow].is(kind, key))
+        self.index.find(self.hash(kind, key), |flow| self[flow].is(kind, key))
     }
 
     /// Enters a transfer that has been asked for; it comes up at `deadline` unless moved. The caller

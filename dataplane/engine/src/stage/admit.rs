@@ -78,6 +78,6 @@ fn admit_other(frame: &mut [u8]) -> Step<Admitted<'_>> {
 /// Whether a single host can have this address (RFC 1122 §3.2.1.3).
 #[inline]
 pub fn is_host(address: Ipv4Addr) -> bool {
-    let reserved = address.octets()[0] == 0 || address.octets()[0] >= 240;
-    !(reserved || address.is_loopback() || address.is_multicast())
+    // Not this network, loopback, multicast or reserved.
+    matches!(address.octets()[0], 1..=126 | 128..=223)
 }

@@ -5,7 +5,6 @@ use super::classify::{Parcel, Side};
 use crate::flow::key::{Key, KeyKind};
 use crate::flow::table::Age;
 use crate::flow::{FlowId, NO_FLOW};
-use crate::frame::BURST;
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
@@ -18,17 +17,13 @@ use wire::tftp::Message;
 #[inline]
 pub fn lookup(burst: &mut [Parcel], own: &Own) -> Age {
     let flows = &own.flows;
-    let mut hashes = [0; BURST];
-    for (parcel, hash) in burst.iter().zip(&mut hashes) {
-        *hash = flows.hash(parcel.side.key_kind(), parcel.key);
+    for parcel in &mut *burst {
+        parcel.flow = flows.guess(parcel.side.key_kind(), parcel.key);
     }
-    for (parcel, hash) in burst.iter_mut().zip(&hashes) {
-        parcel.flow = flows.guess(*hash);
-    }
-    for (parcel, hash) in burst.iter_mut().zip(&hashes) {
+    for parcel in burst {
         let kind = parcel.side.key_kind();
         if !flows.is(parcel.flow, kind, parcel.key) && parcel.flow != NO_FLOW {
-            parcel.flow = flows.find_hashed(kind, parcel.key, *hash).unwrap_or(NO_FLOW);
+            parcel.flow = flows.find(kind, parcel.key).unwrap_or(NO_FLOW);
         }
     }
     flows.age()

@@ -33,7 +33,7 @@ impl Checker {
         let mut interfaces: Vec<Interface> = vec![];
         for written in written {
             let interface = self.interface(written.as_ref(), &interfaces);
-            self.queue_pairs(&written.as_ref().device, &interface, workers);
+            self.queues(written.as_ref(), &interface, workers);
             interfaces.push(interface);
         }
         self.gateways(written, &mut interfaces);
@@ -98,12 +98,19 @@ impl Checker {
         }
     }
 
-    /// The kernel spreads an af_packet device's frames over all its pairs, also those that nobody reads.
-    fn queue_pairs(&mut self, written: &Spanned<String>, interface: &Interface, workers: usize) {
+    /// Every queue needs a worker. The kernel spreads an af_packet device's frames over all its pairs,
+    /// also those that nobody reads.
+    fn queues(&mut self, written: &file::Interface, interface: &Interface, workers: usize) {
+        if let Some(queues) = &written.queues
+            && *queues.as_ref() > workers as u64
+        {
+            let what = format!("more receive queues than the {workers} workers");
+            self.fault(queues.span(), what, "a worker has one on each interface");
+        }
         let read = interface.queues.map_or(workers, |queues| workers.min(queues.into()));
         if interface.device.queue_pairs().is_some_and(|pairs| pairs > read) {
             let what = format!("more pairs of queues than the {read} that are read");
-            self.fault(written.span(), what, "frames on the others would be lost");
+            self.fault(written.device.span(), what, "frames on the others would be lost");
         }
     }
 

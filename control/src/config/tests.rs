@@ -116,6 +116,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("[[service]]", "gateway = \"10.1.0.1\"\n[[service]]", "6:11", "no subnet of interface"),
     ("[[service]]", "mtu = 100\n[[service]]", "6:7", "100 is out of range"),
     ("iface=eth1", "iface=eth1,qpairs=2", "3:10", "more pairs of queues than the 1"),
+    ("[[service]]", "queues = 2\n[[service]]", "6:10", "more receive queues than the 1 workers"),
     ("[[service]]", "queues = 0\n[[service]]", "6:10", "0 is out of range"),
     ("[[service]]", "rx_ring = 63\n[[service]]", "6:11", "63 is out of range"),
     ("[[service]]", "tx_ring = 40000\n[[service]]", "6:11", "40000 is out of range"),

@@ -172,11 +172,6 @@ impl Counters {
         &self.backends[usize::from(flow.backend)]
     }
 
-    /// Transfers that have ended.
-    pub fn ended(&self) -> u64 {
-        self.backends.iter().map(|backend| backend.ended.value()).sum()
-    }
-
     /// Records what became of a packet of `bytes` bytes.
     #[inline]
     pub fn verdict(&self, verdict: Verdict, bytes: usize) {

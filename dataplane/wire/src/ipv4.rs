@@ -114,12 +114,6 @@ impl Ipv4 {
         self.fragment.get() & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0
     }
 
-    /// Whether the payload starts with the datagram's own header.
-    #[inline]
-    pub fn is_first(&self) -> bool {
-        self.fragment.get() & FRAGMENT_OFFSET == 0
-    }
-
     /// Who sent it.
     #[inline]
     pub fn source(&self) -> Ipv4Addr {

@@ -39,12 +39,6 @@ pub enum Side {
 }
 
 impl Side {
-    /// Whether a client sent it.
-    #[inline]
-    pub fn is_client(self) -> bool {
-        matches!(self, Side::Client(_))
-    }
-
     /// What the packet's key is of.
     #[inline]
     pub fn key_kind(self) -> KeyKind {

@@ -11,19 +11,21 @@ pub struct HugePages;
 /// Bytes of a huge page.
 const PAGE: usize = 2 << 20;
 /// What is smaller is left alone.
-const LARGE: usize = 4 * PAGE;
+const LARGE: usize = PAGE / 2;
 
-/// Large memory begins at a page.
-fn aligned(layout: Layout) -> Layout {
-    if layout.size() < LARGE { layout } else { layout.align_to(PAGE).unwrap_or(layout) }
+/// Large memory is whole pages.
+fn in_pages(layout: Layout) -> Layout {
+    let pages = || Layout::from_size_align(layout.size().next_multiple_of(PAGE), PAGE);
+    if layout.size() < LARGE { layout } else { pages().unwrap_or(layout) }
 }
 
 // SAFETY: every call goes to the system's allocator, with a layout that depends on the caller's alone,
 // and is stricter than it.
 unsafe impl GlobalAlloc for HugePages {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let layout = in_pages(layout);
         // SAFETY: the caller's promises hold for the stricter layout too.
-        let memory = unsafe { System.alloc(aligned(layout)) };
+        let memory = unsafe { System.alloc(layout) };
         if layout.size() >= LARGE && !memory.is_null() {
             // SAFETY: these bytes are ours, and advice changes none of them. Without huge pages it fails,
             // and nothing is lost.
@@ -34,7 +36,7 @@ unsafe impl GlobalAlloc for HugePages {
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         // SAFETY: it was allocated with this layout.
-        unsafe { System.dealloc(memory, aligned(layout)) };
+        unsafe { System.dealloc(memory, in_pages(layout)) };
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {

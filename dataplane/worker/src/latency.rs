@@ -1,5 +1,5 @@
-//! How long frames stay in a worker: from the receive call that brought them until the device has
-//! taken what became of them, in nanoseconds, a burst a time.
+//! How long frames stay in a worker: from before the receive call that brought them until after the
+//! device has taken what became of them, in nanoseconds, all bursts of a turn at a time.
 
 use hdrhistogram::Histogram;
 use std::time::Duration;

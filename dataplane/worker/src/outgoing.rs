@@ -36,41 +36,48 @@ impl<B: Frame> Outgoing<B> {
         self.frames.push(frame);
     }
 
-    /// Adds a burst of frames that are no answers.
+    /// Adds a burst of frames that are no answers. What fills a burst leaves at once.
     pub fn push_all(
         &mut self,
-        frames: Burst<B>,
+        frames: &mut Burst<B>,
         port: &mut impl Port<Buffer = B>,
         counters: &Counters,
     ) {
-        if self.frames.len() + frames.len() > BURST {
-            self.flush(port, counters);
-        }
-        if self.frames.is_empty() {
-            self.frames = frames;
+        if self.frames.len() + frames.len() < BURST {
+            self.frames.extend(frames.drain(..));
         } else {
-            self.frames.extend(frames);
+            self.flush(port, counters);
+            send(frames, 0, port, counters);
         }
     }
 
-    /// Sends all; what the device has no room for is dropped: a full queue never holds up a worker.
+    /// Sends all.
     pub fn flush(&mut self, port: &mut impl Port<Buffer = B>, counters: &Counters) {
-        if self.frames.is_empty() {
-            return;
+        if !self.frames.is_empty() {
+            send(&mut self.frames, self.answers, port, counters);
+            self.answers = 0;
         }
-        let all = self.frames.len();
-        let bytes = length(&self.frames);
-        port.transmit(&mut self.frames);
-        let sent = all - self.frames.len();
-        let taken = u64::MAX.unbounded_shr(64 - sent as u32) as u32;
-        let answers = u64::from((self.answers & taken).count_ones());
-        counters.packets.bytes_transmitted.add(bytes - length(&self.frames));
-        counters.packets.answered.add(answers);
-        counters.packets.transmitted.add(sent as u64 - answers);
-        counters.drops.of(Reason::TransmitFull).add(self.frames.len() as u64);
-        self.frames.clear();
-        self.answers = 0;
     }
+}
+
+/// Sends these, of which those with a bit in `answers` are answers. What the device has no room for is
+/// dropped: a full queue never holds up a worker.
+fn send<B: Frame>(
+    frames: &mut Burst<B>,
+    answers: u32,
+    port: &mut impl Port<Buffer = B>,
+    counters: &Counters,
+) {
+    let (all, bytes) = (frames.len(), length(frames));
+    port.transmit(frames);
+    let sent = all - frames.len();
+    let taken = u64::MAX.unbounded_shr(64 - sent as u32) as u32;
+    let answers = u64::from((answers & taken).count_ones());
+    counters.packets.bytes_transmitted.add(bytes - length(frames));
+    counters.packets.answered.add(answers);
+    counters.packets.transmitted.add(sent as u64 - answers);
+    counters.drops.of(Reason::TransmitFull).add(frames.len() as u64);
+    frames.clear();
 }
 
 fn length<B: Frame>(frames: &[B]) -> u64 {

@@ -19,6 +19,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
+/// Bursts taken from a device in one turn, as long as they are full ones: what else belongs to a turn
+/// takes as long as several packets.
+const BURSTS: usize = 4;
+
 /// One worker, with its queues on every port.
 pub struct Worker<P: Port> {
     number: u16,
@@ -31,6 +35,8 @@ pub struct Worker<P: Port> {
     leaving: Vec<Burst<P::Buffer>>,
     question: Option<Box<FlowQuery>>,
     latencies: Box<Latencies>,
+    /// When the last turn began, if it had frames of a device.
+    busy_since: Option<Instant>,
 }
 
 /// What a worker is made of.
@@ -66,6 +72,7 @@ impl<P: Port> Worker<P> {
             leaving: (0..mesh.workers()).map(|_| Burst::new()).collect(),
             question: None,
             latencies: Box::new(latency::none()),
+            busy_since: None,
             desk,
             ports,
             kernel,
@@ -83,12 +90,15 @@ impl<P: Port> Worker<P> {
 
     /// One turn, which begins now: `now` for the engine, `begun` for the histogram.
     pub fn turn(&mut self, now: Tick, begun: Instant) {
-        self.take_news();
-        let received = self.inhale(now);
-        self.exhale();
-        if received {
-            latency::record(&mut self.latencies, begun.elapsed());
+        // The clock is read once a turn: it takes as long as a packet.
+        if let Some(before) = self.busy_since.take() {
+            latency::record(&mut self.latencies, begun.duration_since(before));
         }
+        self.take_news();
+        if self.inhale(now) {
+            self.busy_since = Some(begun);
+        }
+        self.exhale();
         self.tick(now);
     }
 
@@ -120,26 +130,37 @@ impl<P: Port> Worker<P> {
     fn inhale(&mut self, now: Tick) -> bool {
         let mut received = false;
         for from in 0..self.ports.len() {
-            let mut burst = Burst::new();
-            self.ports[from].receive(&mut burst);
-            if burst.is_empty() {
-                continue;
+            for _ in 0..BURSTS {
+                let taken = self.inhale_from(from, now);
+                received |= taken > 0;
+                if taken < BURST {
+                    break;
+                }
             }
-            received = true;
-            let packets = &self.desk.counters.packets;
-            packets.received.add(burst.len() as u64);
-            packets.bytes_received.add(burst.iter().map(|b| b.bytes().len() as u64).sum());
-            self.handle(burst, from as InterfaceId, now);
         }
         // As many batches as the others can leave in a turn of theirs, no more: their traffic does
         // not hold up our own ports.
         for _ in 0..usize::from(self.mesh.workers() - 1) * self.ports.len() {
-            let Some(Batch { from, frames }) = self.mesh.take_over(self.number) else { break };
+            let Some(Batch { from, mut frames }) = self.mesh.take_over(self.number) else { break };
             self.desk.counters.packets.taken_over.add(frames.len() as u64);
-            self.handle(frames, from, now);
+            self.handle(&mut frames, from, now);
         }
         self.inhale_from_kernel();
         received
+    }
+
+    /// Takes one burst of frames in from a device. Answers how many there were.
+    fn inhale_from(&mut self, from: usize, now: Tick) -> usize {
+        let mut burst = Burst::new();
+        self.ports[from].receive(&mut burst);
+        let taken = burst.len();
+        if taken > 0 {
+            let packets = &self.desk.counters.packets;
+            packets.received.add(taken as u64);
+            packets.bytes_received.add(burst.iter().map(|b| b.bytes().len() as u64).sum());
+            self.handle(&mut burst, from as InterfaceId, now);
+        }
+        taken
     }
 
     fn inhale_from_kernel(&mut self) {
@@ -157,14 +178,14 @@ impl<P: Port> Worker<P> {
     }
 
     /// Has the engine decide on each frame, and does as it says.
-    fn handle(&mut self, mut burst: Burst<P::Buffer>, from: InterfaceId, now: Tick) {
-        let verdicts = self.core.walk(now, from, &mut burst);
+    fn handle(&mut self, burst: &mut Burst<P::Buffer>, from: InterfaceId, now: Tick) {
+        let verdicts = self.core.walk(now, from, burst);
         if let Some(interface) = same_way(&verdicts) {
             let interface = usize::from(interface);
             let port = &mut self.ports[interface];
             return self.outgoing[interface].push_all(burst, port, &self.desk.counters);
         }
-        for (frame, verdict) in burst.into_iter().zip(verdicts) {
+        for (frame, verdict) in burst.drain(..).zip(verdicts) {
             match verdict {
                 Verdict::Transmit(interface) => self.send(frame, interface, false),
                 Verdict::Answer => self.send(frame, from, true),

@@ -15,21 +15,25 @@ pub fn sum(bytes: &[u8], sum: u32) -> u32 {
 #[inline]
 pub fn is_sound(parts: [&[u8]; 2]) -> bool {
     // The same whatever the order of the bytes.
-    fold64(raw(parts[0]) + raw(parts[1])) == 0xffff
+    fold64(carried(raw(parts[0]), raw(parts[1]))) == 0xffff
 }
 
-/// The sum of the words as they lie in memory, two at a time: modulo 0xffff neither which of them is
-/// the high one nor the order of their bytes matters.
+/// The sum of the words as they lie in memory, four at a time: modulo 0xffff neither which of them is
+/// the highest one nor the order of their bytes matters.
 #[inline]
 fn raw(bytes: &[u8]) -> u64 {
-    let (pairs, rest) = bytes.as_chunks::<4>();
-    let mut total = pairs.iter().map(|pair| u64::from(u32::from_ne_bytes(*pair))).sum();
-    if !rest.is_empty() {
-        let mut last = [0; 4];
-        last[..rest.len()].copy_from_slice(rest);
-        total += u64::from(u32::from_ne_bytes(last));
-    }
-    total
+    let (fours, rest) = bytes.as_chunks::<8>();
+    let total = fours.iter().fold(0, |total, four| carried(total, u64::from_ne_bytes(*four)));
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    carried(total, u64::from_ne_bytes(last))
+}
+
+/// The one's complement sum.
+#[inline]
+fn carried(a: u64, b: u64) -> u64 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum + u64::from(carry)
 }
 
 /// The sum in 16 bits.

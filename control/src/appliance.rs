@@ -119,8 +119,7 @@ impl Appliance {
                 port: written.port,
                 protocol: "tftp".to_owned(),
                 mode: mode(&written.mode).to_owned(),
-                state: if tables.vips[usize::from(service.vip)].live { "live" } else { "vip down" }
-                    .to_owned(),
+                state: if tables.is_live(service.vip) { "live" } else { "vip down" }.to_owned(),
                 transfers: totals.now(),
                 totals: totals.named(),
             }

@@ -5,10 +5,10 @@ use engine::tables::Tables;
 
 /// One line for each thing that is different in `new`.
 pub fn changes(old: &Tables, new: &Tables, config: &Config) -> Vec<String> {
-    let vips = old.vips.iter().zip(&new.vips).filter(|(old, new)| old.live != new.live);
-    let vips = vips.map(|(_, new)| {
-        let state = if new.live { "live" } else { "down: the kernel does not hold it" };
-        format!("VIP {} is {state}", new.address)
+    let vips = (0..).zip(&new.vips);
+    let vips = vips.filter(|&(id, _)| old.is_live(id) != new.is_live(id)).map(|(id, vip)| {
+        let state = if new.is_live(id) { "live" } else { "down: the kernel does not hold it" };
+        format!("VIP {} is {state}", vip.address)
     });
     let backends = old.backends.iter().zip(&new.backends);
     let written = config.services.iter();

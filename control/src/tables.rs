@@ -23,7 +23,7 @@ pub fn build(config: &Config, macs: &[Mac], view: &View) -> Tables {
     let mut servers = HashMap::new();
     for (id, service) in config.services.iter().enumerate() {
         let id: ServiceId = number(id);
-        let vip = vip(&mut tables.vips, service.vip, view);
+        let vip = vip(&mut tables.vips, service.vip);
         tables.vips[usize::from(vip)].services.push((service.port, id));
         let mode = mode(&mut tables.snat, &service.mode);
         let rota = backends(&mut tables.backends, &mut servers, id, service, view);
@@ -36,7 +36,7 @@ pub fn build(config: &Config, macs: &[Mac], view: &View) -> Tables {
             rota,
         });
     }
-    own(&mut tables);
+    own(&mut tables, view);
     tables
 }
 
@@ -46,10 +46,10 @@ fn interfaces(config: &Config, macs: &[Mac]) -> Vec<Interface> {
 }
 
 /// The number of a VIP, which is new or that of an earlier service.
-fn vip(vips: &mut Vec<Vip>, address: Ipv4Addr, view: &View) -> VipId {
+fn vip(vips: &mut Vec<Vip>, address: Ipv4Addr) -> VipId {
     let known = vips.iter().position(|vip| vip.address == address);
     number(known.unwrap_or_else(|| {
-        vips.push(Vip { address, live: view.live.contains(&address), services: Vec::new() });
+        vips.push(Vip { address, services: Vec::new() });
         vips.len() - 1
     }))
 }
@@ -97,8 +97,8 @@ fn backends(
 
 /// Whose each address is. Clients and servers may not be told apart by an address that is also
 /// ours, so VIPs come before SNAT addresses, and both before backends.
-fn own(tables: &mut Tables) {
-    let Tables { services, backends, vips, snat, addresses, .. } = tables;
+fn own(tables: &mut Tables, view: &View) {
+    let Tables { services, backends, snat, addresses, .. } = tables;
     for backend in backends {
         match services[usize::from(backend.service)].mode {
             Mode::Dsr => {}
@@ -111,8 +111,9 @@ fn own(tables: &mut Tables) {
     for (id, &mut address) in (0..).zip(snat) {
         addresses.insert(address, Owner::Snat(id));
     }
-    for (id, vip) in (0..).zip(vips) {
-        addresses.insert(vip.address, Owner::Vip(id));
+    for id in 0..tables.vips.len() {
+        let live = view.live.contains(&tables.vips[id].address);
+        tables.set_live(number(id), live);
     }
 }
 
@@ -256,7 +257,7 @@ mod tests {
         assert_eq!(owner(server(30)), Some(Owner::Routed(0)));
         assert_eq!(owner(server(31)), None);
         assert_eq!(owner(server(32)), Some(Owner::Answering(2)));
-        assert_eq!(owner(VIP), Some(Owner::Vip(0)));
+        assert_eq!(owner(VIP), Some(Owner::Down));
         assert_eq!(owner(SNAT), Some(Owner::Snat(0)));
     }
 
@@ -266,7 +267,7 @@ mod tests {
             service(VIP, 69, config::Mode::Nat, &[(200, 1), (101, 1)]),
             service(OTHER_VIP, 69, snat(&[SNAT]), &[(30, 1)]),
         ]);
-        assert_eq!(tables.addresses.get(OTHER_VIP), Some(Owner::Vip(1)));
+        assert_eq!(tables.addresses.get(OTHER_VIP), Some(Owner::Down));
         assert_eq!(tables.addresses.get(SNAT), Some(Owner::Snat(0)));
     }
 
@@ -297,7 +298,7 @@ mod tests {
         let view =
             View { live: HashSet::from([OTHER_VIP]), hops: HashMap::from([(server(30), hop)]) };
         let tables = build(&config, &[MAC], &view);
-        assert_eq!(tables.vips.iter().map(|vip| vip.live).collect::<Vec<_>>(), [false, true]);
+        assert_eq!([0, 1].map(|vip| tables.is_live(vip)), [false, true]);
         let hops: Vec<_> = tables.backends.iter().map(|backend| backend.hop).collect();
         assert_eq!(hops, [Some(hop), None, Some(hop)]);
         let before = build(&config, &[MAC], &View::default());

@@ -1,15 +1,15 @@
 //! One worker's engine, and the walk of a burst through its stages.
 
-use crate::flow::table::Age;
+use crate::flow::table::Table;
 use crate::flow::view::FlowQuery;
 use crate::frame::{BURST, Burst, Frame};
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
-use crate::stage::admit::admit;
+use crate::stage::admit::{Admitted, Datagram, admit_unusual, check_station};
 use crate::stage::answer;
-use crate::stage::classify::{Parcel, classify};
-use crate::stage::lookup::{found, lookup};
+use crate::stage::classify::{Parcel, classify, classify_other};
+use crate::stage::lookup::{guess, lookup};
 use crate::stage::routine::routine;
 use crate::stage::schedule::schedule;
 use crate::stage::track::track;
@@ -19,6 +19,7 @@ use crate::tables::{InterfaceId, Tables};
 use crate::tick::Tick;
 use crate::verdict::{Step, Verdict};
 use std::sync::Arc;
+use wire::plain::Plain;
 use wire::tftp::Message;
 
 /// What one worker knows and owns.
@@ -39,12 +40,12 @@ impl Core {
         burst: &mut [F],
     ) -> Burst<Verdict> {
         let Core { tables, own } = self;
-        let here = Here { tables, now, from, worker: own.worker, workers: own.workers };
-        let mut verdicts = decide(burst, &here, own);
-        for (verdict, frame) in verdicts.iter_mut().zip(burst) {
-            if *verdict == Verdict::Drop(Reason::StrayTid) {
-                *verdict = answer::unknown_tid(frame, here.mac());
-            }
+        let here = Here::new(tables, now, from, own);
+        // What nobody claims is the kernel's.
+        let mut verdicts = Burst::from([Verdict::Kernel; BURST]);
+        verdicts.truncate(burst.len());
+        if decide(burst, &mut verdicts, &here, own) {
+            answer_strays(burst, &mut verdicts, &here);
         }
         verdicts
     }
@@ -52,7 +53,7 @@ impl Core {
     /// Ends transfers whose time has come, some at a time.
     pub fn expire(&mut self, now: Tick) {
         let Core { tables, own } = self;
-        let here = Here { tables, now, from: 0, worker: own.worker, workers: own.workers };
+        let here = Here::new(tables, now, 0, own);
         own.expire(&here);
     }
 
@@ -62,35 +63,72 @@ impl Core {
     }
 }
 
-/// All packets' way up to their transfers, then each packet's own.
-fn decide<F: Frame>(burst: &mut [F], here: &Here, own: &mut Own) -> Burst<Verdict> {
-    // What nobody claims is the kernel's.
-    let mut verdicts = Burst::from([Verdict::Kernel; BURST]);
-    verdicts.truncate(burst.len());
+/// All packets' way up to their transfers, then each packet's own. Answers whether some are strays.
+fn decide<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here, own: &mut Own) -> bool {
     let mut parcels: Burst<Parcel> = Burst::new();
-    let mac = here.mac();
     for (place, frame) in burst.iter_mut().enumerate() {
-        match admit(frame.bytes_mut(), mac).and_then(|packet| classify(packet, here)) {
-            Ok(parcel) => parcels.push(Parcel { place, ..parcel }),
-            Err(verdict) => verdicts[place] = verdict,
+        if let Err(verdict) = sort(frame.bytes_mut(), place, here, &own.flows, &mut parcels) {
+            verdicts[place] = verdict;
         }
     }
-    let looked_at = lookup(&mut parcels, own);
+    guess(&mut parcels, &own.flows);
+    let mut strays = false;
     for parcel in &mut parcels {
-        let step = routine(parcel, looked_at, here, own)
-            .unwrap_or_else(|| forward(parcel, looked_at, here, own));
+        let step = routine(parcel, here, own).unwrap_or_else(|| {
+            let step = forward(parcel, here, own);
+            strays |= step == Err(Reason::StrayTid.into());
+            step
+        });
         verdicts[parcel.place] = match step {
             Ok(verdict) | Err(verdict) => verdict,
         };
     }
-    verdicts
+    strays
+}
+
+/// Adds the frame to the parcels, unless it is clear already what becomes of it.
+#[inline]
+fn sort<'a>(
+    frame: &'a mut [u8],
+    place: usize,
+    here: &Here,
+    flows: &Table,
+    parcels: &mut Burst<Parcel<'a>>,
+) -> Step<()> {
+    check_station(frame, here.mac)?;
+    match Plain::check(frame) {
+        Some(len) => {
+            let packet = Datagram::plain(frame, len).ok_or(Reason::Truncated)?;
+            parcels.push(classify(packet, place, here, flows)?);
+        }
+        None => sort_unusual(frame, place, here, flows, parcels)?,
+    }
+    Ok(())
+}
+
+/// Apart, also so that the common case need not lay its packet down in memory for both to meet.
+#[inline(never)]
+fn sort_unusual<'a>(
+    frame: &'a mut [u8],
+    place: usize,
+    here: &Here,
+    flows: &Table,
+    parcels: &mut Burst<Parcel<'a>>,
+) -> Step<()> {
+    match admit_unusual(frame)? {
+        Admitted::Datagram(packet) => {
+            parcels.push(classify(packet, place, here, flows)?);
+            Ok(())
+        }
+        Admitted::Other(packet) => Err(classify_other(packet, here)),
+    }
 }
 
 /// From the transfer that the packet belongs to, to the interface that it leaves by. Not inlined: most
 /// packets are routine.
 #[inline(never)]
-fn forward(parcel: &mut Parcel, looked_at: Age, here: &Here, own: &mut Own) -> Step<Verdict> {
-    let found = found(parcel, looked_at, here, own)?;
+fn forward(parcel: &mut Parcel, here: &Here, own: &mut Own) -> Step<Verdict> {
+    let found = lookup(parcel, here, own)?;
     let message = Message::parse(parcel.packet.data).map_err(|_| Reason::BadTftp)?;
     let id = schedule(parcel, message, found, here, own)?;
     let Own { flows, counters, .. } = own;
@@ -100,4 +138,14 @@ fn forward(parcel: &mut Parcel, looked_at: Age, here: &Here, own: &mut Own) -> S
         .and_then(|()| transmit(parcel, flow, here, counters));
     own.settle(id, &lesson, here);
     step
+}
+
+/// Tells servers that their ports are no transfer's.
+#[cold]
+fn answer_strays<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here) {
+    for (verdict, frame) in verdicts.iter_mut().zip(burst) {
+        if *verdict == Verdict::Drop(Reason::StrayTid) {
+            *verdict = answer::unknown_tid(frame, here.mac);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The circumstances that a burst is handled in.
 
+use crate::own::Own;
 use crate::tables::{BackendId, InterfaceId, Tables};
 use crate::tick::Tick;
 use wire::ethernet::Mac;
@@ -12,16 +13,19 @@ pub struct Here<'a> {
     pub now: Tick,
     /// The interface that the burst came in by.
     pub from: InterfaceId,
+    /// Our hardware address there.
+    pub mac: Mac,
     /// This worker's number.
     pub worker: u16,
     /// How many workers there are.
     pub workers: u16,
 }
 
-impl Here<'_> {
-    /// Our hardware address where the burst came in.
-    pub fn mac(&self) -> Mac {
-        self.tables.interfaces[usize::from(self.from)].mac
+impl<'a> Here<'a> {
+    /// `now`, at an interface, for a worker.
+    pub fn new(tables: &'a Tables, now: Tick, from: InterfaceId, own: &Own) -> Here<'a> {
+        let mac = tables.interfaces[usize::from(from)].mac;
+        Here { tables, now, from, mac, worker: own.worker, workers: own.workers }
     }
 
     /// Whether the backend's next hop is known.

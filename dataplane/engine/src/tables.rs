@@ -42,6 +42,17 @@ impl Tables {
         services.iter().find(|&&(known, _)| known == port).map(|&(_, service)| service)
     }
 
+    /// Whether the kernel holds a VIP on one of our interfaces.
+    pub fn is_live(&self, vip: VipId) -> bool {
+        self.addresses.get(self.vips[usize::from(vip)].address) == Some(Owner::Vip(vip))
+    }
+
+    /// Says whether the kernel holds a VIP; until then it is nobody's address.
+    pub fn set_live(&mut self, vip: VipId, live: bool) {
+        let owner = if live { Owner::Vip(vip) } else { Owner::Down };
+        self.addresses.insert(self.vips[usize::from(vip)].address, owner);
+    }
+
     /// The service that a backend belongs to.
     #[inline]
     pub fn service_of(&self, backend: BackendId) -> &Service {
@@ -54,6 +65,8 @@ impl Tables {
 pub enum Owner {
     /// Clients send to it.
     Vip(VipId),
+    /// A VIP too, but the kernel does not hold it on any of our interfaces.
+    Down,
     /// Servers answer to it.
     Snat(SnatId),
     /// A server ([`Backend::server`]) of a `nat` service that sees its clients' addresses: its packets
@@ -61,6 +74,14 @@ pub enum Owner {
     Routed(BackendId),
     /// A server that answers to SNAT addresses alone.
     Answering(BackendId),
+}
+
+impl Owner {
+    /// Whether we speak for it: nobody else may send from it.
+    #[inline]
+    pub fn is_ours(self) -> bool {
+        matches!(self, Owner::Vip(_) | Owner::Down | Owner::Snat(_))
+    }
 }
 
 /// A port of the appliance.
@@ -77,8 +98,6 @@ pub struct Interface {
 pub struct Vip {
     /// The address.
     pub address: Ipv4Addr,
-    /// Whether the kernel holds it on one of our interfaces.
-    pub live: bool,
     /// The services on it, by UDP port.
     pub services: Vec<(u16, ServiceId)>,
 }

@@ -16,7 +16,7 @@ pub struct Plain {
     pub ethernet: Ethernet,
     /// Its length fits the frame, and its checksum is right.
     pub ip: Ipv4,
-    /// Its length fits, and neither port is 0.
+    /// Its length fits.
     pub udp: Udp,
 }
 
@@ -31,8 +31,6 @@ impl Plain {
         let plain = (ethernet.kind == U16::new(TYPE_IPV4))
             & ip.is_plain(PROTOCOL_UDP)
             & (udp.len() == data.wrapping_add(udp::HEADER))
-            & (udp.source() != 0)
-            & (udp.destination() != 0)
             & (data <= rest.len())
             & checksum::is_sound([ip.as_bytes(), &[]]);
         plain.then_some(data)

@@ -28,12 +28,10 @@ impl Udp {
         data.get_mut(..len.checked_sub(HEADER)?).map(|data| (header, data))
     }
 
-    /// Whether an IP payload is a datagram whose length fits the bytes there are, between ports that
-    /// there are: 0 is nobody's.
+    /// Whether an IP payload is a datagram whose length fits the bytes there are.
     pub fn is_sound(bytes: &[u8]) -> bool {
         let Ok((header, data)) = Udp::ref_from_prefix(bytes) else { return false };
-        let fits = (HEADER..=HEADER + data.len()).contains(&header.len());
-        fits && header.source() != 0 && header.destination() != 0
+        (HEADER..=HEADER + data.len()).contains(&header.len())
     }
 
     /// A header for this data, checksum included.

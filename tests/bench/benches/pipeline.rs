@@ -1,6 +1,7 @@
 //! Nanoseconds a packet of a full burst, from classify to transmit; new transfers; expiry.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use dpdk::HugePages;
 use engine::core::Core;
 use engine::frame::BURST;
 use engine::verdict::Verdict;
@@ -8,6 +9,10 @@ use kit::field::{Field, Flat, Way};
 use kit::world::Via;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
+
+/// The tables lie in huge pages, as tidegated's do.
+#[global_allocator]
+static MEMORY: HugePages = HugePages;
 
 /// Live transfers that packets are drawn from at random.
 const FLOWS: [u32; 5] = [4 << 10, 64 << 10, 1 << 20, 4 << 20, 16_500_000];

@@ -118,8 +118,8 @@ pub fn tables() -> Tables {
 fn add(tables: &mut Tables, via: Via) {
     let id = via.service();
     let (vip, port) = (*via.vip().ip(), via.vip().port());
-    tables.vips.push(Vip { address: vip, live: true, services: vec![(port, id)] });
-    tables.addresses.insert(vip, Owner::Vip(id));
+    tables.vips.push(Vip { address: vip, services: vec![(port, id)] });
+    tables.set_live(id, true);
     let backends = [0, 1].map(|n| via.backend(n));
     tables.services.push(Service {
         vip: id,

@@ -5,6 +5,8 @@
 //!  | tag x 8 (32 bytes)          | flow x 8 (32 bytes)         |   one bucket
 //! ```
 
+use prefetch_index::prefetch_index;
+
 /// A flow's place in the table.
 pub type FlowId = u32;
 
@@ -13,8 +15,6 @@ pub const NO_FLOW: FlowId = FlowId::MAX;
 /// The tag of an empty place; hashes have odd ones.
 const EMPTY: u32 = 0;
 const WAYS: usize = 8;
-/// With more in its first bucket than this, an entry goes to the emptier one of its two.
-const CROWDED: usize = 6;
 
 #[derive(Clone)]
 #[repr(C, align(64))]
@@ -22,6 +22,13 @@ struct Bucket {
     tags: [u32; WAYS],
     /// Numbers of flows, and one: 0 is none.
     flows: [u32; WAYS],
+}
+
+/// Where a hash is looked for first.
+#[derive(Debug, Clone, Copy)]
+pub struct Spot {
+    bucket: u32,
+    tag: u32,
 }
 
 pub struct Index {
@@ -41,12 +48,19 @@ impl Index {
         size_of_val(&*self.buckets)
     }
 
-    /// The flow that most likely has this hash, or [`NO_FLOW`] if none has; where two have the same
+    /// Where a hash is looked for first; that is on its way to the cache from now on.
+    #[inline]
+    pub fn expect(&self, hash: u64) -> Spot {
+        let first = self.first(hash);
+        prefetch_index(&self.buckets, first);
+        Spot { bucket: first as u32, tag: tag(hash) }
+    }
+
+    /// The flow that most likely has the hash, or [`NO_FLOW`] if none has; where two have the same
     /// tag, some number. To be confirmed, and else to be found by [`Index::find`].
     #[inline]
-    pub fn guess(&self, hash: u64) -> FlowId {
-        let tag = tag(hash);
-        let first = self.first(hash);
+    pub fn guess(&self, Spot { bucket, tag }: Spot) -> FlowId {
+        let first = bucket as usize;
         match self.buckets[first].one_with(tag) {
             NO_FLOW => self.buckets[self.other(first, tag)].one_with(tag),
             flow => flow,
@@ -69,12 +83,10 @@ impl Index {
     #[must_use]
     pub fn insert(&mut self, hash: u64, flow: FlowId) -> bool {
         let [first, second] = self.places(hash);
-        let taken = self.buckets[first].taken();
-        // Most are found in their first bucket, and the second one is not even fetched.
-        let place =
-            if taken < CROWDED || taken <= self.buckets[second].taken() { first } else { second };
         let entry = (tag(hash), flow + 1);
-        self.buckets[place].put(entry)
+        // Most are found in their first bucket, and the second one is not even fetched.
+        self.buckets[first].put(entry)
+            || self.buckets[second].put(entry)
             || self.make_room(first).is_some_and(|()| self.buckets[first].put(entry))
             || self.make_room(second).is_some_and(|()| self.buckets[second].put(entry))
     }
@@ -146,10 +158,6 @@ impl Bucket {
         self.flows[way] = flow;
         true
     }
-
-    fn taken(&self) -> usize {
-        self.tags.iter().filter(|&&tag| tag != EMPTY).count()
-    }
 }
 
 #[inline]
@@ -182,7 +190,7 @@ mod tests {
             }
             for n in 0..entries {
                 assert_eq!(index.find(hash(n), |flow| flow == n), Some(n));
-                assert_ne!(index.guess(hash(n)), NO_FLOW);
+                assert_ne!(index.guess(index.expect(hash(n))), NO_FLOW);
             }
             for n in 0..entries {
                 index.remove(hash(n), n);

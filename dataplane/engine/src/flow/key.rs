@@ -51,8 +51,7 @@ impl Seed {
     /// The key's hash: all 64 bits are good.
     #[inline]
     pub fn hash(self, kind: KeyKind, key: Key) -> u64 {
-        let mixed = folded(key.0 ^ self.0[0], (self.0[1] ^ ODD[1]).wrapping_add(kind as u64));
-        folded(mixed ^ self.0[1], ODD[0])
+        folded(key.0 ^ self.0[0], (self.0[1] ^ ODD).wrapping_add(kind as u64))
     }
 
     /// A hash of some bytes, to tell one request from another.
@@ -60,14 +59,14 @@ impl Seed {
         let hash = bytes.chunks(8).fold(self.0[0] ^ bytes.len() as u64, |hash, chunk| {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
-            folded(hash ^ u64::from_le_bytes(word), self.0[1] ^ ODD[1])
+            folded(hash ^ u64::from_le_bytes(word), self.0[1] ^ ODD)
         });
         (hash ^ (hash >> 32)) as u32
     }
 }
 
 /// Of wyhash: odd, and with as many ones as zeroes.
-const ODD: [u64; 2] = [0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db];
+const ODD: u64 = 0xe703_7ed1_a0b4_28db;
 
 /// Both halves of the product: the mixing step of wyhash.
 fn folded(a: u64, b: u64) -> u64 {

@@ -9,4 +9,4 @@ pub mod table;
 pub mod view;
 mod wheel;
 
-pub use index::{FlowId, NO_FLOW};
+pub use index::{FlowId, NO_FLOW, Spot};

@@ -1,13 +1,14 @@
 //! One worker's transfers, each found by what clients send and by what servers send. All memory is
 //! taken at the start.
 
-use super::index::{FlowId, Index};
+use super::index::{FlowId, Index, Spot};
 use super::key::{Key, KeyKind, Seed};
 use super::lists::Lists;
 use super::record::{Detail, Flow};
 use super::view::State;
 use super::wheel::Wheel;
 use crate::tick::Tick;
+use prefetch_index::prefetch_index;
 use std::ops::{Index as At, IndexMut as AtMut};
 
 /// The table. Flows are reached by index: `table[flow]`.
@@ -18,12 +19,7 @@ pub struct Table {
     lists: Lists,
     wheel: Wheel,
     seed: Seed,
-    age: Age,
 }
-
-/// How often flows have come and gone: at the same age, what was found is still there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Age(u32);
 
 /// Lists that a flow can be in: free, waiting for its server's first answer, or closed; a running
 /// one is in none.
@@ -47,18 +43,7 @@ impl Table {
             lists,
             wheel: Wheel::new(capacity, now),
             seed,
-            age: Age(0),
         }
-    }
-
-    /// Its age.
-    #[inline]
-    pub fn age(&self) -> Age {
-        self.age
-    }
-
-    fn grow_older(&mut self) {
-        self.age.0 = self.age.0.wrapping_add(1);
     }
 
     /// Bytes of memory in all.
@@ -73,17 +58,25 @@ impl Table {
         self.seed.hash(kind, key)
     }
 
-    /// The flow that most likely has this key, or [`super::NO_FLOW`]: to be confirmed by [`Table::is`],
-    /// when its memory has come.
+    /// Where a key will be looked for.
     #[inline]
-    pub fn guess(&self, kind: KeyKind, key: Key) -> FlowId {
-        self.index.guess(self.hash(kind, key))
+    pub fn expect(&self, kind: KeyKind, key: Key) -> Spot {
+        self.index.expect(self.hash(kind, key))
     }
 
-    /// Whether this is the flow of that key.
+    /// The flow that most likely has the key expected there, or [`super::NO_FLOW`]: to be confirmed by
+    /// [`Table::confirm`], when its memory has come.
     #[inline]
-    pub fn is(&self, id: FlowId, kind: KeyKind, key: Key) -> bool {
-        self.flows.get(id as usize).is_some_and(|flow| flow.is(kind, key))
+    pub fn guess(&self, spot: Spot) -> FlowId {
+        let id = self.index.guess(spot);
+        prefetch_index(&self.flows, id as usize);
+        id
+    }
+
+    /// The flow that was guessed, if it is the one with that key.
+    #[inline]
+    pub fn confirm(&mut self, guess: FlowId, kind: KeyKind, key: Key) -> Option<&mut Flow> {
+        self.flows.get_mut(guess as usize).filter(|flow| flow.is(kind, key))
     }
 
     /// A hash that tells one request from another.
@@ -110,7 +103,6 @@ impl Table {
             self.index.remove(client, id);
             return Err(Full);
         }
-        self.grow_older();
         self.flows[id as usize] = flow;
         self.details[id as usize] = detail;
         self.lists.append(WAITING, id);
@@ -133,7 +125,6 @@ impl Table {
 
     /// Frees the flow's place; answers what stood there.
     pub fn remove(&mut self, id: FlowId) -> Flow {
-        self.grow_older();
         let flow = std::mem::replace(&mut self.flows[id as usize], Flow::FREE);
         self.index.remove(self.hash(KeyKind::Client, flow.client_key()), id);
         if let Some(server) = flow.server_key() {

@@ -39,25 +39,30 @@ pub struct Packet<'a> {
     pub body: &'a mut [u8],
 }
 
-/// Checks a frame that came in where `mac` is our hardware address.
+impl<'a> Datagram<'a> {
+    /// The datagram with `len` bytes of data of a frame that [`Plain::check`] found sound.
+    #[inline]
+    pub fn plain(frame: &'a mut [u8], len: usize) -> Option<Datagram<'a>> {
+        let (Plain { ethernet, ip, udp }, data) = Plain::split(frame, len)?;
+        Some(Datagram { ethernet, ip, udp, data })
+    }
+}
+
+/// Whether the frame is for the station with this hardware address, and not its own.
 #[inline]
-pub fn admit(frame: &mut [u8], mac: Mac) -> Step<Admitted<'_>> {
+pub fn check_station(frame: &[u8], mac: Mac) -> Step<()> {
     let (ethernet, _) = Ethernet::ref_from_prefix(frame).map_err(|_| Reason::Truncated)?;
     if ethernet.source == mac {
         return Err(Reason::Looped.into());
     }
-    let is_ours = ethernet.destination == mac || ethernet.destination.is_group();
-    if !is_ours {
-        return Err(Reason::ForeignMac.into());
+    if ethernet.destination == mac || ethernet.destination.is_group() {
+        return Ok(());
     }
-    let Some(data) = Plain::check(frame) else { return admit_other(frame) };
-    let (Plain { ethernet, ip, udp }, data) = Plain::split(frame, data).ok_or(Reason::Truncated)?;
-    Ok(Admitted::Datagram(Datagram { ethernet, ip, udp, data }))
+    Err(Reason::ForeignMac.into())
 }
 
 /// Header by header: what is wrong, or merely unusual?
-#[inline(never)]
-fn admit_other(frame: &mut [u8]) -> Step<Admitted<'_>> {
+pub fn admit_unusual(frame: &mut [u8]) -> Step<Admitted<'_>> {
     let (ethernet, rest) = Ethernet::mut_from_prefix(frame).map_err(|_| Reason::Truncated)?;
     if ethernet.kind != ethernet::TYPE_IPV4 {
         return Err(Verdict::Kernel);

@@ -1,10 +1,10 @@
 //! Which transfer is each packet part of?
 
 use super::admit::Datagram;
-use super::classify::{Parcel, Side};
+use super::classify::{Parcel, Side, check_source};
+use crate::flow::FlowId;
 use crate::flow::key::{Key, KeyKind};
-use crate::flow::table::Age;
-use crate::flow::{FlowId, NO_FLOW};
+use crate::flow::table::Table;
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
@@ -12,44 +12,28 @@ use crate::verdict::{Step, Verdict};
 use std::net::SocketAddrV4;
 use wire::tftp::Message;
 
-/// Finds the packets' transfers. Each step goes over the whole burst, so that the memory that many
-/// packets wait for comes all at once. Answers the age of the table that they were looked up in.
+/// Has the memory of all packets' transfers come at once: waiting for one after the other is what takes
+/// the time.
 #[inline]
-pub fn lookup(burst: &mut [Parcel], own: &Own) -> Age {
-    let flows = &own.flows;
-    for parcel in &mut *burst {
-        parcel.flow = flows.guess(parcel.side.key_kind(), parcel.key);
-    }
+pub fn guess(burst: &mut [Parcel], flows: &Table) {
     for parcel in burst {
-        let kind = parcel.side.key_kind();
-        if !flows.is(parcel.flow, kind, parcel.key) && parcel.flow != NO_FLOW {
-            parcel.flow = flows.find(kind, parcel.key).unwrap_or(NO_FLOW);
-        }
+        parcel.guess = flows.guess(parcel.spot);
     }
-    flows.age()
 }
 
-/// The packet's transfer. Without one, only a packet to a service's port may go on: it can be a
-/// request.
-#[inline]
-pub fn found(parcel: &Parcel, looked_at: Age, here: &Here, own: &Own) -> Step<Option<FlowId>> {
-    if parcel.flow != NO_FLOW && own.flows.age() == looked_at {
-        return Ok(Some(parcel.flow));
+/// The packet's transfer, which the packets before may have made or ended. Without one, only a
+/// client's packet to a service's port may go on: it can be a request.
+pub fn lookup(parcel: &Parcel, here: &Here, own: &Own) -> Step<Option<FlowId>> {
+    let udp = &parcel.packet.udp;
+    // Port 0 is nobody's.
+    if udp.source() == 0 || udp.destination() == 0 {
+        return Err(Reason::BadUdp.into());
     }
-    again(parcel, looked_at, here, own)
-}
-
-/// The packets before may have made the transfer, or have ended it.
-#[inline(never)]
-fn again(parcel: &Parcel, looked_at: Age, here: &Here, own: &Own) -> Step<Option<FlowId>> {
-    let flow = if own.flows.age() == looked_at {
-        None
-    } else {
-        own.flows.find(parcel.side.key_kind(), parcel.key)
-    };
+    let flow = own.flows.find(parcel.side.key_kind(), parcel.key);
     match parcel.side {
         _ if flow.is_some() => Ok(flow),
         Side::Client(vip) => {
+            check_source(parcel.packet.ip, here)?;
             let service = here.tables.service(vip, parcel.packet.udp.destination());
             service.map(|_| None).ok_or(Reason::NoService.into())
         }

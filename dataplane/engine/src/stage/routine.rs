@@ -6,8 +6,6 @@ use super::track::touch;
 use super::translate::translate;
 use super::transmit::transmit;
 use crate::alg::tftp;
-use crate::flow::NO_FLOW;
-use crate::flow::table::Age;
 use crate::here::Here;
 use crate::own::Own;
 use crate::verdict::{Step, Verdict};
@@ -15,17 +13,9 @@ use wire::tftp::Message;
 
 /// What becomes of a packet that teaches nothing; `None`: it has to go stage by stage.
 #[inline]
-pub fn routine(
-    parcel: &mut Parcel,
-    looked_at: Age,
-    here: &Here,
-    own: &mut Own,
-) -> Option<Step<Verdict>> {
+pub fn routine(parcel: &mut Parcel, here: &Here, own: &mut Own) -> Option<Step<Verdict>> {
     let Own { flows, counters, .. } = own;
-    if parcel.flow == NO_FLOW || flows.age() != looked_at {
-        return None;
-    }
-    let flow = &mut flows[parcel.flow];
+    let flow = flows.confirm(parcel.guess, parcel.side.key_kind(), parcel.key)?;
     let udp = &parcel.packet.udp;
     let tid = match parcel.side {
         Side::Client(_) => udp.destination(),

@@ -124,7 +124,7 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
         Reason::BadSource => take(&mut gate, from_address([127, 0, 0, 1])),
         Reason::Fragment => take(&mut gate, with_ip(6, &[0x20, 0])),
         Reason::VipDown => {
-            gate.change(|tables| tables.vips[usize::from(VIA.service())].live = false);
+            gate.change(|tables| tables.set_live(VIA.service(), false));
             take(&mut gate, request().into())
         }
         Reason::NoService => take(&mut gate, to_port(request(), 70)),
@@ -188,13 +188,13 @@ fn a_vip_that_the_kernel_does_not_hold_is_dead() {
     for via in Via::ALL {
         let mut gate = Gate::new();
         let talk = run(&mut gate, via, CLIENT);
-        gate.change(|tables| tables.vips[usize::from(via.service())].live = false);
+        gate.change(|tables| tables.set_live(via.service(), false));
         gate.moves();
         gate.take(rrq(client(1), via.vip(), "f")).dropped(Reason::VipDown);
         gate.take(talk.ack(2)).dropped(Reason::VipDown);
         gate.take(ping(*CLIENT.ip(), *via.vip().ip(), 1, 1, b"")).dropped(Reason::VipDown);
         gate.moved(&[("received", 3), ("vip-down", 3)]);
-        gate.change(|tables| tables.vips[usize::from(via.service())].live = true);
+        gate.change(|tables| tables.set_live(via.service(), true));
         let _ = gate.take(talk.ack(2)).sent();
     }
 }

@@ -188,7 +188,7 @@ fn pool_of(left: usize) -> Gate {
 fn drain(gate: &mut Gate, ports: usize) {
     let via = Via::Snat;
     let engine::core::Core { tables, own } = &mut gate.core;
-    let here = engine::here::Here { tables, now: gate.now, from: 0, worker: 0, workers: 1 };
+    let here = engine::here::Here::new(tables, gate.now, 0, own);
     let rules = engine::mode::rules(&tables.services[usize::from(via.service())].mode);
     for _ in 0..ports {
         rules.seen_as(client(0), &mut own.pools(&here)).expect("a port");

@@ -2,7 +2,7 @@
 
 use crate::talk::{TID, Talk, ask};
 use engine::reason::Reason;
-use engine::tables::{Backend, Owner, Service, Tables, Vip};
+use engine::tables::{Backend, Service, Tables, Vip};
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::story::{CLIENT, rrq};
@@ -17,8 +17,8 @@ fn add(tables: &mut Tables, via: Via, vip: Ipv4Addr, port: u16) {
     let known = tables.vips.iter().position(|known| known.address == vip);
     let id = known.unwrap_or(tables.vips.len()) as u16;
     if known.is_none() {
-        tables.vips.push(Vip { address: vip, live: true, services: vec![] });
-        tables.addresses.insert(vip, Owner::Vip(id));
+        tables.vips.push(Vip { address: vip, services: vec![] });
+        tables.set_live(id, true);
     }
     tables.vips[usize::from(id)].services.push((port, service));
     let like = tables.services[usize::from(via.service())].clone();

@@ -46,14 +46,14 @@ fn new_tables_come_into_force_and_the_old_ones_go_back() {
     house.turn();
     assert_eq!(house.left().len(), 1);
     let mut next = tables();
-    next.vips[usize::from(Via::Nat.service())].live = false;
+    next.set_live(Via::Nat.service(), false);
     let next = Arc::new(next);
     tell(&house, News::Tables(Arc::clone(&next)));
     house.arrive(0, rrq(CLIENT, Via::Nat.vip(), "f"));
     house.turn();
     assert_eq!(house.ledger().at("vip-down"), 1, "in the same turn");
     let Some(Return::Tables(old)) = house.desks[0].returns.pop() else { panic!() };
-    assert!(old.vips.iter().all(|vip| vip.live));
+    assert!(old.is_live(Via::Nat.service()));
     assert_eq!(Arc::strong_count(&old), 1, "the last one: control frees it");
     assert_eq!(Arc::strong_count(&next), 2);
 }

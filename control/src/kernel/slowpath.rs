@@ -14,8 +14,9 @@ use worker::port::Pool;
 
 /// Frames that are moved before the rest of control gets its turn.
 const BATCH: usize = 32;
-/// How long to sleep when no worker had anything.
-const IDLE: Duration = Duration::from_millis(1);
+/// How long to sleep when no worker had anything: twice as long each time, from this up to that. A
+/// worker may have to share its core with us.
+const IDLE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(16)];
 /// How long to leave a TAP alone that cannot be read.
 const RETRY: Duration = Duration::from_millis(500);
 /// Longer than any frame: the largest IP packet, Ethernet and two tags.
@@ -46,6 +47,7 @@ pub async fn carry<P: Pool>(
 }
 
 async fn write<B: Frame>(device: &AsyncDevice, rings: &[KernelRings<B>], traffic: &Traffic) {
+    let mut pause = IDLE[0];
     loop {
         let mut idle = true;
         for rings in rings {
@@ -61,7 +63,10 @@ async fn write<B: Frame>(device: &AsyncDevice, rings: &[KernelRings<B>], traffic
             yield_now().await;
         }
         if idle {
-            sleep(IDLE).await;
+            sleep(pause).await;
+            pause = IDLE[1].min(2 * pause);
+        } else {
+            pause = IDLE[0];
         }
     }
 }

@@ -17,8 +17,6 @@ use wire::ethernet::Mac;
 
 /// net_pcap's own addresses, in the order of the devices.
 const MACS: [Mac; 2] = [Mac([2, 0x70, 0x63, 0x61, 0x70, 0]), Mac([2, 0x70, 0x63, 0x61, 0x70, 1])];
-/// Frames of a load; testpmd and tidegated hold all of them in buffers.
-const LOAD: u32 = 16_384;
 const FLOWS: u32 = 4096;
 /// How long a rate is measured.
 const TIME: Duration = Duration::from_secs(2);
@@ -32,14 +30,24 @@ struct Load {
     /// Room in each worker.
     max_flows: u32,
     workers: u16,
+    /// Frames of each worker, which come again and again.
+    frames: u32,
     /// Of 100 frames so many are new requests.
     requests: u32,
 }
 
+const USUAL: Load = Load {
+    via: Via::Nat,
+    flows: FLOWS,
+    max_flows: 65_536,
+    workers: 1,
+    frames: 16_384,
+    requests: 0,
+};
+
 pub fn measure(results: &mut Results, turns: usize) {
-    let load = |via| Load { via, flows: FLOWS, max_flows: 65_536, workers: 1, requests: 0 };
     for (via, mode) in [(Via::Dsr, "macswap"), (Via::Nat, "5tswap"), (Via::Snat, "5tswap")] {
-        let bench = Bench::new(load(via));
+        let bench = Bench::new(Load { via, ..USUAL });
         let mut rates = (vec![], vec![]);
         for _ in 0..turns {
             rates.0.push(bench.testpmd(mode));
@@ -57,8 +65,8 @@ pub fn measure(results: &mut Results, turns: usize) {
 }
 
 fn two_workers(results: &mut Results, turns: usize) {
-    let of =
-        |workers| Load { via: Via::Nat, flows: FLOWS, max_flows: 65_536, workers, requests: 0 };
+    // Copying many frames takes the memory that cores share: testpmd's two cores do it no better.
+    let of = |workers| Load { workers, frames: 1024, ..USUAL };
     let (one, two) = (Bench::new(of(1)), Bench::new(of(2)));
     let mut rates = (vec![], vec![]);
     for _ in 0..turns {
@@ -72,8 +80,7 @@ fn two_workers(results: &mut Results, turns: usize) {
 
 /// Every second frame a new request, in a table that is full all the time.
 fn flood(results: &mut Results, turns: usize) {
-    let load =
-        |requests| Load { via: Via::Nat, flows: 10_000, max_flows: 12_288, workers: 1, requests };
+    let load = |requests| Load { flows: 10_000, max_flows: 12_288, requests, ..USUAL };
     let (quiet, flooded) = (Bench::new(load(0)), Bench::new(load(50)));
     let mut rates = (vec![], vec![]);
     let mut lost = 0.0f64;
@@ -92,8 +99,7 @@ fn flood(results: &mut Results, turns: usize) {
 
 /// How long a frame that comes alone stays in the worker.
 fn latency(results: &mut Results) {
-    let load = Load { via: Via::Nat, flows: FLOWS, max_flows: 65_536, workers: 1, requests: 0 };
-    let mut bench = Bench::new(load);
+    let mut bench = Bench::new(USUAL);
     bench.burst = 1;
     let micros = bench.tidegated().p99_9 / 1000.0;
     let reach = Some(Reach::AtMost(5.0));
@@ -138,7 +144,7 @@ impl Bench {
         let mut random = Random::default();
         let mut flat = Flat::EMPTY;
         pcap::header(&mut file)?;
-        for number in 0..LOAD {
+        for number in 0..self.load.frames {
             if random.below(100) < self.load.requests {
                 frames.request(self.load.flows + number, &mut flat);
             } else {

@@ -224,12 +224,13 @@ pub struct Stats {
     pub handed_over_share: f64,
 }
 
-/// How long frames stayed in a worker: from the receive call that brought them until the device had
-/// taken what became of them. In nanoseconds, a burst a time, to two digits.
+/// How long frames stayed in a worker: from before the receive call that brought them until after the
+/// device had taken what became of them. In nanoseconds, to two digits, one time for each turn of a worker that had
+/// frames: a burst, or up to four while they are full.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
-    /// Bursts seen.
-    pub bursts: u64,
+    /// Turns with frames.
+    pub turns: u64,
     /// Half of them took at most this long.
     pub p50: u64,
     /// 99 of 100.

@@ -88,7 +88,7 @@ pub fn latency<'a>(recorded: impl IntoIterator<Item = &'a Latencies>) -> Latency
         all.add(one).expect("the bounds are the same");
     }
     Latency {
-        bursts: all.len(),
+        turns: all.len(),
         p50: all.value_at_quantile(0.5),
         p99: all.value_at_quantile(0.99),
         p99_9: all.value_at_quantile(0.999),

@@ -216,7 +216,7 @@ fn every_method_answers() {
     assert_eq!(stats["result"]["packets"]["received"], 7);
     assert_eq!(stats["result"]["drops"]["bad-tftp"], 1);
     // Both requests asked the worker, which says three microseconds, to two digits.
-    assert_eq!(stats["result"]["latency"]["bursts"], 2);
+    assert_eq!(stats["result"]["latency"]["turns"], 2);
     let p99_9 = stats["result"]["workers"][0]["latency"]["p99_9"].as_u64().expect("a number");
     assert!((2_950..3_050).contains(&p99_9), "{p99_9}");
     let services = socket.ask(r#"{"jsonrpc":"2.0","id":1,"method":"services"}"#);

@@ -161,11 +161,11 @@ pub fn stats(now: &Stats, before: Option<&Stats>) -> String {
 
 /// How it goes inside: hand-over, and how long frames stay.
 fn inside(stats: &Stats) -> String {
-    let mut table = table(&["CORE", "BURSTS", "P50", "P99", "P99.9", "MAX"], 1);
+    let mut table = table(&["CORE", "TURNS", "P50", "P99", "P99.9", "MAX"], 1);
     let workers = stats.workers.iter().map(|worker| (worker.core.to_string(), &worker.latency));
     for (core, latency) in workers.chain([("all".to_owned(), &stats.latency)]) {
         let times = [latency.p50, latency.p99, latency.p99_9, latency.max];
-        let mut row = vec![core, latency.bursts.to_string()];
+        let mut row = vec![core, latency.turns.to_string()];
         row.extend(times.map(|time| format!("{:.1} µs", time as f64 / 1000.0)));
         table.add_row(row);
     }

@@ -112,7 +112,7 @@ struct Run {
     rate: f64,
     /// Running transfers that were there at first and not in the end.
     lost: f64,
-    /// Of the times that bursts stayed in the worker, in nanoseconds.
+    /// Of the times that frames stayed in the worker, in nanoseconds.
     p99_9: f64,
 }
 

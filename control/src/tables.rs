@@ -301,8 +301,9 @@ mod tests {
         assert_eq!([0, 1].map(|vip| tables.is_live(vip)), [false, true]);
         let hops: Vec<_> = tables.backends.iter().map(|backend| backend.hop).collect();
         assert_eq!(hops, [Some(hop), None, Some(hop)]);
-        let before = build(&config, &[MAC], &View::default());
+        let mut before = build(&config, &[MAC], &View::default());
         assert_eq!(before.services[0].rota, tables.services[0].rota);
+        before.set_live(1, true);
         assert_eq!(before.addresses, tables.addresses);
     }
 }

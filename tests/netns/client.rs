@@ -85,6 +85,8 @@ fn bind(from: SocketAddrV4) -> UdpSocket {
 
 fn receive(socket: &UdpSocket, packet: &mut [u8]) -> Option<(usize, SocketAddrV4)> {
     match socket.recv_from(packet) {
+        // A signal for another test of this process.
+        Err(error) if error.kind() == ErrorKind::Interrupted => receive(socket, packet),
         Ok((len, std::net::SocketAddr::V4(peer))) => Some((len, peer)),
         Ok((_, peer)) => panic!("an answer from {peer}"),
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,

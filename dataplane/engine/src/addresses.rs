@@ -16,11 +16,14 @@ const LEAST: usize = 8;
 impl Addresses {
     /// Gives the address to this owner, whoever had it before.
     pub fn insert(&mut self, address: Ipv4Addr, owner: Owner) {
-        if (self.len + 1) * 4 > self.slots.len() {
-            self.grow();
+        let mut place = self.place(address.to_bits());
+        if self.slots[place].is_none() {
+            self.len += 1;
+            if self.len * 4 > self.slots.len() {
+                self.grow();
+                place = self.place(address.to_bits());
+            }
         }
-        let place = self.place(address.to_bits());
-        self.len += usize::from(self.slots[place].is_none());
         self.slots[place] = Some((address.to_bits(), owner));
     }
 
@@ -44,9 +47,9 @@ impl Addresses {
     fn grow(&mut self) {
         let larger = vec![None; self.slots.len() * 2].into();
         let before = std::mem::replace(&mut self.slots, larger);
-        self.len = 0;
         for (address, owner) in before.into_iter().flatten() {
-            self.insert(Ipv4Addr::from_bits(address), owner);
+            let place = self.place(address);
+            self.slots[place] = Some((address, owner));
         }
     }
 }
@@ -81,6 +84,9 @@ mod tests {
         addresses.insert(Ipv4Addr::LOCALHOST, Owner::Vip(1));
         addresses.insert(Ipv4Addr::LOCALHOST, Owner::Snat(2));
         assert_eq!(addresses.get(Ipv4Addr::LOCALHOST), Some(Owner::Snat(2)));
+        let slots = addresses.slots.len();
+        (0..100).for_each(|n| addresses.insert(Ipv4Addr::LOCALHOST, Owner::Vip(n)));
+        assert_eq!((addresses.len, addresses.slots.len()), (1, slots));
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Core {
         burst: &mut [F],
     ) -> Burst<Verdict> {
         let Core { tables, own } = self;
-        let here = Here::new(tables, now, from, own);
+        let here = own.here(tables, now, from);
         // What nobody claims is the kernel's.
         let mut verdicts = Burst::from([Verdict::Kernel; BURST]);
         verdicts.truncate(burst.len());
@@ -53,7 +53,7 @@ impl Core {
     /// Ends transfers whose time has come, some at a time.
     pub fn expire(&mut self, now: Tick) {
         let Core { tables, own } = self;
-        let here = Here::new(tables, now, 0, own);
+        let here = own.here(tables, now, 0);
         own.expire(&here);
     }
 

@@ -1,6 +1,5 @@
 //! The circumstances that a burst is handled in.
 
-use crate::own::Own;
 use crate::tables::{BackendId, InterfaceId, Tables};
 use crate::tick::Tick;
 use wire::ethernet::Mac;
@@ -21,13 +20,7 @@ pub struct Here<'a> {
     pub workers: u16,
 }
 
-impl<'a> Here<'a> {
-    /// `now`, at an interface, for a worker.
-    pub fn new(tables: &'a Tables, now: Tick, from: InterfaceId, own: &Own) -> Here<'a> {
-        let mac = tables.interfaces[usize::from(from)].mac;
-        Here { tables, now, from, mac, worker: own.worker, workers: own.workers }
-    }
-
+impl Here<'_> {
     /// Whether the backend's next hop is known.
     pub fn reaches(&self, backend: BackendId) -> bool {
         self.tables.backends[usize::from(backend)].hop.is_some()

@@ -14,7 +14,7 @@ use crate::mode::{Pools, rules};
 use crate::reason::Reason;
 use crate::select::round_robin::Cursor;
 use crate::select::sticky::Sticky;
-use crate::tables::{ServiceId, Tables};
+use crate::tables::{InterfaceId, ServiceId, Tables};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
 use std::sync::Arc;
@@ -63,6 +63,12 @@ impl Own {
             counters,
             ports: tables.snat.iter().map(|_| Ports::new(worker, workers)).collect(),
         }
+    }
+
+    /// The circumstances of a burst that came in by the interface `from`.
+    pub fn here<'a>(&self, tables: &'a Tables, now: Tick, from: InterfaceId) -> Here<'a> {
+        let mac = tables.interfaces[usize::from(from)].mac;
+        Here { tables, now, from, mac, worker: self.worker, workers: self.workers }
     }
 
     /// The SNAT ports, for a mode to take from and give back to.

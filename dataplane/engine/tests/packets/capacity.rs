@@ -188,7 +188,7 @@ fn pool_of(left: usize) -> Gate {
 fn drain(gate: &mut Gate, ports: usize) {
     let via = Via::Snat;
     let engine::core::Core { tables, own } = &mut gate.core;
-    let here = engine::here::Here::new(tables, gate.now, 0, own);
+    let here = own.here(tables, gate.now, 0);
     let rules = engine::mode::rules(&tables.services[usize::from(via.service())].mode);
     for _ in 0..ports {
         rules.seen_as(client(0), &mut own.pools(&here)).expect("a port");

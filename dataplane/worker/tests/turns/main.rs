@@ -1,5 +1,6 @@
 //! Workers over ports made of memory, turned by hand.
 
+mod bursts;
 mod faults;
 mod full;
 mod handover;

@@ -190,7 +190,7 @@ pub struct Flow {
     pub seen_as: SocketAddrV4,
     /// The server's port, once known.
     pub tid: Option<u16>,
-    /// `requested`, `established` or `closing`.
+    /// `requested`, `established`, `closing` or `completed`.
     pub state: String,
     /// `read` or `write`.
     pub kind: String,

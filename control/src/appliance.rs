@@ -190,6 +190,7 @@ impl Appliance {
                 State::Requested => "requested",
                 State::Established => "established",
                 State::Closing => "closing",
+                State::Completed => "completed",
             }
             .to_owned(),
             kind: match transfer.kind {

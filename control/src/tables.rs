@@ -86,7 +86,8 @@ fn backends(
         let interface = number(backend.interface);
         let fixed = backend.mac.map(|mac| Hop { interface, mac });
         let hop = fixed.or_else(|| view.hops.get(&backend.address).copied());
-        all.push(Backend { address: backend.address, service, server, hop });
+        let (address, aliases) = (backend.address, backend.aliases.clone());
+        all.push(Backend { address, aliases, service, server, hop });
     }
     let weights: Vec<_> = (first..)
         .zip(&written.backends)
@@ -100,12 +101,14 @@ fn backends(
 fn own(tables: &mut Tables, view: &View) {
     let Tables { services, backends, snat, addresses, .. } = tables;
     for backend in backends {
-        match services[usize::from(backend.service)].mode {
-            Mode::Dsr => {}
-            Mode::Nat => addresses.insert(backend.address, Owner::Routed(backend.server)),
-            // In another service it may be routed.
-            Mode::Snat(_) if addresses.get(backend.address).is_some() => {}
-            Mode::Snat(_) => addresses.insert(backend.address, Owner::Answering(backend.server)),
+        for &address in [&backend.address].into_iter().chain(&backend.aliases) {
+            match services[usize::from(backend.service)].mode {
+                Mode::Dsr => {}
+                Mode::Nat => addresses.insert(address, Owner::Routed(backend.server)),
+                // In another service it may be routed.
+                Mode::Snat(_) if addresses.get(address).is_some() => {}
+                Mode::Snat(_) => addresses.insert(address, Owner::Answering(backend.server)),
+            }
         }
     }
     for (id, &mut address) in (0..).zip(snat) {
@@ -157,6 +160,7 @@ mod tests {
                 .map(|&(n, weight)| config::Backend {
                     name: format!("s{n}"),
                     address: server(n),
+                    aliases: vec![],
                     mac: None,
                     weight,
                     interface: 0,
@@ -278,6 +282,21 @@ mod tests {
         let tables = tables(vec![written]);
         assert_eq!(tables.services[0].idle_timeout, 600);
         assert_eq!(tables.services[0].persistence, Some(1000));
+    }
+
+    #[test]
+    fn an_alias_is_its_servers_where_answers_come_through_us() {
+        let alias = Ipv4Addr::new(10, 0, 0, 40);
+        let owner = |mode| {
+            let mut written = service(VIP, 69, mode, &[(30, 1), (31, 1)]);
+            written.backends[1].aliases = vec![alias];
+            let tables = tables(vec![written]);
+            assert_eq!(tables.backends[1].aliases, [alias]);
+            tables.addresses.get(alias)
+        };
+        assert_eq!(owner(config::Mode::Nat), Some(Owner::Routed(1)));
+        let pool = vec![SnatAddress { address: SNAT, interface: 0 }];
+        assert_eq!(owner(config::Mode::Snat(pool)), Some(Owner::Answering(1)));
     }
 
     #[test]

@@ -33,6 +33,7 @@ fn config(device: Device) -> Config {
     let backend = |name: &str, address| Backend {
         name: name.into(),
         address,
+        aliases: vec![],
         mac: None,
         weight: 1,
         interface: 0,

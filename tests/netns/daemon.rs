@@ -80,7 +80,12 @@ pub struct Daemon<'a> {
 impl<'a> Daemon<'a> {
     /// Starts it, and waits until all backends are up.
     pub fn start(lab: &'a Lab, setup: Setup) -> Daemon<'a> {
-        let daemon = Daemon::launch(lab, &setup.text(lab));
+        Daemon::with(lab, &setup.text(lab))
+    }
+
+    /// The same with this configuration.
+    pub fn with(lab: &'a Lab, text: &str) -> Daemon<'a> {
+        let daemon = Daemon::launch(lab, text);
         until("all backends are up", || {
             let backends = daemon.ask("backends");
             backends.is_some_and(|all| rows(&all).all(|backend| backend["state"] == "up"))

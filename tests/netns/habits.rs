@@ -4,7 +4,7 @@ use crate::client::{Failure, Habits, fetch};
 use crate::daemon::{Daemon, Setup};
 use crate::peers::{self, Client};
 use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 
 fn request(lab: &Lab, port: u16, vip: &str, file: &str, habits: Habits) -> Result<usize, Failure> {
     let address = if vip == NAT_VIP { "10.78.0.10" } else { "10.77.0.10" };
@@ -174,5 +174,49 @@ fn a_client_stays_with_its_backend() {
         shares.sort();
         assert_eq!(shares, [turn, 2 * turn]);
     }
+    daemon.finish();
+}
+
+/// As one does that leaves it to its routes where its answers come from. It hears what is sent to that
+/// address alone.
+fn serve_from_another_address(asked: UdpSocket, from: Ipv4Addr, file: &[u8]) {
+    let mut packet = [0; 516];
+    let (_, client) = asked.recv_from(&mut packet).expect("a request");
+    let socket = UdpSocket::bind((from, 0)).expect("our address");
+    for (block, bytes) in (1u16..).zip(file.chunks(512)) {
+        let data = [&[0, 3][..], &block.to_be_bytes(), bytes].concat();
+        socket.send_to(&data, client).expect("a datagram");
+        let (len, _) = socket.recv_from(&mut packet).expect("an ACK");
+        assert_eq!(packet[..len], [&[0, 4][..], &block.to_be_bytes()].concat());
+    }
+}
+
+#[test]
+fn a_server_that_answers_from_an_alias() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 51_000)]);
+    let _other = peers::tftpd_hpa(&lab, "s2");
+    lab.must("s1", "ip address add 10.77.0.40/16 dev eth0");
+    let own = "address = \"10.77.0.30\"";
+    let with_alias = format!("{own}\naliases = [\"10.77.0.40\"]");
+    // The third service is `dsr`, where the answers are none of ours.
+    let text = Setup::default().text(&lab).replacen(own, &with_alias, 2);
+    let daemon = Daemon::with(&lab, &text);
+    for (client, vip) in [(Client::Tftp, NAT_VIP), (Client::Curl, SNAT_VIP)] {
+        let file = std::fs::read(lab.path("files/image")).expect("the file");
+        let (bound, is_bound) = std::sync::mpsc::channel();
+        let server = lab.inside("s1", move || {
+            let asked = UdpSocket::bind("10.77.0.30:69").expect("our address");
+            bound.send(()).expect("the test waits");
+            serve_from_another_address(asked, Ipv4Addr::new(10, 77, 0, 40), &file);
+        });
+        is_bound.recv().expect("the server's thread lives");
+        for _ in ["s1", "s2"] {
+            client.get(&lab, vip, "image", None);
+        }
+        server.join().expect("the server's part is done");
+    }
+    assert_eq!(daemon.by_backend("nat", "completed"), [1, 1]);
+    assert_eq!(daemon.by_backend("snat", "completed"), [1, 1]);
     daemon.finish();
 }

@@ -21,16 +21,19 @@ pub enum Use {
     Snat,
     /// A server.
     Backend,
+    /// Another address of the server with this one.
+    Alias(Ipv4Addr),
 }
 
 impl Use {
-    fn name(self) -> &'static str {
+    fn name(self) -> String {
         match self {
-            Use::Interface => "an interface's address",
-            Use::Gateway => "a gateway",
-            Use::Vip => "a VIP",
-            Use::Snat => "in a SNAT pool",
-            Use::Backend => "a backend",
+            Use::Interface => "an interface's address".to_owned(),
+            Use::Gateway => "a gateway".to_owned(),
+            Use::Vip => "a VIP".to_owned(),
+            Use::Snat => "in a SNAT pool".to_owned(),
+            Use::Backend => "a backend".to_owned(),
+            Use::Alias(of) => format!("an alias of {of}"),
         }
     }
 }

@@ -73,12 +73,13 @@ pub struct Service {
 pub struct Backend {
     pub name: Spanned<String>,
     pub address: Spanned<String>,
+    pub aliases: Maybe<Vec<Spanned<String>>>,
     pub mac: Maybe<String>,
     pub weight: Maybe<u64>,
 }
 
 /// Keys that Tidegate will have, and that no version may ignore until then.
-const LATER: [&str; 5] = ["metrics", "vlan", "broadcast", "aliases", "health"];
+const LATER: [&str; 4] = ["metrics", "vlan", "broadcast", "health"];
 
 impl File {
     /// Reads the text.

@@ -2,7 +2,7 @@
 
 use super::address::{self, Use};
 use super::check::Checker;
-use super::file;
+use super::file::{self, Maybe};
 use super::types::{Backend, Interface, Mode, Service, SnatAddress};
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -11,6 +11,8 @@ use toml::Spanned;
 use wire::ethernet::Mac;
 
 const TFTP_PORT: u16 = 69;
+/// What the dataplane can count.
+const MOST_ALIASES: usize = 255;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Checker {
@@ -148,8 +150,37 @@ impl Checker {
             let hint = "with `mode = \"dsr\"` backends are neighbours";
             self.fault(written.address.span(), what, hint);
         }
+        let aliases = self.aliases(&written.aliases, address, mode);
         let mac = written.mac.as_ref().and_then(|written| self.mac(written, address, interfaces));
-        Some(Backend { name: written.name.as_ref().clone(), address, mac, weight, interface })
+        let name = written.name.as_ref().clone();
+        Some(Backend { name, address, aliases, mac, weight, interface })
+    }
+
+    /// Other addresses that the server at `of` may answer from.
+    fn aliases(
+        &mut self,
+        written: &Maybe<Vec<Spanned<String>>>,
+        of: Ipv4Addr,
+        mode: &Mode,
+    ) -> Vec<Ipv4Addr> {
+        let Some(list) = written else { return vec![] };
+        if *mode == Mode::Dsr {
+            let what = "`aliases` does not go with `mode = \"dsr\"`";
+            self.fault(list.span(), what, "servers answer clients directly: leave it out");
+        }
+        if list.as_ref().len() > MOST_ALIASES {
+            let hint = format!("at most {MOST_ALIASES}");
+            self.fault(list.span(), "too many aliases of one backend", hint);
+        }
+        let mut aliases = vec![];
+        for written in list.as_ref() {
+            let Some(alias) = self.keep(address::host(written)) else { continue };
+            let noted = self.uses.note(alias, written.span(), Use::Alias(of));
+            if self.keep(noted).is_some() && !aliases.contains(&alias) {
+                aliases.push(alias);
+            }
+        }
+        aliases
     }
 
     /// A neighbour's hardware address.

@@ -1,4 +1,5 @@
 use super::*;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 use wire::ethernet::Mac;
 
@@ -73,6 +74,22 @@ fn only_a_neighbour_has_a_fixed_mac() {
     assert!(faults(&far).contains("only a neighbour"), "{}", faults(&far));
 }
 
+#[test]
+fn an_alias_is_one_server_s() {
+    let aliased = SOUND.replace("name = \"one\"", "aliases = [\"10.0.0.40\"]\nname = \"one\"");
+    let backend = &parse("test.toml", &aliased).unwrap().services[0].backends[0];
+    assert_eq!(backend.aliases, [Ipv4Addr::new(10, 0, 0, 40)]);
+    let second = &aliased[aliased.find("[[service]]").unwrap()..];
+    let again = second.replace("10.0.0.100", "10.0.0.200").replace("pxe", "again");
+    let shared = format!("{aliased}{again}");
+    assert!(parse("test.toml", &shared).is_ok(), "{}", faults(&shared));
+    let others = format!("{aliased}{}", again.replace("10.0.0.30", "10.0.0.31"));
+    let shown = faults(&others);
+    assert!(shown.contains("10.0.0.40 is an alias of 10.0.0.30"), "{shown}");
+    let direct = aliased.replace("vip =", "mode = \"dsr\"\nvip =");
+    assert!(faults(&direct).contains("`aliases` does not go with"), "{}", faults(&direct));
+}
+
 /// Replace this by that, and a fault is at this place and says so.
 const TABLE: &[(&str, &str, &str, &str)] = &[
     (
@@ -84,7 +101,14 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("vip =", "broadcast = true\nvip =", "9:1", "`broadcast` is not supported"),
     ("name = \"one\"", "mac = \"02:00:00:00:30\"\nname = \"one\"", "12:7", "no station's hardware"),
     ("name = \"one\"", "mac = \"03:00:00:00:00:30\"\nname = \"one\"", "12:7", "no station's"),
-    ("name = \"one\"", "aliases = []\nname = \"one\"", "12:1", "`aliases` is not supported"),
+    ("name = \"one\"", "aliases = [\"x\"]\nname = \"one\"", "12:12", "no IPv4 address"),
+    ("name = \"one\"", "aliases = [\"10.0.0.30\"]\nname = \"one\"", "12:12", "is a backend"),
+    (
+        "name = \"one\"",
+        "aliases = [\"10.0.0.100\"]\nname = \"one\"",
+        "12:12",
+        "10.0.0.100 is a VIP",
+    ),
     ("[[interface]]", "[control]\nmetrics = \"x\"\n[[interface]]", "2:1", "`metrics` is not supp"),
     ("[[service.backend]]", "[service.health]\n[[service.backend]]", "11:10", "`health` is not"),
     ("vip =", "vipp =", "9:1", "unknown key `vipp`"),

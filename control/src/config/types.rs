@@ -178,6 +178,8 @@ pub struct Backend {
     pub name: String,
     /// Its address.
     pub address: Ipv4Addr,
+    /// Other addresses that it may answer from.
+    pub aliases: Vec<Ipv4Addr>,
     /// Its hardware address, if the kernel is not to be asked for it.
     pub mac: Option<Mac>,
     /// Its share of new transfers.

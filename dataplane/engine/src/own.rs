@@ -117,20 +117,22 @@ impl Own {
 
     /// The transfer has ended; its flow lingers for late packets.
     pub fn close(&mut self, id: FlowId, end: End, here: &Here) {
-        if self.flows[id].state != State::Closing {
+        if !self.flows[id].state.is_over() {
             self.count_end(&self.flows[id], end);
-            self.flows[id].ended_well = end == End::Completed;
             self.flows.close(id, here.now.after(LINGER));
+            if end == End::Completed {
+                self.flows[id].state = State::Completed;
+            }
         }
     }
 
     /// The transfer is forgotten; answers what was known of it.
     pub fn end(&mut self, id: FlowId, end: End, here: &Here) -> Flow {
         let flow = self.flows.remove(id);
-        if flow.state != State::Closing {
+        if !flow.state.is_over() {
             self.count_end(&flow, end);
         }
-        self.release(&flow, flow.ended_well, here);
+        self.release(&flow, flow.state == State::Completed, here);
         flow
     }
 
@@ -184,7 +186,7 @@ impl Own {
 fn deadline(flow: &Flow, tables: &Tables) -> Tick {
     flow.last_packet.after(match flow.state {
         State::Requested | State::Established => tables.service_of(flow.backend).idle_timeout,
-        State::Closing => LINGER,
+        State::Closing | State::Completed => LINGER,
     })
 }
 

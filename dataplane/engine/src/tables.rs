@@ -136,12 +136,32 @@ pub enum Mode {
 pub struct Backend {
     /// Its address.
     pub address: Ipv4Addr,
+    /// Other addresses of its server, which that may answer from; at most 255.
+    pub aliases: Vec<Ipv4Addr>,
     /// The service it belongs to.
     pub service: ServiceId,
     /// The first of the backends that have this address: the server itself.
     pub server: BackendId,
     /// Where its packets go next; `None` while the kernel has not resolved it.
     pub hop: Option<Hop>,
+}
+
+impl Backend {
+    /// The number of this address among the aliases, counted from 1; 0: it is none of them.
+    pub fn alias(&self, address: Ipv4Addr) -> u8 {
+        let place = self.aliases.iter().position(|&alias| alias == address);
+        place.map_or(0, |place| place as u8 + 1)
+    }
+
+    /// The address with this number.
+    #[inline]
+    pub fn address(&self, alias: u8) -> Ipv4Addr {
+        match alias {
+            0 => self.address,
+            // The list may have become shorter since.
+            _ => *self.aliases.get(usize::from(alias) - 1).unwrap_or(&self.address),
+        }
+    }
 }
 
 /// The next station on the way.

@@ -132,7 +132,7 @@ fn add(tables: &mut Tables, via: Via) {
     for address in [0, 1].map(|n| via.server(n)) {
         let server = tables.backends.len() as BackendId;
         let hop = Some(hop(address));
-        tables.backends.push(Backend { address, service: id, server, hop });
+        tables.backends.push(Backend { address, aliases: vec![], service: id, server, hop });
         match via {
             Via::Dsr => {}
             Via::Nat => tables.addresses.insert(address, Owner::Routed(server)),

@@ -40,8 +40,8 @@ pub struct Flow {
     pub state: State,
     /// Which way the file goes.
     pub kind: Kind,
-    /// In `Closing`: whether both sides know that it is over.
-    pub ended_well: bool,
+    /// The alias that its server answers from, counted from 1; 0: the backend's own address.
+    pub alias: u8,
 }
 
 /// In place of a server: its packets don't come through us. No backend has this number.
@@ -102,7 +102,7 @@ impl Flow {
         back: Hop { mac: Mac([0; 6]), interface: 0 },
         state: State::Requested,
         kind: Kind::Read,
-        ended_well: false,
+        alias: 0,
     };
 
     /// Whether this is a transfer.

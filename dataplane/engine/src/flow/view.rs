@@ -18,6 +18,15 @@ pub enum State {
     Established,
     /// Ended; kept for a lost last packet.
     Closing,
+    /// The same, and both sides know that it is over.
+    Completed,
+}
+
+impl State {
+    /// Whether the transfer has ended.
+    pub fn is_over(self) -> bool {
+        matches!(self, State::Closing | State::Completed)
+    }
 }
 
 /// Which way the file goes.

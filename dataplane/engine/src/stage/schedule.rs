@@ -94,7 +94,7 @@ impl<'a> Asked<'a> {
         let unheard = match flow.state {
             State::Requested => true,
             State::Established => here.now.since(flow.answered) < CROSSING,
-            State::Closing => false,
+            State::Closing | State::Completed => false,
         };
         same && unheard
             && here.tables.backends[usize::from(flow.backend)].service == self.service

@@ -4,6 +4,7 @@
 use super::classify::{Parcel, Side};
 use crate::alg::{Lesson, tftp};
 use crate::count::Counters;
+use crate::flow::key::KeyKind;
 use crate::flow::record::Flow;
 use crate::here::Here;
 use crate::reason::Reason;
@@ -23,6 +24,10 @@ pub fn track(
 ) -> Step<Lesson> {
     let lesson = lesson(parcel, message, flow, here, counters)?;
     flow.progress = lesson.progress;
+    if lesson.learn.is_some() && parcel.side.key_kind() == KeyKind::Server {
+        let backend = &here.tables.backends[usize::from(flow.backend)];
+        flow.alias = backend.alias(parcel.packet.ip.source());
+    }
     if let Some(len) = lesson.data {
         flow.add_block(len);
     }

@@ -28,15 +28,15 @@ pub fn translate(parcel: &mut Parcel, message: Message, flow: &Flow, here: &Here
     Ok(())
 }
 
-/// A request goes where requests go, all else to the TID, whatever port it was sent to.
+/// A request goes where requests go, all else to where the server answers from, whatever port it was
+/// sent to.
 #[inline]
 fn server(message: Message, flow: &Flow, here: &Here) -> SocketAddrV4 {
-    let tid = match message {
-        Message::Request(_) => None,
-        Message::Data { .. } | Message::Ack { .. } | Message::Error { .. } | Message::Oack(_) => {
-            flow.tid()
+    let backend = &here.tables.backends[usize::from(flow.backend)];
+    match (message, flow.tid()) {
+        (Message::Request(_), _) | (_, None) => {
+            SocketAddrV4::new(backend.address, here.tables.service_of(flow.backend).port)
         }
-    };
-    let port = tid.unwrap_or_else(|| here.tables.service_of(flow.backend).port);
-    SocketAddrV4::new(here.tables.backends[usize::from(flow.backend)].address, port)
+        (_, Some(tid)) => SocketAddrV4::new(backend.address(flow.alias), tid),
+    }
 }

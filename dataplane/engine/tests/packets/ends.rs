@@ -46,7 +46,7 @@ fn a_download_ends_with_the_ack_of_its_last_short_block() {
                 ("completed", 1),
                 ("ended", 1),
             ]);
-            assert_eq!(state(&gate), State::Closing);
+            assert_eq!(state(&gate), State::Completed);
         }
     }
 }

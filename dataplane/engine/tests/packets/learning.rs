@@ -1,6 +1,6 @@
 //! How the TID is learned, and who is not taken for the server.
 
-use crate::talk::{TID, ask, run};
+use crate::talk::{TID, Talk, ask, run};
 use engine::flow::view::State;
 use engine::reason::Reason;
 use engine::verdict::Verdict;
@@ -187,7 +187,7 @@ fn a_client_may_send_from_port_69() {
         if via != Via::Dsr {
             talk.client_gets(gate.take(talk.data(1, 9)), &talk.data(1, 9).payload);
             talk.server_gets(gate.take(talk.ack(1)), &talk.ack(1).payload);
-            assert_eq!(gate.transfer(client).state, State::Closing);
+            assert_eq!(gate.transfer(client).state, State::Completed);
         } else {
             let _ = gate.take(talk.ack(1)).sent();
         }
@@ -210,7 +210,7 @@ fn a_client_that_never_leaves_port_69_is_led_to_the_tid() {
         ]);
         let _ = gate.take(talk.data(2, 3)).sent();
         let _ = gate.take(ack(CLIENT, via.vip(), 2)).sent();
-        assert_eq!(gate.transfer(CLIENT).state, State::Closing);
+        assert_eq!(gate.transfer(CLIENT).state, State::Completed);
     }
 }
 
@@ -317,5 +317,59 @@ fn an_error_without_a_transfer_is_dropped() {
         let mut gate = Gate::new();
         gate.take(error(CLIENT, via.vip(), 5)).dropped(Reason::NoTransfer);
         gate.moved(&[("received", 1), ("no-transfer", 1)]);
+    }
+}
+
+/// A gate where the first backend's server has two more addresses, and a transfer that it answers from
+/// the second of them.
+fn answered_by_an_alias(via: Via, request: &Packet) -> (Gate, Talk) {
+    let other = |n| Ipv4Addr::from_bits(via.server(0).to_bits() + n);
+    let mut gate = Gate::new();
+    gate.change(|tables| {
+        let server = tables.addresses.get(via.server(0)).expect("a server");
+        let aliases = vec![other(20), other(21)];
+        aliases.iter().for_each(|&alias| tables.addresses.insert(alias, server));
+        tables.backends[usize::from(via.backend(0))].aliases = aliases;
+    });
+    let asked = ask(&mut gate, via, request);
+    assert_eq!(*asked.server.ip(), via.server(0));
+    let talk = Talk { server: SocketAddrV4::new(other(21), TID), ..asked };
+    talk.client_gets(gate.take(talk.data(1, 512)), &talk.data(1, 512).payload);
+    (gate, talk)
+}
+
+#[test]
+fn a_server_that_answers_from_an_alias_is_talked_to_there() {
+    for via in Via::SEEN {
+        let (mut gate, talk) = answered_by_an_alias(via, &rrq(CLIENT, via.vip(), "boot.img"));
+        for block in [1, 2] {
+            let sent = gate.take(talk.ack(block)).sent();
+            assert_eq!((sent.destination, sent.to), (talk.server, mac(via.server(0))));
+            let block = talk.data(block + 1, 512);
+            talk.client_gets(gate.take(&block), &block.payload);
+        }
+    }
+}
+
+#[test]
+fn requests_go_to_the_backend_s_own_address() {
+    for via in Via::SEEN {
+        let request = rrq(CLIENT, via.vip(), "boot.img");
+        let (mut gate, _) = answered_by_an_alias(via, &request);
+        let sent = gate.take(&request).sent();
+        assert_eq!(sent.destination, SocketAddrV4::new(via.server(0), 69), "repeated");
+        gate.take(rrq(CLIENT, via.vip(), "another")).sent();
+        let sent = gate.take(rrq(CLIENT, via.vip(), "third")).sent();
+        assert_eq!(sent.destination, SocketAddrV4::new(via.server(0), 69), "in turn");
+    }
+}
+
+#[test]
+fn an_alias_that_is_gone_leaves_the_backend_s_own_address() {
+    for via in Via::SEEN {
+        let (mut gate, talk) = answered_by_an_alias(via, &rrq(CLIENT, via.vip(), "boot.img"));
+        gate.change(|tables| tables.backends[usize::from(via.backend(0))].aliases.clear());
+        let sent = gate.take(talk.ack(1)).sent();
+        assert_eq!(sent.destination, SocketAddrV4::new(via.server(0), TID));
     }
 }

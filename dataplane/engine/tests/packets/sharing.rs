@@ -26,7 +26,13 @@ fn add(tables: &mut Tables, via: Via, vip: Ipv4Addr, port: u16) {
     let address = via.server(0);
     let same = tables.backends.iter().position(|backend| backend.address == address);
     let server = same.unwrap_or(usize::from(backend)) as u16;
-    tables.backends.push(Backend { address, service, server, hop: Some(hop(address)) });
+    tables.backends.push(Backend {
+        address,
+        aliases: vec![],
+        service,
+        server,
+        hop: Some(hop(address)),
+    });
 }
 
 fn shared(via: Via, vip: Ipv4Addr, port: u16) -> Gate {

@@ -225,8 +225,8 @@ pub struct Stats {
 }
 
 /// How long frames stayed in a worker: from before the receive call that brought them until after the
-/// device had taken what became of them. In nanoseconds, to two digits, one time for each turn of a worker that had
-/// frames: a burst, or up to four while they are full.
+/// device had taken what became of them. In nanoseconds, to two digits, one time for each turn of a
+/// worker that had frames: a burst, or up to four while they are full.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
     /// Turns with frames.

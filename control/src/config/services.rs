@@ -176,9 +176,14 @@ impl Checker {
         for written in list.as_ref() {
             let Some(alias) = self.keep(address::host(written)) else { continue };
             let noted = self.uses.note(alias, written.span(), Use::Alias(of));
-            if self.keep(noted).is_some() && !aliases.contains(&alias) {
-                aliases.push(alias);
+            if self.keep(noted).is_none() {
+                continue;
             }
+            if aliases.contains(&alias) {
+                let what = format!("{alias} is an alias twice");
+                self.fault(written.span(), what, "name each address once");
+            }
+            aliases.push(alias);
         }
         aliases
     }

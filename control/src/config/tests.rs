@@ -88,6 +88,12 @@ fn an_alias_is_one_server_s() {
     assert!(shown.contains("10.0.0.40 is an alias of 10.0.0.30"), "{shown}");
     let direct = aliased.replace("vip =", "mode = \"dsr\"\nvip =");
     assert!(faults(&direct).contains("`aliases` does not go with"), "{}", faults(&direct));
+    let twice = aliased.replace("\"10.0.0.40\"", "\"10.0.0.40\", \"10.0.0.40\"");
+    assert!(faults(&twice).contains("10.0.0.40 is an alias twice"), "{}", faults(&twice));
+    let list: Vec<_> = (0..256).map(|n| format!("\"10.1.{}.{}\"", n / 128, n % 128 + 1)).collect();
+    let many = |count: usize| aliased.replace("\"10.0.0.40\"", &list[..count].join(", "));
+    assert!(parse("test.toml", &many(255)).is_ok());
+    assert!(faults(&many(256)).contains("too many aliases"), "{}", faults(&many(256)));
 }
 
 /// Replace this by that, and a fault is at this place and says so.

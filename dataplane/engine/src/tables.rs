@@ -47,7 +47,7 @@ impl Tables {
         self.addresses.get(self.vips[usize::from(vip)].address) == Some(Owner::Vip(vip))
     }
 
-    /// Says whether the kernel holds a VIP; until then it is nobody's address.
+    /// Says whether the kernel holds a VIP. A VIP of which nothing was said yet is not live.
     pub fn set_live(&mut self, vip: VipId, live: bool) {
         let owner = if live { Owner::Vip(vip) } else { Owner::Down };
         self.addresses.insert(self.vips[usize::from(vip)].address, owner);

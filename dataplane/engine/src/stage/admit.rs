@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 
 /// A frame whose headers have been checked.
 pub enum Admitted<'a> {
-    /// A whole and sound UDP datagram between ports that there are.
+    /// A whole and sound UDP datagram.
     Datagram(Datagram<'a>),
     /// Anything else in IPv4.
     Other(Packet<'a>),

@@ -16,7 +16,7 @@ use worker::port::Pool;
 const BATCH: usize = 32;
 /// How long to sleep when no worker had anything: twice as long each time, from this up to that. A
 /// worker may have to share its core with us.
-const IDLE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(16)];
+const IDLE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(4)];
 /// How long to leave a TAP alone that cannot be read.
 const RETRY: Duration = Duration::from_millis(500);
 /// Longer than any frame: the largest IP packet, Ethernet and two tags.

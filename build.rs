@@ -21,7 +21,7 @@ const FUNCTIONS: &str = "dpdk_sys_(errno|link_up)|rte_strerror|rte_openlog_strea
     |rte_eth_dev_rss_(hash_update|hash_conf_get|reta_update|reta_query)|rte_softrss";
 /// Constants likewise.
 const CONSTANTS: &str = "RTE_MAX_LCORE|RTE_PKTMBUF_HEADROOM|RTE_ETHER_(MTU|HDR_LEN|CRC_LEN)|RTE_VLAN_HLEN\
-    |RTE_ETH_RSS_(IPV4|FRAG_IPV4|NONFRAG_IPV4_UDP|NONFRAG_IPV4_OTHER)|RTE_ETH_RETA_GROUP_SIZE";
+    |RTE_ETH_RSS_(FRAG_)?IPV[46]|RTE_ETH_RSS_NONFRAG_IPV[46]_(UDP|OTHER)|RTE_ETH_RETA_GROUP_SIZE";
 
 fn main() {
     // The callbacks of bindgen and pkg-config name the headers and variables to watch.

@@ -105,7 +105,8 @@ impl Devices {
 
 /// Clients send to VIPs; where there is none, only servers are, and answer to their clients.
 fn steer(config: &Config, interface: usize) -> Steer {
-    let has_vip = config.services.iter().any(|service| service.vip_interface == interface);
+    let mut vips = config.services.iter().flat_map(|service| &service.vips);
+    let has_vip = vips.any(|vip| vip.interface == interface);
     if has_vip { Steer::BySource } else { Steer::ByDestination }
 }
 

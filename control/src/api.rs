@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct Which {
     pub service: Option<String>,
     /// Only this client's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client: Option<Ipv4Addr>,
+    pub client: Option<IpAddr>,
     /// At most so many; [`DEFAULT_LIMIT`] if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -129,14 +129,14 @@ pub struct Service {
     /// As configured.
     pub name: String,
     /// Where clients find it.
-    pub vip: Ipv4Addr,
+    pub vips: Vec<IpAddr>,
     /// The UDP port of requests.
     pub port: u16,
     /// `tftp`.
     pub protocol: String,
     /// `dsr`, `nat` or `nat + snat`.
     pub mode: String,
-    /// `live` while the kernel holds the VIP, else `vip down`.
+    /// `live` while the kernel holds all its VIPs, `vip down` while it holds none, else `partly live`.
     pub state: String,
     /// Transfers now.
     pub transfers: u64,
@@ -152,7 +152,7 @@ pub struct Backend {
     /// As configured.
     pub name: String,
     /// Its address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Its share of new transfers.
     pub weight: u16,
     /// `up` while its next hop is known, else `unresolved`.
@@ -185,9 +185,9 @@ pub struct Flow {
     /// Its backend.
     pub backend: String,
     /// The client's endpoint.
-    pub client: SocketAddrV4,
+    pub client: SocketAddr,
     /// The endpoint that the backend sees as the client.
-    pub seen_as: SocketAddrV4,
+    pub seen_as: SocketAddr,
     /// The server's port, once known.
     pub tid: Option<u16>,
     /// `requested`, `established`, `closing` or `completed`.

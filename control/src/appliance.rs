@@ -4,13 +4,13 @@ use crate::api::{
     Backend, DEFAULT_LIMIT, Error, Flow, Flows, Interface, Lost, MAX_LIMIT, Request, Service,
     Stats, Status, Tap, Which, Worker, WorkerStats,
 };
-use crate::config::{Config, Mode};
+use crate::config::{Config, Held, Mode};
 use crate::desks::Desks;
 use crate::kernel::Traffic;
 use crate::stats::{self, Sum};
 use engine::count::{Counter, Counters, Packets};
 use engine::flow::view::{FlowQuery, Kind, State, TransferView};
-use engine::tables::Tables;
+use engine::tables::{Owner, Tables};
 use engine::tick::PER_SECOND;
 use serde_json::{Value, to_value};
 use std::sync::Arc;
@@ -110,21 +110,22 @@ impl Appliance {
 
     fn services(&self) -> Vec<Service> {
         let tables = self.tables.borrow();
-        let both = self.config.services.iter().zip(&tables.services).enumerate();
-        both.map(|(id, (written, service))| {
-            let totals = self.totals(&tables, |backend| usize::from(backend.service) == id);
-            Service {
-                name: written.name.clone(),
-                vip: written.vip,
-                port: written.port,
-                protocol: "tftp".to_owned(),
-                mode: mode(&written.mode).to_owned(),
-                state: if tables.is_live(service.vip) { "live" } else { "vip down" }.to_owned(),
-                transfers: totals.now(),
-                totals: totals.named(),
-            }
-        })
-        .collect()
+        let written = self.config.services.iter().enumerate();
+        written
+            .map(|(id, written)| {
+                let totals = self.totals(&tables, |backend| usize::from(backend.service) == id);
+                Service {
+                    name: written.name.clone(),
+                    vips: written.vips.iter().map(|vip| vip.address).collect(),
+                    port: written.port,
+                    protocol: "tftp".to_owned(),
+                    mode: mode(&written.mode).to_owned(),
+                    state: state(&written.vips, &tables).to_owned(),
+                    transfers: totals.now(),
+                    totals: totals.named(),
+                }
+            })
+            .collect()
     }
 
     fn backends(&self) -> Vec<Backend> {
@@ -251,6 +252,15 @@ impl Appliance {
 
     fn counters(&self) -> impl Iterator<Item = &Counters> {
         self.desks.all().iter().map(|desk| &*desk.counters)
+    }
+}
+
+fn state(vips: &[Held], tables: &Tables) -> &'static str {
+    let is_live = |vip: &&Held| matches!(tables.addresses.get(vip.address), Some(Owner::Vip(_)));
+    match vips.iter().filter(is_live).count() {
+        0 => "vip down",
+        live if live == vips.len() => "live",
+        _ => "partly live",
     }
 }
 

@@ -4,11 +4,12 @@ use crate::config::{self, Config};
 use crate::kernel::View;
 use engine::select::round_robin::rota;
 use engine::tables::{
-    Backend, BackendId, Hop, Interface, Mode, Owner, Service, ServiceId, SnatId, Tables, Vip, VipId,
+    Backend, BackendId, Hop, Interface, Mode, Owner, Rota, Service, ServiceId, SnatId, Tables, Vip,
+    VipId,
 };
 use engine::tick::ticks;
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use wire::ethernet::Mac;
 
 /// Builds the snapshot. `macs` are the devices', in the order of the configuration's interfaces.
@@ -23,17 +24,18 @@ pub fn build(config: &Config, macs: &[Mac], view: &View) -> Tables {
     let mut servers = HashMap::new();
     for (id, service) in config.services.iter().enumerate() {
         let id: ServiceId = number(id);
-        let vip = vip(&mut tables.vips, service.vip);
-        tables.vips[usize::from(vip)].services.push((service.port, id));
+        for held in &service.vips {
+            let vip = vip(&mut tables.vips, held.address);
+            tables.vips[usize::from(vip)].services.push((service.port, id));
+        }
         let mode = mode(&mut tables.snat, &service.mode);
-        let rota = backends(&mut tables.backends, &mut servers, id, service, view);
+        let rotas = backends(&mut tables.backends, &mut servers, id, service, view);
         tables.services.push(Service {
-            vip,
             port: service.port,
             mode,
             idle_timeout: ticks(service.idle_timeout),
             persistence: service.persistence.map(ticks),
-            rota,
+            rotas,
         });
     }
     own(&mut tables, view);
@@ -46,7 +48,7 @@ fn interfaces(config: &Config, macs: &[Mac]) -> Vec<Interface> {
 }
 
 /// The number of a VIP, which is new or that of an earlier service.
-fn vip(vips: &mut Vec<Vip>, address: Ipv4Addr) -> VipId {
+fn vip(vips: &mut Vec<Vip>, address: IpAddr) -> VipId {
     let known = vips.iter().position(|vip| vip.address == address);
     number(known.unwrap_or_else(|| {
         vips.push(Vip { address, services: Vec::new() });
@@ -54,7 +56,7 @@ fn vip(vips: &mut Vec<Vip>, address: Ipv4Addr) -> VipId {
     }))
 }
 
-fn mode(snat: &mut Vec<Ipv4Addr>, mode: &config::Mode) -> Mode {
+fn mode(snat: &mut Vec<IpAddr>, mode: &config::Mode) -> Mode {
     match mode {
         config::Mode::Dsr => Mode::Dsr,
         config::Mode::Nat => Mode::Nat,
@@ -72,14 +74,15 @@ fn mode(snat: &mut Vec<Ipv4Addr>, mode: &config::Mode) -> Mode {
     }
 }
 
-/// Appends a service's backends to all others, and returns the order in which they get transfers.
+/// Appends a service's backends to all others, and returns the order in which they get transfers of
+/// clients over each version of IP.
 fn backends(
     all: &mut Vec<Backend>,
-    servers: &mut HashMap<Ipv4Addr, BackendId>,
+    servers: &mut HashMap<IpAddr, BackendId>,
     service: ServiceId,
     written: &config::Service,
     view: &View,
-) -> Vec<BackendId> {
+) -> [Rota; 2] {
     let first = all.len();
     for (id, backend) in (first..).zip(&written.backends) {
         let server = *servers.entry(backend.address).or_insert_with(|| number(id));
@@ -89,11 +92,12 @@ fn backends(
         let (address, aliases) = (backend.address, backend.aliases.clone());
         all.push(Backend { address, aliases, service, server, hop });
     }
-    let weights: Vec<_> = (first..)
-        .zip(&written.backends)
-        .map(|(id, backend)| (number::<BackendId>(id), backend.weight))
-        .collect();
-    rota(&weights)
+    [false, true].map(|v6| {
+        let own = (first..).zip(&written.backends).filter(|(_, own)| own.address.is_ipv6() == v6);
+        let weights: Vec<_> =
+            own.map(|(id, backend)| (number::<BackendId>(id), backend.weight)).collect();
+        rota(&weights)
+    })
 }
 
 /// Whose each address is. Clients and servers may not be told apart by an address that is also
@@ -127,30 +131,30 @@ fn number<T: TryFrom<usize>>(position: usize) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Control, Dataplane, Device, SnatAddress};
+    use crate::config::{Control, Dataplane, Device, Held};
     use std::collections::HashSet;
+    use std::net::Ipv4Addr;
     use std::path::PathBuf;
     use std::time::Duration;
 
-    const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
-    const OTHER_VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 200);
-    const SNAT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 101);
+    const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100));
+    const OTHER_VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 200));
+    const SNAT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 101));
     const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 
-    fn server(n: u8) -> Ipv4Addr {
-        Ipv4Addr::new(10, 0, 0, n)
+    fn server(n: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, n])
     }
 
     fn service(
-        vip: Ipv4Addr,
+        vip: IpAddr,
         port: u16,
         mode: config::Mode,
         servers: &[(u8, u16)],
     ) -> config::Service {
         config::Service {
             name: format!("{vip}:{port}"),
-            vip,
-            vip_interface: 0,
+            vips: vec![Held { address: vip, interface: 0 }],
             port,
             mode,
             idle_timeout: Duration::from_secs(60),
@@ -169,8 +173,8 @@ mod tests {
         }
     }
 
-    fn snat(addresses: &[Ipv4Addr]) -> config::Mode {
-        let pool = addresses.iter().map(|&address| SnatAddress { address, interface: 0 });
+    fn snat(addresses: &[IpAddr]) -> config::Mode {
+        let pool = addresses.iter().map(|&address| Held { address, interface: 0 });
         config::Mode::Snat(pool.collect())
     }
 
@@ -188,7 +192,7 @@ mod tests {
                 name: "lan".into(),
                 device: Device::Pci("0000:03:00.0".into()),
                 addresses: vec![],
-                gateway: None,
+                gateways: vec![],
                 mtu: 9000,
                 queues: None,
                 rx_ring: 1024,
@@ -219,8 +223,6 @@ mod tests {
         ]);
         let vips: Vec<_> = tables.vips.iter().map(|vip| (vip.address, &vip.services)).collect();
         assert_eq!(vips, [(VIP, &vec![(69, 0), (1069, 2)]), (OTHER_VIP, &vec![(69, 1)])]);
-        let of: Vec<_> = tables.services.iter().map(|service| service.vip).collect();
-        assert_eq!(of, [0, 1, 0]);
     }
 
     #[test]
@@ -232,15 +234,15 @@ mod tests {
         let all: Vec<_> = tables.backends.iter().map(|b| (b.address, b.service)).collect();
         assert_eq!(all, [(server(30), 0), (server(31), 0), (server(30), 1), (server(32), 1)]);
         assert_eq!(tables.backends.iter().map(|b| b.server).collect::<Vec<_>>(), [0, 1, 0, 3]);
-        assert_eq!(tables.services[0].rota, [0]);
-        assert_eq!(tables.services[1].rota.len(), 3);
-        assert_eq!(tables.services[1].rota.iter().filter(|&&id| id == 2).count(), 2);
-        assert_eq!(tables.services[1].rota.iter().filter(|&&id| id == 3).count(), 1);
+        assert_eq!(tables.services[0].rotas[0], [0]);
+        assert_eq!(tables.services[1].rotas[0].len(), 3);
+        assert_eq!(tables.services[1].rotas[0].iter().filter(|&&id| id == 2).count(), 2);
+        assert_eq!(tables.services[1].rotas[0].iter().filter(|&&id| id == 3).count(), 1);
     }
 
     #[test]
     fn pools_share_their_addresses() {
-        let second = Ipv4Addr::new(10, 0, 0, 102);
+        let second = server(102);
         let tables = tables(vec![
             service(VIP, 69, snat(&[SNAT]), &[(30, 1)]),
             service(OTHER_VIP, 69, snat(&[second, SNAT]), &[(31, 1)]),
@@ -286,7 +288,7 @@ mod tests {
 
     #[test]
     fn an_alias_is_its_servers_where_answers_come_through_us() {
-        let alias = Ipv4Addr::new(10, 0, 0, 40);
+        let alias = server(40);
         let owner = |mode| {
             let mut written = service(VIP, 69, mode, &[(30, 1), (31, 1)]);
             written.backends[1].aliases = vec![alias];
@@ -295,7 +297,7 @@ mod tests {
             tables.addresses.get(alias)
         };
         assert_eq!(owner(config::Mode::Nat), Some(Owner::Routed(1)));
-        let pool = vec![SnatAddress { address: SNAT, interface: 0 }];
+        let pool = vec![Held { address: SNAT, interface: 0 }];
         assert_eq!(owner(config::Mode::Snat(pool)), Some(Owner::Answering(1)));
     }
 
@@ -321,7 +323,7 @@ mod tests {
         let hops: Vec<_> = tables.backends.iter().map(|backend| backend.hop).collect();
         assert_eq!(hops, [Some(hop), None, Some(hop)]);
         let mut before = build(&config, &[MAC], &View::default());
-        assert_eq!(before.services[0].rota, tables.services[0].rota);
+        assert_eq!(before.services[0].rotas, tables.services[0].rotas);
         before.set_live(1, true);
         assert_eq!(before.addresses, tables.addresses);
     }

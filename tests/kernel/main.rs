@@ -9,7 +9,7 @@ mod tap;
 mod watch;
 
 use control::config::{
-    Backend, Config, Control, Dataplane, Device, Interface, Mode, Service, SnatAddress,
+    Backend, Config, Control, Dataplane, Device, Held, Interface, Mode, Service,
 };
 use control::kernel::{Kernel, Traffic};
 use station::Wire;
@@ -51,7 +51,7 @@ fn config(device: Device) -> Config {
             name: "lan".into(),
             device,
             addresses: vec!["10.0.0.2/24".parse().expect("a subnet")],
-            gateway: Some(GATEWAY.1),
+            gateways: vec![GATEWAY.1.into()],
             mtu: 1400,
             queues: None,
             rx_ring: 1024,
@@ -60,13 +60,12 @@ fn config(device: Device) -> Config {
         }],
         services: vec![Service {
             name: "pxe".into(),
-            vip: VIP,
-            vip_interface: 0,
+            vips: vec![Held { address: VIP.into(), interface: 0 }],
             port: 69,
-            mode: Mode::Snat(vec![SnatAddress { address: SNAT, interface: 0 }]),
+            mode: Mode::Snat(vec![Held { address: SNAT.into(), interface: 0 }]),
             idle_timeout: Duration::from_secs(60),
             persistence: None,
-            backends: vec![backend("near", NEAR.1), backend("far", FAR)],
+            backends: vec![backend("near", NEAR.1.into()), backend("far", FAR.into())],
         }],
     }
 }

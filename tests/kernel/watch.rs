@@ -24,7 +24,7 @@ fn hurry() {
 }
 
 fn hop(view: &View, backend: Ipv4Addr) -> Option<Mac> {
-    view.hops.get(&backend).map(|hop| hop.mac)
+    view.hops.get(&backend.into()).map(|hop| hop.mac)
 }
 
 #[test]

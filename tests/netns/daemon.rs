@@ -1,6 +1,6 @@
 //! The gate under test: the real tidegated, asked by the real tidegate.
 
-use kit::lab::{DSR_VIP, Lab, NAT_VIP, Process, SNAT_VIP, until};
+use kit::lab::{Lab, Process, VIPS, VIPS_V6, until};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -19,6 +19,8 @@ pub struct Setup {
     pub interface: &'static str,
     /// DPDK's driver.
     pub driver: &'static str,
+    /// Whether all of it is there over IPv6 too.
+    pub ipv6: bool,
 }
 
 impl Default for Setup {
@@ -30,6 +32,7 @@ impl Default for Setup {
             first_backend: "",
             interface: "",
             driver: "net_af_packet",
+            ipv6: false,
         }
     }
 }
@@ -46,28 +49,42 @@ impl Setup {
             "[dataplane]\nworkers = [{workers}]\nhugepages = false\nmax_flows = 4096\n\
              [control]\nsocket = {socket:?}\n"
         );
-        for (n, (name, address)) in
-            [("clients", "10.78.0.1/16"), ("servers", "10.77.0.1/16")].into_iter().enumerate()
-        {
+        for (n, (name, net)) in [("clients", 78), ("servers", 77)].into_iter().enumerate() {
+            let addresses = self.both(&format!("10.{net}.0.1/16"), &format!("fd00:{net}::1/64"));
             text += &format!(
                 "[[interface]]\nname = \"{name}\"\n\
                  device = \"{driver}{n},iface=dev{n}{device_arguments}\"\n\
-                 address = [\"{address}\"]\n{interface}\n"
+                 address = {addresses}\n{interface}\n"
             );
         }
-        text += &self.one("nat", NAT_VIP, "");
-        text += &self.one("snat", SNAT_VIP, "snat = [\"10.77.0.101\"]");
-        text += &self.one("dsr", DSR_VIP, "mode = \"dsr\"");
+        let pool = format!("snat = {}", self.both("10.77.0.101", "fd00:77::101"));
+        let modes = [("nat", ""), ("snat", &pool), ("dsr", "mode = \"dsr\"")];
+        for (n, (name, mode)) in modes.into_iter().enumerate() {
+            text += &self.one(name, &self.both(VIPS[n], VIPS_V6[n]), mode);
+        }
         text
     }
 
-    fn one(&self, name: &str, vip: &str, mode: &str) -> String {
-        let Setup { service, first_backend, .. } = self;
-        format!(
-            "[[service]]\nname = \"{name}\"\nprotocol = \"tftp\"\nvip = \"{vip}\"\n{mode}\n{service}\n\
+    /// A list of one address or of both.
+    fn both(&self, v4: &str, v6: &str) -> String {
+        if self.ipv6 { format!("[\"{v4}\", \"{v6}\"]") } else { format!("[\"{v4}\"]") }
+    }
+
+    fn one(&self, name: &str, vips: &str, mode: &str) -> String {
+        let Setup { service, first_backend, ipv6, .. } = self;
+        let mut text = format!(
+            "[[service]]\nname = \"{name}\"\nprotocol = \"tftp\"\nvip = {vips}\n{mode}\n{service}\n\
              [[service.backend]]\nname = \"s1\"\naddress = \"10.77.0.30\"\n{first_backend}\n\
              [[service.backend]]\nname = \"s2\"\naddress = \"10.77.0.31\"\n"
-        )
+        );
+        if *ipv6 {
+            for n in [1, 2] {
+                let address = format!("fd00:77::3{}", n - 1);
+                text +=
+                    &format!("[[service.backend]]\nname = \"s{n}-v6\"\naddress = \"{address}\"\n");
+            }
+        }
+        text
     }
 }
 

@@ -6,6 +6,7 @@ mod crowd;
 mod daemon;
 mod devices;
 mod habits;
+mod ipv6;
 mod operator;
 mod outage;
 mod peers;

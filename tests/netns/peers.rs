@@ -1,6 +1,6 @@
 //! Real servers and real clients.
 
-use kit::lab::{DSR_VIP, Lab, Process, until};
+use kit::lab::{DSR_VIP, Lab, Process, VIPS_V6, until};
 use std::path::{Path, PathBuf};
 
 /// Makes the folder that both servers serve, with these files of random bytes.
@@ -30,6 +30,11 @@ pub fn tftpd_hpa(lab: &Lab, name: &str) -> Server {
     vec![tftpd_hpa_at(lab, name, address(name)), tftpd_hpa_at(lab, name, DSR_VIP)]
 }
 
+/// tftpd-hpa over IPv6, likewise.
+pub fn tftpd_hpa_v6(lab: &Lab, name: &str) -> Server {
+    [address_v6(name), VIPS_V6[2]].map(|at| tftpd_hpa_at(lab, name, &format!("[{at}]"))).into()
+}
+
 /// tftpd-hpa on one address. On all (0.0.0.0) it answers its first request from the host's own.
 pub fn tftpd_hpa_at(lab: &Lab, name: &str, address: &str) -> Process {
     let program = peer("tftpd-hpa/usr/sbin/in.tftpd");
@@ -43,7 +48,7 @@ pub fn tftpd_hpa_at(lab: &Lab, name: &str, address: &str) -> Process {
     )
 }
 
-/// atftpd, likewise.
+/// atftpd, likewise. It does not speak IPv6.
 pub fn atftpd(lab: &Lab, name: &str) -> Server {
     let program = peer("atftpd/usr/sbin/atftpd");
     let files = lab.path("files");
@@ -59,13 +64,23 @@ fn address(name: &str) -> &'static str {
     if name == "s1" { "10.77.0.30" } else { "10.77.0.31" }
 }
 
+fn address_v6(name: &str) -> &'static str {
+    if name == "s1" { "fd00:77::30" } else { "fd00:77::31" }
+}
+
 /// dnsmasq, which answers from port 69 for all transfers.
 pub fn single_port(lab: &Lab, name: &str) -> Process {
+    dnsmasq(lab, name, "--tftp-single-port")
+}
+
+/// dnsmasq, over both versions of IP and at all addresses of the host.
+pub fn dnsmasq(lab: &Lab, name: &str, option: &str) -> Process {
     let program = peer("dnsmasq-base/usr/sbin/dnsmasq");
     let files = lab.path("files");
     let options = "--keep-in-foreground --port=0 --conf-file=/dev/null --user=root --pid-file \
-                   --enable-tftp --tftp-single-port";
-    serve(lab, name, "0.0.0.0", &format!("{program} {options} --tftp-root={}", files.display()))
+                   --enable-tftp";
+    let command = format!("{program} {options} {option} --tftp-root={}", files.display());
+    serve(lab, name, "0.0.0.0", &command)
 }
 
 fn serve(lab: &Lab, name: &str, address: &str, command: &str) -> Process {
@@ -102,7 +117,7 @@ impl Client {
             Client::Curl => {
                 let option =
                     blksize.map(|size| format!("--tftp-blksize {size}")).unwrap_or_default();
-                format!("curl -sS {option} -o {to} tftp://{vip}/{file}")
+                format!("curl -sS {option} -o {to} tftp://{}/{file}", in_url(vip))
             }
             Client::Atftp => {
                 format!("atftp {} --get -r {file} -l {to} {vip} 69", atftp_blksize(blksize))
@@ -122,7 +137,7 @@ impl Client {
             Client::Curl => {
                 let option =
                     blksize.map(|size| format!("--tftp-blksize {size}")).unwrap_or_default();
-                format!("curl -sS {option} -T {path} tftp://{vip}/sent")
+                format!("curl -sS {option} -T {path} tftp://{}/sent", in_url(vip))
             }
             Client::Atftp => {
                 format!("atftp {} --put -l {path} -r sent {vip} 69", atftp_blksize(blksize))
@@ -139,6 +154,10 @@ impl Client {
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(output.status.success(), "{self:?}: `{command}`: {}: {said}", output.status);
     }
+}
+
+fn in_url(vip: &str) -> String {
+    if vip.contains(':') { format!("[{vip}]") } else { vip.to_owned() }
 }
 
 fn atftp_blksize(blksize: Option<u16>) -> String {

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use client::Failure;
 use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,7 +42,7 @@ enum Command {
         service: Option<String>,
         /// Only this client's.
         #[arg(long, value_name = "IP")]
-        client: Option<Ipv4Addr>,
+        client: Option<IpAddr>,
         /// At most so many; 100 if left out.
         #[arg(long, value_name = "N")]
         limit: Option<usize>,

@@ -2,6 +2,7 @@
 
 use crate::api::{Backend, Counts, Flow, Flows, Lost, Service, Stats, Status};
 use comfy_table::{CellAlignment, Table, presets};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// `tidegate status`.
@@ -65,7 +66,7 @@ pub fn services(services: &Vec<Service>) -> String {
     for service in services {
         let mut row = vec![
             service.name.clone(),
-            format!("{}:{}", service.vip, service.port),
+            endpoints(&service.vips, service.port),
             service.mode.clone(),
             service.state.clone(),
         ];
@@ -73,6 +74,12 @@ pub fn services(services: &Vec<Service>) -> String {
         table.add_row(row);
     }
     table.to_string()
+}
+
+/// One on each line.
+fn endpoints(addresses: &[IpAddr], port: u16) -> String {
+    let endpoints = addresses.iter().map(|&address| SocketAddr::new(address, port).to_string());
+    endpoints.collect::<Vec<_>>().join("\n")
 }
 
 /// `tidegate backends`.

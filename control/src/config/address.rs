@@ -2,9 +2,10 @@
 
 use super::error::Fault;
 use super::types::Interface;
-use ipnet::Ipv4Net;
+use engine::family::is_host;
+use ipnet::IpNet;
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::Range;
 use toml::Spanned;
 
@@ -22,7 +23,7 @@ pub enum Use {
     /// A server.
     Backend,
     /// Another address of the server with this one.
-    Alias(Ipv4Addr),
+    Alias(IpAddr),
 }
 
 impl Use {
@@ -40,11 +41,11 @@ impl Use {
 
 /// The uses of all addresses so far.
 #[derive(Debug, Default)]
-pub struct Uses(HashMap<Ipv4Addr, Use>);
+pub struct Uses(HashMap<IpAddr, Use>);
 
 impl Uses {
     /// Notes a use; VIPs, pools and backends may be shared by services, but one address has one use.
-    pub fn note(&mut self, address: Ipv4Addr, span: Range<usize>, new: Use) -> Result<(), Fault> {
+    pub fn note(&mut self, address: IpAddr, span: Range<usize>, new: Use) -> Result<(), Fault> {
         match self.0.insert(address, new) {
             Some(old) if old != new => {
                 self.0.insert(address, old);
@@ -56,11 +57,22 @@ impl Uses {
     }
 }
 
-/// Reads the address of a single host.
-pub fn host(written: &Spanned<String>) -> Result<Ipv4Addr, Fault> {
-    let text = written.as_ref();
-    let address = text.parse::<Ipv4Addr>().map_err(|_| not_ipv4(written))?;
-    if engine::stage::admit::is_host(address) {
+/// Reads the address of a single host, which is the same wherever it is used.
+pub fn host(written: &Spanned<String>) -> Result<IpAddr, Fault> {
+    let address = neighbour(written)?;
+    if let IpAddr::V6(v6) = address
+        && v6.is_unicast_link_local()
+    {
+        let what = format!("{address} is another host on each link");
+        return Err(Fault::at(written.span(), what, "write a global or unique local address"));
+    }
+    Ok(address)
+}
+
+/// Reads the address of a single host on some link.
+pub fn neighbour(written: &Spanned<String>) -> Result<IpAddr, Fault> {
+    let address: IpAddr = written.as_ref().parse().map_err(|_| no_address(written))?;
+    if is_host(address) {
         return Ok(address);
     }
     let what = format!("{address} is no host's address");
@@ -68,56 +80,58 @@ pub fn host(written: &Spanned<String>) -> Result<Ipv4Addr, Fault> {
 }
 
 /// Reads an interface's address and subnet.
-pub fn subnet(written: &Spanned<String>) -> Result<Ipv4Net, Fault> {
-    let net: Ipv4Net = written.as_ref().parse().map_err(|_| not_ipv4(written))?;
-    if (1..=31).contains(&net.prefix_len()) && is_host_in(net.addr(), net) {
+pub fn subnet(written: &Spanned<String>) -> Result<IpNet, Fault> {
+    let net: IpNet = written.as_ref().parse().map_err(|_| no_address(written))?;
+    if (1..net.max_prefix_len()).contains(&net.prefix_len()) && is_host_in(net.addr(), &net) {
         return Ok(net);
     }
     let what = format!("{net} is no host in a subnet");
     Err(Fault::at(written.span(), what, "write the interface's own address and its prefix length"))
 }
 
-/// Whether it is neither the subnet's network nor its broadcast address.
-fn is_host_in(address: Ipv4Addr, net: Ipv4Net) -> bool {
-    let edge = address == net.network() || address == net.broadcast();
-    engine::stage::admit::is_host(address) && (net.prefix_len() == 31 || !edge)
+/// Whether it is neither the subnet's own address nor its broadcast address. Where there are but two
+/// both are hosts (RFC 3021, RFC 6164).
+fn is_host_in(address: IpAddr, net: &IpNet) -> bool {
+    let edge = match net {
+        IpNet::V4(net) => address == net.network() || address == net.broadcast(),
+        IpNet::V6(net) => address == net.network(),
+    };
+    is_host(address) && (net.prefix_len() + 1 == net.max_prefix_len() || !edge)
 }
 
-fn not_ipv4(written: &Spanned<String>) -> Fault {
+fn no_address(written: &Spanned<String>) -> Fault {
     let text: &str = written.as_ref();
-    let address = text.split('/').next().unwrap_or(text);
-    if address.parse::<Ipv6Addr>().is_ok() {
-        let what = "IPv6 is not supported in this version";
-        return Fault::at(written.span(), what, "write an IPv4 address");
-    }
     let example = if text.contains('/') { "10.0.0.2/24" } else { "10.0.0.2" };
-    let what = format!("`{text}` is no IPv4 address");
+    let what = format!("`{text}` is no IP address");
     Fault::at(written.span(), what, format!("written like \"{example}\""))
 }
 
 /// The interface that reaches an address: the one whose subnet it is in, else the first one with a
-/// gateway.
+/// gateway of its version of IP.
 pub fn reach(
-    address: Ipv4Addr,
+    address: IpAddr,
     span: Range<usize>,
     interfaces: &[Interface],
 ) -> Result<usize, Fault> {
     if let Some(interface) = on_link(address, interfaces) {
         let nets = &interfaces[interface].addresses;
-        if nets.iter().any(|net| net.contains(&address) && !is_host_in(address, *net)) {
+        if nets.iter().any(|net| net.contains(&address) && !is_host_in(address, net)) {
             let what = format!("{address} is its subnet's own or broadcast address");
             return Err(Fault::at(span, what, "write the address of one host"));
         }
         return Ok(interface);
     }
-    interfaces.iter().position(|interface| interface.gateway.is_some()).ok_or_else(|| {
+    let leads_there = |interface: &Interface| {
+        interface.gateways.iter().any(|gateway| gateway.is_ipv6() == address.is_ipv6())
+    };
+    interfaces.iter().position(leads_there).ok_or_else(|| {
         let what = format!("no interface reaches {address}");
-        Fault::at(span, what, "it is in no interface's subnet, and none has a gateway")
+        Fault::at(span, what, "it is in no interface's subnet, and none has a gateway to it")
     })
 }
 
 /// The interface in one of whose subnets the address is.
-pub fn on_link(address: Ipv4Addr, interfaces: &[Interface]) -> Option<usize> {
+pub fn on_link(address: IpAddr, interfaces: &[Interface]) -> Option<usize> {
     let holds = |interface: &Interface| interface.addresses.iter().any(|n| n.contains(&address));
     interfaces.iter().position(holds)
 }

@@ -1,11 +1,59 @@
 //! The file as it is written: the grammar of section and key, and nothing of what it means.
 
 use super::error::Fault;
-use serde::Deserialize;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::fmt;
 use toml::Spanned;
 
 /// A value whose place is known, if it was written.
 pub type Maybe<T> = Option<Spanned<T>>;
+
+/// One text, or a list of them.
+#[derive(Debug)]
+pub enum Texts {
+    One(String),
+    List(Vec<Spanned<String>>),
+}
+
+impl Texts {
+    /// All of them, each with its place.
+    pub fn each(written: &Spanned<Texts>) -> Vec<Spanned<String>> {
+        match written.as_ref() {
+            Texts::One(text) => vec![Spanned::new(written.span(), text.clone())],
+            Texts::List(list) => list.clone(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Texts, D::Error> {
+        deserializer.deserialize_any(TextsVisitor)
+    }
+}
+
+/// An untagged enum would lose the places.
+struct TextsVisitor;
+
+impl<'de> Visitor<'de> for TextsVisitor {
+    type Value = Texts;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a string or a list of strings")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Texts, E> {
+        Ok(Texts::One(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Texts, A::Error> {
+        let mut texts = vec![];
+        while let Some(text) = list.next_element()? {
+            texts.push(text);
+        }
+        Ok(Texts::List(texts))
+    }
+}
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -44,7 +92,7 @@ pub struct Interface {
     pub name: Spanned<String>,
     pub device: Spanned<String>,
     pub address: Spanned<Vec<Spanned<String>>>,
-    pub gateway: Maybe<String>,
+    pub gateway: Maybe<Texts>,
     pub mtu: Maybe<u64>,
     pub queues: Maybe<u64>,
     pub rx_ring: Maybe<u64>,
@@ -57,7 +105,7 @@ pub struct Interface {
 pub struct Service {
     pub name: Spanned<String>,
     pub protocol: Spanned<String>,
-    pub vip: Spanned<String>,
+    pub vip: Spanned<Texts>,
     pub port: Maybe<u64>,
     pub mode: Maybe<String>,
     pub snat: Maybe<Vec<Spanned<String>>>,

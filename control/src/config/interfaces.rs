@@ -3,12 +3,16 @@
 use super::address::{self, Use};
 use super::check::Checker;
 use super::error::Fault;
-use super::file;
+use super::file::{self, Texts};
 use super::types::{Device, Interface};
 use engine::frame::BURST;
+use ipnet::IpNet;
+use std::net::IpAddr;
 use toml::Spanned;
 
 const MTU: u16 = 1500;
+/// What every link of IPv6 takes (RFC 8200 §5).
+const LEAST_V6: u16 = 1280;
 
 /// Places in a queue.
 const RING: u64 = 1024;
@@ -80,6 +84,13 @@ impl Checker {
             nets.push(net);
         }
         let mtu = self.number(&written.mtu, MTU.into(), 576..=9600) as u16;
+        if let Some(written) = &written.mtu
+            && mtu < LEAST_V6
+            && nets.iter().any(|net| matches!(net, IpNet::V6(_)))
+        {
+            let hint = format!("at least {LEAST_V6}");
+            self.fault(written.span(), "IPv6 needs a larger MTU", hint);
+        }
         let queues =
             written.queues.is_some().then(|| self.number(&written.queues, 1, 1..=64) as u16);
         let mut ring = |written| self.number(written, RING, 64..=32_768) as u16;
@@ -89,7 +100,7 @@ impl Checker {
             name: name.to_owned(),
             device,
             addresses: nets,
-            gateway: None,
+            gateways: vec![],
             mtu,
             queues,
             rx_ring,
@@ -117,15 +128,28 @@ impl Checker {
     fn gateways(&mut self, written: &[Spanned<file::Interface>], interfaces: &mut [Interface]) {
         for (written, interface) in written.iter().zip(interfaces) {
             let Some(written) = &written.as_ref().gateway else { continue };
-            let Some(gateway) = self.keep(address::host(written)) else { continue };
-            if address::on_link(gateway, std::slice::from_ref(interface)).is_none() {
-                let what = format!("{gateway} is in no subnet of interface `{}`", interface.name);
-                self.fault(written.span(), what, "a gateway is a neighbour");
+            for written in Texts::each(written) {
+                self.gateway(&written, interface);
             }
+        }
+    }
+
+    fn gateway(&mut self, written: &Spanned<String>, interface: &mut Interface) {
+        let Some(gateway) = self.keep(address::neighbour(written)) else { return };
+        let link_local = matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        if !link_local && address::on_link(gateway, std::slice::from_ref(interface)).is_none() {
+            let what = format!("{gateway} is in no subnet of interface `{}`", interface.name);
+            self.fault(written.span(), what, "a gateway is a neighbour");
+        }
+        if interface.gateways.iter().any(|other| other.is_ipv6() == gateway.is_ipv6()) {
+            let what = "a second gateway of the same version of IP";
+            self.fault(written.span(), what, "one for IPv4 and one for IPv6");
+        }
+        if !link_local {
             let noted = self.uses.note(gateway, written.span(), Use::Gateway);
             self.keep(noted);
-            interface.gateway = Some(gateway);
         }
+        interface.gateways.push(gateway);
     }
 }
 

@@ -10,9 +10,7 @@ mod services;
 mod types;
 
 pub use error::{Error, Faults};
-pub use types::{
-    Backend, Config, Control, Dataplane, Device, Interface, Mode, Service, SnatAddress,
-};
+pub use types::{Backend, Config, Control, Dataplane, Device, Held, Interface, Mode, Service};
 
 use std::path::Path;
 

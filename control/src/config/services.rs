@@ -2,10 +2,10 @@
 
 use super::address::{self, Use};
 use super::check::Checker;
-use super::file::{self, Maybe};
-use super::types::{Backend, Interface, Mode, Service, SnatAddress};
+use super::file::{self, Maybe, Texts};
+use super::types::{Backend, Held, Interface, Mode, Service};
 use std::collections::HashSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 use toml::Spanned;
 use wire::ethernet::Mac;
@@ -32,9 +32,11 @@ impl Checker {
         let mut taken = HashSet::new();
         let services = written.iter().filter_map(|written| {
             let service = self.service(written, interfaces)?;
-            if !taken.insert((service.vip, service.port)) {
-                let what = format!("two services on {} port {}", service.vip, service.port);
-                self.fault(written.as_ref().vip.span(), what, "another VIP or port");
+            for vip in &service.vips {
+                if !taken.insert((vip.address, service.port)) {
+                    let what = format!("two services on {} port {}", vip.address, service.port);
+                    self.fault(written.as_ref().vip.span(), what, "another VIP or port");
+                }
             }
             Some(service)
         });
@@ -52,17 +54,19 @@ impl Checker {
             let later = ["least-transfers", "source-hash", "file-hash"];
             self.only(scheduler, "round-robin", &later);
         }
-        let vip = self.own_address(&written.vip, Use::Vip, interfaces);
+        let vips = self.held(&Texts::each(&written.vip), Use::Vip, interfaces);
         let mode = self.mode(written, interfaces);
         let backends = self.backends(spanned, &mode, interfaces);
         let idle = self.duration(&written.idle_timeout, 1..=3600);
         let persistence = self.duration(&written.persistence, 1..=86_400);
         let port = self.number(&written.port, TFTP_PORT.into(), 1..=65_535) as u16;
-        let (vip, vip_interface) = vip?;
+        if vips.is_empty() {
+            self.fault(written.vip.span(), "a service without a VIP", "name an address");
+        }
+        self.meet(spanned, &vips, &mode, &backends);
         Some(Service {
             name: written.name.as_ref().clone(),
-            vip,
-            vip_interface,
+            vips,
             port,
             mode,
             idle_timeout: idle.unwrap_or(IDLE_TIMEOUT),
@@ -84,16 +88,7 @@ impl Checker {
                         "name addresses, or leave it out",
                     );
                 }
-                let mut seen = HashSet::new();
-                let addresses = pool.as_ref().iter().filter_map(|written| {
-                    let (address, interface) = self.own_address(written, Use::Snat, interfaces)?;
-                    if !seen.insert(address) {
-                        let what = format!("{address} is in the pool twice");
-                        self.fault(written.span(), what, "name each address once");
-                    }
-                    Some(SnatAddress { address, interface })
-                });
-                Mode::Snat(addresses.collect())
+                Mode::Snat(self.held(pool.as_ref(), Use::Snat, interfaces))
             }
             ("dsr", Some(pool)) => {
                 let what = "`snat` does not go with `mode = \"dsr\"`";
@@ -105,6 +100,58 @@ impl Checker {
                     self.fault(mode.span(), "no such mode", "\"nat\" or \"dsr\"");
                 }
                 Mode::Nat
+            }
+        }
+    }
+
+    /// Addresses of ours, each once.
+    fn held(
+        &mut self,
+        written: &[Spanned<String>],
+        new: Use,
+        interfaces: &[Interface],
+    ) -> Vec<Held> {
+        let mut all: Vec<Held> = vec![];
+        for written in written {
+            let Some((address, interface)) = self.own_address(written, new, interfaces) else {
+                continue;
+            };
+            if all.iter().any(|held| held.address == address) {
+                let what = format!("{address} is here twice");
+                self.fault(written.span(), what, "name each address once");
+            }
+            all.push(Held { address, interface });
+        }
+        all
+    }
+
+    /// Clients over each version of IP find a backend, and each backend is found.
+    fn meet(
+        &mut self,
+        service: &Spanned<file::Service>,
+        vips: &[Held],
+        mode: &Mode,
+        backends: &[Backend],
+    ) {
+        let written = service.as_ref();
+        for v6 in [false, true] {
+            let (ip, other) = if v6 { ("IPv6", "IPv4") } else { ("IPv4", "IPv6") };
+            let has = |held: &[Held]| held.iter().any(|held| held.address.is_ipv6() == v6);
+            let mut own = backends.iter().filter(|backend| backend.address.is_ipv6() == v6);
+            let (asked, any) = (has(vips), own.next().is_some());
+            if asked && !any && !backends.is_empty() {
+                let what = format!("a VIP over {ip}, and all backends are over {other}");
+                self.fault(written.vip.span(), what, format!("add a backend over {ip}"));
+            }
+            if any && !asked && !vips.is_empty() {
+                let what = format!("a backend over {ip}, and every VIP is over {other}");
+                self.fault(written.vip.span(), what, format!("add a VIP over {ip}"));
+            }
+            if let (Mode::Snat(pool), Some(span), true) = (mode, &written.snat, any)
+                && !has(pool)
+            {
+                let what = format!("a backend over {ip}, and the pool has no such address");
+                self.fault(span.span(), what, format!("add an address over {ip}"));
             }
         }
     }
@@ -160,9 +207,9 @@ impl Checker {
     fn aliases(
         &mut self,
         written: &Maybe<Vec<Spanned<String>>>,
-        of: Ipv4Addr,
+        of: IpAddr,
         mode: &Mode,
-    ) -> Vec<Ipv4Addr> {
+    ) -> Vec<IpAddr> {
         let Some(list) = written else { return vec![] };
         if *mode == Mode::Dsr {
             let what = "`aliases` does not go with `mode = \"dsr\"`";
@@ -192,7 +239,7 @@ impl Checker {
     fn mac(
         &mut self,
         written: &Spanned<String>,
-        of: Ipv4Addr,
+        of: IpAddr,
         interfaces: &[Interface],
     ) -> Option<Mac> {
         let mac = written.as_ref().parse::<Mac>().ok();
@@ -214,7 +261,7 @@ impl Checker {
         written: &Spanned<String>,
         new: Use,
         interfaces: &[Interface],
-    ) -> Option<(Ipv4Addr, usize)> {
+    ) -> Option<(IpAddr, usize)> {
         let address = self.keep(address::host(written))?;
         let noted = self.uses.note(address, written.span(), new);
         self.keep(noted);

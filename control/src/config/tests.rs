@@ -1,5 +1,5 @@
 use super::*;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 use wire::ethernet::Mac;
 
@@ -48,7 +48,7 @@ fn a_fault_is_shown_in_its_place() {
     let text = SOUND.replace("10.0.0.30", "10.0.0.300");
     assert_eq!(
         faults(&text),
-        r#"error: `10.0.0.300` is no IPv4 address
+        r#"error: `10.0.0.300` is no IP address
   --> test.toml:13:11
    |
 13 | address = "10.0.0.300"
@@ -78,7 +78,7 @@ fn only_a_neighbour_has_a_fixed_mac() {
 fn an_alias_is_one_server_s() {
     let aliased = SOUND.replace("name = \"one\"", "aliases = [\"10.0.0.40\"]\nname = \"one\"");
     let backend = &parse("test.toml", &aliased).unwrap().services[0].backends[0];
-    assert_eq!(backend.aliases, [Ipv4Addr::new(10, 0, 0, 40)]);
+    assert_eq!(backend.aliases, ["10.0.0.40".parse::<IpAddr>().unwrap()]);
     let second = &aliased[aliased.find("[[service]]").unwrap()..];
     let again = second.replace("10.0.0.100", "10.0.0.200").replace("pxe", "again");
     let shared = format!("{aliased}{again}");
@@ -107,7 +107,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("vip =", "broadcast = true\nvip =", "9:1", "`broadcast` is not supported"),
     ("name = \"one\"", "mac = \"02:00:00:00:30\"\nname = \"one\"", "12:7", "no station's hardware"),
     ("name = \"one\"", "mac = \"03:00:00:00:00:30\"\nname = \"one\"", "12:7", "no station's"),
-    ("name = \"one\"", "aliases = [\"x\"]\nname = \"one\"", "12:12", "no IPv4 address"),
+    ("name = \"one\"", "aliases = [\"x\"]\nname = \"one\"", "12:12", "no IP address"),
     ("name = \"one\"", "aliases = [\"10.0.0.30\"]\nname = \"one\"", "12:12", "is a backend"),
     (
         "name = \"one\"",
@@ -127,16 +127,26 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("vip =", "mode = \"dsr\"\nsnat = [\"10.0.0.9\"]\nvip =", "10:8", "does not go with"),
     ("vip =", "snat = []\nvip =", "9:8", "an empty SNAT pool"),
     ("vip =", "snat = [\"10.0.0.100\"]\nvip =", "9:9", "10.0.0.100 is a VIP"),
-    ("vip =", "snat = [\"10.0.0.9\", \"10.0.0.9\"]\nvip =", "9:21", "in the pool twice"),
+    ("vip =", "snat = [\"10.0.0.9\", \"10.0.0.9\"]\nvip =", "9:21", "is here twice"),
     ("10.0.0.100", "10.0.0.2", "9:7", "10.0.0.2 is an interface's address"),
     ("10.0.0.100", "10.0.0.30", "13:11", "10.0.0.30 is a VIP"),
     ("10.0.0.100", "10.0.0.255", "9:7", "broadcast address"),
     ("10.0.0.100", "224.0.0.1", "9:7", "no host's address"),
     ("10.0.0.100", "127.0.0.1", "9:7", "no host's address"),
     ("10.0.0.100", "10.9.0.1", "9:7", "no interface reaches 10.9.0.1"),
-    ("10.0.0.100", "fd00::1", "9:7", "IPv6 is not supported"),
+    ("\"10.0.0.100\"", "[]", "9:7", "a service without a VIP"),
+    ("\"10.0.0.100\"", "[\"10.0.0.100\", \"10.0.0.100\"]", "9:22", "10.0.0.100 is here twice"),
+    ("\"10.0.0.100\"", "[\"10.0.0.100\", \"x\"]", "9:22", "`x` is no IP address"),
+    ("\"10.0.0.100\"", "[\"10.0.0.100\", 7]", "9:22", "invalid type"),
+    ("10.0.0.100", "fd00::1", "9:7", "no interface reaches fd00::1"),
+    ("10.0.0.100", "fe80::1", "9:7", "another host on each link"),
+    ("10.0.0.100", "::1", "9:7", "no host's address"),
+    ("10.0.0.100", "::ffff:10.0.0.100", "9:7", "no host's address"),
+    ("10.0.0.100", "ff02::1", "9:7", "no host's address"),
+    ("10.0.0.2/24", "fd00::/64", "4:12", "no host in a subnet"),
+    ("10.0.0.2/24", "fd00::2/128", "4:12", "no host in a subnet"),
     ("10.0.0.2/24", "10.0.0.0/24", "4:12", "no host in a subnet"),
-    ("10.0.0.2/24", "10.0.0.2", "4:12", "no IPv4 address"),
+    ("10.0.0.2/24", "10.0.0.2", "4:12", "no IP address"),
     ("[\"10.0.0.2/24\"]", "[]", "4:11", "an interface needs an address"),
     ("\"lan\"", "\"a-name-that-is-too-long\"", "2:8", "no such interface name"),
     ("\"lan\"", "\"a/b\"", "2:8", "no such interface name"),
@@ -199,6 +209,59 @@ fn what_may_not_be_twice() {
         let shown = faults(&format!("{SOUND}{more}"));
         assert!(shown.contains(words), "not `{words}`:\n{shown}");
     }
+}
+
+/// The sound file with the other version of IP beside.
+fn dual() -> String {
+    SOUND
+        .replace("[\"10.0.0.2/24\"]", "[\"10.0.0.2/24\", \"fd00::2/64\"]")
+        .replace("vip = \"10.0.0.100\"", "vip = [\"10.0.0.100\", \"fd00::100\"]")
+        + "[[service.backend]]\nname = \"six\"\naddress = \"fd00::30\"\n"
+}
+
+#[test]
+fn a_service_may_be_there_over_both_versions_of_ip() {
+    let config = parse("test.toml", &dual()).unwrap();
+    let vips: Vec<_> = config.services[0].vips.iter().map(|vip| vip.address.to_string()).collect();
+    assert_eq!(vips, ["10.0.0.100", "fd00::100"]);
+    let alone = dual().replace("\"10.0.0.2/24\", ", "").replace("\"10.0.0.100\", ", "");
+    let (before, after) = alone.split_once("[[service.backend]]").unwrap();
+    let alone = format!("{before}{}", &after[after.find("[[service.backend]]").unwrap()..]);
+    assert!(parse("test.toml", &alone).is_ok(), "{}", faults(&alone));
+}
+
+#[test]
+fn clients_over_each_version_of_ip_find_a_backend() {
+    for (this, that, words) in [
+        (
+            "[\"10.0.0.100\", \"fd00::100\"]",
+            "\"fd00::100\"",
+            "over IPv4, and every VIP is over IPv6",
+        ),
+        ("fd00::30", "10.0.0.31", "a VIP over IPv6, and all backends are over IPv4"),
+        ("vip =", "snat = [\"fd00::101\"]\nvip =", "over IPv4, and the pool has no such address"),
+    ] {
+        let shown = faults(&dual().replace(this, that));
+        assert!(shown.contains(words), "not `{words}`:\n{shown}");
+    }
+    let both = dual().replace("vip =", "snat = [\"10.0.0.101\", \"fd00::101\"]\nvip =");
+    assert!(parse("test.toml", &both).is_ok(), "{}", faults(&both));
+}
+
+#[test]
+fn a_gateway_of_each_version_of_ip() {
+    let with = |gateway: &str| {
+        dual().replacen("[[service]]", &format!("gateway = {gateway}\n[[service]]"), 1)
+    };
+    let config = parse("test.toml", &with("[\"10.0.0.1\", \"fe80::1\"]")).unwrap();
+    let far: Vec<IpAddr> = ["10.0.0.1", "fe80::1"].map(|gateway| gateway.parse().unwrap()).into();
+    assert_eq!(config.interfaces[0].gateways, far);
+    let two = faults(&with("[\"10.0.0.1\", \"10.0.0.3\"]"));
+    assert!(two.contains("a second gateway"), "{two}");
+    let far = with("\"10.0.0.1\"").replace("fd00::30", "fd99::30");
+    assert!(faults(&far).contains("no interface reaches fd99::30"), "{}", faults(&far));
+    let small = with("\"10.0.0.1\"").replacen("[[service]]", "mtu = 1000\n[[service]]", 1);
+    assert!(faults(&small).contains("IPv6 needs a larger MTU"), "{}", faults(&small));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What a checked configuration says: only what can be true.
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use wire::ethernet::Mac;
@@ -51,9 +51,9 @@ pub struct Interface {
     /// What DPDK drives.
     pub device: Device,
     /// At least one; the subnets of different interfaces don't overlap.
-    pub addresses: Vec<Ipv4Net>,
-    /// The router to everywhere else; in one of the subnets.
-    pub gateway: Option<Ipv4Addr>,
+    pub addresses: Vec<IpNet>,
+    /// The routers to everywhere else, at most one of each version of IP; neighbours.
+    pub gateways: Vec<IpAddr>,
     /// Largest IP packet, in bytes.
     pub mtu: u16,
     /// Receive queues; `None`: one for each worker.
@@ -135,10 +135,8 @@ impl fmt::Display for Device {
 pub struct Service {
     /// For operators.
     pub name: String,
-    /// Where clients find it.
-    pub vip: Ipv4Addr,
-    /// The interface that holds the VIP.
-    pub vip_interface: usize,
+    /// Where clients find it; at least one.
+    pub vips: Vec<Held>,
     /// The UDP port that requests go to.
     pub port: u16,
     /// How packets reach the backends.
@@ -159,14 +157,14 @@ pub enum Mode {
     /// Destination NAT.
     Nat,
     /// Destination NAT and source NAT with these addresses.
-    Snat(Vec<SnatAddress>),
+    Snat(Vec<Held>),
 }
 
-/// An address that backends see as their client.
+/// An address that is ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SnatAddress {
+pub struct Held {
     /// The address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// The interface that holds it.
     pub interface: usize,
 }
@@ -177,9 +175,9 @@ pub struct Backend {
     /// For operators; unique in its service.
     pub name: String,
     /// Its address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Other addresses that it may answer from.
-    pub aliases: Vec<Ipv4Addr>,
+    pub aliases: Vec<IpAddr>,
     /// Its hardware address, if the kernel is not to be asked for it.
     pub mac: Option<Mac>,
     /// Its share of new transfers.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// Something that the kernel, or a tool that speaks to it, refused.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub enum KernelError {
         /// The interface whose gateway it is.
         name: String,
         /// The gateway.
-        gateway: Ipv4Addr,
+        gateway: IpAddr,
     },
     /// A request to the kernel's networking failed.
     Netlink {

@@ -2,14 +2,17 @@
 
 use super::error::KernelError;
 use futures_util::TryStreamExt;
+use ipnet::IpNet;
 use rtnetlink::packet_core::NetlinkMessage;
 use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, CacheInfo};
+use rtnetlink::packet_route::route::RouteAttribute;
 use rtnetlink::proto::sys::SocketAddr;
 use rtnetlink::{
     Error, Handle, LinkUnspec, MulticastGroup, RouteMessageBuilder, new_connection,
     new_multicast_connection,
 };
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
 use tokio::task::JoinSet;
 use wire::ethernet::Mac;
@@ -23,7 +26,7 @@ pub type Events = Pin<
 pub struct Socket {
     /// For questions.
     pub handle: Handle,
-    /// Changes of links, IPv4 addresses, neighbours and IPv4 routes.
+    /// Changes of links, addresses, neighbours and routes.
     pub events: Events,
     /// What moves messages; it ends with this.
     _tasks: JoinSet<()>,
@@ -41,6 +44,8 @@ impl Socket {
             MulticastGroup::Neigh,
             MulticastGroup::Ipv4Ifaddr,
             MulticastGroup::Ipv4Route,
+            MulticastGroup::Ipv6Ifaddr,
+            MulticastGroup::Ipv6Route,
         ];
         let (questions, handle, _) = new_connection().map_err(KernelError::Socket)?;
         let (news, _, events) = new_multicast_connection(&groups).map_err(KernelError::Socket)?;
@@ -84,6 +89,41 @@ pub async fn up(handle: &Handle, index: u32) -> Result<(), Error> {
     handle.link().set(LinkUnspec::new_with_index(index).up().build()).execute().await
 }
 
+/// What an address is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The kernel's own: it sends from it.
+    Own,
+    /// A service's: the kernel holds it, but does not choose it to send from.
+    Service,
+}
+
+/// Gives a link an address. Over IPv6 it counts from now on: nobody is asked whether it is taken, as
+/// over IPv4.
+///
+/// # Errors
+///
+/// What the kernel answered.
+pub async fn add_address(
+    handle: &Handle,
+    index: u32,
+    net: IpNet,
+    purpose: Purpose,
+) -> Result<(), Error> {
+    let mut request = handle.address().add(index, net.addr(), net.prefix_len());
+    if let IpNet::V6(_) = net {
+        let attributes = &mut request.message_mut().attributes;
+        attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+        if purpose == Purpose::Service {
+            // Deprecated from the start (RFC 4862 §5.5.4), and valid for ever.
+            let mut deprecated = CacheInfo::default();
+            deprecated.ifa_valid = u32::MAX;
+            attributes.push(AddressAttribute::CacheInfo(deprecated));
+        }
+    }
+    request.execute().await
+}
+
 /// Sends what no other route takes to `gateway`.
 ///
 /// # Errors
@@ -92,12 +132,25 @@ pub async fn up(handle: &Handle, index: u32) -> Result<(), Error> {
 pub async fn default_route(
     handle: &Handle,
     index: u32,
-    gateway: Ipv4Addr,
+    gateway: IpAddr,
     metric: u32,
 ) -> Result<(), Error> {
-    let route = RouteMessageBuilder::<Ipv4Addr>::new()
-        .gateway(gateway)
-        .output_interface(index)
-        .priority(metric);
-    handle.route().add(route.build()).execute().await
+    let (everywhere, metric) = match gateway {
+        IpAddr::V4(_) => (IpNet::new_assert(Ipv4Addr::UNSPECIFIED.into(), 0), metric),
+        // There, 0 stands for 1024.
+        IpAddr::V6(_) => {
+            (IpNet::new_assert(Ipv6Addr::UNSPECIFIED.into(), 0), metric.saturating_add(1))
+        }
+    };
+    let route = route_to(everywhere).output_interface(index).priority(metric);
+    let mut route = route.build();
+    route.attributes.push(RouteAttribute::Gateway(gateway.into()));
+    handle.route().add(route).execute().await
+}
+
+/// A route to these addresses, as far as that goes.
+pub fn route_to(net: IpNet) -> RouteMessageBuilder<IpAddr> {
+    let route = RouteMessageBuilder::<IpAddr>::new();
+    // It refuses a prefix that is longer than the address alone, which no IpNet has.
+    route.destination_prefix(net.addr(), net.prefix_len()).unwrap_or_default()
 }

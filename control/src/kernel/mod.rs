@@ -15,10 +15,9 @@ pub use error::KernelError;
 pub use slowpath::Traffic;
 pub use view::View;
 
-use crate::config::{Config, Mode};
+use crate::config::{Config, Held, Mode};
 use cut::Cut;
 use link::Socket;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use tap::Tap;
 use tokio::task::JoinSet;
@@ -54,8 +53,8 @@ impl Kernel {
             taps.push(Tap::create(&socket.handle, interface, mac, metric(taps.len())).await?);
         }
         // After the interfaces' own addresses, which the kernel then prefers as a source.
-        for (address, interface) in service_addresses(config) {
-            taps[interface].hold(&socket.handle, address).await?;
+        for held in service_addresses(config) {
+            taps[held.interface].hold(&socket.handle, held.address).await?;
         }
         let indices = taps.iter().map(Tap::index).collect();
         let (watcher, view) = watch::Watcher::new(config, indices);
@@ -120,14 +119,13 @@ fn metric(interface: usize) -> u32 {
     u32::try_from(interface).unwrap_or(u32::MAX)
 }
 
-/// Every VIP and SNAT address, with the interface that reaches it.
-fn service_addresses(config: &Config) -> impl Iterator<Item = (Ipv4Addr, usize)> {
+/// Every VIP and SNAT address.
+fn service_addresses(config: &Config) -> impl Iterator<Item = &Held> {
     config.services.iter().flat_map(|service| {
         let snat: &[_] = match &service.mode {
             Mode::Dsr | Mode::Nat => &[],
             Mode::Snat(pool) => pool,
         };
-        std::iter::once((service.vip, service.vip_interface))
-            .chain(snat.iter().map(|snat| (snat.address, snat.interface)))
+        service.vips.iter().chain(snat)
     })
 }

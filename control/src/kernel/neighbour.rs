@@ -2,20 +2,21 @@
 //! managed (`NTF_EXT_MANAGED`, Linux 5.16) is probed again before it goes stale, and after it
 //! failed, without any traffic.
 
+use super::link;
 use futures_util::TryStreamExt;
-use rtnetlink::packet_route::AddressFamily;
+use ipnet::IpNet;
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage,
     NeighbourState,
 };
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
-use rtnetlink::{Error, Handle, RouteMessageBuilder};
+use rtnetlink::{Error, Handle};
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use wire::ethernet::Mac;
 
 /// A station on a link: the link's number, and its address there.
-pub type Station = (u32, Ipv4Addr);
+pub type Station = (u32, IpAddr);
 
 /// What the kernel knows of a station.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +33,8 @@ pub struct Neighbour {
 /// # Errors
 ///
 /// The kernel did not answer.
-pub async fn next_hop(handle: &Handle, address: Ipv4Addr) -> Result<Option<Station>, Error> {
-    let question = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(address, 32).build();
+pub async fn next_hop(handle: &Handle, address: IpAddr) -> Result<Option<Station>, Error> {
+    let question = link::route_to(IpNet::from(address)).build();
     match handle.route().get(question).execute().try_next().await {
         Ok(route) => Ok(route.and_then(|route| station(&route, address))),
         // Unreachable, prohibited, or by no route at all.
@@ -42,7 +43,7 @@ pub async fn next_hop(handle: &Handle, address: Ipv4Addr) -> Result<Option<Stati
     }
 }
 
-fn station(route: &RouteMessage, address: Ipv4Addr) -> Option<Station> {
+fn station(route: &RouteMessage, address: IpAddr) -> Option<Station> {
     if route.header.kind != RouteType::Unicast {
         return None;
     }
@@ -51,7 +52,8 @@ fn station(route: &RouteMessage, address: Ipv4Addr) -> Option<Station> {
     for attribute in &route.attributes {
         match attribute {
             RouteAttribute::Oif(index) => link = Some(*index),
-            RouteAttribute::Gateway(RouteAddress::Inet(gateway)) => next = *gateway,
+            RouteAttribute::Gateway(RouteAddress::Inet(gateway)) => next = (*gateway).into(),
+            RouteAttribute::Gateway(RouteAddress::Inet6(gateway)) => next = (*gateway).into(),
             // An IPv4 route by an IPv6 neighbour: not ours.
             RouteAttribute::Via(_) => return None,
             _ => {}
@@ -60,13 +62,13 @@ fn station(route: &RouteMessage, address: Ipv4Addr) -> Option<Station> {
     Some((link?, next))
 }
 
-/// All IPv4 neighbours.
+/// All neighbours.
 ///
 /// # Errors
 ///
 /// The kernel did not answer.
 pub async fn all(handle: &Handle) -> Result<HashMap<Station, Neighbour>, Error> {
-    let mut entries = handle.neighbours().get().set_address_family(AddressFamily::Inet).execute();
+    let mut entries = handle.neighbours().get().execute();
     let mut all = HashMap::new();
     while let Some(entry) = entries.try_next().await? {
         if let Some(station) = whose(&entry) {
@@ -76,14 +78,16 @@ pub async fn all(handle: &Handle) -> Result<HashMap<Station, Neighbour>, Error> 
     Ok(all)
 }
 
-/// Whose entry this is; `None` for other families.
+/// Whose entry this is; `None` for other protocols.
 pub fn whose(entry: &NeighbourMessage) -> Option<Station> {
-    entry.attributes.iter().find_map(|attribute| match attribute {
-        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => {
-            Some((entry.header.ifindex, *address))
+    let address = entry.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some((*address).into()),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => {
+            Some((*address).into())
         }
         _ => None,
-    })
+    })?;
+    Some((entry.header.ifindex, address))
 }
 
 fn neighbour(entry: &NeighbourMessage) -> Neighbour {
@@ -120,7 +124,7 @@ fn neighbour(entry: &NeighbourMessage) -> Neighbour {
 pub async fn keep(handle: &Handle, (link, address): Station) -> Result<(), Error> {
     let mut request = handle
         .neighbours()
-        .add(link, IpAddr::V4(address))
+        .add(link, address)
         .replace()
         .state(NeighbourState::None)
         .flags(NeighbourFlags::Use);

@@ -2,11 +2,12 @@
 //! takes its addresses and routes along.
 
 use super::error::{KernelError, error_kind};
-use super::link;
+use super::link::{self, Purpose};
 use crate::config::Interface;
+use ipnet::IpNet;
 use rtnetlink::Handle;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tun_rs::{AsyncDevice, DeviceBuilder, Layer};
 use wire::ethernet::Mac;
@@ -48,13 +49,15 @@ impl Tap {
 
     /// A dead next hop is to be known in some 15 seconds, not in the kernel's usual minute. Where
     /// the setting can't be written (a container), it takes that minute.
-    fn probe_neighbours_often(&self) {
+    fn probe_neighbours_often(&self, versions: &[&str]) {
         for (setting, value) in
             [("base_reachable_time_ms", "5000"), ("delay_first_probe_time", "1")]
         {
-            let path = format!("/proc/sys/net/ipv4/neigh/{}/{setting}", self.name);
-            if let Err(error) = std::fs::write(&path, value) {
-                log::warn!("cannot write {path}: {error}; a dead backend is noticed later");
+            for ip in versions {
+                let path = format!("/proc/sys/net/{ip}/neigh/{}/{setting}", self.name);
+                if let Err(error) = std::fs::write(&path, value) {
+                    log::warn!("cannot write {path}: {error}; a dead backend is noticed later");
+                }
             }
         }
     }
@@ -73,26 +76,38 @@ impl Tap {
                 error,
             )
         })?;
-        for net in &interface.addresses {
-            handle
-                .address()
-                .add(self.index, IpAddr::V4(net.addr()), net.prefix_len())
-                .execute()
-                .await
-                .map_err(|error| KernelError::netlink(format!("add {net} to `{name}`"), error))?;
+        let v6 = interface.addresses.iter().any(|net| matches!(net, IpNet::V6(_)));
+        if v6 {
+            self.enable_ipv6();
         }
-        self.probe_neighbours_often();
+        for &net in &interface.addresses {
+            let added = link::add_address(handle, self.index, net, Purpose::Own).await;
+            added.map_err(|error| KernelError::netlink(format!("add {net} to `{name}`"), error))?;
+        }
+        self.probe_neighbours_often(if v6 { &["ipv4", "ipv6"] } else { &["ipv4"] });
         link::up(handle, self.index)
             .await
             .map_err(|error| KernelError::netlink(format!("bring `{name}` up"), error))?;
-        let Some(gateway) = interface.gateway else { return Ok(()) };
-        link::default_route(handle, self.index, gateway, metric).await.map_err(|error| {
-            if error_kind(&error) == Some(io::ErrorKind::AlreadyExists) {
-                KernelError::RouteTaken { name: name.clone(), gateway }
-            } else {
-                KernelError::netlink(format!("route by gateway {gateway} on `{name}`"), error)
-            }
-        })
+        for &gateway in &interface.gateways {
+            let added = link::default_route(handle, self.index, gateway, metric).await;
+            added.map_err(|error| {
+                if error_kind(&error) == Some(io::ErrorKind::AlreadyExists) {
+                    KernelError::RouteTaken { name: name.clone(), gateway }
+                } else {
+                    KernelError::netlink(format!("route by gateway {gateway} on `{name}`"), error)
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// It may be off by default: where that can't be changed, the kernel refuses the address, and that
+    /// is said. And it is to speak at once, also from the address that it gives itself: where that can't
+    /// be changed, backends are found a second or two later.
+    fn enable_ipv6(&self) {
+        for setting in ["disable_ipv6", "accept_dad"] {
+            let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{}/{setting}", self.name), "0");
+        }
     }
 
     /// Has the kernel hold `address`, as a host's. One that it already holds is fine: two services
@@ -101,8 +116,8 @@ impl Tap {
     /// # Errors
     ///
     /// What the kernel answered.
-    pub async fn hold(&self, handle: &Handle, address: Ipv4Addr) -> Result<(), KernelError> {
-        match handle.address().add(self.index, IpAddr::V4(address), 32).execute().await {
+    pub async fn hold(&self, handle: &Handle, address: IpAddr) -> Result<(), KernelError> {
+        match link::add_address(handle, self.index, address.into(), Purpose::Service).await {
             Err(error) if error_kind(&error) != Some(io::ErrorKind::AlreadyExists) => {
                 Err(KernelError::netlink(format!("add {address} to `{}`", self.name), error))
             }

@@ -13,7 +13,7 @@ use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::{Error, Handle};
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -32,8 +32,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct Watcher {
     /// The TAPs' numbers, in the interfaces' order.
     taps: Vec<u32>,
-    vips: HashSet<Ipv4Addr>,
-    backends: HashSet<Ipv4Addr>,
+    vips: HashSet<IpAddr>,
+    backends: HashSet<IpAddr>,
     /// The next hops of all backends, as of the last look.
     stations: HashSet<Station>,
     view: watch::Sender<View>,
@@ -46,7 +46,11 @@ impl Watcher {
         let services = &config.services;
         let watcher = Watcher {
             taps,
-            vips: services.iter().map(|service| service.vip).collect(),
+            vips: services
+                .iter()
+                .flat_map(|service| &service.vips)
+                .map(|vip| vip.address)
+                .collect(),
             backends: services
                 .iter()
                 .flat_map(|service| &service.backends)
@@ -138,7 +142,7 @@ impl Watcher {
         Ok(())
     }
 
-    async fn live(&self, handle: &Handle) -> Result<HashSet<Ipv4Addr>, Error> {
+    async fn live(&self, handle: &Handle) -> Result<HashSet<IpAddr>, Error> {
         let mut addresses = handle.address().get().execute();
         let mut live = HashSet::new();
         while let Some(held) = addresses.try_next().await? {
@@ -147,7 +151,10 @@ impl Watcher {
             }
             for attribute in &held.attributes {
                 match attribute {
-                    AddressAttribute::Local(IpAddr::V4(address)) if self.vips.contains(address) => {
+                    // Over IPv6 there is no other one but on a tunnel.
+                    AddressAttribute::Local(address) | AddressAttribute::Address(address)
+                        if self.vips.contains(address) =>
+                    {
                         live.insert(*address);
                     }
                     _ => {}
@@ -157,7 +164,7 @@ impl Watcher {
         Ok(live)
     }
 
-    async fn hops(&mut self, handle: &Handle) -> Result<HashMap<Ipv4Addr, Hop>, Error> {
+    async fn hops(&mut self, handle: &Handle) -> Result<HashMap<IpAddr, Hop>, Error> {
         let mut ways = Vec::new();
         for &backend in &self.backends {
             if let Some((link, next)) = neighbour::next_hop(handle, backend).await?
@@ -193,8 +200,9 @@ mod tests {
     use rtnetlink::packet_route::neighbour::{
         NeighbourAddress, NeighbourAttribute, NeighbourMessage,
     };
+    use std::net::Ipv4Addr;
 
-    const HOP: Station = (7, Ipv4Addr::new(10, 0, 0, 30));
+    const HOP: Station = (7, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 30)));
 
     fn concerned_by(payload: NetlinkPayload<RouteNetlinkMessage>) -> bool {
         let watcher = Watcher {
@@ -210,6 +218,7 @@ mod tests {
     fn learned((link, address): Station) -> NetlinkPayload<RouteNetlinkMessage> {
         let mut entry = NeighbourMessage::default();
         entry.header.ifindex = link;
+        let IpAddr::V4(address) = address else { panic!("{address}") };
         let address = NeighbourAttribute::Destination(NeighbourAddress::Inet(address));
         entry.attributes.push(address);
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(entry))
@@ -218,7 +227,7 @@ mod tests {
     #[test]
     fn only_next_hops_are_of_concern_among_neighbours() {
         assert!(concerned_by(learned(HOP)));
-        assert!(!concerned_by(learned((HOP.0, Ipv4Addr::new(10, 0, 0, 31)))));
+        assert!(!concerned_by(learned((HOP.0, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 31))))));
         assert!(!concerned_by(learned((8, HOP.1))));
     }
 

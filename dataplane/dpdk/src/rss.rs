@@ -28,7 +28,11 @@ pub(crate) fn hashes(info: &sys::rte_eth_dev_info) -> u64 {
     let wanted = sys::RTE_ETH_RSS_IPV4
         | sys::RTE_ETH_RSS_FRAG_IPV4
         | sys::RTE_ETH_RSS_NONFRAG_IPV4_UDP
-        | sys::RTE_ETH_RSS_NONFRAG_IPV4_OTHER;
+        | sys::RTE_ETH_RSS_NONFRAG_IPV4_OTHER
+        | sys::RTE_ETH_RSS_IPV6
+        | sys::RTE_ETH_RSS_FRAG_IPV6
+        | sys::RTE_ETH_RSS_NONFRAG_IPV6_UDP
+        | sys::RTE_ETH_RSS_NONFRAG_IPV6_OTHER;
     info.flow_type_rss_offloads & u64::from(wanted)
 }
 

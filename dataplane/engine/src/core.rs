@@ -1,12 +1,12 @@
 //! One worker's engine, and the walk of a burst through its stages.
 
-use crate::flow::table::Table;
+use crate::family::Family;
 use crate::flow::view::FlowQuery;
 use crate::frame::{BURST, Burst, Frame};
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
-use crate::stage::admit::{Admitted, Datagram, admit_unusual, check_station};
+use crate::stage::admit::{Admitted, Datagram, admit, check_station, ether_type};
 use crate::stage::answer;
 use crate::stage::classify::{Parcel, classify, classify_other};
 use crate::stage::lookup::{guess, lookup};
@@ -19,6 +19,9 @@ use crate::tables::{InterfaceId, Tables};
 use crate::tick::Tick;
 use crate::verdict::{Step, Verdict};
 use std::sync::Arc;
+use wire::ip::Ip;
+use wire::ipv4::Ipv4;
+use wire::ipv6::Ipv6;
 use wire::plain::Plain;
 use wire::tftp::Message;
 
@@ -63,17 +66,89 @@ impl Core {
     }
 }
 
+/// The datagrams of a burst, by version of IP.
+#[derive(Default)]
+struct Parcels<'a> {
+    v4: Burst<Parcel<'a, Ipv4>>,
+    v6: Burst<Parcel<'a, Ipv6>>,
+}
+
 /// All packets' way up to their transfers, then each packet's own. Answers whether some are strays.
 fn decide<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here, own: &mut Own) -> bool {
-    let mut parcels: Burst<Parcel> = Burst::new();
+    let mut parcels = Parcels::default();
     for (place, frame) in burst.iter_mut().enumerate() {
-        if let Err(verdict) = sort(frame.bytes_mut(), place, here, &own.flows, &mut parcels) {
+        if let Err(verdict) = sort(frame.bytes_mut(), place, here, own, &mut parcels) {
             verdicts[place] = verdict;
         }
     }
-    guess(&mut parcels, &own.flows);
+    let strays = pass(&mut parcels.v4, verdicts, here, own);
+    strays | (!parcels.v6.is_empty() && pass_v6(&mut parcels.v6, verdicts, here, own))
+}
+
+/// Adds the frame to the parcels, unless it is clear already what becomes of it.
+#[inline]
+fn sort<'a>(
+    frame: &'a mut [u8],
+    place: usize,
+    here: &Here,
+    own: &Own,
+    parcels: &mut Parcels<'a>,
+) -> Step<()> {
+    check_station(frame, here.mac)?;
+    match Plain::check(frame) {
+        Some(len) => {
+            let packet = Datagram::plain(frame, len).ok_or(Reason::Truncated)?;
+            parcels.v4.push(classify(packet, place, here, own)?);
+        }
+        None => sort_unusual(frame, place, here, own, parcels)?,
+    }
+    Ok(())
+}
+
+/// Apart, also so that the common case need not lay its packet down in memory for both to meet.
+#[inline(never)]
+fn sort_unusual<'a>(
+    frame: &'a mut [u8],
+    place: usize,
+    here: &Here,
+    own: &Own,
+    parcels: &mut Parcels<'a>,
+) -> Step<()> {
+    match ether_type(frame)? {
+        Ipv4::ETHER_TYPE => sort_by_header(frame, place, here, own, &mut parcels.v4),
+        Ipv6::ETHER_TYPE => sort_by_header(frame, place, here, own, &mut parcels.v6),
+        _ => Err(Verdict::Kernel),
+    }
+}
+
+fn sort_by_header<'a, H: Family>(
+    frame: &'a mut [u8],
+    place: usize,
+    here: &Here,
+    own: &Own,
+    parcels: &mut Burst<Parcel<'a, H>>,
+) -> Step<()> {
+    match admit(frame)? {
+        Admitted::Datagram(packet) => {
+            parcels.push(classify(packet, place, here, own)?);
+            Ok(())
+        }
+        Admitted::Other(packet) => Err(classify_other(packet, here)),
+    }
+}
+
+/// Each packet's way from its transfer on. Answers whether some are strays.
+#[inline]
+fn pass<H: Family>(
+    parcels: &mut [Parcel<H>],
+    verdicts: &mut [Verdict],
+    here: &Here,
+    own: &mut Own,
+) -> bool {
+    guess(parcels, &own.flows);
     let mut strays = false;
-    for parcel in &mut parcels {
+    for parcel in parcels {
+        parcel.name_anew(&own.hosts);
         let step = routine(parcel, here, own).unwrap_or_else(|| {
             let step = forward(parcel, here, own);
             strays |= step == Err(Reason::StrayTid.into());
@@ -86,55 +161,28 @@ fn decide<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here, own:
     strays
 }
 
-/// Adds the frame to the parcels, unless it is clear already what becomes of it.
-#[inline]
-fn sort<'a>(
-    frame: &'a mut [u8],
-    place: usize,
-    here: &Here,
-    flows: &Table,
-    parcels: &mut Burst<Parcel<'a>>,
-) -> Step<()> {
-    check_station(frame, here.mac)?;
-    match Plain::check(frame) {
-        Some(len) => {
-            let packet = Datagram::plain(frame, len).ok_or(Reason::Truncated)?;
-            parcels.push(classify(packet, place, here, flows)?);
-        }
-        None => sort_unusual(frame, place, here, flows, parcels)?,
-    }
-    Ok(())
-}
-
-/// Apart, also so that the common case need not lay its packet down in memory for both to meet.
+/// Apart, so that it does not spread in the code for most packets.
 #[inline(never)]
-fn sort_unusual<'a>(
-    frame: &'a mut [u8],
-    place: usize,
+fn pass_v6(
+    parcels: &mut [Parcel<Ipv6>],
+    verdicts: &mut [Verdict],
     here: &Here,
-    flows: &Table,
-    parcels: &mut Burst<Parcel<'a>>,
-) -> Step<()> {
-    match admit_unusual(frame)? {
-        Admitted::Datagram(packet) => {
-            parcels.push(classify(packet, place, here, flows)?);
-            Ok(())
-        }
-        Admitted::Other(packet) => Err(classify_other(packet, here)),
-    }
+    own: &mut Own,
+) -> bool {
+    pass(parcels, verdicts, here, own)
 }
 
 /// From the transfer that the packet belongs to, to the interface that it leaves by. Not inlined: most
 /// packets are routine.
 #[inline(never)]
-fn forward(parcel: &mut Parcel, here: &Here, own: &mut Own) -> Step<Verdict> {
+fn forward<H: Family>(parcel: &mut Parcel<H>, here: &Here, own: &mut Own) -> Step<Verdict> {
     let found = lookup(parcel, here, own)?;
     let message = Message::parse(parcel.packet.data).map_err(|_| Reason::BadTftp)?;
     let id = schedule(parcel, message, found, here, own)?;
-    let Own { flows, counters, .. } = own;
+    let Own { flows, hosts, counters, .. } = own;
     let flow = &mut flows[id];
     let lesson = track(parcel, message, flow, here, counters)?;
-    let step = translate(parcel, message, flow, here)
+    let step = translate(parcel, message, flow, here, hosts)
         .and_then(|()| transmit(parcel, flow, here, counters));
     own.settle(id, &lesson, here);
     step

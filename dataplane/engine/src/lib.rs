@@ -6,6 +6,7 @@ pub mod addresses;
 pub mod alg;
 pub mod core;
 pub mod count;
+pub mod family;
 pub mod flow;
 pub mod frame;
 pub mod here;

@@ -4,6 +4,7 @@
 use crate::alg::{End, Lesson};
 use crate::count::Counters;
 use crate::flow::FlowId;
+use crate::flow::hosts::{Host, Hosts};
 use crate::flow::key::{KeyKind, Seed};
 use crate::flow::ports::Ports;
 use crate::flow::record::{Detail, Flow};
@@ -17,6 +18,7 @@ use crate::select::sticky::Sticky;
 use crate::tables::{InterfaceId, ServiceId, Tables};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Ticks that an ended transfer is kept for a lost last packet.
@@ -33,14 +35,18 @@ pub struct Own {
     pub workers: u16,
     /// Its transfers.
     pub flows: Table,
-    /// Its places in the rotas, by service.
-    pub cursors: Vec<Cursor>,
+    /// The names of their clients, and of the SNAT addresses.
+    pub hosts: Hosts,
+    /// Its places in the rotas, by service and [`crate::family::Family::PLACE`].
+    pub cursors: Vec<[Cursor; 2]>,
     /// Which client went where.
     pub sticky: Sticky,
     /// What it counts.
     pub counters: Arc<Counters>,
     /// Its share of the SNAT ports, by address.
     ports: Vec<Ports>,
+    /// Those addresses.
+    snat: Vec<Host>,
 }
 
 impl Own {
@@ -53,15 +59,20 @@ impl Own {
         seed: Seed,
         counters: Arc<Counters>,
     ) -> Own {
+        let mut hosts = Hosts::new(room_for_v6(max_flows, tables), seed);
+        let snat = tables.snat.iter().map(|&address| hosts.enter(address));
+        let snat = snat.map(|entered| entered.unwrap_or(Host::NOBODY)).collect();
         let persistent = tables.services.iter().any(|service| service.persistence.is_some());
         Own {
             worker,
             workers,
             flows: Table::new(max_flows, seed, Tick::default()),
-            cursors: vec![Cursor::starting_at(worker.into()); tables.services.len()],
+            hosts,
+            cursors: vec![[Cursor::starting_at(worker.into()); 2]; tables.services.len()],
             sticky: Sticky::new(if persistent { max_flows as usize } else { 0 }, seed),
             counters,
             ports: tables.snat.iter().map(|_| Ports::new(worker, workers)).collect(),
+            snat,
         }
     }
 
@@ -73,7 +84,7 @@ impl Own {
 
     /// The SNAT ports, for a mode to take from and give back to.
     pub fn pools<'a>(&'a mut self, here: &'a Here) -> Pools<'a> {
-        Pools { ports: &mut self.ports, tables: here.tables, now: here.now }
+        Pools { ports: &mut self.ports, hosts: &self.snat, now: here.now }
     }
 
     /// Enters a transfer. A full table makes room by forgetting an unanswered request or an ended
@@ -133,6 +144,7 @@ impl Own {
             self.count_end(&flow, end);
         }
         self.release(&flow, flow.state == State::Completed, here);
+        self.hosts.leave(flow.client().host);
         flow
     }
 
@@ -157,17 +169,39 @@ impl Own {
             let flow = &self.flows[id];
             let of = tables.backends[usize::from(flow.backend)].service;
             if query.service.is_some_and(|service| service != of)
-                || query.client.is_some_and(|client| client != *flow.client().ip())
+                || query.client.is_some_and(|client| client != self.address(flow))
             {
                 continue;
             }
             query.matching += 1;
             if query.found.len() < query.found.capacity() {
-                query.found.push(view(flow, of, self.flows.detail(id), now));
+                query.found.push(self.view(id, of, now));
             }
         }
         query.cursor = upto;
         upto == self.flows.capacity()
+    }
+
+    fn address(&self, flow: &Flow) -> IpAddr {
+        self.hosts.socket_address(flow.client()).ip()
+    }
+
+    fn view(&self, id: FlowId, service: ServiceId, now: Tick) -> TransferView {
+        let (flow, detail) = (&self.flows[id], self.flows.detail(id));
+        TransferView {
+            service,
+            backend: flow.backend,
+            client: self.hosts.socket_address(flow.client()),
+            seen_as: self.hosts.socket_address(flow.seen_as()),
+            tid: flow.tid(),
+            state: flow.state,
+            kind: flow.kind,
+            file: detail.file().iter().copied().collect(),
+            blocks: flow.blocks,
+            bytes: flow.bytes,
+            age: now.since(detail.begun),
+            idle: now.since(flow.last_packet),
+        }
     }
 
     fn release(&mut self, flow: &Flow, ended_well: bool, here: &Here) {
@@ -190,19 +224,9 @@ fn deadline(flow: &Flow, tables: &Tables) -> Tick {
     })
 }
 
-fn view(flow: &Flow, service: ServiceId, detail: &Detail, now: Tick) -> TransferView {
-    TransferView {
-        service,
-        backend: flow.backend,
-        client: flow.client(),
-        seen_as: flow.seen_as(),
-        tid: flow.tid(),
-        state: flow.state,
-        kind: flow.kind,
-        file: detail.file().iter().copied().collect(),
-        blocks: flow.blocks,
-        bytes: flow.bytes,
-        age: now.since(detail.begun),
-        idle: now.since(flow.last_packet),
-    }
+/// Each transfer has one client, and one can be made before the oldest makes room.
+fn room_for_v6(max_flows: u32, tables: &Tables) -> u32 {
+    let v6 = |address: &IpAddr| address.is_ipv6();
+    let snat = tables.snat.iter().filter(|address| v6(address)).count() as u32;
+    if tables.vips.iter().any(|vip| v6(&vip.address)) { max_flows + 1 + snat } else { snat }
 }

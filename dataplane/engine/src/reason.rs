@@ -39,9 +39,11 @@ reasons! {
     ForeignMac = "foreign-mac",
     /// Its IPv4 header contradicts itself or the frame.
     BadIpv4 = "bad-ipv4",
+    /// Its IPv6 header contradicts itself or the frame.
+    BadIpv6 = "bad-ipv6",
     /// Its IPv4 header checksum is wrong.
     BadChecksum = "bad-checksum",
-    /// Its UDP length contradicts the IPv4 length.
+    /// Its UDP length contradicts the IP length; over IPv6 also: it has no checksum.
     BadUdp = "bad-udp",
     /// Its source is no address a host can have, or one of ours.
     BadSource = "bad-source",

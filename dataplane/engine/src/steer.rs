@@ -4,9 +4,11 @@
 //! bits of a key from there on, all added without carry), and the lowest bits of the hash choose an
 //! entry of a table of queues. A client is the source of some packets and the destination of others.
 //! Of a key that is zero almost everywhere the lowest seven bits of the hash depend on one of the two
-//! addresses alone, whatever the other one and the ports are: with [`key`], on that of the client.
+//! addresses alone, whatever the other one and the ports are: with [`key`], on that of the client. Of an
+//! IPv6 client its first and its last 32 bits count. Where a client is the destination over IPv6, no
+//! key does both versions; there frames are handed over.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Whose address decides on the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,15 +30,17 @@ const CORE_BITS: usize = 26;
 
 /// The RSS key of `len` bytes that steers like this.
 pub fn key(steer: Steer, len: usize) -> Vec<u8> {
-    let shift = match steer {
-        Steer::BySource => 0,
-        Steer::ByDestination => 32,
+    let cores: &[usize] = match steer {
+        // The second one is beyond all that is hashed of IPv4.
+        Steer::BySource => &[CORE_AT, CORE_AT + 96],
+        Steer::ByDestination => &[CORE_AT + 32],
     };
     let mut key = vec![0; len];
-    for bit in (0..CORE_BITS).filter(|bit| CORE >> (CORE_BITS - 1 - bit) & 1 == 1) {
-        let place = CORE_AT + shift + bit;
-        if let Some(byte) = key.get_mut(place / 8) {
-            *byte |= 0x80 >> (place % 8);
+    for core in cores {
+        for bit in (0..CORE_BITS).filter(|bit| CORE >> (CORE_BITS - 1 - bit) & 1 == 1) {
+            if let Some(byte) = key.get_mut((core + bit) / 8) {
+                *byte |= 0x80 >> ((core + bit) % 8);
+            }
         }
     }
     key
@@ -51,12 +55,19 @@ pub fn queue(entry: u16, queues: u16) -> u16 {
 /// fragments have none, and on the server's side the packet does not name the VIP.
 #[inline]
 pub fn owner(client: Ipv4Addr, workers: u16) -> u16 {
-    if workers == 1 {
-        return 0;
-    }
-    let [a, b, c, d] = client.octets().map(usize::from);
-    let entry = TABLES[0][a] ^ TABLES[1][b] ^ TABLES[2][c] ^ TABLES[3][d];
-    queue(entry.into(), workers)
+    if workers == 1 { 0 } else { queue(entry(client.octets()), workers) }
+}
+
+/// The same for a client over IPv6, of which the first and the last 32 bits count.
+pub fn owner_v6(client: Ipv6Addr, workers: u16) -> u16 {
+    let [a, b, c, d, .., e, f, g, h] = client.octets();
+    queue(entry([a, b, c, d]) ^ entry([e, f, g, h]), workers)
+}
+
+#[inline]
+fn entry(address: [u8; 4]) -> u16 {
+    let [a, b, c, d] = address.map(usize::from);
+    (TABLES[0][a] ^ TABLES[1][b] ^ TABLES[2][c] ^ TABLES[3][d]).into()
 }
 
 /// What each byte of an address adds to the lowest seven bits of the hash.
@@ -159,6 +170,16 @@ mod tests {
                     assert_eq!(queue(hash as u16 % ENTRIES, 8), owner);
                     // A table of 512 entries, which repeats the 128.
                     assert_eq!(queue(hash as u16 % 512, 8), owner);
+                }
+                let client: [u32; 4] = std::array::from_fn(|_| next());
+                let other: [u32; 4] = std::array::from_fn(|_| next());
+                let address = client.iter().fold(0, |all, &word| all << 32 | u128::from(word));
+                let owner = owner_v6(Ipv6Addr::from_bits(address), 8);
+                let ends = [client, other].concat();
+                for hash in
+                    [toeplitz(&source, &ends), toeplitz(&source, &[&ends[..], &[ports]].concat())]
+                {
+                    assert_eq!(queue(hash as u16 % ENTRIES, 8), owner);
                 }
             }
         }

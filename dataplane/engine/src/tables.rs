@@ -2,7 +2,7 @@
 //! the kernel's neighbours and addresses, and hands to every worker. Workers only read it.
 
 use crate::addresses::Addresses;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use wire::ethernet::Mac;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -29,7 +29,7 @@ pub struct Tables {
     /// Each address once, however many services share it.
     pub vips: Vec<Vip>,
     /// Each address of any SNAT pool once.
-    pub snat: Vec<Ipv4Addr>,
+    pub snat: Vec<IpAddr>,
     /// Whose an address is.
     pub addresses: Addresses,
 }
@@ -60,7 +60,7 @@ impl Tables {
     }
 }
 
-/// Whose an IPv4 address is.
+/// Whose an address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
     /// Clients send to it.
@@ -97,7 +97,7 @@ pub struct Interface {
 #[derive(Debug, Clone)]
 pub struct Vip {
     /// The address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// The services on it, by UDP port.
     pub services: Vec<(u16, ServiceId)>,
 }
@@ -105,8 +105,6 @@ pub struct Vip {
 /// One protocol on one VIP and port.
 #[derive(Debug, Clone)]
 pub struct Service {
-    /// Where clients find it.
-    pub vip: VipId,
     /// The port that requests are sent to, on the VIP and on the backends.
     pub port: u16,
     /// How packets reach the backends.
@@ -115,10 +113,13 @@ pub struct Service {
     pub idle_timeout: u32,
     /// Ticks that a client stays with its backend; `None`: not at all.
     pub persistence: Option<u32>,
-    /// The order in which new transfers are dealt out; a backend stands in it as often as its
-    /// weight says.
-    pub rota: Vec<BackendId>,
+    /// The order in which new transfers are dealt out, by their clients' version of IP
+    /// ([`crate::family::Family::PLACE`]).
+    pub rotas: [Rota; 2],
 }
+
+/// Backends, each as often as its weight says.
+pub type Rota = Vec<BackendId>;
 
 /// How packets reach a service's backends, and how the answers come back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,9 +136,9 @@ pub enum Mode {
 #[derive(Debug, Clone)]
 pub struct Backend {
     /// Its address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Other addresses of its server, which that may answer from; at most 255.
-    pub aliases: Vec<Ipv4Addr>,
+    pub aliases: Vec<IpAddr>,
     /// The service it belongs to.
     pub service: ServiceId,
     /// The first of the backends that have this address: the server itself.
@@ -148,18 +149,18 @@ pub struct Backend {
 
 impl Backend {
     /// The number of this address among the aliases, counted from 1; 0: it is none of them.
-    pub fn alias(&self, address: Ipv4Addr) -> u8 {
+    pub fn alias(&self, address: IpAddr) -> u8 {
         let place = self.aliases.iter().position(|&alias| alias == address);
         place.map_or(0, |place| place as u8 + 1)
     }
 
     /// The address with this number.
     #[inline]
-    pub fn address(&self, alias: u8) -> Ipv4Addr {
+    pub fn address(&self, alias: u8) -> &IpAddr {
         match alias {
-            0 => self.address,
+            0 => &self.address,
             // The list may have become shorter since.
-            _ => *self.aliases.get(usize::from(alias) - 1).unwrap_or(&self.address),
+            _ => self.aliases.get(usize::from(alias) - 1).unwrap_or(&self.address),
         }
     }
 }

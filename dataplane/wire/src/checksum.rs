@@ -69,6 +69,15 @@ impl Delta {
         Delta(u64::from(!old) + u64::from(new))
     }
 
+    /// The change from one IPv6 address to another.
+    #[inline]
+    pub fn bytes(old: [u8; 16], new: [u8; 16]) -> Delta {
+        let words = |bytes: [u8; 16]| -> [u32; 4] { zerocopy::transmute!(bytes) };
+        let (old, new) = (words(old), words(new));
+        let change = |at: usize| u64::from(!old[at]) + u64::from(new[at]);
+        Delta((0..4).map(change).sum())
+    }
+
     /// Both changes. A packet has fewer words than it takes to overflow.
     #[inline]
     pub fn and(self, other: Delta) -> Delta {

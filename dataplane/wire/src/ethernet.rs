@@ -72,9 +72,6 @@ impl fmt::Debug for Mac {
     }
 }
 
-/// The type field's value for IPv4.
-pub const TYPE_IPV4: u16 = 0x0800;
-
 /// The 14 bytes at the front of a frame.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
@@ -83,7 +80,7 @@ pub struct Ethernet {
     pub destination: Mac,
     /// Who sent it on this link.
     pub source: Mac,
-    /// What the payload is: one of the `TYPE_` values.
+    /// What the payload is: for IP, [`crate::ip::Ip::ETHER_TYPE`].
     pub kind: U16,
 }
 

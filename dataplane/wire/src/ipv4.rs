@@ -1,17 +1,12 @@
 //! IPv4 (RFC 791).
 
 use crate::checksum::{self, Delta};
+use crate::ip::{HOPS, Ip, Malformed, PROTOCOL_UDP, Split};
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// The protocol field's value for ICMP.
-pub const PROTOCOL_ICMP: u8 = 1;
-/// The protocol field's value for UDP.
-pub const PROTOCOL_UDP: u8 = 17;
-
-/// Hops that a new packet may go (RFC 1700).
-const TTL: u8 = 64;
 const MORE_FRAGMENTS: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 
@@ -27,46 +22,16 @@ pub struct Ipv4 {
     pub id: U16,
     fragment: U16,
     ttl: u8,
-    /// What the payload is: one of the `PROTOCOL_` values.
-    pub protocol: u8,
+    protocol: u8,
     checksum: U16,
     source: U32,
     destination: U32,
-}
-
-/// Why bytes are no IPv4 packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Malformed {
-    /// They end before the header does.
-    Truncated,
-    /// The version is not 4, or the lengths contradict each other or the bytes there are.
-    Contradiction,
-    /// The header checksum is wrong.
-    Checksum,
 }
 
 /// Bytes of a header without options.
 pub const HEADER: usize = size_of::<Ipv4>();
 
 impl Ipv4 {
-    /// Checks the packet at the front of `bytes` and splits it into its header and its payload.
-    /// What lies behind the packet (Ethernet padding) is left out: the length is the header's,
-    /// never the frame's. Options are skipped.
-    #[inline]
-    pub fn split(bytes: &mut [u8]) -> Result<(&mut Ipv4, &mut [u8]), Malformed> {
-        let (header, rest) = Ipv4::mut_from_prefix(bytes).map_err(|_| Malformed::Truncated)?;
-        let options = header.options()?;
-        let end = header.total_len().checked_sub(HEADER).ok_or(Malformed::Contradiction)?;
-        let (options, payload) = rest
-            .get_mut(..end)
-            .and_then(|rest| rest.split_at_mut_checked(options))
-            .ok_or(Malformed::Contradiction)?;
-        if !checksum::is_sound([header.as_bytes(), options]) {
-            return Err(Malformed::Checksum);
-        }
-        Ok((header, payload))
-    }
-
     /// Bytes of options behind the 20 of the header.
     #[inline]
     fn options(&self) -> Result<usize, Malformed> {
@@ -77,78 +42,18 @@ impl Ipv4 {
         }
     }
 
-    /// A header without options for a payload of so many bytes. TTL 64, not to be fragmented.
-    pub fn new(protocol: u8, source: Ipv4Addr, destination: Ipv4Addr, payload: usize) -> Ipv4 {
-        let mut header = Ipv4 {
-            version_ihl: 0x45,
-            tos: 0,
-            total_len: U16::new((HEADER + payload) as u16),
-            id: U16::ZERO,
-            fragment: U16::new(0x4000),
-            ttl: TTL,
-            protocol,
-            checksum: U16::ZERO,
-            source: U32::new(source.to_bits()),
-            destination: U32::new(destination.to_bits()),
-        };
-        header.checksum = U16::new(!checksum::fold(checksum::sum(header.as_bytes(), 0)));
-        header
-    }
-
-    /// Whether it is version 4 without options, whole, and carries this protocol.
     #[inline]
-    pub(crate) fn is_plain(&self, protocol: u8) -> bool {
-        let whole = self.fragment & U16::new(MORE_FRAGMENTS | FRAGMENT_OFFSET) == U16::ZERO;
-        (self.version_ihl == 0x45) & whole & (self.protocol == protocol)
+    fn is_fragment(&self) -> bool {
+        self.fragment & U16::new(MORE_FRAGMENTS | FRAGMENT_OFFSET) != U16::ZERO
     }
 
-    /// Bytes of the whole packet.
+    /// Whether it is without options, sound, and carries a whole UDP datagram.
     #[inline]
-    pub fn total_len(&self) -> usize {
-        usize::from(self.total_len.get())
-    }
-
-    /// Whether it is a part of a larger datagram.
-    #[inline]
-    pub fn is_fragment(&self) -> bool {
-        self.fragment.get() & (MORE_FRAGMENTS | FRAGMENT_OFFSET) != 0
-    }
-
-    /// Who sent it.
-    #[inline]
-    pub fn source(&self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.source.get())
-    }
-
-    /// Who it is for.
-    #[inline]
-    pub fn destination(&self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.destination.get())
-    }
-
-    /// Hops it may still go.
-    #[inline]
-    pub fn ttl(&self) -> u8 {
-        self.ttl
-    }
-
-    /// Rewrites both addresses and mends the header checksum. The pseudo header of UDP and TCP
-    /// covers the addresses too: the change is returned for that.
-    #[inline]
-    pub fn set_addresses(&mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Delta {
-        self.rewrite(self.ttl, source, destination)
-    }
-
-    /// Takes one hop off and rewrites both addresses, as [`Ipv4::set_addresses`] does; `None`, and
-    /// nothing is changed, when no hop is left to go.
-    #[inline]
-    pub fn forward(&mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Option<Delta> {
-        (self.ttl > 1).then(|| self.rewrite(self.ttl - 1, source, destination))
-    }
-
-    /// Gives it as many hops as a new packet.
-    pub fn renew(&mut self) {
-        self.checksum = self.set_ttl(TTL).mend(self.checksum);
+    pub(crate) fn is_plain_udp(&self) -> bool {
+        (self.version_ihl == 0x45)
+            & !self.is_fragment()
+            & (self.protocol == PROTOCOL_UDP)
+            & checksum::is_sound([self.as_bytes(), &[]])
     }
 
     #[inline]
@@ -170,12 +75,94 @@ impl Ipv4 {
         self.ttl = ttl;
         delta
     }
+}
 
-    /// The sum of the pseudo header that a payload of so many bytes is checksummed with.
-    pub fn pseudo_sum(&self, len: u16) -> u32 {
+impl Ip for Ipv4 {
+    type Address = Ipv4Addr;
+
+    const ETHER_TYPE: u16 = 0x0800;
+    const ICMP: u8 = 1;
+    const ECHO_REQUEST: u8 = 8;
+    const ECHO_REPLY: u8 = 0;
+    /// None: ARP does.
+    #[allow(clippy::reversed_empty_ranges)]
+    const NEIGHBOURS: RangeInclusive<u8> = 1..=0;
+    const UNSUMMED_UDP: bool = true;
+
+    fn new(protocol: u8, source: Ipv4Addr, destination: Ipv4Addr, payload: usize) -> Ipv4 {
+        let mut header = Ipv4 {
+            version_ihl: 0x45,
+            tos: 0,
+            total_len: U16::new((HEADER + payload) as u16),
+            id: U16::ZERO,
+            fragment: U16::new(0x4000),
+            ttl: HOPS,
+            protocol,
+            checksum: U16::ZERO,
+            source: U32::new(source.to_bits()),
+            destination: U32::new(destination.to_bits()),
+        };
+        header.checksum = U16::new(!checksum::fold(checksum::sum(header.as_bytes(), 0)));
+        header
+    }
+
+    /// Options are skipped.
+    #[inline]
+    fn split(bytes: &mut [u8]) -> Result<Split<'_, Ipv4>, Malformed> {
+        let (ip, rest) = Ipv4::mut_from_prefix(bytes).map_err(|_| Malformed::Truncated)?;
+        let options = ip.options()?;
+        let end = ip.total_len().checked_sub(HEADER).ok_or(Malformed::Contradiction)?;
+        let (options, body) = rest
+            .get_mut(..end)
+            .and_then(|rest| rest.split_at_mut_checked(options))
+            .ok_or(Malformed::Contradiction)?;
+        if !checksum::is_sound([ip.as_bytes(), options]) {
+            return Err(Malformed::Checksum);
+        }
+        Ok(Split { protocol: ip.protocol, is_fragment: ip.is_fragment(), ip, body })
+    }
+
+    #[inline]
+    fn total_len(&self) -> usize {
+        usize::from(self.total_len.get())
+    }
+
+    #[inline]
+    fn hops(&self) -> u8 {
+        self.ttl
+    }
+
+    #[inline]
+    fn source(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.source.get())
+    }
+
+    #[inline]
+    fn destination(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.destination.get())
+    }
+
+    #[inline]
+    fn set_addresses(&mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Delta {
+        self.rewrite(self.ttl, source, destination)
+    }
+
+    #[inline]
+    fn forward(&mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Option<Delta> {
+        (self.ttl > 1).then(|| self.rewrite(self.ttl - 1, source, destination))
+    }
+
+    fn renew(&mut self) {
+        self.checksum = self.set_ttl(HOPS).mend(self.checksum);
+    }
+
+    fn pseudo_sum(&self, protocol: u8, len: u16) -> u32 {
         let addresses = checksum::sum(self.source.as_bytes(), 0);
-        checksum::sum(self.destination.as_bytes(), addresses)
-            + u32::from(self.protocol)
-            + u32::from(len)
+        checksum::sum(self.destination.as_bytes(), addresses) + u32::from(protocol) + u32::from(len)
+    }
+
+    /// ICMP covers no pseudo header (RFC 792).
+    fn icmp_sum(&self, _: u16) -> u32 {
+        0
     }
 }

@@ -5,7 +5,9 @@
 pub mod checksum;
 pub mod ethernet;
 pub mod icmp;
+pub mod ip;
 pub mod ipv4;
+pub mod ipv6;
 pub mod plain;
 pub mod tftp;
 pub mod udp;

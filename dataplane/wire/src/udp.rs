@@ -1,7 +1,7 @@
 //! UDP (RFC 768).
 
 use crate::checksum::{self, Delta};
-use crate::ipv4::Ipv4;
+use crate::ip::{Ip, PROTOCOL_UDP};
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -28,14 +28,16 @@ impl Udp {
         data.get_mut(..len.checked_sub(HEADER)?).map(|data| (header, data))
     }
 
-    /// Whether an IP payload is a datagram whose length fits the bytes there are.
-    pub fn is_sound(bytes: &[u8]) -> bool {
+    /// Whether a payload of IP version `H` is a datagram whose length fits the bytes there are, and
+    /// has a checksum where it needs one.
+    pub fn is_sound<H: Ip>(bytes: &[u8]) -> bool {
         let Ok((header, data)) = Udp::ref_from_prefix(bytes) else { return false };
-        (HEADER..=HEADER + data.len()).contains(&header.len())
+        let fits = (HEADER..=HEADER + data.len()).contains(&header.len());
+        fits && (H::UNSUMMED_UDP || header.is_summed())
     }
 
     /// A header for this data, checksum included.
-    pub fn new(source: u16, destination: u16, ip: &Ipv4, data: &[u8]) -> Udp {
+    pub fn new(source: u16, destination: u16, ip: &impl Ip, data: &[u8]) -> Udp {
         let len = (HEADER + data.len()) as u16;
         let mut header = Udp {
             source: U16::new(source),
@@ -43,9 +45,16 @@ impl Udp {
             len: U16::new(len),
             checksum: U16::ZERO,
         };
-        let sum = checksum::sum(data, checksum::sum(header.as_bytes(), ip.pseudo_sum(len)));
+        let sum =
+            checksum::sum(data, checksum::sum(header.as_bytes(), ip.pseudo_sum(PROTOCOL_UDP, len)));
         header.checksum = on_the_wire(U16::new(!checksum::fold(sum)));
         header
+    }
+
+    /// Whether its sender made a checksum.
+    #[inline]
+    pub(crate) fn is_summed(&self) -> bool {
+        self.checksum != U16::ZERO
     }
 
     /// Bytes of header and data.
@@ -77,7 +86,7 @@ impl Udp {
             .and(Delta::word(self.destination, destination));
         self.source = source;
         self.destination = destination;
-        if self.checksum != U16::ZERO {
+        if self.is_summed() {
             self.checksum = on_the_wire(delta.mend(self.checksum));
         }
     }

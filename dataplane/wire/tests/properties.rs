@@ -4,7 +4,9 @@ use etherparse::{IpNumber, Ipv4Header, UdpHeader};
 use proptest::prelude::*;
 use std::net::Ipv4Addr;
 use wire::checksum::{Delta, fold, sum};
-use wire::ipv4::{Ipv4, Malformed};
+use wire::ip::{Ip, Malformed, Split};
+use wire::ipv4::Ipv4;
+use wire::ipv6::Ipv6;
 use wire::plain::Plain;
 use wire::tftp::Message;
 use wire::udp::Udp;
@@ -126,7 +128,7 @@ proptest! {
         before in sent(), ends in [any::<u32>(), any::<u32>()], ports in [word(), word()],
     ) {
         let mut frame = before.bytes();
-        let (ip, body) = Ipv4::split(&mut frame).unwrap();
+        let Split { ip, body, .. } = Ipv4::split(&mut frame).unwrap();
         let (udp, data) = Udp::split(body).unwrap();
         prop_assert_eq!(&data[..], &before.data[..]);
         let [source, destination] = ends.map(Ipv4Addr::from);
@@ -159,10 +161,10 @@ proptest! {
             Some(((udp.source(), udp.destination()), data.to_vec()))
         });
         let (ethernet, rest) = frame.split_at_mut(14);
-        let by_header = Ipv4::split(rest).ok().and_then(|(ip, body)| {
-            let whole = ip.protocol == 17 && !ip.is_fragment() && ip.as_bytes()[0] == 0x45;
+        let by_header = Ipv4::split(rest).ok().and_then(|Split { ip, protocol, is_fragment, body }| {
+            let whole = protocol == 17 && !is_fragment && ip.as_bytes()[0] == 0x45;
             let exact = body.get(4..6) == Some(&(body.len() as u16).to_be_bytes()[..]);
-            let sound = Udp::is_sound(body);
+            let sound = Udp::is_sound::<Ipv4>(body);
             let (udp, data) = Udp::split(body)?;
             let parts = ((udp.source(), udp.destination()), data.to_vec());
             (whole && exact && sound && ethernet[12..] == [8, 0]).then_some(parts)
@@ -174,7 +176,7 @@ proptest! {
     #[test]
     fn no_checksum_stays_none(before in sent(), ports in [word(), word()]) {
         let mut frame = before.bytes();
-        let (ip, body) = Ipv4::split(&mut frame).unwrap();
+        let Split { ip, body, .. } = Ipv4::split(&mut frame).unwrap();
         body[6..8].fill(0);
         let (udp, _) = Udp::split(body).unwrap();
         let addresses = ip.set_addresses(Ipv4Addr::LOCALHOST, Ipv4Addr::BROADCAST);
@@ -200,8 +202,8 @@ proptest! {
     fn what_is_split_off_lies_inside(packet in sent(), padding in bytes(40), cut in any::<prop::sample::Index>()) {
         let whole = packet.bytes();
         let mut frame = [&whole[..], &padding].concat();
-        let (ip, body) = Ipv4::split(&mut frame).unwrap();
-        prop_assert_eq!((ip.total_len(), ip.ttl()), (whole.len(), packet.ttl));
+        let Split { ip, body, .. } = Ipv4::split(&mut frame).unwrap();
+        prop_assert_eq!((ip.total_len(), ip.hops()), (whole.len(), packet.ttl));
         prop_assert_eq!(body.len(), 8 + packet.data.len());
         let mut short = whole[..cut.index(whole.len())].to_vec();
         let len = short.len();
@@ -220,11 +222,15 @@ proptest! {
     #[test]
     fn noise_never_panics(bytes in bytes(200)) {
         let mut frame = bytes.clone();
-        if let Ok((_, body)) = Ipv4::split(&mut frame) {
+        if let Ok(Split { ip, body, .. }) = Ipv4::split(&mut frame) {
             let _ = Udp::split(body);
+            let _ = wire::icmp::answer_echo(ip, body);
+        }
+        if let Ok(Split { ip, body, .. }) = Ipv6::split(&mut frame) {
+            let _ = Udp::split(body);
+            let _ = wire::icmp::answer_echo(ip, body);
         }
         let _ = Udp::split(&mut bytes.clone()).map(|(udp, data)| (udp.source(), data.len()));
-        let _ = wire::icmp::answer_echo(&mut bytes.clone());
         let _ = wire::ethernet::Ethernet::read_from_prefix(&bytes);
         match Message::parse(&bytes) {
             Ok(Message::Request(request)) => drop(request.options.blksize()),

@@ -11,7 +11,7 @@ use kit::world::{Via, tables};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use worker::latency;
@@ -173,17 +173,18 @@ fn pass(house: &mut House<Lending>, ticks: u32) {
     }
 }
 
-fn client(net: u8, n: u16) -> SocketAddrV4 {
+fn client(via: Via, net: u8, n: u16) -> SocketAddr {
     let [high, low] = n.to_be_bytes();
-    SocketAddrV4::new(Ipv4Addr::new(172, net, high, low), 2070)
+    SocketAddr::new(via.address([172, net, high, low]), 2070)
 }
 
 /// Transfers, all arriving at the first worker, until they are through.
 fn transfers(house: &mut House<Lending>, net: u8) {
     let mut farm = Farm::default();
     for (n, via) in (0..10).flat_map(|n| Via::ALL.map(|via| (n, via))) {
-        farm.get(client(net + via as u8, n), via.vip(), 3000);
-        farm.put(SocketAddrV4::new(*client(net + via as u8, n).ip(), 9), via.vip(), 2048);
+        let client = client(via, net + via as u8, n);
+        farm.get(client, via.vip(), 3000);
+        farm.put(SocketAddr::new(client.ip(), 9), via.vip(), 2048);
     }
     for _ in 0..100 {
         let said = farm.says();
@@ -202,13 +203,13 @@ fn transfers(house: &mut House<Lending>, net: u8) {
 
 /// What ends in an answer, at the kernel, or nowhere.
 fn noise(house: &mut House<Lending>) {
-    let stranger = *client(99, 1).ip();
+    let stranger = client(Via::Nat, 99, 1).ip();
     for n in 0..200 {
-        house.arrive(n % 2, arp(stranger, *Via::Nat.vip().ip()));
-        house.arrive(n % 2, ping(stranger, *Via::Nat.vip().ip(), 1, n as u16, b"hello"));
+        house.arrive(n % 2, arp(stranger, Via::Nat.vip().ip()));
+        house.arrive(n % 2, ping(stranger, Via::Nat.vip().ip(), 1, n as u16, b"hello"));
         house.arrive(
             n % 2,
-            rrq(client(99, n as u16), SocketAddrV4::new(*Via::Dsr.vip().ip(), 7), ""),
+            rrq(client(Via::Dsr, 99, n as u16), SocketAddr::new(Via::Dsr.vip().ip(), 7), ""),
         );
         house.arrive(n % 2, &[0u8; 40][..n % 40]);
     }
@@ -219,7 +220,10 @@ fn noise(house: &mut House<Lending>) {
 fn flood(house: &mut House<Lending>, n: u16) {
     for via in Via::ALL {
         for n in 0..n {
-            house.arrive(usize::from(n % 2), rrq(client(100 + via as u8, n), via.vip(), "flood"));
+            house.arrive(
+                usize::from(n % 2),
+                rrq(client(via, 100 + via as u8, n), via.vip(), "flood"),
+            );
         }
         pass(house, 40);
         house.left();
@@ -234,7 +238,7 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
     // Whatever a thread does once.
     assert_eq!(calls(|| ()), 0);
     for round in 0..3 {
-        transfers(&mut house, 16 + 4 * round);
+        transfers(&mut house, 16 + 8 * round);
         noise(&mut house);
         for desk in &house.desks {
             let found = Vec::with_capacity(20);

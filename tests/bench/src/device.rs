@@ -4,9 +4,8 @@
 use crate::gate::Gate;
 use crate::pcap;
 use crate::results::{Reach, Results, median};
-use engine::steer::owner;
 use kit::field::{Flat, Frames, Random, Way, endpoint};
-use kit::world::Via;
+use kit::world::{Via, owner};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -148,13 +147,10 @@ impl Bench {
             if random.below(100) < self.load.requests {
                 frames.request(self.load.flows + number, &mut flat);
             } else {
-                let way = match self.load.via {
-                    Via::Dsr => Way::In,
-                    Via::Nat | Via::Snat if number % 2 == 0 => Way::In,
-                    Via::Nat | Via::Snat => Way::Out,
-                };
+                let inward = self.load.via.is_dsr() || number % 2 == 0;
+                let way = if inward { Way::In } else { Way::Out };
                 let mut client = random.below(self.load.flows);
-                while owner(*endpoint(client).ip(), self.load.workers) != worker {
+                while owner(endpoint(self.load.via, client).ip(), self.load.workers) != worker {
                     client = random.below(self.load.flows);
                 }
                 frames.fill(way, client, &mut flat);
@@ -252,9 +248,9 @@ impl Bench {
         let (queues, opening) = (queues.join(","), opening.display());
         let more = if workers == 2 { format!(",rx_pcap={opening}2") } else { String::new() };
         let mode = match via {
-            Via::Dsr => "mode = \"dsr\"",
-            Via::Nat => "",
-            Via::Snat => "snat = [\"10.0.0.110\"]",
+            via if via.is_dsr() => "mode = \"dsr\"".to_owned(),
+            via if via.is_snat() => format!("snat = [\"{}\"]", via.snat()),
+            _ => String::new(),
         };
         let (vip, burst) = (via.vip().ip().to_string(), self.burst);
         let socket = self.folder.path().join("control.sock");

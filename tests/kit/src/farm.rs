@@ -4,7 +4,7 @@
 use crate::packet::Packet;
 use crate::story::{datagram, rrq, wrq};
 use crate::world::{TFTP, Via, mac};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
 /// Ticks after which either side repeats itself.
 const PATIENCE: u32 = 15;
@@ -30,8 +30,8 @@ pub struct Farm {
 /// Who sends the file, or takes it; the same on either side.
 #[derive(Debug, Clone)]
 struct End {
-    me: SocketAddrV4,
-    peer: SocketAddrV4,
+    me: SocketAddr,
+    peer: SocketAddr,
     sends: bool,
     file: Vec<u8>,
     block: usize,
@@ -42,24 +42,24 @@ struct End {
 }
 
 struct Client {
-    vip: SocketAddrV4,
+    vip: SocketAddr,
     end: End,
     expected: Vec<u8>,
 }
 
 struct Process {
-    station: Ipv4Addr,
+    station: IpAddr,
     end: End,
 }
 
 impl Farm {
     /// A client wants `size` bytes, from now on.
-    pub fn get(&mut self, client: SocketAddrV4, vip: SocketAddrV4, size: usize) {
+    pub fn get(&mut self, client: SocketAddr, vip: SocketAddr, size: usize) {
         self.ask(rrq(client, vip, &size.to_string()), file(size), false);
     }
 
     /// A client sends `size` bytes, from now on.
-    pub fn put(&mut self, client: SocketAddrV4, vip: SocketAddrV4, size: usize) {
+    pub fn put(&mut self, client: SocketAddr, vip: SocketAddr, size: usize) {
         self.ask(wrq(client, vip, &size.to_string()), file(size), true);
     }
 
@@ -123,7 +123,7 @@ impl Farm {
         }
     }
 
-    fn server_hears(&mut self, station: Ipv4Addr, packet: &Packet) {
+    fn server_hears(&mut self, station: IpAddr, packet: &Packet) {
         let now = self.now;
         let is_request = matches!(packet.payload[..2], [0, 1 | 2]);
         if is_request {
@@ -152,7 +152,7 @@ impl Farm {
     fn client_hears(&mut self, packet: &Packet) {
         let is_it = |client: &&mut Client| client.end.me == packet.destination;
         let client = self.clients.iter_mut().find(is_it).expect("a client");
-        assert_eq!(packet.to, mac(*client.end.me.ip()));
+        assert_eq!(packet.to, mac(client.end.me.ip()));
         let unknown = client.end.peer == client.vip;
         if unknown && packet.source.ip() == client.vip.ip() {
             client.end.peer = packet.source;
@@ -173,10 +173,12 @@ impl Farm {
     ///
     /// As [`Self::hears`].
     pub fn bypass(&mut self, said: Vec<Packet>) -> Vec<Packet> {
-        let dsr = |packet: &Packet| packet.source.ip() == Via::Dsr.vip().ip();
+        let dsr = |packet: &Packet| {
+            [Via::Dsr, Via::Dsr6].iter().any(|via| packet.source.ip() == via.vip().ip())
+        };
         let (past, rest): (Vec<_>, Vec<_>) = said.into_iter().partition(dsr);
         for packet in past {
-            let to = mac(*packet.destination.ip());
+            let to = mac(packet.destination.ip());
             self.hears(&Packet { to, ..packet }.bytes());
         }
         rest
@@ -184,12 +186,12 @@ impl Farm {
 }
 
 impl Process {
-    fn answering(request: &Packet, station: Ipv4Addr, tid: u16, now: u32) -> Process {
+    fn answering(request: &Packet, station: IpAddr, tid: u16, now: u32) -> Process {
         let name = request.payload[2..].split(|&byte| byte == 0).next().expect("a name");
         let size = str::from_utf8(name).expect("a number").parse().expect("a number");
         let sends = request.payload[1] == 1;
         let end = End {
-            me: SocketAddrV4::new(*request.destination.ip(), tid),
+            me: SocketAddr::new(request.destination.ip(), tid),
             peer: request.source,
             sends,
             file: if sends { file(size) } else { vec![] },
@@ -204,7 +206,7 @@ impl Process {
 
     /// The packet as it leaves this station: its address may be the VIP.
     fn sends(&self, packet: Packet) -> Packet {
-        let like = datagram(SocketAddrV4::new(self.station, 1), packet.destination, &[]);
+        let like = datagram(SocketAddr::new(self.station, 1), packet.destination, &[]);
         Packet { from: like.from, to: like.to, ..packet }
     }
 }

@@ -6,16 +6,19 @@ use crate::story;
 use crate::world::{self, Via};
 use engine::core::Core;
 use engine::count::Counters;
+use engine::family::Family;
 use engine::flow::key::Seed;
 use engine::frame::{BURST, Burst, Frame};
 use engine::own::Own;
 use engine::tables::{Hop, InterfaceId, Mode, Owner, Tables};
 use engine::tick::Tick;
 use engine::verdict::Verdict;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use wire::ethernet::{Ethernet, Mac};
+use wire::ip::Split;
 use wire::ipv4::Ipv4;
+use wire::ipv6::Ipv6;
 use wire::udp::Udp;
 use zerocopy::FromBytes;
 
@@ -79,11 +82,12 @@ pub struct Field {
     random: Random,
 }
 
-/// Frames of transfers, one of each client: number `n`'s address is 11.0.0.0 and `n`.
+/// Frames of transfers, one of each client: number `n`'s address is 11.0.0.0 and `n`, over IPv6 the same
+/// in fd00::/96.
 pub struct Frames {
     via: Via,
     /// The SNAT addresses.
-    pool: Vec<Ipv4Addr>,
+    pool: Vec<IpAddr>,
     /// Servers that clients were dealt to in turn.
     servers: u32,
     ack: Vec<u8>,
@@ -121,7 +125,7 @@ impl Field {
             for (frame, client) in burst.iter_mut().zip(clients.clone()) {
                 field.frames.first_answer(client, frame);
             }
-            let way = if via == Via::Dsr { world::OUTSIDE } else { field.frames.inside() };
+            let way = if via.is_dsr() { world::OUTSIDE } else { field.frames.inside() };
             field.pass(way, &mut burst[..count]);
             // Both sides have spoken.
             for (frame, client) in burst.iter_mut().zip(clients) {
@@ -163,10 +167,10 @@ impl Field {
 impl Frames {
     /// Those of a service whose clients are dealt to one or both of its servers in turn; in `snat`
     /// servers see them at these addresses.
-    pub fn new(via: Via, pool: Vec<Ipv4Addr>, servers: u32) -> Frames {
-        let client = story::CLIENT;
-        let server = SocketAddrV4::new(via.server(0), TID);
-        let vip = SocketAddrV4::new(*via.vip().ip(), TID);
+    pub fn new(via: Via, pool: Vec<IpAddr>, servers: u32) -> Frames {
+        let client = via.client();
+        let server = SocketAddr::new(via.server(0), TID);
+        let vip = SocketAddr::new(via.vip().ip(), TID);
         Frames {
             via,
             pool,
@@ -200,37 +204,35 @@ impl Frames {
     /// The client's request.
     pub fn request(&self, client: u32, frame: &mut Flat) {
         frame.copy(&self.request);
-        readdress(frame.bytes_mut(), endpoint(client), self.via.vip());
+        readdress(frame.bytes_mut(), endpoint(self.via, client), self.via.vip());
     }
 
     fn ack(&self, client: u32, frame: &mut Flat) {
         frame.copy(&self.ack);
-        let vip = SocketAddrV4::new(*self.via.vip().ip(), TID);
-        readdress(frame.bytes_mut(), endpoint(client), vip);
+        let vip = SocketAddr::new(self.via.vip().ip(), TID);
+        readdress(frame.bytes_mut(), endpoint(self.via, client), vip);
     }
 
     fn data(&self, client: u32, frame: &mut Flat) {
         frame.copy(&self.data);
-        let server = SocketAddrV4::new(self.via.server((client % self.servers) as usize), TID);
+        let server = SocketAddr::new(self.via.server((client % self.servers) as usize), TID);
         readdress(frame.bytes_mut(), server, self.seen_as(client));
     }
 
     /// What the gate learns the TID from: in `dsr` the client's first packet.
     pub fn first_answer(&self, client: u32, frame: &mut Flat) {
-        match self.via {
-            Via::Dsr => self.ack(client, frame),
-            Via::Nat | Via::Snat => self.data(client, frame),
-        }
+        if self.via.is_dsr() { self.ack(client, frame) } else { self.data(client, frame) }
     }
 
     /// SNAT addresses are taken by the client's address, their ports in order.
-    fn seen_as(&self, client: u32) -> SocketAddrV4 {
-        if self.via != Via::Snat {
-            return endpoint(client);
+    fn seen_as(&self, client: u32) -> SocketAddr {
+        if !self.via.is_snat() {
+            return endpoint(self.via, client);
         }
+        // Its size is a power of two, and the first client's number a multiple of that.
         let pool = self.pool.len() as u32;
-        let address = self.pool[(endpoint(client).ip().to_bits() % pool) as usize];
-        SocketAddrV4::new(address, 1024 + (client / pool % PORTS) as u16)
+        let address = self.pool[(client % pool) as usize];
+        SocketAddr::new(address, 1024 + (client / pool % PORTS) as u16)
     }
 }
 
@@ -257,9 +259,9 @@ impl Random {
 fn tables(via: Via, room: u32) -> Tables {
     let mut tables = world::tables();
     let pool = (room.div_ceil(PORTS) + 1).next_power_of_two() as u16;
-    if via == Via::Snat {
+    if via.is_snat() {
         let base = Ipv4Addr::new(10, 2, 0, 0).to_bits();
-        tables.snat = (0..u32::from(pool)).map(|n| Ipv4Addr::from_bits(base + n)).collect();
+        tables.snat = (0..u32::from(pool)).map(|n| address(via, base + n)).collect();
         for (id, &address) in (0..).zip(&tables.snat) {
             tables.addresses.insert(address, Owner::Snat(id));
         }
@@ -272,8 +274,12 @@ fn tables(via: Via, room: u32) -> Tables {
 }
 
 /// One client each, from 11.0.0.0 on.
-pub fn endpoint(client: u32) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::from_bits(0x0b00_0000 + client), 2070)
+pub fn endpoint(via: Via, client: u32) -> SocketAddr {
+    SocketAddr::new(address(via, 0x0b00_0000 + client), 2070)
+}
+
+fn address(via: Via, bits: u32) -> IpAddr {
+    via.address(Ipv4Addr::from_bits(bits))
 }
 
 fn padded(packet: Packet) -> Vec<u8> {
@@ -281,10 +287,18 @@ fn padded(packet: Packet) -> Vec<u8> {
 }
 
 /// Another transfer's addresses and ports in a sound frame.
-fn readdress(frame: &mut [u8], source: SocketAddrV4, destination: SocketAddrV4) {
+fn readdress(frame: &mut [u8], source: SocketAddr, destination: SocketAddr) {
+    match source {
+        SocketAddr::V4(_) => readdress_in::<Ipv4>(frame, source, destination),
+        SocketAddr::V6(_) => readdress_in::<Ipv6>(frame, source, destination),
+    }
+}
+
+fn readdress_in<H: Family>(frame: &mut [u8], source: SocketAddr, destination: SocketAddr) {
     let (_, rest) = Ethernet::mut_from_prefix(frame).expect("a whole frame");
-    let (ip, body) = Ipv4::split(rest).expect("a sound packet");
+    let Split { ip, body, .. } = H::split(rest).expect("a sound packet");
     let (udp, _) = Udp::split(body).expect("a datagram");
-    let delta = ip.set_addresses(*source.ip(), *destination.ip());
+    let [from, to] = [source, destination].map(|end| H::of(&end.ip()).expect("its version"));
+    let delta = ip.set_addresses(from, to);
     udp.set_ports(source.port(), destination.port(), delta);
 }

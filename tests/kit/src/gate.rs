@@ -14,7 +14,7 @@ use engine::tables::{InterfaceId, Tables};
 use engine::tick::Tick;
 use engine::verdict::Verdict;
 use std::collections::BTreeMap;
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// A frame with room behind it.
@@ -152,7 +152,7 @@ impl Gate {
     /// # Panics
     ///
     /// It has none, or several.
-    pub fn transfer(&self, client: SocketAddrV4) -> TransferView {
+    pub fn transfer(&self, client: SocketAddr) -> TransferView {
         let mut found = self.transfers().into_iter().filter(|view| view.client == client);
         let first = found.next().expect("a transfer");
         assert!(found.next().is_none(), "two transfers");

@@ -23,6 +23,8 @@ pub const SNAT_VIP: &str = "10.77.0.100";
 pub const DSR_VIP: &str = "10.77.0.200";
 /// All three.
 pub const VIPS: [&str; 3] = [NAT_VIP, SNAT_VIP, DSR_VIP];
+/// The same over IPv6, after [`Lab::with_ipv6`].
+pub const VIPS_V6: [&str; 3] = ["fd00:78::100", "fd00:77::100", "fd00:77::200"];
 
 const NAMES: [&str; 5] = ["client", "gate", "s1", "s2", "switch"];
 
@@ -93,6 +95,27 @@ impl Lab {
             self.must(name, &format!("ip address add {DSR_VIP}/32 dev lo"));
         }
         self.must("gate", "sysctl -q -w net.ipv4.ip_forward=1");
+    }
+
+    /// The same stations over IPv6: of 10.78.0.10, fd00:78::10.
+    #[must_use]
+    pub fn with_ipv6(self) -> Lab {
+        let stations = [
+            ("client", "c0", "fd00:78::10"),
+            ("client", "c1", "fd00:77::10"),
+            ("s1", "eth0", "fd00:77::30"),
+            ("s2", "eth0", "fd00:77::31"),
+        ];
+        for (name, end, address) in stations {
+            self.must(name, &format!("sysctl -q -w net.ipv6.conf.{end}.disable_ipv6=0"));
+            self.must(name, &format!("ip address add {address}/64 dev {end} nodad"));
+        }
+        for name in ["s1", "s2"] {
+            self.must(name, "ip -6 route add default via fd00:77::1");
+            self.must(name, &format!("ip address add {}/128 dev lo nodad", VIPS_V6[2]));
+        }
+        self.must("gate", "sysctl -q -w net.ipv6.conf.all.forwarding=1");
+        self
     }
 
     /// The full name of a namespace.

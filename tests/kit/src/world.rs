@@ -1,4 +1,5 @@
-//! A small world: one VIP in each mode, two backends behind each, two interfaces.
+//! A small world: one VIP in each mode, over IPv4 and over IPv6, two backends behind each, two
+//! interfaces.
 //!
 //! ```text
 //!  clients 10.0.0.0/24, 192.168.0.0/16 ── OUTSIDE ┐        ┌ INSIDE ── nat backends 10.1.0.30, .31
@@ -6,27 +7,29 @@
 //!  snat backends 10.0.0.50, .51 ──────────────────┘        ┘
 //! ```
 //!
-//! Every station's hardware address is made of its IPv4 address.
+//! Over IPv6 all have the same numbers in fd00::/96. Every station's hardware address is made of its
+//! IP address.
 
 use engine::select::round_robin::rota;
+use engine::steer;
 use engine::tables::{
     Backend, BackendId, Hop, Interface, InterfaceId, Mode, Owner, Service, ServiceId, Tables, Vip,
 };
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use wire::ethernet::Mac;
 
 /// The interface that clients come in by.
 pub const OUTSIDE: InterfaceId = 0;
 /// The interface that the `nat` backends are behind.
 pub const INSIDE: InterfaceId = 1;
-/// The source NAT address.
-pub const SNAT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 110);
+/// The source NAT address over IPv4.
+pub const SNAT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 110));
 /// The port of every service.
 pub const TFTP: u16 = 69;
 /// Ticks until a silent transfer is given up.
 pub const IDLE: u32 = 600;
 /// Places for transfers.
-pub const FLOWS: u32 = 64;
+pub const FLOWS: u32 = 128;
 
 /// How a service's packets reach its backends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,17 +40,71 @@ pub enum Via {
     Nat,
     /// Full NAT.
     Snat,
+    /// Direct server return over IPv6.
+    Dsr6,
+    /// Destination NAT over IPv6.
+    Nat6,
+    /// Full NAT over IPv6.
+    Snat6,
 }
 
 impl Via {
     /// All of them, in the order of the services.
-    pub const ALL: [Via; 3] = [Via::Dsr, Via::Nat, Via::Snat];
+    pub const ALL: [Via; 6] = [Via::Dsr, Via::Nat, Via::Snat, Via::Dsr6, Via::Nat6, Via::Snat6];
+    /// Those over IPv4.
+    pub const V4: [Via; 3] = [Via::Dsr, Via::Nat, Via::Snat];
     /// Those whose answers come through us.
-    pub const SEEN: [Via; 2] = [Via::Nat, Via::Snat];
+    pub const SEEN: [Via; 4] = [Via::Nat, Via::Snat, Via::Nat6, Via::Snat6];
+
+    /// Whether answers pass us by.
+    pub fn is_dsr(self) -> bool {
+        matches!(self, Via::Dsr | Via::Dsr6)
+    }
+
+    /// Whether servers see an address of ours.
+    pub fn is_snat(self) -> bool {
+        matches!(self, Via::Snat | Via::Snat6)
+    }
+
+    /// Whether it is over IPv6.
+    pub fn is_v6(self) -> bool {
+        matches!(self, Via::Dsr6 | Via::Nat6 | Via::Snat6)
+    }
+
+    /// The place of its version of IP ([`engine::family::Family::PLACE`]).
+    pub fn family(self) -> usize {
+        usize::from(self.is_v6())
+    }
+
+    /// Bytes of an IP header without options.
+    pub fn ip_header(self) -> usize {
+        if self.is_v6() { 40 } else { 20 }
+    }
+
+    /// The address with this number in its version of IP.
+    pub fn address(self, number: impl Into<Ipv4Addr>) -> IpAddr {
+        let address = number.into();
+        if self.is_v6() { v6(address) } else { address.into() }
+    }
+
+    /// The station with these numbers among ours.
+    pub fn station(self, net: u8, host: u8) -> IpAddr {
+        self.address([10, net, 0, host])
+    }
 
     /// The endpoint that clients ask.
-    pub fn vip(self) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 100 + self as u8), TFTP)
+    pub fn vip(self) -> SocketAddr {
+        SocketAddr::new(self.station(0, 100 + self as u8), TFTP)
+    }
+
+    /// The client of most stories.
+    pub fn client(self) -> SocketAddr {
+        SocketAddr::new(self.station(0, 9), 2070)
+    }
+
+    /// The source NAT address.
+    pub fn snat(self) -> IpAddr {
+        self.station(0, 110)
     }
 
     /// The service, which has the number of its VIP.
@@ -61,28 +118,51 @@ impl Via {
     }
 
     /// Its address.
-    pub fn server(self, n: usize) -> Ipv4Addr {
+    pub fn server(self, n: usize) -> IpAddr {
         let n = n as u8;
         match self {
-            Via::Dsr => Ipv4Addr::new(10, 0, 0, 30 + n),
-            Via::Nat => Ipv4Addr::new(10, 1, 0, 30 + n),
-            Via::Snat => Ipv4Addr::new(10, 0, 0, 50 + n),
+            Via::Dsr | Via::Dsr6 => self.station(0, 30 + n),
+            Via::Nat | Via::Nat6 => self.station(1, 30 + n),
+            Via::Snat | Via::Snat6 => self.station(0, 50 + n),
         }
     }
 
     fn mode(self) -> Mode {
         match self {
-            Via::Dsr => Mode::Dsr,
-            Via::Nat => Mode::Nat,
+            Via::Dsr | Via::Dsr6 => Mode::Dsr,
+            Via::Nat | Via::Nat6 => Mode::Nat,
             Via::Snat => Mode::Snat(vec![0]),
+            Via::Snat6 => Mode::Snat(vec![1]),
         }
     }
 }
 
+/// The address with the same number in fd00::/96.
+pub fn v6(address: Ipv4Addr) -> IpAddr {
+    Ipv6Addr::from_bits(0xfd00 << 112 | u128::from(address.to_bits())).into()
+}
+
+/// The worker that owns a client.
+pub fn owner(client: IpAddr, workers: u16) -> u16 {
+    match client {
+        IpAddr::V4(client) => steer::owner(client, workers),
+        IpAddr::V6(client) => steer::owner_v6(client, workers),
+    }
+}
+
+/// What stands for an address in a hardware address.
+fn number(address: IpAddr) -> [u8; 4] {
+    match address {
+        IpAddr::V4(address) => address.octets(),
+        IpAddr::V6(address) => (address.to_bits() as u32).to_be_bytes(),
+    }
+}
+
 /// The hardware address of the station that has this address.
-pub fn mac(address: Ipv4Addr) -> Mac {
-    let [a, b, c, d] = address.octets();
-    Mac([2, 0, a, b, c, d])
+pub fn mac(address: impl Into<IpAddr>) -> Mac {
+    let address = address.into();
+    let [a, b, c, d] = number(address);
+    Mac([2, if address.is_ipv6() { 6 } else { 0 }, a, b, c, d])
 }
 
 /// The gate's hardware address on an interface.
@@ -91,12 +171,12 @@ pub fn gate_mac(interface: InterfaceId) -> Mac {
 }
 
 /// The interface that a station is behind.
-pub fn interface(address: Ipv4Addr) -> InterfaceId {
-    if address.octets()[..2] == [10, 1] { INSIDE } else { OUTSIDE }
+pub fn interface(address: impl Into<IpAddr>) -> InterfaceId {
+    if number(address.into())[..2] == [10, 1] { INSIDE } else { OUTSIDE }
 }
 
 /// The way to a station.
-pub fn hop(address: Ipv4Addr) -> Hop {
+pub fn hop(address: IpAddr) -> Hop {
     Hop { interface: interface(address), mac: mac(address) }
 }
 
@@ -105,10 +185,12 @@ pub fn tables() -> Tables {
     let interfaces = [OUTSIDE, INSIDE];
     let mut tables = Tables {
         interfaces: interfaces.map(|id| Interface { mac: gate_mac(id), mtu: 1500 }).into(),
-        snat: vec![SNAT],
+        snat: vec![Via::Snat.snat(), Via::Snat6.snat()],
         ..Tables::default()
     };
-    tables.addresses.insert(SNAT, Owner::Snat(0));
+    for (id, &address) in (0..).zip(&tables.snat) {
+        tables.addresses.insert(address, Owner::Snat(id));
+    }
     for via in Via::ALL {
         add(&mut tables, via);
     }
@@ -117,26 +199,26 @@ pub fn tables() -> Tables {
 
 fn add(tables: &mut Tables, via: Via) {
     let id = via.service();
-    let (vip, port) = (*via.vip().ip(), via.vip().port());
+    let (vip, port) = (via.vip().ip(), via.vip().port());
+    let mut rotas = [vec![], vec![]];
+    rotas[via.family()] = rota(&[0, 1].map(|n| (via.backend(n), 1)));
     tables.vips.push(Vip { address: vip, services: vec![(port, id)] });
     tables.set_live(id, true);
-    let backends = [0, 1].map(|n| via.backend(n));
     tables.services.push(Service {
-        vip: id,
         port,
         mode: via.mode(),
         idle_timeout: IDLE,
         persistence: None,
-        rota: rota(&backends.map(|backend| (backend, 1))),
+        rotas,
     });
     for address in [0, 1].map(|n| via.server(n)) {
         let server = tables.backends.len() as BackendId;
         let hop = Some(hop(address));
         tables.backends.push(Backend { address, aliases: vec![], service: id, server, hop });
         match via {
-            Via::Dsr => {}
-            Via::Nat => tables.addresses.insert(address, Owner::Routed(server)),
-            Via::Snat => tables.addresses.insert(address, Owner::Answering(server)),
+            Via::Dsr | Via::Dsr6 => {}
+            Via::Nat | Via::Nat6 => tables.addresses.insert(address, Owner::Routed(server)),
+            Via::Snat | Via::Snat6 => tables.addresses.insert(address, Owner::Answering(server)),
         }
     }
 }

@@ -3,8 +3,8 @@
 use crate::alone::alone;
 use crate::support::{eal, pool};
 use dpdk::{Port, Rss, Setup};
-use engine::steer::{ENTRIES, Steer, key, owner, queue};
-use std::net::Ipv4Addr;
+use engine::steer::{ENTRIES, Steer, key, owner, owner_v6, queue};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 #[test]
 fn a_device_with_rss_takes_our_key_and_table() {
@@ -55,6 +55,15 @@ fn dpdks_own_hash_names_the_owner() {
                 let queue = queue(hash as u16 % ENTRIES, 5);
                 assert_eq!(queue, owner(Ipv4Addr::from_bits(client), 5));
             }
+        }
+        let mut tuple: [u32; 9] = std::array::from_fn(|_| next());
+        let client = tuple[..4].iter().fold(0, |all, &word| all << 32 | u128::from(word));
+        let key = key(Steer::BySource, 40);
+        for words in [8, 9] {
+            // SAFETY: as above.
+            let hash = unsafe { dpdk_sys::rte_softrss(tuple.as_mut_ptr(), words, key.as_ptr()) };
+            let queue = queue(hash as u16 % ENTRIES, 5);
+            assert_eq!(queue, owner_v6(Ipv6Addr::from_bits(client), 5));
         }
     }
 }

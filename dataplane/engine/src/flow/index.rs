@@ -58,7 +58,7 @@ impl Index {
 
     /// The flow that most likely has the hash, or [`NO_FLOW`] if none has; where two have the same
     /// tag, some number. To be confirmed, and else to be found by [`Index::find`].
-    #[inline]
+    #[inline(always)]
     pub fn guess(&self, Spot { bucket, tag }: Spot) -> FlowId {
         let first = bucket as usize;
         match self.buckets[first].one_with(tag) {
@@ -145,7 +145,7 @@ impl Index {
 impl Bucket {
     /// The flow with this tag. All tags are compared, without a branch: which one it is can't be foretold,
     /// and a wrong guess costs more than the others.
-    #[inline]
+    #[inline(always)]
     fn one_with(&self, tag: u32) -> FlowId {
         let flow = (0..WAYS)
             .fold(0, |flow, way| flow | if self.tags[way] == tag { self.flows[way] } else { 0 });
@@ -168,12 +168,12 @@ fn tag(hash: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::hosts::{Endpoint, Host};
     use crate::flow::key::{Key, KeyKind, Seed};
-    use std::net::{Ipv4Addr, SocketAddrV4};
 
     fn hash(n: u32) -> u64 {
-        Seed([3, 4])
-            .hash(KeyKind::Client, Key::new(SocketAddrV4::new(Ipv4Addr::from_bits(n), 1), 0))
+        let endpoint = Endpoint { host: Host::from_bits(n), port: 1 };
+        Seed([3, 4]).hash(KeyKind::Client, Key::new(endpoint, 0))
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What a packet is looked up by, and its hash.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use super::hosts::{Endpoint, Host};
+use std::net::Ipv6Addr;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// One side of a transfer: enough of a packet's addresses and ports to find it, whatever the TID.
-/// An endpoint's address and port, and 16 bits more.
+/// An endpoint's host and port, and 16 bits more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(transparent)]
 pub struct Key(u64);
@@ -16,15 +17,21 @@ impl Key {
     /// As clients see it, their endpoint and the VIP; as servers see it, the endpoint that they
     /// answer to, and who of them.
     #[inline]
-    pub fn new(endpoint: SocketAddrV4, other: u16) -> Key {
-        let address = u64::from(endpoint.ip().to_bits());
-        Key(address << 32 | u64::from(endpoint.port()) << 16 | u64::from(other))
+    pub fn new(endpoint: Endpoint, other: u16) -> Key {
+        let host = u64::from(endpoint.host.to_bits());
+        Key(host << 32 | u64::from(endpoint.port) << 16 | u64::from(other))
     }
 
     /// The endpoint in it.
     #[inline]
-    pub fn endpoint(self) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::from_bits((self.0 >> 32) as u32), (self.0 >> 16) as u16)
+    pub fn endpoint(self) -> Endpoint {
+        Endpoint { host: Host::from_bits((self.0 >> 32) as u32), port: (self.0 >> 16) as u16 }
+    }
+
+    /// The same with this host.
+    #[inline]
+    pub fn with(self, host: Host) -> Key {
+        Key::new(Endpoint { host, ..self.endpoint() }, self.other())
     }
 
     /// What it has besides.
@@ -54,6 +61,14 @@ impl Seed {
         folded(key.0 ^ self.0[0], (self.0[1] ^ ODD).wrapping_add(kind as u64))
     }
 
+    /// An address's hash: all 64 bits are good.
+    #[inline]
+    pub fn of_address(self, address: Ipv6Addr) -> u64 {
+        let bits = address.to_bits();
+        let half = folded(bits as u64 ^ self.0[0], self.0[1] ^ ODD);
+        folded((bits >> 64) as u64 ^ half, self.0[1] ^ ODD)
+    }
+
     /// A hash of some bytes, to tell one request from another.
     pub fn fingerprint(self, bytes: &[u8]) -> u32 {
         let hash = bytes.chunks(8).fold(self.0[0] ^ bytes.len() as u64, |hash, chunk| {
@@ -77,11 +92,15 @@ fn folded(a: u64, b: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
+
+    fn endpoint(port: u16) -> Endpoint {
+        Endpoint { host: Host::v4(Ipv4Addr::new(10, 1, 2, 3)), port }
+    }
 
     #[test]
     fn both_sides_of_the_same_endpoint_hash_differently() {
-        let endpoint = "10.0.0.1:2070".parse().unwrap();
-        let (seed, key) = (Seed([1, 2]), Key::new(endpoint, 0));
+        let (seed, key) = (Seed([1, 2]), Key::new(endpoint(2070), 0));
         assert_ne!(seed.hash(KeyKind::Client, key), seed.hash(KeyKind::Server, key));
         let other = Seed([1, 3]);
         assert_ne!(seed.hash(KeyKind::Client, key), other.hash(KeyKind::Client, key));
@@ -89,9 +108,8 @@ mod tests {
 
     #[test]
     fn a_key_gives_back_what_it_was_made_of() {
-        let endpoint = "10.1.2.3:2070".parse().unwrap();
-        let key = Key::new(endpoint, 0xabcd);
-        assert_eq!((key.endpoint(), key.other()), (endpoint, 0xabcd));
+        let key = Key::new(endpoint(2070), 0xabcd);
+        assert_eq!((key.endpoint(), key.other()), (endpoint(2070), 0xabcd));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Transfers and where they are kept: the [`record`]s, the [`table`] that owns them, and its parts.
 
+pub mod hosts;
 mod index;
 pub mod key;
 mod lists;

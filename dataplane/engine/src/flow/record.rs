@@ -1,12 +1,12 @@
 //! What is known of one transfer. Plain data, indices and no pointers: readable from its bytes.
 //! What forwarding reads is one cache line, [`Flow`]; the rest lies apart in [`Detail`].
 
+use super::hosts::Endpoint;
 use super::key::{Key, KeyKind};
 use super::view::{FILE_NAME, Kind, State};
 use crate::alg::tftp::Progress;
 use crate::tables::{BackendId, Hop, VipId};
 use crate::tick::Tick;
-use std::net::SocketAddrV4;
 use wire::ethernet::Mac;
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
@@ -61,9 +61,9 @@ pub struct Detail {
 #[derive(Debug, Clone, Copy)]
 pub struct Parties {
     /// The client's endpoint.
-    pub client: SocketAddrV4,
+    pub client: Endpoint,
     /// The endpoint that the server sees as the client.
-    pub seen_as: SocketAddrV4,
+    pub seen_as: Endpoint,
     /// The VIP that the client talks to.
     pub vip: VipId,
     /// The backend chosen.
@@ -112,7 +112,7 @@ impl Flow {
 
     /// The client's endpoint.
     #[inline]
-    pub fn client(&self) -> SocketAddrV4 {
+    pub fn client(&self) -> Endpoint {
         self.client.endpoint()
     }
 
@@ -124,7 +124,7 @@ impl Flow {
 
     /// The endpoint that the server sees as the client.
     #[inline]
-    pub fn seen_as(&self) -> SocketAddrV4 {
+    pub fn seen_as(&self) -> Endpoint {
         self.server.endpoint()
     }
 

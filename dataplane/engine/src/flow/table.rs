@@ -66,7 +66,7 @@ impl Table {
 
     /// The flow that most likely has the key expected there, or [`super::NO_FLOW`]: to be confirmed by
     /// [`Table::confirm`], when its memory has come.
-    #[inline]
+    #[inline(always)]
     pub fn guess(&self, spot: Spot) -> FlowId {
         let id = self.index.guess(spot);
         prefetch_index(&self.flows, id as usize);

@@ -2,7 +2,7 @@
 
 use crate::tables::{BackendId, ServiceId};
 use arrayvec::ArrayVec;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
 /// Bytes of a file name that are kept; longer ones keep their end, which tells them apart.
@@ -47,10 +47,10 @@ pub struct TransferView {
     /// Its backend.
     pub backend: BackendId,
     /// The client's endpoint.
-    pub client: SocketAddrV4,
+    pub client: SocketAddr,
     /// The endpoint that the backend sees as the client; the client's own unless the source is
     /// translated.
-    pub seen_as: SocketAddrV4,
+    pub seen_as: SocketAddr,
     /// The server's port, once known.
     pub tid: Option<u16>,
     /// Where it stands.
@@ -75,7 +75,7 @@ pub struct FlowQuery {
     /// Only this service's.
     pub service: Option<ServiceId>,
     /// Only this client's.
-    pub client: Option<Ipv4Addr>,
+    pub client: Option<IpAddr>,
     /// The first ones found, never more than the capacity that it came with: the worker does not
     /// allocate.
     pub found: Vec<TransferView>,

@@ -2,8 +2,9 @@
 //! loopback and answers past us.
 
 use super::{Pools, Rules};
+use crate::flow::hosts::Endpoint;
 use crate::verdict::Step;
-use std::net::SocketAddrV4;
+use std::net::IpAddr;
 
 /// The mode `dsr`.
 pub struct Dsr;
@@ -13,9 +14,9 @@ impl Rules for Dsr {
         false
     }
 
-    fn seen_as(&self, client: SocketAddrV4, _: &mut Pools) -> Step<SocketAddrV4> {
+    fn seen_as(&self, client: Endpoint, _: &IpAddr, _: &mut Pools) -> Step<Endpoint> {
         Ok(client)
     }
 
-    fn release(&self, _: SocketAddrV4, _: bool, _: &mut Pools) {}
+    fn release(&self, _: Endpoint, _: bool, _: &mut Pools) {}
 }

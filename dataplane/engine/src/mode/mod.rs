@@ -5,22 +5,23 @@ mod dsr;
 mod nat;
 mod snat;
 
+use crate::flow::hosts::{Endpoint, Host};
 use crate::flow::ports::Ports;
-use crate::tables::{Mode, Tables};
+use crate::tables::Mode;
 use crate::tick::Tick;
 use crate::verdict::Step;
-use std::net::SocketAddrV4;
+use std::net::IpAddr;
 
 /// What a mode settles for its service's transfers.
 pub trait Rules {
     /// Whether the backend's answers come through us.
     fn answers_seen(&self) -> bool;
 
-    /// The endpoint that the backend is to see as this client, for one transfer.
-    fn seen_as(&self, client: SocketAddrV4, pools: &mut Pools) -> Step<SocketAddrV4>;
+    /// The endpoint that the backend at this address is to see as this client, for one transfer.
+    fn seen_as(&self, client: Endpoint, by: &IpAddr, pools: &mut Pools) -> Step<Endpoint>;
 
     /// The transfer that had this endpoint is over.
-    fn release(&self, seen_as: SocketAddrV4, ended_well: bool, pools: &mut Pools);
+    fn release(&self, seen_as: Endpoint, ended_well: bool, pools: &mut Pools);
 }
 
 /// The rules of a mode.
@@ -36,8 +37,8 @@ pub fn rules(mode: &Mode) -> &dyn Rules {
 pub struct Pools<'a> {
     /// By [`crate::tables::SnatId`].
     pub ports: &'a mut [Ports],
-    /// Which addresses they are of.
-    pub tables: &'a Tables,
+    /// The addresses that they are of.
+    pub hosts: &'a [Host],
     /// The moment.
     pub now: Tick,
 }

@@ -1,8 +1,9 @@
 //! Destination NAT: the backend sees the client's own address and routes its answers through us.
 
 use super::{Pools, Rules};
+use crate::flow::hosts::Endpoint;
 use crate::verdict::Step;
-use std::net::SocketAddrV4;
+use std::net::IpAddr;
 
 /// The mode `nat` without a SNAT pool.
 pub struct Nat;
@@ -12,9 +13,9 @@ impl Rules for Nat {
         true
     }
 
-    fn seen_as(&self, client: SocketAddrV4, _: &mut Pools) -> Step<SocketAddrV4> {
+    fn seen_as(&self, client: Endpoint, _: &IpAddr, _: &mut Pools) -> Step<Endpoint> {
         Ok(client)
     }
 
-    fn release(&self, _: SocketAddrV4, _: bool, _: &mut Pools) {}
+    fn release(&self, _: Endpoint, _: bool, _: &mut Pools) {}
 }

@@ -2,33 +2,37 @@
 //! and a port is one transfer's alone, so whatever TID answers it names its transfer.
 
 use super::{Pools, Rules};
+use crate::flow::hosts::Endpoint;
 use crate::reason::Reason;
 use crate::tables::SnatId;
 use crate::verdict::Step;
-use std::net::SocketAddrV4;
+use std::net::IpAddr;
 
 impl Rules for Vec<SnatId> {
     fn answers_seen(&self) -> bool {
         true
     }
 
-    /// Clients spread over the pool's addresses; one whose address has no port left goes to the next.
-    fn seen_as(&self, client: SocketAddrV4, pools: &mut Pools) -> Step<SocketAddrV4> {
-        let start = client.ip().to_bits() as usize % self.len();
+    /// Clients spread over the pool's addresses of the backend's version of IP; one whose address has no
+    /// port left goes to the next.
+    fn seen_as(&self, client: Endpoint, by: &IpAddr, pools: &mut Pools) -> Step<Endpoint> {
+        let start = client.host.to_bits() as usize % self.len();
         self[start..]
             .iter()
             .chain(&self[..start])
-            .find_map(|&id| {
-                let port = pools.ports[usize::from(id)].take(pools.now)?;
-                Some(SocketAddrV4::new(pools.tables.snat[usize::from(id)], port))
+            .map(|&id| usize::from(id))
+            .filter(|&id| pools.hosts[id].is_v6() == by.is_ipv6())
+            .find_map(|id| {
+                let port = pools.ports[id].take(pools.now)?;
+                Some(Endpoint { host: pools.hosts[id], port })
             })
             .ok_or(Reason::SnatPoolEmpty.into())
     }
 
-    fn release(&self, seen_as: SocketAddrV4, ended_well: bool, pools: &mut Pools) {
-        let of = |id: &&SnatId| pools.tables.snat[usize::from(**id)] == *seen_as.ip();
+    fn release(&self, seen_as: Endpoint, ended_well: bool, pools: &mut Pools) {
+        let of = |id: &&SnatId| pools.hosts[usize::from(**id)] == seen_as.host;
         if let Some(&id) = self.iter().find(of) {
-            pools.ports[usize::from(id)].give_back(seen_as.port(), ended_well, pools.now);
+            pools.ports[usize::from(id)].give_back(seen_as.port, ended_well, pools.now);
         }
     }
 }

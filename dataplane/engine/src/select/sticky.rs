@@ -1,10 +1,10 @@
 //! Persistence: which backend a client went to. A fixed table of small sets; when a set is full,
 //! the entry that would end first makes room, and its client is merely scheduled anew.
 
-use crate::flow::key::{Key, KeyKind, Seed};
+use crate::flow::key::Seed;
 use crate::tables::{BackendId, ServiceId};
 use crate::tick::Tick;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::IpAddr;
 
 const WAYS: usize = 4;
 
@@ -16,7 +16,7 @@ pub struct Sticky {
 
 #[derive(Clone, Copy)]
 struct Entry {
-    client: Ipv4Addr,
+    client: IpAddr,
     service: ServiceId,
     backend: BackendId,
     until: Tick,
@@ -30,7 +30,7 @@ impl Sticky {
     }
 
     /// Where the client belongs, if it was there a short while ago.
-    pub fn find(&self, service: ServiceId, client: Ipv4Addr, now: Tick) -> Option<BackendId> {
+    pub fn find(&self, service: ServiceId, client: IpAddr, now: Tick) -> Option<BackendId> {
         let of_client = |entry: &&Entry| entry.client == client && entry.service == service;
         let entry = self.sets[self.place(service, client)].iter().flatten().find(of_client)?;
         (!entry.until.is_due(now)).then_some(entry.backend)
@@ -40,7 +40,7 @@ impl Sticky {
     pub fn keep(
         &mut self,
         service: ServiceId,
-        client: Ipv4Addr,
+        client: IpAddr,
         backend: BackendId,
         until: Tick,
         now: Tick,
@@ -57,9 +57,13 @@ impl Sticky {
         set[way.unwrap_or(0)] = Some(Entry { client, service, backend, until });
     }
 
-    fn place(&self, service: ServiceId, client: Ipv4Addr) -> usize {
-        let key = Key::new(SocketAddrV4::new(client, 0), service);
-        self.seed.hash(KeyKind::Client, key) as usize & (self.sets.len() - 1)
+    fn place(&self, service: ServiceId, client: IpAddr) -> usize {
+        let address = match client {
+            IpAddr::V4(client) => client.to_ipv6_mapped(),
+            IpAddr::V6(client) => client,
+        };
+        let hash = self.seed.of_address(address) as usize;
+        hash.wrapping_add(service.into()) & (self.sets.len() - 1)
     }
 }
 
@@ -69,8 +73,8 @@ mod tests {
 
     const NOW: Tick = Tick(100);
 
-    fn client(n: u32) -> Ipv4Addr {
-        Ipv4Addr::from_bits(0x0a00_0000 + n)
+    fn client(n: u32) -> IpAddr {
+        std::net::Ipv4Addr::from_bits(0x0a00_0000 + n).into()
     }
 
     #[test]

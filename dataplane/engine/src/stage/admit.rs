@@ -1,48 +1,47 @@
-//! Is it a sound IPv4 packet for us? What is not IPv4 is the kernel's.
+//! Is it a sound IP packet for us?
 
+use crate::family::Family;
 use crate::reason::Reason;
-use crate::verdict::{Step, Verdict};
-use std::net::Ipv4Addr;
-use wire::ethernet::{self, Ethernet, Mac};
-use wire::ipv4::{Ipv4, Malformed, PROTOCOL_UDP};
+use crate::verdict::Step;
+use wire::ethernet::{Ethernet, Mac};
+use wire::ip::{Malformed, PROTOCOL_UDP, Split};
+use wire::ipv4::Ipv4;
 use wire::plain::Plain;
 use wire::udp::Udp;
 use zerocopy::FromBytes;
 
 /// A frame whose headers have been checked.
-pub enum Admitted<'a> {
+pub enum Admitted<'a, H> {
     /// A whole and sound UDP datagram.
-    Datagram(Datagram<'a>),
-    /// Anything else in IPv4.
-    Other(Packet<'a>),
+    Datagram(Datagram<'a, H>),
+    /// Anything else in IP.
+    Other(Packet<'a, H>),
 }
 
 /// A UDP datagram.
-pub struct Datagram<'a> {
+pub struct Datagram<'a, H> {
     /// Its Ethernet header.
     pub ethernet: &'a mut Ethernet,
-    /// Its IPv4 header.
-    pub ip: &'a mut Ipv4,
+    /// Its IP header.
+    pub ip: &'a mut H,
     /// Its UDP header.
     pub udp: &'a mut Udp,
     /// What UDP carries.
     pub data: &'a [u8],
 }
 
-/// A packet whose Ethernet and IPv4 headers alone are known to be sound.
-pub struct Packet<'a> {
+/// A packet whose Ethernet and IP headers alone are known to be sound.
+pub struct Packet<'a, H> {
     /// Its Ethernet header.
     pub ethernet: &'a mut Ethernet,
-    /// Its IPv4 header.
-    pub ip: &'a mut Ipv4,
-    /// What IPv4 carries, without padding behind it.
-    pub body: &'a mut [u8],
+    /// The rest.
+    pub split: Split<'a, H>,
 }
 
-impl<'a> Datagram<'a> {
+impl<'a> Datagram<'a, Ipv4> {
     /// The datagram with `len` bytes of data of a frame that [`Plain::check`] found sound.
     #[inline]
-    pub fn plain(frame: &'a mut [u8], len: usize) -> Option<Datagram<'a>> {
+    pub fn plain(frame: &'a mut [u8], len: usize) -> Option<Datagram<'a, Ipv4>> {
         let (Plain { ethernet, ip, udp }, data) = Plain::split(frame, len)?;
         Some(Datagram { ethernet, ip, udp, data })
     }
@@ -62,27 +61,27 @@ pub fn check_station(frame: &[u8], mac: Mac) -> Step<()> {
 }
 
 /// Header by header: what is wrong, or merely unusual?
-pub fn admit_unusual(frame: &mut [u8]) -> Step<Admitted<'_>> {
+pub fn admit<H: Family>(frame: &mut [u8]) -> Step<Admitted<'_, H>> {
     let (ethernet, rest) = Ethernet::mut_from_prefix(frame).map_err(|_| Reason::Truncated)?;
-    if ethernet.kind != ethernet::TYPE_IPV4 {
-        return Err(Verdict::Kernel);
-    }
-    let (ip, body) = Ipv4::split(rest).map_err(|malformed| match malformed {
+    let split = H::split(rest).map_err(|malformed| match malformed {
         Malformed::Truncated => Reason::Truncated,
-        Malformed::Contradiction => Reason::BadIpv4,
+        Malformed::Contradiction => H::BAD,
         Malformed::Checksum => Reason::BadChecksum,
     })?;
-    let udp = ip.protocol == PROTOCOL_UDP && !ip.is_fragment() && Udp::is_sound(body);
-    if !udp {
-        return Ok(Admitted::Other(Packet { ethernet, ip, body }));
+    if !is_udp(&split) || !Udp::is_sound::<H>(split.body) {
+        return Ok(Admitted::Other(Packet { ethernet, split }));
     }
-    let (udp, data) = Udp::split(body).ok_or(Reason::BadUdp)?;
-    Ok(Admitted::Datagram(Datagram { ethernet, ip, udp, data }))
+    let (udp, data) = Udp::split(split.body).ok_or(Reason::BadUdp)?;
+    Ok(Admitted::Datagram(Datagram { ethernet, ip: split.ip, udp, data }))
 }
 
-/// Whether a single host can have this address (RFC 1122 §3.2.1.3).
-#[inline]
-pub fn is_host(address: Ipv4Addr) -> bool {
-    // Not this network, loopback, multicast or reserved.
-    matches!(address.octets()[0], 1..=126 | 128..=223)
+/// Whether it is a whole UDP datagram, sound or not.
+pub fn is_udp<H>(split: &Split<H>) -> bool {
+    split.protocol == PROTOCOL_UDP && !split.is_fragment
+}
+
+/// The version of IP that a frame carries; what is neither is the kernel's.
+pub fn ether_type(frame: &[u8]) -> Step<u16> {
+    let (ethernet, _) = Ethernet::ref_from_prefix(frame).map_err(|_| Reason::Truncated)?;
+    Ok(ethernet.kind.get())
 }

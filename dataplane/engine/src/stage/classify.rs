@@ -1,22 +1,22 @@
 //! Whose packet is it: a client's, a server's, or the kernel's? And which worker owns it?
 
-use super::admit::{Datagram, Packet, is_host};
+use super::admit::{Datagram, Packet, is_udp};
 use super::answer;
+use crate::family::Family;
+use crate::flow::hosts::{Endpoint, Hosts};
 use crate::flow::key::{Key, KeyKind};
-use crate::flow::table::Table;
 use crate::flow::{FlowId, NO_FLOW, Spot, ports};
 use crate::here::Here;
+use crate::own::Own;
 use crate::reason::Reason;
-use crate::steer;
 use crate::tables::{BackendId, Owner, VipId};
 use crate::verdict::{Step, Verdict};
-use std::net::SocketAddrV4;
-use wire::ipv4::{Ipv4, PROTOCOL_ICMP, PROTOCOL_UDP};
+use wire::icmp;
 
 /// A datagram that may be part of a transfer of this worker's.
-pub struct Parcel<'a> {
+pub struct Parcel<'a, H> {
     /// The datagram.
-    pub packet: Datagram<'a>,
+    pub packet: Datagram<'a, H>,
     /// Who sent it.
     pub side: Side,
     /// What its transfer is found by.
@@ -27,6 +27,22 @@ pub struct Parcel<'a> {
     pub place: usize,
     /// Perhaps its transfer, or [`NO_FLOW`].
     pub guess: FlowId,
+}
+
+impl<H: Family> Parcel<'_, H> {
+    /// The packets before this one in its burst may have begun and ended transfers, and so given names
+    /// to hosts and taken them.
+    #[inline]
+    pub fn name_anew(&mut self, hosts: &Hosts) {
+        if H::NAMES_CHANGE {
+            let ip = &self.packet.ip;
+            let address = match self.side {
+                Side::Client(_) => ip.source(),
+                Side::Server | Side::ServerToClient => ip.destination(),
+            };
+            self.key = self.key.with(H::name(address, hosts));
+        }
+    }
 }
 
 /// Who sent a packet.
@@ -53,48 +69,59 @@ impl Side {
 
 /// Sorts a datagram out.
 #[inline]
-pub fn classify<'a>(
-    packet: Datagram<'a>,
+pub fn classify<'a, H: Family>(
+    packet: Datagram<'a, H>,
     place: usize,
     here: &Here,
-    flows: &Table,
-) -> Step<Parcel<'a>> {
-    let (side, key) = match here.tables.addresses.get(packet.ip.destination()) {
-        Some(Owner::Vip(vip)) => to_vip(&packet, vip, here),
-        Some(Owner::Snat(_)) => to_snat(&packet, here),
-        owner => to_others(&packet, owner, here),
+    own: &Own,
+) -> Step<Parcel<'a, H>> {
+    let (side, key) = match H::owner(packet.ip.destination(), here.tables) {
+        Some(Owner::Vip(vip)) => to_vip(&packet, vip, here, own),
+        Some(Owner::Snat(_)) => to_snat(&packet, here, own),
+        owner => to_others(&packet, owner, here, own),
     }?;
-    let spot = flows.expect(side.key_kind(), key);
+    let spot = own.flows.expect(side.key_kind(), key);
     Ok(Parcel { packet, side, key, spot, place, guess: NO_FLOW })
 }
 
 #[inline]
-fn to_vip(packet: &Datagram, vip: VipId, here: &Here) -> Step<(Side, Key)> {
-    let client = SocketAddrV4::new(packet.ip.source(), packet.udp.source());
-    mine(steer::owner(*client.ip(), here.workers), here)?;
+fn to_vip<H: Family>(
+    packet: &Datagram<H>,
+    vip: VipId,
+    here: &Here,
+    own: &Own,
+) -> Step<(Side, Key)> {
+    mine(H::worker(packet.ip.source(), here.workers), here)?;
+    let host = H::name(packet.ip.source(), &own.hosts);
+    let client = Endpoint { host, port: packet.udp.source() };
     Ok((Side::Client(vip), Key::new(client, vip)))
 }
 
 #[inline]
-fn to_snat(packet: &Datagram, here: &Here) -> Step<(Side, Key)> {
+fn to_snat<H: Family>(packet: &Datagram<H>, here: &Here, own: &Own) -> Step<(Side, Key)> {
     let server = match check_source(packet.ip, here)? {
         Some(Owner::Routed(server) | Owner::Answering(server)) => server,
         Some(_) | None => return Err(Reason::NoTransfer.into()),
     };
     mine(ports::owner(packet.udp.destination(), here.workers), here)?;
-    Ok((Side::Server, server_key(packet, server)))
+    Ok((Side::Server, server_key(packet, server, own)))
 }
 
 /// Servers that route through us send other things too: lookup will tell.
 #[inline]
-fn to_others(packet: &Datagram, owner: Option<Owner>, here: &Here) -> Step<(Side, Key)> {
+fn to_others<H: Family>(
+    packet: &Datagram<H>,
+    owner: Option<Owner>,
+    here: &Here,
+    own: &Own,
+) -> Step<(Side, Key)> {
     if owner == Some(Owner::Down) {
         return Err(Reason::VipDown.into());
     }
-    match here.tables.addresses.get(packet.ip.source()) {
+    match H::owner(packet.ip.source(), here.tables) {
         Some(Owner::Routed(server)) => {
-            mine(steer::owner(packet.ip.destination(), here.workers), here)?;
-            Ok((Side::ServerToClient, server_key(packet, server)))
+            mine(H::worker(packet.ip.destination(), here.workers), here)?;
+            Ok((Side::ServerToClient, server_key(packet, server, own)))
         }
         Some(owner) if owner.is_ours() => Err(Reason::BadSource.into()),
         Some(_) | None => Err(Verdict::Kernel),
@@ -102,41 +129,39 @@ fn to_others(packet: &Datagram, owner: Option<Owner>, here: &Here) -> Step<(Side
 }
 
 #[inline]
-fn server_key(packet: &Datagram, server: BackendId) -> Key {
-    Key::new(SocketAddrV4::new(packet.ip.destination(), packet.udp.destination()), server)
+fn server_key<H: Family>(packet: &Datagram<H>, server: BackendId, own: &Own) -> Key {
+    let host = H::name(packet.ip.destination(), &own.hosts);
+    Key::new(Endpoint { host, port: packet.udp.destination() }, server)
 }
 
 /// What is no datagram: at a VIP or a SNAT address a ping is answered and all else dropped; the rest is
 /// the kernel's to forward, and so is a server's fragment, which does not show whose it is.
-pub fn classify_other(packet: Packet, here: &Here) -> Verdict {
-    let addresses = &here.tables.addresses;
-    let step = match (addresses.get(packet.ip.destination()), addresses.get(packet.ip.source())) {
+pub fn classify_other<H: Family>(packet: Packet<H>, here: &Here) -> Verdict {
+    let split = &packet.split;
+    let from = H::owner(split.ip.source(), here.tables);
+    let step = match (H::owner(split.ip.destination(), here.tables), from) {
         (Some(Owner::Down), _) => Err(Reason::VipDown.into()),
-        (Some(Owner::Vip(_) | Owner::Snat(_)), _) => check_source(packet.ip, here),
-        (_, Some(Owner::Routed(_))) if is_bad_udp(packet.ip) => Err(Reason::BadUdp.into()),
+        (Some(Owner::Vip(_) | Owner::Snat(_)), _) => check_source(split.ip, here),
+        (_, Some(Owner::Routed(_))) if is_udp(split) => Err(Reason::BadUdp.into()),
         (_, Some(owner)) if owner.is_ours() => Err(Reason::BadSource.into()),
         (_, Some(_) | None) => Err(Verdict::Kernel),
     };
     match step {
         Err(verdict) => verdict,
-        Ok(_) if packet.ip.is_fragment() => Reason::Fragment.into(),
-        Ok(_) if is_bad_udp(packet.ip) => Reason::BadUdp.into(),
-        Ok(_) if packet.ip.protocol == PROTOCOL_ICMP => answer::echo(packet, here.mac),
-        Ok(_) => Reason::NoService.into(),
+        Ok(_) if split.is_fragment => Reason::Fragment.into(),
+        Ok(_) if is_udp(split) => Reason::BadUdp.into(),
+        Ok(_) if split.protocol != H::ICMP => Reason::NoService.into(),
+        Ok(_) if icmp::is_about_neighbours(split.ip, split.body) => Verdict::Kernel,
+        Ok(_) => answer::echo(packet, here.mac),
     }
-}
-
-/// Had it been sound, it would be a datagram.
-fn is_bad_udp(ip: &Ipv4) -> bool {
-    ip.protocol == PROTOCOL_UDP && !ip.is_fragment()
 }
 
 /// Whose the source is. Nobody has one of our addresses but we.
 #[inline]
-pub fn check_source(ip: &Ipv4, here: &Here) -> Step<Option<Owner>> {
-    let from = here.tables.addresses.get(ip.source());
+pub fn check_source<H: Family>(ip: &H, here: &Here) -> Step<Option<Owner>> {
+    let from = H::owner(ip.source(), here.tables);
     let ours = from.is_some_and(Owner::is_ours);
-    if is_host(ip.source()) && !ours { Ok(from) } else { Err(Reason::BadSource.into()) }
+    if H::is_host(ip.source()) && !ours { Ok(from) } else { Err(Reason::BadSource.into()) }
 }
 
 #[inline]

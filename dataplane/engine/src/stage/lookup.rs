@@ -2,20 +2,21 @@
 
 use super::admit::Datagram;
 use super::classify::{Parcel, Side, check_source};
+use crate::family::Family;
 use crate::flow::FlowId;
+use crate::flow::hosts::Endpoint;
 use crate::flow::key::{Key, KeyKind};
 use crate::flow::table::Table;
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::verdict::{Step, Verdict};
-use std::net::SocketAddrV4;
 use wire::tftp::Message;
 
 /// Has the memory of all packets' transfers come at once: waiting for one after the other is what takes
 /// the time.
 #[inline]
-pub fn guess(burst: &mut [Parcel], flows: &Table) {
+pub fn guess<H>(burst: &mut [Parcel<H>], flows: &Table) {
     for parcel in burst {
         parcel.guess = flows.guess(parcel.spot);
     }
@@ -23,7 +24,7 @@ pub fn guess(burst: &mut [Parcel], flows: &Table) {
 
 /// The packet's transfer, which the packets before may have made or ended. Without one, only a
 /// client's packet to a service's port may go on: it can be a request.
-pub fn lookup(parcel: &Parcel, here: &Here, own: &Own) -> Step<Option<FlowId>> {
+pub fn lookup<H: Family>(parcel: &Parcel<H>, here: &Here, own: &Own) -> Step<Option<FlowId>> {
     let udp = &parcel.packet.udp;
     // Port 0 is nobody's.
     if udp.source() == 0 || udp.destination() == 0 {
@@ -45,9 +46,10 @@ pub fn lookup(parcel: &Parcel, here: &Here, own: &Own) -> Step<Option<FlowId>> {
 /// A server's packet for a client that has no transfer with it is the kernel's to route; unless the
 /// client's endpoint now has one with another server. Then this one was given up, and must not
 /// reach the client by its own address either.
-fn not_by_this_server(parcel: &Parcel, here: &Here, own: &Own) -> Verdict {
+fn not_by_this_server<H: Family>(parcel: &Parcel<H>, here: &Here, own: &Own) -> Verdict {
     let Datagram { ip, udp, data, .. } = &parcel.packet;
-    let client = SocketAddrV4::new(ip.destination(), udp.destination());
+    let host = H::name(ip.destination(), &own.hosts);
+    let client = Endpoint { host, port: udp.destination() };
     let is_elsewhere = (0..).zip(&here.tables.vips).any(|(vip, _)| {
         let flow = own.flows.find(KeyKind::Client, Key::new(client, vip));
         // Only where servers answer through us, to the client's own address.

@@ -6,6 +6,7 @@ use super::track::touch;
 use super::translate::translate;
 use super::transmit::transmit;
 use crate::alg::tftp;
+use crate::family::Family;
 use crate::here::Here;
 use crate::own::Own;
 use crate::verdict::{Step, Verdict};
@@ -13,8 +14,12 @@ use wire::tftp::Message;
 
 /// What becomes of a packet that teaches nothing; `None`: it has to go stage by stage.
 #[inline]
-pub fn routine(parcel: &mut Parcel, here: &Here, own: &mut Own) -> Option<Step<Verdict>> {
-    let Own { flows, counters, .. } = own;
+pub fn routine<H: Family>(
+    parcel: &mut Parcel<H>,
+    here: &Here,
+    own: &mut Own,
+) -> Option<Step<Verdict>> {
+    let Own { flows, hosts, counters, .. } = own;
     let flow = flows.confirm(parcel.guess, parcel.side.key_kind(), parcel.key)?;
     let udp = &parcel.packet.udp;
     let tid = match parcel.side {
@@ -32,7 +37,7 @@ pub fn routine(parcel: &mut Parcel, here: &Here, own: &mut Own) -> Option<Step<V
     // Not a request: it goes to the TID.
     const NO_REQUEST: Message = Message::Ack { block: 0 };
     Some(
-        translate(parcel, NO_REQUEST, flow, here)
+        translate(parcel, NO_REQUEST, flow, here, hosts)
             .and_then(|()| transmit(parcel, flow, here, counters)),
     )
 }

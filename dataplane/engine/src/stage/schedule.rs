@@ -2,7 +2,9 @@
 
 use super::classify::{Parcel, Side};
 use crate::alg::End;
+use crate::family::Family;
 use crate::flow::FlowId;
+use crate::flow::hosts::{Endpoint, NoRoom};
 use crate::flow::record::{Detail, Flow, Parties};
 use crate::flow::view::{Kind, State};
 use crate::here::Here;
@@ -12,7 +14,7 @@ use crate::reason::Reason;
 use crate::tables::{BackendId, ServiceId, VipId};
 use crate::tick::PER_SECOND;
 use crate::verdict::Step;
-use std::net::SocketAddrV4;
+use std::net::IpAddr;
 use wire::tftp::{Message, Request};
 
 /// Ticks in which the same request can still have crossed the server's first answer on the way, or
@@ -21,8 +23,8 @@ const CROSSING: u32 = PER_SECOND;
 
 /// The transfer that the packet goes on with.
 #[inline]
-pub fn schedule(
-    parcel: &Parcel,
+pub fn schedule<H: Family>(
+    parcel: &Parcel<H>,
     message: Message,
     found: Option<FlowId>,
     here: &Here,
@@ -40,8 +42,8 @@ pub fn schedule(
 
 /// Apart, so that packets of running transfers don't fetch its instructions.
 #[inline(never)]
-fn asked(
-    parcel: &Parcel,
+fn asked<H: Family>(
+    parcel: &Parcel<H>,
     vip: VipId,
     request: &Request,
     found: Option<FlowId>,
@@ -61,7 +63,10 @@ fn asked(
 
 /// A request and what it is for.
 struct Asked<'a> {
-    client: SocketAddrV4,
+    client: IpAddr,
+    port: u16,
+    /// The client's version of IP ([`Family::PLACE`]).
+    family: usize,
     vip: VipId,
     service: ServiceId,
     request: &'a Request<'a>,
@@ -69,8 +74,8 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn new(
-        parcel: &Parcel,
+    fn new<H: Family>(
+        parcel: &Parcel<H>,
         vip: VipId,
         request: &'a Request<'a>,
         here: &Here,
@@ -78,7 +83,9 @@ impl<'a> Asked<'a> {
     ) -> Step<Asked<'a>> {
         let packet = &parcel.packet;
         Ok(Asked {
-            client: SocketAddrV4::new(packet.ip.source(), packet.udp.source()),
+            client: packet.ip.source().into(),
+            port: packet.udp.source(),
+            family: H::PLACE,
             vip,
             service: here.tables.service(vip, packet.udp.destination()).ok_or(Reason::NoService)?,
             request,
@@ -112,15 +119,34 @@ impl<'a> Asked<'a> {
     /// Makes the transfer; one that the endpoint had before is over.
     fn begin(&self, before: Option<FlowId>, here: &Here, own: &mut Own) -> Step<FlowId> {
         let backend = self.backend(here, own)?;
+        // First, so that the client keeps its name.
+        let host = own.hosts.enter(self.client).map_err(|NoRoom| Reason::FlowTableFull)?;
         let before = before.map(|flow| own.end(flow, End::Replaced, here));
+        let client = Endpoint { host, port: self.port };
+        let made = self.make(client, backend, before, here, own);
+        if made.is_err() {
+            own.hosts.leave(host);
+        }
+        made
+    }
+
+    /// Makes the transfer of a client that has a name.
+    fn make(
+        &self,
+        client: Endpoint,
+        backend: BackendId,
+        before: Option<Flow>,
+        here: &Here,
+        own: &mut Own,
+    ) -> Step<FlowId> {
         let rules = rules(&here.tables.services[usize::from(self.service)].mode);
-        let server = here.tables.backends[usize::from(backend)].server;
+        let server = &here.tables.backends[usize::from(backend)];
         let parties = Parties {
-            client: self.client,
-            seen_as: rules.seen_as(self.client, &mut own.pools(here))?,
+            client,
+            seen_as: rules.seen_as(client, &server.address, &mut own.pools(here))?,
             vip: self.vip,
             backend,
-            answers_from: rules.answers_seen().then_some(server),
+            answers_from: rules.answers_seen().then_some(server.server),
         };
         let kind = if self.request.is_write { Kind::Write } else { Kind::Read };
         let mut flow = Flow::requested(parties, kind, self.fingerprint, here.now);
@@ -134,16 +160,17 @@ impl<'a> Asked<'a> {
     /// The client's backend of late, if that is to last; else the next in turn.
     fn backend(&self, here: &Here, own: &mut Own) -> Step<BackendId> {
         let service = &here.tables.services[usize::from(self.service)];
+        let rota = &service.rotas[self.family];
         let usable = |backend| here.reaches(backend);
-        let client = *self.client.ip();
         let last =
-            service.persistence.and_then(|_| own.sticky.find(self.service, client, here.now));
+            service.persistence.and_then(|_| own.sticky.find(self.service, self.client, here.now));
         let backend = last
-            .filter(|&backend| usable(backend) && service.rota.contains(&backend))
-            .or_else(|| own.cursors[usize::from(self.service)].next(&service.rota, usable))
+            .filter(|&backend| usable(backend) && rota.contains(&backend))
+            .or_else(|| own.cursors[usize::from(self.service)][self.family].next(rota, usable))
             .ok_or(Reason::NoBackend)?;
         if let Some(length) = service.persistence {
-            own.sticky.keep(self.service, client, backend, here.now.after(length), here.now);
+            let until = here.now.after(length);
+            own.sticky.keep(self.service, self.client, backend, until, here.now);
         }
         Ok(backend)
     }

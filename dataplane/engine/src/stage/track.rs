@@ -4,6 +4,7 @@
 use super::classify::{Parcel, Side};
 use crate::alg::{Lesson, tftp};
 use crate::count::Counters;
+use crate::family::Family;
 use crate::flow::key::KeyKind;
 use crate::flow::record::Flow;
 use crate::here::Here;
@@ -15,8 +16,8 @@ use wire::tftp::Message;
 /// Takes the packet into account, or refuses it. What it teaches beyond its flow is the answer, for
 /// [`crate::own::Own::settle`].
 #[inline]
-pub fn track(
-    parcel: &Parcel,
+pub fn track<H: Family>(
+    parcel: &Parcel<H>,
     message: Message,
     flow: &mut Flow,
     here: &Here,
@@ -26,7 +27,7 @@ pub fn track(
     flow.progress = lesson.progress;
     if lesson.learn.is_some() && parcel.side.key_kind() == KeyKind::Server {
         let backend = &here.tables.backends[usize::from(flow.backend)];
-        flow.alias = backend.alias(parcel.packet.ip.source());
+        flow.alias = backend.alias(parcel.packet.ip.source().into());
     }
     if let Some(len) = lesson.data {
         flow.add_block(len);
@@ -36,8 +37,8 @@ pub fn track(
 }
 
 #[inline]
-fn lesson(
-    parcel: &Parcel,
+fn lesson<H>(
+    parcel: &Parcel<H>,
     message: Message,
     flow: &Flow,
     here: &Here,
@@ -75,7 +76,7 @@ fn lesson(
 
 /// The flow lives on, and answers go back the way that the client's packet came.
 #[inline]
-pub fn touch(parcel: &Parcel, flow: &mut Flow, here: &Here) {
+pub fn touch<H>(parcel: &Parcel<H>, flow: &mut Flow, here: &Here) {
     flow.last_packet = here.now;
     match parcel.side {
         Side::Client(_) => {

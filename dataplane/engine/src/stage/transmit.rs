@@ -2,15 +2,16 @@
 
 use super::classify::{Parcel, Side};
 use crate::count::Counters;
+use crate::family::Family;
 use crate::flow::record::Flow;
 use crate::here::Here;
 use crate::reason::Reason;
 use crate::verdict::{Step, Verdict};
 
 /// Addresses the frame to the next station, and counts it for its backend.
-#[inline]
-pub fn transmit(
-    parcel: &mut Parcel,
+#[inline(always)]
+pub fn transmit<H: Family>(
+    parcel: &mut Parcel<H>,
     flow: &Flow,
     here: &Here,
     counters: &Counters,

@@ -4,12 +4,12 @@
 use crate::talk::{TID, ask, client, run};
 use engine::reason::Reason;
 use engine::verdict::Verdict;
-use etherparse::{EtherType, IcmpEchoHeader, Icmpv4Type, IpNumber};
+use etherparse::{EtherType, IpNumber};
 use kit::gate::Gate;
 use kit::packet::Packet;
-use kit::story::{CLIENT, arp, data, datagram, fragment, frame, icmp, ipv4, ping, rrq};
+use kit::story::{CLIENT, arp, data, datagram, fragment, frame, ip, ping, rrq};
 use kit::world::{FLOWS, INSIDE, OUTSIDE, SNAT, Via, gate_mac, mac};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use wire::ethernet::Mac;
 
 const VIA: Via = Via::Nat;
@@ -43,7 +43,7 @@ fn with_udp(at: usize, bytes: &[u8]) -> Vec<u8> {
 
 /// The request from another address.
 fn from_address(source: [u8; 4]) -> Vec<u8> {
-    Packet { source: SocketAddrV4::new(source.into(), 2070), ..request() }.bytes()
+    Packet { source: SocketAddr::new(source.into(), 2070), ..request() }.bytes()
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn frames_that_are_dropped_at_the_door() {
         ("no Ethernet header", request().bytes()[..13].into(), Reason::Truncated),
         ("no IPv4 header", request().bytes()[..33].into(), Reason::Truncated),
         ("our own", Packet { from: gate_mac(OUTSIDE), ..request() }.into(), Reason::Looped),
-        ("for another", Packet { to: mac(*CLIENT.ip()), ..request() }.into(), Reason::ForeignMac),
+        ("for another", Packet { to: mac(CLIENT.ip()), ..request() }.into(), Reason::ForeignMac),
         ("IPv6 inside", with_ip(0, &[0x65]), Reason::BadIpv4),
         ("a header of 16 bytes", with_ip(0, &[0x44]), Reason::BadIpv4),
         ("a header of 60 bytes", with_ip(0, &[0x4f]), Reason::BadIpv4),
@@ -75,9 +75,9 @@ fn frames_that_are_dropped_at_the_door() {
         ("from a group", from_address([224, 0, 0, 1]), Reason::BadSource),
         ("from the reserved", from_address([240, 0, 0, 1]), Reason::BadSource),
         ("from all", from_address([255, 255, 255, 255]), Reason::BadSource),
-        ("from the VIP itself", from_address(VIA.vip().ip().octets()), Reason::BadSource),
-        ("from another VIP", from_address(Via::Dsr.vip().ip().octets()), Reason::BadSource),
-        ("from a SNAT address", from_address(SNAT.octets()), Reason::BadSource),
+        ("from the VIP itself", from_address(octets(VIA.vip().ip())), Reason::BadSource),
+        ("from another VIP", from_address(octets(Via::Dsr.vip().ip())), Reason::BadSource),
+        ("from a SNAT address", from_address(octets(SNAT)), Reason::BadSource),
         ("UDP to another port", to_port(request(), 70), Reason::NoService),
         ("TCP", with_ip(9, &[6]), Reason::NoService),
         ("SCTP", with_ip(9, &[132]), Reason::NoService),
@@ -98,8 +98,13 @@ fn changed(packet: Packet, at: usize) -> Vec<u8> {
     frame
 }
 
+fn octets(address: IpAddr) -> [u8; 4] {
+    let IpAddr::V4(address) = address else { panic!("{address}") };
+    address.octets()
+}
+
 fn to_port(packet: Packet, port: u16) -> Vec<u8> {
-    Packet { destination: SocketAddrV4::new(*packet.destination.ip(), port), ..packet }.bytes()
+    Packet { destination: SocketAddr::new(packet.destination.ip(), port), ..packet }.bytes()
 }
 
 #[test]
@@ -119,6 +124,7 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
         Reason::Looped => take(&mut gate, Packet { from: gate_mac(OUTSIDE), ..request() }.into()),
         Reason::ForeignMac => take(&mut gate, Packet { to: gate_mac(INSIDE), ..request() }.into()),
         Reason::BadIpv4 => take(&mut gate, with_ip(0, &[0x44])),
+        Reason::BadIpv6 => take(&mut gate, crate::bad_ipv6::with_ip(0, &[0x40])),
         Reason::BadChecksum => take(&mut gate, changed(request(), IP_AT + 1)),
         Reason::BadUdp => take(&mut gate, with_udp(4, &[0, 0])),
         Reason::BadSource => take(&mut gate, from_address([127, 0, 0, 1])),
@@ -149,7 +155,7 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
         }
         Reason::FlowTableFull => {
             for n in 0..FLOWS as u16 {
-                run(&mut gate, VIA, client(n));
+                run(&mut gate, VIA, client(VIA, n));
             }
             take(&mut gate, request().into())
         }
@@ -157,7 +163,7 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
             gate = Gate::one_of(511, 65_535, kit::world::tables(), FLOWS);
             let ours = (0..u32::MAX).map(|n| Ipv4Addr::from_bits(0x0b00_0000 + n));
             let mut ours = ours.filter(|&ip| engine::steer::owner(ip, 65_535) == 511);
-            let ask = SocketAddrV4::new(ours.next()?, 2070);
+            let ask = SocketAddr::new(ours.next()?.into(), 2070);
             take(&mut gate, rrq(ask, Via::Snat.vip(), "f").into())
         }
         Reason::TtlExpired => take(&mut gate, Packet { ttl: 1, ..request() }.into()),
@@ -172,11 +178,12 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
 
 #[test]
 fn fragments_to_our_addresses_are_dropped() {
-    for to in [*VIA.vip().ip(), SNAT] {
+    let both = Via::ALL.iter().flat_map(|via| [(via, via.vip().ip()), (via, via.snat())]);
+    for (via, to) in both {
         let mut gate = Gate::new();
         let parts = [(0, true), (2, true), (2, false)];
         for (offset, more) in parts {
-            let part = fragment(*CLIENT.ip(), to, IpNumber::UDP, &[0; 16], offset, more);
+            let part = fragment(via.client().ip(), to, IpNumber::UDP, &[0; 16], offset, more);
             gate.take(part).dropped(Reason::Fragment);
         }
         gate.moved(&[("received", 3), ("fragment", 3)]);
@@ -187,122 +194,53 @@ fn fragments_to_our_addresses_are_dropped() {
 fn a_vip_that_the_kernel_does_not_hold_is_dead() {
     for via in Via::ALL {
         let mut gate = Gate::new();
-        let talk = run(&mut gate, via, CLIENT);
+        let talk = run(&mut gate, via, via.client());
         gate.change(|tables| tables.set_live(via.service(), false));
         gate.moves();
-        gate.take(rrq(client(1), via.vip(), "f")).dropped(Reason::VipDown);
+        gate.take(rrq(client(via, 1), via.vip(), "f")).dropped(Reason::VipDown);
         gate.take(talk.ack(2)).dropped(Reason::VipDown);
-        gate.take(ping(*CLIENT.ip(), *via.vip().ip(), 1, 1, b"")).dropped(Reason::VipDown);
+        gate.take(ping(via.client().ip(), via.vip().ip(), 1, 1, b"")).dropped(Reason::VipDown);
         gate.moved(&[("received", 3), ("vip-down", 3)]);
         gate.change(|tables| tables.set_live(via.service(), true));
         let _ = gate.take(talk.ack(2)).sent();
     }
 }
 
-/// The answer to a ping, built from scratch.
-fn pong(from: Ipv4Addr, to: Ipv4Addr, id: u16, seq: u16, data: &[u8]) -> Vec<u8> {
-    let mut pong = icmp(from, to, Icmpv4Type::EchoReply(IcmpEchoHeader { id, seq }), data);
-    let ends = [&mac(to).0[..], &gate_mac(OUTSIDE).0].concat();
-    pong[..12].copy_from_slice(&ends);
-    pong
-}
-
-#[test]
-fn a_ping_to_our_addresses_is_answered() {
-    let client = *CLIENT.ip();
-    for to in [*Via::Dsr.vip().ip(), *Via::Nat.vip().ip(), *Via::Snat.vip().ip(), SNAT] {
-        for (id, seq, data) in
-            [(1, 1, &b""[..]), (0, 1, b"a"), (0xffff, 0xffff, &[0xff; 56]), (7, 9, &[3; 1472])]
-        {
-            let mut gate = Gate::new();
-            let outcome = gate.take(ping(client, to, id, seq, data));
-            assert_eq!(outcome.verdict, Verdict::Answer);
-            assert_eq!(outcome.bytes, pong(to, client, id, seq, data), "{to} {id} {seq}");
-            gate.moved(&[("received", 1), ("answered", 1)]);
-        }
-    }
-}
-
-#[test]
-fn a_ping_of_nothing_but_zeroes_is_answered_with_a_right_checksum() {
-    let vip = *VIA.vip().ip();
-    let outcome = Gate::new().take(ping(*CLIENT.ip(), vip, 0, 0, &[0; 8]));
-    assert_eq!(outcome.bytes, pong(vip, *CLIENT.ip(), 0, 0, &[0; 8]));
-}
-
-#[test]
-fn the_answer_to_a_ping_has_hops_of_its_own() {
-    let mut question = ping(*CLIENT.ip(), *VIA.vip().ip(), 1, 1, b"");
-    let sum = u16::from_be_bytes([question[IP_AT + 10], question[IP_AT + 11]]);
-    question[IP_AT + 8] = 1;
-    question[IP_AT + 10..][..2].copy_from_slice(&(sum + (63 << 8)).to_be_bytes());
-    let outcome = Gate::new().take(question);
-    assert_eq!(outcome.verdict, Verdict::Answer);
-    assert!(outcome.bytes[IP_AT + 8] >= 64, "{}", outcome.bytes[IP_AT + 8]);
-}
-
-#[test]
-fn a_ping_by_broadcast_is_answered_from_our_own_address_or_not_at_all() {
-    let mut question = ping(*CLIENT.ip(), *VIA.vip().ip(), 1, 1, b"");
-    question[..6].fill(0xff);
-    let outcome = Gate::new().take(question);
-    if outcome.verdict == Verdict::Answer {
-        assert_eq!(outcome.bytes[6..12], gate_mac(OUTSIDE).0);
-    }
-}
-
-#[test]
-fn other_icmp_to_our_addresses_is_dropped() {
-    let mut gate = Gate::new();
-    let (client, vip) = (*CLIENT.ip(), *VIA.vip().ip());
-    let reply = Icmpv4Type::EchoReply(IcmpEchoHeader { id: 1, seq: 1 });
-    gate.take(icmp(client, vip, reply, b"")).dropped(Reason::NoService);
-    let mut broken = ping(client, vip, 1, 1, b"abc");
-    *broken.last_mut().unwrap() ^= 1;
-    gate.take(broken).dropped(Reason::NoService);
-    gate.take(ipv4(client, vip, IpNumber::ICMP, b"")).dropped(Reason::NoService);
-    gate.take(ipv4(client, vip, IpNumber::ICMP, &[8, 0, 0xf7, 0xff])).dropped(Reason::NoService);
-    gate.moved(&[("received", 4), ("no-service", 4)]);
-}
-
 #[test]
 fn what_is_not_ours_is_the_kernel_s() {
     let mut gate = Gate::new();
-    let client = *CLIENT.ip();
-    let host = Ipv4Addr::new(10, 0, 0, 2);
+    let client = CLIENT.ip();
+    let host = IpAddr::from([10, 0, 0, 2]);
     let ours = gate_mac(OUTSIDE);
-    let ipv6 = EtherType::IPV6;
     let tagged = request().bytes()[12..].to_vec();
     for frame in [
-        arp(client, *VIA.vip().ip()),
-        frame(mac(client), ours, ipv6, &[0x60; 40]),
-        frame(mac(client), Mac([0x33, 0x33, 0, 0, 0, 1]), ipv6, &[]),
+        arp(client, VIA.vip().ip()),
         frame(mac(client), ours, EtherType::VLAN_TAGGED_FRAME, &[&[0, 212][..], &tagged].concat()),
         frame(mac(client), Mac([1, 0x80, 0xc2, 0, 0, 0]), EtherType(38), &[0; 46]),
         ping(client, host, 1, 1, b"to the appliance itself"),
-        ipv4(client, host, IpNumber::TCP, &[0; 20]),
-        datagram(client_at(53), SocketAddrV4::new(host, 53), b"dns").bytes(),
+        ip(client, host, IpNumber::TCP, &[0; 20]),
+        datagram(client_at(53), SocketAddr::new(host, 53), b"dns").bytes(),
         fragment(client, host, IpNumber::UDP, &[0; 16], 0, true),
         fragment(Via::Nat.server(0), client, IpNumber::UDP, &[0; 16], 0, true),
-        ipv4(Via::Nat.server(0), client, IpNumber::TCP, &[0; 20]),
-        data(client_at(9), SocketAddrV4::new(Via::Nat.server(0), 69), 1, 1).bytes(),
-        ipv4(Via::Snat.server(0), client, IpNumber::UDP, &[0; 7]),
+        ip(Via::Nat.server(0), client, IpNumber::TCP, &[0; 20]),
+        data(client_at(9), SocketAddr::new(Via::Nat.server(0), 69), 1, 1).bytes(),
+        ip(Via::Snat.server(0), client, IpNumber::UDP, &[0; 7]),
     ] {
         gate.take(frame).to_kernel();
     }
-    gate.moved(&[("received", 13), ("to_kernel", 13)]);
+    gate.moved(&[("received", 11), ("to_kernel", 11)]);
 }
 
-fn client_at(port: u16) -> SocketAddrV4 {
-    SocketAddrV4::new(*CLIENT.ip(), port)
+fn client_at(port: u16) -> SocketAddr {
+    SocketAddr::new(CLIENT.ip(), port)
 }
 
 #[test]
 fn a_source_that_is_ours_is_forged_wherever_it_goes() {
     let mut gate = Gate::new();
-    let host = SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 2), 9);
-    for source in [*VIA.vip().ip(), SNAT] {
-        let forged = Packet { source: SocketAddrV4::new(source, 69), ..request() };
+    let host = SocketAddr::from(([10, 0, 0, 2], 9));
+    for source in [VIA.vip().ip(), SNAT] {
+        let forged = Packet { source: SocketAddr::new(source, 69), ..request() };
         gate.take(Packet { destination: host, ..forged }).dropped(Reason::BadSource);
     }
     gate.moved(&[("received", 2), ("bad-source", 2)]);
@@ -312,13 +250,16 @@ fn a_source_that_is_ours_is_forged_wherever_it_goes() {
 fn a_frame_cut_off_anywhere_is_dropped() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
-        let talk = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "boot.img"));
+        let talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
         let _ = gate.take(talk.data(1, 512)).sent();
-        let ping = ping(*CLIENT.ip(), *via.vip().ip(), 1, 1, b"hello");
-        let whole = [request().bytes(), talk.data(2, 64).bytes(), talk.ack(1).bytes(), ping];
+        let ping = ping(via.client().ip(), via.vip().ip(), 1, 1, b"hello");
+        let request = rrq(via.client(), via.vip(), "x");
+        let whole = [request.bytes(), talk.data(2, 64).bytes(), talk.ack(1).bytes(), ping];
         for frame in whole {
             for len in 0..frame.len() {
-                let reason = if len < UDP_AT { Reason::Truncated } else { Reason::BadIpv4 };
+                let (headers, bad) =
+                    if via.is_v6() { (54, Reason::BadIpv6) } else { (34, Reason::BadIpv4) };
+                let reason = if len < headers { Reason::Truncated } else { bad };
                 let by = if frame[..6] == gate_mac(INSIDE).0 { INSIDE } else { OUTSIDE };
                 gate.take_by(by, &frame[..len]).dropped(reason);
             }

@@ -7,7 +7,7 @@ use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::story::{CLIENT, ack, data, datagram, error, rrq, wrq};
 use kit::world::{IDLE, Via, mac};
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 
 const VIA: Via = Via::Dsr;
 
@@ -52,13 +52,13 @@ fn a_client_that_turns_down_a_stale_answer_first_has_not_ended_its_own_transfer(
     let _ = gate.take(error(CLIENT, stale.vip_tid(), 5));
     assert_eq!(gate.transfer(CLIENT).state, State::Requested);
     let sent = gate.take(talk.ack(1)).sent();
-    assert_eq!(sent.to, mac(*talk.server.ip()));
+    assert_eq!(sent.to, mac(talk.server.ip()));
 }
 
 #[test]
 fn the_old_tid_of_the_same_server_is_not_learned_anew() {
     let mut gate = Gate::new();
-    gate.change(|tables| tables.services[0].rota.truncate(1));
+    gate.change(|tables| tables.services[0].rotas[0].truncate(1));
     let old = run(&mut gate, VIA, CLIENT);
     let new = ask(&mut gate, VIA, &rrq(CLIENT, VIA.vip(), "other")).with_tid(TID + 1);
     gate.take(old.ack(2)).dropped(Reason::WrongTid);
@@ -106,7 +106,7 @@ fn a_server_s_answer_that_passes_us_after_all_is_not_ours() {
     // From the server's own address: to be routed, if at all.
     gate.take(data(talk.server, CLIENT, 1, 512)).to_kernel();
     // From the VIP: our own address as a source can only be forged, or a loop.
-    let from_vip = SocketAddrV4::new(*VIA.vip().ip(), TID);
+    let from_vip = SocketAddr::new(VIA.vip().ip(), TID);
     gate.take(data(from_vip, CLIENT, 1, 512)).dropped(Reason::BadSource);
     gate.moved(&[("received", 2), ("to_kernel", 1), ("bad-source", 1)]);
 }
@@ -128,7 +128,7 @@ fn the_same_request_at_once_follows_whoever_the_client_follows() {
         let mut gate = Gate::new();
         let talk = run(&mut gate, VIA, CLIENT);
         let request = rrq(CLIENT, VIA.vip(), "boot.img");
-        assert_eq!(gate.take(&request).sent().to, mac(*talk.server.ip()));
+        assert_eq!(gate.take(&request).sent().to, mac(talk.server.ip()));
         let again = talk.with_tid(tid);
         let _ = gate.take(again.ack(1)).sent();
         assert_eq!(gate.transfer(CLIENT).tid, Some(tid));

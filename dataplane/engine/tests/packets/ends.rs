@@ -11,8 +11,11 @@ fn moved(gate: &mut Gate, name: &str) -> u64 {
     gate.moves().get(name).copied().unwrap_or_default()
 }
 
+/// Of the only transfer.
 fn state(gate: &Gate) -> State {
-    gate.transfer(CLIENT).state
+    let transfers = gate.transfers();
+    assert_eq!(transfers.len(), 1);
+    transfers[0].state
 }
 
 #[test]
@@ -21,7 +24,7 @@ fn a_download_ends_with_the_ack_of_its_last_short_block() {
         for (blksize, last) in [(512, 511), (512, 0), (1428, 512), (1428, 1427), (8, 7)] {
             let mut gate = Gate::new();
             let options = [("blksize", blksize as u32)];
-            let request = rrq_with(CLIENT, via.vip(), "boot.img", &options);
+            let request = rrq_with(via.client(), via.vip(), "boot.img", &options);
             let talk = ask(&mut gate, via, &request);
             if blksize != 512 {
                 let oack = format!("\0\x06blksize\0{blksize}\0");
@@ -56,13 +59,13 @@ fn an_upload_ends_with_the_server_s_ack_of_its_last_short_block() {
     for via in Via::SEEN {
         for blksize in [512, 1024] {
             let mut gate = Gate::new();
-            let talk = ask(&mut gate, via, &wrq(CLIENT, via.vip(), "core"));
+            let talk = ask(&mut gate, via, &wrq(via.client(), via.vip(), "core"));
             let first =
                 if blksize == 512 { &b"\0\x04\0\0"[..] } else { b"\0\x06BLKSIZE\x001024\0" };
             let _ = gate.take(talk.says(first)).sent();
-            let _ = gate.take(data(CLIENT, talk.vip_tid(), 1, blksize)).sent();
+            let _ = gate.take(data(via.client(), talk.vip_tid(), 1, blksize)).sent();
             let _ = gate.take(talk.says(&[0, 4, 0, 1])).sent();
-            let _ = gate.take(data(CLIENT, talk.vip_tid(), 2, blksize - 1)).sent();
+            let _ = gate.take(data(via.client(), talk.vip_tid(), 2, blksize - 1)).sent();
             assert_eq!(moved(&mut gate, "completed"), 0);
             let _ = gate.take(talk.says(&[0, 4, 0, 2])).sent();
             assert_eq!(moved(&mut gate, "completed"), 1, "{via:?} {blksize}");
@@ -74,7 +77,8 @@ fn an_upload_ends_with_the_server_s_ack_of_its_last_short_block() {
 fn a_server_that_refuses_the_block_size_sends_512() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
-        let request = rrq_with(CLIENT, via.vip(), "boot.img", &[("blksize", 1428), ("tsize", 0)]);
+        let request =
+            rrq_with(via.client(), via.vip(), "boot.img", &[("blksize", 1428), ("tsize", 0)]);
         let talk = ask(&mut gate, via, &request);
         let _ = gate.take(talk.says(b"\0\x06tsize\x00512\0")).sent();
         let _ = gate.take(talk.ack(0)).sent();
@@ -92,7 +96,7 @@ fn block_numbers_wrap_to_0_or_to_1() {
     for via in Via::SEEN {
         for wrapped in [0, 1] {
             let mut gate = Gate::new();
-            let talk = run(&mut gate, via, CLIENT);
+            let talk = run(&mut gate, via, via.client());
             gate.moves();
             let blocks = [65534, 65535, wrapped, wrapped + 1];
             for block in blocks {
@@ -106,7 +110,7 @@ fn block_numbers_wrap_to_0_or_to_1() {
                 ("packets_out", 4),
             ]);
             assert_eq!(state(&gate), State::Established);
-            assert_eq!(gate.transfer(CLIENT).blocks, 5);
+            assert_eq!(gate.transfer(via.client()).blocks, 5);
         }
     }
 }
@@ -115,7 +119,7 @@ fn block_numbers_wrap_to_0_or_to_1() {
 fn one_ack_may_stand_for_a_window_of_blocks() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
-        let talk = run(&mut gate, via, CLIENT);
+        let talk = run(&mut gate, via, via.client());
         for block in 2..=5 {
             let _ = gate.take(talk.data(block, 512)).sent();
         }
@@ -133,7 +137,7 @@ fn one_ack_may_stand_for_a_window_of_blocks() {
 fn a_duplicated_packet_is_forwarded_once_each() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
-        let talk = run(&mut gate, via, CLIENT);
+        let talk = run(&mut gate, via, via.client());
         gate.moves();
         for _ in 0..2 {
             talk.client_gets(gate.take(talk.data(2, 512)), &talk.data(2, 512).payload);
@@ -148,7 +152,7 @@ fn a_client_that_only_wants_the_size_has_not_failed() {
     for via in Via::SEEN {
         for code in [0, 8] {
             let mut gate = Gate::new();
-            let request = rrq_with(CLIENT, via.vip(), "boot.img", &[("tsize", 0)]);
+            let request = rrq_with(via.client(), via.vip(), "boot.img", &[("tsize", 0)]);
             let talk = ask(&mut gate, via, &request);
             let _ = gate.take(talk.says(b"\0\x06tsize\x001000\0")).sent();
             gate.moves();
@@ -161,7 +165,8 @@ fn a_client_that_only_wants_the_size_has_not_failed() {
                 ("ended", 1),
             ]);
             // The real one, from the same port, at once.
-            let talk = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "boot.img")).with_tid(1234);
+            let talk =
+                ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img")).with_tid(1234);
             talk.client_gets(gate.take(talk.data(1, 512)), &talk.data(1, 512).payload);
             assert_eq!(gate.moves().get("replaced"), None, "it had ended");
         }
@@ -181,7 +186,7 @@ fn errors_end_a_transfer_as_what_they_say() {
             (&by_client, 0, "failed"),
         ] {
             let mut gate = Gate::new();
-            let talk = run(&mut gate, via, CLIENT);
+            let talk = run(&mut gate, via, via.client());
             gate.moves();
             let _ = gate.take(who(talk, code)).sent();
             let moves = gate.moves();
@@ -195,7 +200,7 @@ fn errors_end_a_transfer_as_what_they_say() {
 fn an_ended_transfer_lingers_for_a_lost_last_ack() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
-        let talk = run(&mut gate, via, CLIENT);
+        let talk = run(&mut gate, via, via.client());
         let _ = gate.take(talk.data(2, 0)).sent();
         let _ = gate.take(talk.ack(2)).sent();
         gate.wait(49);
@@ -214,7 +219,7 @@ fn an_ended_transfer_lingers_for_a_lost_last_ack() {
 fn a_silent_transfer_is_given_up_after_the_idle_timeout() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
-        let talk = run(&mut gate, via, CLIENT);
+        let talk = run(&mut gate, via, via.client());
         gate.wait(IDLE - 1);
         let _ = gate.take(talk.data(2, 512)).sent();
         gate.wait(IDLE - 1);
@@ -243,7 +248,7 @@ fn a_timeout_longer_than_the_wheel_is_kept() {
 fn an_unanswered_request_is_given_up() {
     for via in Via::ALL {
         let mut gate = Gate::new();
-        ask(&mut gate, via, &rrq(CLIENT, via.vip(), "boot.img"));
+        ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
         gate.moves();
         gate.wait(IDLE);
         gate.moved(&[("unanswered", 1), ("ended", 1)]);
@@ -255,7 +260,11 @@ fn an_unanswered_request_is_given_up() {
 fn a_worker_that_slept_gives_up_all_that_is_due() {
     let mut gate = Gate::new();
     for n in 0..50 {
-        ask(&mut gate, Via::Nat, &rrq(crate::talk::client(n), Via::Nat.vip(), "boot.img"));
+        ask(
+            &mut gate,
+            Via::Nat,
+            &rrq(crate::talk::client(Via::Nat, n), Via::Nat.vip(), "boot.img"),
+        );
         gate.wait(30);
     }
     gate.moves();

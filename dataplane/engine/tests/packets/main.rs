@@ -1,11 +1,13 @@
 //! Bytes in, verdict and bytes out: the engine in a small world, one packet at a time.
 
 mod bad_input;
+mod bad_ipv6;
 mod capacity;
 mod dsr;
 mod ends;
 mod learning;
 mod modes;
+mod pings;
 mod properties;
 mod reuse;
 mod scheduling;

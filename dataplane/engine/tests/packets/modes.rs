@@ -5,9 +5,9 @@ use engine::reason::Reason;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::packet::Packet;
-use kit::story::{CLIENT, ack, data, datagram, rrq, wrq};
-use kit::world::{INSIDE, OUTSIDE, SNAT, Via, gate_mac, interface, mac};
-use std::net::SocketAddrV4;
+use kit::story::{ack, data, datagram, rrq, wrq};
+use kit::world::{INSIDE, OUTSIDE, Via, gate_mac, interface, mac};
+use std::net::SocketAddr;
 
 type Shape = fn(Packet) -> Packet;
 
@@ -15,49 +15,49 @@ type Shape = fn(Packet) -> Packet;
 const SHAPES: [(&str, Shape); 7] = [
     ("plain", |packet| packet),
     ("padded", Packet::padded),
-    ("no UDP checksum", |packet| Packet { summed: false, ..packet }),
+    ("no UDP checksum", Packet::unsummed),
     ("IP options", |packet| Packet { options: vec![1, 1, 1, 1, 148, 4, 0, 0], ..packet }),
     ("last hop but one", |packet| Packet { ttl: 2, ..packet }),
     ("greatest TTL", |packet| Packet { ttl: 255, id: 0xffff, ..packet }),
-    ("padded, no checksum", |packet| Packet { summed: false, ..packet.padded() }),
+    ("padded, no checksum", |packet| packet.padded().unsummed()),
 ];
 
 /// The packet as the other side is to get it: these endpoints, on the way to `station`.
-fn routed(packet: &Packet, ends: (SocketAddrV4, SocketAddrV4), station: Packet) -> Packet {
+fn routed(packet: &Packet, ends: (SocketAddr, SocketAddr), station: Packet) -> Packet {
     Packet { source: ends.0, destination: ends.1, ttl: packet.ttl - 1, ..station }
 }
 
 /// The packet with the Ethernet header that takes it to its next station.
-fn hop(packet: &Packet, by: u8, to: SocketAddrV4) -> Packet {
-    Packet { from: gate_mac(by), to: mac(*to.ip()), ..packet.clone() }
+fn hop(packet: &Packet, by: u8, to: SocketAddr) -> Packet {
+    Packet { from: gate_mac(by), to: mac(to.ip()), ..packet.clone() }
 }
 
-fn to_server(via: Via, packet: &Packet, seen_as: SocketAddrV4, server: SocketAddrV4) -> Packet {
-    let station = hop(packet, interface(*server.ip()), server);
-    match via {
-        Via::Dsr => station,
-        Via::Nat | Via::Snat => routed(packet, (seen_as, server), station),
-    }
+fn to_server(via: Via, packet: &Packet, seen_as: SocketAddr, server: SocketAddr) -> Packet {
+    let station = hop(packet, interface(server.ip()), server);
+    if via.is_dsr() { station } else { routed(packet, (seen_as, server), station) }
 }
 
 fn to_client(packet: &Packet, via: Via) -> Packet {
-    let vip = SocketAddrV4::new(*via.vip().ip(), packet.source.port());
-    routed(packet, (vip, CLIENT), hop(packet, OUTSIDE, CLIENT))
+    let vip = SocketAddr::new(via.vip().ip(), packet.source.port());
+    routed(packet, (vip, via.client()), hop(packet, OUTSIDE, via.client()))
 }
 
 #[test]
 fn packets_to_the_server() {
     for via in Via::ALL {
         for (name, shape) in SHAPES {
-            for request in [rrq(CLIENT, via.vip(), "odd"), wrq(CLIENT, via.vip(), "even")] {
+            for request in
+                [rrq(via.client(), via.vip(), "odd"), wrq(via.client(), via.vip(), "even")]
+            {
                 let mut gate = Gate::new();
                 let request = shape(request);
                 let outcome = gate.take(&request);
-                let port = gate.transfer(CLIENT).seen_as.port();
-                let seen_as = if via == Via::Snat { SocketAddrV4::new(SNAT, port) } else { CLIENT };
-                let server = SocketAddrV4::new(via.server(0), 69);
+                let port = gate.transfer(via.client()).seen_as.port();
+                let seen_as =
+                    if via.is_snat() { SocketAddr::new(via.snat(), port) } else { via.client() };
+                let server = SocketAddr::new(via.server(0), 69);
                 let expected = to_server(via, &request, seen_as, server);
-                assert_eq!(outcome.verdict, Verdict::Transmit(interface(*server.ip())));
+                assert_eq!(outcome.verdict, Verdict::Transmit(interface(server.ip())));
                 assert_eq!(outcome.bytes, expected.bytes(), "{via:?}, {name}");
                 gate.moved(&[
                     ("received", 1),
@@ -76,7 +76,7 @@ fn packets_to_the_client_and_its_answers() {
         for (name, shape) in SHAPES {
             for len in [0, 1, 511, 512, 1400] {
                 let mut gate = Gate::new();
-                let talk = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "boot.img"));
+                let talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
                 let block = shape(talk.data(1, len));
                 let outcome = gate.take(&block);
                 assert_eq!(outcome.verdict, Verdict::Transmit(OUTSIDE));
@@ -94,13 +94,13 @@ fn packets_to_the_client_and_its_answers() {
 fn a_checksum_of_zero_goes_out_in_its_other_form() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
-        let talk = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "boot.img"));
+        let talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
         let block = talk.data(1, 512);
         let wanted = to_client(&block, via).summing_to_zero();
         let block = Packet { payload: wanted.payload.clone(), ..block };
         assert_eq!(gate.take(&block).bytes, wanted.bytes(), "{via:?}");
 
-        let upload = data(CLIENT, talk.vip_tid(), 1, 512);
+        let upload = data(via.client(), talk.vip_tid(), 1, 512);
         let wanted = to_server(via, &upload, talk.seen_as, talk.server).summing_to_zero();
         let upload = Packet { payload: wanted.payload.clone(), ..upload };
         assert_eq!(gate.take(&upload).bytes, wanted.bytes(), "{via:?}");
@@ -111,7 +111,7 @@ fn a_checksum_of_zero_goes_out_in_its_other_form() {
 fn a_checksum_in_its_other_form_is_a_checksum() {
     for via in Via::ALL {
         let mut gate = Gate::new();
-        let request = datagram(CLIENT, via.vip(), b"\0\x01files\0octet\0x\x000\0\0\0");
+        let request = datagram(via.client(), via.vip(), b"\0\x01files\0octet\0x\x000\0\0\0");
         let request = request.summing_to_zero();
         let sent = gate.take(&request).sent();
         assert!(sent.summed, "{via:?}");
@@ -121,8 +121,8 @@ fn a_checksum_in_its_other_form_is_a_checksum() {
 #[test]
 fn a_wrong_checksum_stays_wrong() {
     for via in Via::ALL {
-        let mut frame = rrq(CLIENT, via.vip(), "boot.img").bytes();
-        frame[14 + 20 + 6] ^= 0x40;
+        let mut frame = rrq(via.client(), via.vip(), "boot.img").bytes();
+        frame[14 + via.ip_header() + 6] ^= 0x40;
         let outcome = Gate::new().take(frame);
         assert!(matches!(outcome.verdict, Verdict::Transmit(_)));
         let read = std::panic::catch_unwind(|| Packet::read(&outcome.bytes));
@@ -134,10 +134,10 @@ fn a_wrong_checksum_stays_wrong() {
 fn the_answer_goes_back_the_way_that_the_client_s_last_packet_came() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
-        let talk = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "boot.img"));
+        let talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
         let router = wire::ethernet::Mac([2, 7, 7, 7, 7, 7]);
         let sent = gate.take(talk.data(1, 512)).sent();
-        assert_eq!((sent.from, sent.to), (gate_mac(OUTSIDE), mac(*CLIENT.ip())));
+        assert_eq!((sent.from, sent.to), (gate_mac(OUTSIDE), mac(via.client().ip())));
         let detour = Packet { from: router, to: gate_mac(INSIDE), ..talk.ack(1) };
         let _ = gate.take_by(INSIDE, &detour).sent();
         let sent = gate.take(talk.data(2, 512)).sent();
@@ -149,13 +149,15 @@ fn the_answer_goes_back_the_way_that_the_client_s_last_packet_came() {
 fn the_last_hop_is_for_dsr_alone() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
-        let request = rrq(CLIENT, via.vip(), "boot.img");
+        let request = rrq(via.client(), via.vip(), "boot.img");
         gate.take(Packet { ttl: 1, ..request.clone() }).dropped(Reason::TtlExpired);
         let talk = ask(&mut gate, via, &request);
         gate.take(Packet { ttl: 1, ..talk.data(1, 512) }).dropped(Reason::TtlExpired);
     }
-    let request = Packet { ttl: 1, ..rrq(CLIENT, Via::Dsr.vip(), "boot.img") };
-    assert_eq!(Gate::new().take(request).sent().ttl, 1);
+    for via in [Via::Dsr, Via::Dsr6] {
+        let request = Packet { ttl: 1, ..rrq(via.client(), via.vip(), "boot.img") };
+        assert_eq!(Gate::new().take(request).sent().ttl, 1);
+    }
 }
 
 #[test]
@@ -163,9 +165,9 @@ fn what_exceeds_the_mtu_is_dropped_padding_does_not_count() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
         gate.change(|tables| tables.interfaces[0].mtu = 576);
-        let talk = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "boot.img"));
-        let _ = gate.take(talk.data(1, 576 - 20 - 8 - 4)).sent();
-        gate.take(talk.data(2, 576 - 20 - 8 - 4 + 1)).dropped(Reason::TooBig);
+        let talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
+        let _ = gate.take(talk.data(1, 576 - via.ip_header() - 8 - 4)).sent();
+        gate.take(talk.data(2, 576 - via.ip_header() - 8 - 4 + 1)).dropped(Reason::TooBig);
         let _ = gate.take(Packet { padding: vec![0; 600], ..talk.data(3, 512) }).sent();
     }
 }
@@ -174,10 +176,10 @@ fn what_exceeds_the_mtu_is_dropped_padding_does_not_count() {
 fn bytes_are_counted_as_ip_counts_them() {
     let via = Via::Nat;
     let mut gate = Gate::new();
-    let request = rrq(CLIENT, via.vip(), "boot.img").padded();
+    let request = rrq(via.client(), via.vip(), "boot.img").padded();
     let talk = ask(&mut gate, via, &request);
     let _ = gate.take(talk.data(1, 512)).sent();
-    let _ = gate.take(ack(CLIENT, talk.vip_tid(), 1).padded()).sent();
+    let _ = gate.take(ack(via.client(), talk.vip_tid(), 1).padded()).sent();
     let backend = &gate.core.own.counters.backends[usize::from(via.backend(0))];
     assert_eq!(backend.bytes_in.value(), (28 + 17) + (28 + 4));
     assert_eq!(backend.bytes_out.value(), 28 + 4 + 512);
@@ -188,14 +190,14 @@ fn bytes_are_counted_as_ip_counts_them() {
 fn a_transfer_shows_what_is_known_of_it() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
-        let talk = ask(&mut gate, via, &wrq(CLIENT, via.vip(), "core.dump"));
+        let talk = ask(&mut gate, via, &wrq(via.client(), via.vip(), "core.dump"));
         gate.wait(7);
         let _ = gate.take(talk.says(&[0, 4, 0, 0])).sent();
-        let _ = gate.take(data(CLIENT, talk.vip_tid(), 1, 512)).sent();
+        let _ = gate.take(data(via.client(), talk.vip_tid(), 1, 512)).sent();
         gate.wait(5);
-        let view = gate.transfer(CLIENT);
+        let view = gate.transfer(via.client());
         assert_eq!((view.service, view.backend), (via.service(), via.backend(0)));
-        assert_eq!((view.client, view.seen_as), (CLIENT, talk.seen_as));
+        assert_eq!((view.client, view.seen_as), (via.client(), talk.seen_as));
         assert_eq!((view.tid, &view.file[..]), (Some(TID), &b"core.dump"[..]));
         assert_eq!((view.blocks, view.bytes, view.age, view.idle), (1, 512, 12, 5));
     }

@@ -5,10 +5,10 @@ use engine::reason::Reason;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::packet::Packet;
-use kit::story::{CLIENT, datagram, rrq};
-use kit::world::{OUTSIDE, SNAT, TFTP, Via, gate_mac};
+use kit::story::{datagram, rrq};
+use kit::world::{OUTSIDE, TFTP, Via, gate_mac, v6};
 use proptest::prelude::*;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
 fn seen() -> impl Strategy<Value = Via> {
     prop::sample::select(Via::SEEN.to_vec())
@@ -27,6 +27,7 @@ struct Shape {
 impl Shape {
     fn of(self, packet: Packet) -> Packet {
         let Shape { ttl, id, options, summed, padding } = self;
+        let summed = summed || packet.is_v6();
         Packet { ttl, id, options, summed, padding, ..packet }
     }
 }
@@ -39,18 +40,24 @@ fn shape() -> impl Strategy<Value = Shape> {
         .prop_map(|(ttl, id, options, summed, padding)| Shape { ttl, id, options, summed, padding })
 }
 
+/// The endpoint with the same number.
+fn over_v6(client: SocketAddr) -> SocketAddr {
+    let IpAddr::V4(address) = client.ip() else { panic!("{client}") };
+    SocketAddr::new(v6(address), client.port())
+}
+
 fn file_data() -> impl Strategy<Value = Vec<u8>> {
     // Zeroes and ones make the sums that are easy to get wrong.
     let byte = prop_oneof![Just(0u8), Just(0xff), any::<u8>()];
     prop::collection::vec(byte, 0..1400).prop_map(|data| [&[0, 3, 0, 1][..], &data].concat())
 }
 
-fn client() -> impl Strategy<Value = SocketAddrV4> {
+fn client() -> impl Strategy<Value = SocketAddr> {
     let address = (1u8..127, any::<u8>(), any::<u8>(), any::<u8>());
     let ours = [10, 127];
     (address, 1u16..)
         .prop_filter("our own networks", move |((a, ..), _)| !ours.contains(a))
-        .prop_map(|((a, b, c, d), port)| SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port))
+        .prop_map(|((a, b, c, d), port)| SocketAddr::from(([a, b, c, d], port)))
 }
 
 proptest! {
@@ -60,16 +67,17 @@ proptest! {
     /// [`Outcome::sent`] has every checksum computed in full by another implementation.
     #[test]
     fn nat_there_and_back_is_the_identity(
-        (via, client, tid) in (seen(), client(), 1u16..),
+        (via, tid) in (seen(), 1u16..), client in client(),
         (request, down, up) in (shape(), shape(), shape()),
         (block, upload) in (file_data(), file_data()),
     ) {
         let mut gate = Gate::new();
+        let client = if via.is_v6() { over_v6(client) } else { client };
         let asked = request.of(rrq(client, via.vip(), "boot.img"));
         let talk = ask(&mut gate, via, &asked).with_tid(tid);
         let server_side = down.of(talk.says(&block));
         let client_side = gate.take(&server_side).sent();
-        let vip = SocketAddrV4::new(*via.vip().ip(), tid);
+        let vip = SocketAddr::new(via.vip().ip(), tid);
         let expected = Packet {
             from: client_side.from, to: asked.from, source: vip, destination: client,
             ttl: server_side.ttl - 1, ..server_side.clone()
@@ -90,7 +98,7 @@ proptest! {
         via in seen(), (down, data) in (shape(), file_data()), add in any::<[u8; 2]>(),
     ) {
         let mut gate = Gate::new();
-        let talk = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "boot.img"));
+        let talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
         let even = data.len() & !1;
         let packet = down.of(talk.says(&[&data[..even], &add].concat()));
         let summed = packet.summed;
@@ -113,8 +121,8 @@ proptest! {
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
         let mut gate = Gate::new();
-        let talk = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "boot.img"));
-        for packet in [rrq(CLIENT, via.vip(), "x"), talk.data(1, 40), talk.ack(1)] {
+        let talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
+        for packet in [rrq(via.client(), via.vip(), "x"), talk.data(1, 40), talk.ack(1)] {
             let mut frame = packet.bytes();
             for (at, byte) in &damage {
                 let at = at.index(frame.len());
@@ -133,8 +141,8 @@ proptest! {
         let mut gate = Gate::new();
         let mut talks: Vec<Talk> = Vec::new();
         for (line, n, port, payload) in script {
-            let client = SocketAddrV4::new(Ipv4Addr::new(192, 168, 0, n % 3), 2070);
-            let via = Via::ALL[usize::from(n) % 3];
+            let via = Via::ALL[usize::from(n) % Via::ALL.len()];
+            let client = crate::talk::client(via, u16::from(n / 8 % 3));
             let outcome = match line {
                 Line::Request => {
                     let request = rrq(client, via.vip(), ["a", "b"][usize::from(port) % 2]);
@@ -147,7 +155,7 @@ proptest! {
                     continue;
                 }
                 Line::Client => {
-                    let to = SocketAddrV4::new(*via.vip().ip(), [TFTP, 5000 + port][usize::from(port > 0)]);
+                    let to = SocketAddr::new(via.vip().ip(), [TFTP, 5000 + port][usize::from(port > 0)]);
                     gate.take(datagram(client, to, &payload))
                 }
                 Line::Server => {
@@ -213,7 +221,7 @@ fn hears_its_own(gate: &Gate, outcome: kit::gate::Outcome, line: Line) {
             let packet = outcome.answered();
             let server = Via::SEEN
                 .iter()
-                .any(|via| [0, 1].map(|n| via.server(n)).contains(packet.destination.ip()));
+                .any(|via| [0, 1].map(|n| via.server(n)).contains(&packet.destination.ip()));
             assert!(server, "an ERROR 5 to {}", packet.destination);
         }
         Verdict::HandOver(worker) => panic!("to worker {worker} of one"),
@@ -224,14 +232,17 @@ fn hears_its_own(gate: &Gate, outcome: kit::gate::Outcome, line: Line) {
 /// From noise to nearly sound.
 fn any_frame() -> impl Strategy<Value = (u8, Vec<u8>)> {
     let bytes = || prop::collection::vec(any::<u8>(), 0..120);
-    let addressed = (bytes(), 0u8..2)
-        .prop_map(|(bytes, by)| [&gate_mac(by).0[..], &[2, 0, 0, 0, 0, 9, 8, 0], &bytes].concat());
-    let ours = vec![*Via::Dsr.vip().ip(), *Via::Nat.vip().ip(), SNAT, Via::Nat.server(0)];
-    let address = prop::sample::select(ours);
+    let types = prop::sample::select(vec![[0x08, 0], [0x86, 0xdd]]);
+    let addressed = (bytes(), 0u8..2, types).prop_map(|(bytes, by, ether_type)| {
+        [&gate_mac(by).0[..], &[2, 0, 0, 0, 0, 9], &ether_type, &bytes].concat()
+    });
+    let ours = Via::ALL.map(|via| (via.client(), [via.vip().ip(), via.snat(), via.server(0)]));
+    let address = (prop::sample::select(ours.to_vec()), 0usize..3)
+        .prop_map(|((client, addresses), one)| (client, addresses[one]));
     let datagram = (address, any::<u16>(), any::<u16>(), bytes(), any::<u8>()).prop_map(
-        |(to, source, destination, payload, ttl)| {
-            let from = SocketAddrV4::new(*CLIENT.ip(), source);
-            let to = SocketAddrV4::new(to, if destination % 2 == 0 { TFTP } else { destination });
+        |((client, to), source, destination, payload, ttl)| {
+            let from = SocketAddr::new(client.ip(), source);
+            let to = SocketAddr::new(to, if destination % 2 == 0 { TFTP } else { destination });
             Packet { ttl, ..datagram(from, to, &payload) }.bytes()
         },
     );
@@ -242,9 +253,9 @@ fn any_frame() -> impl Strategy<Value = (u8, Vec<u8>)> {
 fn a_burst_is_walked_in_order() {
     let mut gate = Gate::new();
     let via = Via::Snat;
-    let request = rrq(CLIENT, via.vip(), "boot.img").bytes();
-    let early = kit::story::ack(CLIENT, via.vip(), 1).bytes();
-    let other = rrq(SocketAddrV4::new(*CLIENT.ip(), 9), via.vip(), "boot.img").bytes();
+    let request = rrq(via.client(), via.vip(), "boot.img").bytes();
+    let early = kit::story::ack(via.client(), via.vip(), 1).bytes();
+    let other = rrq(SocketAddr::new(via.client().ip(), 9), via.vip(), "boot.img").bytes();
     let verdicts = gate.take_burst(OUTSIDE, [early.clone(), request, early, vec![], other]);
     assert_eq!(
         verdicts,

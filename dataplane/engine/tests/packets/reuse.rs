@@ -4,23 +4,25 @@ use crate::talk::{ask, run};
 use engine::flow::view::State;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
-use kit::story::{CLIENT, rrq, wrq};
+use kit::story::{rrq, wrq};
 use kit::world::Via;
 
 /// Only one backend, so that the next transfer has the same one.
 fn single(via: Via) -> Gate {
     let mut gate = Gate::new();
     let service = usize::from(via.service());
-    gate.change(|tables| tables.services[service].rota.truncate(1));
+    gate.change(|tables| tables.services[service].rotas[via.family()].truncate(1));
     gate
 }
 
 #[test]
 fn another_request_is_a_new_transfer_and_the_old_tid_does_not_come_back() {
     for via in Via::SEEN {
-        for next in [rrq(CLIENT, via.vip(), "other"), wrq(CLIENT, via.vip(), "boot.img")] {
+        for next in
+            [rrq(via.client(), via.vip(), "other"), wrq(via.client(), via.vip(), "boot.img")]
+        {
             let mut gate = single(via);
-            let old = run(&mut gate, via, CLIENT).with_tid(50_000);
+            let old = run(&mut gate, via, via.client()).with_tid(50_000);
             gate.moves();
             let new = ask(&mut gate, via, &next).with_tid(40_000);
             gate.moved(&[
@@ -32,16 +34,17 @@ fn another_request_is_a_new_transfer_and_the_old_tid_does_not_come_back() {
                 ("packets_in", 1),
             ]);
             let stale = gate.take(old.data(2, 512));
-            match via {
-                Via::Nat => old.server_is_told_off(stale),
+            if via.is_snat() {
                 // The new transfer has its own endpoint.
-                Via::Snat | Via::Dsr => assert!(matches!(stale.verdict, Verdict::Drop(_))),
+                assert!(matches!(stale.verdict, Verdict::Drop(_)));
+            } else {
+                old.server_is_told_off(stale);
             }
-            assert_eq!(gate.transfer(CLIENT).tid, None);
+            assert_eq!(gate.transfer(via.client()).tid, None);
             new.client_gets(gate.take(new.data(1, 512)), &new.data(1, 512).payload);
             let stale = gate.take(old.data(2, 512));
             assert!(matches!(stale.verdict, Verdict::Answer | Verdict::Drop(_)));
-            assert_eq!(gate.transfer(CLIENT).tid, Some(40_000));
+            assert_eq!(gate.transfer(via.client()).tid, Some(40_000));
         }
     }
 }
@@ -50,14 +53,14 @@ fn another_request_is_a_new_transfer_and_the_old_tid_does_not_come_back() {
 fn the_same_request_long_after_the_answer_is_a_new_transfer() {
     for via in Via::SEEN {
         let mut gate = single(via);
-        let request = rrq(CLIENT, via.vip(), "boot.img");
+        let request = rrq(via.client(), via.vip(), "boot.img");
         let talk = ask(&mut gate, via, &request);
         let _ = gate.take(talk.data(1, 512)).sent();
         gate.wait(10);
         gate.moves();
         ask(&mut gate, via, &request);
         assert_eq!(gate.moves().get("replaced"), Some(&1));
-        assert_eq!(gate.transfer(CLIENT).state, State::Requested);
+        assert_eq!(gate.transfer(via.client()).state, State::Requested);
     }
 }
 
@@ -65,11 +68,11 @@ fn the_same_request_long_after_the_answer_is_a_new_transfer() {
 fn the_same_request_after_the_end_is_a_new_transfer() {
     for via in Via::SEEN {
         let mut gate = single(via);
-        let talk = run(&mut gate, via, CLIENT);
+        let talk = run(&mut gate, via, via.client());
         let _ = gate.take(talk.data(2, 1)).sent();
         let _ = gate.take(talk.ack(2)).sent();
         gate.moves();
-        let again = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "boot.img")).with_tid(1234);
+        let again = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img")).with_tid(1234);
         let moves = gate.moves();
         assert_eq!((moves.get("started"), moves.get("replaced")), (Some(&1), None));
         again.client_gets(gate.take(again.data(1, 512)), &again.data(1, 512).payload);
@@ -80,10 +83,10 @@ fn the_same_request_after_the_end_is_a_new_transfer() {
 fn the_tid_before_the_last_is_not_taken_for_the_new_one_either() {
     let via = Via::Nat;
     let mut gate = single(via);
-    let first = run(&mut gate, via, CLIENT).with_tid(50_000);
-    let second = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "b")).with_tid(50_001);
+    let first = run(&mut gate, via, via.client()).with_tid(50_000);
+    let second = ask(&mut gate, via, &rrq(via.client(), via.vip(), "b")).with_tid(50_001);
     let _ = gate.take(second.data(1, 512)).sent();
-    let third = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "c")).with_tid(50_002);
+    let third = ask(&mut gate, via, &rrq(via.client(), via.vip(), "c")).with_tid(50_002);
     first.server_is_told_off(gate.take(first.data(2, 512)));
     second.server_is_told_off(gate.take(second.data(1, 512)));
     third.client_gets(gate.take(third.data(1, 512)), &third.data(1, 512).payload);
@@ -93,19 +96,19 @@ fn the_tid_before_the_last_is_not_taken_for_the_new_one_either() {
 fn unanswered_requests_between_do_not_make_the_old_tid_forgotten() {
     let via = Via::Nat;
     let mut gate = single(via);
-    let old = run(&mut gate, via, CLIENT);
+    let old = run(&mut gate, via, via.client());
     for file in ["b", "c", "d", "e"] {
-        ask(&mut gate, via, &rrq(CLIENT, via.vip(), file));
+        ask(&mut gate, via, &rrq(via.client(), via.vip(), file));
     }
     old.server_is_told_off(gate.take(old.data(2, 512)));
-    assert_eq!(gate.transfer(CLIENT).tid, None);
+    assert_eq!(gate.transfer(via.client()).tid, None);
 }
 
 #[test]
 fn a_server_that_was_given_up_does_not_reach_the_client() {
     let via = Via::Nat;
     let mut gate = Gate::new();
-    let request = rrq(CLIENT, via.vip(), "boot.img");
+    let request = rrq(via.client(), via.vip(), "boot.img");
     let first = ask(&mut gate, via, &request);
     // The answer is lost behind us; the client asks again, and the other backend gets it.
     let _ = gate.take(first.data(1, 512)).sent();

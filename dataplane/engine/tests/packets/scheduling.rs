@@ -4,19 +4,19 @@ use crate::talk::{ask, client, run};
 use engine::reason::Reason;
 use engine::select::round_robin::rota;
 use kit::gate::Gate;
-use kit::story::{CLIENT, rrq};
+use kit::story::rrq;
 use kit::world::{Via, hop};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
-fn server_of(gate: &mut Gate, via: Via, client: SocketAddrV4) -> Ipv4Addr {
-    *ask(gate, via, &rrq(client, via.vip(), "boot.img")).server.ip()
+fn server_of(gate: &mut Gate, via: Via, client: SocketAddr) -> IpAddr {
+    ask(gate, via, &rrq(client, via.vip(), "boot.img")).server.ip()
 }
 
 #[test]
 fn backends_take_turns() {
     for via in Via::ALL {
         let mut gate = Gate::new();
-        let servers: Vec<_> = (0..6).map(|n| server_of(&mut gate, via, client(n))).collect();
+        let servers: Vec<_> = (0..6).map(|n| server_of(&mut gate, via, client(via, n))).collect();
         assert_eq!(servers, [0, 1, 0, 1, 0, 1].map(|n| via.server(n)));
     }
 }
@@ -27,8 +27,8 @@ fn weights_count() {
         let mut gate = Gate::new();
         let weights = [(via.backend(0), 3), (via.backend(1), 1)];
         let service = usize::from(via.service());
-        gate.change(|tables| tables.services[service].rota = rota(&weights));
-        let servers = (0..40).map(|n| server_of(&mut gate, via, client(n)));
+        gate.change(|tables| tables.services[service].rotas[via.family()] = rota(&weights));
+        let servers = (0..40).map(|n| server_of(&mut gate, via, client(via, n)));
         assert_eq!(servers.filter(|&server| server == via.server(0)).count(), 30);
     }
 }
@@ -40,14 +40,14 @@ fn a_backend_that_is_not_resolved_gets_nothing() {
         let [first, second] = [0, 1].map(|n| usize::from(via.backend(n)));
         gate.change(|tables| tables.backends[first].hop = None);
         for n in 0..3 {
-            assert_eq!(server_of(&mut gate, via, client(n)), via.server(1));
+            assert_eq!(server_of(&mut gate, via, client(via, n)), via.server(1));
         }
         gate.change(|tables| tables.backends[second].hop = None);
         gate.moves();
-        gate.take(rrq(client(9), via.vip(), "boot.img")).dropped(Reason::NoBackend);
+        gate.take(rrq(client(via, 9), via.vip(), "boot.img")).dropped(Reason::NoBackend);
         gate.moved(&[("received", 1), ("no-backend", 1)]);
         gate.change(|tables| tables.backends[first].hop = Some(hop(via.server(0))));
-        assert_eq!(server_of(&mut gate, via, client(9)), via.server(0));
+        assert_eq!(server_of(&mut gate, via, client(via, 9)), via.server(0));
     }
 }
 
@@ -55,8 +55,10 @@ fn a_backend_that_is_not_resolved_gets_nothing() {
 fn a_service_without_backends_in_its_rota_serves_nobody() {
     for via in Via::ALL {
         let mut gate = Gate::new();
-        gate.change(|tables| tables.services[usize::from(via.service())].rota.clear());
-        gate.take(rrq(CLIENT, via.vip(), "boot.img")).dropped(Reason::NoBackend);
+        gate.change(|tables| {
+            tables.services[usize::from(via.service())].rotas[via.family()].clear()
+        });
+        gate.take(rrq(via.client(), via.vip(), "boot.img")).dropped(Reason::NoBackend);
     }
 }
 
@@ -64,8 +66,8 @@ fn a_service_without_backends_in_its_rota_serves_nobody() {
 fn a_transfer_whose_backend_went_away_waits_and_its_request_goes_elsewhere() {
     for via in Via::ALL {
         let mut gate = Gate::new();
-        let talk = run(&mut gate, via, CLIENT);
-        let request = rrq(client(1), via.vip(), "boot.img");
+        let talk = run(&mut gate, via, via.client());
+        let request = rrq(client(via, 1), via.vip(), "boot.img");
         let waiting = ask(&mut gate, via, &request);
         let gone = usize::from(via.backend(0));
         gate.change(|tables| tables.backends[gone].hop = None);
@@ -73,14 +75,14 @@ fn a_transfer_whose_backend_went_away_waits_and_its_request_goes_elsewhere() {
         gate.take(talk.ack(1)).dropped(Reason::BackendDown);
         assert_eq!(gate.moves().get("backend-down"), Some(&1));
         // This one was with the second backend, which is now left alone.
-        assert_eq!(*ask(&mut gate, via, &request).server.ip(), *waiting.server.ip());
+        assert_eq!(ask(&mut gate, via, &request).server.ip(), waiting.server.ip());
 
         let second = usize::from(via.backend(1));
         gate.change(|tables| {
             tables.backends[gone].hop = Some(hop(via.server(0)));
             tables.backends[second].hop = None;
         });
-        assert_eq!(*ask(&mut gate, via, &request).server.ip(), via.server(0));
+        assert_eq!(ask(&mut gate, via, &request).server.ip(), via.server(0));
         let _ = gate.take(talk.ack(1)).sent();
     }
 }
@@ -89,7 +91,7 @@ fn a_transfer_whose_backend_went_away_waits_and_its_request_goes_elsewhere() {
 fn a_packet_that_did_not_go_out_is_not_counted_as_gone() {
     let via = Via::Nat;
     let mut gate = Gate::new();
-    let talk = run(&mut gate, via, CLIENT);
+    let talk = run(&mut gate, via, via.client());
     gate.change(|tables| tables.backends[usize::from(via.backend(0))].hop = None);
     gate.moves();
     gate.take(talk.ack(1)).dropped(Reason::BackendDown);
@@ -105,12 +107,12 @@ fn a_client_stays_with_its_backend_as_long_as_it_is_told_to() {
         // The memory is made at the start, when it is known whether anybody wants it.
         let tables = engine::tables::Tables::clone(&gate.core.tables);
         let mut gate = Gate::with(tables, 64);
-        let at = |port| SocketAddrV4::new(*CLIENT.ip(), port);
+        let at = |port| SocketAddr::new(via.client().ip(), port);
         for n in 0..5 {
             assert_eq!(server_of(&mut gate, via, at(2000 + n)), via.server(0));
             gate.wait(999);
         }
-        assert_eq!(server_of(&mut gate, via, client(1)), via.server(1), "another client");
+        assert_eq!(server_of(&mut gate, via, client(via, 1)), via.server(1), "another client");
         gate.wait(1);
         // Its backend went away: it is better served by another one.
         gate.change(|tables| tables.backends[usize::from(via.backend(0))].hop = None);
@@ -121,7 +123,7 @@ fn a_client_stays_with_its_backend_as_long_as_it_is_told_to() {
         assert_eq!(server_of(&mut gate, via, at(3001)), via.server(1), "and stays there");
         // Taken out of the rota: the same.
         let left = via.backend(0);
-        gate.change(|tables| tables.services[service].rota = vec![left]);
+        gate.change(|tables| tables.services[service].rotas[via.family()] = vec![left]);
         assert_eq!(server_of(&mut gate, via, at(3002)), via.server(0));
     }
 }
@@ -132,7 +134,7 @@ fn persistence_ends() {
     let mut tables = kit::world::tables();
     tables.services[usize::from(via.service())].persistence = Some(1000);
     let mut gate = Gate::with(tables, 64);
-    assert_eq!(server_of(&mut gate, via, CLIENT), via.server(0));
+    assert_eq!(server_of(&mut gate, via, via.client()), via.server(0));
     gate.wait(1000);
-    assert_eq!(server_of(&mut gate, via, CLIENT), via.server(1));
+    assert_eq!(server_of(&mut gate, via, via.client()), via.server(1));
 }

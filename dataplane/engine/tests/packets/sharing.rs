@@ -5,14 +5,16 @@ use engine::reason::Reason;
 use engine::tables::{Backend, Service, Tables, Vip};
 use engine::verdict::Verdict;
 use kit::gate::Gate;
-use kit::story::{CLIENT, rrq};
+use kit::story::rrq;
 use kit::world::{FLOWS, Via, hop, tables};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
-const OTHER_VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 200);
+fn other_vip(via: Via) -> IpAddr {
+    via.station(0, 200)
+}
 
 /// Another service, with one backend at the address of `via`'s first.
-fn add(tables: &mut Tables, via: Via, vip: Ipv4Addr, port: u16) {
+fn add(tables: &mut Tables, via: Via, vip: IpAddr, port: u16) {
     let (service, backend) = (tables.services.len() as u16, tables.backends.len() as u16);
     let known = tables.vips.iter().position(|known| known.address == vip);
     let id = known.unwrap_or(tables.vips.len()) as u16;
@@ -22,7 +24,9 @@ fn add(tables: &mut Tables, via: Via, vip: Ipv4Addr, port: u16) {
     }
     tables.vips[usize::from(id)].services.push((port, service));
     let like = tables.services[usize::from(via.service())].clone();
-    tables.services.push(Service { vip: id, port, rota: vec![backend], ..like });
+    let mut rotas = [vec![], vec![]];
+    rotas[via.family()].push(backend);
+    tables.services.push(Service { port, rotas, ..like });
     let address = via.server(0);
     let same = tables.backends.iter().position(|backend| backend.address == address);
     let server = same.unwrap_or(usize::from(backend)) as u16;
@@ -35,57 +39,58 @@ fn add(tables: &mut Tables, via: Via, vip: Ipv4Addr, port: u16) {
     });
 }
 
-fn shared(via: Via, vip: Ipv4Addr, port: u16) -> Gate {
+fn shared(via: Via, vip: IpAddr, port: u16) -> Gate {
     let mut tables = tables();
     add(&mut tables, via, vip, port);
     // The first service has the same single backend.
-    tables.services[usize::from(via.service())].rota.truncate(1);
+    tables.services[usize::from(via.service())].rotas[via.family()].truncate(1);
     Gate::with(tables, FLOWS)
 }
 
 #[test]
 fn two_services_on_one_vip_are_told_apart_by_port() {
     for via in Via::ALL {
-        let vip = *via.vip().ip();
+        let vip = via.vip().ip();
         let mut gate = shared(via, vip, 1069);
-        let other = SocketAddrV4::new(vip, 1069);
-        let client = SocketAddrV4::new(*CLIENT.ip(), 3000);
-        let one = ask(&mut gate, via, &rrq(CLIENT, via.vip(), "f")).with_tid(1111);
+        let other = SocketAddr::new(vip, 1069);
+        let client = SocketAddr::new(via.client().ip(), 3000);
+        let one = ask(&mut gate, via, &rrq(via.client(), via.vip(), "f")).with_tid(1111);
         let two = ask(&mut gate, via, &rrq(client, other, "f")).with_tid(2222);
-        assert_eq!(gate.transfer(CLIENT).service, via.service());
-        assert_eq!(gate.transfer(client).service, 3);
-        if via == Via::Dsr {
+        assert_eq!(gate.transfer(via.client()).service, via.service());
+        assert_eq!(gate.transfer(client).service, Via::ALL.len() as u16);
+        if via.is_dsr() {
             continue;
         }
         for talk in [one, two] {
             talk.client_gets(gate.take(talk.data(1, 512)), &talk.data(1, 512).payload);
             talk.server_gets(gate.take(talk.ack(1)), &talk.ack(1).payload);
         }
-        gate.take(rrq(CLIENT, SocketAddrV4::new(vip, 70), "f")).dropped(Reason::NoService);
+        gate.take(rrq(via.client(), SocketAddr::new(vip, 70), "f")).dropped(Reason::NoService);
     }
 }
 
 #[test]
 fn a_request_reaches_the_backend_on_the_service_s_port() {
     for via in Via::SEEN {
-        let mut gate = shared(via, OTHER_VIP, 1069);
-        let sent = gate.take(rrq(CLIENT, SocketAddrV4::new(OTHER_VIP, 1069), "f")).sent();
-        assert_eq!(sent.destination, SocketAddrV4::new(via.server(0), 1069));
+        let mut gate = shared(via, other_vip(via), 1069);
+        let sent = gate.take(rrq(via.client(), SocketAddr::new(other_vip(via), 1069), "f")).sent();
+        assert_eq!(sent.destination, SocketAddr::new(via.server(0), 1069));
     }
 }
 
 /// The same client endpoint asks both VIPs, one after the other: a server cannot tell.
 fn ask_both(gate: &mut Gate, via: Via) -> (Talk, Talk) {
-    let one = ask(gate, via, &rrq(CLIENT, via.vip(), "f")).with_tid(1111);
+    let one = ask(gate, via, &rrq(via.client(), via.vip(), "f")).with_tid(1111);
     let _ = gate.take(one.data(1, 512)).sent();
-    let two = ask(gate, via, &rrq(CLIENT, SocketAddrV4::new(OTHER_VIP, 69), "g")).with_tid(2222);
+    let two =
+        ask(gate, via, &rrq(via.client(), SocketAddr::new(other_vip(via), 69), "g")).with_tid(2222);
     (one, two)
 }
 
 #[test]
 fn with_source_nat_two_vips_with_one_backend_do_not_mix() {
     let via = Via::Snat;
-    let mut gate = shared(via, OTHER_VIP, 69);
+    let mut gate = shared(via, other_vip(via), 69);
     let (one, two) = ask_both(&mut gate, via);
     for talk in [one, two] {
         talk.client_gets(gate.take(talk.data(1, 512)), &talk.data(1, 512).payload);
@@ -97,7 +102,7 @@ fn with_source_nat_two_vips_with_one_backend_do_not_mix() {
 #[test]
 fn without_it_the_later_request_takes_the_endpoint_over() {
     let via = Via::Nat;
-    let mut gate = shared(via, OTHER_VIP, 69);
+    let mut gate = shared(via, other_vip(via), 69);
     let (one, two) = ask_both(&mut gate, via);
     let counters = &gate.core.own.counters.backends;
     assert_eq!(counters[usize::from(via.backend(0))].replaced.value(), 1);
@@ -110,17 +115,17 @@ fn without_it_the_later_request_takes_the_endpoint_over() {
 #[test]
 fn the_tid_of_the_transfer_that_was_taken_over_does_not_come_back() {
     let via = Via::Nat;
-    let mut gate = shared(via, OTHER_VIP, 69);
+    let mut gate = shared(via, other_vip(via), 69);
     let (one, two) = ask_both(&mut gate, via);
     one.server_is_told_off(gate.take(one.data(2, 512)));
-    assert_eq!(gate.transfer(CLIENT).tid, None);
+    assert_eq!(gate.transfer(via.client()).tid, None);
     two.client_gets(gate.take(two.data(1, 512)), &two.data(1, 512).payload);
 }
 
 #[test]
 fn one_client_on_two_vips_of_different_modes() {
     let mut gate = Gate::new();
-    let talks = Via::SEEN.map(|via| ask(&mut gate, via, &rrq(CLIENT, via.vip(), "f")));
+    let talks = Via::SEEN.map(|via| ask(&mut gate, via, &rrq(via.client(), via.vip(), "f")));
     for talk in talks {
         talk.client_gets(gate.take(talk.data(1, 1)), &talk.data(1, 1).payload);
         talk.server_gets(gate.take(talk.ack(1)), &talk.ack(1).payload);
@@ -133,7 +138,7 @@ fn a_backend_can_be_a_client_of_the_vip() {
     let via = Via::Nat;
     let mut gate = Gate::new();
     // The first backend gets the first request, so this client is the second one.
-    let client = SocketAddrV4::new(via.server(1), 2070);
+    let client = SocketAddr::new(via.server(1), 2070);
     let talk = ask(&mut gate, via, &rrq(client, via.vip(), "f"));
     let outcome = gate.take(talk.data(1, 512));
     talk.client_gets(outcome, &talk.data(1, 512).payload);
@@ -150,6 +155,7 @@ fn a_dsr_answer_that_is_routed_through_us_is_the_kernel_s() {
     tables.backends[backend].address = shared;
     tables.backends[backend].hop = Some(hop(shared));
     let mut gate = Gate::with(tables, FLOWS);
-    let _ = gate.take(rrq(CLIENT, Via::Dsr.vip(), "f")).sent();
-    gate.take(kit::story::data(SocketAddrV4::new(shared, TID), CLIENT, 1, 512)).to_kernel();
+    let _ = gate.take(rrq(Via::Dsr.client(), Via::Dsr.vip(), "f")).sent();
+    gate.take(kit::story::data(SocketAddr::new(shared, TID), Via::Dsr.client(), 1, 512))
+        .to_kernel();
 }

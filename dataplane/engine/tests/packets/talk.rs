@@ -4,7 +4,7 @@ use kit::gate::{Gate, Outcome};
 use kit::packet::Packet;
 use kit::story::{ack, data, datagram, error, rrq};
 use kit::world::Via;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddr;
 
 /// The TID of most servers.
 pub const TID: u16 = 50_000;
@@ -12,13 +12,13 @@ pub const TID: u16 = 50_000;
 /// The two ends of a transfer.
 #[derive(Debug, Clone, Copy)]
 pub struct Talk {
-    pub client: SocketAddrV4,
+    pub client: SocketAddr,
     /// Where the client asked.
-    pub vip: SocketAddrV4,
+    pub vip: SocketAddr,
     /// The server's address and TID.
-    pub server: SocketAddrV4,
+    pub server: SocketAddr,
     /// What the server sees as the client.
-    pub seen_as: SocketAddrV4,
+    pub seen_as: SocketAddr,
 }
 
 /// The client's request comes in and reaches a server, which has not answered yet.
@@ -28,15 +28,15 @@ pub fn ask(gate: &mut Gate, via: Via, request: &Packet) -> Talk {
     Talk {
         client: request.source,
         vip: request.destination,
-        server: SocketAddrV4::new(server.expect("a server"), TID),
+        server: SocketAddr::new(server.expect("a server"), TID),
         seen_as: sent.source,
     }
 }
 
 /// A transfer of `boot.img`, whose first block the client has acknowledged.
-pub fn run(gate: &mut Gate, via: Via, client: SocketAddrV4) -> Talk {
+pub fn run(gate: &mut Gate, via: Via, client: SocketAddr) -> Talk {
     let talk = ask(gate, via, &rrq(client, via.vip(), "boot.img"));
-    if via != Via::Dsr {
+    if !via.is_dsr() {
         let _ = gate.take(talk.data(1, 512)).sent();
     }
     let _ = gate.take(talk.ack(1)).sent();
@@ -46,12 +46,12 @@ pub fn run(gate: &mut Gate, via: Via, client: SocketAddrV4) -> Talk {
 impl Talk {
     /// The server's answers come from this port.
     pub fn with_tid(self, tid: u16) -> Talk {
-        Talk { server: SocketAddrV4::new(*self.server.ip(), tid), ..self }
+        Talk { server: SocketAddr::new(self.server.ip(), tid), ..self }
     }
 
     /// The VIP, with the server's TID.
-    pub fn vip_tid(self) -> SocketAddrV4 {
-        SocketAddrV4::new(*self.vip.ip(), self.server.port())
+    pub fn vip_tid(self) -> SocketAddr {
+        SocketAddr::new(self.vip.ip(), self.server.port())
     }
 
     /// The server sends a block.
@@ -101,13 +101,13 @@ impl Talk {
         let packet = outcome.answered();
         assert_eq!((packet.source, packet.destination), (self.seen_as, self.server));
         assert_eq!(packet.payload, wire::tftp::UNKNOWN_TID);
-        assert_eq!(packet.to, kit::world::mac(*self.server.ip()));
-        assert_eq!(packet.from, kit::world::gate_mac(kit::world::interface(*self.server.ip())));
+        assert_eq!(packet.to, kit::world::mac(self.server.ip()));
+        assert_eq!(packet.from, kit::world::gate_mac(kit::world::interface(self.server.ip())));
     }
 }
 
 /// A client of its own.
-pub fn client(n: u16) -> SocketAddrV4 {
+pub fn client(via: Via, n: u16) -> SocketAddr {
     let [high, low] = n.to_be_bytes();
-    SocketAddrV4::new(Ipv4Addr::new(192, 168, high, low), 2070)
+    SocketAddr::new(via.address([192, 168, high, low]), 2070)
 }

@@ -1,19 +1,18 @@
 //! Who owns a packet.
 
-use engine::steer::owner;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::story::{CLIENT, data, ping, rrq};
-use kit::world::{FLOWS, Via, tables};
+use kit::world::{FLOWS, Via, owner, tables};
 
 #[test]
 fn a_packet_is_handed_to_its_owner_untouched() {
     let workers = 3;
-    let right = owner(*CLIENT.ip(), workers);
     for via in Via::ALL {
+        let right = owner(via.client().ip(), workers);
         for worker in 0..workers {
             let mut gate = Gate::one_of(worker, workers, tables(), FLOWS);
-            let outcome = gate.take(rrq(CLIENT, via.vip(), "f"));
+            let outcome = gate.take(rrq(via.client(), via.vip(), "f"));
             if worker == right {
                 let _ = outcome.sent();
             } else {
@@ -28,10 +27,10 @@ fn a_packet_is_handed_to_its_owner_untouched() {
 #[test]
 fn the_answer_is_owned_by_the_same_worker() {
     let workers = 3;
-    let right = owner(*CLIENT.ip(), workers);
     for via in Via::SEEN {
+        let right = owner(via.client().ip(), workers);
         let mut gate = Gate::one_of(right, workers, tables(), FLOWS);
-        let talk = crate::talk::ask(&mut gate, via, &rrq(CLIENT, via.vip(), "f"));
+        let talk = crate::talk::ask(&mut gate, via, &rrq(via.client(), via.vip(), "f"));
         for worker in 0..workers {
             if worker != right {
                 let mut other = Gate::one_of(worker, workers, tables(), FLOWS);
@@ -47,7 +46,7 @@ fn the_answer_is_owned_by_the_same_worker() {
 fn any_worker_answers_a_ping() {
     for worker in 0..3 {
         let mut gate = Gate::one_of(worker, 3, tables(), FLOWS);
-        let outcome = gate.take(ping(*CLIENT.ip(), *Via::Nat.vip().ip(), 7, 1, b"hello"));
+        let outcome = gate.take(ping(CLIENT.ip(), Via::Nat.vip().ip(), 7, 1, b"hello"));
         assert_eq!(outcome.verdict, Verdict::Answer);
     }
 }

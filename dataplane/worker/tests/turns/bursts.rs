@@ -4,7 +4,7 @@ use engine::frame::BURST;
 use kit::house::House;
 use kit::story::{CLIENT, arp, rrq};
 use kit::world::{FLOWS, Via, tables};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddr;
 use worker::memory::MemoryPort;
 
 const REQUESTS: u16 = 5 * BURST as u16;
@@ -13,8 +13,8 @@ fn house() -> House<MemoryPort> {
     House::with(1, tables(), FLOWS, |_| MemoryPort::new(1024))
 }
 
-fn client(n: u16) -> SocketAddrV4 {
-    SocketAddrV4::new(*CLIENT.ip(), 2000 + n)
+fn client(n: u16) -> SocketAddr {
+    SocketAddr::new(CLIENT.ip(), 2000 + n)
 }
 
 fn request(house: &House<MemoryPort>, n: u16) {
@@ -43,7 +43,7 @@ fn what_waits_from_a_mixed_burst_leaves_before_the_next_one() {
     let mut house = house();
     for n in 0..REQUESTS / 2 {
         if n == 5 {
-            house.arrive(0, arp(*CLIENT.ip(), Ipv4Addr::new(10, 0, 0, 2)));
+            house.arrive(0, arp(CLIENT.ip(), Via::Nat.station(0, 2)));
         }
         request(&house, n);
     }

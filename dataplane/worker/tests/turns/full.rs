@@ -4,20 +4,20 @@ use engine::reason::Reason;
 use kit::house::House;
 use kit::story::{CLIENT, arp, ping, rrq};
 use kit::world::{FLOWS, Via, tables};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddr;
 use worker::memory::MemoryPort;
 
 #[test]
 fn what_the_device_does_not_take_is_dropped() {
     let mut house = House::<MemoryPort>::with(1, tables(), FLOWS, |_| MemoryPort::new(40));
     let vip = Via::Dsr.vip();
-    let client = |n| SocketAddrV4::new(*CLIENT.ip(), 2000 + n);
+    let client = |n| SocketAddr::new(CLIENT.ip(), 2000 + n);
     for n in 0..30 {
         house.arrive(0, rrq(client(n), vip, "f"));
     }
     house.turn();
     for n in 0..10 {
-        house.arrive(0, ping(*CLIENT.ip(), *vip.ip(), n, 1, b""));
+        house.arrive(0, ping(CLIENT.ip(), vip.ip(), n, 1, b""));
         house.arrive(0, rrq(client(100 + n), vip, "f"));
     }
     house.turn();
@@ -54,7 +54,7 @@ fn a_flood_for_the_kernel_fills_its_ring_and_no_more() {
     let mut house = House::<MemoryPort>::new(1, tables());
     let frames = 1500;
     for _ in 0..frames {
-        house.arrive(0, arp(*CLIENT.ip(), Ipv4Addr::new(10, 0, 0, 2)));
+        house.arrive(0, arp(CLIENT.ip(), Via::Nat.station(0, 2)));
     }
     house.arrive(0, rrq(CLIENT, Via::Nat.vip(), "f"));
     house.wait(50);

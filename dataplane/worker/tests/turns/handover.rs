@@ -1,35 +1,34 @@
 //! Frames that arrive at a worker that does not own them.
 
 use engine::reason::Reason;
-use engine::steer::owner;
 use kit::house::{House, Wire};
 use kit::packet::Packet;
 use kit::story::{CLIENT, ack, data, rrq};
-use kit::world::{INSIDE, Via, gate_mac, tables};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use kit::world::{INSIDE, Via, gate_mac, owner, tables};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 use worker::memory::MemoryPort;
 
 /// The one of two workers that owns [`CLIENT`], and the other.
 fn two() -> (usize, usize) {
-    let right = usize::from(owner(*CLIENT.ip(), 2));
+    let right = usize::from(owner(CLIENT.ip(), 2));
     (right, 1 - right)
 }
 
 /// The client's request arrives at this worker; answers which server it reached.
-fn asked(house: &mut House<MemoryPort>, worker: usize) -> Ipv4Addr {
+fn asked(house: &mut House<MemoryPort>, worker: usize) -> IpAddr {
     house.arrive(worker, rrq(CLIENT, Via::Nat.vip(), "boot.img"));
     house.turn();
     house.turn();
     let [request] = &house.left()[..] else { panic!("one frame") };
-    *Packet::read(request).destination.ip()
+    Packet::read(request).destination.ip()
 }
 
 #[test]
 fn order_is_kept() {
     let (_, wrong) = two();
     let mut house = House::<MemoryPort>::new(2, tables());
-    let server = SocketAddrV4::new(asked(&mut house, wrong), 5000);
+    let server = SocketAddr::new(asked(&mut house, wrong), 5000);
     // Several bursts, in the middle of one as well as over its end.
     for block in 1..=100 {
         house.arrive(wrong, data(server, CLIENT, block, 512));
@@ -59,7 +58,7 @@ fn an_answer_leaves_by_the_interface_that_its_cause_came_in_by() {
     let (right, wrong) = two();
     let mut house = House::<MemoryPort>::new(2, tables());
     let address = asked(&mut house, wrong);
-    let server = |port| SocketAddrV4::new(address, port);
+    let server = |port| SocketAddr::new(address, port);
     house.arrive(wrong, data(server(5000), CLIENT, 1, 512));
     house.wait(2);
     house.left();
@@ -103,12 +102,12 @@ fn a_worker_keeps_up_with_another_of_the_same_speed() {
     let (right, wrong) = two();
     let via = Via::Nat;
     let mut house = House::<MemoryPort>::new(2, tables());
-    let server = SocketAddrV4::new(via.server(0), 5000);
+    let server = SocketAddr::new(via.server(0), 5000);
     // Both ports are busy, and all of it arrives on one queue of each.
     for _ in 0..300 {
         for _ in 0..32 {
-            house.arrive(wrong, ack(CLIENT, via.vip(), 1));
-            house.arrive(wrong, data(server, CLIENT, 1, 64));
+            house.arrive(wrong, ack(via.client(), via.vip(), 1));
+            house.arrive(wrong, data(server, via.client(), 1, 64));
         }
         house.workers[wrong].turn(house.now, Instant::now());
         house.workers[right].turn(house.now, Instant::now());

@@ -2,17 +2,16 @@
 
 use engine::frame::Frame;
 use kit::house::House;
-use kit::story::{CLIENT, arp, ipv4};
+use kit::story::{CLIENT, arp, ip};
 use kit::world::{INSIDE, OUTSIDE, Via, gate_mac, tables};
-use std::net::Ipv4Addr;
 use worker::memory::{MemoryFrame, MemoryPool, MemoryPort};
 use worker::port::Pool;
 
 #[test]
 fn frames_for_the_kernel_come_as_they_were_by_the_same_interface() {
     let mut house = House::<MemoryPort>::new(2, tables());
-    let question = arp(*CLIENT.ip(), Ipv4Addr::new(10, 0, 0, 2));
-    let inner = ipv4(Via::Nat.server(0), *CLIENT.ip(), etherparse::IpNumber::TCP, &[7; 20]);
+    let question = arp(CLIENT.ip(), Via::Nat.station(0, 2));
+    let inner = ip(Via::Nat.server(0), CLIENT.ip(), etherparse::IpNumber::TCP, &[7; 20]);
     for worker in 0..2 {
         house.arrive(worker, question.clone());
         house.arrive(worker, inner.clone());

@@ -5,7 +5,7 @@ use engine::tables::Tables;
 use kit::house::House;
 use kit::story::{CLIENT, rrq};
 use kit::world::{Via, tables};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use worker::latency;
 use worker::memory::MemoryPort;
@@ -35,7 +35,7 @@ fn returned(house: &House<MemoryPort>) -> Option<FlowQuery> {
 
 fn request(house: &House<MemoryPort>, n: u16, via: Via) {
     let [high, low] = n.to_be_bytes();
-    let client = SocketAddrV4::new(Ipv4Addr::new(192, 168, high, low), 2070);
+    let client = SocketAddr::new(via.address([192, 168, high, low]), 2070);
     house.arrive(0, rrq(client, via.vip(), "boot.img"));
 }
 
@@ -92,11 +92,11 @@ fn a_question_is_answered() {
     assert_eq!(answer.matching, 5);
     assert!(answer.found.iter().all(|view| view.service == Via::Nat.service()));
 
-    let client = Ipv4Addr::new(192, 168, 0, 3);
+    let client = Via::Nat.address([192, 168, 0, 3]);
     ask(&house, 100, |query| query.client = Some(client));
     house.turn();
     let answer = returned(&house).expect("an answer");
-    assert_eq!((answer.matching, *answer.found[0].client.ip()), (1, client));
+    assert_eq!((answer.matching, answer.found[0].client.ip()), (1, client));
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! Whole transfers through one worker and through several.
 
-use engine::steer::owner;
 use kit::farm::Farm;
 use kit::house::{House, Wire};
-use kit::world::{FLOWS, Via, tables};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use kit::world::{FLOWS, Via, owner, tables};
+use std::net::SocketAddr;
 use worker::memory::MemoryPort;
 
 /// Carries what is said until all transfers are through, and a while longer; a frame arrives on the
@@ -43,9 +42,9 @@ pub fn crowd(via: &[Via]) -> Farm {
     let sizes = [0, 1, 511, 512, 513, 5 * 512, 10_000, 20_000];
     for (m, via) in via.iter().enumerate() {
         for (n, size) in sizes.into_iter().enumerate() {
-            let address = Ipv4Addr::new(192, 168, m as u8, n as u8);
-            farm.get(SocketAddrV4::new(address, 2070), via.vip(), size);
-            farm.put(SocketAddrV4::new(address, 2071), via.vip(), size);
+            let address = via.address([192, 168, m as u8, n as u8]);
+            farm.get(SocketAddr::new(address, 2070), via.vip(), size);
+            farm.put(SocketAddr::new(address, 2071), via.vip(), size);
         }
     }
     farm
@@ -58,12 +57,12 @@ fn one_worker_carries_all_modes_at_once() {
     carry(&mut house, &mut farm, 500, || 0);
     let ledger = house.ledger();
     assert_eq!((farm.foreign, farm.errors, farm.told_off), (0, 0, 0));
-    assert_eq!(ledger.at("started"), 48);
+    assert_eq!(ledger.at("started"), 96);
     // Of direct server return, the last block is not seen.
-    assert_eq!(ledger.at("completed"), 32);
+    assert_eq!(ledger.at("completed"), 64);
     assert_eq!((ledger.at("handed_over"), ledger.at("strays")), (0, 0));
     house.wait(1000);
-    assert_eq!(house.ledger().at("ended"), 48);
+    assert_eq!(house.ledger().at("ended"), 96);
 }
 
 #[test]
@@ -75,7 +74,7 @@ fn several_workers_carry_what_arrives_at_the_wrong_one() {
             carry(&mut house, &mut farm, 500, || wrong);
             let ledger = house.ledger();
             assert_eq!((farm.foreign, farm.errors, farm.told_off), (0, 0, 0));
-            assert_eq!((ledger.at("started"), ledger.at("completed")), (48, 32));
+            assert_eq!((ledger.at("started"), ledger.at("completed")), (96, 64));
             assert!(ledger.at("handed_over") > 0);
             assert_eq!(ledger.at("handed_over"), ledger.at("taken_over"));
             assert_eq!(ledger.at("received") - ledger.at("transmitted"), 0, "no drops");
@@ -94,7 +93,7 @@ fn frames_may_come_by_any_queue() {
     };
     carry(&mut house, &mut farm, 500, round_robin);
     assert_eq!((farm.foreign, farm.errors, farm.told_off), (0, 0, 0));
-    assert_eq!(house.ledger().at("completed"), 32);
+    assert_eq!(house.ledger().at("completed"), 64);
 }
 
 #[test]
@@ -104,7 +103,9 @@ fn every_worker_gets_its_share() {
     let mut farm = crowd(&Via::SEEN);
     carry(&mut house, &mut farm, 500, || 0);
     for (number, desk) in house.desks.iter().enumerate() {
-        let clients = (0..2).flat_map(|m| (0..8).map(move |n| Ipv4Addr::new(192, 168, m, n)));
+        let clients = (0..)
+            .zip(Via::SEEN)
+            .flat_map(|(m, via)| (0..8).map(move |n| via.address([192, 168, m, n])));
         let own = clients.filter(|&client| usize::from(owner(client, workers)) == number).count();
         let started: u64 = desk.counters.backends.iter().map(|s| s.started.value()).sum();
         assert_eq!(started, 2 * own as u64);

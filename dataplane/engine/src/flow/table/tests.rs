@@ -1,11 +1,12 @@
 //! The table against a simple model, under operations in any order.
 
 use super::*;
+use crate::flow::hosts::{Endpoint, Host};
 use crate::flow::record::Parties;
 use crate::flow::view::Kind;
 use proptest::prelude::*;
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 
 const CAPACITY: u32 = 6;
 const ENDPOINTS: u8 = 4;
@@ -38,8 +39,9 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn client_endpoint(n: u8) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, n / 2 + 1), 2070 + u16::from(n % 2))
+fn client_endpoint(n: u8) -> Endpoint {
+    let host = Host::v4(Ipv4Addr::new(10, 0, 0, n / 2 + 1));
+    Endpoint { host, port: 2070 + u16::from(n % 2) }
 }
 
 /// What the model knows of a flow.
@@ -208,7 +210,7 @@ fn a_table_takes_all_it_was_made_for() {
     for capacity in [1, 2, 7, 64, 1000, 40_000] {
         let mut table = Table::new(capacity, Seed([8, 9]), Tick(0));
         for n in 0..capacity {
-            let client = SocketAddrV4::new(Ipv4Addr::from_bits(0x0a00_0000 + n), 2070);
+            let client = Endpoint { host: Host::from_bits(0x0a00_0000 + n), port: 2070 };
             let parties =
                 Parties { client, seen_as: client, vip: 0, backend: 0, answers_from: Some(0) };
             let flow = Flow::requested(parties, Kind::Read, 7, Tick(0));

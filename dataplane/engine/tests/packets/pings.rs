@@ -1,0 +1,124 @@
+//! Control messages to our addresses: a ping is answered, neighbours are the kernel's to find, and
+//! all else is dropped.
+
+use engine::reason::Reason;
+use engine::verdict::Verdict;
+use etherparse::{IcmpEchoHeader, Icmpv4Type, Icmpv6Type, IpNumber};
+use kit::gate::Gate;
+use kit::story::{icmp, icmpv6, ip, ping, pong};
+use kit::world::{OUTSIDE, Via, gate_mac, mac};
+use std::net::IpAddr;
+
+/// Over either version: a client, and our addresses.
+fn ends() -> impl Iterator<Item = (IpAddr, IpAddr)> {
+    Via::ALL.into_iter().flat_map(|via| {
+        let client = via.client().ip();
+        [(client, via.vip().ip()), (client, via.snat())]
+    })
+}
+
+#[test]
+fn a_ping_to_our_addresses_is_answered() {
+    for (client, to) in ends() {
+        for (id, seq, data) in
+            [(1, 1, &b""[..]), (0, 1, b"a"), (0xffff, 0xffff, &[0xff; 56]), (7, 9, &[3; 1452])]
+        {
+            let mut gate = Gate::new();
+            let outcome = gate.take(ping(client, to, id, seq, data));
+            assert_eq!(outcome.verdict, Verdict::Answer);
+            assert_eq!(outcome.bytes, pong(to, client, id, seq, data), "{to} {id} {seq}");
+            gate.moved(&[("received", 1), ("answered", 1)]);
+        }
+    }
+}
+
+#[test]
+fn a_ping_of_nothing_but_zeroes_is_answered_with_a_right_checksum() {
+    for (client, to) in ends() {
+        let outcome = Gate::new().take(ping(client, to, 0, 0, &[0; 8]));
+        assert_eq!(outcome.bytes, pong(to, client, 0, 0, &[0; 8]));
+    }
+}
+
+#[test]
+fn the_answer_to_a_ping_has_hops_of_its_own() {
+    let (client, vip) = (Via::Nat.client().ip(), Via::Nat.vip().ip());
+    let mut question = ping(client, vip, 1, 1, b"");
+    let sum = u16::from_be_bytes([question[24], question[25]]);
+    question[22] = 1;
+    question[24..26].copy_from_slice(&(sum + (63 << 8)).to_be_bytes());
+    assert_eq!(Gate::new().take(question).bytes, pong(vip, client, 1, 1, b""));
+
+    let (client, vip) = (Via::Nat6.client().ip(), Via::Nat6.vip().ip());
+    let mut question = ping(client, vip, 1, 1, b"");
+    question[21] = 1;
+    assert_eq!(Gate::new().take(question).bytes, pong(vip, client, 1, 1, b""));
+}
+
+#[test]
+fn a_ping_by_broadcast_is_answered_from_our_own_address_or_not_at_all() {
+    for (client, to) in ends() {
+        let mut question = ping(client, to, 1, 1, b"");
+        question[..6].fill(0xff);
+        let outcome = Gate::new().take(question);
+        if outcome.verdict == Verdict::Answer {
+            assert_eq!(outcome.bytes[6..12], gate_mac(OUTSIDE).0);
+        }
+    }
+}
+
+#[test]
+fn other_icmp_to_our_addresses_is_dropped() {
+    let mut gate = Gate::new();
+    let (client, vip) = (Via::Nat.client().ip(), Via::Nat.vip().ip());
+    let reply = Icmpv4Type::EchoReply(IcmpEchoHeader { id: 1, seq: 1 });
+    gate.take(icmp(client, vip, reply, b"")).dropped(Reason::NoService);
+    let mut broken = ping(client, vip, 1, 1, b"abc");
+    *broken.last_mut().unwrap() ^= 1;
+    gate.take(broken).dropped(Reason::NoService);
+    gate.take(ip(client, vip, IpNumber::ICMP, b"")).dropped(Reason::NoService);
+    gate.take(ip(client, vip, IpNumber::ICMP, &[8, 0, 0xf7, 0xff])).dropped(Reason::NoService);
+    // ICMP's own numbers are another protocol's over the other version.
+    gate.take(ip(client, vip, IpNumber::IPV6_ICMP, &[135; 8])).dropped(Reason::NoService);
+    gate.moved(&[("received", 5), ("no-service", 5)]);
+
+    let (client, vip) = (Via::Nat6.client().ip(), Via::Nat6.vip().ip());
+    let reply = Icmpv6Type::EchoReply(IcmpEchoHeader { id: 1, seq: 1 });
+    gate.take(icmpv6(client, vip, reply, 64, b"")).dropped(Reason::NoService);
+    // An echo request of IPv4, and the checksum that IPv4 would have.
+    gate.take(ip(client, vip, IpNumber::IPV6_ICMP, &[8, 0, 0xf7, 0xff, 0, 0, 0, 0]))
+        .dropped(Reason::NoService);
+    gate.take(ip(client, vip, IpNumber::IPV6_ICMP, b"")).dropped(Reason::NoService);
+    gate.moved(&[("received", 3), ("no-service", 3)]);
+}
+
+/// A solicitation or an advertisement, as far as anybody here looks into it.
+fn about_neighbours(to: IpAddr, kind: u8, hop_limit: u8) -> Vec<u8> {
+    let message = Icmpv6Type::Unknown { type_u8: kind, code_u8: 0, bytes5to8: [0; 4] };
+    icmpv6(Via::Nat6.client().ip(), to, message, hop_limit, &[0; 16])
+}
+
+#[test]
+fn neighbour_discovery_at_our_addresses_is_the_kernel_s() {
+    let ours = [Via::Dsr6.vip().ip(), Via::Nat6.vip().ip(), Via::Snat6.snat()];
+    for to in ours {
+        for kind in [135, 136] {
+            Gate::new().take(about_neighbours(to, kind, 255)).to_kernel();
+            // From behind a router it is forged (RFC 4861 §7.1).
+            Gate::new().take(about_neighbours(to, kind, 254)).dropped(Reason::NoService);
+        }
+    }
+}
+
+#[test]
+fn so_is_what_is_sent_to_groups() {
+    let mut solicited = about_neighbours("ff02::1:ff00:64".parse().unwrap(), 135, 255);
+    solicited[..6].copy_from_slice(&[0x33, 0x33, 0xff, 0, 0, 0x64]);
+    Gate::new().take(solicited).to_kernel();
+    // Whoever looks whether an address is taken has none yet (RFC 4862).
+    let group = "ff02::1:ff00:64".parse().unwrap();
+    let probe = Icmpv6Type::Unknown { type_u8: 135, code_u8: 0, bytes5to8: [0; 4] };
+    let mut frame = icmpv6("::".parse().unwrap(), group, probe, 255, &[0; 16]);
+    frame[6..12].copy_from_slice(&mac(Via::Nat6.client().ip()).0);
+    Gate::new().take(frame).to_kernel();
+}

@@ -1,0 +1,95 @@
+//! What the packet path asks of an IP header, of either version.
+
+use crate::checksum::Delta;
+use std::ops::RangeInclusive;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// The protocol number of UDP.
+pub const PROTOCOL_UDP: u8 = 17;
+
+/// Hops that a new packet may go (RFC 1700).
+pub(crate) const HOPS: u8 = 64;
+
+/// Why bytes are no IP packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Malformed {
+    /// They end before the header does.
+    Truncated,
+    /// The version is another, or the lengths contradict each other or the bytes there are.
+    Contradiction,
+    /// The header checksum is wrong.
+    Checksum,
+}
+
+/// A checked packet in its parts.
+#[derive(Debug)]
+pub struct Split<'a, H> {
+    /// The part of the header that is always there.
+    pub ip: &'a mut H,
+    /// What the payload is.
+    pub protocol: u8,
+    /// Whether the payload is a part of a larger one.
+    pub is_fragment: bool,
+    /// The payload, without what lies behind the packet in its frame.
+    pub body: &'a mut [u8],
+}
+
+/// An IP header without options or extension headers.
+pub trait Ip: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Copy {
+    /// A host's address.
+    type Address: Copy + Eq;
+
+    /// Ethernet's type field for it.
+    const ETHER_TYPE: u16;
+    /// The protocol number of its control messages.
+    const ICMP: u8;
+    /// The control message that asks for an echo.
+    const ECHO_REQUEST: u8;
+    /// The control message that is one.
+    const ECHO_REPLY: u8;
+    /// The control messages that find neighbours.
+    const NEIGHBOURS: RangeInclusive<u8>;
+    /// Whether UDP over it may go without a checksum.
+    const UNSUMMED_UDP: bool;
+
+    /// A header for a payload of so many bytes, which is not to be fragmented.
+    fn new(protocol: u8, source: Self::Address, destination: Self::Address, payload: usize)
+    -> Self;
+
+    /// Checks the packet at the front of `bytes` and splits it. What lies behind the packet
+    /// (Ethernet padding) is left out: the length is the header's, never the frame's.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    fn split(bytes: &mut [u8]) -> Result<Split<'_, Self>, Malformed>;
+
+    /// Bytes of the whole packet.
+    fn total_len(&self) -> usize;
+
+    /// Hops it may still go.
+    fn hops(&self) -> u8;
+
+    /// Who sent it.
+    fn source(&self) -> Self::Address;
+
+    /// Who it is for.
+    fn destination(&self) -> Self::Address;
+
+    /// Rewrites both addresses. Whatever checksum covers them besides the header's own is to be
+    /// mended by the answer.
+    fn set_addresses(&mut self, source: Self::Address, destination: Self::Address) -> Delta;
+
+    /// Takes one hop off and rewrites both addresses, as [`Ip::set_addresses`] does; `None`, and
+    /// nothing is changed, when no hop is left to go.
+    fn forward(&mut self, source: Self::Address, destination: Self::Address) -> Option<Delta>;
+
+    /// Gives it as many hops as a new packet.
+    fn renew(&mut self);
+
+    /// The sum of the pseudo header that a payload of so many bytes is checksummed with.
+    fn pseudo_sum(&self, protocol: u8, len: u16) -> u32;
+
+    /// The same for its control messages.
+    fn icmp_sum(&self, len: u16) -> u32;
+}

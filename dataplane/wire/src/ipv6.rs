@@ -1,0 +1,200 @@
+//! IPv6 (RFC 8200).
+//!
+//! ```text
+//!  0                      4             6         7       8              24             40
+//!  | version class label  | payload len | next    | hops  | source       | destination  | extensions
+//! ```
+
+use crate::checksum::{self, Delta};
+use crate::ip::{HOPS, Ip, Malformed, Split};
+use std::net::Ipv6Addr;
+use std::ops::RangeInclusive;
+use zerocopy::network_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+const VERSION: u8 = 6;
+
+/// Extension headers that are looked behind (RFC 8200 §4.1, RFC 6275 §6.1.1 is not among them).
+mod extension {
+    pub const HOP_BY_HOP: u8 = 0;
+    pub const ROUTING: u8 = 43;
+    pub const FRAGMENT: u8 = 44;
+    pub const DESTINATION: u8 = 60;
+}
+
+/// Extension headers of one packet that are looked behind: no sender has more, and each takes time.
+const MOST_EXTENSIONS: usize = 8;
+
+/// The 40 bytes of the header that are always there.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct Ipv6 {
+    version_class_label: U32,
+    payload_len: U16,
+    next: u8,
+    hops: u8,
+    source: [u8; 16],
+    destination: [u8; 16],
+}
+
+/// Bytes of the header.
+pub const HEADER: usize = size_of::<Ipv6>();
+
+/// The first eight bytes of any extension header. In a fragment's, `len` is unused, and the next two
+/// bytes hold the offset and whether more follow.
+#[derive(FromBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct Extension {
+    next: u8,
+    len: u8,
+    fragment: U16,
+    rest: [u8; 4],
+}
+
+impl Extension {
+    /// Bytes of the whole of it, if it is of this kind.
+    fn size(&self, kind: u8) -> usize {
+        match kind {
+            extension::FRAGMENT => size_of::<Extension>(),
+            _ => 8 + usize::from(self.len) * 8,
+        }
+    }
+
+    /// Whether the packet has yet to be sent elsewhere.
+    fn is_on_its_way(&self) -> bool {
+        let segments_left = self.fragment.to_bytes()[1];
+        segments_left != 0
+    }
+}
+
+/// What lies behind the extension headers.
+struct Upper {
+    protocol: u8,
+    is_fragment: bool,
+    /// Bytes of extension headers.
+    at: usize,
+}
+
+impl Upper {
+    /// Looks behind the extension headers that `bytes` begin with. What can't be looked behind is
+    /// the payload.
+    fn find(first: u8, bytes: &[u8]) -> Result<Upper, Malformed> {
+        let mut upper = Upper { protocol: first, is_fragment: false, at: 0 };
+        for nth in 0..MOST_EXTENSIONS {
+            match upper.protocol {
+                extension::HOP_BY_HOP if nth == 0 => {}
+                extension::ROUTING | extension::FRAGMENT | extension::DESTINATION => {}
+                _ => break,
+            }
+            let (header, _) = Extension::ref_from_prefix(bytes.get(upper.at..).unwrap_or_default())
+                .map_err(|_| Malformed::Contradiction)?;
+            if upper.protocol == extension::ROUTING && header.is_on_its_way() {
+                break;
+            }
+            // An atomic fragment (RFC 6946) is whole: offset 0, no more to come.
+            let is_part = header.fragment.get() & 0xfff9 != 0;
+            upper.is_fragment |= upper.protocol == extension::FRAGMENT && is_part;
+            upper.at += header.size(upper.protocol);
+            upper.protocol = header.next;
+            if upper.is_fragment {
+                break;
+            }
+        }
+        if upper.at > bytes.len() { Err(Malformed::Contradiction) } else { Ok(upper) }
+    }
+}
+
+impl Ipv6 {
+    fn version(&self) -> u8 {
+        self.version_class_label.to_bytes()[0] >> 4
+    }
+}
+
+impl Ip for Ipv6 {
+    type Address = Ipv6Addr;
+
+    const ETHER_TYPE: u16 = 0x86dd;
+    const ICMP: u8 = 58;
+    const ECHO_REQUEST: u8 = 128;
+    const ECHO_REPLY: u8 = 129;
+    /// RFC 4861 §4.
+    const NEIGHBOURS: RangeInclusive<u8> = 133..=137;
+    /// RFC 8200 §8.1.
+    const UNSUMMED_UDP: bool = false;
+
+    fn new(protocol: u8, source: Ipv6Addr, destination: Ipv6Addr, payload: usize) -> Ipv6 {
+        Ipv6 {
+            version_class_label: U32::new(u32::from(VERSION) << 28),
+            payload_len: U16::new(payload as u16),
+            next: protocol,
+            hops: HOPS,
+            source: source.octets(),
+            destination: destination.octets(),
+        }
+    }
+
+    /// Extension headers are skipped, as far as they can be looked behind.
+    fn split(bytes: &mut [u8]) -> Result<Split<'_, Ipv6>, Malformed> {
+        let (ip, rest) = Ipv6::mut_from_prefix(bytes).map_err(|_| Malformed::Truncated)?;
+        if ip.version() != VERSION {
+            return Err(Malformed::Contradiction);
+        }
+        let len = usize::from(ip.payload_len.get());
+        let rest = rest.get_mut(..len).ok_or(Malformed::Contradiction)?;
+        let Upper { protocol, is_fragment, at } = Upper::find(ip.next, rest)?;
+        Ok(Split { ip, protocol, is_fragment, body: &mut rest[at..] })
+    }
+
+    #[inline]
+    fn total_len(&self) -> usize {
+        HEADER + usize::from(self.payload_len.get())
+    }
+
+    #[inline]
+    fn hops(&self) -> u8 {
+        self.hops
+    }
+
+    #[inline]
+    fn source(&self) -> Ipv6Addr {
+        Ipv6Addr::from_octets(self.source)
+    }
+
+    #[inline]
+    fn destination(&self) -> Ipv6Addr {
+        Ipv6Addr::from_octets(self.destination)
+    }
+
+    #[inline]
+    fn set_addresses(&mut self, source: Ipv6Addr, destination: Ipv6Addr) -> Delta {
+        let (source, destination) = (source.octets(), destination.octets());
+        let delta =
+            Delta::bytes(self.source, source).and(Delta::bytes(self.destination, destination));
+        self.source = source;
+        self.destination = destination;
+        delta
+    }
+
+    #[inline]
+    fn forward(&mut self, source: Ipv6Addr, destination: Ipv6Addr) -> Option<Delta> {
+        if self.hops <= 1 {
+            return None;
+        }
+        self.hops -= 1;
+        Some(self.set_addresses(source, destination))
+    }
+
+    fn renew(&mut self) {
+        self.hops = HOPS;
+    }
+
+    fn pseudo_sum(&self, protocol: u8, len: u16) -> u32 {
+        let addresses = checksum::sum(&self.source, 0);
+        checksum::sum(&self.destination, addresses) + u32::from(protocol) + u32::from(len)
+    }
+
+    /// RFC 4443 §2.3.
+    fn icmp_sum(&self, len: u16) -> u32 {
+        self.pseudo_sum(Ipv6::ICMP, len)
+    }
+}

@@ -92,8 +92,11 @@ fn backends(
         let (address, aliases) = (backend.address, backend.aliases.clone());
         all.push(Backend { address, aliases, service, server, hop });
     }
+    // Behind a SNAT pool a client's version of IP does not matter to the server.
+    let any = matches!(written.mode, config::Mode::Snat(_));
     [false, true].map(|v6| {
-        let own = (first..).zip(&written.backends).filter(|(_, own)| own.address.is_ipv6() == v6);
+        let serves = |backend: &config::Backend| any || backend.address.is_ipv6() == v6;
+        let own = (first..).zip(&written.backends).filter(|(_, backend)| serves(backend));
         let weights: Vec<_> =
             own.map(|(id, backend)| (number::<BackendId>(id), backend.weight)).collect();
         rota(&weights)
@@ -275,6 +278,18 @@ mod tests {
         ]);
         assert_eq!(tables.addresses.get(OTHER_VIP), Some(Owner::Down));
         assert_eq!(tables.addresses.get(SNAT), Some(Owner::Snat(0)));
+    }
+
+    #[test]
+    fn clients_go_to_servers_of_their_version_unless_there_is_a_pool() {
+        let rotas = |mode| {
+            let mut written = service(VIP, 69, mode, &[(30, 1), (31, 1)]);
+            written.backends[1].address = "fd00::31".parse().unwrap();
+            tables(vec![written]).services[0].rotas.clone()
+        };
+        assert_eq!(rotas(config::Mode::Nat), [vec![0], vec![1]]);
+        assert_eq!(rotas(config::Mode::Dsr), [vec![0], vec![1]]);
+        assert_eq!(rotas(snat(&[SNAT])), [vec![0, 1], vec![0, 1]]);
     }
 
     #[test]

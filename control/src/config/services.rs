@@ -125,7 +125,8 @@ impl Checker {
         all
     }
 
-    /// Clients over each version of IP find a backend, and each backend is found.
+    /// Clients over each version of IP find a backend, and each backend is found. Behind a pool with
+    /// addresses of the servers' versions, all clients find all backends.
     fn meet(
         &mut self,
         service: &Spanned<file::Service>,
@@ -133,26 +134,33 @@ impl Checker {
         mode: &Mode,
         backends: &[Backend],
     ) {
+        if vips.is_empty() || backends.is_empty() {
+            return;
+        }
         let written = service.as_ref();
+        let (clients, place) = match mode {
+            Mode::Dsr | Mode::Nat => (vips, Some(written.vip.span())),
+            Mode::Snat(pool) => (&pool[..], written.snat.as_ref().map(Spanned::span)),
+        };
+        let span = place.unwrap_or(service.span());
+        let crosses = matches!(mode, Mode::Snat(_));
         for v6 in [false, true] {
             let (ip, other) = if v6 { ("IPv6", "IPv4") } else { ("IPv4", "IPv6") };
-            let has = |held: &[Held]| held.iter().any(|held| held.address.is_ipv6() == v6);
-            let mut own = backends.iter().filter(|backend| backend.address.is_ipv6() == v6);
-            let (asked, any) = (has(vips), own.next().is_some());
-            if asked && !any && !backends.is_empty() {
-                let what = format!("a VIP over {ip}, and all backends are over {other}");
-                self.fault(written.vip.span(), what, format!("add a backend over {ip}"));
-            }
-            if any && !asked && !vips.is_empty() {
-                let what = format!("a backend over {ip}, and every VIP is over {other}");
-                self.fault(written.vip.span(), what, format!("add a VIP over {ip}"));
-            }
-            if let (Mode::Snat(pool), Some(span), true) = (mode, &written.snat, any)
-                && !has(pool)
-            {
-                let what = format!("a backend over {ip}, and the pool has no such address");
-                self.fault(span.span(), what, format!("add an address over {ip}"));
-            }
+            let asked = clients.iter().any(|held| held.address.is_ipv6() == v6);
+            let any = backends.iter().any(|backend| backend.address.is_ipv6() == v6);
+            let what = match (asked, any, crosses) {
+                (true, false, false) => {
+                    format!("a VIP over {ip}, and all backends are over {other}")
+                }
+                (false, true, false) => {
+                    format!("a backend over {ip}, and every VIP is over {other}")
+                }
+                (false, true, true) => format!("a backend over {ip}, and the pool is over {other}"),
+                (true, true, _) | (false, false, _) | (true, false, true) => continue,
+            };
+            let hint =
+                if crosses { "add an address to the pool" } else { "name both, or use `snat`" };
+            self.fault(span.clone(), what, hint);
         }
     }
 

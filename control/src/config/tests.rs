@@ -239,13 +239,16 @@ fn clients_over_each_version_of_ip_find_a_backend() {
             "over IPv4, and every VIP is over IPv6",
         ),
         ("fd00::30", "10.0.0.31", "a VIP over IPv6, and all backends are over IPv4"),
-        ("vip =", "snat = [\"fd00::101\"]\nvip =", "over IPv4, and the pool has no such address"),
+        ("vip =", "snat = [\"fd00::101\"]\nvip =", "over IPv4, and the pool is over IPv6"),
     ] {
         let shown = faults(&dual().replace(this, that));
         assert!(shown.contains(words), "not `{words}`:\n{shown}");
     }
     let both = dual().replace("vip =", "snat = [\"10.0.0.101\", \"fd00::101\"]\nvip =");
     assert!(parse("test.toml", &both).is_ok(), "{}", faults(&both));
+    // An IPv6 VIP before IPv4 servers: with a pool over IPv4.
+    let crossing = both.replace("fd00::30", "10.0.0.31").replace(", \"fd00::101\"", "");
+    assert!(parse("test.toml", &crossing).is_ok(), "{}", faults(&crossing));
 }
 
 #[test]

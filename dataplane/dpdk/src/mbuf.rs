@@ -35,17 +35,29 @@ impl Mbuf {
         usize::from(self.field::<u16>(sys::DPDK_SYS_MBUF_DATA_LEN))
     }
 
+    /// The bytes that the buffer has before the frame.
+    fn headroom(&self) -> u16 {
+        self.field::<u16>(sys::DPDK_SYS_MBUF_DATA_OFF)
+    }
+
+    /// The frame begins at another place of the buffer, and ends where it did.
+    fn set_start(&mut self, headroom: u16, len: u16) {
+        self.set_field::<u16>(sys::DPDK_SYS_MBUF_DATA_OFF, headroom);
+        self.set_field::<u16>(sys::DPDK_SYS_MBUF_DATA_LEN, len);
+        self.set_field::<u32>(sys::DPDK_SYS_MBUF_PKT_LEN, u32::from(len));
+    }
+
     /// The bytes that the buffer has from the frame's beginning on.
     fn room(&self) -> usize {
         let whole = self.field::<u16>(sys::DPDK_SYS_MBUF_BUF_LEN);
-        usize::from(whole.saturating_sub(self.field::<u16>(sys::DPDK_SYS_MBUF_DATA_OFF)))
+        usize::from(whole.saturating_sub(self.headroom()))
     }
 
     /// Where the frame begins.
     #[inline]
     fn start(&self) -> *mut u8 {
         let buffer = self.field::<*mut u8>(sys::DPDK_SYS_MBUF_BUF_ADDR);
-        let offset = usize::from(self.field::<u16>(sys::DPDK_SYS_MBUF_DATA_OFF));
+        let offset = usize::from(self.headroom());
         // SAFETY: DPDK keeps the offset within the buffer.
         unsafe { buffer.add(offset) }
     }
@@ -85,8 +97,27 @@ impl Frame for Mbuf {
         // SAFETY: `len`, and so the old length and the growth after it, are within the buffer.
         // What earlier frames left there would do for the growth, but a new pool holds nothing.
         unsafe { self.start().add(len - growth).write_bytes(0, growth) };
-        self.set_field::<u16>(sys::DPDK_SYS_MBUF_DATA_LEN, data_len);
-        self.set_field::<u32>(sys::DPDK_SYS_MBUF_PKT_LEN, u32::from(data_len));
+        self.set_start(self.headroom(), data_len);
+        true
+    }
+
+    fn grow_front(&mut self, by: usize) -> bool {
+        let both = u16::try_from(by).ok().and_then(|by| {
+            let len = u16::try_from(self.len()).ok()?.checked_add(by)?;
+            Some((self.headroom().checked_sub(by)?, len))
+        });
+        let Some((headroom, len)) = both else { return false };
+        self.set_start(headroom, len);
+        // SAFETY: the frame now begins with `by` bytes of the headroom, within the buffer, which may
+        // never have been written.
+        unsafe { self.start().write_bytes(0, by) };
+        true
+    }
+
+    fn cut_front(&mut self, by: usize) -> bool {
+        let Some(len) = self.len().checked_sub(by) else { return false };
+        // Both are less than the frame was long.
+        self.set_start(self.headroom() + by as u16, len as u16);
         true
     }
 }

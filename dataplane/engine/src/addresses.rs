@@ -85,9 +85,17 @@ impl<A: Bits> Owners<A> {
         self.slots[place] = Some((address, owner));
     }
 
-    #[inline]
+    #[inline(always)]
     fn get(&self, address: A) -> Option<Owner> {
-        self.slots[self.place(address)].map(|(_, owner)| owner)
+        let last = self.slots.len() - 1;
+        let mut place = address.hash() & last;
+        loop {
+            match self.slots[place] {
+                Some((known, owner)) if known == address => return Some(owner),
+                Some(_) => place = (place + 1) & last,
+                None => return None,
+            }
+        }
     }
 
     /// Where the address is, or would be.

@@ -9,15 +9,17 @@ use crate::reason::Reason;
 use crate::stage::admit::{Admitted, Datagram, admit, check_station, ether_type};
 use crate::stage::answer;
 use crate::stage::classify::{Parcel, classify, classify_other};
+use crate::stage::cross::Crossing;
 use crate::stage::lookup::{guess, lookup};
 use crate::stage::routine::routine;
 use crate::stage::schedule::schedule;
 use crate::stage::track::track;
-use crate::stage::translate::translate;
+use crate::stage::translate::{Untranslated, translate};
 use crate::stage::transmit::transmit;
 use crate::tables::{InterfaceId, Tables};
 use crate::tick::Tick;
 use crate::verdict::{Step, Verdict};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use wire::ip::Ip;
 use wire::ipv4::Ipv4;
@@ -49,6 +51,9 @@ impl Core {
         verdicts.truncate(burst.len());
         if decide(burst, &mut verdicts, &here, own) {
             answer_strays(burst, &mut verdicts, &here);
+        }
+        if !own.crossings.is_empty() {
+            cross_over(burst, &mut verdicts, &here, own);
         }
         verdicts
     }
@@ -179,11 +184,20 @@ fn forward<H: Family>(parcel: &mut Parcel<H>, here: &Here, own: &mut Own) -> Ste
     let found = lookup(parcel, here, own)?;
     let message = Message::parse(parcel.packet.data).map_err(|_| Reason::BadTftp)?;
     let id = schedule(parcel, message, found, here, own)?;
-    let Own { flows, hosts, counters, .. } = own;
+    let Own { flows, hosts, crossings, counters, .. } = own;
     let flow = &mut flows[id];
     let lesson = track(parcel, message, flow, here, counters)?;
-    let step = translate(parcel, message, flow, here, hosts)
-        .and_then(|()| transmit(parcel, flow, here, counters));
+    let mut way = || {
+        match translate(parcel, message, flow, here, hosts) {
+            Ok(()) => {}
+            Err(Untranslated::Expired) => return Err(Reason::TtlExpired.into()),
+            Err(Untranslated::OtherVersion) => {
+                crossings.push(Crossing::of(parcel, message, flow, here, hosts)?);
+            }
+        }
+        transmit(parcel, flow, here, counters)
+    };
+    let step = way();
     own.settle(id, &lesson, here);
     step
 }
@@ -194,6 +208,24 @@ fn answer_strays<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Her
     for (verdict, frame) in verdicts.iter_mut().zip(burst) {
         if *verdict == Verdict::Drop(Reason::StrayTid) {
             *verdict = answer::unknown_tid(frame, here.mac);
+        }
+    }
+}
+
+/// Gives packets for the other side's version of IP its header.
+#[cold]
+fn cross_over<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here, own: &mut Own) {
+    for crossing in own.crossings.take() {
+        let (frame, verdict) = (&mut burst[crossing.place], &mut verdicts[crossing.place]);
+        let Verdict::Transmit(interface) = *verdict else { continue };
+        let mtu = here.tables.interfaces[usize::from(interface)].mtu;
+        own.last_id = own.last_id.wrapping_add(1);
+        let step = match crossing.destination {
+            SocketAddr::V4(_) => crossing.carry_out::<Ipv6, Ipv4>(frame, mtu, own.last_id),
+            SocketAddr::V6(_) => crossing.carry_out::<Ipv4, Ipv6>(frame, mtu, own.last_id),
+        };
+        if let Err(why_not) = step {
+            *verdict = why_not;
         }
     }
 }

@@ -31,8 +31,8 @@ pub trait Family: Ip<Address: Into<IpAddr>> {
     /// The name of an address in this worker.
     fn name(address: Self::Address, hosts: &Hosts) -> Host;
 
-    /// The address with this name; `None`: it is of the other version.
-    fn named(host: Host, hosts: &Hosts) -> Option<Self::Address>;
+    /// The address with this name, which is of this version.
+    fn named(host: Host, hosts: &Hosts) -> Self::Address;
 
     /// The address, if it is of this version.
     fn of(address: &IpAddr) -> Option<Self::Address>;
@@ -66,8 +66,8 @@ impl Family for Ipv4 {
     }
 
     #[inline]
-    fn named(host: Host, _: &Hosts) -> Option<Ipv4Addr> {
-        host.as_v4()
+    fn named(host: Host, _: &Hosts) -> Ipv4Addr {
+        Ipv4Addr::from_bits(host.to_bits())
     }
 
     #[inline]
@@ -102,8 +102,8 @@ impl Family for Ipv6 {
         hosts.find(address)
     }
 
-    fn named(host: Host, hosts: &Hosts) -> Option<Ipv6Addr> {
-        hosts.as_v6(host)
+    fn named(host: Host, hosts: &Hosts) -> Ipv6Addr {
+        hosts.as_v6(host).unwrap_or(Ipv6Addr::UNSPECIFIED)
     }
 
     fn of(address: &IpAddr) -> Option<Ipv6Addr> {

@@ -20,4 +20,24 @@ pub trait Frame {
     /// uninitialised). Answers false, and changes nothing, when the buffer has no room.
     #[must_use]
     fn set_len(&mut self, len: usize) -> bool;
+
+    /// Makes the frame longer at its front by `by` bytes, which are undefined (never uninitialised).
+    /// Answers false, and changes nothing, when the buffer has no room.
+    #[must_use]
+    fn grow_front(&mut self, by: usize) -> bool {
+        let len = self.bytes().len();
+        let grown = self.set_len(len + by);
+        if grown {
+            self.bytes_mut().copy_within(..len, by);
+        }
+        grown
+    }
+
+    /// Cuts `by` bytes off the frame's front. Answers false, and changes nothing, when it has fewer.
+    #[must_use]
+    fn cut_front(&mut self, by: usize) -> bool {
+        let Some(left) = self.bytes().len().checked_sub(by) else { return false };
+        self.bytes_mut().copy_within(by.., 0);
+        self.set_len(left)
+    }
 }

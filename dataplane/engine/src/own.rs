@@ -10,11 +10,13 @@ use crate::flow::ports::Ports;
 use crate::flow::record::{Detail, Flow};
 use crate::flow::table::Table;
 use crate::flow::view::{FlowQuery, State, TransferView};
+use crate::frame::Burst;
 use crate::here::Here;
 use crate::mode::{Pools, rules};
 use crate::reason::Reason;
 use crate::select::round_robin::Cursor;
 use crate::select::sticky::Sticky;
+use crate::stage::cross::Crossing;
 use crate::tables::{InterfaceId, ServiceId, Tables};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
@@ -41,6 +43,10 @@ pub struct Own {
     pub cursors: Vec<[Cursor; 2]>,
     /// Which client went where.
     pub sticky: Sticky,
+    /// Packets of the burst in hand that are for the other version of IP.
+    pub crossings: Burst<Crossing>,
+    /// Of the last IPv4 packet made of one over IPv6.
+    pub last_id: u16,
     /// What it counts.
     pub counters: Arc<Counters>,
     /// Its share of the SNAT ports, by address.
@@ -70,6 +76,8 @@ impl Own {
             hosts,
             cursors: vec![[Cursor::starting_at(worker.into()); 2]; tables.services.len()],
             sticky: Sticky::new(if persistent { max_flows as usize } else { 0 }, seed),
+            crossings: Burst::new(),
+            last_id: 0,
             counters,
             ports: tables.snat.iter().map(|_| Ports::new(worker, workers)).collect(),
             snat,

@@ -78,6 +78,11 @@ impl Delta {
         Delta((0..4).map(change).sum())
     }
 
+    /// The change from some bytes to others, both of an even length.
+    pub fn replaced(old: &[u8], new: &[u8]) -> Delta {
+        Delta(u64::from(!fold64(raw(old))) + u64::from(fold64(raw(new))))
+    }
+
     /// Both changes. A packet has fewer words than it takes to overflow.
     #[inline]
     pub fn and(self, other: Delta) -> Delta {

@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const PROTOCOL_UDP: u8 = 17;
 
 /// Hops that a new packet may go (RFC 1700).
-pub(crate) const HOPS: u8 = 64;
+pub const HOPS: u8 = 64;
 
 /// Why bytes are no IP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +84,21 @@ pub trait Ip: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Copy
     /// nothing is changed, when no hop is left to go.
     fn forward(&mut self, source: Self::Address, destination: Self::Address) -> Option<Delta>;
 
-    /// Gives it as many hops as a new packet.
-    fn renew(&mut self);
+    /// Gives it so many hops to go.
+    fn set_hops(&mut self, hops: u8);
+
+    /// How it is to be treated on the way: DSCP and ECN.
+    fn class(&self) -> u8;
+
+    /// The same from now on.
+    fn set_class(&mut self, class: u8);
+
+    /// Lets it be fragmented, as the part of no other datagram than this one of its sender's. Over IPv6
+    /// only a sender fragments, and this does nothing.
+    fn allow_fragments(&mut self, id: u16);
+
+    /// The addresses as they lie in the header, one behind the other.
+    fn addresses(&self) -> &[u8];
 
     /// The sum of the pseudo header that a payload of so many bytes is checksummed with.
     fn pseudo_sum(&self, protocol: u8, len: u16) -> u32;

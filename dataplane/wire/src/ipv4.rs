@@ -15,11 +15,9 @@ const FRAGMENT_OFFSET: u16 = 0x1fff;
 #[repr(C)]
 pub struct Ipv4 {
     version_ihl: u8,
-    /// Type of service: DSCP and ECN.
-    pub tos: u8,
+    tos: u8,
     total_len: U16,
-    /// Which datagram a fragment is part of.
-    pub id: U16,
+    id: U16,
     fragment: U16,
     ttl: u8,
     protocol: u8,
@@ -152,13 +150,33 @@ impl Ip for Ipv4 {
         (self.ttl > 1).then(|| self.rewrite(self.ttl - 1, source, destination))
     }
 
-    fn renew(&mut self) {
-        self.checksum = self.set_ttl(HOPS).mend(self.checksum);
+    fn set_hops(&mut self, hops: u8) {
+        self.checksum = self.set_ttl(hops).mend(self.checksum);
+    }
+
+    fn class(&self) -> u8 {
+        self.tos
+    }
+
+    fn set_class(&mut self, class: u8) {
+        let word = |tos| U16::from_bytes([0, tos]);
+        self.checksum = Delta::word(word(self.tos), word(class)).mend(self.checksum);
+        self.tos = class;
+    }
+
+    fn allow_fragments(&mut self, id: u16) {
+        let (id, fragment) = (U16::new(id), U16::ZERO);
+        let delta = Delta::word(self.id, id).and(Delta::word(self.fragment, fragment));
+        self.checksum = delta.mend(self.checksum);
+        (self.id, self.fragment) = (id, fragment);
+    }
+
+    fn addresses(&self) -> &[u8] {
+        &self.as_bytes()[12..]
     }
 
     fn pseudo_sum(&self, protocol: u8, len: u16) -> u32 {
-        let addresses = checksum::sum(self.source.as_bytes(), 0);
-        checksum::sum(self.destination.as_bytes(), addresses) + u32::from(protocol) + u32::from(len)
+        checksum::sum(self.addresses(), 0) + u32::from(protocol) + u32::from(len)
     }
 
     /// ICMP covers no pseudo header (RFC 792).

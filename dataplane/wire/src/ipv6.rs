@@ -184,13 +184,27 @@ impl Ip for Ipv6 {
         Some(self.set_addresses(source, destination))
     }
 
-    fn renew(&mut self) {
-        self.hops = HOPS;
+    fn set_hops(&mut self, hops: u8) {
+        self.hops = hops;
+    }
+
+    fn class(&self) -> u8 {
+        (self.version_class_label.get() >> 20) as u8
+    }
+
+    fn set_class(&mut self, class: u8) {
+        let others = self.version_class_label.get() & !(0xff << 20);
+        self.version_class_label = U32::new(others | u32::from(class) << 20);
+    }
+
+    fn allow_fragments(&mut self, _: u16) {}
+
+    fn addresses(&self) -> &[u8] {
+        &self.as_bytes()[8..]
     }
 
     fn pseudo_sum(&self, protocol: u8, len: u16) -> u32 {
-        let addresses = checksum::sum(&self.source, 0);
-        checksum::sum(&self.destination, addresses) + u32::from(protocol) + u32::from(len)
+        checksum::sum(self.addresses(), 0) + u32::from(protocol) + u32::from(len)
     }
 
     /// RFC 4443 §2.3.

@@ -45,15 +45,21 @@ impl Udp {
             len: U16::new(len),
             checksum: U16::ZERO,
         };
-        let sum =
-            checksum::sum(data, checksum::sum(header.as_bytes(), ip.pseudo_sum(PROTOCOL_UDP, len)));
-        header.checksum = on_the_wire(U16::new(!checksum::fold(sum)));
+        header.make_checksum(ip, data);
         header
+    }
+
+    /// Makes the checksum anew.
+    pub fn make_checksum(&mut self, ip: &impl Ip, data: &[u8]) {
+        self.checksum = U16::ZERO;
+        let pseudo = ip.pseudo_sum(PROTOCOL_UDP, self.len.get());
+        let sum = checksum::sum(data, checksum::sum(self.as_bytes(), pseudo));
+        self.checksum = on_the_wire(U16::new(!checksum::fold(sum)));
     }
 
     /// Whether its sender made a checksum.
     #[inline]
-    pub(crate) fn is_summed(&self) -> bool {
+    pub fn is_summed(&self) -> bool {
         self.checksum != U16::ZERO
     }
 

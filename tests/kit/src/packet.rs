@@ -22,6 +22,8 @@ pub struct Packet {
     pub ttl: u8,
     /// The IP identification; over IPv6 the flow label.
     pub id: u16,
+    /// Whether routers may fragment it: over IPv4 alone.
+    pub may_be_fragmented: bool,
     /// IP options: a multiple of four bytes; over IPv6 an extension header's padding.
     pub options: Vec<u8>,
     /// Whether the sender made a UDP checksum.
@@ -83,6 +85,7 @@ impl Packet {
         let packet = Packet {
             ttl: ip.time_to_live,
             id: ip.identification,
+            may_be_fragmented: !ip.dont_fragment,
             options: ip.options.as_slice().to_vec(),
             ..Packet::between(ends, padding)
         };
@@ -117,6 +120,7 @@ impl Packet {
             destination,
             ttl: 0,
             id: 0,
+            may_be_fragmented: false,
             options: vec![],
             summed: false,
             payload: vec![],
@@ -139,6 +143,23 @@ impl Packet {
     /// The same without a UDP checksum, where UDP may go without one.
     pub fn unsummed(self) -> Packet {
         Packet { summed: self.is_v6(), ..self }
+    }
+
+    /// The same over the other version of IP, between these ends (RFC 7915 §4.1 and §5.1). `id` is what its
+    /// translator has come to.
+    pub fn crossed(&self, source: SocketAddr, destination: SocketAddr, id: u16) -> Packet {
+        let small = self.bytes().len() - self.padding.len() - Ethernet2Header::LEN <= 1260;
+        let fragile = self.is_v6() && small;
+        Packet {
+            source,
+            destination,
+            id: if fragile { id } else { 0 },
+            may_be_fragmented: fragile,
+            options: vec![],
+            padding: vec![],
+            summed: self.summed || destination.is_ipv6(),
+            ..self.clone()
+        }
     }
 
     /// The same, with a payload that makes the UDP checksum come out as zero, so that 0xffff stands
@@ -168,7 +189,7 @@ impl Packet {
     pub fn ipv4_header(&self) -> Ipv4Header {
         Ipv4Header {
             identification: self.id,
-            dont_fragment: true,
+            dont_fragment: !self.may_be_fragmented,
             fragment_offset: IpFragOffset::ZERO,
             time_to_live: self.ttl,
             protocol: IpNumber::UDP,

@@ -22,6 +22,7 @@ pub fn datagram(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Packet {
         destination: to,
         ttl: 64,
         id: 0x1234,
+        may_be_fragmented: false,
         options: vec![],
         summed: true,
         payload: payload.to_vec(),

@@ -7,7 +7,8 @@
 //!  snat backends 10.0.0.50, .51 ──────────────────┘        ┘
 //! ```
 //!
-//! Over IPv6 all have the same numbers in fd00::/96. Every station's hardware address is made of its
+//! Over IPv6 all have the same numbers in fd00::/96. Behind two more VIPs are `snat` backends, 10.0.0.60
+//! and .61, of the other version than their clients. Every station's hardware address is made of its
 //! IP address.
 
 use engine::select::round_robin::rota;
@@ -46,15 +47,23 @@ pub enum Via {
     Nat6,
     /// Full NAT over IPv6.
     Snat6,
+    /// Full NAT from clients over IPv4 to servers over IPv6.
+    Snat46,
+    /// Full NAT from clients over IPv6 to servers over IPv4.
+    Snat64,
 }
 
 impl Via {
     /// All of them, in the order of the services.
-    pub const ALL: [Via; 6] = [Via::Dsr, Via::Nat, Via::Snat, Via::Dsr6, Via::Nat6, Via::Snat6];
+    pub const ALL: [Via; 8] =
+        [Via::Dsr, Via::Nat, Via::Snat, Via::Dsr6, Via::Nat6, Via::Snat6, Via::Snat46, Via::Snat64];
     /// Those over IPv4.
     pub const V4: [Via; 3] = [Via::Dsr, Via::Nat, Via::Snat];
     /// Those whose answers come through us.
-    pub const SEEN: [Via; 4] = [Via::Nat, Via::Snat, Via::Nat6, Via::Snat6];
+    pub const SEEN: [Via; 6] =
+        [Via::Nat, Via::Snat, Via::Nat6, Via::Snat6, Via::Snat46, Via::Snat64];
+    /// Those where both sides are of one version of IP.
+    pub const ALIKE: [Via; 6] = [Via::Dsr, Via::Nat, Via::Snat, Via::Dsr6, Via::Nat6, Via::Snat6];
 
     /// Whether answers pass us by.
     pub fn is_dsr(self) -> bool {
@@ -63,12 +72,26 @@ impl Via {
 
     /// Whether servers see an address of ours.
     pub fn is_snat(self) -> bool {
-        matches!(self, Via::Snat | Via::Snat6)
+        matches!(self, Via::Snat | Via::Snat6 | Via::Snat46 | Via::Snat64)
     }
 
-    /// Whether it is over IPv6.
+    /// Whether its clients are over IPv6.
     pub fn is_v6(self) -> bool {
-        matches!(self, Via::Dsr6 | Via::Nat6 | Via::Snat6)
+        matches!(self, Via::Dsr6 | Via::Nat6 | Via::Snat6 | Via::Snat64)
+    }
+
+    /// Whether its clients and its servers are of different versions of IP.
+    pub fn crosses(self) -> bool {
+        matches!(self, Via::Snat46 | Via::Snat64)
+    }
+
+    /// The same with clients of the servers' version.
+    pub fn at_server(self) -> Via {
+        match self {
+            Via::Snat46 => Via::Snat6,
+            Via::Snat64 => Via::Snat,
+            alike => alike,
+        }
     }
 
     /// The place of its version of IP ([`engine::family::Family::PLACE`]).
@@ -104,7 +127,7 @@ impl Via {
 
     /// The source NAT address.
     pub fn snat(self) -> IpAddr {
-        self.station(0, 110)
+        self.at_server().station(0, 110)
     }
 
     /// The service, which has the number of its VIP.
@@ -120,10 +143,12 @@ impl Via {
     /// Its address.
     pub fn server(self, n: usize) -> IpAddr {
         let n = n as u8;
+        let of = self.at_server();
         match self {
-            Via::Dsr | Via::Dsr6 => self.station(0, 30 + n),
-            Via::Nat | Via::Nat6 => self.station(1, 30 + n),
-            Via::Snat | Via::Snat6 => self.station(0, 50 + n),
+            Via::Dsr | Via::Dsr6 => of.station(0, 30 + n),
+            Via::Nat | Via::Nat6 => of.station(1, 30 + n),
+            Via::Snat | Via::Snat6 => of.station(0, 50 + n),
+            Via::Snat46 | Via::Snat64 => of.station(0, 60 + n),
         }
     }
 
@@ -131,8 +156,8 @@ impl Via {
         match self {
             Via::Dsr | Via::Dsr6 => Mode::Dsr,
             Via::Nat | Via::Nat6 => Mode::Nat,
-            Via::Snat => Mode::Snat(vec![0]),
-            Via::Snat6 => Mode::Snat(vec![1]),
+            Via::Snat | Via::Snat64 => Mode::Snat(vec![0]),
+            Via::Snat6 | Via::Snat46 => Mode::Snat(vec![1]),
         }
     }
 }
@@ -218,7 +243,9 @@ fn add(tables: &mut Tables, via: Via) {
         match via {
             Via::Dsr | Via::Dsr6 => {}
             Via::Nat | Via::Nat6 => tables.addresses.insert(address, Owner::Routed(server)),
-            Via::Snat | Via::Snat6 => tables.addresses.insert(address, Owner::Answering(server)),
+            Via::Snat | Via::Snat6 | Via::Snat46 | Via::Snat64 => {
+                tables.addresses.insert(address, Owner::Answering(server))
+            }
         }
     }
 }

@@ -82,6 +82,16 @@ fn a_buffer_grows_with_zeroes_up_to_its_room() {
         assert_eq!(buffer.bytes()[..7], [7, 7, 7, 0, 0, 1, 0]);
         assert!(buffer.set_len(0));
         assert!(buffer.bytes().is_empty());
+        drop(buffer);
+        // At the front there are 128 bytes of DPDK's.
+        let mut buffer = pool.frame(&[7; 3]).unwrap();
+        assert!(buffer.grow_front(2));
+        assert_eq!(buffer.bytes(), [0, 0, 7, 7, 7]);
+        assert!(!buffer.grow_front(127) && !buffer.grow_front(usize::MAX));
+        assert!(buffer.grow_front(126));
+        assert!(!buffer.cut_front(132) && buffer.cut_front(129));
+        assert_eq!(buffer.bytes(), [7, 7]);
+        assert!(buffer.cut_front(2) && buffer.bytes().is_empty());
     });
 }
 

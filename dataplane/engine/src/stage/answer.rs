@@ -7,7 +7,7 @@ use crate::reason::Reason;
 use crate::verdict::Verdict;
 use wire::ethernet::{self, Ethernet, Mac};
 use wire::icmp;
-use wire::ip::{Ip, PROTOCOL_UDP, Split};
+use wire::ip::{HOPS, Ip, PROTOCOL_UDP, Split};
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
 use wire::tftp::{Message, UNKNOWN_TID};
@@ -22,7 +22,7 @@ pub fn echo<H: Family>(packet: Packet<H>, mac: Mac) -> Verdict {
     }
     // The checksum covers both addresses alike, or neither.
     let _ = ip.set_addresses(ip.destination(), ip.source());
-    ip.renew();
+    ip.set_hops(HOPS);
     turn_round(ethernet, mac);
     Verdict::Answer
 }

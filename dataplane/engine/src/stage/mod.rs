@@ -1,9 +1,11 @@
 //! What happens to a packet, a file a stage, in this order: [`admit`], [`classify`], [`lookup`],
-//! [`schedule`], [`track`], [`translate`], [`transmit`]. [`answer`] is where some packets turn back.
+//! [`schedule`], [`track`], [`translate`], [`transmit`]. [`routine`] is the short way for most; [`cross`] comes
+//! last for some, and [`answer`] is where some turn back.
 
 pub mod admit;
 pub mod answer;
 pub mod classify;
+pub mod cross;
 pub mod lookup;
 pub mod routine;
 pub mod schedule;

@@ -3,7 +3,7 @@
 
 use super::classify::{Parcel, Side};
 use super::track::touch;
-use super::translate::translate;
+use super::translate::{Untranslated, translate};
 use super::transmit::transmit;
 use crate::alg::tftp;
 use crate::family::Family;
@@ -30,14 +30,15 @@ pub fn routine<H: Family>(
         return None;
     }
     let block = tftp::routine(flow.progress, parcel.packet.data)?;
+    // Not a request: it goes to the TID.
+    const NO_REQUEST: Message = Message::Ack { block: 0 };
+    match translate(parcel, NO_REQUEST, flow, here, hosts) {
+        Ok(()) => {}
+        Err(Untranslated::OtherVersion | Untranslated::Expired) => return None,
+    }
     if let Some(len) = block {
         flow.add_block(len);
     }
     touch(parcel, flow, here);
-    // Not a request: it goes to the TID.
-    const NO_REQUEST: Message = Message::Ack { block: 0 };
-    Some(
-        translate(parcel, NO_REQUEST, flow, here, hosts)
-            .and_then(|()| transmit(parcel, flow, here, counters)),
-    )
+    Some(transmit(parcel, flow, here, counters))
 }

@@ -6,12 +6,20 @@ use crate::family::Family;
 use crate::flow::hosts::Hosts;
 use crate::flow::record::Flow;
 use crate::here::Here;
-use crate::reason::Reason;
-use crate::verdict::Step;
+use Untranslated::{Expired, OtherVersion};
 use std::net::IpAddr;
 use wire::tftp::Message;
 
-/// Rewrites addresses, ports and checksums, and takes a hop off, as a router does.
+/// Why a packet stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Untranslated {
+    /// The other side is of the other version of IP: see [`super::cross`].
+    OtherVersion,
+    /// No hop is left to go.
+    Expired,
+}
+
+/// Rewrites addresses, ports and checksums, and takes a hop off, as a router does; or changes nothing.
 #[inline(always)]
 pub fn translate<H: Family>(
     parcel: &mut Parcel<H>,
@@ -19,35 +27,35 @@ pub fn translate<H: Family>(
     flow: &Flow,
     here: &Here,
     hosts: &Hosts,
-) -> Step<()> {
+) -> Result<(), Untranslated> {
     if !flow.answers_seen() {
         return Ok(());
     }
     let packet = &mut parcel.packet;
+    // A server and what it sees as the client are of one version, and so are a client and its VIP.
     let (source, destination, ports) = match parcel.side {
         Side::Client(_) => {
-            let seen_as = flow.seen_as();
             let (address, port) = server(message, flow, here);
-            let seen_at = H::named(seen_as.host, hosts).ok_or(Reason::NoBackend)?;
-            (seen_at, H::of(address).ok_or(Reason::NoBackend)?, (seen_as.port, port))
+            let Some(address) = H::of(address) else { return Err(OtherVersion) };
+            let seen_as = flow.seen_as();
+            (H::named(seen_as.host, hosts), address, (seen_as.port, port))
         }
         Side::Server | Side::ServerToClient => {
             let vip = &here.tables.vips[usize::from(flow.vip())].address;
+            let Some(vip) = H::of(vip) else { return Err(OtherVersion) };
             let client = flow.client();
-            let vip = H::of(vip).ok_or(Reason::NoBackend)?;
-            let address = H::named(client.host, hosts).ok_or(Reason::NoBackend)?;
-            (vip, address, (packet.udp.source(), client.port))
+            (vip, H::named(client.host, hosts), (packet.udp.source(), client.port))
         }
     };
-    let addresses = packet.ip.forward(source, destination).ok_or(Reason::TtlExpired)?;
+    let addresses = packet.ip.forward(source, destination).ok_or(Expired)?;
     packet.udp.set_ports(ports.0, ports.1, addresses);
     Ok(())
 }
 
 /// A request goes where requests go, all else to where the server answers from, whatever port it was
 /// sent to.
-#[inline]
-fn server<'a>(message: Message, flow: &Flow, here: &'a Here) -> (&'a IpAddr, u16) {
+#[inline(always)]
+pub fn server<'a>(message: Message, flow: &Flow, here: &'a Here) -> (&'a IpAddr, u16) {
     let backend = &here.tables.backends[usize::from(flow.backend)];
     match (message, flow.tid()) {
         (Message::Request(_), _) | (_, None) => {

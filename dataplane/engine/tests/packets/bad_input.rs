@@ -178,7 +178,7 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
 
 #[test]
 fn fragments_to_our_addresses_are_dropped() {
-    let both = Via::ALL.iter().flat_map(|via| [(via, via.vip().ip()), (via, via.snat())]);
+    let both = Via::ALIKE.iter().flat_map(|via| [(via, via.vip().ip()), (via, via.snat())]);
     for (via, to) in both {
         let mut gate = Gate::new();
         let parts = [(0, true), (2, true), (2, false)];
@@ -248,7 +248,7 @@ fn a_source_that_is_ours_is_forged_wherever_it_goes() {
 
 #[test]
 fn a_frame_cut_off_anywhere_is_dropped() {
-    for via in Via::SEEN {
+    for via in [Via::Nat, Via::Snat, Via::Nat6, Via::Snat6] {
         let mut gate = Gate::new();
         let talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
         let _ = gate.take(talk.data(1, 512)).sent();

@@ -149,7 +149,7 @@ fn a_stray_in_any_shape_gets_a_sound_answer() {
             let outcome = gate.take(&packet);
             assert_eq!(
                 outcome.bytes.len(),
-                14 + via.ip_header() + 8 + wire::tftp::UNKNOWN_TID.len()
+                14 + via.at_server().ip_header() + 8 + wire::tftp::UNKNOWN_TID.len()
             );
             stray.server_is_told_off(outcome);
         }
@@ -328,7 +328,7 @@ fn an_error_without_a_transfer_is_dropped() {
 /// the second of them.
 fn answered_by_an_alias(via: Via, request: &Packet) -> (Gate, Talk) {
     let net = u8::from(!via.is_snat());
-    let other = |n: u8| via.station(net, 200 + n);
+    let other = |n: u8| via.at_server().station(net, 200 + n);
     let mut gate = Gate::new();
     gate.change(|tables| {
         let server = tables.addresses.get(via.server(0)).expect("a server");

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bad_ipv6;
 mod capacity;
+mod crossing;
 mod dsr;
 mod ends;
 mod learning;

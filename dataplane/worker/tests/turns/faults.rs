@@ -158,7 +158,7 @@ fn repetition_and_reordering_in_a_burst_cost_nothing() {
 fn loss_delays_and_no_more() {
     let faults = Faults { lost: 8, ..Faults::default() };
     for seed in SEEDS {
-        let (farm, _) = through(faults, &[Via::Snat, Via::Snat6], seed);
+        let (farm, _) = through(faults, &[Via::Snat, Via::Snat6, Via::Snat46, Via::Snat64], seed);
         assert_eq!(farm.foreign, 0);
     }
 }
@@ -175,7 +175,10 @@ fn in_dsr_too_all_arrives() {
 fn all_at_once_with_source_nat() {
     let faults = Faults { lost: 5, repeated: 5, swapped: 20, late: 0 };
     for seed in SEEDS {
-        assert_eq!(through(faults, &[Via::Snat, Via::Snat6], seed).0.foreign, 0);
+        assert_eq!(
+            through(faults, &[Via::Snat, Via::Snat6, Via::Snat46, Via::Snat64], seed).0.foreign,
+            0
+        );
     }
 }
 

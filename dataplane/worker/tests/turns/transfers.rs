@@ -57,12 +57,12 @@ fn one_worker_carries_all_modes_at_once() {
     carry(&mut house, &mut farm, 500, || 0);
     let ledger = house.ledger();
     assert_eq!((farm.foreign, farm.errors, farm.told_off), (0, 0, 0));
-    assert_eq!(ledger.at("started"), 96);
+    assert_eq!(ledger.at("started"), 128);
     // Of direct server return, the last block is not seen.
-    assert_eq!(ledger.at("completed"), 64);
+    assert_eq!(ledger.at("completed"), 96);
     assert_eq!((ledger.at("handed_over"), ledger.at("strays")), (0, 0));
     house.wait(1000);
-    assert_eq!(house.ledger().at("ended"), 96);
+    assert_eq!(house.ledger().at("ended"), 128);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn several_workers_carry_what_arrives_at_the_wrong_one() {
             carry(&mut house, &mut farm, 500, || wrong);
             let ledger = house.ledger();
             assert_eq!((farm.foreign, farm.errors, farm.told_off), (0, 0, 0));
-            assert_eq!((ledger.at("started"), ledger.at("completed")), (96, 64));
+            assert_eq!((ledger.at("started"), ledger.at("completed")), (128, 96));
             assert!(ledger.at("handed_over") > 0);
             assert_eq!(ledger.at("handed_over"), ledger.at("taken_over"));
             assert_eq!(ledger.at("received") - ledger.at("transmitted"), 0, "no drops");
@@ -93,7 +93,7 @@ fn frames_may_come_by_any_queue() {
     };
     carry(&mut house, &mut farm, 500, round_robin);
     assert_eq!((farm.foreign, farm.errors, farm.told_off), (0, 0, 0));
-    assert_eq!(house.ledger().at("completed"), 64);
+    assert_eq!(house.ledger().at("completed"), 96);
 }
 
 #[test]

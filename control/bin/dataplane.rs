@@ -15,6 +15,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use wire::ethernet::Mac;
 use worker::kernel::KernelRings;
+use worker::links::Link;
 use worker::mesh::{self, Mesh};
 use worker::news::Desk;
 use worker::worker::{Parts, Worker};
@@ -38,7 +39,7 @@ impl Devices {
             facts: vec![],
             workers: config.dataplane.workers.len() as u16,
         };
-        for interface in &config.interfaces {
+        for interface in config.devices() {
             let port = Port::find(eal, interface.device.name())?;
             let info = port.info()?;
             if info.max_transmit < devices.workers {
@@ -68,22 +69,25 @@ impl Devices {
         Ok(devices)
     }
 
-    /// Their hardware addresses.
-    pub fn macs(&self) -> Vec<Mac> {
-        self.facts.iter().map(|facts| facts.mac).collect()
+    /// The interfaces' hardware addresses.
+    pub fn macs(&self, config: &Config) -> Vec<Mac> {
+        config.links().iter().map(|link| self.facts[link.port].mac).collect()
     }
 
     /// Starts them, each with a transmit queue for every worker, on buffers of one pool.
     pub fn start(mut self, eal: &Eal, config: &Config) -> Result<Dataplane, Error> {
-        let mtu = config.interfaces.iter().map(|interface| interface.mtu).max().unwrap_or(0);
-        let count = buffers(self.workers.into(), &config.interfaces);
-        let pool = Arc::new(Mempool::new(eal, "frames", count, CACHE, dpdk::data_room(mtu), None)?);
+        let devices = config.devices();
+        let mtu = |interface: &Interface| config.device_mtu(&interface.device);
+        let largest = devices.iter().map(|first| mtu(first)).max().unwrap_or(0);
+        let count = buffers(self.workers.into(), config);
+        let pool =
+            Arc::new(Mempool::new(eal, "frames", count, CACHE, dpdk::data_room(largest), None)?);
         let mut queues: Vec<Vec<Queue>> = (0..self.workers).map(|_| vec![]).collect();
-        for (id, (port, interface)) in self.ports.iter_mut().zip(&config.interfaces).enumerate() {
+        for (id, (port, interface)) in self.ports.iter_mut().zip(&devices).enumerate() {
             let setup = Setup {
                 transmit: self.workers,
                 receive: self.facts[id].queues,
-                mtu: interface.mtu,
+                mtu: mtu(interface),
                 rx_ring: interface.rx_ring,
                 tx_ring: interface.tx_ring,
                 burst: interface.burst,
@@ -98,15 +102,18 @@ impl Devices {
             }
         }
         let rings = || (0..self.workers).map(|_| KernelRings::new()).collect();
-        let rings = self.ports.iter().map(|_| rings()).collect();
-        Ok(Dataplane { ports: self.ports, facts: self.facts, queues, rings, pool })
+        let rings = config.interfaces.iter().map(|_| rings()).collect();
+        let links = config.links();
+        let facts = links.iter().map(|link| self.facts[link.port].clone()).collect();
+        Ok(Dataplane { ports: self.ports, links, facts, queues, rings, pool })
     }
 }
 
 /// Clients send to VIPs; where there is none, only servers are, and answer to their clients.
-fn steer(config: &Config, interface: usize) -> Steer {
+fn steer(config: &Config, port: usize) -> Steer {
+    let links = config.links();
     let mut vips = config.services.iter().flat_map(|service| &service.vips);
-    let has_vip = vips.any(|vip| vip.interface == interface);
+    let has_vip = vips.any(|vip| links[vip.interface].port == port);
     if has_vip { Steer::BySource } else { Steer::ByDestination }
 }
 
@@ -121,13 +128,13 @@ fn name(rss: Rss) -> &'static str {
 }
 
 /// Enough that every queue and every ring can be full at once.
-fn buffers(workers: u32, interfaces: &[Interface]) -> u32 {
-    let rings = |interface: &Interface| {
-        let asked = u32::from(interface.rx_ring) + u32::from(interface.tx_ring);
+fn buffers(workers: u32, config: &Config) -> u32 {
+    let rings = |device: &Interface| {
+        let asked = u32::from(device.rx_ring) + u32::from(device.tx_ring);
         workers * asked.max(BUFFERS_PER_QUEUE)
     };
-    let queues: u32 = interfaces.iter().map(rings).sum();
-    let kernel = workers * interfaces.len() as u32 * 2 * worker::kernel::DEPTH as u32;
+    let queues: u32 = config.devices().into_iter().map(rings).sum();
+    let kernel = workers * config.interfaces.len() as u32 * 2 * worker::kernel::DEPTH as u32;
     let mesh = if workers > 1 { workers * mesh::FRAMES as u32 } else { 0 };
     let caches = (workers + 1) * 2 * CACHE;
     (queues + kernel + mesh + caches).next_power_of_two() - 1
@@ -136,7 +143,9 @@ fn buffers(workers: u32, interfaces: &[Interface]) -> u32 {
 /// The started devices, and what workers are made of.
 pub struct Dataplane {
     ports: Vec<Port>,
-    /// What they turned out to be, for control.
+    /// What the interfaces are on them.
+    links: Vec<Link>,
+    /// What those turned out to be, by interface, for control.
     pub facts: Vec<InterfaceFacts>,
     queues: Vec<Vec<Queue>>,
     /// To and from the kernel, by interface and worker.
@@ -159,13 +168,15 @@ impl Dataplane {
         let random = RandomState::new();
         let seed = Seed([random.hash_one(0), random.hash_one(1)]);
         let ports = Rc::new(self.ports);
-        let mut workers = Workers { desks: vec![], running: vec![], ports };
+        let devices = self.links.iter().map(|link| link.port).collect();
+        let mut workers = Workers { desks: vec![], running: vec![], ports, devices };
         for ((number, ports), lcore) in (0..).zip(self.queues).zip(eal.lcores()) {
             let counters = Counters::new(tables.backends.len());
             let desk = Desk::new(Arc::new(counters));
             let worker = Worker::new(Parts {
                 number,
                 ports,
+                links: self.links.clone(),
                 kernel: self.rings.iter().map(|rings| rings[usize::from(number)].clone()).collect(),
                 mesh: mesh.clone(),
                 desk: desk.clone(),
@@ -187,14 +198,16 @@ pub struct Workers {
     pub desks: Vec<Desk>,
     running: Vec<Running<()>>,
     ports: Rc<Vec<Port>>,
+    /// By interface.
+    devices: Vec<usize>,
 }
 
 impl Workers {
     /// Tells what the device of an interface has lost; all zeroes if it doesn't say.
     pub fn losses(&self) -> Box<dyn Fn(usize) -> Lost> {
-        let ports = Rc::clone(&self.ports);
+        let (ports, devices) = (Rc::clone(&self.ports), self.devices.clone());
         Box::new(move |id| {
-            let Ok(stats) = ports[id].stats() else { return Lost::default() };
+            let Ok(stats) = ports[devices[id]].stats() else { return Lost::default() };
             Lost {
                 missed: stats.imissed,
                 broken: stats.ierrors,

@@ -84,7 +84,7 @@ fn run(config: Config, level: LevelFilter) -> Result<(), Box<dyn Error>> {
 /// them when no more do.
 async fn serve(eal: &Eal, config: Config, place: Place) -> Result<(), Box<dyn Error>> {
     let devices = Devices::find(eal, &config)?;
-    let macs = devices.macs();
+    let macs = devices.macs(&config);
     let mut kernel = Kernel::start(&config, &macs).await?;
     let dataplane = devices.start(eal, &config)?;
     let facts = dataplane.facts.clone();

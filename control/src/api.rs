@@ -77,6 +77,8 @@ pub struct Interface {
     pub name: String,
     /// The device as configured.
     pub device: String,
+    /// The VLANs that it is in there, the outer one first.
+    pub vlans: Vec<u16>,
     /// DPDK's driver.
     pub driver: String,
     /// The hardware address.

@@ -93,6 +93,7 @@ impl Appliance {
                 lost: (self.lost)(id),
                 name: written.name.clone(),
                 device: written.device.to_string(),
+                vlans: written.vlans.ids().to_vec(),
                 driver: facts.driver.clone(),
                 mac: facts.mac.to_string(),
                 mtu: written.mtu,

@@ -17,7 +17,7 @@ pub fn arguments(config: &Config, cores: &[u16]) -> Vec<String> {
     if !config.interfaces.iter().any(|interface| is_pci(&interface.device)) {
         add(&["--no-pci"]);
     }
-    for interface in &config.interfaces {
+    for interface in config.devices() {
         match &interface.device {
             Device::Pci(address) => add(&["-a", address]),
             device @ Device::Virtual { .. } => {

@@ -139,6 +139,7 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::path::PathBuf;
     use std::time::Duration;
+    use wire::vlan::Vlans;
 
     const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100));
     const OTHER_VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 200));
@@ -194,6 +195,7 @@ mod tests {
             interfaces: vec![config::Interface {
                 name: "lan".into(),
                 device: Device::Pci("0000:03:00.0".into()),
+                vlans: Vlans::NONE,
                 addresses: vec![],
                 gateways: vec![],
                 mtu: 9000,

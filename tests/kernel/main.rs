@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use wire::ethernet::Mac;
+use wire::vlan::Vlans;
 
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const CLIENT: (Mac, Ipv4Addr) = (Mac([2, 0, 0, 0, 0, 7]), Ipv4Addr::new(10, 0, 0, 7));
@@ -50,6 +51,7 @@ fn config(device: Device) -> Config {
         interfaces: vec![Interface {
             name: "lan".into(),
             device,
+            vlans: Vlans::NONE,
             addresses: vec!["10.0.0.2/24".parse().expect("a subnet")],
             gateways: vec![GATEWAY.1.into()],
             mtu: 1400,

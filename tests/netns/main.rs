@@ -12,3 +12,5 @@ mod outage;
 mod peers;
 mod slowpath;
 mod transfers;
+mod trunk;
+mod vlans;

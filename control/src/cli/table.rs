@@ -20,6 +20,7 @@ pub fn status(status: &Status) -> String {
     let header = [
         "INTERFACE",
         "DEVICE",
+        "VLAN",
         "DRIVER",
         "MAC",
         "MTU",
@@ -29,11 +30,12 @@ pub fn status(status: &Status) -> String {
         "TO KERNEL",
         "FROM KERNEL",
     ];
-    let mut interfaces = table(&header, 4);
+    let mut interfaces = table(&header, 5);
     for interface in &status.interfaces {
         interfaces.add_row([
             interface.name.clone(),
             interface.device.clone(),
+            vlans(&interface.vlans),
             interface.driver.clone(),
             interface.mac.clone(),
             interface.mtu.to_string(),
@@ -50,6 +52,13 @@ pub fn status(status: &Status) -> String {
         humantime::format_duration(Duration::from_secs(status.uptime)),
         status.transfers,
     )
+}
+
+fn vlans(ids: &[u16]) -> String {
+    match ids {
+        [] => "-".to_owned(),
+        ids => ids.iter().map(u16::to_string).collect::<Vec<_>>().join("."),
+    }
 }
 
 fn lost(lost: &Lost) -> u64 {

@@ -1,57 +1,62 @@
 //! The file as it is written: the grammar of section and key, and nothing of what it means.
 
 use super::error::Fault;
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::{Error, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
+use std::marker::PhantomData;
 use toml::Spanned;
 
 /// A value whose place is known, if it was written.
 pub type Maybe<T> = Option<Spanned<T>>;
 
-/// One text, or a list of them.
+/// One value, or a list of them.
 #[derive(Debug)]
-pub enum Texts {
-    One(String),
-    List(Vec<Spanned<String>>),
+pub enum OneOrMany<T> {
+    One(T),
+    Many(Vec<Spanned<T>>),
 }
 
-impl Texts {
+impl<T: Clone> OneOrMany<T> {
     /// All of them, each with its place.
-    pub fn each(written: &Spanned<Texts>) -> Vec<Spanned<String>> {
+    pub fn each(written: &Spanned<OneOrMany<T>>) -> Vec<Spanned<T>> {
         match written.as_ref() {
-            Texts::One(text) => vec![Spanned::new(written.span(), text.clone())],
-            Texts::List(list) => list.clone(),
+            OneOrMany::One(value) => vec![Spanned::new(written.span(), value.clone())],
+            OneOrMany::Many(list) => list.clone(),
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Texts, D::Error> {
-        deserializer.deserialize_any(TextsVisitor)
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<OneOrMany<T>, D::Error> {
+        deserializer.deserialize_any(EitherVisitor(PhantomData))
     }
 }
 
 /// An untagged enum would lose the places.
-struct TextsVisitor;
+struct EitherVisitor<T>(PhantomData<T>);
 
-impl<'de> Visitor<'de> for TextsVisitor {
-    type Value = Texts;
+impl<'de, T: Deserialize<'de>> Visitor<'de> for EitherVisitor<T> {
+    type Value = OneOrMany<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a string or a list of strings")
+        f.write_str("a value or a list of values")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Texts, E> {
-        Ok(Texts::One(text.to_owned()))
+    fn visit_str<E: Error>(self, text: &str) -> Result<OneOrMany<T>, E> {
+        T::deserialize(text.into_deserializer()).map(OneOrMany::One)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Texts, A::Error> {
-        let mut texts = vec![];
-        while let Some(text) = list.next_element()? {
-            texts.push(text);
+    fn visit_i64<E: Error>(self, number: i64) -> Result<OneOrMany<T>, E> {
+        T::deserialize(number.into_deserializer()).map(OneOrMany::One)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMany<T>, A::Error> {
+        let mut values = vec![];
+        while let Some(value) = list.next_element()? {
+            values.push(value);
         }
-        Ok(Texts::List(texts))
+        Ok(OneOrMany::Many(values))
     }
 }
 
@@ -92,7 +97,8 @@ pub struct Interface {
     pub name: Spanned<String>,
     pub device: Spanned<String>,
     pub address: Spanned<Vec<Spanned<String>>>,
-    pub gateway: Maybe<Texts>,
+    pub gateway: Maybe<OneOrMany<String>>,
+    pub vlan: Maybe<OneOrMany<u64>>,
     pub mtu: Maybe<u64>,
     pub queues: Maybe<u64>,
     pub rx_ring: Maybe<u64>,
@@ -105,7 +111,7 @@ pub struct Interface {
 pub struct Service {
     pub name: Spanned<String>,
     pub protocol: Spanned<String>,
-    pub vip: Spanned<Texts>,
+    pub vip: Spanned<OneOrMany<String>>,
     pub port: Maybe<u64>,
     pub mode: Maybe<String>,
     pub snat: Maybe<Vec<Spanned<String>>>,
@@ -127,7 +133,7 @@ pub struct Backend {
 }
 
 /// Keys that Tidegate will have, and that no version may ignore until then.
-const LATER: [&str; 4] = ["metrics", "vlan", "broadcast", "health"];
+const LATER: [&str; 3] = ["metrics", "broadcast", "health"];
 
 impl File {
     /// Reads the text.

@@ -3,12 +3,13 @@
 use super::address::{self, Use};
 use super::check::Checker;
 use super::error::Fault;
-use super::file::{self, Texts};
+use super::file::{self, Maybe, OneOrMany};
 use super::types::{Device, Interface};
 use engine::frame::BURST;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use toml::Spanned;
+use wire::vlan::Vlans;
 
 const MTU: u16 = 1500;
 /// What every link of IPv6 takes (RFC 8200 §5).
@@ -53,10 +54,8 @@ impl Checker {
         }
         let device = device(&written.device);
         let device = self.keep(device).unwrap_or(Device::Pci(String::new()));
-        if before.iter().any(|other| other.device.name() == device.name()) {
-            let what = format!("two interfaces on the device {}", device.name());
-            self.fault(written.device.span(), what, "give each its own; number virtual devices");
-        }
+        let vlans = self.vlans(&written.vlan);
+        self.share(written, &device, vlans, before);
         let addresses = written.address.as_ref();
         if addresses.is_empty() {
             self.fault(
@@ -99,6 +98,7 @@ impl Checker {
         Interface {
             name: name.to_owned(),
             device,
+            vlans,
             addresses: nets,
             gateways: vec![],
             mtu,
@@ -106,6 +106,45 @@ impl Checker {
             rx_ring,
             tx_ring,
             burst,
+        }
+    }
+
+    fn vlans(&mut self, written: &Maybe<OneOrMany<u64>>) -> Vlans {
+        let Some(written) = written else { return Vlans::NONE };
+        let ids: Vec<u16> = OneOrMany::each(written)
+            .iter()
+            .map(|id| u16::try_from(*id.as_ref()).unwrap_or_default())
+            .collect();
+        let vlans = Vlans::new(&ids).filter(|vlans| !vlans.is_empty());
+        if vlans.is_none() {
+            let hint = "from 1 to 4094; two of them as in [100, 212], the outer one first";
+            self.fault(written.span(), "no such VLAN", hint);
+        }
+        vlans.unwrap_or_default()
+    }
+
+    /// Interfaces may share a device in different VLANs. What is the device's own is said once.
+    fn share(
+        &mut self,
+        written: &file::Interface,
+        device: &Device,
+        vlans: Vlans,
+        before: &[Interface],
+    ) {
+        let mut sharing = before.iter().filter(|other| other.device.name() == device.name());
+        let Some(first) = sharing.next() else { return };
+        if first.device != *device {
+            let what = format!("the device {} is written differently before", device.name());
+            self.fault(written.device.span(), what, format!("as in \"{}\"", first.device));
+        }
+        if let Some(same) = [first].into_iter().chain(sharing).find(|other| other.vlans == vlans) {
+            let what = format!("interface `{}` is the same on {}", same.name, device.name());
+            self.fault(written.device.span(), what, "give each its own device or its own `vlan`");
+        }
+        let own = [&written.queues, &written.rx_ring, &written.tx_ring, &written.burst];
+        for key in own.into_iter().flatten() {
+            let hint = format!("write it at interface `{}`", first.name);
+            self.fault(key.span(), "this is the device's own", hint);
         }
     }
 
@@ -128,7 +167,7 @@ impl Checker {
     fn gateways(&mut self, written: &[Spanned<file::Interface>], interfaces: &mut [Interface]) {
         for (written, interface) in written.iter().zip(interfaces) {
             let Some(written) = &written.as_ref().gateway else { continue };
-            for written in Texts::each(written) {
+            for written in OneOrMany::each(written) {
                 self.gateway(&written, interface);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::address::{self, Use};
 use super::check::Checker;
-use super::file::{self, Maybe, Texts};
+use super::file::{self, Maybe, OneOrMany};
 use super::types::{Backend, Held, Interface, Mode, Service};
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -54,7 +54,7 @@ impl Checker {
             let later = ["least-transfers", "source-hash", "file-hash"];
             self.only(scheduler, "round-robin", &later);
         }
-        let vips = self.held(&Texts::each(&written.vip), Use::Vip, interfaces);
+        let vips = self.held(&OneOrMany::each(&written.vip), Use::Vip, interfaces);
         let mode = self.mode(written, interfaces);
         let backends = self.backends(spanned, &mode, interfaces);
         let idle = self.duration(&written.idle_timeout, 1..=3600);

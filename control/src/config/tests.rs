@@ -98,12 +98,12 @@ fn an_alias_is_one_server_s() {
 
 /// Replace this by that, and a fault is at this place and says so.
 const TABLE: &[(&str, &str, &str, &str)] = &[
-    (
-        "[[interface]]",
-        "[[interface]]\nvlan = 212",
-        "2:1",
-        "`vlan` is not supported in this version",
-    ),
+    ("[[interface]]", "[[interface]]\nvlan = 4095", "2:8", "no such VLAN"),
+    ("[[interface]]", "[[interface]]\nvlan = 0", "2:8", "no such VLAN"),
+    ("[[interface]]", "[[interface]]\nvlan = 70000", "2:8", "no such VLAN"),
+    ("[[interface]]", "[[interface]]\nvlan = []", "2:8", "no such VLAN"),
+    ("[[interface]]", "[[interface]]\nvlan = [1, 2, 3]", "2:8", "no such VLAN"),
+    ("[[interface]]", "[[interface]]\nvlan = \"212\"", "2:8", "invalid type"),
     ("vip =", "broadcast = true\nvip =", "9:1", "`broadcast` is not supported"),
     ("name = \"one\"", "mac = \"02:00:00:00:30\"\nname = \"one\"", "12:7", "no station's hardware"),
     ("name = \"one\"", "mac = \"03:00:00:00:00:30\"\nname = \"one\"", "12:7", "no station's"),
@@ -203,7 +203,9 @@ fn what_may_not_be_twice() {
         (format!("[[service.backend]]{backend}"), "two backends named `one`"),
         (format!("[[service.backend]]{backend}"), "10.0.0.30 is two backends of this service"),
         (interface.to_owned(), "two interfaces named `lan`"),
-        (interface.to_owned(), "two interfaces on the device net_af_packet0"),
+        (interface.to_owned(), "interface `lan` is the same on net_af_packet0"),
+        (interface.replace("eth1", "eth2"), "the device net_af_packet0 is written differently"),
+        (interface.to_owned() + "vlan = 7\nqueues = 1\n", "this is the device's own"),
         (interface.replace("0.2/24", "0.3/16"), "10.0.0.0/16 overlaps a subnet"),
     ] {
         let shown = faults(&format!("{SOUND}{more}"));
@@ -249,6 +251,25 @@ fn clients_over_each_version_of_ip_find_a_backend() {
     // An IPv6 VIP before IPv4 servers: with a pool over IPv4.
     let crossing = both.replace("fd00::30", "10.0.0.31").replace(", \"fd00::101\"", "");
     assert!(parse("test.toml", &crossing).is_ok(), "{}", faults(&crossing));
+}
+
+#[test]
+fn interfaces_share_a_device_in_different_vlans() {
+    let more = |name: &str, vlan: &str, net: u8| {
+        format!(
+            "[[interface]]\nname = \"{name}\"\ndevice = \"net_af_packet0,iface=eth1\"\nvlan = {vlan}\n\
+             mtu = 1400\naddress = [\"10.0.{net}.2/24\"]\n"
+        )
+    };
+    let text = format!("{SOUND}{}{}", more("tagged", "212", 1), more("twice", "[7, 212]", 2));
+    let config = parse("test.toml", &text).unwrap();
+    assert_eq!(config.devices().len(), 1);
+    let vlans: Vec<_> = config.links().iter().map(|link| link.vlans.ids().to_vec()).collect();
+    assert_eq!(vlans, [vec![], vec![212], vec![7, 212]]);
+    assert_eq!(config.device_mtu(&config.interfaces[0].device), 1500);
+    let large = text.replace("mtu = 1400", "mtu = 1498");
+    let config = parse("test.toml", &large).unwrap();
+    assert_eq!(config.device_mtu(&config.interfaces[0].device), 1502);
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use wire::ethernet::Mac;
+use wire::vlan::{self, Vlans};
+use worker::links::Link;
 
 /// The whole configuration. `interface` fields are indices into [`Config::interfaces`]: the
 /// interface that reaches the address.
@@ -19,6 +21,39 @@ pub struct Config {
     pub interfaces: Vec<Interface>,
     /// At least one.
     pub services: Vec<Service>,
+}
+
+impl Config {
+    /// The interface that is the first one on each device. What is the device's own is said there.
+    pub fn devices(&self) -> Vec<&Interface> {
+        let mut devices: Vec<&Interface> = vec![];
+        for interface in &self.interfaces {
+            if devices.iter().all(|other| other.device != interface.device) {
+                devices.push(interface);
+            }
+        }
+        devices
+    }
+
+    /// What each interface is on its device, by the place in [`Config::devices`].
+    pub fn links(&self) -> Vec<Link> {
+        let devices = self.devices();
+        let link = |interface: &Interface| {
+            let port = devices.iter().position(|first| first.device == interface.device);
+            Link { port: port.unwrap_or_default(), vlans: interface.vlans }
+        };
+        self.interfaces.iter().map(link).collect()
+    }
+
+    /// The MTU that a device needs: the largest of its interfaces', and room for tags beyond the one
+    /// that devices allow for.
+    pub fn device_mtu(&self, device: &Device) -> u16 {
+        let on = self.interfaces.iter().filter(|interface| interface.device == *device);
+        let needs = |interface: &Interface| {
+            interface.mtu + interface.vlans.size().saturating_sub(vlan::TAG) as u16
+        };
+        on.map(needs).max().unwrap_or_default()
+    }
 }
 
 /// Cores and memory.
@@ -50,6 +85,8 @@ pub struct Interface {
     pub name: String,
     /// What DPDK drives.
     pub device: Device,
+    /// The VLANs that it is in on its device.
+    pub vlans: Vlans,
     /// At least one; the subnets of different interfaces don't overlap.
     pub addresses: Vec<IpNet>,
     /// The routers to everywhere else, at most one of each version of IP; neighbours.

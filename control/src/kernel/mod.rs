@@ -106,8 +106,8 @@ impl Kernel {
 
 fn cut_off(config: &Config) -> Result<Vec<Cut>, KernelError> {
     config
-        .interfaces
-        .iter()
+        .devices()
+        .into_iter()
         .filter(|interface| interface.device.kernel_sees_frames())
         .filter_map(|interface| interface.device.linux_interface())
         .map(Cut::make)

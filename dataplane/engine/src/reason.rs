@@ -37,6 +37,8 @@ reasons! {
     Looped = "looped",
     /// Its destination is another station's hardware address.
     ForeignMac = "foreign-mac",
+    /// In VLANs that no interface of its device is in.
+    ForeignVlan = "foreign-vlan",
     /// Its IPv4 header contradicts itself or the frame.
     BadIpv4 = "bad-ipv4",
     /// Its IPv6 header contradicts itself or the frame.

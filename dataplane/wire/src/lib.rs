@@ -11,3 +11,4 @@ pub mod ipv6;
 pub mod plain;
 pub mod tftp;
 pub mod udp;
+pub mod vlan;

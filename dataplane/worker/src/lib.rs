@@ -4,6 +4,7 @@
 
 pub mod kernel;
 pub mod latency;
+pub mod links;
 pub mod memory;
 pub mod mesh;
 pub mod news;

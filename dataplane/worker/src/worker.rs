@@ -2,6 +2,7 @@
 
 use crate::kernel::KernelRings;
 use crate::latency::{self, Latencies};
+use crate::links::{Link, Links};
 use crate::mesh::{Batch, Mesh};
 use crate::news::{Desk, News, Return};
 use crate::outgoing::Outgoing;
@@ -29,9 +30,13 @@ pub struct Worker<P: Port> {
     core: Core,
     desk: Desk,
     ports: Vec<P>,
+    links: Links,
     kernel: Vec<KernelRings<P::Buffer>>,
     mesh: Mesh<P::Buffer>,
+    /// By port.
     outgoing: Vec<Outgoing<P::Buffer>>,
+    /// Frames of a device that interfaces share, by interface.
+    sorted: Vec<Burst<P::Buffer>>,
     leaving: Vec<Burst<P::Buffer>>,
     question: Option<Box<FlowQuery>>,
     latencies: Box<Latencies>,
@@ -43,8 +48,10 @@ pub struct Worker<P: Port> {
 pub struct Parts<P: Port> {
     /// Its number, from 0.
     pub number: u16,
-    /// Its queues, by interface.
+    /// Its queues, by device.
     pub ports: Vec<P>,
+    /// What the interfaces are on these.
+    pub links: Vec<Link>,
     /// Its rings to and from the kernel, by interface.
     pub kernel: Vec<KernelRings<P::Buffer>>,
     /// The way to the other workers.
@@ -62,13 +69,15 @@ pub struct Parts<P: Port> {
 impl<P: Port> Worker<P> {
     /// Takes all the memory that the worker will ever need.
     pub fn new(parts: Parts<P>) -> Worker<P> {
-        let Parts { number, ports, kernel, mesh, desk, tables, max_flows, seed } = parts;
+        let Parts { number, ports, links, kernel, mesh, desk, tables, max_flows, seed } = parts;
         let counters = Arc::clone(&desk.counters);
         let own = Own::new(number, mesh.workers(), max_flows, &tables, seed, counters);
         Worker {
             number,
             core: Core { tables, own },
             outgoing: ports.iter().map(|_| Outgoing::new()).collect(),
+            sorted: links.iter().map(|_| Burst::new()).collect(),
+            links: Links::new(links, ports.len()),
             leaving: (0..mesh.workers()).map(|_| Burst::new()).collect(),
             question: None,
             latencies: Box::new(latency::none()),
@@ -158,9 +167,29 @@ impl<P: Port> Worker<P> {
             let packets = &self.desk.counters.packets;
             packets.received.add(taken as u64);
             packets.bytes_received.add(burst.iter().map(|b| b.bytes().len() as u64).sum());
-            self.handle(&mut burst, from as InterfaceId, now);
+            match self.links.plain(from) {
+                Some(interface) => self.handle(&mut burst, interface, now),
+                None => self.handle_by_vlan(burst, from, now),
+            }
         }
         taken
+    }
+
+    /// Has each interface's frames handled for themselves.
+    fn handle_by_vlan(&mut self, burst: Burst<P::Buffer>, port: usize, now: Tick) {
+        for mut frame in burst {
+            match self.links.untag(port, &mut frame) {
+                Some(interface) => self.sorted[usize::from(interface)].push(frame),
+                None => self.desk.counters.verdict(Reason::ForeignVlan.into(), 0),
+            }
+        }
+        for place in 0..self.links.on(port).len() {
+            let interface = self.links.on(port)[place];
+            let mut frames = self.sorted[usize::from(interface)].take();
+            if !frames.is_empty() {
+                self.handle(&mut frames, interface, now);
+            }
+        }
     }
 
     fn inhale_from_kernel(&mut self) {
@@ -180,10 +209,12 @@ impl<P: Port> Worker<P> {
     /// Has the engine decide on each frame, and does as it says.
     fn handle(&mut self, burst: &mut Burst<P::Buffer>, from: InterfaceId, now: Tick) {
         let verdicts = self.core.walk(now, from, burst);
-        if let Some(interface) = same_way(&verdicts) {
-            let interface = usize::from(interface);
-            let port = &mut self.ports[interface];
-            return self.outgoing[interface].push_all(burst, port, &self.desk.counters);
+        if let Some(interface) = same_way(&verdicts)
+            && self.links.is_plain(interface)
+        {
+            let port = self.links.port(interface);
+            let outgoing = &mut self.outgoing[port];
+            return outgoing.push_all(burst, &mut self.ports[port], &self.desk.counters);
         }
         for (frame, verdict) in burst.drain(..).zip(verdicts) {
             match verdict {
@@ -197,10 +228,13 @@ impl<P: Port> Worker<P> {
         self.hand_over(from);
     }
 
-    fn send(&mut self, frame: P::Buffer, interface: InterfaceId, is_answer: bool) {
-        let interface = usize::from(interface);
-        let port = &mut self.ports[interface];
-        self.outgoing[interface].push(frame, is_answer, port, &self.desk.counters);
+    fn send(&mut self, mut frame: P::Buffer, interface: InterfaceId, is_answer: bool) {
+        if !self.links.is_plain(interface) && !self.links.tag(interface, &mut frame) {
+            return self.desk.counters.verdict(Reason::TooBig.into(), 0);
+        }
+        let port = self.links.port(interface);
+        let outgoing = &mut self.outgoing[port];
+        outgoing.push(frame, is_answer, &mut self.ports[port], &self.desk.counters);
     }
 
     fn leave_to_kernel(&mut self, frame: P::Buffer, from: InterfaceId) {

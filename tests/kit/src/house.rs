@@ -8,7 +8,9 @@ use engine::tables::{InterfaceId, Tables};
 use engine::tick::Tick;
 use std::sync::Arc;
 use std::time::Instant;
+use wire::vlan::Vlans;
 use worker::kernel::KernelRings;
+use worker::links::Link;
 use worker::memory::{MemoryFrame, MemoryPort};
 use worker::mesh::Mesh;
 use worker::news::Desk;
@@ -71,6 +73,18 @@ impl<W: Wire> House<W> {
         workers: u16,
         tables: Tables,
         max_flows: u32,
+        wire: impl FnMut(InterfaceId) -> W,
+    ) -> House<W> {
+        let links = [0, 1].map(|port| Link { port, vlans: Vlans::NONE });
+        House::linked(workers, tables, max_flows, links.into(), wire)
+    }
+
+    /// The same, with interfaces that are this on their wires.
+    pub fn linked(
+        workers: u16,
+        tables: Tables,
+        max_flows: u32,
+        links: Vec<Link>,
         mut wire: impl FnMut(InterfaceId) -> W,
     ) -> House<W> {
         let tables = Arc::new(tables);
@@ -87,6 +101,7 @@ impl<W: Wire> House<W> {
             house.workers.push(Worker::new(Parts {
                 number,
                 ports: wires.to_vec(),
+                links: links.clone(),
                 kernel: kernel.clone(),
                 mesh: mesh.clone(),
                 desk: desk.clone(),

@@ -171,8 +171,10 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
             gate.change(|tables| tables.interfaces[usize::from(INSIDE)].mtu = 40);
             take(&mut gate, request().into())
         }
-        // Of rings and queues, which the engine does not have.
-        Reason::TransmitFull | Reason::KernelFull | Reason::HandOverFull => None,
+        // Of devices, rings and queues, which the engine does not have.
+        Reason::ForeignVlan | Reason::TransmitFull | Reason::KernelFull | Reason::HandOverFull => {
+            None
+        }
     }
 }
 

@@ -7,3 +7,4 @@ mod handover;
 mod kernel;
 mod news;
 mod transfers;
+mod vlans;

@@ -1,0 +1,120 @@
+//! Interfaces that share a device, told apart by their VLANs.
+
+use crate::transfers::crowd;
+use kit::farm::Farm;
+use kit::house::{House, ROOM, Wire};
+use kit::story::{CLIENT, arp, rrq};
+use kit::world::{FLOWS, INSIDE, OUTSIDE, Via, gate_mac, tables};
+use wire::vlan::Vlans;
+use worker::links::Link;
+use worker::memory::{MemoryFrame, MemoryPort};
+
+type Pair = [&'static [u16]; 2];
+
+/// One device in one arm, its two interfaces in these VLANs.
+fn house(workers: u16, vlans: Pair) -> House<MemoryPort> {
+    let links = vlans.map(|ids| Link { port: 0, vlans: Vlans::new(ids).unwrap() });
+    House::linked(workers, tables(), FLOWS, links.into(), |_| MemoryPort::new(ROOM))
+}
+
+/// The frame as it is on the wire in these VLANs.
+fn tagged(frame: &[u8], ids: &[u16]) -> Vec<u8> {
+    let vlans = Vlans::new(ids).unwrap();
+    let mut tags = vec![0; vlans.size()];
+    vlans.write(&mut tags);
+    [&frame[..12], &tags, &frame[12..]].concat()
+}
+
+/// The frame without its tags, which are these.
+fn untagged(frame: &[u8], ids: &[u16]) -> Vec<u8> {
+    let (vlans, size) = Vlans::of(frame);
+    assert_eq!(vlans.ids(), ids);
+    [&frame[..12], &frame[12 + size..]].concat()
+}
+
+/// All transfers of a crowd, over one cable.
+fn carry(house: &mut House<MemoryPort>, farm: &mut Farm, vlans: Pair) {
+    let side = |mac: &[u8]| usize::from(mac == gate_mac(INSIDE).0);
+    let mut turn = 0;
+    for _ in 0..500 {
+        let said = farm.says();
+        for packet in farm.bypass(said) {
+            let frame = packet.bytes();
+            turn = (turn + 1) % house.workers.len();
+            house.wires[turn][0].arrive(&tagged(&frame, vlans[side(&frame[..6])]));
+        }
+        house.turn();
+        house.wait(1);
+        for frame in house.left() {
+            let ids = vlans[side(&frame[6..12])];
+            farm.hears(&untagged(&frame, ids));
+        }
+        if farm.is_done() {
+            return;
+        }
+    }
+    panic!("the transfers are not through");
+}
+
+#[test]
+fn a_gate_with_one_arm_in_two_vlans() {
+    for vlans in [[&[100][..], &[200]], [&[], &[200]], [&[7, 100], &[7, 200]], [&[100], &[5, 100]]]
+    {
+        for workers in [1, 2] {
+            let mut house = house(workers, vlans);
+            let mut farm = crowd(&Via::ALL);
+            carry(&mut house, &mut farm, vlans);
+            assert_eq!((farm.foreign, farm.errors), (0, 0), "{vlans:?}");
+            assert_eq!(house.ledger().at("started"), 128);
+        }
+    }
+}
+
+#[test]
+fn frames_of_other_vlans_are_dropped() {
+    let mut house = house(1, [&[100], &[7, 200]]);
+    let request = rrq(CLIENT, Via::Snat.vip(), "f").bytes();
+    for ids in [&[][..], &[200], &[7], &[100, 7], &[200, 7]] {
+        house.wires[0][0].arrive(&tagged(&request, ids));
+    }
+    house.wires[0][0].arrive(&request[..13]);
+    house.turn();
+    house.moved(&[("received", 6), ("foreign-vlan", 6)]);
+}
+
+#[test]
+fn a_mere_priority_is_untagged() {
+    let mut house = house(1, [&[], &[200]]);
+    let request = rrq(CLIENT, Via::Snat.vip(), "f").bytes();
+    house.wires[0][0].arrive(&[&request[..12], &[0x81, 0, 0xe0, 0], &request[12..]].concat());
+    house.turn();
+    let [sent] = &house.left()[..] else { panic!("one frame") };
+    assert_eq!(Vlans::of(sent), (Vlans::NONE, 0));
+}
+
+#[test]
+fn the_kernel_sees_no_tags() {
+    let mut house = house(1, [&[100], &[7, 200]]);
+    let question = arp(CLIENT.ip(), Via::Nat.station(0, 2));
+    for (interface, ids) in [(OUTSIDE, &[100][..]), (INSIDE, &[7, 200])] {
+        let mut frame = question.clone();
+        frame[..6].copy_from_slice(&[0xff; 6]);
+        house.wires[0][0].arrive(&tagged(&frame, ids));
+        house.turn();
+        let rings = &house.kernel[0][usize::from(interface)];
+        assert_eq!(rings.to_kernel.pop(), Some(MemoryFrame::new(&frame)));
+        rings.from_kernel.push(MemoryFrame::new(&question)).expect("room");
+        house.turn();
+        let [sent] = &house.left()[..] else { panic!("one frame") };
+        assert_eq!(untagged(sent, ids), question);
+    }
+}
+
+#[test]
+fn a_plain_interface_leaves_tagged_frames_to_the_kernel() {
+    let mut house = House::<MemoryPort>::new(1, tables());
+    let request = rrq(CLIENT, Via::Snat.vip(), "f").bytes();
+    house.wires[0][0].arrive(&tagged(&request, &[100]));
+    house.turn();
+    assert_eq!(house.left_to_kernel(), [MemoryFrame::new(&tagged(&request, &[100]))]);
+}

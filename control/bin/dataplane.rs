@@ -137,7 +137,8 @@ fn buffers(workers: u32, config: &Config) -> u32 {
     let kernel = workers * config.interfaces.len() as u32 * 2 * worker::kernel::DEPTH as u32;
     let mesh = if workers > 1 { workers * mesh::FRAMES as u32 } else { 0 };
     let caches = (workers + 1) * 2 * CACHE;
-    (queues + kernel + mesh + caches).next_power_of_two() - 1
+    let held = workers * engine::fragments::HELD as u32;
+    (queues + kernel + mesh + caches + held).next_power_of_two() - 1
 }
 
 /// The started devices, and what workers are made of.

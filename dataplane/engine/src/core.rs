@@ -2,20 +2,18 @@
 
 use crate::family::Family;
 use crate::flow::view::FlowQuery;
+use crate::fragments::Slot;
 use crate::frame::{BURST, Burst, Frame};
-use crate::here::Here;
+use crate::here::{By, Here};
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::stage::admit::{Admitted, Datagram, admit, check_station, ether_type};
 use crate::stage::answer;
 use crate::stage::classify::{Parcel, classify, classify_other};
-use crate::stage::cross::Crossing;
-use crate::stage::lookup::{guess, lookup};
+use crate::stage::forward::forward;
+use crate::stage::lookup::guess;
+use crate::stage::part::part;
 use crate::stage::routine::routine;
-use crate::stage::schedule::schedule;
-use crate::stage::track::track;
-use crate::stage::translate::{Untranslated, translate};
-use crate::stage::transmit::transmit;
 use crate::tables::{InterfaceId, Tables};
 use crate::tick::Tick;
 use crate::verdict::{Step, Verdict};
@@ -25,7 +23,6 @@ use wire::ip::Ip;
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
 use wire::plain::Plain;
-use wire::tftp::Message;
 
 /// What one worker knows and owns.
 pub struct Core {
@@ -37,15 +34,17 @@ pub struct Core {
 
 impl Core {
     /// Decides what becomes of each frame of a burst (at most [`crate::frame::BURST`]) that came in by
-    /// the interface `from`, and rewrites those that go on.
+    /// the interface `from`, and rewrites those that go on. Then some that were held may go on too:
+    /// [`Core::released`].
     pub fn walk<F: Frame>(
         &mut self,
         now: Tick,
         from: InterfaceId,
+        by: By,
         burst: &mut [F],
     ) -> Burst<Verdict> {
         let Core { tables, own } = self;
-        let here = own.here(tables, now, from);
+        let here = own.here(tables, now, from, by);
         // What nobody claims is the kernel's.
         let mut verdicts = Burst::from([Verdict::Kernel; BURST]);
         verdicts.truncate(burst.len());
@@ -58,10 +57,16 @@ impl Core {
         verdicts
     }
 
+    /// Slots of [`Verdict::Hold`] whose frames are to be walked again, by [`By::Release`], in this order. The
+    /// caller takes them out.
+    pub fn released(&mut self) -> &mut Vec<Slot> {
+        self.own.fragments.released()
+    }
+
     /// Ends transfers whose time has come, some at a time.
     pub fn expire(&mut self, now: Tick) {
         let Core { tables, own } = self;
-        let here = own.here(tables, now, 0);
+        let here = own.here(tables, now, 0, By::Device);
         own.expire(&here);
     }
 
@@ -78,11 +83,29 @@ struct Parcels<'a> {
     v6: Burst<Parcel<'a, Ipv6>>,
 }
 
-/// All packets' way up to their transfers, then each packet's own. Answers whether some are strays.
+/// Decides on whole datagrams first, then on parts of them. Answers whether some are strays.
 fn decide<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here, own: &mut Own) -> bool {
+    let mut parts = Burst::new();
+    let strays = decide_whole(burst, verdicts, &mut parts, here, own);
+    if !parts.is_empty() {
+        pass_parts(&parts, burst, verdicts, here, own);
+    }
+    strays
+}
+
+/// All packets' way up to their transfers, then each packet's own. `parts` gets the places of frames that
+/// hold no whole datagram.
+#[inline]
+fn decide_whole<F: Frame>(
+    burst: &mut [F],
+    verdicts: &mut [Verdict],
+    parts: &mut Burst<usize>,
+    here: &Here,
+    own: &mut Own,
+) -> bool {
     let mut parcels = Parcels::default();
     for (place, frame) in burst.iter_mut().enumerate() {
-        if let Err(verdict) = sort(frame.bytes_mut(), place, here, own, &mut parcels) {
+        if let Err(verdict) = sort(frame.bytes_mut(), place, here, own, &mut parcels, parts) {
             verdicts[place] = verdict;
         }
     }
@@ -98,6 +121,7 @@ fn sort<'a>(
     here: &Here,
     own: &Own,
     parcels: &mut Parcels<'a>,
+    parts: &mut Burst<usize>,
 ) -> Step<()> {
     check_station(frame, here.mac)?;
     match Plain::check(frame) {
@@ -105,7 +129,7 @@ fn sort<'a>(
             let packet = Datagram::plain(frame, len).ok_or(Reason::Truncated)?;
             parcels.v4.push(classify(packet, place, here, own)?);
         }
-        None => sort_unusual(frame, place, here, own, parcels)?,
+        None => sort_unusual(frame, place, here, own, parcels, parts)?,
     }
     Ok(())
 }
@@ -118,10 +142,12 @@ fn sort_unusual<'a>(
     here: &Here,
     own: &Own,
     parcels: &mut Parcels<'a>,
+    parts: &mut Burst<usize>,
 ) -> Step<()> {
+    let Parcels { v4, v6 } = parcels;
     match ether_type(frame)? {
-        Ipv4::ETHER_TYPE => sort_by_header(frame, place, here, own, &mut parcels.v4),
-        Ipv6::ETHER_TYPE => sort_by_header(frame, place, here, own, &mut parcels.v6),
+        Ipv4::ETHER_TYPE => sort_by_header(frame, place, here, own, v4, parts),
+        Ipv6::ETHER_TYPE => sort_by_header(frame, place, here, own, v6, parts),
         _ => Err(Verdict::Kernel),
     }
 }
@@ -132,10 +158,15 @@ fn sort_by_header<'a, H: Family>(
     here: &Here,
     own: &Own,
     parcels: &mut Burst<Parcel<'a, H>>,
+    parts: &mut Burst<usize>,
 ) -> Step<()> {
     match admit(frame)? {
         Admitted::Datagram(packet) => {
             parcels.push(classify(packet, place, here, own)?);
+            Ok(())
+        }
+        Admitted::Other(packet) if packet.split.fragment.is_some() => {
+            parts.push(place);
             Ok(())
         }
         Admitted::Other(packet) => Err(classify_other(packet, here)),
@@ -155,7 +186,7 @@ fn pass<H: Family>(
     for parcel in parcels {
         parcel.name_anew(&own.hosts);
         let step = routine(parcel, here, own).unwrap_or_else(|| {
-            let step = forward(parcel, here, own);
+            let step = forward(parcel, parcel.packet.data.len(), here, own);
             strays |= step == Err(Reason::StrayTid.into());
             step
         });
@@ -177,29 +208,25 @@ fn pass_v6(
     pass(parcels, verdicts, here, own)
 }
 
-/// From the transfer that the packet belongs to, to the interface that it leaves by. Not inlined: most
-/// packets are routine.
-#[inline(never)]
-fn forward<H: Family>(parcel: &mut Parcel<H>, here: &Here, own: &mut Own) -> Step<Verdict> {
-    let found = lookup(parcel, here, own)?;
-    let message = Message::parse(parcel.packet.data).map_err(|_| Reason::BadTftp)?;
-    let id = schedule(parcel, message, found, here, own)?;
-    let Own { flows, hosts, crossings, counters, .. } = own;
-    let flow = &mut flows[id];
-    let lesson = track(parcel, message, flow, here, counters)?;
-    let mut way = || {
-        match translate(parcel, message, flow, here, hosts) {
-            Ok(()) => {}
-            Err(Untranslated::Expired) => return Err(Reason::TtlExpired.into()),
-            Err(Untranslated::OtherVersion) => {
-                crossings.push(Crossing::of(parcel, message, flow, here, hosts)?);
-            }
-        }
-        transmit(parcel, flow, here, counters)
-    };
-    let step = way();
-    own.settle(id, &lesson, here);
-    step
+/// Parts of datagrams, in their order: the others follow the first one.
+#[cold]
+fn pass_parts<F: Frame>(
+    places: &[usize],
+    burst: &mut [F],
+    verdicts: &mut [Verdict],
+    here: &Here,
+    own: &mut Own,
+) {
+    for &place in places {
+        let frame = burst[place].bytes_mut();
+        let step = match ether_type(frame) {
+            Ok(Ipv6::ETHER_TYPE) => part::<Ipv6>(frame, place, here, own),
+            _ => part::<Ipv4>(frame, place, here, own),
+        };
+        verdicts[place] = match step {
+            Ok(verdict) | Err(verdict) => verdict,
+        };
+    }
 }
 
 /// Tells servers that their ports are no transfer's.
@@ -219,10 +246,10 @@ fn cross_over<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here, 
         let (frame, verdict) = (&mut burst[crossing.place], &mut verdicts[crossing.place]);
         let Verdict::Transmit(interface) = *verdict else { continue };
         let mtu = here.tables.interfaces[usize::from(interface)].mtu;
-        own.last_id = own.last_id.wrapping_add(1);
+        let id = own.next_id();
         let step = match crossing.destination {
-            SocketAddr::V4(_) => crossing.carry_out::<Ipv6, Ipv4>(frame, mtu, own.last_id),
-            SocketAddr::V6(_) => crossing.carry_out::<Ipv4, Ipv6>(frame, mtu, own.last_id),
+            SocketAddr::V4(_) => crossing.carry_out::<Ipv6, Ipv4>(frame, mtu, id),
+            SocketAddr::V6(_) => crossing.carry_out::<Ipv4, Ipv6>(frame, mtu, id),
         };
         if let Err(why_not) = step {
             *verdict = why_not;

@@ -46,8 +46,8 @@ macro_rules! counters {
 }
 
 counters! {
-    /// What one worker did with packets. Received, taken over and from the kernel add up to the
-    /// verdicts: transmitted, answered, to the kernel, handed over and all drops.
+    /// What one worker did with packets. Received, taken over, from the kernel and released add up to
+    /// the verdicts: transmitted, answered, to the kernel, handed over, held and all drops.
     Packets {
         /// Frames from the devices.
         received,
@@ -63,6 +63,10 @@ counters! {
         to_kernel,
         /// Frames handed over to the worker that owns them.
         handed_over,
+        /// Fragments put aside until the first one of their datagram comes.
+        held,
+        /// Of those, the ones that went on.
+        released,
         /// Bytes received from the devices.
         bytes_received,
         /// Bytes of forwarded frames and answers.
@@ -180,6 +184,7 @@ impl Counters {
             Verdict::Answer => self.sent(&self.packets.answered, bytes),
             Verdict::Kernel => self.packets.to_kernel.add(1),
             Verdict::HandOver(_) => self.packets.handed_over.add(1),
+            Verdict::Hold(_) => self.packets.held.add(1),
             Verdict::Drop(reason) => self.drops.of(reason).add(1),
         }
     }

@@ -4,6 +4,17 @@ use crate::tables::{BackendId, InterfaceId, Tables};
 use crate::tick::Tick;
 use wire::ethernet::Mac;
 
+/// How frames come to a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// From the device.
+    Device,
+    /// From a worker that does not own them.
+    Worker,
+    /// They were held ([`crate::verdict::Verdict::Hold`]), and are let go.
+    Release,
+}
+
 /// The circumstances of a burst.
 pub struct Here<'a> {
     /// What control says of the world.
@@ -12,6 +23,8 @@ pub struct Here<'a> {
     pub now: Tick,
     /// The interface that the burst came in by.
     pub from: InterfaceId,
+    /// How it came here from there.
+    pub by: By,
     /// Our hardware address there.
     pub mac: Mac,
     /// This worker's number.

@@ -8,6 +8,7 @@ pub mod core;
 pub mod count;
 pub mod family;
 pub mod flow;
+pub mod fragments;
 pub mod frame;
 pub mod here;
 pub mod mode;

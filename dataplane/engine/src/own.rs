@@ -10,14 +10,16 @@ use crate::flow::ports::Ports;
 use crate::flow::record::{Detail, Flow};
 use crate::flow::table::Table;
 use crate::flow::view::{FlowQuery, State, TransferView};
+use crate::fragments::Fragments;
 use crate::frame::Burst;
-use crate::here::Here;
+use crate::here::{By, Here};
 use crate::mode::{Pools, rules};
 use crate::reason::Reason;
 use crate::select::round_robin::Cursor;
 use crate::select::sticky::Sticky;
+use crate::stage::classify::Side;
 use crate::stage::cross::Crossing;
-use crate::tables::{InterfaceId, ServiceId, Tables};
+use crate::tables::{InterfaceId, Mode, ServiceId, Tables};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
 use std::net::IpAddr;
@@ -43,10 +45,12 @@ pub struct Own {
     pub cursors: Vec<[Cursor; 2]>,
     /// Which client went where.
     pub sticky: Sticky,
+    /// Datagrams that come in parts.
+    pub fragments: Fragments,
     /// Packets of the burst in hand that are for the other version of IP.
     pub crossings: Burst<Crossing>,
-    /// Of the last IPv4 packet made of one over IPv6.
-    pub last_id: u16,
+    /// Of the last datagram that got a number of ours.
+    last_id: u16,
     /// What it counts.
     pub counters: Arc<Counters>,
     /// Its share of the SNAT ports, by address.
@@ -76,8 +80,9 @@ impl Own {
             hosts,
             cursors: vec![[Cursor::starting_at(worker.into()); 2]; tables.services.len()],
             sticky: Sticky::new(if persistent { max_flows as usize } else { 0 }, seed),
+            fragments: Fragments::new(seed),
             crossings: Burst::new(),
-            last_id: 0,
+            last_id: worker,
             counters,
             ports: tables.snat.iter().map(|_| Ports::new(worker, workers)).collect(),
             snat,
@@ -85,14 +90,28 @@ impl Own {
     }
 
     /// The circumstances of a burst that came in by the interface `from`.
-    pub fn here<'a>(&self, tables: &'a Tables, now: Tick, from: InterfaceId) -> Here<'a> {
+    pub fn here<'a>(&self, tables: &'a Tables, now: Tick, from: InterfaceId, by: By) -> Here<'a> {
         let mac = tables.interfaces[usize::from(from)].mac;
-        Here { tables, now, from, mac, worker: self.worker, workers: self.workers }
+        Here { tables, now, from, by, mac, worker: self.worker, workers: self.workers }
     }
 
     /// The SNAT ports, for a mode to take from and give back to.
     pub fn pools<'a>(&'a mut self, here: &'a Here) -> Pools<'a> {
         Pools { ports: &mut self.ports, hosts: &self.snat, now: here.now }
+    }
+
+    /// A number for a datagram that is to be sent from an address of ours: no other worker's, and none of
+    /// the last thousands.
+    pub fn next_id(&mut self) -> u16 {
+        self.last_id = self.last_id.wrapping_add(self.workers);
+        self.last_id
+    }
+
+    /// Whether the receiver sees this transfer's packets of this side come from the same address as those
+    /// of other clients.
+    pub fn is_one_of_many(&self, flow: FlowId, side: Side, here: &Here) -> bool {
+        let service = here.tables.service_of(self.flows[flow].backend);
+        side.key_kind() == KeyKind::Client && matches!(service.mode, Mode::Snat(_))
     }
 
     /// Enters a transfer. A full table makes room by forgetting an unanswered request or an ended

@@ -49,7 +49,7 @@ reasons! {
     BadUdp = "bad-udp",
     /// Its source is no address a host can have, or one of ours.
     BadSource = "bad-source",
-    /// A fragment to one of our addresses.
+    /// A fragment that overlaps another one, is no sound part of a datagram, or can't be forwarded.
     Fragment = "fragment",
     /// To a VIP that the kernel does not hold now.
     VipDown = "vip-down",

@@ -1,5 +1,6 @@
 //! What becomes of a packet.
 
+use crate::fragments::Slot;
 use crate::reason::Reason;
 use crate::tables::InterfaceId;
 
@@ -14,6 +15,8 @@ pub enum Verdict {
     Kernel,
     /// Another worker owns it.
     HandOver(u16),
+    /// It waits in this slot until [`crate::core::Core::released`] names that; what lies there is freed.
+    Hold(Slot),
     /// Freed.
     Drop(Reason),
 }

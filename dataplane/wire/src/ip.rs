@@ -21,6 +21,26 @@ pub enum Malformed {
     Checksum,
 }
 
+/// A part's place in its datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fragment {
+    /// Which datagram of its sender to its receiver: 16 bits over IPv4, 32 over IPv6.
+    pub id: u32,
+    /// Bytes of payload before it.
+    pub offset: usize,
+    /// Whether there is more behind it.
+    pub more: bool,
+}
+
+impl Fragment {
+    /// Of a header's field: the offset in eights of bytes, and whether there is more; `None`: the whole
+    /// datagram.
+    pub(crate) fn new(id: u32, eights: u16, more: bool) -> Option<Fragment> {
+        let offset = usize::from(eights) * 8;
+        (offset > 0 || more).then_some(Fragment { id, offset, more })
+    }
+}
+
 /// A checked packet in its parts.
 #[derive(Debug)]
 pub struct Split<'a, H> {
@@ -28,8 +48,8 @@ pub struct Split<'a, H> {
     pub ip: &'a mut H,
     /// What the payload is.
     pub protocol: u8,
-    /// Whether the payload is a part of a larger one.
-    pub is_fragment: bool,
+    /// Which part of a larger payload it is, if it is one.
+    pub fragment: Option<Fragment>,
     /// The payload, without what lies behind the packet in its frame.
     pub body: &'a mut [u8],
 }
@@ -92,6 +112,9 @@ pub trait Ip: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Copy
 
     /// The same from now on.
     fn set_class(&mut self, class: u8);
+
+    /// Gives a part another number, if the header has it; IPv6 has it elsewhere.
+    fn renumber(&mut self, id: u16);
 
     /// Lets it be fragmented, as the part of no other datagram than this one of its sender's. Over IPv6
     /// only a sender fragments, and this does nothing.

@@ -1,7 +1,7 @@
 //! IPv4 (RFC 791).
 
 use crate::checksum::{self, Delta};
-use crate::ip::{HOPS, Ip, Malformed, PROTOCOL_UDP, Split};
+use crate::ip::{Fragment, HOPS, Ip, Malformed, PROTOCOL_UDP, Split};
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use zerocopy::network_endian::{U16, U32};
@@ -117,7 +117,10 @@ impl Ip for Ipv4 {
         if !checksum::is_sound([ip.as_bytes(), options]) {
             return Err(Malformed::Checksum);
         }
-        Ok(Split { protocol: ip.protocol, is_fragment: ip.is_fragment(), ip, body })
+        let (field, id) = (ip.fragment.get(), ip.id.get());
+        let fragment =
+            Fragment::new(id.into(), field & FRAGMENT_OFFSET, field & MORE_FRAGMENTS != 0);
+        Ok(Split { protocol: ip.protocol, fragment, ip, body })
     }
 
     #[inline]
@@ -162,6 +165,12 @@ impl Ip for Ipv4 {
         let word = |tos| U16::from_bytes([0, tos]);
         self.checksum = Delta::word(word(self.tos), word(class)).mend(self.checksum);
         self.tos = class;
+    }
+
+    fn renumber(&mut self, id: u16) {
+        let id = U16::new(id);
+        self.checksum = Delta::word(self.id, id).mend(self.checksum);
+        self.id = id;
     }
 
     fn allow_fragments(&mut self, id: u16) {

@@ -6,7 +6,7 @@
 //! ```
 
 use crate::checksum::{self, Delta};
-use crate::ip::{HOPS, Ip, Malformed, Split};
+use crate::ip::{Fragment, HOPS, Ip, Malformed, Split};
 use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use zerocopy::network_endian::{U16, U32};
@@ -70,7 +70,7 @@ impl Extension {
 /// What lies behind the extension headers.
 struct Upper {
     protocol: u8,
-    is_fragment: bool,
+    fragment: Option<Fragment>,
     /// Bytes of extension headers.
     at: usize,
 }
@@ -79,7 +79,7 @@ impl Upper {
     /// Looks behind the extension headers that `bytes` begin with. What can't be looked behind is
     /// the payload.
     fn find(first: u8, bytes: &[u8]) -> Result<Upper, Malformed> {
-        let mut upper = Upper { protocol: first, is_fragment: false, at: 0 };
+        let mut upper = Upper { protocol: first, fragment: None, at: 0 };
         for nth in 0..MOST_EXTENSIONS {
             match upper.protocol {
                 extension::HOP_BY_HOP if nth == 0 => {}
@@ -91,12 +91,15 @@ impl Upper {
             if upper.protocol == extension::ROUTING && header.is_on_its_way() {
                 break;
             }
-            // An atomic fragment (RFC 6946) is whole: offset 0, no more to come.
-            let is_part = header.fragment.get() & 0xfff9 != 0;
-            upper.is_fragment |= upper.protocol == extension::FRAGMENT && is_part;
+            if upper.protocol == extension::FRAGMENT {
+                // An atomic one (RFC 6946) is whole.
+                let field = header.fragment.get();
+                let id = u32::from_be_bytes(header.rest);
+                upper.fragment = Fragment::new(id, field >> 3, field & 1 == 1);
+            }
             upper.at += header.size(upper.protocol);
             upper.protocol = header.next;
-            if upper.is_fragment {
+            if upper.fragment.is_some() {
                 break;
             }
         }
@@ -141,8 +144,8 @@ impl Ip for Ipv6 {
         }
         let len = usize::from(ip.payload_len.get());
         let rest = rest.get_mut(..len).ok_or(Malformed::Contradiction)?;
-        let Upper { protocol, is_fragment, at } = Upper::find(ip.next, rest)?;
-        Ok(Split { ip, protocol, is_fragment, body: &mut rest[at..] })
+        let Upper { protocol, fragment, at } = Upper::find(ip.next, rest)?;
+        Ok(Split { ip, protocol, fragment, body: &mut rest[at..] })
     }
 
     #[inline]
@@ -196,6 +199,8 @@ impl Ip for Ipv6 {
         let others = self.version_class_label.get() & !(0xff << 20);
         self.version_class_label = U32::new(others | u32::from(class) << 20);
     }
+
+    fn renumber(&mut self, _: u16) {}
 
     fn allow_fragments(&mut self, _: u16) {}
 

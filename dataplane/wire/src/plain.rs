@@ -30,7 +30,7 @@ impl Plain {
         // Without a branch for each: together they are nearly always true.
         let plain = (ethernet.kind == U16::new(Ipv4::ETHER_TYPE))
             & ip.is_plain_udp()
-            & (udp.len() == data.wrapping_add(udp::HEADER))
+            & (udp.total_len() == data.wrapping_add(udp::HEADER))
             & (data <= rest.len());
         plain.then_some(data)
     }

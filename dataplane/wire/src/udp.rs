@@ -28,11 +28,19 @@ impl Udp {
         data.get_mut(..len.checked_sub(HEADER)?).map(|data| (header, data))
     }
 
+    /// The header that the first part of a datagram begins with, and what of its data is in that part;
+    /// `None` when the datagram would not be larger, or has no checksum where it needs one.
+    pub fn split_part<H: Ip>(bytes: &mut [u8]) -> Option<(&mut Udp, &mut [u8])> {
+        let (header, data) = Udp::mut_from_prefix(bytes).ok()?;
+        let larger = header.total_len() > HEADER + data.len();
+        (larger && (H::UNSUMMED_UDP || header.is_summed())).then_some((header, data))
+    }
+
     /// Whether a payload of IP version `H` is a datagram whose length fits the bytes there are, and
     /// has a checksum where it needs one.
     pub fn is_sound<H: Ip>(bytes: &[u8]) -> bool {
         let Ok((header, data)) = Udp::ref_from_prefix(bytes) else { return false };
-        let fits = (HEADER..=HEADER + data.len()).contains(&header.len());
+        let fits = (HEADER..=HEADER + data.len()).contains(&header.total_len());
         fits && (H::UNSUMMED_UDP || header.is_summed())
     }
 
@@ -65,7 +73,7 @@ impl Udp {
 
     /// Bytes of header and data.
     #[inline]
-    pub(crate) fn len(&self) -> usize {
+    pub fn total_len(&self) -> usize {
         usize::from(self.len.get())
     }
 

@@ -84,7 +84,8 @@ fn fragment(offset: u16, more: bool) -> Vec<u8> {
 
 fn seen(packet: &[u8]) -> Result<(u8, bool, Vec<u8>), Malformed> {
     let mut packet = packet.to_vec();
-    Ipv6::split(&mut packet).map(|split| (split.protocol, split.is_fragment, split.body.to_vec()))
+    Ipv6::split(&mut packet)
+        .map(|split| (split.protocol, split.fragment.is_some(), split.body.to_vec()))
 }
 
 fn example() -> Sent {

@@ -161,8 +161,8 @@ proptest! {
             Some(((udp.source(), udp.destination()), data.to_vec()))
         });
         let (ethernet, rest) = frame.split_at_mut(14);
-        let by_header = Ipv4::split(rest).ok().and_then(|Split { ip, protocol, is_fragment, body }| {
-            let whole = protocol == 17 && !is_fragment && ip.as_bytes()[0] == 0x45;
+        let by_header = Ipv4::split(rest).ok().and_then(|Split { ip, protocol, fragment, body }| {
+            let whole = protocol == 17 && fragment.is_none() && ip.as_bytes()[0] == 0x45;
             let exact = body.get(4..6) == Some(&(body.len() as u16).to_be_bytes()[..]);
             let sound = Udp::is_sound::<Ipv4>(body);
             let (udp, data) = Udp::split(body)?;

@@ -10,7 +10,9 @@ use crate::port::Port;
 use engine::core::Core;
 use engine::flow::key::Seed;
 use engine::flow::view::FlowQuery;
+use engine::fragments::{HELD, Slot};
 use engine::frame::{BURST, Burst, Frame};
+use engine::here::By;
 use engine::own::Own;
 use engine::reason::Reason;
 use engine::tables::{InterfaceId, Tables};
@@ -38,10 +40,20 @@ pub struct Worker<P: Port> {
     /// Frames of a device that interfaces share, by interface.
     sorted: Vec<Burst<P::Buffer>>,
     leaving: Vec<Burst<P::Buffer>>,
+    /// By [`engine::fragments::Slot`].
+    held: Vec<Option<Held<P::Buffer>>>,
+    /// Slots that were let go: empty but while that is done.
+    released: Vec<Slot>,
     question: Option<Box<FlowQuery>>,
     latencies: Box<Latencies>,
     /// When the last turn began, if it had frames of a device.
     busy_since: Option<Instant>,
+}
+
+/// A frame that waits, and where it came in.
+struct Held<B> {
+    from: InterfaceId,
+    frame: B,
 }
 
 /// What a worker is made of.
@@ -79,6 +91,8 @@ impl<P: Port> Worker<P> {
             sorted: links.iter().map(|_| Burst::new()).collect(),
             links: Links::new(links, ports.len()),
             leaving: (0..mesh.workers()).map(|_| Burst::new()).collect(),
+            held: (0..HELD).map(|_| None).collect(),
+            released: Vec::with_capacity(HELD),
             question: None,
             latencies: Box::new(latency::none()),
             busy_since: None,
@@ -152,8 +166,9 @@ impl<P: Port> Worker<P> {
         for _ in 0..usize::from(self.mesh.workers() - 1) * self.ports.len() {
             let Some(Batch { from, mut frames }) = self.mesh.take_over(self.number) else { break };
             self.desk.counters.packets.taken_over.add(frames.len() as u64);
-            self.handle(&mut frames, from, now);
+            self.handle(&mut frames, from, By::Worker, now);
         }
+        self.let_go(now);
         self.inhale_from_kernel();
         received
     }
@@ -168,7 +183,7 @@ impl<P: Port> Worker<P> {
             packets.received.add(taken as u64);
             packets.bytes_received.add(burst.iter().map(|b| b.bytes().len() as u64).sum());
             match self.links.plain(from) {
-                Some(interface) => self.handle(&mut burst, interface, now),
+                Some(interface) => self.handle(&mut burst, interface, By::Device, now),
                 None => self.handle_by_vlan(burst, from, now),
             }
         }
@@ -187,7 +202,7 @@ impl<P: Port> Worker<P> {
             let interface = self.links.on(port)[place];
             let mut frames = self.sorted[usize::from(interface)].take();
             if !frames.is_empty() {
-                self.handle(&mut frames, interface, now);
+                self.handle(&mut frames, interface, By::Device, now);
             }
         }
     }
@@ -207,8 +222,8 @@ impl<P: Port> Worker<P> {
     }
 
     /// Has the engine decide on each frame, and does as it says.
-    fn handle(&mut self, burst: &mut Burst<P::Buffer>, from: InterfaceId, now: Tick) {
-        let verdicts = self.core.walk(now, from, burst);
+    fn handle(&mut self, burst: &mut Burst<P::Buffer>, from: InterfaceId, by: By, now: Tick) {
+        let verdicts = self.core.walk(now, from, by, burst);
         if let Some(interface) = same_way(&verdicts)
             && self.links.is_plain(interface)
         {
@@ -222,10 +237,33 @@ impl<P: Port> Worker<P> {
                 Verdict::Answer => self.send(frame, from, true),
                 Verdict::Kernel => self.leave_to_kernel(frame, from),
                 Verdict::HandOver(worker) => self.leaving[usize::from(worker)].push(frame),
+                Verdict::Hold(slot) => {
+                    self.desk.counters.verdict(verdict, 0);
+                    self.held[usize::from(slot)] = Some(Held { from, frame });
+                }
                 Verdict::Drop(_) => self.desk.counters.verdict(verdict, 0),
             }
         }
         self.hand_over(from);
+    }
+
+    /// Handles the frames that the engine held and holds no longer.
+    fn let_go(&mut self, now: Tick) {
+        if self.core.released().is_empty() {
+            return;
+        }
+        std::mem::swap(self.core.released(), &mut self.released);
+        let mut burst = Burst::new();
+        for place in 0..self.released.len() {
+            let slot = usize::from(self.released[place]);
+            let Some(Held { from, frame }) = self.held[slot].take() else { continue };
+            self.desk.counters.packets.released.add(1);
+            burst.push(frame);
+            // Hardly ever more than a few: each for itself.
+            self.handle(&mut burst, from, By::Release, now);
+            burst.clear();
+        }
+        self.released.clear();
     }
 
     fn send(&mut self, mut frame: P::Buffer, interface: InterfaceId, is_answer: bool) {

@@ -9,6 +9,7 @@ use engine::count::Counters;
 use engine::family::Family;
 use engine::flow::key::Seed;
 use engine::frame::{BURST, Burst, Frame};
+use engine::here::By;
 use engine::own::Own;
 use engine::tables::{Hop, InterfaceId, Mode, Owner, Tables};
 use engine::tick::Tick;
@@ -154,11 +155,11 @@ impl Field {
     /// Sends a burst, which goes this way, through the gate.
     pub fn walk(&mut self, way: Way, burst: &mut [Flat]) -> Burst<Verdict> {
         let from = if way == Way::In { world::OUTSIDE } else { self.frames.inside() };
-        self.core.walk(self.now, from, burst)
+        self.core.walk(self.now, from, By::Device, burst)
     }
 
     fn pass(&mut self, from: InterfaceId, burst: &mut [Flat]) {
-        for verdict in self.core.walk(self.now, from, burst) {
+        for verdict in self.core.walk(self.now, from, By::Device, burst) {
             assert!(matches!(verdict, Verdict::Transmit(_)), "{verdict:?}");
         }
     }

@@ -8,6 +8,7 @@ use engine::count::Counters;
 use engine::flow::key::Seed;
 use engine::flow::view::{FlowQuery, TransferView};
 use engine::frame::Frame;
+use engine::here::By;
 use engine::own::Own;
 use engine::reason::Reason;
 use engine::tables::{InterfaceId, Tables};
@@ -86,7 +87,7 @@ impl Gate {
     pub fn take_by(&mut self, from: InterfaceId, frame: impl Into<Vec<u8>>) -> Outcome {
         let before = frame.into();
         let mut burst = [Buffer(before.clone())];
-        let verdict = self.core.walk(self.now, from, &mut burst)[0];
+        let verdict = self.core.walk(self.now, from, By::Device, &mut burst)[0];
         let [Buffer(bytes)] = burst;
         let counters = &self.core.own.counters;
         counters.packets.received.add(1);
@@ -101,7 +102,7 @@ impl Gate {
         from: InterfaceId,
         frames: [Vec<u8>; N],
     ) -> Vec<Verdict> {
-        self.core.walk(self.now, from, &mut frames.map(Buffer)).to_vec()
+        self.core.walk(self.now, from, By::Device, &mut frames.map(Buffer)).to_vec()
     }
 
     /// Lets time pass, and what is due with it.

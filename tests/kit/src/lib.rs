@@ -13,5 +13,6 @@ pub mod house;
 pub mod lab;
 pub mod ledger;
 pub mod packet;
+pub mod parts;
 pub mod story;
 pub mod world;

@@ -1,7 +1,7 @@
 //! What a packet is looked up by, and its hash.
 
 use super::hosts::{Endpoint, Host};
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// One side of a transfer: enough of a packet's addresses and ports to find it, whatever the TID.
@@ -67,6 +67,18 @@ impl Seed {
         let bits = address.to_bits();
         let half = folded(bits as u64 ^ self.0[0], self.0[1] ^ ODD);
         folded((bits >> 64) as u64 ^ half, self.0[1] ^ ODD)
+    }
+
+    /// A hash of what the parts of a datagram have in common: nobody outside can find two datagrams with
+    /// the same one.
+    pub fn of_datagram(self, source: IpAddr, destination: IpAddr, protocol: u8, id: u32) -> u64 {
+        let address = |address| match address {
+            IpAddr::V4(address) => self.of_address(address.to_ipv6_mapped()),
+            IpAddr::V6(address) => self.of_address(address),
+        };
+        let rest = u64::from(protocol) << 32 | u64::from(id);
+        let half = folded(address(source) ^ rest, self.0[1] ^ ODD);
+        folded(address(destination) ^ half, self.0[0] ^ ODD)
     }
 
     /// A hash of some bytes, to tell one request from another.

@@ -77,7 +77,7 @@ pub fn admit<H: Family>(frame: &mut [u8]) -> Step<Admitted<'_, H>> {
 
 /// Whether it is a whole UDP datagram, sound or not.
 pub fn is_udp<H>(split: &Split<H>) -> bool {
-    split.protocol == PROTOCOL_UDP && !split.is_fragment
+    split.protocol == PROTOCOL_UDP && split.fragment.is_none()
 }
 
 /// The version of IP that a frame carries; what is neither is the kernel's.

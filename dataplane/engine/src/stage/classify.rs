@@ -2,9 +2,12 @@
 
 use super::admit::{Datagram, Packet, is_udp};
 use super::answer;
+use super::transmit::transmit;
+use crate::count::Counters;
 use crate::family::Family;
 use crate::flow::hosts::{Endpoint, Hosts};
 use crate::flow::key::{Key, KeyKind};
+use crate::flow::record::Flow;
 use crate::flow::{FlowId, NO_FLOW, Spot, ports};
 use crate::here::Here;
 use crate::own::Own;
@@ -30,6 +33,13 @@ pub struct Parcel<'a, H> {
 }
 
 impl<H: Family> Parcel<'_, H> {
+    /// Where it leaves.
+    #[inline(always)]
+    pub fn transmit(&mut self, flow: &Flow, here: &Here, counters: &Counters) -> Step<Verdict> {
+        let Datagram { ethernet, ip, .. } = &mut self.packet;
+        transmit(ethernet, ip.total_len(), self.side, flow, here, counters)
+    }
+
     /// The packets before this one in its burst may have begun and ended transfers, and so given names
     /// to hosts and taken them.
     #[inline]
@@ -68,7 +78,7 @@ impl Side {
 }
 
 /// Sorts a datagram out.
-#[inline]
+#[inline(always)]
 pub fn classify<'a, H: Family>(
     packet: Datagram<'a, H>,
     place: usize,
@@ -84,7 +94,7 @@ pub fn classify<'a, H: Family>(
     Ok(Parcel { packet, side, key, spot, place, guess: NO_FLOW })
 }
 
-#[inline]
+#[inline(always)]
 fn to_vip<H: Family>(
     packet: &Datagram<H>,
     vip: VipId,
@@ -97,7 +107,7 @@ fn to_vip<H: Family>(
     Ok((Side::Client(vip), Key::new(client, vip)))
 }
 
-#[inline]
+#[inline(always)]
 fn to_snat<H: Family>(packet: &Datagram<H>, here: &Here, own: &Own) -> Step<(Side, Key)> {
     let server = match check_source(packet.ip, here)? {
         Some(Owner::Routed(server) | Owner::Answering(server)) => server,
@@ -108,7 +118,7 @@ fn to_snat<H: Family>(packet: &Datagram<H>, here: &Here, own: &Own) -> Step<(Sid
 }
 
 /// Servers that route through us send other things too: lookup will tell.
-#[inline]
+#[inline(always)]
 fn to_others<H: Family>(
     packet: &Datagram<H>,
     owner: Option<Owner>,
@@ -128,14 +138,14 @@ fn to_others<H: Family>(
     }
 }
 
-#[inline]
+#[inline(always)]
 fn server_key<H: Family>(packet: &Datagram<H>, server: BackendId, own: &Own) -> Key {
     let host = H::name(packet.ip.destination(), &own.hosts);
     Key::new(Endpoint { host, port: packet.udp.destination() }, server)
 }
 
 /// What is no datagram: at a VIP or a SNAT address a ping is answered and all else dropped; the rest is
-/// the kernel's to forward, and so is a server's fragment, which does not show whose it is.
+/// the kernel's to forward.
 pub fn classify_other<H: Family>(packet: Packet<H>, here: &Here) -> Verdict {
     let split = &packet.split;
     let from = H::owner(split.ip.source(), here.tables);
@@ -148,7 +158,6 @@ pub fn classify_other<H: Family>(packet: Packet<H>, here: &Here) -> Verdict {
     };
     match step {
         Err(verdict) => verdict,
-        Ok(_) if split.is_fragment => Reason::Fragment.into(),
         Ok(_) if is_udp(split) => Reason::BadUdp.into(),
         Ok(_) if split.protocol != H::ICMP => Reason::NoService.into(),
         Ok(_) if icmp::is_about_neighbours(split.ip, split.body) => Verdict::Kernel,
@@ -164,7 +173,8 @@ pub fn check_source<H: Family>(ip: &H, here: &Here) -> Step<Option<Owner>> {
     if H::is_host(ip.source()) && !ours { Ok(from) } else { Err(Reason::BadSource.into()) }
 }
 
+/// Whether a packet whose owner is this worker may stay here.
 #[inline]
-fn mine(owner: u16, here: &Here) -> Step<()> {
+pub fn mine(owner: u16, here: &Here) -> Step<()> {
     if owner == here.worker { Ok(()) } else { Err(Verdict::HandOver(owner)) }
 }

@@ -4,7 +4,6 @@
 use super::classify::{Parcel, Side};
 use super::track::touch;
 use super::translate::{Untranslated, translate};
-use super::transmit::transmit;
 use crate::alg::tftp;
 use crate::family::Family;
 use crate::here::Here;
@@ -40,5 +39,5 @@ pub fn routine<H: Family>(
         flow.add_block(len);
     }
     touch(parcel, flow, here);
-    Some(transmit(parcel, flow, here, counters))
+    Some(parcel.transmit(flow, here, counters))
 }

@@ -8,6 +8,7 @@ use crate::flow::record::Flow;
 use crate::here::Here;
 use Untranslated::{Expired, OtherVersion};
 use std::net::IpAddr;
+use wire::ip::Ip;
 use wire::tftp::Message;
 
 /// Why a packet stays as it is.
@@ -32,24 +33,41 @@ pub fn translate<H: Family>(
         return Ok(());
     }
     let packet = &mut parcel.packet;
-    // A server and what it sees as the client are of one version, and so are a client and its VIP.
-    let (source, destination, ports) = match parcel.side {
-        Side::Client(_) => {
-            let (address, port) = server(message, flow, here);
-            let Some(address) = H::of(address) else { return Err(OtherVersion) };
-            let seen_as = flow.seen_as();
-            (H::named(seen_as.host, hosts), address, (seen_as.port, port))
-        }
-        Side::Server | Side::ServerToClient => {
-            let vip = &here.tables.vips[usize::from(flow.vip())].address;
-            let Some(vip) = H::of(vip) else { return Err(OtherVersion) };
-            let client = flow.client();
-            (vip, H::named(client.host, hosts), (packet.udp.source(), client.port))
-        }
-    };
+    let from = packet.udp.source();
+    let (source, destination, ports) = ends::<H>(parcel.side, from, message, flow, here, hosts)?;
     let addresses = packet.ip.forward(source, destination).ok_or(Expired)?;
     packet.udp.set_ports(ports.0, ports.1, addresses);
     Ok(())
+}
+
+/// Sender, receiver, and the ports of both.
+pub type Ends<H> = (<H as Ip>::Address, <H as Ip>::Address, (u16, u16));
+
+/// Sender and receiver as the other side is to see them, and their ports. A server and what it sees as the
+/// client are of one version of IP, and so are a client and its VIP.
+#[inline(always)]
+pub fn ends<H: Family>(
+    side: Side,
+    from: u16,
+    message: Message,
+    flow: &Flow,
+    here: &Here,
+    hosts: &Hosts,
+) -> Result<Ends<H>, Untranslated> {
+    match side {
+        Side::Client(_) => {
+            let (address, port) = server(message, flow, here);
+            let address = H::of(address).ok_or(OtherVersion)?;
+            let seen_as = flow.seen_as();
+            Ok((H::named(seen_as.host, hosts), address, (seen_as.port, port)))
+        }
+        Side::Server | Side::ServerToClient => {
+            let vip = &here.tables.vips[usize::from(flow.vip())].address;
+            let vip = H::of(vip).ok_or(OtherVersion)?;
+            let client = flow.client();
+            Ok((vip, H::named(client.host, hosts), (from, client.port)))
+        }
+    }
 }
 
 /// A request goes where requests go, all else to where the server answers from, whatever port it was

@@ -179,20 +179,6 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
 }
 
 #[test]
-fn fragments_to_our_addresses_are_dropped() {
-    let both = Via::ALIKE.iter().flat_map(|via| [(via, via.vip().ip()), (via, via.snat())]);
-    for (via, to) in both {
-        let mut gate = Gate::new();
-        let parts = [(0, true), (2, true), (2, false)];
-        for (offset, more) in parts {
-            let part = fragment(via.client().ip(), to, IpNumber::UDP, &[0; 16], offset, more);
-            gate.take(part).dropped(Reason::Fragment);
-        }
-        gate.moved(&[("received", 3), ("fragment", 3)]);
-    }
-}
-
-#[test]
 fn a_vip_that_the_kernel_does_not_hold_is_dead() {
     for via in Via::ALL {
         let mut gate = Gate::new();
@@ -223,14 +209,13 @@ fn what_is_not_ours_is_the_kernel_s() {
         ip(client, host, IpNumber::TCP, &[0; 20]),
         datagram(client_at(53), SocketAddr::new(host, 53), b"dns").bytes(),
         fragment(client, host, IpNumber::UDP, &[0; 16], 0, true),
-        fragment(Via::Nat.server(0), client, IpNumber::UDP, &[0; 16], 0, true),
         ip(Via::Nat.server(0), client, IpNumber::TCP, &[0; 20]),
         data(client_at(9), SocketAddr::new(Via::Nat.server(0), 69), 1, 1).bytes(),
         ip(Via::Snat.server(0), client, IpNumber::UDP, &[0; 7]),
     ] {
         gate.take(frame).to_kernel();
     }
-    gate.moved(&[("received", 11), ("to_kernel", 11)]);
+    gate.moved(&[("received", 10), ("to_kernel", 10)]);
 }
 
 fn client_at(port: u16) -> SocketAddr {

@@ -189,7 +189,7 @@ fn pool_of(left: usize) -> Gate {
 fn drain(gate: &mut Gate, ports: usize) {
     let via = Via::Snat;
     let engine::core::Core { tables, own } = &mut gate.core;
-    let here = own.here(tables, gate.now, 0);
+    let here = own.here(tables, gate.now, 0, engine::here::By::Device);
     let rules = engine::mode::rules(&tables.services[usize::from(via.service())].mode);
     let host = own.hosts.enter(client(via, 0).ip()).expect("a name");
     let endpoint = engine::flow::hosts::Endpoint { host, port: 2070 };

@@ -8,6 +8,7 @@ mod dsr;
 mod ends;
 mod learning;
 mod modes;
+mod parts;
 mod pings;
 mod properties;
 mod reuse;

@@ -225,7 +225,7 @@ fn hears_its_own(gate: &Gate, outcome: kit::gate::Outcome, line: Line) {
             assert!(server, "an ERROR 5 to {}", packet.destination);
         }
         Verdict::HandOver(worker) => panic!("to worker {worker} of one"),
-        Verdict::Transmit(_) | Verdict::Kernel | Verdict::Drop(_) => {}
+        Verdict::Transmit(_) | Verdict::Kernel | Verdict::Drop(_) | Verdict::Hold(_) => {}
     }
 }
 

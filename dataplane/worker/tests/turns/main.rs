@@ -6,5 +6,6 @@ mod full;
 mod handover;
 mod kernel;
 mod news;
+mod parts;
 mod transfers;
 mod vlans;

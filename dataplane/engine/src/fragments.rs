@@ -1,0 +1,271 @@
+//! Datagrams that come in parts. Only the first part names ports, so it decides on the way of all; parts
+//! that come before it are held until it does, and never put together. The table has a fixed size and
+//! forgets a datagram after some seconds, or when all of it has passed.
+
+use crate::flow::FlowId;
+use crate::flow::key::{Key, Seed};
+use crate::reason::Reason;
+use crate::stage::classify::Side;
+use crate::tick::{PER_SECOND, Tick};
+use crate::verdict::Verdict;
+use std::net::IpAddr;
+use wire::ip::Fragment;
+
+/// Parts that a worker can hold at once.
+pub const HELD: usize = 256;
+/// Where a held part lies, below [`HELD`].
+pub type Slot = u16;
+
+/// Ticks that the rest of a datagram is waited for.
+const PATIENCE: u32 = 2 * PER_SECOND;
+const SETS: usize = 256;
+const WAYS: usize = 4;
+/// No datagram is longer (RFC 791, RFC 8200).
+const LONGEST: usize = u16::MAX as usize;
+/// Parts begin at multiples of so many bytes.
+const GRAIN: usize = 8;
+
+/// Where the parts of a datagram go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Not known before the first one has come.
+    Unknown,
+    /// The same as what this transfer's packets of this side do, as long as it has this key.
+    Transfer {
+        /// The transfer.
+        flow: FlowId,
+        /// Its key.
+        key: Key,
+        /// Who sends.
+        side: Side,
+        /// The datagram's number from now on, where the source is translated.
+        id: Option<u16>,
+    },
+    /// What became of the first one.
+    As(Verdict),
+}
+
+/// A datagram of which parts have come.
+#[derive(Clone)]
+struct Entry {
+    /// Of addresses, protocol and number.
+    name: u64,
+    until: Tick,
+    way: Way,
+    /// Its length, once the last part has told.
+    len: Option<usize>,
+    /// Which eights of bytes have come.
+    seen: [u64; LONGEST.div_ceil(GRAIN * 64)],
+    /// Bytes that have come.
+    bytes: usize,
+    /// Parts of it that are held.
+    held: u16,
+}
+
+impl Entry {
+    const FREE: Entry = Entry {
+        name: NOBODY,
+        until: Tick(0),
+        way: Way::Unknown,
+        len: None,
+        seen: [0; LONGEST.div_ceil(GRAIN * 64)],
+        bytes: 0,
+        held: 0,
+    };
+
+    /// Takes a part into account.
+    fn take(&mut self, part: Fragment, len: usize) -> Result<(), Misfit> {
+        let end = part.offset + len;
+        let grains = part.offset / GRAIN..end.div_ceil(GRAIN);
+        let odd = part.more && !len.is_multiple_of(GRAIN);
+        let beyond = self.len.is_some_and(|all| end > all || (end == all) == part.more);
+        if len == 0 || odd || beyond || end > LONGEST {
+            return Err(Misfit::Contradiction);
+        }
+        let known = grains.clone().filter(|&grain| self.has(grain)).count();
+        match known {
+            0 => {}
+            // RFC 8200 §4.5 allows for a part that comes twice.
+            all if all == grains.len() => return Err(Misfit::Repeated),
+            _ => return Err(Misfit::Contradiction),
+        }
+        if !part.more {
+            // None of those before may lie behind the end.
+            if (grains.end..LONGEST.div_ceil(GRAIN)).any(|grain| self.has(grain)) {
+                return Err(Misfit::Contradiction);
+            }
+            self.len = Some(end);
+        }
+        grains.for_each(|grain| self.seen[grain / 64] |= 1 << (grain % 64));
+        self.bytes += len;
+        Ok(())
+    }
+
+    fn has(&self, grain: usize) -> bool {
+        self.seen[grain / 64] >> (grain % 64) & 1 == 1
+    }
+
+    fn is_whole(&self) -> bool {
+        self.len == Some(self.bytes)
+    }
+}
+
+/// Why a part goes nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misfit {
+    /// It has come before.
+    Repeated,
+    /// It overlaps another one, lies behind the end, or is no part at all: all of the datagram is given
+    /// up (RFC 5722; RFC 1858 asks as much where it matters).
+    Contradiction,
+    /// Every place is taken by datagrams under way.
+    Full,
+}
+
+/// A part, as far as the table is concerned.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// Sender and receiver.
+    pub ends: [IpAddr; 2],
+    /// What it carries.
+    pub protocol: u8,
+    /// Its place in its datagram.
+    pub fragment: Fragment,
+    /// Its bytes.
+    pub len: usize,
+}
+
+/// The name of no datagram.
+const NOBODY: u64 = 0;
+
+/// A datagram's place in the table, until the next one is looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Place(usize);
+
+/// One worker's table. All memory is taken at the start.
+pub struct Fragments {
+    entries: Box<[Entry]>,
+    /// Whose part is held in each slot.
+    slots: Box<[u64]>,
+    /// The slot that was taken longest ago.
+    oldest: usize,
+    /// Slots whose parts may go on.
+    released: Vec<Slot>,
+    seed: Seed,
+}
+
+impl Fragments {
+    /// An empty table.
+    pub fn new(seed: Seed) -> Fragments {
+        Fragments {
+            entries: vec![Entry::FREE; SETS * WAYS].into(),
+            slots: vec![NOBODY; HELD].into(),
+            oldest: 0,
+            released: Vec::with_capacity(HELD),
+            seed,
+        }
+    }
+
+    /// A part has come: finds its datagram's place, or makes it one.
+    ///
+    /// # Errors
+    ///
+    /// It is not to go on.
+    pub fn meet(&mut self, part: &Part, now: Tick) -> Result<Place, Misfit> {
+        let name = self.name(part);
+        let place = self.find(name, now).or_else(|| self.make(name, now)).ok_or(Misfit::Full)?;
+        let entry = &mut self.entries[place];
+        let taken = entry.take(part.fragment, part.len);
+        if taken == Err(Misfit::Contradiction) {
+            // Its later parts come to this, too.
+            entry.way = Way::As(Reason::Fragment.into());
+        }
+        taken.map(|()| Place(place))
+    }
+
+    /// A part that was held comes again: finds its datagram's place, if that is still there.
+    pub fn meet_again(&mut self, part: &Part, now: Tick) -> Option<Place> {
+        let place = self.find(self.name(part), now)?;
+        let held = &mut self.entries[place].held;
+        *held = held.saturating_sub(1);
+        Some(Place(place))
+    }
+
+    /// Where the datagram's parts go.
+    pub fn way(&self, Place(place): Place) -> Way {
+        self.entries[place].way
+    }
+
+    /// The first part has decided: those that are held may go on.
+    pub fn decide(&mut self, Place(place): Place, way: Way) {
+        let entry = &mut self.entries[place];
+        entry.way = way;
+        if entry.held > 0 {
+            for slot in (self.oldest..HELD).chain(0..self.oldest) {
+                if self.slots[slot] == entry.name {
+                    self.slots[slot] = NOBODY;
+                    self.released.push(slot as Slot);
+                }
+            }
+        }
+    }
+
+    /// A slot for a part that waits for the first one. What still lies there has waited longest of all,
+    /// and makes room.
+    pub fn hold(&mut self, Place(place): Place, now: Tick) -> Slot {
+        let slot = self.oldest;
+        self.oldest = (slot + 1) % HELD;
+        let name = self.entries[place].name;
+        let before = std::mem::replace(&mut self.slots[slot], name);
+        if let Some(given_up) = self.find(before, now) {
+            let held = &mut self.entries[given_up].held;
+            *held = held.saturating_sub(1);
+        }
+        self.entries[place].held += 1;
+        slot as Slot
+    }
+
+    /// Forgets the datagram if all of it has passed.
+    pub fn pass(&mut self, Place(place): Place) {
+        if self.entries[place].is_whole() && self.entries[place].held == 0 {
+            self.entries[place] = Entry::FREE;
+        }
+    }
+
+    /// Slots whose parts may go on, in the order in which they came: to be taken out.
+    pub fn released(&mut self) -> &mut Vec<Slot> {
+        &mut self.released
+    }
+
+    fn find(&self, name: u64, now: Tick) -> Option<usize> {
+        let is_it = |place: &usize| {
+            let entry = &self.entries[*place];
+            name != NOBODY && entry.name == name && !entry.until.is_due(now)
+        };
+        set(name).find(is_it)
+    }
+
+    /// A new entry: where none is, where one is out of time, or where one waits longest for its first
+    /// part. One that has decided stays.
+    fn make(&mut self, name: u64, now: Tick) -> Option<usize> {
+        let entries = &self.entries;
+        let is_over =
+            |place: &usize| entries[*place].name == NOBODY || entries[*place].until.is_due(now);
+        let waits = |place: &usize| entries[*place].way == Way::Unknown;
+        let left = |place: &usize| entries[*place].until.since(now);
+        let place = set(name).find(is_over).or_else(|| set(name).filter(waits).min_by_key(left))?;
+        self.entries[place] = Entry { name, until: now.after(PATIENCE), ..Entry::FREE };
+        Some(place)
+    }
+
+    fn name(&self, part: &Part) -> u64 {
+        let [source, destination] = part.ends;
+        self.seed.of_datagram(source, destination, part.protocol, part.fragment.id).max(1)
+    }
+}
+
+/// The entries that a datagram can have.
+fn set(name: u64) -> std::ops::Range<usize> {
+    let first = name as usize % SETS * WAYS;
+    first..first + WAYS
+}

@@ -1,0 +1,111 @@
+//! Whole transfers in parts: cut, shuffled and repeated on the way to the gate, by any queue.
+
+use crate::transfers::crowd;
+use kit::farm::Farm;
+use kit::house::House;
+use kit::packet::Packet;
+use kit::parts::{Joiner, cut};
+use kit::world::{Via, tables};
+use worker::memory::MemoryPort;
+
+/// Where both sides are of one version of IP.
+const ALL: [Via; 6] = Via::ALIKE;
+
+/// Numbers that tell one run from another.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (self.0 >> 33) as usize % end
+    }
+}
+
+/// What becomes of the order of frames on the way.
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    Kept,
+    Reversed,
+    Mixed,
+}
+
+/// Carries a crowd whose messages of more than some bytes come in parts. Answers the counters.
+fn carry(workers: u16, via: &[Via], order: Order, repeat: bool, seed: u64) -> House<MemoryPort> {
+    let mut house = House::<MemoryPort>::new(workers, tables());
+    let mut farm: Farm = crowd(via);
+    let (mut dice, mut joiner, mut number) = (Dice(seed), Joiner::default(), 0u16);
+    for _ in 0..3000 {
+        let said = farm.says();
+        let mut frames = vec![];
+        for packet in farm.bypass(said) {
+            number = number.wrapping_add(1);
+            let mut parts = parts(Packet { id: number, ..packet });
+            if repeat && parts.len() > 1 {
+                let again = parts[dice.below(parts.len())].clone();
+                parts.push(again);
+            }
+            if order == Order::Reversed {
+                parts.reverse();
+            }
+            frames.extend(parts);
+        }
+        if order == Order::Mixed {
+            for last in (1..frames.len()).rev() {
+                frames.swap(last, dice.below(last + 1));
+            }
+        }
+        for frame in frames {
+            house.arrive(dice.below(workers.into()), frame);
+        }
+        for _ in 0..4 {
+            house.turn();
+        }
+        house.wait(1);
+        let whole: Vec<_> =
+            house.left().into_iter().filter_map(|frame| joiner.take(frame)).collect();
+        whole.iter().for_each(|frame| farm.hears(frame));
+        if farm.is_done() {
+            assert_eq!((farm.foreign, farm.errors), (0, 0));
+            return house;
+        }
+    }
+    panic!("the transfers are not through");
+}
+
+fn parts(packet: Packet) -> Vec<Vec<u8>> {
+    if packet.payload.len() > 200 { cut(&packet, 168) } else { vec![packet.bytes()] }
+}
+
+#[test]
+fn parts_in_order_are_hardly_ever_held() {
+    for via in ALL {
+        let house = carry(1, &[via], Order::Kept, false, 1);
+        assert_eq!((house.ledger().at("held"), house.ledger().at("fragment")), (0, 0), "{via:?}");
+    }
+}
+
+#[test]
+fn parts_in_any_order_arrive_by_any_queue() {
+    for workers in [1, 2, 3] {
+        for via in ALL {
+            for order in [Order::Kept, Order::Reversed, Order::Mixed] {
+                let house = carry(workers, &[via], order, false, 7);
+                let ledger = house.ledger();
+                assert_eq!(ledger.at("held"), ledger.at("released"), "{via:?} {workers}");
+                assert_eq!(ledger.at("fragment"), 0, "{via:?} {workers}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_part_that_comes_twice_costs_nothing() {
+    for workers in [1, 2] {
+        for seed in 1..4 {
+            // Half of them before their datagram is whole, half after.
+            for order in [Order::Kept, Order::Reversed, Order::Mixed] {
+                carry(workers, &ALL, order, true, seed);
+            }
+        }
+    }
+}

@@ -5,6 +5,7 @@ mod client;
 mod crowd;
 mod daemon;
 mod devices;
+mod errors;
 mod fragments;
 mod habits;
 mod ipv6;

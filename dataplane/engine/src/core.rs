@@ -9,15 +9,15 @@ use crate::own::Own;
 use crate::reason::Reason;
 use crate::stage::admit::{Admitted, Datagram, admit, check_station, ether_type};
 use crate::stage::answer;
+use crate::stage::apart::{is_apart, pass_apart};
 use crate::stage::classify::{Parcel, classify, classify_other};
+use crate::stage::cross;
 use crate::stage::forward::forward;
 use crate::stage::lookup::guess;
-use crate::stage::part::part;
 use crate::stage::routine::routine;
 use crate::tables::{InterfaceId, Tables};
 use crate::tick::Tick;
 use crate::verdict::{Step, Verdict};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use wire::ip::Ip;
 use wire::ipv4::Ipv4;
@@ -49,10 +49,13 @@ impl Core {
         let mut verdicts = Burst::from([Verdict::Kernel; BURST]);
         verdicts.truncate(burst.len());
         if decide(burst, &mut verdicts, &here, own) {
-            answer_strays(burst, &mut verdicts, &here);
+            answer::strays(burst, &mut verdicts, &here);
+        }
+        if !own.notices.is_empty() {
+            answer::notify(burst, &mut verdicts, &here, own);
         }
         if !own.crossings.is_empty() {
-            cross_over(burst, &mut verdicts, &here, own);
+            cross::over(burst, &mut verdicts, own);
         }
         verdicts
     }
@@ -83,29 +86,29 @@ struct Parcels<'a> {
     v6: Burst<Parcel<'a, Ipv6>>,
 }
 
-/// Decides on whole datagrams first, then on parts of them. Answers whether some are strays.
+/// Decides on whole datagrams first, then on all else. Answers whether some are strays.
 fn decide<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here, own: &mut Own) -> bool {
-    let mut parts = Burst::new();
-    let strays = decide_whole(burst, verdicts, &mut parts, here, own);
-    if !parts.is_empty() {
-        pass_parts(&parts, burst, verdicts, here, own);
+    let mut apart = Burst::new();
+    let strays = decide_whole(burst, verdicts, &mut apart, here, own);
+    if !apart.is_empty() {
+        pass_apart(&apart, burst, verdicts, here, own);
     }
     strays
 }
 
-/// All packets' way up to their transfers, then each packet's own. `parts` gets the places of frames that
+/// All packets' way up to their transfers, then each packet's own. `apart` gets the places of frames that
 /// hold no whole datagram.
 #[inline]
 fn decide_whole<F: Frame>(
     burst: &mut [F],
     verdicts: &mut [Verdict],
-    parts: &mut Burst<usize>,
+    apart: &mut Burst<usize>,
     here: &Here,
     own: &mut Own,
 ) -> bool {
     let mut parcels = Parcels::default();
     for (place, frame) in burst.iter_mut().enumerate() {
-        if let Err(verdict) = sort(frame.bytes_mut(), place, here, own, &mut parcels, parts) {
+        if let Err(verdict) = sort(frame.bytes_mut(), place, here, own, &mut parcels, apart) {
             verdicts[place] = verdict;
         }
     }
@@ -121,7 +124,7 @@ fn sort<'a>(
     here: &Here,
     own: &Own,
     parcels: &mut Parcels<'a>,
-    parts: &mut Burst<usize>,
+    apart: &mut Burst<usize>,
 ) -> Step<()> {
     check_station(frame, here.mac)?;
     match Plain::check(frame) {
@@ -129,7 +132,7 @@ fn sort<'a>(
             let packet = Datagram::plain(frame, len).ok_or(Reason::Truncated)?;
             parcels.v4.push(classify(packet, place, here, own)?);
         }
-        None => sort_unusual(frame, place, here, own, parcels, parts)?,
+        None => sort_unusual(frame, place, here, own, parcels, apart)?,
     }
     Ok(())
 }
@@ -142,12 +145,12 @@ fn sort_unusual<'a>(
     here: &Here,
     own: &Own,
     parcels: &mut Parcels<'a>,
-    parts: &mut Burst<usize>,
+    apart: &mut Burst<usize>,
 ) -> Step<()> {
     let Parcels { v4, v6 } = parcels;
     match ether_type(frame)? {
-        Ipv4::ETHER_TYPE => sort_by_header(frame, place, here, own, v4, parts),
-        Ipv6::ETHER_TYPE => sort_by_header(frame, place, here, own, v6, parts),
+        Ipv4::ETHER_TYPE => sort_by_header(frame, place, here, own, v4, apart),
+        Ipv6::ETHER_TYPE => sort_by_header(frame, place, here, own, v6, apart),
         _ => Err(Verdict::Kernel),
     }
 }
@@ -158,15 +161,15 @@ fn sort_by_header<'a, H: Family>(
     here: &Here,
     own: &Own,
     parcels: &mut Burst<Parcel<'a, H>>,
-    parts: &mut Burst<usize>,
+    apart: &mut Burst<usize>,
 ) -> Step<()> {
     match admit(frame)? {
         Admitted::Datagram(packet) => {
             parcels.push(classify(packet, place, here, own)?);
             Ok(())
         }
-        Admitted::Other(packet) if packet.split.fragment.is_some() => {
-            parts.push(place);
+        Admitted::Other(packet) if is_apart(&packet.split) => {
+            apart.push(place);
             Ok(())
         }
         Admitted::Other(packet) => Err(classify_other(packet, here)),
@@ -206,53 +209,4 @@ fn pass_v6(
     own: &mut Own,
 ) -> bool {
     pass(parcels, verdicts, here, own)
-}
-
-/// Parts of datagrams, in their order: the others follow the first one.
-#[cold]
-fn pass_parts<F: Frame>(
-    places: &[usize],
-    burst: &mut [F],
-    verdicts: &mut [Verdict],
-    here: &Here,
-    own: &mut Own,
-) {
-    for &place in places {
-        let frame = burst[place].bytes_mut();
-        let step = match ether_type(frame) {
-            Ok(Ipv6::ETHER_TYPE) => part::<Ipv6>(frame, place, here, own),
-            _ => part::<Ipv4>(frame, place, here, own),
-        };
-        verdicts[place] = match step {
-            Ok(verdict) | Err(verdict) => verdict,
-        };
-    }
-}
-
-/// Tells servers that their ports are no transfer's.
-#[cold]
-fn answer_strays<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here) {
-    for (verdict, frame) in verdicts.iter_mut().zip(burst) {
-        if *verdict == Verdict::Drop(Reason::StrayTid) {
-            *verdict = answer::unknown_tid(frame, here.mac);
-        }
-    }
-}
-
-/// Gives packets for the other side's version of IP its header.
-#[cold]
-fn cross_over<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here, own: &mut Own) {
-    for crossing in own.crossings.take() {
-        let (frame, verdict) = (&mut burst[crossing.place], &mut verdicts[crossing.place]);
-        let Verdict::Transmit(interface) = *verdict else { continue };
-        let mtu = here.tables.interfaces[usize::from(interface)].mtu;
-        let id = own.next_id();
-        let step = match crossing.destination {
-            SocketAddr::V4(_) => crossing.carry_out::<Ipv6, Ipv4>(frame, mtu, id),
-            SocketAddr::V6(_) => crossing.carry_out::<Ipv4, Ipv6>(frame, mtu, id),
-        };
-        if let Err(why_not) = step {
-            *verdict = why_not;
-        }
-    }
 }

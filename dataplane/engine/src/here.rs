@@ -27,6 +27,8 @@ pub struct Here<'a> {
     pub by: By,
     /// Our hardware address there.
     pub mac: Mac,
+    /// An IP packet of so many bytes goes out by any interface.
+    pub least_mtu: usize,
     /// This worker's number.
     pub worker: u16,
     /// How many workers there are.

@@ -12,6 +12,7 @@ pub mod fragments;
 pub mod frame;
 pub mod here;
 pub mod mode;
+pub mod notice;
 pub mod own;
 pub mod reason;
 pub mod select;

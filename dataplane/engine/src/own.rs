@@ -14,6 +14,7 @@ use crate::fragments::Fragments;
 use crate::frame::Burst;
 use crate::here::{By, Here};
 use crate::mode::{Pools, rules};
+use crate::notice::{Notice, Rate};
 use crate::reason::Reason;
 use crate::select::round_robin::Cursor;
 use crate::select::sticky::Sticky;
@@ -49,6 +50,10 @@ pub struct Own {
     pub fragments: Fragments,
     /// Packets of the burst in hand that are for the other version of IP.
     pub crossings: Burst<Crossing>,
+    /// Packets of the burst in hand whose senders are to be told that they don't go on.
+    pub notices: Burst<Notice>,
+    /// How often that happens.
+    pub notice_rate: Rate,
     /// Of the last datagram that got a number of ours.
     last_id: u16,
     /// What it counts.
@@ -82,6 +87,8 @@ impl Own {
             sticky: Sticky::new(if persistent { max_flows as usize } else { 0 }, seed),
             fragments: Fragments::new(seed),
             crossings: Burst::new(),
+            notices: Burst::new(),
+            notice_rate: Rate::default(),
             last_id: worker,
             counters,
             ports: tables.snat.iter().map(|_| Ports::new(worker, workers)).collect(),
@@ -92,7 +99,9 @@ impl Own {
     /// The circumstances of a burst that came in by the interface `from`.
     pub fn here<'a>(&self, tables: &'a Tables, now: Tick, from: InterfaceId, by: By) -> Here<'a> {
         let mac = tables.interfaces[usize::from(from)].mac;
-        Here { tables, now, from, by, mac, worker: self.worker, workers: self.workers }
+        let mtus = tables.interfaces.iter().map(|interface| usize::from(interface.mtu));
+        let least_mtu = mtus.min().unwrap_or_default();
+        Here { tables, now, from, by, mac, least_mtu, worker: self.worker, workers: self.workers }
     }
 
     /// The SNAT ports, for a mode to take from and give back to.

@@ -1,7 +1,8 @@
-//! ICMP (RFC 792, for IPv6 RFC 4443): as much of it as answering an echo request takes.
+//! ICMP (RFC 792, for IPv6 RFC 4443): echoes are answered, errors read, passed on and made.
 
 use crate::checksum;
-use crate::ip::Ip;
+use crate::ip::{Ip, PROTOCOL_UDP, Split};
+use crate::udp::Udp;
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -44,4 +45,70 @@ pub fn answer_echo<H: Ip>(ip: &H, bytes: &mut [u8]) -> bool {
 pub fn is_about_neighbours<H: Ip>(ip: &H, bytes: &[u8]) -> bool {
     let kind = bytes.first().copied().unwrap_or_default();
     H::NEIGHBOURS.contains(&kind) && ip.hops() == 255
+}
+
+/// What errors begin with.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct ErrorHeader {
+    /// What went wrong: kind and code.
+    pub what: [u8; 2],
+    checksum: U16,
+    unused: U16,
+    /// What a link takes, if that is what went wrong. IPv6 has 32 bits for it, with the two before.
+    mtu: U16,
+}
+
+/// Bytes of that.
+pub const ERROR_HEADER: usize = size_of::<ErrorHeader>();
+
+/// An error, and the headers of the datagram that it is about.
+pub struct Quoted<'a, H> {
+    /// What went wrong: kind and code.
+    pub what: [u8; 2],
+    /// The datagram's IP header.
+    pub ip: &'a mut H,
+    /// Its UDP header.
+    pub udp: &'a mut Udp,
+}
+
+/// Reads an error about a UDP datagram, or about the first part of one; `None`: it is something else, or its
+/// checksum is wrong.
+pub fn split_error<'a, H: Ip>(ip: &H, bytes: &'a mut [u8]) -> Option<Quoted<'a, H>> {
+    let len = u16::try_from(bytes.len()).ok()?;
+    if checksum::fold(checksum::sum(bytes, ip.icmp_sum(len))) != 0xffff {
+        return None;
+    }
+    let (header, quote) = ErrorHeader::mut_from_prefix(bytes).ok()?;
+    if !H::is_error(header.what[0]) {
+        return None;
+    }
+    let Split { ip, protocol, fragment, body } = H::split_quote(quote)?;
+    let is_first = fragment.is_none_or(|fragment| fragment.offset == 0);
+    let (udp, _) = Udp::mut_from_prefix(body).ok()?;
+    (protocol == PROTOCOL_UDP && is_first).then_some(Quoted { what: header.what, ip, udp })
+}
+
+/// Whether it begins as an error does.
+pub fn is_error<H: Ip>(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|&kind| H::is_error(kind))
+}
+
+/// Makes the checksum of an error anew.
+pub fn make_checksum<H: Ip>(ip: &H, bytes: &mut [u8]) {
+    let len = bytes.len() as u16;
+    let Ok((header, _)) = ErrorHeader::mut_from_prefix(bytes) else { return };
+    header.checksum = U16::ZERO;
+    let checksum = !checksum::fold(checksum::sum(bytes, ip.icmp_sum(len)));
+    if let Ok((header, _)) = ErrorHeader::mut_from_prefix(bytes) {
+        header.checksum = U16::new(checksum);
+    }
+}
+
+impl ErrorHeader {
+    /// Of this kind and code, and the largest packet that a link takes, if that matters. The checksum is yet
+    /// to be made.
+    pub fn new(what: [u8; 2], mtu: u16) -> ErrorHeader {
+        ErrorHeader { what, checksum: U16::ZERO, unused: U16::ZERO, mtu: U16::new(mtu) }
+    }
 }

@@ -67,6 +67,16 @@ pub trait Ip: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Copy
     const ECHO_REQUEST: u8;
     /// The control message that is one.
     const ECHO_REPLY: u8;
+    /// The control message of a packet that could not be delivered, and its code for a port that nobody
+    /// listens on.
+    const PORT_UNREACHABLE: [u8; 2];
+    /// The control message of a packet whose hops ran out, and its code.
+    const TIME_EXCEEDED: [u8; 2];
+    /// The control message of a packet that is larger than a link, and its code.
+    const TOO_BIG: [u8; 2];
+    /// Bytes of an offending packet that its sender is sent back: so many that the answer goes over every
+    /// link.
+    const QUOTE: usize;
     /// The control messages that find neighbours.
     const NEIGHBOURS: RangeInclusive<u8>;
     /// Whether UDP over it may go without a checksum.
@@ -83,6 +93,13 @@ pub trait Ip: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Copy
     ///
     /// What is wrong with it.
     fn split(bytes: &mut [u8]) -> Result<Split<'_, Self>, Malformed>;
+
+    /// Splits a packet that an error message quotes: checked no further than that its parts are there, since
+    /// its end may be missing.
+    fn split_quote(bytes: &mut [u8]) -> Option<Split<'_, Self>>;
+
+    /// Whether a control message of this kind tells of an error, and so quotes a packet.
+    fn is_error(kind: u8) -> bool;
 
     /// Bytes of the whole packet.
     fn total_len(&self) -> usize;

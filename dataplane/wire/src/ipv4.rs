@@ -40,6 +40,11 @@ impl Ipv4 {
         }
     }
 
+    fn part(&self) -> Option<Fragment> {
+        let (field, id) = (self.fragment.get(), self.id.get());
+        Fragment::new(id.into(), field & FRAGMENT_OFFSET, field & MORE_FRAGMENTS != 0)
+    }
+
     #[inline]
     fn is_fragment(&self) -> bool {
         self.fragment & U16::new(MORE_FRAGMENTS | FRAGMENT_OFFSET) != U16::ZERO
@@ -82,6 +87,11 @@ impl Ip for Ipv4 {
     const ICMP: u8 = 1;
     const ECHO_REQUEST: u8 = 8;
     const ECHO_REPLY: u8 = 0;
+    const PORT_UNREACHABLE: [u8; 2] = [3, 3];
+    const TIME_EXCEEDED: [u8; 2] = [11, 0];
+    const TOO_BIG: [u8; 2] = [3, 4];
+    /// RFC 1812 §4.3.2.3: at most 576 bytes in all.
+    const QUOTE: usize = 576 - 2 * HEADER - 8;
     /// None: ARP does.
     #[allow(clippy::reversed_empty_ranges)]
     const NEIGHBOURS: RangeInclusive<u8> = 1..=0;
@@ -117,10 +127,17 @@ impl Ip for Ipv4 {
         if !checksum::is_sound([ip.as_bytes(), options]) {
             return Err(Malformed::Checksum);
         }
-        let (field, id) = (ip.fragment.get(), ip.id.get());
-        let fragment =
-            Fragment::new(id.into(), field & FRAGMENT_OFFSET, field & MORE_FRAGMENTS != 0);
-        Ok(Split { protocol: ip.protocol, fragment, ip, body })
+        Ok(Split { protocol: ip.protocol, fragment: ip.part(), ip, body })
+    }
+
+    fn split_quote(bytes: &mut [u8]) -> Option<Split<'_, Ipv4>> {
+        let (ip, rest) = Ipv4::mut_from_prefix(bytes).ok()?;
+        let body = rest.get_mut(ip.options().ok()?..)?;
+        Some(Split { protocol: ip.protocol, fragment: ip.part(), ip, body })
+    }
+
+    fn is_error(kind: u8) -> bool {
+        matches!(kind, 3 | 11 | 12)
     }
 
     #[inline]

@@ -120,6 +120,11 @@ impl Ip for Ipv6 {
     const ICMP: u8 = 58;
     const ECHO_REQUEST: u8 = 128;
     const ECHO_REPLY: u8 = 129;
+    const PORT_UNREACHABLE: [u8; 2] = [1, 4];
+    const TIME_EXCEEDED: [u8; 2] = [3, 0];
+    const TOO_BIG: [u8; 2] = [2, 0];
+    /// RFC 4443 §2.4: at most 1280 bytes in all.
+    const QUOTE: usize = 1280 - HEADER - 8;
     /// RFC 4861 §4.
     const NEIGHBOURS: RangeInclusive<u8> = 133..=137;
     /// RFC 8200 §8.1.
@@ -146,6 +151,16 @@ impl Ip for Ipv6 {
         let rest = rest.get_mut(..len).ok_or(Malformed::Contradiction)?;
         let Upper { protocol, fragment, at } = Upper::find(ip.next, rest)?;
         Ok(Split { ip, protocol, fragment, body: &mut rest[at..] })
+    }
+
+    fn split_quote(bytes: &mut [u8]) -> Option<Split<'_, Ipv6>> {
+        let (ip, rest) = Ipv6::mut_from_prefix(bytes).ok()?;
+        let Upper { protocol, fragment, at } = Upper::find(ip.next, rest).ok()?;
+        Some(Split { ip, protocol, fragment, body: rest.get_mut(at..)? })
+    }
+
+    fn is_error(kind: u8) -> bool {
+        (1..=4).contains(&kind)
     }
 
     #[inline]

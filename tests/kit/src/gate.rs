@@ -1,6 +1,7 @@
 //! One engine, its clock and its counters, taking one frame at a time.
 
 use crate::ledger::{Ledger, balances};
+use crate::notice::Notice;
 use crate::packet::Packet;
 use crate::world;
 use engine::core::Core;
@@ -15,7 +16,7 @@ use engine::tables::{InterfaceId, Tables};
 use engine::tick::Tick;
 use engine::verdict::Verdict;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// A frame with room behind it.
@@ -202,6 +203,25 @@ impl Outcome {
     pub fn answered(self) -> Packet {
         assert_eq!(self.verdict, Verdict::Answer);
         Packet::read(&self.bytes)
+    }
+
+    /// Its sender was told this of it, by that address: kind, code and MTU of a control message. What is
+    /// quoted is the packet as it came.
+    ///
+    /// # Panics
+    ///
+    /// It was not, or a checksum is wrong.
+    #[track_caller]
+    pub fn told(self, by: IpAddr, what: [u8; 2], mtu: u32) {
+        assert_eq!(self.verdict, Verdict::Answer);
+        let notice = Notice::read(&self.bytes);
+        assert_eq!((notice.from, notice.what, notice.mtu), (by, what, mtu));
+        assert_eq!(
+            (&self.bytes[..6], &self.bytes[12..14]),
+            (&self.before[6..12], &self.before[12..14])
+        );
+        assert!(self.before[14..].starts_with(&notice.quote), "{notice:?}");
+        assert!(notice.quote.len() >= 28 && self.bytes.len() <= 14 + 1280);
     }
 
     /// It was dropped for this reason.

@@ -12,6 +12,7 @@ pub mod gate;
 pub mod house;
 pub mod lab;
 pub mod ledger;
+pub mod notice;
 pub mod packet;
 pub mod parts;
 pub mod story;

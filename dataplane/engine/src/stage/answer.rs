@@ -3,16 +3,47 @@
 use super::admit::{Packet, ether_type};
 use crate::family::Family;
 use crate::frame::Frame;
+use crate::here::Here;
+use crate::notice::{Notice, What};
+use crate::own::Own;
 use crate::reason::Reason;
 use crate::verdict::Verdict;
 use wire::ethernet::{self, Ethernet, Mac};
-use wire::icmp;
+use wire::icmp::{self, ErrorHeader};
 use wire::ip::{HOPS, Ip, PROTOCOL_UDP, Split};
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
 use wire::tftp::{Message, UNKNOWN_TID};
 use wire::udp::{self, Udp};
 use zerocopy::{FromBytes, IntoBytes};
+
+/// Tells servers that their ports are no transfer's.
+#[cold]
+pub fn strays<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here) {
+    for (verdict, frame) in verdicts.iter_mut().zip(burst) {
+        if *verdict == Verdict::Drop(Reason::StrayTid) {
+            *verdict = unknown_tid(frame, here.mac);
+        }
+    }
+}
+
+/// Tells senders of packets that don't go on.
+#[cold]
+pub fn notify<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here, own: &mut Own) {
+    for notice in own.notices.take() {
+        let frame = &mut burst[notice.place];
+        if !own.notice_rate.allows(here.now) {
+            continue;
+        }
+        let told = match ether_type(frame.bytes()) {
+            Ok(Ipv6::ETHER_TYPE) => tell::<Ipv6>(frame, here.mac, &notice),
+            _ => tell::<Ipv4>(frame, here.mac, &notice),
+        };
+        if let Some(verdict) = told {
+            verdicts[notice.place] = verdict;
+        }
+    }
+}
 
 /// Answers an echo request to one of our addresses; other ICMP is for no service.
 pub fn echo<H: Family>(packet: Packet<H>, mac: Mac) -> Verdict {
@@ -29,13 +60,43 @@ pub fn echo<H: Family>(packet: Packet<H>, mac: Mac) -> Verdict {
 
 /// Tells a server that its port is no transfer's (ERROR 5, RFC 1350 §4), as its client would; the
 /// client hears nothing of it. An ERROR is never answered.
-pub fn unknown_tid(frame: &mut impl Frame, mac: Mac) -> Verdict {
+fn unknown_tid(frame: &mut impl Frame, mac: Mac) -> Verdict {
     let told = match ether_type(frame.bytes()) {
         Ok(Ipv4::ETHER_TYPE) => answer::<Ipv4>(frame, mac, UNKNOWN_TID),
         Ok(Ipv6::ETHER_TYPE) => answer::<Ipv6>(frame, mac, UNKNOWN_TID),
         Ok(_) | Err(_) => None,
     };
     told.unwrap_or(Reason::StrayTid.into())
+}
+
+/// Tells the sender of a packet that it does not go on (RFC 792, RFC 4443); `None`: it is not to be told.
+fn tell<H: Family>(frame: &mut impl Frame, mac: Mac, notice: &Notice) -> Option<Verdict> {
+    let from = H::of(&notice.from)?;
+    let (mut ethernet, rest) = Ethernet::read_from_prefix(frame.bytes()).ok()?;
+    let (old, _) = H::read_from_prefix(rest).ok()?;
+    // Never one that everybody may have got (RFC 1122 §3.2.2).
+    if ethernet.destination.is_group() || !H::is_host(old.source()) {
+        return None;
+    }
+    let (what, mtu) = match notice.what {
+        What::TimeExceeded => (H::TIME_EXCEEDED, 0),
+        What::TooBig(mtu) => (H::TOO_BIG, mtu),
+    };
+    let quote = old.total_len().min(H::QUOTE);
+    let body_at = ethernet::HEADER + size_of::<H>();
+    // The packet stays where it is, behind the headers to come.
+    let grown = frame.grow_front(size_of::<H>() + icmp::ERROR_HEADER);
+    if !(grown && frame.set_len(body_at + icmp::ERROR_HEADER + quote)) {
+        return None;
+    }
+    turn_round(&mut ethernet, mac);
+    let ip = H::new(H::ICMP, from, old.source(), icmp::ERROR_HEADER + quote);
+    let (head, body) = frame.bytes_mut().split_at_mut_checked(body_at)?;
+    head[..ethernet::HEADER].copy_from_slice(ethernet.as_bytes());
+    head[ethernet::HEADER..].copy_from_slice(ip.as_bytes());
+    body[..icmp::ERROR_HEADER].copy_from_slice(ErrorHeader::new(what, mtu).as_bytes());
+    icmp::make_checksum(&ip, body);
+    Some(Verdict::Answer)
 }
 
 /// Makes the frame an answer to its sender, with this message; `None`: it is an ERROR, or too small a

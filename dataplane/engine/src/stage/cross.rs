@@ -4,17 +4,21 @@
 
 use super::classify::{Parcel, Side};
 use super::translate::server;
+use super::transmit::check_size;
 use crate::family::Family;
 use crate::flow::hosts::Hosts;
 use crate::flow::record::Flow;
 use crate::frame::Frame;
 use crate::here::Here;
+use crate::own::Own;
 use crate::reason::Reason;
-use crate::verdict::Step;
+use crate::verdict::{Step, Verdict};
 use std::net::SocketAddr;
 use wire::checksum::Delta;
 use wire::ethernet::{self, Ethernet};
 use wire::ip::{PROTOCOL_UDP, Split};
+use wire::ipv4::Ipv4;
+use wire::ipv6::Ipv6;
 use wire::tftp::Message;
 use wire::udp::{self, Udp};
 use zerocopy::network_endian::U16;
@@ -48,6 +52,8 @@ impl Crossing {
         if ip.hops() <= 1 {
             return Err(Reason::TtlExpired.into());
         }
+        let growth = Crossing::growth::<H>(parcel.side, flow, here);
+        check_size(ip.total_len() + usize::from(growth), parcel.side, flow, here)?;
         let (source, destination) = match parcel.side {
             Side::Client(_) => {
                 let (&address, port) = server(message, flow, here);
@@ -59,6 +65,37 @@ impl Crossing {
             }
         };
         Ok(Crossing { place, source, destination })
+    }
+
+    /// Bytes that a packet may grow by on this way.
+    pub fn growth<H: Family>(side: Side, flow: &Flow, here: &Here) -> u16 {
+        let receiver = match side {
+            Side::Client(_) => here.tables.backends[usize::from(flow.backend)].address,
+            Side::Server | Side::ServerToClient => {
+                here.tables.vips[usize::from(flow.vip())].address
+            }
+        };
+        let larger = size_of::<Ipv6>() - size_of::<Ipv4>();
+        if receiver.is_ipv6() && size_of::<H>() == size_of::<Ipv4>() { larger as u16 } else { 0 }
+    }
+}
+
+/// Gives packets for the other side's version of IP its header.
+#[cold]
+pub fn over<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], own: &mut Own) {
+    for crossing in own.crossings.take() {
+        let (frame, verdict) = (&mut burst[crossing.place], &mut verdicts[crossing.place]);
+        if !matches!(verdict, Verdict::Transmit(_)) {
+            continue;
+        }
+        let id = own.next_id();
+        let step = match crossing.destination {
+            SocketAddr::V4(_) => crossing.carry_out::<Ipv6, Ipv4>(frame, id),
+            SocketAddr::V6(_) => crossing.carry_out::<Ipv4, Ipv6>(frame, id),
+        };
+        if let Err(why_not) = step {
+            *verdict = why_not;
+        }
     }
 }
 
@@ -73,18 +110,9 @@ struct Plan<B> {
 }
 
 impl Crossing {
-    /// Replaces the frame's header, of version `A`, by one of version `B`, for an interface of this MTU.
-    /// `id` is not that of another datagram under way.
-    pub fn carry_out<A: Family, B: Family>(
-        &self,
-        frame: &mut impl Frame,
-        mtu: u16,
-        id: u16,
-    ) -> Step<()> {
+    /// Replaces the frame's header, of version `A`, by one of version `B`. `id` is not that of another datagram under way.
+    fn carry_out<A: Family, B: Family>(&self, frame: &mut impl Frame, id: u16) -> Step<()> {
         let Plan { ethernet, ip, at, len } = self.plan::<A, B>(frame.bytes_mut(), id)?;
-        if ip.total_len() > usize::from(mtu) {
-            return Err(Reason::TooBig.into());
-        }
         let head = ethernet::HEADER + size_of::<B>();
         let moved = match head.checked_sub(at) {
             Some(more) => frame.grow_front(more),

@@ -1,13 +1,17 @@
 //! The long way, stage by stage: for packets that begin, teach or end something.
 
-use super::classify::Parcel;
+use super::classify::{Parcel, Side};
 use super::cross::Crossing;
 use super::lookup::lookup;
 use super::schedule::schedule;
 use super::track::track;
 use super::translate::{Untranslated, translate};
+use super::transmit::mtu;
 use crate::family::Family;
+use crate::flow::hosts::Hosts;
+use crate::flow::record::Flow;
 use crate::here::Here;
+use crate::notice::{Notice, What};
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::verdict::{Step, Verdict};
@@ -25,26 +29,67 @@ pub fn forward<H: Family>(
     let found = lookup(parcel, here, own)?;
     let message = message(parcel.packet.data, whole)?;
     let id = schedule(parcel, message, found, here, own)?;
-    let Own { flows, hosts, crossings, counters, .. } = own;
+    let Own { flows, hosts, crossings, notices, counters, .. } = own;
     let flow = &mut flows[id];
     let lesson = track(parcel, message, flow, here, counters)?;
-    let mut way = || {
-        match translate(parcel, message, flow, here, hosts) {
-            Ok(()) => {}
-            Err(Untranslated::Expired) => return Err(Reason::TtlExpired.into()),
-            // A part would need a header that only parts have.
-            Err(Untranslated::OtherVersion) if whole > parcel.packet.data.len() => {
-                return Err(Reason::Fragment.into());
-            }
-            Err(Untranslated::OtherVersion) => {
-                crossings.push(Crossing::of(parcel, message, flow, here, hosts)?);
-            }
+    let step = match leave(parcel, message, flow, here, hosts, whole) {
+        Ok(None) => parcel.transmit(flow, here, counters),
+        Ok(Some(crossing)) => {
+            crossings.push(crossing);
+            parcel.transmit(flow, here, counters)
         }
-        parcel.transmit(flow, here, counters)
+        Err(why_not) => {
+            notices.extend(notice(parcel, why_not, flow, here));
+            Err(why_not)
+        }
     };
-    let step = way();
     own.settle(id, &lesson, here);
     step
+}
+
+/// Translates the packet; answers how it is to cross, if it is for the other version of IP.
+fn leave<H: Family>(
+    parcel: &mut Parcel<H>,
+    message: Message,
+    flow: &Flow,
+    here: &Here,
+    hosts: &Hosts,
+    whole: usize,
+) -> Step<Option<Crossing>> {
+    parcel.check_size(flow, here)?;
+    match translate(parcel, message, flow, here, hosts) {
+        Ok(()) => Ok(None),
+        Err(Untranslated::Expired) => Err(Reason::TtlExpired.into()),
+        // A part would need a header that only parts have.
+        Err(Untranslated::OtherVersion) if whole > parcel.packet.data.len() => {
+            Err(Reason::Fragment.into())
+        }
+        Err(Untranslated::OtherVersion) => {
+            Crossing::of(parcel, message, flow, here, hosts).map(Some)
+        }
+    }
+}
+
+/// What the packet's sender is to be told, if it is to be told why the packet does not go on.
+fn notice<H: Family>(
+    parcel: &Parcel<H>,
+    why_not: Verdict,
+    flow: &Flow,
+    here: &Here,
+) -> Option<Notice> {
+    let what = match why_not {
+        Verdict::Drop(Reason::TtlExpired) => What::TimeExceeded,
+        Verdict::Drop(Reason::TooBig) => {
+            let mtu = mtu(parcel.side, flow, here).ok()?;
+            What::TooBig(mtu - Crossing::growth::<H>(parcel.side, flow, here))
+        }
+        _ => return None,
+    };
+    let from = match parcel.side {
+        Side::Client(_) | Side::Server => parcel.packet.ip.destination().into(),
+        Side::ServerToClient => here.tables.vips[usize::from(flow.vip())].address,
+    };
+    Some(Notice { place: parcel.place, from, what })
 }
 
 /// What it says, of which `data` may be the beginning.

@@ -1,12 +1,15 @@
 //! What happens to a packet, a file a stage, in this order: [`admit`], [`classify`], [`lookup`],
-//! [`schedule`], [`track`], [`translate`], [`transmit`]. [`forward`] goes through
-//! them from lookup on, [`routine`] is the short way for most; [`part`] is for
-//! those that come in parts, [`cross`] comes last for some, and [`answer`] is where some turn back.
+//! [`schedule`], [`track`], [`translate`], [`transmit`]. [`routine`] is the short way for most, [`forward`]
+//! goes on from lookup for the others. What is no whole datagram is [`apart`]: a [`part`] of one, an
+//! [`error`] about one. Last come those that [`cross`] to the other version of IP, and [`answer`] is where
+//! some turn back.
 
 pub mod admit;
 pub mod answer;
+pub mod apart;
 pub mod classify;
 pub mod cross;
+pub mod error;
 pub mod forward;
 pub mod lookup;
 pub mod part;

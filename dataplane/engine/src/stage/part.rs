@@ -5,7 +5,7 @@ use super::admit::Datagram;
 use super::classify::{check_source, classify, mine};
 use super::forward::forward;
 use super::translate::ends;
-use super::transmit::transmit;
+use super::transmit::{check_size, transmit};
 use crate::family::Family;
 use crate::fragments::{Part, Place, Way};
 use crate::here::{By, Here};
@@ -126,6 +126,7 @@ fn follow<H: Family>(
     let Own { flows, hosts, counters, .. } = own;
     let flow = flows.confirm(flow, side.key_kind(), key).ok_or(Reason::NoTransfer)?;
     let ip = split.ip;
+    check_size(ip.total_len(), side, flow, here)?;
     if flow.answers_seen() {
         let (source, destination, _) = ends::<H>(side, 0, NO_REQUEST, flow, here, hosts)
             .map_err(|_untranslated| Reason::Fragment)?;

@@ -29,6 +29,10 @@ pub fn routine<H: Family>(
         return None;
     }
     let block = tftp::routine(flow.progress, parcel.packet.data)?;
+    // It fits whatever interface it leaves by.
+    if parcel.packet.ip.total_len() > here.least_mtu {
+        return None;
+    }
     // Not a request: it goes to the TID.
     const NO_REQUEST: Message = Message::Ack { block: 0 };
     match translate(parcel, NO_REQUEST, flow, here, hosts) {

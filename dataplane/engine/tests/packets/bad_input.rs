@@ -166,10 +166,13 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
             let ask = SocketAddr::new(ours.next()?.into(), 2070);
             take(&mut gate, rrq(ask, Via::Snat.vip(), "f").into())
         }
-        Reason::TtlExpired => take(&mut gate, Packet { ttl: 1, ..request() }.into()),
+        Reason::TtlExpired => {
+            let to_all = Packet { ttl: 1, to: Mac::BROADCAST, ..request() };
+            take(&mut gate, to_all.into())
+        }
         Reason::TooBig => {
             gate.change(|tables| tables.interfaces[usize::from(INSIDE)].mtu = 40);
-            take(&mut gate, request().into())
+            take(&mut gate, Packet { to: Mac::BROADCAST, ..request() }.into())
         }
         // Of devices, rings and queues, which the engine does not have.
         Reason::ForeignVlan | Reason::TransmitFull | Reason::KernelFull | Reason::HandOverFull => {

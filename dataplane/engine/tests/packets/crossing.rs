@@ -3,7 +3,6 @@
 
 use crate::properties::{file_data, shape};
 use crate::talk::{TID, ask, run};
-use engine::reason::Reason;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::packet::Packet;
@@ -96,24 +95,11 @@ fn the_longer_header_counts_against_the_mtu() {
     // From servers over IPv4 to clients over IPv6.
     let talk = run(&mut gate, Via::Snat64, Via::Snat64.client());
     let _ = gate.take(talk.data(2, 1500 - 40 - 8 - 4)).sent();
-    gate.take(talk.data(3, 1500 - 40 - 8 - 4 + 1)).dropped(Reason::TooBig);
     // And the shorter one not.
     let mut gate = Gate::new();
     let talk = run(&mut gate, Via::Snat46, Via::Snat46.client());
     let sent = gate.take(talk.data(2, 1500 - 40 - 8 - 4)).sent();
     assert!(!sent.may_be_fragmented);
-}
-
-#[test]
-fn the_last_hop_is_not_taken() {
-    for via in BOTH {
-        let mut gate = Gate::new();
-        let request = rrq(via.client(), via.vip(), "boot.img");
-        gate.take(Packet { ttl: 1, ..request.clone() }).dropped(Reason::TtlExpired);
-        let talk = ask(&mut gate, via, &request);
-        gate.take(Packet { ttl: 1, ..talk.data(1, 512) }).dropped(Reason::TtlExpired);
-        gate.take(Packet { ttl: 0, ..talk.data(1, 512) }).dropped(Reason::TtlExpired);
-    }
 }
 
 #[test]

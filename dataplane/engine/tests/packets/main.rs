@@ -6,6 +6,7 @@ mod capacity;
 mod crossing;
 mod dsr;
 mod ends;
+mod errors;
 mod learning;
 mod modes;
 mod parts;

@@ -1,0 +1,145 @@
+//! Errors about packets of transfers (ICMP, for IPv6 ICMPv6): translated outside and inside, so that whoever
+//! sent the packet hears what it can understand. A server whose port nobody listens on any longer has given
+//! its transfer up.
+
+use super::classify::{Side, check_source, mine};
+use super::transmit::{check_size, transmit};
+use crate::alg::End;
+use crate::family::Family;
+use crate::flow::hosts::Endpoint;
+use crate::flow::key::Key;
+use crate::flow::ports;
+use crate::flow::record::Flow;
+use crate::here::Here;
+use crate::own::Own;
+use crate::reason::Reason;
+use crate::tables::{BackendId, Mode, Owner};
+use crate::verdict::{Step, Verdict};
+use wire::ethernet::Ethernet;
+use wire::icmp::{self, Quoted, split_error};
+use wire::ip::Split;
+use zerocopy::FromBytes;
+
+/// Decides what becomes of a frame that begins as an error does.
+pub fn error<H: Family>(frame: &mut [u8], here: &Here, own: &mut Own) -> Step<Verdict> {
+    let (ethernet, rest) = Ethernet::mut_from_prefix(frame).map_err(|_| Reason::Truncated)?;
+    let Split { ip, body, .. } = H::split(rest).map_err(|_| H::BAD)?;
+    let Some(quoted) = split_error(ip, body) else { return Err(about_nothing(ip, here)) };
+    let (side, key) = about::<H>(ip, &quoted, here, own)?;
+    let Some(id) = own.flows.find(side.key_kind(), key) else {
+        return Err(if side == Side::ServerToClient { Verdict::Kernel } else { NO_TRANSFER });
+    };
+    let flow = own.flows[id].clone();
+    check_port::<H>(&quoted, side, &flow, here)?;
+    check_size(ip.total_len(), side, &flow, here)?;
+    let refused = quoted.what == H::PORT_UNREACHABLE && server_of(ip, here).is_some();
+    if flow.answers_seen() {
+        translate(ip, quoted, side, &flow, here, own)?;
+        icmp::make_checksum(ip, body);
+    }
+    if refused && !matches!(side, Side::Client(_)) {
+        own.close(id, End::Failed, here);
+    }
+    transmit(ethernet, ip.total_len(), side, &flow, here, &own.counters)
+}
+
+const NO_TRANSFER: Verdict = Verdict::Drop(Reason::NoTransfer);
+
+/// An error about something else than a datagram.
+fn about_nothing<H: Family>(ip: &H, here: &Here) -> Verdict {
+    match H::owner(ip.destination(), here.tables) {
+        Some(Owner::Down) => Reason::VipDown.into(),
+        Some(Owner::Vip(_) | Owner::Snat(_)) => Reason::NoService.into(),
+        Some(Owner::Routed(_) | Owner::Answering(_)) | None => Verdict::Kernel,
+    }
+}
+
+/// Which transfer it is about, and who tells: the one who could not be reached, or somebody on the way.
+fn about<H: Family>(ip: &H, quoted: &Quoted<H>, here: &Here, own: &Own) -> Step<(Side, Key)> {
+    let Quoted { ip: inner, udp, .. } = quoted;
+    // Whoever sent the packet hears of it.
+    if inner.source() != ip.destination() {
+        return Err(about_nothing(ip, here));
+    }
+    let host = |address| H::name(address, &own.hosts);
+    let to = Endpoint { host: host(inner.destination()), port: udp.destination() };
+    let from = Endpoint { host: host(inner.source()), port: udp.source() };
+    let server = || server_at::<H>(inner.destination(), here);
+    match H::owner(ip.destination(), here.tables) {
+        Some(Owner::Down) => Err(Reason::VipDown.into()),
+        Some(Owner::Vip(vip)) => {
+            check_source(ip, here)?;
+            mine(H::worker(inner.destination(), here.workers), here)?;
+            Ok((Side::Client(vip), Key::new(to, vip)))
+        }
+        Some(Owner::Snat(_)) => {
+            check_source(ip, here)?;
+            let server = server().ok_or(NO_TRANSFER)?;
+            mine(ports::owner(from.port, here.workers), here)?;
+            Ok((Side::Server, Key::new(from, server)))
+        }
+        Some(Owner::Routed(_) | Owner::Answering(_)) | None => {
+            let server = server().ok_or(Verdict::Kernel)?;
+            mine(H::worker(inner.source(), here.workers), here)?;
+            Ok((Side::ServerToClient, Key::new(from, server)))
+        }
+    }
+}
+
+/// Nobody who does not see the transfer's packets knows its ports.
+fn check_port<H: Family>(quoted: &Quoted<H>, side: Side, flow: &Flow, here: &Here) -> Step<()> {
+    let port = match side {
+        Side::Client(_) => quoted.udp.source(),
+        Side::Server | Side::ServerToClient => quoted.udp.destination(),
+    };
+    let asked = here.tables.service_of(flow.backend).port;
+    let known = port == asked || flow.tid().is_none_or(|tid| tid == port);
+    if known { Ok(()) } else { Err(NO_TRANSFER) }
+}
+
+fn translate<H: Family>(
+    ip: &mut H,
+    quoted: Quoted<H>,
+    side: Side,
+    flow: &Flow,
+    here: &Here,
+    own: &Own,
+) -> Step<()> {
+    let backend = &here.tables.backends[usize::from(flow.backend)];
+    let vip = &here.tables.vips[usize::from(flow.vip())].address;
+    // Errors do not cross between versions of IP.
+    let (server, vip) = (H::of(backend.address(flow.alias)), H::of(vip));
+    let (Some(server), Some(vip)) = (server, vip) else { return Err(NO_TRANSFER) };
+    let (client, seen_as) = (flow.client(), flow.seen_as());
+    let client_at = H::named(client.host, &own.hosts);
+    let seen_at = H::named(seen_as.host, &own.hosts);
+    let Quoted { ip: inner, udp, .. } = quoted;
+    let (source, destination) = match side {
+        Side::Client(_) => {
+            let addresses = inner.set_addresses(server, seen_at);
+            udp.set_ports(udp.source(), seen_as.port, addresses);
+            let hidden = matches!(here.tables.service_of(flow.backend).mode, Mode::Snat(_));
+            (if hidden { seen_at } else { ip.source() }, server)
+        }
+        Side::Server | Side::ServerToClient => {
+            let addresses = inner.set_addresses(client_at, vip);
+            udp.set_ports(client.port, udp.destination(), addresses);
+            (if server_of(ip, here).is_some() { vip } else { ip.source() }, client_at)
+        }
+    };
+    // Its own checksum is made anew, since all that it quotes is covered.
+    let _ = ip.forward(source, destination).ok_or(Reason::TtlExpired)?;
+    Ok(())
+}
+
+/// The server that tells, if one does.
+fn server_of<H: Family>(ip: &H, here: &Here) -> Option<BackendId> {
+    server_at::<H>(ip.source(), here)
+}
+
+fn server_at<H: Family>(address: H::Address, here: &Here) -> Option<BackendId> {
+    match H::owner(address, here.tables)? {
+        Owner::Routed(server) | Owner::Answering(server) => Some(server),
+        Owner::Vip(_) | Owner::Down | Owner::Snat(_) => None,
+    }
+}

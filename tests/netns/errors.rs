@@ -1,0 +1,61 @@
+//! Control messages as real kernels send and read them.
+
+use crate::daemon::{Daemon, Setup};
+use crate::peers::{self, Client};
+use kit::lab::{Lab, VIPS, VIPS_V6, until};
+use std::io::ErrorKind;
+use std::net::{IpAddr, UdpSocket};
+use std::time::Duration;
+
+/// Asks a VIP whose servers do not listen; answers what the client's kernel makes of it.
+fn refused(lab: &Lab, vip: &str) -> Option<ErrorKind> {
+    let vip: IpAddr = vip.parse().expect("an address");
+    let asked = lab.inside("client", move || {
+        let any: IpAddr = if vip.is_ipv6() { [0; 16].into() } else { [0; 4].into() };
+        let socket = UdpSocket::bind((any, 0)).expect("a socket");
+        socket.connect((vip, 69)).expect("a way");
+        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+        socket.send(b"\0\x01boot.img\0octet\0").expect("it is sent");
+        socket.recv(&mut [0; 600]).err().map(|error| error.kind())
+    });
+    asked.join().expect("it ends")
+}
+
+#[test]
+fn a_client_hears_at_once_that_no_server_listens() {
+    let lab = Lab::new().with_ipv6();
+    let daemon = Daemon::start(&lab, Setup { ipv6: true, ..Setup::default() });
+    // Of the pool, the servers of the client's version are asked or those of the other one, whose errors
+    // do not cross.
+    for vip in [VIPS[0], VIPS_V6[0]] {
+        assert_eq!(refused(&lab, vip), Some(ErrorKind::ConnectionRefused), "{vip}");
+    }
+    until("the transfers have ended", || daemon.total("nat", "failed") == 2);
+    daemon.finish();
+}
+
+#[test]
+fn a_client_of_a_pool_hears_it_too() {
+    let lab = Lab::new();
+    let daemon = Daemon::start(&lab, Setup::default());
+    assert_eq!(refused(&lab, VIPS[1]), Some(ErrorKind::ConnectionRefused));
+    until("the transfer has ended", || daemon.total("snat", "failed") == 1);
+    daemon.finish();
+}
+
+/// The kernel of a server finds out what passes to a client.
+#[test]
+fn a_server_finds_out_what_a_narrow_way_takes() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 200_000)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    // Clients are behind a link of 1300 bytes, servers are not.
+    lab.must("client", "ip link set c0 mtu 1300");
+    lab.must("gate", "ip link set dev0 mtu 1300");
+    let text = Setup { driver: "net_af_xdp", ..Setup::default() }.text(&lab);
+    let text = text.replacen("name = \"clients\"\n", "name = \"clients\"\nmtu = 1300\n", 1);
+    let daemon = Daemon::with(&lab, &text);
+    Client::Curl.get(&lab, VIPS[0], "image", Some(1428));
+    assert!(daemon.stat("packets", "answered") > 0, "nobody was told");
+    daemon.finish();
+}

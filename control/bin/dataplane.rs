@@ -172,7 +172,7 @@ impl Dataplane {
         let devices = self.links.iter().map(|link| link.port).collect();
         let mut workers = Workers { desks: vec![], running: vec![], ports, devices };
         for ((number, ports), lcore) in (0..).zip(self.queues).zip(eal.lcores()) {
-            let counters = Counters::new(tables.backends.len());
+            let counters = Counters::new(tables);
             let desk = Desk::new(Arc::new(counters));
             let worker = Worker::new(Parts {
                 number,

@@ -144,6 +144,8 @@ pub struct Service {
     pub transfers: u64,
     /// Since the start.
     pub totals: Counts,
+    /// Requests that it refused since the start, by what they were refused for.
+    pub refused: Counts,
 }
 
 /// A backend.
@@ -220,6 +222,8 @@ pub struct Stats {
     pub workers: Vec<WorkerStats>,
     /// What became of transfers, of all services.
     pub transfers: Counts,
+    /// Requests that services refused, by what they were refused for.
+    pub refused: Counts,
     /// How long frames stayed in a worker, over all of them.
     pub latency: Latency,
     /// Of the frames from devices, the share that another worker owned, 0 to 1.

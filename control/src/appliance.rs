@@ -124,6 +124,8 @@ impl Appliance {
                     state: state(&written.vips, &tables).to_owned(),
                     transfers: totals.now(),
                     totals: totals.named(),
+                    refused: Sum::of(self.counters().map(|counters| &*counters.refusals[id]))
+                        .named(),
                 }
             })
             .collect()
@@ -230,6 +232,10 @@ impl Appliance {
             drops: stats::drops(self.counters().map(|counters| &*counters.drops)),
             workers,
             transfers: self.all_services().named(),
+            refused: Sum::of(
+                self.counters().flat_map(|counters| &counters.refusals).map(|set| &**set),
+            )
+            .named(),
             latency: stats::latency(&latencies),
             handed_over_share: handed_over as f64 / received.max(1) as f64,
         }

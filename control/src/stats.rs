@@ -2,7 +2,7 @@
 //! when nothing moves.
 
 use crate::api::{Counts, Latency};
-use engine::count::{Drops, Packets, Transfers};
+use engine::count::{Drops, Packets, Refusals, Transfers};
 use engine::reason::Reason;
 use worker::latency::{self, Latencies};
 
@@ -28,6 +28,14 @@ impl Counted for Transfers {
 
     fn values(&self) -> Vec<u64> {
         Transfers::values(self)
+    }
+}
+
+impl Counted for Refusals {
+    const NAMES: &'static [&'static str] = Refusals::NAMES;
+
+    fn values(&self) -> Vec<u64> {
+        Refusals::values(self)
     }
 }
 

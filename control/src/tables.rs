@@ -4,8 +4,8 @@ use crate::config::{self, Config};
 use crate::kernel::View;
 use engine::select::round_robin::rota;
 use engine::tables::{
-    Backend, BackendId, Hop, Interface, Mode, Owner, Rota, Service, ServiceId, SnatId, Tables, Vip,
-    VipId,
+    Backend, BackendId, Hop, Interface, Mode, Owner, RotaId, Rotas, Service, ServiceId, SnatId,
+    Tables, Vip, VipId,
 };
 use engine::tick::ticks;
 use std::collections::HashMap;
@@ -29,13 +29,22 @@ pub fn build(config: &Config, macs: &[Mac], view: &View) -> Tables {
             tables.vips[usize::from(vip)].services.push((service.port, id));
         }
         let mode = mode(&mut tables.snat, &service.mode);
-        let rotas = backends(&mut tables.backends, &mut servers, id, service, view);
+        let first = backends(&mut tables.backends, &mut servers, id, service, view);
+        let rotas = &mut tables.rotas;
+        let rota = add_rotas(rotas, service, first, |_| true);
+        let rules = service.rules.iter().map(|(rule, places)| {
+            (rule.clone(), add_rotas(rotas, service, first, |place| places.contains(&place)))
+        });
+        let rules = rules.collect();
         tables.services.push(Service {
             port: service.port,
             mode,
             idle_timeout: ticks(service.idle_timeout),
             persistence: service.persistence.map(ticks),
-            rotas,
+            access: service.access.clone(),
+            options: service.options.clone(),
+            rules,
+            rota,
         });
     }
     own(&mut tables, view);
@@ -74,15 +83,14 @@ fn mode(snat: &mut Vec<IpAddr>, mode: &config::Mode) -> Mode {
     }
 }
 
-/// Appends a service's backends to all others, and returns the order in which they get transfers of
-/// clients over each version of IP.
+/// Appends a service's backends to all others; answers the first one's place there.
 fn backends(
     all: &mut Vec<Backend>,
     servers: &mut HashMap<IpAddr, BackendId>,
     service: ServiceId,
     written: &config::Service,
     view: &View,
-) -> [Rota; 2] {
+) -> usize {
     let first = all.len();
     for (id, backend) in (first..).zip(&written.backends) {
         let server = *servers.entry(backend.address).or_insert_with(|| number(id));
@@ -92,15 +100,29 @@ fn backends(
         let (address, aliases) = (backend.address, backend.aliases.clone());
         all.push(Backend { address, aliases, service, server, hop });
     }
+    first
+}
+
+/// Appends the order in which some of a service's backends get transfers; the first of them all is at `first`.
+fn add_rotas(
+    all: &mut Vec<Rotas>,
+    service: &config::Service,
+    first: usize,
+    is_one: impl Fn(usize) -> bool,
+) -> RotaId {
     // Behind a SNAT pool a client's version of IP does not matter to the server.
-    let any = matches!(written.mode, config::Mode::Snat(_));
-    [false, true].map(|v6| {
-        let serves = |backend: &config::Backend| any || backend.address.is_ipv6() == v6;
-        let own = (first..).zip(&written.backends).filter(|(_, backend)| serves(backend));
-        let weights: Vec<_> =
-            own.map(|(id, backend)| (number::<BackendId>(id), backend.weight)).collect();
+    let any = matches!(service.mode, config::Mode::Snat(_));
+    all.push([false, true].map(|v6| {
+        let own =
+            service.backends.iter().enumerate().filter(|(place, backend)| {
+                is_one(*place) && (any || backend.address.is_ipv6() == v6)
+            });
+        let weights: Vec<_> = own
+            .map(|(place, backend)| (number::<BackendId>(first + place), backend.weight))
+            .collect();
         rota(&weights)
-    })
+    }));
+    number(all.len() - 1)
 }
 
 /// Whose each address is. Clients and servers may not be told apart by an address that is also
@@ -135,6 +157,7 @@ fn number<T: TryFrom<usize>>(position: usize) -> T {
 mod tests {
     use super::*;
     use crate::config::{Control, Dataplane, Device, Held};
+    use engine::policy::{Access, OptionLimits};
     use std::collections::HashSet;
     use std::net::Ipv4Addr;
     use std::path::PathBuf;
@@ -163,6 +186,9 @@ mod tests {
             mode,
             idle_timeout: Duration::from_secs(60),
             persistence: None,
+            access: Access::default(),
+            options: OptionLimits::default(),
+            rules: vec![],
             backends: servers
                 .iter()
                 .map(|&(n, weight)| config::Backend {
@@ -239,10 +265,10 @@ mod tests {
         let all: Vec<_> = tables.backends.iter().map(|b| (b.address, b.service)).collect();
         assert_eq!(all, [(server(30), 0), (server(31), 0), (server(30), 1), (server(32), 1)]);
         assert_eq!(tables.backends.iter().map(|b| b.server).collect::<Vec<_>>(), [0, 1, 0, 3]);
-        assert_eq!(tables.services[0].rotas[0], [0]);
-        assert_eq!(tables.services[1].rotas[0].len(), 3);
-        assert_eq!(tables.services[1].rotas[0].iter().filter(|&&id| id == 2).count(), 2);
-        assert_eq!(tables.services[1].rotas[0].iter().filter(|&&id| id == 3).count(), 1);
+        assert_eq!(tables.rotas[0][0], [0]);
+        assert_eq!(tables.rotas[1][0].len(), 3);
+        assert_eq!(tables.rotas[1][0].iter().filter(|&&id| id == 2).count(), 2);
+        assert_eq!(tables.rotas[1][0].iter().filter(|&&id| id == 3).count(), 1);
     }
 
     #[test]
@@ -287,7 +313,7 @@ mod tests {
         let rotas = |mode| {
             let mut written = service(VIP, 69, mode, &[(30, 1), (31, 1)]);
             written.backends[1].address = "fd00::31".parse().unwrap();
-            tables(vec![written]).services[0].rotas.clone()
+            tables(vec![written]).rotas[0].clone()
         };
         assert_eq!(rotas(config::Mode::Nat), [vec![0], vec![1]]);
         assert_eq!(rotas(config::Mode::Dsr), [vec![0], vec![1]]);
@@ -340,7 +366,7 @@ mod tests {
         let hops: Vec<_> = tables.backends.iter().map(|backend| backend.hop).collect();
         assert_eq!(hops, [Some(hop), None, Some(hop)]);
         let mut before = build(&config, &[MAC], &View::default());
-        assert_eq!(before.services[0].rotas, tables.services[0].rotas);
+        assert_eq!(before.rotas, tables.rotas);
         before.set_live(1, true);
         assert_eq!(before.addresses, tables.addresses);
     }

@@ -12,6 +12,7 @@ use control::config::{
     Backend, Config, Control, Dataplane, Device, Held, Interface, Mode, Service,
 };
 use control::kernel::{Kernel, Traffic};
+use engine::policy::{Access, OptionLimits};
 use station::Wire;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -67,6 +68,9 @@ fn config(device: Device) -> Config {
             mode: Mode::Snat(vec![Held { address: SNAT.into(), interface: 0 }]),
             idle_timeout: Duration::from_secs(60),
             persistence: None,
+            access: Access::default(),
+            options: OptionLimits::default(),
+            rules: vec![],
             backends: vec![backend("near", NEAR.1.into()), backend("far", FAR.into())],
         }],
     }

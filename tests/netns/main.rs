@@ -12,6 +12,7 @@ mod ipv6;
 mod operator;
 mod outage;
 mod peers;
+mod policy;
 mod slowpath;
 mod transfers;
 mod trunk;

@@ -42,7 +42,7 @@ impl Socket {
         let folder = TempDir::new().expect("a folder");
         let path = folder.path().join("not/there/yet/control.sock");
         let tables = Arc::new(tables());
-        let counters = Counters::new(tables.backends.len());
+        let counters = Counters::new(&tables);
         let desk = Desk::new(Arc::new(counters));
         desk.counters.packets.received.add(7);
         desk.counters.verdict(Verdict::Drop(engine::reason::Reason::BadTftp), 0);

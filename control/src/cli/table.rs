@@ -170,6 +170,7 @@ pub fn stats(now: &Stats, before: Option<&Stats>) -> String {
         ("PACKETS", &now.packets, before.map(|before| &before.packets)),
         ("DROPS", &now.drops, before.map(|before| &before.drops)),
         ("TRANSFERS", &now.transfers, before.map(|before| &before.transfers)),
+        ("REFUSED", &now.refused, before.map(|before| &before.refused)),
     ];
     let shown = sections.map(|(title, now, before)| section(title, now, before));
     format!("{}\n\n{}", shown.join("\n\n"), inside(now))

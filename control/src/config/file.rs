@@ -118,8 +118,27 @@ pub struct Service {
     pub scheduler: Maybe<String>,
     pub persistence: Maybe<String>,
     pub idle_timeout: Maybe<String>,
+    pub read_only: Option<bool>,
+    pub allow_files: Maybe<Vec<Spanned<String>>>,
+    pub deny_files: Maybe<Vec<Spanned<String>>>,
+    pub allow_clients: Maybe<Vec<Spanned<String>>>,
+    pub max_requests_per_client: Maybe<u64>,
+    pub max_blksize: Maybe<u64>,
+    pub max_windowsize: Maybe<u64>,
+    pub strip_options: Maybe<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub rule: Vec<Spanned<Rule>>,
     #[serde(default)]
     pub backend: Vec<Spanned<Backend>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    pub files: Maybe<Vec<Spanned<String>>>,
+    pub operation: Maybe<String>,
+    pub clients: Maybe<Vec<Spanned<String>>>,
+    pub backends: Spanned<Vec<Spanned<String>>>,
 }
 
 #[derive(Debug, Deserialize)]

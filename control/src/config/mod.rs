@@ -6,6 +6,7 @@ mod check;
 mod error;
 mod file;
 mod interfaces;
+mod policy;
 mod services;
 mod types;
 

@@ -1,4 +1,5 @@
 use super::*;
+use engine::policy::Access;
 use std::net::IpAddr;
 use std::time::Duration;
 use wire::ethernet::Mac;
@@ -162,6 +163,41 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("[[service]]", "tx_ring = 40000\n[[service]]", "6:11", "40000 is out of range"),
     ("[[service]]", "burst = 33\n[[service]]", "6:9", "33 is out of range"),
     ("vip =", "port = 0\nvip =", "9:8", "0 is out of range"),
+    ("vip =", "max_blksize = 7\nvip =", "9:15", "7 is out of range"),
+    ("vip =", "max_blksize = 65465\nvip =", "9:15", "65465 is out of range"),
+    ("vip =", "max_windowsize = 0\nvip =", "9:18", "0 is out of range"),
+    ("vip =", "strip_options = [\"\"]\nvip =", "9:18", "no option of TFTP"),
+    ("vip =", "strip_options = [\"a b\"]\nvip =", "9:18", "no option of TFTP"),
+    ("vip =", "read_only = 1\nvip =", "9:13", "invalid type"),
+    ("vip =", "allow_files = [\"a{b\"]\nvip =", "9:16", "`a{b` is no pattern"),
+    ("vip =", "deny_files = [\"/etc/*\"]\nvip =", "9:15", "`/etc/*` is no file's"),
+    ("vip =", "deny_files = [\"\"]\nvip =", "9:15", "is no file's"),
+    ("vip =", "allow_clients = [\"10.0.0.0/33\"]\nvip =", "9:18", "`10.0.0.0/33` is no prefix"),
+    ("vip =", "max_requests_per_client = 0\nvip =", "9:27", "0 is out of range"),
+    (
+        "[[service.backend]]",
+        "[[service.rule]]\nbackends = [\"one\"]\n[[service.backend]]",
+        "11:1",
+        "a rule that is for every request",
+    ),
+    (
+        "[[service.backend]]",
+        "[[service.rule]]\noperation = \"list\"\nbackends = [\"one\"]\n[[service.backend]]",
+        "12:13",
+        "`list` is no operation",
+    ),
+    (
+        "[[service.backend]]",
+        "[[service.rule]]\noperation = \"read\"\nbackends = [\"two\"]\n[[service.backend]]",
+        "13:13",
+        "this service has no backend `two`",
+    ),
+    (
+        "[[service.backend]]",
+        "[[service.rule]]\noperation = \"read\"\nbackends = []\n[[service.backend]]",
+        "13:12",
+        "a rule without backends",
+    ),
     ("vip =", "idle_timeout = \"soon\"\nvip =", "9:16", "no usable length of time"),
     ("vip =", "persistence = \"0s\"\nvip =", "9:15", "no usable length of time"),
     ("name = \"one\"", "weight = 0\nname = \"one\"", "7:8", "all backends have weight 0"),
@@ -251,6 +287,48 @@ fn clients_over_each_version_of_ip_find_a_backend() {
     // An IPv6 VIP before IPv4 servers: with a pool over IPv4.
     let crossing = both.replace("fd00::30", "10.0.0.31").replace(", \"fd00::101\"", "");
     assert!(parse("test.toml", &crossing).is_ok(), "{}", faults(&crossing));
+}
+
+#[test]
+fn a_service_s_policy() {
+    let text = SOUND
+        .replace(
+            "vip =",
+            "read_only = true\nallow_files = [\"*.0\"]\ndeny_files = [\"x/**\"]\nallow_clients = [\"10.0.0.9/24\", \
+             \"fd00::9\"]\nmax_requests_per_client = 60\nmax_blksize = 1428\nmax_windowsize = 4\n\
+             strip_options = [\"tsize\"]\nvip =",
+        )
+        .replace(
+            "[[service.backend]]",
+            "[[service.rule]]\nfiles = [\"*.efi\"]\noperation = \"write\"\nclients = [\"10.1.0.0/16\"]\n\
+             backends = [\"one\"]\n[[service.backend]]",
+        );
+    let service = &parse("test.toml", &text).unwrap().services[0];
+    let nets = ["10.0.0.0/24", "fd00::9/128"].map(|net| net.parse().unwrap());
+    assert_eq!(
+        service.access,
+        Access {
+            read_only: true,
+            allow_files: vec!["*.0".into()],
+            deny_files: vec!["x/**".into()],
+            allow_clients: nets.into(),
+            max_requests: Some(60),
+        }
+    );
+    let limits = &service.options;
+    assert_eq!((limits.max_blksize, limits.max_windowsize), (Some(1428), Some(4)));
+    assert_eq!(limits.strip, ["tsize"]);
+    let [(rule, places)] = &service.rules[..] else { panic!("one rule") };
+    assert_eq!((&rule.files[..], rule.is_write), (&["*.efi".to_owned()][..], Some(true)));
+    assert_eq!((rule.clients.len(), &places[..]), (1, &[0][..]));
+}
+
+#[test]
+fn multicast_is_stripped_where_addresses_are_translated() {
+    let stripped = |text: &str| parse("test.toml", text).unwrap().services[0].options.strip.clone();
+    assert_eq!(stripped(SOUND), ["multicast"]);
+    assert!(stripped(&SOUND.replace("vip =", "mode = \"dsr\"\nvip =")).is_empty());
+    assert!(stripped(&SOUND.replace("vip =", "strip_options = []\nvip =")).is_empty());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a checked configuration says: only what can be true.
 
+use engine::policy::{Access, OptionLimits, Rule};
 use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
@@ -182,6 +183,12 @@ pub struct Service {
     pub idle_timeout: Duration,
     /// How long a client stays with its backend.
     pub persistence: Option<Duration>,
+    /// What its clients may ask for.
+    pub access: Access,
+    /// What becomes of their requests' options.
+    pub options: OptionLimits,
+    /// Which requests are for some of its backends alone, and for which: by their places among them.
+    pub rules: Vec<(Rule, Vec<usize>)>,
     /// At least one with a weight above zero.
     pub backends: Vec<Backend>,
 }

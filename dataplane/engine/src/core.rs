@@ -12,6 +12,7 @@ use crate::stage::answer;
 use crate::stage::apart::{is_apart, pass_apart};
 use crate::stage::classify::{Parcel, classify, classify_other};
 use crate::stage::cross;
+use crate::stage::edit;
 use crate::stage::forward::forward;
 use crate::stage::lookup::guess;
 use crate::stage::routine::routine;
@@ -53,6 +54,12 @@ impl Core {
         }
         if !own.notices.is_empty() {
             answer::notify(burst, &mut verdicts, &here, own);
+        }
+        if !own.refusals.is_empty() {
+            answer::refuse(burst, &mut verdicts, &here, own);
+        }
+        if !own.edits.is_empty() {
+            edit::options(burst, &here, own);
         }
         if !own.crossings.is_empty() {
             cross::over(burst, &mut verdicts, own);

@@ -3,7 +3,9 @@
 
 use crate::alg::End;
 use crate::flow::record::Flow;
+use crate::policy::Refusal;
 use crate::reason::Reason;
+use crate::tables::Tables;
 use crate::verdict::Verdict;
 use crossbeam::utils::CachePadded;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -91,6 +93,8 @@ counters! {
         not_found,
         /// Ended by any other ERROR.
         failed,
+        /// Cut: the client was never heard after its request, and the backend repeated itself.
+        unheard,
         /// Given up: the backend never answered.
         unanswered,
         /// Given up: answered, then silent for the idle timeout.
@@ -114,6 +118,32 @@ counters! {
     }
 }
 
+counters! {
+    /// Requests that were refused: kept for each service.
+    Refusals {
+        /// Uploads to a service that takes none.
+        read_only,
+        /// For files that are not served.
+        file,
+        /// Of clients that it is not for.
+        client,
+        /// Of clients that ask too often.
+        rate,
+    }
+}
+
+impl Refusals {
+    /// The counter of those that are refused like this.
+    pub fn of(&self, refusal: Refusal) -> &Counter {
+        match refusal {
+            Refusal::ReadOnly => &self.read_only,
+            Refusal::File => &self.file,
+            Refusal::Client => &self.client,
+            Refusal::Rate => &self.rate,
+        }
+    }
+}
+
 impl Transfers {
     /// The counter of transfers that end like this.
     pub fn of(&self, end: End) -> &Counter {
@@ -122,6 +152,7 @@ impl Transfers {
             End::SizeProbe => &self.size_probes,
             End::NotFound => &self.not_found,
             End::Failed => &self.failed,
+            End::Unheard => &self.unheard,
             End::Unanswered => &self.unanswered,
             End::TimedOut => &self.timed_out,
             End::Replaced => &self.replaced,
@@ -161,13 +192,18 @@ pub struct Counters {
     pub drops: CachePadded<Drops>,
     /// By [`crate::tables::BackendId`].
     pub backends: Vec<CachePadded<Transfers>>,
+    /// By [`crate::tables::ServiceId`].
+    pub refusals: Vec<CachePadded<Refusals>>,
 }
 
 impl Counters {
-    /// Zeroes for so many backends.
-    pub fn new(backends: usize) -> Counters {
-        let backends = std::iter::repeat_with(CachePadded::default).take(backends).collect();
-        Counters { backends, ..Counters::default() }
+    /// Zeroes for the backends and services of a snapshot.
+    pub fn new(tables: &Tables) -> Counters {
+        Counters {
+            backends: tables.backends.iter().map(|_| CachePadded::default()).collect(),
+            refusals: tables.services.iter().map(|_| CachePadded::default()).collect(),
+            ..Counters::default()
+        }
     }
 
     /// Those of the flow's backend.

@@ -14,6 +14,7 @@ pub mod here;
 pub mod mode;
 pub mod notice;
 pub mod own;
+pub mod policy;
 pub mod reason;
 pub mod select;
 pub mod stage;

@@ -15,7 +15,9 @@ use crate::frame::Burst;
 use crate::here::{By, Here};
 use crate::mode::{Pools, rules};
 use crate::notice::{Notice, Rate};
+use crate::policy::Refusal;
 use crate::reason::Reason;
+use crate::select::rate::Rates;
 use crate::select::round_robin::Cursor;
 use crate::select::sticky::Sticky;
 use crate::stage::classify::Side;
@@ -42,7 +44,7 @@ pub struct Own {
     pub flows: Table,
     /// The names of their clients, and of the SNAT addresses.
     pub hosts: Hosts,
-    /// Its places in the rotas, by service and [`crate::family::Family::PLACE`].
+    /// Its places in the rotas, by those and [`crate::family::Family::PLACE`].
     pub cursors: Vec<[Cursor; 2]>,
     /// Which client went where.
     pub sticky: Sticky,
@@ -56,6 +58,12 @@ pub struct Own {
     pub notice_rate: Rate,
     /// Of the last datagram that got a number of ours.
     last_id: u16,
+    /// How often clients ask.
+    pub rates: Rates,
+    /// Requests of the burst in hand that are refused, and their places in it.
+    pub refusals: Burst<(usize, Refusal)>,
+    /// Messages of the burst in hand whose options are to be looked at.
+    pub edits: Burst<(usize, ServiceId)>,
     /// What it counts.
     pub counters: Arc<Counters>,
     /// Its share of the SNAT ports, by address.
@@ -77,14 +85,18 @@ impl Own {
         let mut hosts = Hosts::new(room_for_v6(max_flows, tables), seed);
         let snat = tables.snat.iter().map(|&address| hosts.enter(address));
         let snat = snat.map(|entered| entered.unwrap_or(Host::NOBODY)).collect();
+        let counted = tables.services.iter().any(|one| one.access.max_requests.is_some());
         let persistent = tables.services.iter().any(|service| service.persistence.is_some());
         Own {
             worker,
             workers,
             flows: Table::new(max_flows, seed, Tick::default()),
             hosts,
-            cursors: vec![[Cursor::starting_at(worker.into()); 2]; tables.services.len()],
+            cursors: vec![[Cursor::starting_at(worker.into()); 2]; tables.rotas.len()],
             sticky: Sticky::new(if persistent { max_flows as usize } else { 0 }, seed),
+            rates: Rates::new(if counted { max_flows as usize } else { 0 }, seed),
+            refusals: Burst::new(),
+            edits: Burst::new(),
             fragments: Fragments::new(seed),
             crossings: Burst::new(),
             notices: Burst::new(),
@@ -166,7 +178,9 @@ impl Own {
     pub fn close(&mut self, id: FlowId, end: End, here: &Here) {
         if !self.flows[id].state.is_over() {
             self.count_end(&self.flows[id], end);
-            self.flows.close(id, here.now.after(LINGER));
+            self.flows[id].state = State::Closing;
+            let deadline = deadline(&self.flows[id], here.tables);
+            self.flows.close(id, deadline);
             if end == End::Completed {
                 self.flows[id].state = State::Completed;
             }
@@ -254,8 +268,11 @@ impl Own {
 
 /// When a flow is given up unless another packet comes.
 fn deadline(flow: &Flow, tables: &Tables) -> Tick {
+    let idle = || tables.service_of(flow.backend).idle_timeout;
     flow.last_packet.after(match flow.state {
-        State::Requested | State::Established => tables.service_of(flow.backend).idle_timeout,
+        State::Requested | State::Established => idle(),
+        // Its server may still be talking, and is not to be heard.
+        State::Closing if flow.progress.is_cut() => idle(),
         State::Closing | State::Completed => LINGER,
     })
 }

@@ -63,6 +63,8 @@ reasons! {
     WrongTid = "wrong-tid",
     /// From a server port that is not its transfer's TID, and the server was not told.
     StrayTid = "stray-tid",
+    /// A request that its service refuses, and its client was not told.
+    Refused = "refused",
     /// A request found no backend that can be reached.
     NoBackend = "no-backend",
     /// The transfer's backend can't be reached now.

@@ -2,8 +2,10 @@
 //! the kernel's neighbours and addresses, and hands to every worker. Workers only read it.
 
 use crate::addresses::Addresses;
+use crate::policy::{Access, OptionLimits, Rule};
 use std::net::IpAddr;
 use wire::ethernet::Mac;
+use wire::tftp::Request;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Index into [`Tables::interfaces`].
@@ -14,6 +16,8 @@ pub type ServiceId = u16;
 pub type BackendId = u16;
 /// Index into [`Tables::vips`].
 pub type VipId = u16;
+/// Index into [`Tables::rotas`].
+pub type RotaId = u16;
 /// Index into [`Tables::snat`].
 pub type SnatId = u16;
 
@@ -26,6 +30,8 @@ pub struct Tables {
     pub services: Vec<Service>,
     /// All services' backends, each service's own in one run.
     pub backends: Vec<Backend>,
+    /// Who takes turns with whom.
+    pub rotas: Vec<Rotas>,
     /// Each address once, however many services share it.
     pub vips: Vec<Vip>,
     /// Each address of any SNAT pool once.
@@ -113,13 +119,27 @@ pub struct Service {
     pub idle_timeout: u32,
     /// Ticks that a client stays with its backend; `None`: not at all.
     pub persistence: Option<u32>,
-    /// The order in which new transfers are dealt out, by their clients' version of IP
-    /// ([`crate::family::Family::PLACE`]).
-    pub rotas: [Rota; 2],
+    /// What its clients may ask for.
+    pub access: Access,
+    /// What becomes of their requests' options.
+    pub options: OptionLimits,
+    /// Which requests are for some of the backends alone; the first one that fits counts.
+    pub rules: Vec<(Rule, RotaId)>,
+    /// Whose turn it is for all others.
+    pub rota: RotaId,
 }
 
-/// Backends, each as often as its weight says.
-pub type Rota = Vec<BackendId>;
+impl Service {
+    /// Whose turn it is for this request.
+    pub fn rota(&self, client: IpAddr, request: &Request) -> RotaId {
+        let mut rules = self.rules.iter();
+        rules.find(|(rule, _)| rule.is_for(client, request)).map_or(self.rota, |&(_, rota)| rota)
+    }
+}
+
+/// The order in which new transfers are dealt out, by their clients' version of IP
+/// ([`crate::family::Family::PLACE`]): backends, each as often as its weight says.
+pub type Rotas = [Vec<BackendId>; 2];
 
 /// How packets reach a service's backends, and how the answers come back.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -107,6 +107,9 @@ pub trait Ip: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Copy
     /// Hops it may still go.
     fn hops(&self) -> u8;
 
+    /// Its payload is so many bytes shorter now.
+    fn shorten(&mut self, by: usize);
+
     /// Who sent it.
     fn source(&self) -> Self::Address;
 

@@ -145,6 +145,12 @@ impl Ip for Ipv4 {
         usize::from(self.total_len.get())
     }
 
+    fn shorten(&mut self, by: usize) {
+        let len = U16::new(self.total_len.get().saturating_sub(by as u16));
+        self.checksum = Delta::word(self.total_len, len).mend(self.checksum);
+        self.total_len = len;
+    }
+
     #[inline]
     fn hops(&self) -> u8 {
         self.ttl

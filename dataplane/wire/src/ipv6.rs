@@ -168,6 +168,10 @@ impl Ip for Ipv6 {
         HEADER + usize::from(self.payload_len.get())
     }
 
+    fn shorten(&mut self, by: usize) {
+        self.payload_len = U16::new(self.payload_len.get().saturating_sub(by as u16));
+    }
+
     #[inline]
     fn hops(&self) -> u8 {
         self.hops

@@ -1,6 +1,8 @@
 //! TFTP's grammar (RFC 1350, options RFC 2347), as lenient as real servers read it: modes and
 //! option names without regard to case, names as bytes.
 
+use std::io::Write;
+
 /// Opcodes (RFC 1350 §5, RFC 2347).
 mod opcode {
     pub const RRQ: u16 = 1;
@@ -115,6 +117,63 @@ impl<'a> Request<'a> {
         }
         Ok(Request { is_write, file, options: Options(options) })
     }
+}
+
+/// What is to become of an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edit {
+    /// It stays as it is.
+    Keep,
+    /// It goes.
+    Strip,
+    /// Its value becomes this one, which is a smaller number.
+    Lower(u16),
+}
+
+/// Edits the options of a request or an OACK in place, by name and value; answers the message's new length,
+/// which is no larger. Other messages, and what lies behind a broken list, stay as they are.
+pub fn edit_options(message: &mut [u8], mut edit: impl FnMut(&[u8], &[u8]) -> Edit) -> usize {
+    let Some(mut read) = options_at(message) else { return message.len() };
+    let mut write = read;
+    while let Some((value, end)) = option_at(message, read) {
+        let edit = edit(&message[read..value - 1], &message[value..end - 1]);
+        let kept = match edit {
+            Edit::Strip => read..read,
+            Edit::Keep => read..end,
+            Edit::Lower(_) => read..value,
+        };
+        message.copy_within(kept.clone(), write);
+        write += kept.len();
+        if let Edit::Lower(number) = edit {
+            // Its digits are no more than those that were there.
+            let mut place = &mut message[write..end];
+            let room = place.len();
+            let _ = write!(place, "{number}\0");
+            write += room - place.len();
+        }
+        read = end;
+    }
+    message.copy_within(read.., write);
+    write + message.len() - read
+}
+
+/// Where a message's options begin, if it can have some.
+fn options_at(message: &[u8]) -> Option<usize> {
+    let (head, rest) = message.split_first_chunk::<2>()?;
+    let behind = match u16::from_be_bytes(*head) {
+        opcode::RRQ | opcode::WRQ => string(string(rest).ok()?.1).ok()?.1,
+        opcode::OACK => rest,
+        _ => return None,
+    };
+    Some(message.len() - behind.len())
+}
+
+/// Where the value of the option at this place begins, and where the option ends.
+fn option_at(message: &[u8], at: usize) -> Option<(usize, usize)> {
+    let (name, behind) = string(&message[at..]).ok()?;
+    let (value, _) = string(behind).ok()?;
+    let value_at = at + name.len() + 1;
+    Some((value_at, value_at + value.len() + 1))
 }
 
 impl<'a> Options<'a> {

@@ -71,6 +71,18 @@ impl Udp {
         self.checksum != U16::ZERO
     }
 
+    /// Whether its checksum is that of this data, if there is one.
+    pub fn is_right(&self, ip: &impl Ip, data: &[u8]) -> bool {
+        let pseudo = ip.pseudo_sum(PROTOCOL_UDP, self.len.get());
+        let sum = checksum::sum(data, checksum::sum(self.as_bytes(), pseudo));
+        !self.is_summed() || checksum::fold(sum) == 0xffff
+    }
+
+    /// Its data has this length now. The checksum is to be made anew.
+    pub fn set_data_len(&mut self, len: usize) {
+        self.len = U16::new((HEADER + len) as u16);
+    }
+
     /// Bytes of header and data.
     #[inline]
     pub fn total_len(&self) -> usize {

@@ -4,9 +4,12 @@
 use crossbeam::queue::ArrayQueue;
 use engine::flow::view::FlowQuery;
 use engine::frame::{Burst, Frame};
+use engine::policy::{Access, OptionLimits};
 use kit::farm::Farm;
 use kit::house::{House, Wire};
-use kit::story::{arp, ping, rrq};
+use kit::packet::Packet;
+use kit::parts::cut;
+use kit::story::{arp, data, ping, rrq, rrq_with};
 use kit::world::{Via, tables};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -212,6 +215,14 @@ fn noise(house: &mut House<Lending>) {
             rrq(client(Via::Dsr, 99, n as u16), SocketAddr::new(Via::Dsr.vip().ip(), 7), ""),
         );
         house.arrive(n % 2, &[0u8; 40][..n % 40]);
+        // Refused, limited, at its last hop, in parts of which the first one never comes.
+        let (asks, via) = (client(Via::Snat6, 98, n as u16), Via::Snat6);
+        house.arrive(n % 2, rrq(asks, via.vip(), "a/../secret/key"));
+        let request = rrq_with(asks, via.vip(), "f", &[("blksize", 8192), ("multicast", 1)]);
+        house.arrive(n % 2, &request);
+        house.arrive(n % 2, Packet { ttl: 1, ..request });
+        let upload = Packet { id: n as u16, ..data(asks, via.vip(), 1, 900) };
+        house.arrive(n % 2, &cut(&upload, 400)[n % 3][..]);
     }
     pass(house, 30);
     house.left_to_kernel();
@@ -234,6 +245,16 @@ fn flood(house: &mut House<Lending>, n: u16) {
 fn no_memory_is_taken_or_given_back_after_the_start() {
     let mut world = tables();
     world.services[usize::from(Via::Snat.service())].persistence = Some(50);
+    world.services[usize::from(Via::Snat6.service())].access = Access {
+        deny_files: vec!["secret/**".into()],
+        max_requests: Some(100),
+        ..Access::default()
+    };
+    world.services[usize::from(Via::Snat6.service())].options = OptionLimits {
+        max_blksize: Some(1428),
+        strip: vec!["multicast".into()],
+        ..Default::default()
+    };
     let mut house = House::<Lending>::with(WORKERS, world.clone(), PLACES, |_| Lending::new(4096));
     // Whatever a thread does once.
     assert_eq!(calls(|| ()), 0);
@@ -265,6 +286,8 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
         "no-service",
         "truncated",
         "timed_out",
+        "file",
+        "held",
     ] {
         assert!(ledger.at(counter) > 0, "{counter}");
     }

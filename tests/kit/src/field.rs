@@ -100,7 +100,7 @@ impl Field {
     /// A gate with room for `room` transfers, none running, whose clients ask `via`'s VIP.
     pub fn empty(via: Via, room: u32) -> Field {
         let tables = tables(via, room);
-        let counters = Arc::new(Counters::new(tables.backends.len()));
+        let counters = Arc::new(Counters::new(&tables));
         let seed = Seed([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321]);
         let own = Own::new(0, 1, room, &tables, seed, counters);
         let core = Core { tables: Arc::new(tables), own };

@@ -65,7 +65,7 @@ impl Gate {
 
     /// One of several workers.
     pub fn one_of(worker: u16, workers: u16, tables: Tables, flows: u32) -> Gate {
-        let counters = Arc::new(Counters::new(tables.backends.len()));
+        let counters = Arc::new(Counters::new(&tables));
         let seed = Seed([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321]);
         let own = Own::new(worker, workers, flows, &tables, seed, counters);
         let core = Core { tables: Arc::new(tables), own };

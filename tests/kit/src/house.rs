@@ -94,7 +94,7 @@ impl<W: Wire> House<W> {
         let mut house =
             House { workers: vec![], wires: vec![], desks: vec![], kernel: vec![], now, before };
         for number in 0..workers {
-            let counters = Counters::new(tables.backends.len());
+            let counters = Counters::new(&tables);
             let desk = Desk::new(Arc::new(counters));
             let kernel: Vec<_> = [OUTSIDE, INSIDE].map(|_| KernelRings::new()).into();
             let wires = [OUTSIDE, INSIDE].map(&mut wire);

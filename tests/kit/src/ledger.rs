@@ -1,6 +1,6 @@
 //! Every counter that moved is stated, and none other did.
 
-use engine::count::{Counters, Packets, Transfers};
+use engine::count::{Counters, Packets, Refusals, Transfers};
 use engine::reason::Reason;
 use std::collections::BTreeMap;
 
@@ -18,7 +18,12 @@ impl Ledger {
         let drops = Reason::ALL.iter().map(|&r| (r.name(), counters.drops.of(r).value()));
         let backends = total(counters.backends.iter().map(|set| set.values()));
         let transfers = Transfers::NAMES.iter().copied().zip(backends);
-        let all = packets.chain(drops).chain(transfers);
+        let services = counters.refusals.iter().map(|set| set.values());
+        let refused = services.fold(vec![0; Refusals::NAMES.len()], |sum, set| {
+            sum.iter().zip(set).map(|(a, b)| a + b).collect()
+        });
+        let refusals = Refusals::NAMES.iter().copied().zip(refused);
+        let all = packets.chain(drops).chain(transfers).chain(refusals);
         Ledger(all.filter(|(name, _)| !name.starts_with("bytes")).collect())
     }
 

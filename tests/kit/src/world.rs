@@ -11,6 +11,7 @@
 //! and .61, of the other version than their clients. Every station's hardware address is made of its
 //! IP address.
 
+use engine::policy::{Access, OptionLimits};
 use engine::select::round_robin::rota;
 use engine::steer;
 use engine::tables::{
@@ -229,12 +230,16 @@ fn add(tables: &mut Tables, via: Via) {
     rotas[via.family()] = rota(&[0, 1].map(|n| (via.backend(n), 1)));
     tables.vips.push(Vip { address: vip, services: vec![(port, id)] });
     tables.set_live(id, true);
+    tables.rotas.push(rotas);
     tables.services.push(Service {
         port,
         mode: via.mode(),
         idle_timeout: IDLE,
         persistence: None,
-        rotas,
+        access: Access::default(),
+        options: OptionLimits::default(),
+        rules: vec![],
+        rota: id,
     });
     for address in [0, 1].map(|n| via.server(n)) {
         let server = tables.backends.len() as BackendId;

@@ -29,6 +29,8 @@ pub enum End {
     NotFound,
     /// Either side sent another ERROR.
     Failed,
+    /// The client was never heard after its request.
+    Unheard,
     /// The backend never answered.
     Unanswered,
     /// Silence for the idle timeout.

@@ -20,6 +20,14 @@ pub struct Progress {
 const LAST_SEEN: u16 = 1;
 /// The client has sent DATA or an ACK.
 const CLIENT_SPOKE: u16 = 2;
+/// The client was never heard, and the server is not to go on.
+const CUT: u16 = 4;
+/// Messages of the server that the client may not have heard are counted from here on.
+const UNHEARD: u16 = 1 << 8;
+
+/// Messages that a server sends to a client that it never hears: the first one and some repetitions. Who
+/// asks in another's name does not get more sent there.
+const MOST_UNHEARD: u16 = 6;
 
 /// What is known of a transfer when a packet of it comes.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +92,7 @@ pub fn from_server(
     message: Message,
 ) -> Result<Lesson, Reason> {
     let learn = match known.tid {
+        _ if known.progress.is_cut() => return Err(Reason::StrayTid),
         Some(tid) if from == tid => None,
         Some(_) => return Err(Reason::StrayTid),
         None if known.is_stale(from) => return Err(Reason::StrayTid),
@@ -98,6 +107,9 @@ pub fn from_server(
         Message::Error { code: tftp::FILE_NOT_FOUND } => lesson.end = Some(End::NotFound),
         Message::Error { .. } => lesson.end = Some(End::Failed),
         Message::Request(_) => return Err(Reason::BadTftp),
+    }
+    if lesson.end.is_none() && lesson.progress.is_too_much_for_nobody() {
+        lesson.end = Some(End::Unheard);
     }
     Ok(lesson)
 }
@@ -166,6 +178,24 @@ impl Lesson {
 impl Progress {
     /// Nothing yet.
     pub const NEW: Progress = Progress { blksize: tftp::DEFAULT_BLKSIZE, last_block: 0, flags: 0 };
+
+    /// Whether the server is not to go on.
+    #[inline]
+    pub fn is_cut(&self) -> bool {
+        self.flags & CUT != 0
+    }
+
+    /// One more message of a server, to a client that perhaps does not hear: whether it is the last one that
+    /// goes there.
+    fn is_too_much_for_nobody(&mut self) -> bool {
+        if self.client_spoke() {
+            return false;
+        }
+        self.flags += UNHEARD;
+        let is_last = self.flags / UNHEARD == MOST_UNHEARD;
+        self.flags |= if is_last { CUT } else { 0 };
+        is_last
+    }
 
     /// Whether the client has sent DATA or an ACK: it has heard the server.
     pub fn client_spoke(&self) -> bool {

@@ -1,6 +1,7 @@
 //! What a packet is looked up by, and its hash.
 
 use super::hosts::{Endpoint, Host};
+use crate::tables::ServiceId;
 use std::net::{IpAddr, Ipv6Addr};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -79,6 +80,15 @@ impl Seed {
         let rest = u64::from(protocol) << 32 | u64::from(id);
         let half = folded(address(source) ^ rest, self.0[1] ^ ODD);
         folded(address(destination) ^ half, self.0[0] ^ ODD)
+    }
+
+    /// The hash of a client of a service.
+    pub fn of_client(self, client: IpAddr, service: ServiceId) -> u64 {
+        let address = match client {
+            IpAddr::V4(client) => client.to_ipv6_mapped(),
+            IpAddr::V6(client) => client,
+        };
+        self.of_address(address).wrapping_add(service.into())
     }
 
     /// A hash of some bytes, to tell one request from another.

@@ -58,12 +58,7 @@ impl Sticky {
     }
 
     fn place(&self, service: ServiceId, client: IpAddr) -> usize {
-        let address = match client {
-            IpAddr::V4(client) => client.to_ipv6_mapped(),
-            IpAddr::V6(client) => client,
-        };
-        let hash = self.seed.of_address(address) as usize;
-        hash.wrapping_add(service.into()) & (self.sets.len() - 1)
+        self.seed.of_client(client, service) as usize & (self.sets.len() - 1)
     }
 }
 

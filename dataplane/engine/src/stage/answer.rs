@@ -45,6 +45,21 @@ pub fn notify<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here, 
     }
 }
 
+/// Tells clients why their requests are refused, as a server would: from where they asked.
+#[cold]
+pub fn refuse<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here, own: &mut Own) {
+    for (place, refusal) in own.refusals.take() {
+        let frame = &mut burst[place];
+        let told = match ether_type(frame.bytes()) {
+            Ok(Ipv6::ETHER_TYPE) => answer::<Ipv6>(frame, here.mac, refusal.message()),
+            _ => answer::<Ipv4>(frame, here.mac, refusal.message()),
+        };
+        if let Some(verdict) = told {
+            verdicts[place] = verdict;
+        }
+    }
+}
+
 /// Answers an echo request to one of our addresses; other ICMP is for no service.
 pub fn echo<H: Family>(packet: Packet<H>, mac: Mac) -> Verdict {
     let Packet { ethernet, split: Split { ip, body, .. } } = packet;

@@ -14,6 +14,7 @@ use crate::here::Here;
 use crate::notice::{Notice, What};
 use crate::own::Own;
 use crate::reason::Reason;
+use crate::tables::ServiceId;
 use crate::verdict::{Step, Verdict};
 use wire::tftp::Message;
 
@@ -29,13 +30,13 @@ pub fn forward<H: Family>(
     let found = lookup(parcel, here, own)?;
     let message = message(parcel.packet.data, whole)?;
     let id = schedule(parcel, message, found, here, own)?;
-    let Own { flows, hosts, crossings, notices, counters, .. } = own;
+    let Own { flows, hosts, crossings, notices, edits, counters, .. } = own;
     let flow = &mut flows[id];
     let lesson = track(parcel, message, flow, here, counters)?;
     let step = match leave(parcel, message, flow, here, hosts, whole) {
-        Ok(None) => parcel.transmit(flow, here, counters),
-        Ok(Some(crossing)) => {
-            crossings.push(crossing);
+        Ok(crossing) => {
+            crossings.extend(crossing);
+            edits.extend(edit(parcel, message, flow, here));
             parcel.transmit(flow, here, counters)
         }
         Err(why_not) => {
@@ -67,6 +68,23 @@ fn leave<H: Family>(
         Err(Untranslated::OtherVersion) => {
             Crossing::of(parcel, message, flow, here, hosts).map(Some)
         }
+    }
+}
+
+/// Whose limits the message's options are to be held to, if it has some that have to be.
+fn edit<H>(
+    parcel: &Parcel<H>,
+    message: Message,
+    flow: &Flow,
+    here: &Here,
+) -> Option<(usize, ServiceId)> {
+    let service = here.tables.backends[usize::from(flow.backend)].service;
+    let limits = &here.tables.services[usize::from(service)].options;
+    match message {
+        Message::Request(_) | Message::Oack(_) if !limits.is_empty() => {
+            Some((parcel.place, service))
+        }
+        _ => None,
     }
 }
 

@@ -1,7 +1,8 @@
 //! What happens to a packet, a file a stage, in this order: [`admit`], [`classify`], [`lookup`],
 //! [`schedule`], [`track`], [`translate`], [`transmit`]. [`routine`] is the short way for most, [`forward`]
 //! goes on from lookup for the others. What is no whole datagram is [`apart`]: a [`part`] of one, an
-//! [`error`] about one. Last come those that [`cross`] to the other version of IP, and [`answer`] is where
+//! [`error`] about one. Last come those whose options
+//! are to [`edit`], those that [`cross`] to the other version of IP, and [`answer`] is where
 //! some turn back.
 
 pub mod admit;
@@ -9,6 +10,7 @@ pub mod answer;
 pub mod apart;
 pub mod classify;
 pub mod cross;
+pub mod edit;
 pub mod error;
 pub mod forward;
 pub mod lookup;

@@ -10,6 +10,7 @@ use crate::flow::view::{Kind, State};
 use crate::here::Here;
 use crate::mode::rules;
 use crate::own::Own;
+use crate::policy::Refusal;
 use crate::reason::Reason;
 use crate::tables::{BackendId, ServiceId, VipId};
 use crate::tick::PER_SECOND;
@@ -63,6 +64,8 @@ fn asked<H: Family>(
 
 /// A request and what it is for.
 struct Asked<'a> {
+    /// Its place in the burst.
+    place: usize,
     client: IpAddr,
     port: u16,
     /// The client's version of IP ([`Family::PLACE`]).
@@ -83,6 +86,7 @@ impl<'a> Asked<'a> {
     ) -> Step<Asked<'a>> {
         let packet = &parcel.packet;
         Ok(Asked {
+            place: parcel.place,
             client: packet.ip.source().into(),
             port: packet.udp.source(),
             family: H::PLACE,
@@ -118,6 +122,11 @@ impl<'a> Asked<'a> {
 
     /// Makes the transfer; one that the endpoint had before is over.
     fn begin(&self, before: Option<FlowId>, here: &Here, own: &mut Own) -> Step<FlowId> {
+        if let Err(refusal) = self.check(here, own) {
+            own.counters.refusals[usize::from(self.service)].of(refusal).add(1);
+            own.refusals.push((self.place, refusal));
+            return Err(Reason::Refused.into());
+        }
         let backend = self.backend(here, own)?;
         // First, so that the client keeps its name.
         let host = own.hosts.enter(self.client).map_err(|NoRoom| Reason::FlowTableFull)?;
@@ -128,6 +137,18 @@ impl<'a> Asked<'a> {
             own.hosts.leave(host);
         }
         made
+    }
+
+    /// Whether the client may ask for that, now.
+    fn check(&self, here: &Here, own: &mut Own) -> Result<(), Refusal> {
+        let access = &here.tables.services[usize::from(self.service)].access;
+        access.check(self.client, self.request)?;
+        match access.max_requests {
+            Some(most) if !own.rates.allows(self.service, self.client, most, here.now) => {
+                Err(Refusal::Rate)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Makes the transfer of a client that has a name.
@@ -160,13 +181,14 @@ impl<'a> Asked<'a> {
     /// The client's backend of late, if that is to last; else the next in turn.
     fn backend(&self, here: &Here, own: &mut Own) -> Step<BackendId> {
         let service = &here.tables.services[usize::from(self.service)];
-        let rota = &service.rotas[self.family];
+        let id = usize::from(service.rota(self.client, self.request));
+        let rota = &here.tables.rotas[id][self.family];
         let usable = |backend| here.reaches(backend);
         let last =
             service.persistence.and_then(|_| own.sticky.find(self.service, self.client, here.now));
         let backend = last
             .filter(|&backend| usable(backend) && rota.contains(&backend))
-            .or_else(|| own.cursors[usize::from(self.service)][self.family].next(rota, usable))
+            .or_else(|| own.cursors[id][self.family].next(rota, usable))
             .ok_or(Reason::NoBackend)?;
         if let Some(length) = service.persistence {
             let until = here.now.after(length);

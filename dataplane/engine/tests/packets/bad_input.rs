@@ -174,6 +174,8 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
             gate.change(|tables| tables.interfaces[usize::from(INSIDE)].mtu = 40);
             take(&mut gate, Packet { to: Mac::BROADCAST, ..request() }.into())
         }
+        // Its client is told.
+        Reason::Refused => None,
         // Of devices, rings and queues, which the engine does not have.
         Reason::ForeignVlan | Reason::TransmitFull | Reason::KernelFull | Reason::HandOverFull => {
             None

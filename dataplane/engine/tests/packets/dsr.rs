@@ -58,7 +58,7 @@ fn a_client_that_turns_down_a_stale_answer_first_has_not_ended_its_own_transfer(
 #[test]
 fn the_old_tid_of_the_same_server_is_not_learned_anew() {
     let mut gate = Gate::new();
-    gate.change(|tables| tables.services[0].rotas[0].truncate(1));
+    gate.change(|tables| tables.rotas[0][0].truncate(1));
     let old = run(&mut gate, VIA, CLIENT);
     let new = ask(&mut gate, VIA, &rrq(CLIENT, VIA.vip(), "other")).with_tid(TID + 1);
     gate.take(old.ack(2)).dropped(Reason::WrongTid);

@@ -11,6 +11,7 @@ mod learning;
 mod modes;
 mod parts;
 mod pings;
+mod policy;
 mod properties;
 mod reuse;
 mod scheduling;

@@ -173,7 +173,7 @@ proptest! {
             prop_assert_eq!(set.started.value(), set.ended.value());
             let ends = [
                 &set.completed, &set.size_probes, &set.not_found, &set.failed,
-                &set.unanswered, &set.timed_out, &set.replaced, &set.evicted,
+                &set.unheard, &set.unanswered, &set.timed_out, &set.replaced, &set.evicted,
             ];
             prop_assert_eq!(set.ended.value(), ends.iter().map(|end| end.value()).sum::<u64>());
         }

@@ -11,7 +11,7 @@ use kit::world::Via;
 fn single(via: Via) -> Gate {
     let mut gate = Gate::new();
     let service = usize::from(via.service());
-    gate.change(|tables| tables.services[service].rotas[via.family()].truncate(1));
+    gate.change(|tables| tables.rotas[service][via.family()].truncate(1));
     gate
 }
 

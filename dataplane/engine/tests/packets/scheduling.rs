@@ -27,7 +27,7 @@ fn weights_count() {
         let mut gate = Gate::new();
         let weights = [(via.backend(0), 3), (via.backend(1), 1)];
         let service = usize::from(via.service());
-        gate.change(|tables| tables.services[service].rotas[via.family()] = rota(&weights));
+        gate.change(|tables| tables.rotas[service][via.family()] = rota(&weights));
         let servers = (0..40).map(|n| server_of(&mut gate, via, client(via, n)));
         assert_eq!(servers.filter(|&server| server == via.server(0)).count(), 30);
     }
@@ -55,9 +55,7 @@ fn a_backend_that_is_not_resolved_gets_nothing() {
 fn a_service_without_backends_in_its_rota_serves_nobody() {
     for via in Via::ALL {
         let mut gate = Gate::new();
-        gate.change(|tables| {
-            tables.services[usize::from(via.service())].rotas[via.family()].clear()
-        });
+        gate.change(|tables| tables.rotas[usize::from(via.service())][via.family()].clear());
         gate.take(rrq(via.client(), via.vip(), "boot.img")).dropped(Reason::NoBackend);
     }
 }
@@ -123,7 +121,7 @@ fn a_client_stays_with_its_backend_as_long_as_it_is_told_to() {
         assert_eq!(server_of(&mut gate, via, at(3001)), via.server(1), "and stays there");
         // Taken out of the rota: the same.
         let left = via.backend(0);
-        gate.change(|tables| tables.services[service].rotas[via.family()] = vec![left]);
+        gate.change(|tables| tables.rotas[service][via.family()] = vec![left]);
         assert_eq!(server_of(&mut gate, via, at(3002)), via.server(0));
     }
 }

@@ -26,7 +26,9 @@ fn add(tables: &mut Tables, via: Via, vip: IpAddr, port: u16) {
     let like = tables.services[usize::from(via.service())].clone();
     let mut rotas = [vec![], vec![]];
     rotas[via.family()].push(backend);
-    tables.services.push(Service { port, rotas, ..like });
+    let rota = tables.rotas.len() as u16;
+    tables.rotas.push(rotas);
+    tables.services.push(Service { port, rota, ..like });
     let address = via.server(0);
     let same = tables.backends.iter().position(|backend| backend.address == address);
     let server = same.unwrap_or(usize::from(backend)) as u16;
@@ -43,7 +45,7 @@ fn shared(via: Via, vip: IpAddr, port: u16) -> Gate {
     let mut tables = tables();
     add(&mut tables, via, vip, port);
     // The first service has the same single backend.
-    tables.services[usize::from(via.service())].rotas[via.family()].truncate(1);
+    tables.rotas[usize::from(via.service())][via.family()].truncate(1);
     Gate::with(tables, FLOWS)
 }
 

@@ -1,0 +1,146 @@
+//! What can be true of a service's policy: access, options and rules.
+
+use super::check::Checker;
+use super::error::Fault;
+use super::file::{self, Maybe};
+use super::types::{Backend, Mode};
+use engine::policy::{Access, OptionLimits, Rule};
+use ipnet::IpNet;
+use std::net::IpAddr;
+use toml::Spanned;
+
+/// What a message can hold (RFC 2348), and a window (RFC 7440).
+const MOST_BLKSIZE: u64 = 65_464;
+const LEAST_BLKSIZE: u64 = 8;
+const MOST_WINDOWSIZE: u64 = 65_535;
+/// Requests of a client in a minute.
+const MOST_REQUESTS: u64 = 60_000;
+/// What a request holds between two zeroes.
+const MOST_OPTION: usize = 64;
+/// Multicast (RFC 2090) can't pass where addresses are translated.
+const MULTICAST: &str = "multicast";
+
+impl Checker {
+    pub fn access(&mut self, written: &file::Service) -> Access {
+        let most = written.max_requests_per_client.is_some();
+        let most = most
+            .then(|| self.number(&written.max_requests_per_client, 0, 1..=MOST_REQUESTS) as u16);
+        Access {
+            read_only: written.read_only.unwrap_or(false),
+            allow_files: self.globs(&written.allow_files),
+            deny_files: self.globs(&written.deny_files),
+            allow_clients: self.prefixes(&written.allow_clients),
+            max_requests: most,
+        }
+    }
+
+    pub fn options(&mut self, written: &file::Service, mode: &Mode) -> OptionLimits {
+        let mut limit = |written: &Maybe<u64>, least, most| {
+            written.is_some().then(|| self.number(written, most, least..=most) as u16)
+        };
+        let max_blksize = limit(&written.max_blksize, LEAST_BLKSIZE, MOST_BLKSIZE);
+        let max_windowsize = limit(&written.max_windowsize, 1, MOST_WINDOWSIZE);
+        let strip = match &written.strip_options {
+            Some(list) => list.as_ref().iter().filter_map(|name| self.option_name(name)).collect(),
+            None if *mode == Mode::Dsr => vec![],
+            None => vec![MULTICAST.to_owned()],
+        };
+        OptionLimits { max_blksize, max_windowsize, strip }
+    }
+
+    fn option_name(&mut self, written: &Spanned<String>) -> Option<String> {
+        let name: &str = written.as_ref();
+        if !name.is_empty()
+            && name.len() <= MOST_OPTION
+            && name.bytes().all(|b| b.is_ascii_graphic())
+        {
+            return Some(name.to_owned());
+        }
+        let hint = "written like \"multicast\"";
+        self.fault(written.span(), format!("`{name}` is no option of TFTP"), hint);
+        None
+    }
+
+    pub fn rules(
+        &mut self,
+        written: &file::Service,
+        backends: &[Backend],
+    ) -> Vec<(Rule, Vec<usize>)> {
+        written.rule.iter().map(|rule| self.rule(rule, backends)).collect()
+    }
+
+    fn rule(&mut self, spanned: &Spanned<file::Rule>, backends: &[Backend]) -> (Rule, Vec<usize>) {
+        let written = spanned.as_ref();
+        let rule = Rule {
+            files: self.globs(&written.files),
+            is_write: written.operation.as_ref().and_then(|written| self.operation(written)),
+            clients: self.prefixes(&written.clients),
+        };
+        if rule == Rule::default() {
+            let hint = "name `files`, an `operation` or `clients`";
+            self.fault(spanned.span(), "a rule that is for every request", hint);
+        }
+        let named = written.backends.as_ref();
+        let places: Vec<_> =
+            named.iter().filter_map(|name| self.backend_named(name, backends)).collect();
+        if named.is_empty() {
+            self.fault(written.backends.span(), "a rule without backends", "name at least one");
+        } else if !places.is_empty() && places.iter().all(|&place| backends[place].weight == 0) {
+            let hint = "one of them must take transfers";
+            self.fault(written.backends.span(), "all these backends have weight 0", hint);
+        }
+        (rule, places)
+    }
+
+    fn operation(&mut self, written: &Spanned<String>) -> Option<bool> {
+        match written.as_ref().as_str() {
+            "read" => Some(false),
+            "write" => Some(true),
+            other => {
+                let what = format!("`{other}` is no operation");
+                self.fault(written.span(), what, "\"read\" or \"write\"");
+                None
+            }
+        }
+    }
+
+    fn backend_named(&mut self, name: &Spanned<String>, backends: &[Backend]) -> Option<usize> {
+        let place = backends.iter().position(|backend| backend.name == *name.as_ref());
+        if place.is_none() {
+            let what = format!("this service has no backend `{}`", name.as_ref());
+            self.fault(name.span(), what, "name one of its own");
+        }
+        place
+    }
+
+    fn globs(&mut self, written: &Maybe<Vec<Spanned<String>>>) -> Vec<String> {
+        let list = written.as_ref().map(|list| list.as_ref().as_slice()).unwrap_or_default();
+        list.iter().filter_map(|glob| self.keep(check_glob(glob))).collect()
+    }
+
+    fn prefixes(&mut self, written: &Maybe<Vec<Spanned<String>>>) -> Vec<IpNet> {
+        let list = written.as_ref().map(|list| list.as_ref().as_slice()).unwrap_or_default();
+        list.iter().filter_map(|prefix| self.keep(prefix_of(prefix))).collect()
+    }
+}
+
+fn check_glob(written: &Spanned<String>) -> Result<String, Fault> {
+    let glob: &str = written.as_ref();
+    fast_glob::validate(glob).map_err(|error| {
+        Fault::at(written.span(), format!("`{glob}` is no pattern"), format!("{error}"))
+    })?;
+    if glob.starts_with('/') || glob.is_empty() {
+        let hint = "names have no `/` in front; \"**\" is all files";
+        return Err(Fault::at(written.span(), format!("`{glob}` is no file's"), hint));
+    }
+    Ok(glob.to_owned())
+}
+
+fn prefix_of(written: &Spanned<String>) -> Result<IpNet, Fault> {
+    let text: &str = written.as_ref();
+    let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    net.map(|net| net.trunc()).map_err(|_| {
+        let what = format!("`{text}` is no prefix");
+        Fault::at(written.span(), what, "written like \"10.0.0.0/24\" or \"fd00::/64\"")
+    })
+}

@@ -1,0 +1,247 @@
+//! What a service allows, what becomes of options, and which backends a request is for.
+
+use crate::talk::{Talk, ask, client};
+use engine::flow::view::State;
+use engine::policy::{Access, OptionLimits, Rule};
+use engine::select::round_robin::rota;
+use engine::tables::Service;
+use engine::verdict::Verdict;
+use kit::gate::Gate;
+use kit::packet::Packet;
+use kit::story::{oack, rrq, rrq_with, wrq};
+use kit::world::{OUTSIDE, Via, gate_mac, mac};
+
+fn gate(via: Via, change: impl FnOnce(&mut Service)) -> Gate {
+    let mut gate = Gate::new();
+    gate.change(|tables| change(&mut tables.services[usize::from(via.service())]));
+    gate
+}
+
+/// The client is told so by an ERROR 2 from where it asked.
+#[track_caller]
+fn refused(gate: &mut Gate, request: &Packet, text: &str) {
+    let told = gate.take(request).answered();
+    let message = [b"\0\x05\0\x02", text.as_bytes(), b"\0"].concat();
+    assert_eq!(told.payload, message);
+    assert_eq!((told.source, told.destination), (request.destination, request.source));
+    assert_eq!((told.from, told.to), (gate_mac(OUTSIDE), request.from));
+}
+
+#[test]
+fn a_refused_request_is_answered_from_the_vip() {
+    for via in Via::ALL {
+        let mut gate = gate(via, |service| {
+            service.access = Access {
+                read_only: true,
+                deny_files: vec!["secret/**".into()],
+                allow_clients: vec![
+                    format!("{}/128", via.client().ip())
+                        .parse()
+                        .unwrap_or_else(|_| format!("{}/32", via.client().ip()).parse().unwrap()),
+                ],
+                ..Access::default()
+            };
+        });
+        refused(&mut gate, &wrq(via.client(), via.vip(), "f"), "This service takes no uploads");
+        let denied = rrq(via.client(), via.vip(), "/secret/key").padded();
+        refused(&mut gate, &denied, "This file is not served here");
+        let stranger = rrq(client(via, 5), via.vip(), "f");
+        refused(&mut gate, &stranger, "This service is not for you");
+        gate.moved(&[
+            ("received", 3),
+            ("answered", 3),
+            ("read_only", 1),
+            ("file", 1),
+            ("client", 1),
+        ]);
+        assert!(gate.transfers().is_empty());
+        let _ = gate.take(rrq(via.client(), via.vip(), "public")).sent();
+    }
+}
+
+#[test]
+fn a_client_that_asks_too_often_is_told() {
+    for via in Via::ALL {
+        let mut gate = gate(via, |service| service.access.max_requests = Some(3));
+        // Made anew, so that it has room to count.
+        gate = Gate::with(engine::tables::Tables::clone(&gate.core.tables), 64);
+        for n in 0..3 {
+            let _ = gate.take(rrq(via.client(), via.vip(), &n.to_string())).sent();
+        }
+        refused(&mut gate, &rrq(via.client(), via.vip(), "4"), "Too many requests");
+        // A repeated request is no new one, and other clients are not concerned.
+        let _ = gate.take(rrq(via.client(), via.vip(), "2")).sent();
+        let _ = gate.take(rrq(client(via, 5), via.vip(), "4")).sent();
+        gate.now = gate.now.after(200);
+        let _ = gate.take(rrq(via.client(), via.vip(), "4")).sent();
+        assert_eq!(gate.moves().get("rate"), Some(&1));
+    }
+}
+
+#[test]
+fn a_running_transfer_is_not_refused() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = crate::talk::run(&mut gate, via, via.client());
+        gate.change(|tables| {
+            tables.services[usize::from(via.service())].access.deny_files = vec!["**".into()];
+        });
+        talk.client_gets(gate.take(talk.data(2, 512)), &talk.data(2, 512).payload);
+        talk.server_gets(gate.take(talk.ack(2)), &talk.ack(2).payload);
+    }
+}
+
+fn limits() -> OptionLimits {
+    OptionLimits {
+        max_blksize: Some(1428),
+        max_windowsize: Some(4),
+        strip: vec!["multicast".into()],
+    }
+}
+
+#[test]
+fn the_server_gets_a_request_within_the_limits() {
+    for via in Via::ALL {
+        let mut gate = gate(via, |service| service.options = limits());
+        let options = [("tsize", 0), ("blksize", 65464), ("multicast", 1), ("windowsize", 64)];
+        for (request, padded) in [
+            (rrq_with(via.client(), via.vip(), "f", &options), false),
+            (rrq_with(via.client(), via.vip(), "g", &options), true),
+        ] {
+            let shaped = if padded { request.clone().padded() } else { request.unsummed() };
+            // Read with every checksum and length.
+            let sent = gate.take(&shaped).sent();
+            let expected = [("tsize", 0), ("blksize", 1428), ("windowsize", 4)];
+            let file = if padded { "g" } else { "f" };
+            let within = rrq_with(via.client(), via.vip(), file, &expected);
+            assert_eq!(sent.payload, within.payload, "{via:?}");
+            assert_eq!(sent.summed, shaped.summed || sent.is_v6());
+            assert!(sent.padding.is_empty());
+        }
+        // Nothing to change: not a byte is.
+        let modest = rrq_with(via.client(), via.vip(), "h", &[("blksize", 512)]);
+        assert_eq!(gate.take(&modest).sent().payload, modest.payload);
+    }
+}
+
+#[test]
+fn an_oack_loses_what_the_client_did_not_ask_for() {
+    for via in Via::SEEN {
+        let mut gate = gate(via, |service| service.options = limits());
+        let talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "f"));
+        let granted = [("blksize", 1428), ("multicast", 7)];
+        let outcome = gate.take(oack(talk.server, talk.seen_as, &granted));
+        talk.client_gets(outcome, b"\0\x06blksize\x001428\0");
+        // It was taken in before.
+        let _ = gate.take(talk.ack(0)).sent();
+        let _ = gate.take(talk.data(1, 1428)).sent();
+        let _ = gate.take(talk.ack(1)).sent();
+        assert_eq!(gate.transfer(via.client()).state, State::Established);
+    }
+}
+
+#[test]
+fn a_repeated_request_is_known_again_though_it_was_changed() {
+    for via in Via::ALL {
+        let mut gate = gate(via, |service| service.options = limits());
+        let request = rrq_with(via.client(), via.vip(), "f", &[("blksize", 8192)]);
+        let first = gate.take(&request).sent();
+        let second = gate.take(&request).sent();
+        assert_eq!((first.to, first.payload), (second.to, second.payload));
+        assert_eq!(gate.moves().get("retransmitted"), Some(&1));
+    }
+}
+
+#[test]
+fn a_damaged_request_stays_damaged() {
+    for via in Via::ALL {
+        let mut gate = gate(via, |service| service.options = limits());
+        let mut frame = rrq_with(via.client(), via.vip(), "f", &[("blksize", 8192)]).bytes();
+        let checksum = 14 + via.ip_header() + 6;
+        frame[checksum] ^= 0x40;
+        let outcome = gate.take(frame);
+        assert!(matches!(outcome.verdict, Verdict::Transmit(_)));
+        let read = std::panic::catch_unwind(|| Packet::read(&outcome.bytes));
+        assert!(read.is_err(), "{via:?}: the server must see the damage");
+    }
+}
+
+#[test]
+fn rules_send_requests_to_some_of_the_backends() {
+    for via in Via::ALL {
+        let mut gate = Gate::new();
+        gate.change(|tables| {
+            let second = tables.rotas.len() as u16;
+            let mut rotas = [vec![], vec![]];
+            rotas[via.family()] = rota(&[(via.backend(1), 1)]);
+            tables.rotas.push(rotas);
+            let service = &mut tables.services[usize::from(via.service())];
+            let uploads = Rule { is_write: Some(true), ..Rule::default() };
+            let efi = Rule { files: vec!["*.efi".into()], ..Rule::default() };
+            let far = Rule {
+                clients: vec![
+                    "192.168.0.0/16".parse().unwrap(),
+                    "fd00::c0a8:0/112".parse().unwrap(),
+                ],
+                ..Rule::default()
+            };
+            service.rules = [uploads, efi, far].into_iter().map(|rule| (rule, second)).collect();
+        });
+        gate = Gate::with(engine::tables::Tables::clone(&gate.core.tables), 64);
+        let server = |gate: &mut Gate, request: Packet| gate.take(&request).sent().to;
+        let second = mac(via.server(1));
+        for n in 0..3 {
+            let file = |kind: &str| format!("{n}.{kind}");
+            assert_eq!(server(&mut gate, wrq(via.client(), via.vip(), &file("img"))), second);
+            assert_eq!(server(&mut gate, rrq(via.client(), via.vip(), &file("efi"))), second);
+            assert_eq!(server(&mut gate, rrq(client(via, n), via.vip(), &file("img"))), second);
+        }
+        // All others take turns among all.
+        let others: Vec<_> = (0..4)
+            .map(|n| server(&mut gate, rrq(via.client(), via.vip(), &format!("{n}.img"))))
+            .collect();
+        assert_eq!(others, [0, 1, 0, 1].map(|n| mac(via.server(n))));
+    }
+}
+
+/// Who asks in another's name gets it a few messages, and no more.
+#[test]
+fn a_server_does_not_go_on_talking_to_nobody() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk: Talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "large"));
+        for _ in 0..6 {
+            talk.client_gets(gate.take(talk.data(1, 512)), &talk.data(1, 512).payload);
+        }
+        assert_eq!(gate.transfer(via.client()).state, State::Closing);
+        for _ in 0..3 {
+            gate.now = gate.now.after(150);
+            gate.wait(1);
+            talk.server_is_told_off(gate.take(talk.data(1, 512)));
+        }
+        let moves = gate.moves();
+        assert_eq!((moves.get("unheard"), moves.get("ended")), (Some(&1), Some(&1)));
+    }
+}
+
+#[test]
+fn a_client_that_speaks_is_served_however_often_its_server_repeats_itself() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = crate::talk::run(&mut gate, via, via.client());
+        for _ in 0..20 {
+            talk.client_gets(gate.take(talk.data(2, 512)), &talk.data(2, 512).payload);
+        }
+        assert_eq!(gate.transfer(via.client()).state, State::Established);
+    }
+}
+
+#[test]
+fn no_refusal_is_lost_in_a_burst() {
+    let via = Via::Nat;
+    let mut gate = gate(via, |service| service.access.read_only = true);
+    let up = wrq(via.client(), via.vip(), "f").bytes();
+    let down = rrq(client(via, 1), via.vip(), "f").bytes();
+    let verdicts = gate.take_burst(OUTSIDE, [up.clone(), down, up]);
+    assert_eq!(verdicts, [Verdict::Answer, Verdict::Transmit(1), Verdict::Answer]);
+}

@@ -8,8 +8,9 @@ use engine::tables::{
     Tables, Vip, VipId,
 };
 use engine::tick::ticks;
+use ipnet::IpNet;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use wire::ethernet::Mac;
 
 /// Builds the snapshot. `macs` are the devices', in the order of the configuration's interfaces.
@@ -27,6 +28,9 @@ pub fn build(config: &Config, macs: &[Mac], view: &View) -> Tables {
         for held in &service.vips {
             let vip = vip(&mut tables.vips, held.address);
             tables.vips[usize::from(vip)].services.push((service.port, id));
+            if service.broadcast && held.address.is_ipv4() {
+                everybody(&mut tables, &config.interfaces, held.interface, vip);
+            }
         }
         let mode = mode(&mut tables.snat, &service.mode);
         let first = backends(&mut tables.backends, &mut servers, id, service, view);
@@ -53,7 +57,15 @@ pub fn build(config: &Config, macs: &[Mac], view: &View) -> Tables {
 
 fn interfaces(config: &Config, macs: &[Mac]) -> Vec<Interface> {
     let both = config.interfaces.iter().zip(macs);
-    both.map(|(interface, &mac)| Interface { mac, mtu: interface.mtu }).collect()
+    both.map(|(interface, &mac)| Interface { mac, mtu: interface.mtu, broadcast: None }).collect()
+}
+
+/// What is sent to everybody on this interface can be for this VIP.
+fn everybody(tables: &mut Tables, interfaces: &[config::Interface], interface: usize, vip: VipId) {
+    tables.interfaces[interface].broadcast = Some(vip);
+    let subnets = interfaces[interface].addresses.iter().filter(|net| net.addr().is_ipv4());
+    let addresses = subnets.map(IpNet::broadcast).chain([Ipv4Addr::BROADCAST.into()]);
+    addresses.for_each(|address| tables.addresses.insert(address, Owner::Everybody));
 }
 
 /// The number of a VIP, which is new or that of an earlier service.
@@ -159,7 +171,6 @@ mod tests {
     use crate::config::{Control, Dataplane, Device, Held};
     use engine::policy::{Access, OptionLimits};
     use std::collections::HashSet;
-    use std::net::Ipv4Addr;
     use std::path::PathBuf;
     use std::time::Duration;
     use wire::vlan::Vlans;
@@ -186,6 +197,7 @@ mod tests {
             mode,
             idle_timeout: Duration::from_secs(60),
             persistence: None,
+            broadcast: false,
             access: Access::default(),
             options: OptionLimits::default(),
             rules: vec![],
@@ -318,6 +330,20 @@ mod tests {
         assert_eq!(rotas(config::Mode::Nat), [vec![0], vec![1]]);
         assert_eq!(rotas(config::Mode::Dsr), [vec![0], vec![1]]);
         assert_eq!(rotas(snat(&[SNAT])), [vec![0, 1], vec![0, 1]]);
+    }
+
+    #[test]
+    fn everybody_s_addresses_are_for_the_vip_that_says_so() {
+        let mut written = service(VIP, 69, config::Mode::Nat, &[(30, 1)]);
+        written.broadcast = true;
+        let mut config = config(vec![written]);
+        config.interfaces[0].addresses = vec!["10.0.0.2/24".parse().unwrap()];
+        let tables = build(&config, &[MAC], &View::default());
+        assert_eq!(tables.interfaces[0].broadcast, Some(0));
+        for address in ["255.255.255.255", "10.0.0.255"] {
+            let owner = tables.addresses.get(address.parse().unwrap());
+            assert_eq!(owner, Some(Owner::Everybody), "{address}");
+        }
     }
 
     #[test]

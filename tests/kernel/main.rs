@@ -68,6 +68,7 @@ fn config(device: Device) -> Config {
             mode: Mode::Snat(vec![Held { address: SNAT.into(), interface: 0 }]),
             idle_timeout: Duration::from_secs(60),
             persistence: None,
+            broadcast: false,
             access: Access::default(),
             options: OptionLimits::default(),
             rules: vec![],

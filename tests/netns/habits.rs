@@ -220,3 +220,23 @@ fn a_server_that_answers_from_an_alias() {
     assert_eq!(daemon.by_backend("snat", "completed"), [1, 1]);
     daemon.finish();
 }
+
+/// Behind a firewall, servers answer from a few ports.
+#[test]
+fn servers_with_a_limited_range_of_ports() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 100_000)]);
+    let _servers = [("s1", "10.77.0.30"), ("s2", "10.77.0.31")].map(|(name, address)| {
+        peers::tftpd_hpa_with(&lab, name, address, "--port-range 50000:50003")
+    });
+    let daemon = Daemon::start(&lab, Setup::default());
+    for vip in [NAT_VIP, SNAT_VIP] {
+        for _ in 0..6 {
+            Client::Curl.get(&lab, vip, "image", Some(1428));
+        }
+    }
+    for service in ["nat", "snat"] {
+        assert_eq!(daemon.total(service, "completed"), 6, "{service}");
+    }
+    daemon.finish();
+}

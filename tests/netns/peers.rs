@@ -37,6 +37,11 @@ pub fn tftpd_hpa_v6(lab: &Lab, name: &str) -> Server {
 
 /// tftpd-hpa on one address. On all (0.0.0.0) it answers its first request from the host's own.
 pub fn tftpd_hpa_at(lab: &Lab, name: &str, address: &str) -> Process {
+    tftpd_hpa_with(lab, name, address, "")
+}
+
+/// The same with another option.
+pub fn tftpd_hpa_with(lab: &Lab, name: &str, address: &str, option: &str) -> Process {
     let program = peer("tftpd-hpa/usr/sbin/in.tftpd");
     let files = lab.path("files");
     let options = "--foreground --listen --create --permissive --user nobody --secure";
@@ -44,7 +49,7 @@ pub fn tftpd_hpa_at(lab: &Lab, name: &str, address: &str) -> Process {
         lab,
         name,
         address,
-        &format!("{program} {options} --address {address}:69 {}", files.display()),
+        &format!("{program} {options} {option} --address {address}:69 {}", files.display()),
     )
 }
 

@@ -118,6 +118,7 @@ pub struct Service {
     pub scheduler: Maybe<String>,
     pub persistence: Maybe<String>,
     pub idle_timeout: Maybe<String>,
+    pub broadcast: Maybe<bool>,
     pub read_only: Option<bool>,
     pub allow_files: Maybe<Vec<Spanned<String>>>,
     pub deny_files: Maybe<Vec<Spanned<String>>>,
@@ -152,7 +153,7 @@ pub struct Backend {
 }
 
 /// Keys that Tidegate will have, and that no version may ignore until then.
-const LATER: [&str; 3] = ["metrics", "broadcast", "health"];
+const LATER: [&str; 2] = ["metrics", "health"];
 
 impl File {
     /// Reads the text.

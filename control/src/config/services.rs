@@ -4,7 +4,7 @@ use super::address::{self, Use};
 use super::check::Checker;
 use super::file::{self, Maybe, OneOrMany};
 use super::types::{Backend, Held, Interface, Mode, Service};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 use toml::Spanned;
@@ -30,8 +30,17 @@ impl Checker {
             self.fault(last.span(), "too many services or backends", "at most 65535 of each");
         }
         let mut taken = HashSet::new();
+        let mut everybody = HashMap::new();
         let services = written.iter().filter_map(|written| {
             let service = self.service(written, interfaces)?;
+            let v4 = service.vips.iter().filter(|vip| service.broadcast && vip.address.is_ipv4());
+            for vip in v4 {
+                let other = *everybody.entry(vip.interface).or_insert(vip.address);
+                if let (true, Some(key)) = (other != vip.address, &written.as_ref().broadcast) {
+                    let what = format!("clients of {other} send to everybody here already");
+                    self.fault(key.span(), what, "one VIP on each interface");
+                }
+            }
             for vip in &service.vips {
                 if !taken.insert((vip.address, service.port)) {
                     let what = format!("two services on {} port {}", vip.address, service.port);
@@ -66,6 +75,7 @@ impl Checker {
             self.fault(written.vip.span(), "a service without a VIP", "name an address");
         }
         self.meet(spanned, &vips, &mode, &backends);
+        let broadcast = self.broadcast(&written.broadcast, &vips, &mode);
         Some(Service {
             name: written.name.as_ref().clone(),
             vips,
@@ -73,6 +83,7 @@ impl Checker {
             mode,
             idle_timeout: idle.unwrap_or(IDLE_TIMEOUT),
             persistence,
+            broadcast,
             access,
             options,
             rules,
@@ -128,6 +139,24 @@ impl Checker {
             all.push(Held { address, interface });
         }
         all
+    }
+
+    fn broadcast(&mut self, written: &Maybe<bool>, vips: &[Held], mode: &Mode) -> bool {
+        let Some(written) = written.as_ref().filter(|written| *written.as_ref()) else {
+            return false;
+        };
+        if *mode == Mode::Dsr {
+            let what = "`broadcast` does not go with `mode = \"dsr\"`";
+            self.fault(
+                written.span(),
+                what,
+                "servers would get what is for everybody: use \"nat\"",
+            );
+        }
+        if vips.iter().all(|vip| vip.address.is_ipv6()) {
+            self.fault(written.span(), "IPv6 has no broadcast", "leave it out");
+        }
+        true
     }
 
     /// Clients over each version of IP find a backend, and each backend is found. Behind a pool with

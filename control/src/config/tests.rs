@@ -105,7 +105,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("[[interface]]", "[[interface]]\nvlan = []", "2:8", "no such VLAN"),
     ("[[interface]]", "[[interface]]\nvlan = [1, 2, 3]", "2:8", "no such VLAN"),
     ("[[interface]]", "[[interface]]\nvlan = \"212\"", "2:8", "invalid type"),
-    ("vip =", "broadcast = true\nvip =", "9:1", "`broadcast` is not supported"),
+    ("vip =", "broadcast = true\nmode = \"dsr\"\nvip =", "9:13", "does not go with"),
+    ("vip =", "broadcast = 1\nvip =", "9:13", "invalid type"),
     ("name = \"one\"", "mac = \"02:00:00:00:30\"\nname = \"one\"", "12:7", "no station's hardware"),
     ("name = \"one\"", "mac = \"03:00:00:00:00:30\"\nname = \"one\"", "12:7", "no station's"),
     ("name = \"one\"", "aliases = [\"x\"]\nname = \"one\"", "12:12", "no IP address"),
@@ -329,6 +330,21 @@ fn multicast_is_stripped_where_addresses_are_translated() {
     assert_eq!(stripped(SOUND), ["multicast"]);
     assert!(stripped(&SOUND.replace("vip =", "mode = \"dsr\"\nvip =")).is_empty());
     assert!(stripped(&SOUND.replace("vip =", "strip_options = []\nvip =")).is_empty());
+}
+
+#[test]
+fn one_vip_on_an_interface_takes_what_is_sent_to_everybody() {
+    let first = SOUND.replace("vip =", "broadcast = true\nvip =");
+    assert!(parse("test.toml", &first).unwrap().services[0].broadcast);
+    let second = &first[first.find("[[service]]").unwrap()..];
+    let more = second.replace("pxe", "more");
+    let port = format!("{first}{}", more.replace("vip =", "port = 1069\nvip ="));
+    assert!(parse("test.toml", &port).is_ok(), "{}", faults(&port));
+    let other = format!("{first}{}", more.replace("10.0.0.100", "10.0.0.101"));
+    let shown = faults(&other);
+    assert!(shown.contains("clients of 10.0.0.100 send to everybody here"), "{shown}");
+    let v6 = dual().replace("[\"10.0.0.100\", \"fd00::100\"]", "\"fd00::100\"\nbroadcast = true");
+    assert!(faults(&v6).contains("IPv6 has no broadcast"), "{}", faults(&v6));
 }
 
 #[test]

@@ -183,6 +183,8 @@ pub struct Service {
     pub idle_timeout: Duration,
     /// How long a client stays with its backend.
     pub persistence: Option<Duration>,
+    /// Whether its clients may send to everybody on the VIPs' interfaces.
+    pub broadcast: bool,
     /// What its clients may ask for.
     pub access: Access,
     /// What becomes of their requests' options.

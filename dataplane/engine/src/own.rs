@@ -22,7 +22,7 @@ use crate::select::round_robin::Cursor;
 use crate::select::sticky::Sticky;
 use crate::stage::classify::Side;
 use crate::stage::cross::Crossing;
-use crate::tables::{InterfaceId, Mode, ServiceId, Tables};
+use crate::tables::{InterfaceId, Mode, ServiceId, Tables, VipId};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
 use std::net::IpAddr;
@@ -60,8 +60,8 @@ pub struct Own {
     last_id: u16,
     /// How often clients ask.
     pub rates: Rates,
-    /// Requests of the burst in hand that are refused, and their places in it.
-    pub refusals: Burst<(usize, Refusal)>,
+    /// Requests of the burst in hand that are refused: their places in it, and who tells.
+    pub refusals: Burst<(usize, VipId, Refusal)>,
     /// Messages of the burst in hand whose options are to be looked at.
     pub edits: Burst<(usize, ServiceId)>,
     /// What it counts.

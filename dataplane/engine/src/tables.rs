@@ -73,6 +73,9 @@ pub enum Owner {
     Vip(VipId),
     /// A VIP too, but the kernel does not hold it on any of our interfaces.
     Down,
+    /// All stations of a link have it. What is sent to it can be for a VIP
+    /// ([`Interface::broadcast`]).
+    Everybody,
     /// Servers answer to it.
     Snat(SnatId),
     /// A server ([`Backend::server`]) of a `nat` service that sees its clients' addresses: its packets
@@ -97,6 +100,8 @@ pub struct Interface {
     pub mac: Mac,
     /// Largest IP packet it sends, in bytes.
     pub mtu: u16,
+    /// The VIP whose clients may send to all stations here instead.
+    pub broadcast: Option<VipId>,
 }
 
 /// An address that clients send to.

@@ -210,7 +210,9 @@ pub fn hop(address: IpAddr) -> Hop {
 pub fn tables() -> Tables {
     let interfaces = [OUTSIDE, INSIDE];
     let mut tables = Tables {
-        interfaces: interfaces.map(|id| Interface { mac: gate_mac(id), mtu: 1500 }).into(),
+        interfaces: interfaces
+            .map(|id| Interface { mac: gate_mac(id), mtu: 1500, broadcast: None })
+            .into(),
         snat: vec![Via::Snat.snat(), Via::Snat6.snat()],
         ..Tables::default()
     };

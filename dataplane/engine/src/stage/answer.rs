@@ -8,6 +8,7 @@ use crate::notice::{Notice, What};
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::verdict::Verdict;
+use std::net::IpAddr;
 use wire::ethernet::{self, Ethernet, Mac};
 use wire::icmp::{self, ErrorHeader};
 use wire::ip::{HOPS, Ip, PROTOCOL_UDP, Split};
@@ -48,11 +49,12 @@ pub fn notify<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here, 
 /// Tells clients why their requests are refused, as a server would: from where they asked.
 #[cold]
 pub fn refuse<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here, own: &mut Own) {
-    for (place, refusal) in own.refusals.take() {
-        let frame = &mut burst[place];
-        let told = match ether_type(frame.bytes()) {
-            Ok(Ipv6::ETHER_TYPE) => answer::<Ipv6>(frame, here.mac, refusal.message()),
-            _ => answer::<Ipv4>(frame, here.mac, refusal.message()),
+    for (place, vip, refusal) in own.refusals.take() {
+        let (frame, message) = (&mut burst[place], refusal.message());
+        // The client may have asked everybody.
+        let told = match here.tables.vips[usize::from(vip)].address {
+            IpAddr::V4(vip) => answer::<Ipv4>(frame, here.mac, Some(vip), message),
+            IpAddr::V6(vip) => answer::<Ipv6>(frame, here.mac, Some(vip), message),
         };
         if let Some(verdict) = told {
             verdicts[place] = verdict;
@@ -77,8 +79,8 @@ pub fn echo<H: Family>(packet: Packet<H>, mac: Mac) -> Verdict {
 /// client hears nothing of it. An ERROR is never answered.
 fn unknown_tid(frame: &mut impl Frame, mac: Mac) -> Verdict {
     let told = match ether_type(frame.bytes()) {
-        Ok(Ipv4::ETHER_TYPE) => answer::<Ipv4>(frame, mac, UNKNOWN_TID),
-        Ok(Ipv6::ETHER_TYPE) => answer::<Ipv6>(frame, mac, UNKNOWN_TID),
+        Ok(Ipv4::ETHER_TYPE) => answer::<Ipv4>(frame, mac, None, UNKNOWN_TID),
+        Ok(Ipv6::ETHER_TYPE) => answer::<Ipv6>(frame, mac, None, UNKNOWN_TID),
         Ok(_) | Err(_) => None,
     };
     told.unwrap_or(Reason::StrayTid.into())
@@ -114,9 +116,14 @@ fn tell<H: Family>(frame: &mut impl Frame, mac: Mac, notice: &Notice) -> Option<
     Some(Verdict::Answer)
 }
 
-/// Makes the frame an answer to its sender, with this message; `None`: it is an ERROR, or too small a
-/// buffer.
-fn answer<H: Family>(frame: &mut impl Frame, mac: Mac, message: &[u8]) -> Option<Verdict> {
+/// Makes the frame an answer to its sender, with this message, from this address or from where it was sent
+/// to; `None`: it is an ERROR, or too small a buffer.
+fn answer<H: Family>(
+    frame: &mut impl Frame,
+    mac: Mac,
+    from: Option<H::Address>,
+    message: &[u8],
+) -> Option<Verdict> {
     let udp_at = ethernet::HEADER + size_of::<H>();
     let data_at = udp_at + udp::HEADER;
     let (mut ethernet, ip, udp) = ends::<H>(frame.bytes_mut())?;
@@ -125,7 +132,7 @@ fn answer<H: Family>(frame: &mut impl Frame, mac: Mac, message: &[u8]) -> Option
     }
     turn_round(&mut ethernet, mac);
     let len = udp::HEADER + message.len();
-    let ip = H::new(PROTOCOL_UDP, ip.destination(), ip.source(), len);
+    let ip = H::new(PROTOCOL_UDP, from.unwrap_or(ip.destination()), ip.source(), len);
     let udp = Udp::new(udp.destination(), udp.source(), &ip, message);
     let bytes = frame.bytes_mut();
     bytes[..ethernet::HEADER].copy_from_slice(ethernet.as_bytes());

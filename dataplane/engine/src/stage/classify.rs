@@ -93,6 +93,7 @@ pub fn classify<'a, H: Family>(
     let (side, key) = match H::owner(packet.ip.destination(), here.tables) {
         Some(Owner::Vip(vip)) => to_vip(&packet, vip, here, own),
         Some(Owner::Snat(_)) => to_snat(&packet, here, own),
+        Some(Owner::Everybody) => to_everybody(&packet, here, own),
         owner => to_others(&packet, owner, here, own),
     }?;
     let spot = own.flows.expect(side.key_kind(), key);
@@ -110,6 +111,16 @@ fn to_vip<H: Family>(
     let host = H::name(packet.ip.source(), &own.hosts);
     let client = Endpoint { host, port: packet.udp.source() };
     Ok((Side::Client(vip), Key::new(client, vip)))
+}
+
+/// Some clients send their requests and all that follows to everybody. Lookup will tell.
+#[cold]
+fn to_everybody<H: Family>(packet: &Datagram<H>, here: &Here, own: &Own) -> Step<(Side, Key)> {
+    let vip = here.tables.interfaces[usize::from(here.from)].broadcast;
+    match vip.filter(|&vip| here.tables.is_live(vip)) {
+        Some(vip) => to_vip(packet, vip, here, own),
+        None => Err(Verdict::Kernel),
+    }
 }
 
 #[inline(always)]

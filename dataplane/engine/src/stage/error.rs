@@ -50,7 +50,7 @@ fn about_nothing<H: Family>(ip: &H, here: &Here) -> Verdict {
     match H::owner(ip.destination(), here.tables) {
         Some(Owner::Down) => Reason::VipDown.into(),
         Some(Owner::Vip(_) | Owner::Snat(_)) => Reason::NoService.into(),
-        Some(Owner::Routed(_) | Owner::Answering(_)) | None => Verdict::Kernel,
+        Some(Owner::Everybody | Owner::Routed(_) | Owner::Answering(_)) | None => Verdict::Kernel,
     }
 }
 
@@ -78,7 +78,7 @@ fn about<H: Family>(ip: &H, quoted: &Quoted<H>, here: &Here, own: &Own) -> Step<
             mine(ports::owner(from.port, here.workers), here)?;
             Ok((Side::Server, Key::new(from, server)))
         }
-        Some(Owner::Routed(_) | Owner::Answering(_)) | None => {
+        Some(Owner::Everybody | Owner::Routed(_) | Owner::Answering(_)) | None => {
             let server = server().ok_or(Verdict::Kernel)?;
             mine(H::worker(inner.source(), here.workers), here)?;
             Ok((Side::ServerToClient, Key::new(from, server)))
@@ -140,6 +140,6 @@ fn server_of<H: Family>(ip: &H, here: &Here) -> Option<BackendId> {
 fn server_at<H: Family>(address: H::Address, here: &Here) -> Option<BackendId> {
     match H::owner(address, here.tables)? {
         Owner::Routed(server) | Owner::Answering(server) => Some(server),
-        Owner::Vip(_) | Owner::Down | Owner::Snat(_) => None,
+        Owner::Vip(_) | Owner::Down | Owner::Everybody | Owner::Snat(_) => None,
     }
 }

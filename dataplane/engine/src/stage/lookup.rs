@@ -10,6 +10,7 @@ use crate::flow::table::Table;
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
+use crate::tables::Owner;
 use crate::verdict::{Step, Verdict};
 use wire::tftp::Message;
 
@@ -34,8 +35,14 @@ pub fn lookup<H: Family>(parcel: &Parcel<H>, here: &Here, own: &Own) -> Step<Opt
     match parcel.side {
         _ if flow.is_some() => Ok(flow),
         Side::Client(vip) => {
-            check_source(parcel.packet.ip, here)?;
-            let service = here.tables.service(vip, parcel.packet.udp.destination());
+            let Datagram { ip, udp, .. } = &parcel.packet;
+            let service = here.tables.service(vip, udp.destination());
+            // What else is said to everybody is for the kernel too.
+            let to_all = H::owner(ip.destination(), here.tables) == Some(Owner::Everybody);
+            if to_all && service.is_none() {
+                return Err(Verdict::Kernel);
+            }
+            check_source(&**ip, here)?;
             service.map(|_| None).ok_or(Reason::NoService.into())
         }
         Side::Server => Err(Reason::NoTransfer.into()),

@@ -73,7 +73,7 @@ fn check_ends<H: Family>(split: &Split<H>, here: &Here) -> Step<()> {
             Some(Owner::Routed(_) | Owner::Answering(_)) => Ok(()),
             Some(_) | None => Err(Reason::NoTransfer.into()),
         },
-        Some(Owner::Routed(_) | Owner::Answering(_)) | None => {
+        Some(Owner::Everybody | Owner::Routed(_) | Owner::Answering(_)) | None => {
             match H::owner(ip.source(), here.tables) {
                 Some(Owner::Routed(_)) if is_udp => {
                     mine(H::worker(ip.destination(), here.workers), here)

@@ -124,7 +124,7 @@ impl<'a> Asked<'a> {
     fn begin(&self, before: Option<FlowId>, here: &Here, own: &mut Own) -> Step<FlowId> {
         if let Err(refusal) = self.check(here, own) {
             own.counters.refusals[usize::from(self.service)].of(refusal).add(1);
-            own.refusals.push((self.place, refusal));
+            own.refusals.push((self.place, self.vip, refusal));
             return Err(Reason::Refused.into());
         }
         let backend = self.backend(here, own)?;

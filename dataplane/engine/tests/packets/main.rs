@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_ipv6;
+mod broadcast;
 mod capacity;
 mod crossing;
 mod dsr;

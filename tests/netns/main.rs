@@ -2,6 +2,7 @@
 //! namespaces. Needs root; `scripts/test` prepares the rest.
 
 mod aironet;
+mod boot;
 mod client;
 mod crowd;
 mod daemon;

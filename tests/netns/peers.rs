@@ -88,6 +88,14 @@ pub fn dnsmasq(lab: &Lab, name: &str, option: &str) -> Process {
     serve(lab, name, "0.0.0.0", &command)
 }
 
+/// dnsmasq as a DHCP server.
+pub fn dhcp(lab: &Lab, name: &str, options: &str) -> Process {
+    let program = peer("dnsmasq-base/usr/sbin/dnsmasq");
+    let always = "--keep-in-foreground --port=0 --conf-file=/dev/null --user=root --pid-file \
+                  --bind-interfaces --no-ping --log-dhcp";
+    lab.spawn(name, &format!("{program} {always} {options}"))
+}
+
 fn serve(lab: &Lab, name: &str, address: &str, command: &str) -> Process {
     let server = lab.spawn(name, command);
     let socket = format!("{address}:69 ");

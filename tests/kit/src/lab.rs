@@ -180,8 +180,10 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.path("gate.log")).unwrap_or_default();
-            eprintln!("--- the gate's log\n{log}");
+            for name in ["gate", "client"] {
+                let log = std::fs::read_to_string(self.path(&format!("{name}.log")));
+                eprintln!("--- the {name}'s log\n{}", log.unwrap_or_default());
+            }
         }
         for name in NAMES {
             let space = self.space(name);

@@ -1,0 +1,171 @@
+//! Machines that boot through a VIP: QEMU's, with iPXE's ROM or UEFI's own client as the first stage and GRUB
+//! as the second, which fetches its configuration, its modules and a file whose hash it tells.
+
+use crate::daemon::{Daemon, Setup};
+use crate::peers;
+use kit::lab::{Lab, Process, VIPS, VIPS_V6};
+use std::process::Command;
+
+/// What GRUB does, and says on the serial line.
+const GRUB: &str = "serial --unit=0 --speed=115200\nterminal_output serial\necho second stage\n\
+                    sha256sum /image\necho that is all\nsleep 100\n";
+
+/// A machine's firmware.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Firmware {
+    /// SeaBIOS and iPXE's ROM.
+    Bios,
+    /// OVMF, whose own client asks: EDK2's MTFTP.
+    Uefi,
+    /// OVMF with iPXE's ROM.
+    UefiWithIpxe,
+}
+
+impl Firmware {
+    /// The first file that it fetches.
+    fn first_stage(self) -> &'static str {
+        match self {
+            Firmware::Bios => "grub/i386-pc/core.0",
+            Firmware::Uefi | Firmware::UefiWithIpxe => "grub/x86_64-efi/core.efi",
+        }
+    }
+}
+
+/// The network of the machines: a bridge in the client's namespace with the cable to the gate.
+fn bridge(lab: &Lab) {
+    lab.must("client", "ip link add br0 type bridge");
+    lab.must("client", "ip address flush dev c0");
+    lab.must("client", "ip link set c0 master br0");
+    lab.must("client", "ip tuntap add machine mode tap");
+    lab.must("client", "ip link set machine master br0 up");
+    lab.must("client", "ip link set br0 up");
+    lab.must("client", "ip address add 10.78.0.10/16 dev br0");
+    lab.must("client", "ip address add fd00:78::10/64 dev br0 nodad");
+}
+
+/// The files of the second stage, and one to tell the hash of.
+fn files(lab: &Lab) {
+    peers::files(lab, &[("image", 1 << 20)]);
+    let root = lab.path("files");
+    let made = Command::new("grub-mknetdir")
+        .arg(format!("--net-directory={}", root.display()))
+        .arg("--subdir=grub")
+        .output();
+    let made = made.expect("grub-mknetdir runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    std::fs::write(root.join("grub/grub.cfg"), GRUB).expect("it is written");
+}
+
+/// DHCP for machines, which names the VIP and the first file.
+fn dhcp(lab: &Lab, firmware: Firmware, vip: &str) -> Process {
+    let file = firmware.first_stage();
+    let lease = lab.path("leases");
+    let more = if vip.contains(':') {
+        format!(
+            "--enable-ra --dhcp-range=fd00:78::50,fd00:78::60,64 \
+             --dhcp-option=option6:bootfile-url,tftp://[{vip}]/{file}"
+        )
+    } else {
+        format!("--dhcp-range=10.78.0.50,10.78.0.60,255.255.0.0 --dhcp-boot={file},vip,{vip}")
+    };
+    peers::dhcp(
+        lab,
+        "client",
+        &format!("--interface=br0 --dhcp-leasefile={} {more}", lease.display()),
+    )
+}
+
+/// A machine that boots from the network. Its processor is emulated: real mode in a guest's guest is more
+/// than some kernels can do.
+fn machine(lab: &Lab, firmware: Firmware) -> Process {
+    let serial = lab.path("serial");
+    let rom = match firmware {
+        Firmware::Bios => "",
+        Firmware::Uefi => ",romfile=",
+        Firmware::UefiWithIpxe => ",romfile=/usr/lib/ipxe/qemu/efi-virtio.rom",
+    };
+    let bios = match firmware {
+        Firmware::Bios => "",
+        Firmware::Uefi | Firmware::UefiWithIpxe => "-bios /usr/share/qemu/OVMF.fd",
+    };
+    let command = format!(
+        "qemu-system-x86_64 -accel tcg -m 512 -display none -no-reboot -nodefaults \
+         -serial file:{} -monitor none {bios} -boot n \
+         -netdev tap,id=net,ifname=machine,script=no,downscript=no \
+         -device virtio-net-pci,netdev=net,bootindex=0{rom}",
+        serial.display()
+    );
+    lab.spawn("client", &command)
+}
+
+/// What a machine has said.
+fn said(lab: &Lab) -> String {
+    let serial = std::fs::read(lab.path("serial")).unwrap_or_default();
+    String::from_utf8_lossy(&serial).into_owned()
+}
+
+fn wait_for(lab: &Lab, words: &str) {
+    // A machine takes its time, and with an emulated processor more.
+    for _ in 0..6 {
+        let start = std::time::Instant::now();
+        while start.elapsed().as_secs() < 20 {
+            if said(lab).contains(words) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+    }
+    panic!("the machine never said `{words}`:\n{}", said(lab));
+}
+
+fn hash(lab: &Lab) -> String {
+    let output = Command::new("sha256sum").arg(lab.path("files/image")).output();
+    let output = String::from_utf8(output.expect("sha256sum runs").stdout).expect("text");
+    output.split_whitespace().next().expect("a hash").to_owned()
+}
+
+/// From the first DHCP message to the hash of a file.
+fn boots(firmware: Firmware) {
+    let lab = Lab::new();
+    files(&lab);
+    bridge(&lab);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    let _dhcp = dhcp(&lab, firmware, VIPS[0]);
+    let _machine = machine(&lab, firmware);
+    wait_for(&lab, "that is all");
+    assert!(said(&lab).contains(&hash(&lab)), "another hash:\n{}", said(&lab));
+    // The first stage, the configuration, some modules and the file.
+    assert!(daemon.total("nat", "completed") > 5);
+    daemon.finish();
+}
+
+#[test]
+fn a_bios_machine_boots_by_ipxe() {
+    boots(Firmware::Bios);
+}
+
+#[test]
+fn a_uefi_machine_boots_by_its_own_client() {
+    boots(Firmware::Uefi);
+}
+
+#[test]
+fn a_uefi_machine_boots_by_ipxe() {
+    boots(Firmware::UefiWithIpxe);
+}
+
+/// GRUB has no DHCPv6: its first stage arrives whole if it runs at all.
+#[test]
+fn a_uefi_machine_boots_over_ipv6() {
+    let lab = Lab::new().with_ipv6();
+    files(&lab);
+    bridge(&lab);
+    let _servers = [peers::tftpd_hpa_v6(&lab, "s1"), peers::tftpd_hpa_v6(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup { ipv6: true, ..Setup::default() });
+    let _dhcp = dhcp(&lab, Firmware::Uefi, VIPS_V6[0]);
+    let _machine = machine(&lab, Firmware::Uefi);
+    wait_for(&lab, "GRUB");
+    assert!(daemon.total("nat", "completed") > 0);
+    daemon.finish();
+}

@@ -16,4 +16,5 @@ pub mod notice;
 pub mod packet;
 pub mod parts;
 pub mod story;
+pub mod talk;
 pub mod world;

@@ -1,13 +1,13 @@
 //! Truncated, malformed, looped-back and hostile frames: each has its drop reason. And what is not
 //! ours goes to the kernel as it came.
 
-use crate::talk::{TID, ask, client, run};
 use engine::reason::Reason;
 use engine::verdict::Verdict;
 use etherparse::{EtherType, IpNumber};
 use kit::gate::Gate;
 use kit::packet::Packet;
 use kit::story::{CLIENT, arp, data, datagram, fragment, frame, ip, ping, rrq};
+use kit::talk::{TID, ask, client, run};
 use kit::world::{FLOWS, INSIDE, OUTSIDE, SNAT, Via, gate_mac, mac};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use wire::ethernet::Mac;

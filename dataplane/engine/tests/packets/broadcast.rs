@@ -1,12 +1,12 @@
 //! Clients that send their request and all that follows to everybody (Cisco Aironet access points).
 
-use crate::talk::{TID, Talk};
 use engine::reason::Reason;
 use engine::tables::Owner;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::packet::Packet;
 use kit::story::{ack, datagram, error, rrq, wrq};
+use kit::talk::{TID, Talk};
 use kit::world::{FLOWS, INSIDE, OUTSIDE, TFTP, Via, mac, owner, tables};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use wire::ethernet::Mac;
@@ -41,7 +41,7 @@ fn a_transfer_of_which_every_packet_is_for_everybody() {
             assert_eq!(sent.destination.port(), TFTP);
             let server = SocketAddr::new(sent.destination.ip(), TID);
             let (client, seen_as) = (via.client(), sent.source);
-            let talk = Talk { client, vip: via.vip(), server, seen_as };
+            let talk = Talk { via, client, vip: via.vip(), server, seen_as };
             talk.client_gets(gate.take(talk.data(1, 512)), &talk.data(1, 512).payload);
             for block in 1..=3 {
                 let outcome = gate.take_by(OUTSIDE, to_all(ack(via.client(), at(TID), block)));

@@ -1,10 +1,10 @@
 //! Full tables, empty pools.
 
-use crate::talk::{ask, client, run};
 use engine::flow::view::State;
 use engine::reason::Reason;
 use kit::gate::Gate;
 use kit::story::rrq;
+use kit::talk::{ask, client, run};
 use kit::world::{FLOWS, IDLE, SNAT, Via, tables};
 
 #[test]

@@ -2,22 +2,16 @@
 //! scratch (RFC 7915).
 
 use crate::properties::{file_data, shape};
-use crate::talk::{TID, ask, run};
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::packet::Packet;
 use kit::story::{data, datagram, rrq};
-use kit::world::{OUTSIDE, Via, gate_mac, mac};
+use kit::talk::{ask, run};
+use kit::world::{OUTSIDE, Via};
 use proptest::prelude::*;
 use std::net::SocketAddr;
 
 const BOTH: [Via; 2] = [Via::Snat46, Via::Snat64];
-
-/// The packet as the other side is to get it.
-fn there(packet: &Packet, source: SocketAddr, destination: SocketAddr, id: u16) -> Packet {
-    let (from, to) = (gate_mac(OUTSIDE), mac(destination.ip()));
-    Packet { from, to, ttl: packet.ttl - 1, ..packet.crossed(source, destination, id) }
-}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
@@ -32,13 +26,12 @@ proptest! {
         let asked = request.of(rrq(via.client(), via.vip(), "boot.img"));
         let talk = ask(&mut gate, via, &asked).with_tid(tid);
         prop_assert_eq!(talk.seen_as.is_ipv6(), !via.is_v6());
-        let vip = SocketAddr::new(via.vip().ip(), tid);
         // Each packet gets a number; the request was the first.
         let server_side = down.of(talk.says(&block));
-        let expected = there(&server_side, vip, via.client(), 2);
+        let expected = talk.at_client(&server_side, 2);
         prop_assert_eq!(gate.take(&server_side).bytes, expected.bytes());
-        let client_side = up.of(datagram(via.client(), vip, &upload));
-        let expected = there(&client_side, talk.seen_as, talk.server, 3);
+        let client_side = up.of(datagram(via.client(), talk.vip_tid(), &upload));
+        let expected = talk.at_server(&client_side, 3);
         prop_assert_eq!(gate.take(&client_side).bytes, expected.bytes());
     }
 
@@ -62,9 +55,8 @@ fn a_checksum_that_comes_out_as_zero_is_written_in_its_other_form() {
     for via in BOTH {
         let mut gate = Gate::new();
         let talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
-        let vip = SocketAddr::new(via.vip().ip(), TID);
         let block = talk.data(1, 512);
-        let wanted = there(&block, vip, via.client(), 2).summing_to_zero();
+        let wanted = talk.at_client(&block, 2).summing_to_zero();
         let block = Packet { payload: wanted.payload.clone(), ..block };
         assert_eq!(gate.take(&block).bytes, wanted.bytes(), "{via:?}");
     }

@@ -1,11 +1,11 @@
 //! Direct server return: only the client's packets are seen.
 
-use crate::talk::{TID, ask, run};
 use engine::flow::view::State;
 use engine::reason::Reason;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::story::{CLIENT, ack, data, datagram, error, rrq, wrq};
+use kit::talk::{TID, ask, run};
 use kit::world::{IDLE, Via, mac};
 use std::net::SocketAddr;
 

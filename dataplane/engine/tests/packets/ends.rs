@@ -1,9 +1,9 @@
 //! How transfers end, and what is left of them for a while.
 
-use crate::talk::{Talk, ask, run};
 use engine::flow::view::State;
 use kit::gate::Gate;
 use kit::story::{CLIENT, data, rrq, rrq_with, wrq};
+use kit::talk::{Talk, ask, run};
 use kit::world::{IDLE, Via};
 
 /// How often this counter moved since the last look.
@@ -260,11 +260,7 @@ fn an_unanswered_request_is_given_up() {
 fn a_worker_that_slept_gives_up_all_that_is_due() {
     let mut gate = Gate::new();
     for n in 0..50 {
-        ask(
-            &mut gate,
-            Via::Nat,
-            &rrq(crate::talk::client(Via::Nat, n), Via::Nat.vip(), "boot.img"),
-        );
+        ask(&mut gate, Via::Nat, &rrq(kit::talk::client(Via::Nat, n), Via::Nat.vip(), "boot.img"));
         gate.wait(30);
     }
     gate.moves();

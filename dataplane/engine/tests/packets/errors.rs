@@ -1,7 +1,6 @@
 //! Control messages about transfers' packets: those that pass are translated inside and outside, and some
 //! are made here.
 
-use crate::talk::{Talk, ask, run};
 use engine::flow::view::State;
 use engine::reason::Reason;
 use engine::verdict::Verdict;
@@ -9,6 +8,7 @@ use kit::gate::Gate;
 use kit::notice::{EXPIRED, Notice, REFUSED, TOO_BIG, about};
 use kit::packet::Packet;
 use kit::story::{data, rrq};
+use kit::talk::{Talk, ask, run};
 use kit::world::{FLOWS, Via, mac, owner, tables};
 use std::net::{IpAddr, SocketAddr};
 

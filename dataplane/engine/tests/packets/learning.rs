@@ -1,12 +1,12 @@
 //! How the TID is learned, and who is not taken for the server.
 
-use crate::talk::{TID, Talk, ask, run};
 use engine::flow::view::State;
 use engine::reason::Reason;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::packet::Packet;
 use kit::story::{CLIENT, ack, data, error, oack, rrq, rrq_with, wrq};
+use kit::talk::{TID, Talk, ask, run};
 use kit::world::{Via, mac};
 use std::net::SocketAddr;
 

@@ -17,5 +17,4 @@ mod properties;
 mod reuse;
 mod scheduling;
 mod sharing;
-mod talk;
 mod workers;

@@ -1,10 +1,10 @@
 //! Every mode, both directions: the whole frame that leaves is the one built from scratch.
 
-use crate::talk::{TID, ask};
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::packet::Packet;
 use kit::story::{ack, data, datagram, rrq, wrq};
+use kit::talk::{TID, Talk, ask};
 use kit::world::{INSIDE, OUTSIDE, Via, gate_mac, interface, mac};
 use std::net::SocketAddr;
 
@@ -21,38 +21,6 @@ const SHAPES: [(&str, Shape); 7] = [
     ("padded, no checksum", |packet| packet.padded().unsummed()),
 ];
 
-/// The packet as the other side is to get it: these endpoints, on the way to `station`. `id` is the
-/// number of the packet in its story.
-fn routed(packet: &Packet, ends: (SocketAddr, SocketAddr), station: Packet, id: u16) -> Packet {
-    let (source, destination) = ends;
-    let station = if packet.is_v6() == source.is_ipv6() {
-        station
-    } else {
-        station.crossed(source, destination, id)
-    };
-    Packet { source, destination, ttl: packet.ttl - 1, ..station }
-}
-
-/// The packet with the Ethernet header that takes it to its next station.
-fn hop(packet: &Packet, by: u8, to: SocketAddr) -> Packet {
-    Packet { from: gate_mac(by), to: mac(to.ip()), ..packet.clone() }
-}
-
-fn to_server(
-    via: Via,
-    packet: &Packet,
-    (seen_as, server): (SocketAddr, SocketAddr),
-    id: u16,
-) -> Packet {
-    let station = hop(packet, interface(server.ip()), server);
-    if via.is_dsr() { station } else { routed(packet, (seen_as, server), station, id) }
-}
-
-fn to_client(packet: &Packet, via: Via) -> Packet {
-    let vip = SocketAddr::new(via.vip().ip(), packet.source.port());
-    routed(packet, (vip, via.client()), hop(packet, OUTSIDE, via.client()), 2)
-}
-
 #[test]
 fn packets_to_the_server() {
     for via in Via::ALL {
@@ -67,7 +35,8 @@ fn packets_to_the_server() {
                 let seen_as =
                     if via.is_snat() { SocketAddr::new(via.snat(), port) } else { via.client() };
                 let server = SocketAddr::new(via.server(0), 69);
-                let expected = to_server(via, &request, (seen_as, server), 1);
+                let talk = Talk { via, client: via.client(), vip: via.vip(), server, seen_as };
+                let expected = talk.at_server(&request, 1);
                 assert_eq!(outcome.verdict, Verdict::Transmit(interface(server.ip())));
                 assert_eq!(outcome.bytes, expected.bytes(), "{via:?}, {name}");
                 gate.moved(&[
@@ -91,10 +60,14 @@ fn packets_to_the_client_and_its_answers() {
                 let block = shape(talk.data(1, len));
                 let outcome = gate.take(&block);
                 assert_eq!(outcome.verdict, Verdict::Transmit(OUTSIDE));
-                assert_eq!(outcome.bytes, to_client(&block, via).bytes(), "{via:?} {name} {len}");
+                assert_eq!(
+                    outcome.bytes,
+                    talk.at_client(&block, 2).bytes(),
+                    "{via:?} {name} {len}"
+                );
                 let ack = shape(talk.ack(1));
                 let outcome = gate.take(&ack);
-                let expected = to_server(via, &ack, (talk.seen_as, talk.server), 3);
+                let expected = talk.at_server(&ack, 3);
                 assert_eq!(outcome.bytes, expected.bytes(), "{via:?} {name} {len}");
             }
         }
@@ -107,12 +80,12 @@ fn a_checksum_of_zero_goes_out_in_its_other_form() {
         let mut gate = Gate::new();
         let talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
         let block = talk.data(1, 512);
-        let wanted = to_client(&block, via).summing_to_zero();
+        let wanted = talk.at_client(&block, 2).summing_to_zero();
         let block = Packet { payload: wanted.payload.clone(), ..block };
         assert_eq!(gate.take(&block).bytes, wanted.bytes(), "{via:?}");
 
         let upload = data(via.client(), talk.vip_tid(), 1, 512);
-        let wanted = to_server(via, &upload, (talk.seen_as, talk.server), 3).summing_to_zero();
+        let wanted = talk.at_server(&upload, 3).summing_to_zero();
         let upload = Packet { payload: wanted.payload.clone(), ..upload };
         assert_eq!(gate.take(&upload).bytes, wanted.bytes(), "{via:?}");
     }

@@ -1,6 +1,5 @@
 //! Datagrams in parts: what becomes of each, and of the others with it.
 
-use crate::talk::{Talk, run};
 use engine::fragments::HELD;
 use engine::reason::Reason;
 use engine::verdict::Verdict;
@@ -9,6 +8,7 @@ use kit::gate::Gate;
 use kit::packet::Packet;
 use kit::parts::{Joiner, cut, part};
 use kit::story::{data, datagram, fragment, ip};
+use kit::talk::{Talk, run};
 use kit::world::{FLOWS, OUTSIDE, Via, interface, tables};
 
 /// Where both sides are of one version of IP, and answers come through us.
@@ -84,7 +84,7 @@ fn a_first_answer_in_parts_teaches_the_tid() {
     for via in SEEN {
         let mut gate = Gate::new();
         let request = kit::story::rrq(via.client(), via.vip(), "f");
-        let talk = crate::talk::ask(&mut gate, via, &request);
+        let talk = kit::talk::ask(&mut gate, via, &request);
         joined(&mut gate, cut(&block(talk, 1), 400));
         assert_eq!(gate.transfer(via.client()).tid, Some(talk.server.port()));
     }
@@ -243,8 +243,8 @@ fn servers_do_not_mix_two_clients_datagrams() {
     let via = Via::Snat;
     let mut gate = Gate::new();
     let talks = [1, 3].map(|n| {
-        let _ = run(&mut gate, via, crate::talk::client(via, n + 100));
-        run(&mut gate, via, crate::talk::client(via, n))
+        let _ = run(&mut gate, via, kit::talk::client(via, n + 100));
+        run(&mut gate, via, kit::talk::client(via, n))
     });
     assert_eq!(talks[0].server.ip(), talks[1].server.ip());
     let mut joiner = Joiner::default();

@@ -1,6 +1,5 @@
 //! What a service allows, what becomes of options, and which backends a request is for.
 
-use crate::talk::{Talk, ask, client};
 use engine::flow::view::State;
 use engine::policy::{Access, OptionLimits, Rule};
 use engine::select::round_robin::rota;
@@ -9,6 +8,7 @@ use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::packet::Packet;
 use kit::story::{oack, rrq, rrq_with, wrq};
+use kit::talk::{Talk, ask, client};
 use kit::world::{OUTSIDE, Via, gate_mac, mac};
 
 fn gate(via: Via, change: impl FnOnce(&mut Service)) -> Gate {
@@ -82,7 +82,7 @@ fn a_client_that_asks_too_often_is_told() {
 fn a_running_transfer_is_not_refused() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
-        let talk = crate::talk::run(&mut gate, via, via.client());
+        let talk = kit::talk::run(&mut gate, via, via.client());
         gate.change(|tables| {
             tables.services[usize::from(via.service())].access.deny_files = vec!["**".into()];
         });
@@ -228,7 +228,7 @@ fn a_server_does_not_go_on_talking_to_nobody() {
 fn a_client_that_speaks_is_served_however_often_its_server_repeats_itself() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
-        let talk = crate::talk::run(&mut gate, via, via.client());
+        let talk = kit::talk::run(&mut gate, via, via.client());
         for _ in 0..20 {
             talk.client_gets(gate.take(talk.data(2, 512)), &talk.data(2, 512).payload);
         }

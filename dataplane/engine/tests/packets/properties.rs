@@ -1,11 +1,11 @@
 //! What holds for any packet.
 
-use crate::talk::{Talk, ask};
 use engine::reason::Reason;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::packet::Packet;
 use kit::story::{datagram, rrq};
+use kit::talk::{Talk, ask};
 use kit::world::{OUTSIDE, TFTP, Via, gate_mac, v6};
 use proptest::prelude::*;
 use std::net::{IpAddr, SocketAddr};
@@ -142,7 +142,7 @@ proptest! {
         let mut talks: Vec<Talk> = Vec::new();
         for (line, n, port, payload) in script {
             let via = Via::ALL[usize::from(n) % Via::ALL.len()];
-            let client = crate::talk::client(via, u16::from(n / 8 % 3));
+            let client = kit::talk::client(via, u16::from(n / 8 % 3));
             let outcome = match line {
                 Line::Request => {
                     let request = rrq(client, via.vip(), ["a", "b"][usize::from(port) % 2]);

@@ -1,10 +1,10 @@
 //! The same endpoint again: boot ROMs use the same ports at every boot.
 
-use crate::talk::{ask, run};
 use engine::flow::view::State;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::story::{rrq, wrq};
+use kit::talk::{ask, run};
 use kit::world::Via;
 
 /// Only one backend, so that the next transfer has the same one.

@@ -1,10 +1,10 @@
 //! Which backend gets a transfer.
 
-use crate::talk::{ask, client, run};
 use engine::reason::Reason;
 use engine::select::round_robin::rota;
 use kit::gate::Gate;
 use kit::story::rrq;
+use kit::talk::{ask, client, run};
 use kit::world::{Via, hop};
 use std::net::{IpAddr, SocketAddr};
 

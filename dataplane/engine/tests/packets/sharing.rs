@@ -1,11 +1,11 @@
 //! Services that share a VIP, a port, a backend or a pool.
 
-use crate::talk::{TID, Talk, ask};
 use engine::reason::Reason;
 use engine::tables::{Backend, Service, Tables, Vip};
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::story::rrq;
+use kit::talk::{TID, Talk, ask};
 use kit::world::{FLOWS, Via, hop, tables};
 use std::net::{IpAddr, SocketAddr};
 

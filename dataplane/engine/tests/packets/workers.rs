@@ -30,7 +30,7 @@ fn the_answer_is_owned_by_the_same_worker() {
     for via in Via::SEEN {
         let right = owner(via.client().ip(), workers);
         let mut gate = Gate::one_of(right, workers, tables(), FLOWS);
-        let talk = crate::talk::ask(&mut gate, via, &rrq(via.client(), via.vip(), "f"));
+        let talk = kit::talk::ask(&mut gate, via, &rrq(via.client(), via.vip(), "f"));
         for worker in 0..workers {
             if worker != right {
                 let mut other = Gate::one_of(worker, workers, tables(), FLOWS);

@@ -1,10 +1,10 @@
 //! One transfer as both of its ends see it.
 
-use kit::gate::{Gate, Outcome};
-use kit::packet::Packet;
-use kit::story::{ack, data, datagram, error, rrq};
-use kit::world::Via;
-use std::net::SocketAddr;
+use crate::gate::{Gate, Outcome};
+use crate::packet::Packet;
+use crate::story::{ack, data, datagram, error, rrq};
+use crate::world::{Via, gate_mac, interface, mac};
+use std::net::{IpAddr, SocketAddr};
 
 /// The TID of most servers.
 pub const TID: u16 = 50_000;
@@ -12,6 +12,9 @@ pub const TID: u16 = 50_000;
 /// The two ends of a transfer.
 #[derive(Debug, Clone, Copy)]
 pub struct Talk {
+    /// The service's mode.
+    pub via: Via,
+    /// The client's endpoint.
     pub client: SocketAddr,
     /// Where the client asked.
     pub vip: SocketAddr,
@@ -24,8 +27,9 @@ pub struct Talk {
 /// The client's request comes in and reaches a server, which has not answered yet.
 pub fn ask(gate: &mut Gate, via: Via, request: &Packet) -> Talk {
     let sent = gate.take(request).sent();
-    let server = (0..2).map(|n| via.server(n)).find(|&server| kit::world::mac(server) == sent.to);
+    let server = (0..2).map(|n| via.server(n)).find(|&server| mac(server) == sent.to);
     Talk {
+        via,
         client: request.source,
         vip: request.destination,
         server: SocketAddr::new(server.expect("a server"), TID),
@@ -79,6 +83,20 @@ impl Talk {
         error(self.server, self.seen_as, code)
     }
 
+    /// The client's packet as the server is to get it. In a mode that crosses, `number` counts the worker's
+    /// packets.
+    pub fn at_server(self, packet: &Packet, number: u16) -> Packet {
+        if self.via.is_dsr() {
+            return to_station(packet, self.server.ip());
+        }
+        routed(packet, self.seen_as, self.server, number)
+    }
+
+    /// The server's packet as the client is to get it; likewise.
+    pub fn at_client(self, packet: &Packet, number: u16) -> Packet {
+        routed(packet, self.vip_tid(), self.client, number)
+    }
+
     /// The client got this from its server.
     #[track_caller]
     pub fn client_gets(self, outcome: Outcome, payload: &[u8]) {
@@ -101,9 +119,24 @@ impl Talk {
         let packet = outcome.answered();
         assert_eq!((packet.source, packet.destination), (self.seen_as, self.server));
         assert_eq!(packet.payload, wire::tftp::UNKNOWN_TID);
-        assert_eq!(packet.to, kit::world::mac(self.server.ip()));
-        assert_eq!(packet.from, kit::world::gate_mac(kit::world::interface(self.server.ip())));
+        assert_eq!(packet.to, mac(self.server.ip()));
+        assert_eq!(packet.from, gate_mac(interface(self.server.ip())));
     }
+}
+
+/// The packet between these ends, a hop further.
+fn routed(packet: &Packet, source: SocketAddr, destination: SocketAddr, number: u16) -> Packet {
+    let packet = if packet.is_v6() == source.is_ipv6() {
+        Packet { source, destination, ..packet.clone() }
+    } else {
+        packet.crossed(source, destination, number)
+    };
+    Packet { ttl: packet.ttl - 1, ..to_station(&packet, destination.ip()) }
+}
+
+/// The packet with the Ethernet header that takes it from the gate to this station.
+fn to_station(packet: &Packet, station: IpAddr) -> Packet {
+    Packet { from: gate_mac(interface(station)), to: mac(station), ..packet.clone() }
 }
 
 /// A client of its own.

@@ -30,19 +30,23 @@ const GRAIN: usize = 8;
 pub enum Way {
     /// Not known before the first one has come.
     Unknown,
-    /// The same as what this transfer's packets of this side do, as long as it has this key.
-    Transfer {
-        /// The transfer.
-        flow: FlowId,
-        /// Its key.
-        key: Key,
-        /// Who sends.
-        side: Side,
-        /// The datagram's number from now on, where the source is translated.
-        id: Option<u16>,
-    },
+    /// The same as what this transfer's packets do.
+    Transfer(TransferWay),
     /// What became of the first one.
     As(Verdict),
+}
+
+/// The way of one side of a transfer, as long as that has this key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransferWay {
+    /// The transfer.
+    pub flow: FlowId,
+    /// Its key.
+    pub key: Key,
+    /// Who sends.
+    pub side: Side,
+    /// The datagram's number from now on, where the source is translated.
+    pub id: Option<u16>,
 }
 
 /// A datagram of which parts have come.
@@ -139,14 +143,14 @@ pub struct Part {
 const NOBODY: u64 = 0;
 
 /// A datagram's place in the table, until the next one is looked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place(usize);
 
 /// One worker's table. All memory is taken at the start.
 pub struct Fragments {
     entries: Box<[Entry]>,
-    /// Whose part is held in each slot.
-    slots: Box<[u64]>,
+    /// Whose part is held in each slot: the name, and until when that is waited for. A sender may use it again.
+    slots: Box<[(u64, Tick)]>,
     /// The slot that was taken longest ago.
     oldest: usize,
     /// Slots whose parts may go on.
@@ -159,7 +163,7 @@ impl Fragments {
     pub fn new(seed: Seed) -> Fragments {
         Fragments {
             entries: vec![Entry::FREE; SETS * WAYS].into(),
-            slots: vec![NOBODY; HELD].into(),
+            slots: vec![(NOBODY, Tick(0)); HELD].into(),
             oldest: 0,
             released: Vec::with_capacity(HELD),
             seed,
@@ -202,8 +206,8 @@ impl Fragments {
         entry.way = way;
         if entry.held > 0 {
             for slot in (self.oldest..HELD).chain(0..self.oldest) {
-                if self.slots[slot] == entry.name {
-                    self.slots[slot] = NOBODY;
+                if self.slots[slot] == (entry.name, entry.until) {
+                    self.slots[slot].0 = NOBODY;
                     self.released.push(slot as Slot);
                 }
             }
@@ -215,11 +219,12 @@ impl Fragments {
     pub fn hold(&mut self, Place(place): Place, now: Tick) -> Slot {
         let slot = self.oldest;
         self.oldest = (slot + 1) % HELD;
-        let name = self.entries[place].name;
-        let before = std::mem::replace(&mut self.slots[slot], name);
-        if let Some(given_up) = self.find(before, now) {
-            let held = &mut self.entries[given_up].held;
-            *held = held.saturating_sub(1);
+        let Entry { name, until, .. } = self.entries[place];
+        let (before, waited) = std::mem::replace(&mut self.slots[slot], (name, until));
+        if let Some(given_up) = self.find(before, now).map(|place| &mut self.entries[place])
+            && given_up.until == waited
+        {
+            given_up.held = given_up.held.saturating_sub(1);
         }
         self.entries[place].held += 1;
         slot as Slot

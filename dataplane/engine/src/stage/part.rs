@@ -7,7 +7,7 @@ use super::forward::forward;
 use super::translate::ends;
 use super::transmit::{check_size, transmit};
 use crate::family::Family;
-use crate::fragments::{Part, Place, Way};
+use crate::fragments::{Part, TransferWay, Way};
 use crate::here::{By, Here};
 use crate::own::Own;
 use crate::reason::Reason;
@@ -40,15 +40,18 @@ pub fn part<H: Family>(
     } else {
         own.fragments.meet(&part, here.now).map_err(|_| Reason::Fragment)?
     };
-    let step = if part.fragment.offset == 0 {
-        let (way, step) = match first(ethernet, split, place, here, own) {
-            Ok((way, verdict)) => (way, Ok(verdict)),
-            Err(verdict) => (Way::As(verdict), Err(verdict)),
-        };
-        own.fragments.decide(datagram, way);
-        step
-    } else {
-        follow(ethernet, split, datagram, here, own)
+    let step = match own.fragments.way(datagram) {
+        Way::As(verdict) => Err(verdict),
+        Way::Transfer(as_the_first) => follow(ethernet, split, as_the_first, here, own),
+        Way::Unknown if part.fragment.offset == 0 => {
+            let (way, step) = match first(ethernet, split, place, here, own) {
+                Ok((way, verdict)) => (Way::Transfer(way), Ok(verdict)),
+                Err(verdict) => (Way::As(verdict), Err(verdict)),
+            };
+            own.fragments.decide(datagram, way);
+            step
+        }
+        Way::Unknown => Ok(Verdict::Hold(own.fragments.hold(datagram, here.now))),
     };
     own.fragments.pass(datagram);
     step
@@ -92,7 +95,7 @@ fn first<H: Family>(
     place: usize,
     here: &Here,
     own: &mut Own,
-) -> Step<(Way, Verdict)> {
+) -> Step<(TransferWay, Verdict)> {
     let Split { ip, body, .. } = split;
     let (udp, data) = Udp::split_part::<H>(body).ok_or(Reason::Fragment)?;
     let whole = udp.total_len() - udp::HEADER;
@@ -106,23 +109,18 @@ fn first<H: Family>(
     if let Some(id) = id {
         parcel.packet.ip.renumber(id);
     }
-    Ok((Way::Transfer { flow, key, side, id }, verdict))
+    Ok((TransferWay { flow, key, side, id }, verdict))
 }
 
 /// Another part goes where the first one went. The checksum of UDP is in that one.
 fn follow<H: Family>(
     ethernet: &mut Ethernet,
     split: Split<H>,
-    datagram: Place,
+    TransferWay { flow, key, side, id }: TransferWay,
     here: &Here,
     own: &mut Own,
 ) -> Step<Verdict> {
     const NO_REQUEST: Message = Message::Ack { block: 0 };
-    let (flow, key, side, id) = match own.fragments.way(datagram) {
-        Way::Unknown => return Ok(Verdict::Hold(own.fragments.hold(datagram, here.now))),
-        Way::As(verdict) => return Err(verdict),
-        Way::Transfer { flow, key, side, id } => (flow, key, side, id),
-    };
     let Own { flows, hosts, counters, .. } = own;
     let flow = flows.confirm(flow, side.key_kind(), key).ok_or(Reason::NoTransfer)?;
     let ip = split.ip;

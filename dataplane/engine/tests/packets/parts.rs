@@ -125,6 +125,40 @@ fn overlapping_parts_end_their_datagram() {
     }
 }
 
+/// The first part is not to go on either, whenever it comes.
+#[test]
+fn overlapping_parts_before_the_first_one_end_their_datagram() {
+    for via in SEEN {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, via.client());
+        let sent = block(talk, 2);
+        let [first, second, third] = &cut(&sent, 400)[..] else { panic!() };
+        assert_eq!(gate.take(&second[..]).verdict, Verdict::Hold(0));
+        gate.take(part(&sent, 392, true, &[0; 400])).dropped(Reason::Fragment);
+        for late in [first, third] {
+            gate.take(&late[..]).dropped(Reason::Fragment);
+        }
+        assert!(gate.core.released().is_empty());
+    }
+}
+
+/// Senders use their numbers again.
+#[test]
+fn a_part_that_waited_in_vain_does_not_go_with_a_later_datagram() {
+    for via in SEEN {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, via.client());
+        let [_, second, _] = &cut(&block(talk, 2), 400)[..] else { panic!() };
+        assert_eq!(gate.take(&second[..]).verdict, Verdict::Hold(0));
+        gate.wait(30);
+        let [first, second, third] = &cut(&block(talk, 2), 400)[..] else { panic!() };
+        assert_eq!(gate.take(&second[..]).verdict, Verdict::Hold(1));
+        assert!(matches!(gate.take(&first[..]).verdict, Verdict::Transmit(_)));
+        assert_eq!(*gate.core.released(), [1]);
+        assert!(matches!(gate.take(&third[..]).verdict, Verdict::Transmit(_)));
+    }
+}
+
 #[test]
 fn a_part_that_comes_twice_passes_once() {
     for via in SEEN {

@@ -7,3 +7,4 @@
 pub mod capture;
 pub mod rows;
 pub mod scene;
+pub mod script;

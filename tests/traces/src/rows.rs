@@ -98,8 +98,13 @@ impl Row {
         for rotas in &mut tables.rotas {
             rotas.iter_mut().for_each(|rota| rota.truncate(1));
         }
-        (self.world)(&mut tables, via);
+        self.prepare(&mut tables, via);
         tables
+    }
+
+    /// Makes of a gate what this needs.
+    pub fn prepare(&self, tables: &mut Tables, via: Via) {
+        (self.world)(tables, via);
     }
 
     /// What happens at a gate with so many workers.

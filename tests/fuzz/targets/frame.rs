@@ -1,0 +1,61 @@
+//! Any frame, to a gate where a transfer runs in every mode.
+#![no_main]
+
+use engine::verdict::Verdict;
+use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use kit::gate::Gate;
+use kit::talk::run;
+use kit::world::Via;
+use libfuzzer_sys::fuzz_target;
+use std::cell::RefCell;
+
+thread_local! {
+    static GATE: RefCell<Gate> = RefCell::new(gate());
+}
+
+fn gate() -> Gate {
+    let mut gate = Gate::new();
+    for via in Via::ALL {
+        run(&mut gate, via, via.client());
+    }
+    gate
+}
+
+fuzz_target!(|frame: &[u8]| {
+    GATE.with_borrow_mut(|gate| {
+        let outcome = gate.take(frame);
+        let (was, is) = (is_sound(&outcome.before), is_sound(&outcome.bytes));
+        match outcome.verdict {
+            Verdict::Drop(_) | Verdict::Kernel => return,
+            Verdict::Answer => assert!(is, "an answer is made in full"),
+            Verdict::Transmit(_) => assert!(is || !was, "a sound packet stays sound"),
+            Verdict::Hold(_) | Verdict::HandOver(_) => {}
+        }
+        // What changes the gate must not have anything to do with the next frame.
+        *gate = self::gate();
+    });
+});
+
+/// Whether all checksums are right, as far as this tells packets in parts.
+fn is_sound(frame: &[u8]) -> bool {
+    let Ok(packet) = SlicedPacket::from_ethernet(frame) else { return false };
+    match (&packet.net, &packet.transport) {
+        (Some(NetSlice::Ipv4(ip)), Some(TransportSlice::Udp(udp))) => {
+            let header = ip.header().to_header();
+            let sum = udp.to_header().calc_checksum_ipv4(&header, udp.payload());
+            header.header_checksum == header.calc_header_checksum()
+                && (udp.checksum() == 0 || is_same(sum.ok(), udp.checksum()))
+        }
+        (Some(NetSlice::Ipv6(ip)), Some(TransportSlice::Udp(udp))) => {
+            let header = ip.header().to_header();
+            let sum = udp.to_header().calc_checksum_ipv6(&header, udp.payload());
+            udp.checksum() != 0 && is_same(sum.ok(), udp.checksum())
+        }
+        _ => true,
+    }
+}
+
+/// Zero has two forms, and only one of them may be written.
+fn is_same(sum: Option<u16>, written: u16) -> bool {
+    sum.is_some_and(|sum| sum == written || (sum == 0 && written == 0xffff))
+}

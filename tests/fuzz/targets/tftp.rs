@@ -1,0 +1,57 @@
+//! Any message, and any limits on its options.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use engine::policy::{Access, OptionLimits};
+use libfuzzer_sys::fuzz_target;
+use std::net::{IpAddr, Ipv4Addr};
+use wire::tftp::{Message, Options};
+
+#[derive(Debug, Arbitrary)]
+struct Input<'a> {
+    max_blksize: Option<u16>,
+    max_windowsize: Option<u16>,
+    strip_multicast: bool,
+    message: &'a [u8],
+}
+
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9));
+
+fuzz_target!(|input: Input| {
+    let strip = if input.strip_multicast { vec!["multicast".to_owned()] } else { vec![] };
+    let limits = OptionLimits {
+        max_blksize: input.max_blksize,
+        max_windowsize: input.max_windowsize,
+        strip,
+    };
+    let mut edited = input.message.to_vec();
+    let len = limits.apply(&mut edited);
+    assert!(len <= edited.len(), "a message only becomes shorter");
+    edited.truncate(len);
+    compare(Message::parse(input.message).ok(), Message::parse(&edited).ok(), &limits);
+
+    let mut again = edited.clone();
+    let len = limits.apply(&mut again);
+    assert_eq!(&again[..len], &edited[..], "there is nothing left to do");
+});
+
+/// Only options differ, and they keep to the limits.
+fn compare(before: Option<Message>, after: Option<Message>, limits: &OptionLimits) {
+    match (before, after) {
+        (Some(Message::Request(before)), Some(Message::Request(after))) => {
+            assert_eq!((before.is_write, before.file), (after.is_write, after.file));
+            within(after.options, limits);
+            let access = Access { deny_files: vec!["secret/**".to_owned()], ..Access::default() };
+            assert_eq!(access.check(CLIENT, &before), access.check(CLIENT, &after));
+        }
+        (Some(Message::Oack(_)), Some(Message::Oack(after))) => within(after, limits),
+        (before, after) => assert_eq!(before, after),
+    }
+}
+
+fn within(options: Options, limits: &OptionLimits) {
+    if let (Some(size), Some(most)) = (options.blksize(), limits.max_blksize) {
+        assert!(size <= most.max(8));
+    }
+    assert!(limits.strip.is_empty() || options.value(b"multicast").is_none());
+}

@@ -1,0 +1,49 @@
+//! Any frames, at any time, to two workers: what real clients and servers send, changed at will.
+#![no_main]
+
+use kit::house::House;
+use kit::world::{FLOWS, IDLE, Via};
+use libfuzzer_sys::fuzz_target;
+use traces::rows::ROWS;
+use traces::script::decode;
+use worker::memory::MemoryPort;
+
+const WORKERS: u16 = 2;
+/// Ticks between two frames.
+const MOST_TICKS: u16 = 700;
+/// Ticks after which no transfer is there any longer.
+const LONG: u32 = IDLE + 100;
+/// In what ways transfers end.
+const ENDS: [&str; 9] = [
+    "completed",
+    "size_probes",
+    "not_found",
+    "failed",
+    "unheard",
+    "unanswered",
+    "timed_out",
+    "replaced",
+    "evicted",
+];
+
+fuzz_target!(|script: &[u8]| {
+    let mut tables = ROWS[0].tables(Via::Nat);
+    for row in &ROWS {
+        row.modes.iter().for_each(|&via| row.prepare(&mut tables, via));
+    }
+    let mut house = House::with(WORKERS, tables, FLOWS, |_| MemoryPort::new(64));
+    for arrival in decode(script) {
+        house.wait((arrival.ticks % MOST_TICKS).into());
+        house.arrive(usize::from(arrival.queue) % usize::from(WORKERS), arrival.frame);
+        // The counters balance after each turn.
+        for _ in 0..4 {
+            house.turn();
+        }
+        house.left();
+        house.left_to_kernel();
+    }
+    house.wait(LONG);
+    let ledger = house.ledger();
+    let ends: u64 = ENDS.iter().map(|end| ledger.at(end)).sum();
+    assert_eq!((ledger.at("started"), ends), (ledger.at("ended"), ledger.at("ended")));
+});

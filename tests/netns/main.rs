@@ -2,6 +2,7 @@
 //! namespaces. Needs root; `scripts/test` prepares the rest.
 
 mod aironet;
+mod bad_network;
 mod boot;
 mod client;
 mod crowd;
@@ -19,3 +20,4 @@ mod slowpath;
 mod transfers;
 mod trunk;
 mod vlans;
+mod wiring;

@@ -2,7 +2,8 @@
 
 use crate::daemon::{Daemon, Setup};
 use crate::peers::{self, CLIENTS, Client};
-use crate::trunk::{CABLE, Switch, TRUNK};
+use crate::trunk::{CABLE, TRUNK, switch};
+use crate::wiring::Wiring;
 use kit::lab::Lab;
 
 /// Where the gate's clients and servers are.
@@ -15,10 +16,10 @@ const SIZES: [(&str, usize); 2] = [("small", 100), ("image", 100_000)];
 
 impl Layout {
     /// The stations in their VLANs, behind one trunk.
-    fn lab(&self) -> (Lab, Switch) {
+    fn lab(&self) -> (Lab, Wiring) {
         let lab = Lab::new();
         let stations = [("client", self.clients), ("s1", self.servers), ("s2", self.servers)];
-        let switch = Switch::new(&lab, &stations);
+        let switch = switch(&lab, &stations);
         lab.must("client", &format!("ip address add 10.79.0.10/16 dev {CABLE}"));
         lab.must("client", &format!("sysctl -q -w net.ipv6.conf.{CABLE}.disable_ipv6=0"));
         lab.must("client", &format!("ip address add fd00:79::10/64 dev {CABLE} nodad"));
@@ -111,7 +112,7 @@ fn frames_of_other_vlans_do_not_get_in() {
     let layout = Layout { clients: &[100], servers: &[200] };
     let lab = Lab::new();
     // The client is not where the gate expects it.
-    let _switch = Switch::new(&lab, &[("client", &[300]), ("s1", &[]), ("s2", &[200])]);
+    let _switch = switch(&lab, &[("client", &[300]), ("s1", &[]), ("s2", &[200])]);
     lab.must("client", &format!("ip address add 10.79.0.10/16 dev {CABLE}"));
     lab.must("s1", &format!("ip address add 10.80.0.30/16 dev {CABLE}"));
     let daemon = Daemon::launch(&lab, &layout.text(&lab));

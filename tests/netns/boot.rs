@@ -125,11 +125,11 @@ fn hash(lab: &Lab) -> String {
 }
 
 /// From the first DHCP message to the hash of a file.
-fn boots(firmware: Firmware) {
+fn boots(firmware: Firmware, servers: fn(&Lab) -> Vec<Process>) {
     let lab = Lab::new();
     files(&lab);
     bridge(&lab);
-    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let _servers = servers(&lab);
     let daemon = Daemon::start(&lab, Setup::default());
     let _dhcp = dhcp(&lab, firmware, VIPS[0]);
     let _machine = machine(&lab, firmware);
@@ -140,19 +140,38 @@ fn boots(firmware: Firmware) {
     daemon.finish();
 }
 
+fn forking(lab: &Lab) -> Vec<Process> {
+    [peers::tftpd_hpa(lab, "s1"), peers::atftpd(lab, "s2")].into_iter().flatten().collect()
+}
+
+/// From ports of their own, and from 69.
+fn dnsmasqs(lab: &Lab) -> Vec<Process> {
+    vec![peers::dnsmasq(lab, "s1", ""), peers::single_port(lab, "s2")]
+}
+
 #[test]
 fn a_bios_machine_boots_by_ipxe() {
-    boots(Firmware::Bios);
+    boots(Firmware::Bios, forking);
+}
+
+#[test]
+fn a_bios_machine_boots_from_dnsmasq() {
+    boots(Firmware::Bios, dnsmasqs);
 }
 
 #[test]
 fn a_uefi_machine_boots_by_its_own_client() {
-    boots(Firmware::Uefi);
+    boots(Firmware::Uefi, forking);
+}
+
+#[test]
+fn a_uefi_machine_boots_by_its_own_client_from_dnsmasq() {
+    boots(Firmware::Uefi, dnsmasqs);
 }
 
 #[test]
 fn a_uefi_machine_boots_by_ipxe() {
-    boots(Firmware::UefiWithIpxe);
+    boots(Firmware::UefiWithIpxe, forking);
 }
 
 /// GRUB has no DHCPv6: its first stage arrives whole if it runs at all.

@@ -27,12 +27,12 @@ fn every_client_reads_in_every_mode_from_several_servers() {
         }
     }
     for service in ["nat", "dsr"] {
-        assert_eq!(daemon.by_backend(service, "started"), [0, 0, 9, 9], "{service}");
+        assert_eq!(daemon.by_backend(service, "started"), [0, 0, 12, 12], "{service}");
     }
     // Behind a pool, all servers serve all clients.
-    assert_eq!(daemon.by_backend("snat", "started"), [5, 5, 4, 4]);
+    assert_eq!(daemon.by_backend("snat", "started"), [6, 6, 6, 6]);
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 18, "{service}");
+        assert_eq!(daemon.total(service, "completed"), 24, "{service}");
     }
     assert_eq!(daemon.stat("drops", "bad-udp"), 0);
     daemon.finish();
@@ -124,8 +124,8 @@ fn clients_reach_servers_of_the_other_version_behind_a_pool() {
         Client::Atftp.put(&lab, vip, "image", Some(1448));
     }
     for service in ["old-farm", "old-clients"] {
-        assert_eq!(daemon.total(service, "completed"), 23, "{service}");
-        assert_eq!(daemon.total(service, "started"), 23, "{service}");
+        assert_eq!(daemon.total(service, "completed"), 30, "{service}");
+        assert_eq!(daemon.total(service, "started"), 30, "{service}");
     }
     daemon.finish();
 }

@@ -116,9 +116,10 @@ pub enum Client {
     Tftp,
     Curl,
     Atftp,
+    Busybox,
 }
 
-pub const CLIENTS: [Client; 3] = [Client::Tftp, Client::Curl, Client::Atftp];
+pub const CLIENTS: [Client; 4] = [Client::Tftp, Client::Curl, Client::Atftp, Client::Busybox];
 
 impl Client {
     /// Fetches a file, and compares it.
@@ -134,6 +135,9 @@ impl Client {
             }
             Client::Atftp => {
                 format!("atftp {} --get -r {file} -l {to} {vip} 69", atftp_blksize(blksize))
+            }
+            Client::Busybox => {
+                format!("busybox tftp {} -g -r {file} -l {to} {vip}", busybox_blksize(blksize))
             }
         };
         self.run(lab, &command, blksize);
@@ -155,6 +159,9 @@ impl Client {
             Client::Atftp => {
                 format!("atftp {} --put -l {path} -r sent {vip} 69", atftp_blksize(blksize))
             }
+            Client::Busybox => {
+                format!("busybox tftp {} -p -l {path} -r sent {vip}", busybox_blksize(blksize))
+            }
         };
         self.run(lab, &command, blksize);
         // The last acknowledgement may overtake the server's close.
@@ -175,6 +182,10 @@ fn in_url(vip: &str) -> String {
 
 fn atftp_blksize(blksize: Option<u16>) -> String {
     blksize.map(|size| format!("--option blksize+{size}")).unwrap_or_default()
+}
+
+fn busybox_blksize(blksize: Option<u16>) -> String {
+    blksize.map(|size| format!("-b {size}")).unwrap_or_default()
 }
 
 fn fresh(lab: &Lab, name: &str) -> PathBuf {

@@ -25,10 +25,10 @@ fn every_client_reads_every_size_in_every_mode_from_both_servers() {
         }
     }
     for service in ["nat", "snat", "dsr"] {
-        assert_eq!(daemon.by_backend(service, "started"), [11, 11], "{service}");
+        assert_eq!(daemon.by_backend(service, "started"), [15, 15], "{service}");
     }
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 22, "{service}");
+        assert_eq!(daemon.total(service, "completed"), 30, "{service}");
         assert_eq!(daemon.total(service, "failed"), 0, "{service}");
     }
     assert_eq!(daemon.stat("drops", "bad-tftp"), 0);
@@ -50,11 +50,32 @@ fn every_client_writes_in_every_mode_to_both_servers() {
         }
     }
     for service in ["nat", "snat", "dsr"] {
-        assert_eq!(daemon.by_backend(service, "started"), [12, 12], "{service}");
+        assert_eq!(daemon.by_backend(service, "started"), [16, 16], "{service}");
     }
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 24, "{service}");
+        assert_eq!(daemon.total(service, "completed"), 32, "{service}");
         assert_eq!(daemon.total(service, "failed"), 0, "{service}");
+    }
+    daemon.finish();
+}
+
+/// dnsmasq answers each transfer from a port of its own, or all from 69.
+#[test]
+fn every_client_reads_from_dnsmasq_in_both_port_modes() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("small", 100), ("image", 1 << 20)]);
+    let _servers = [peers::dnsmasq(&lab, "s1", ""), peers::single_port(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    for client in CLIENTS {
+        for vip in VIPS {
+            for file in ["small", "image"] {
+                client.get(&lab, vip, file, None);
+                client.get(&lab, vip, file, None);
+            }
+        }
+    }
+    for service in ["nat", "snat"] {
+        assert_eq!(daemon.by_backend(service, "completed"), [8, 8], "{service}");
     }
     daemon.finish();
 }
@@ -66,19 +87,19 @@ fn larger_blocks_in_both_directions() {
     let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
     let daemon = Daemon::start(&lab, Setup::default());
     for vip in VIPS {
-        for client in [Client::Curl, Client::Atftp] {
+        for client in [Client::Curl, Client::Atftp, Client::Busybox] {
             for blksize in [512, 1428] {
                 client.get(&lab, vip, "image", Some(blksize));
                 client.get(&lab, vip, "image", Some(blksize));
             }
         }
-        for client in [Client::Curl, Client::Atftp] {
+        for client in [Client::Curl, Client::Atftp, Client::Busybox] {
             client.put(&lab, vip, "image", Some(1428));
             client.put(&lab, vip, "image", Some(1428));
         }
     }
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 12, "{service}");
+        assert_eq!(daemon.total(service, "completed"), 18, "{service}");
     }
     daemon.finish();
 }

@@ -85,7 +85,7 @@ fn carries(layout: &Layout) {
     lab.must("client", "ip route add 10.80.0.0/16 via 10.79.0.1");
     lab.must("client", "ping -c 1 -W 2 10.80.0.30");
     for service in ["nat", "snat", "v6"] {
-        assert_eq!(daemon.total(service, "completed"), 11, "{service}");
+        assert_eq!(daemon.total(service, "completed"), 14, "{service}");
     }
     let status = daemon.ask("status").expect("status");
     assert_eq!(status["interfaces"][1]["vlans"], serde_json::json!(layout.servers));

@@ -1,10 +1,12 @@
 //! Machines that boot through a VIP: QEMU's, with iPXE's ROM or UEFI's own client as the first stage and GRUB
 //! as the second, which fetches its configuration, its modules and a file whose hash it tells.
 
-use crate::daemon::{Daemon, Setup};
+use crate::daemon::Daemon;
+use crate::ipv6::{CROSSING, OLD_FARM, dual};
 use crate::peers;
 use kit::lab::{Lab, Process, VIPS, VIPS_V6};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// What GRUB does, and says on the serial line.
 const GRUB: &str = "serial --unit=0 --speed=115200\nterminal_output serial\necho second stage\n\
@@ -44,16 +46,36 @@ fn bridge(lab: &Lab) {
 }
 
 /// The files of the second stage, and one to tell the hash of.
-fn files(lab: &Lab) {
+fn files(lab: &Lab, vip: &str) {
     peers::files(lab, &[("image", 1 << 20)]);
     let root = lab.path("files");
-    let made = Command::new("grub-mknetdir")
-        .arg(format!("--net-directory={}", root.display()))
-        .arg("--subdir=grub")
-        .output();
-    let made = made.expect("grub-mknetdir runs");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let mut grub = Command::new("grub-mknetdir");
+    must(grub.arg(format!("--net-directory={}", root.display())).arg("--subdir=grub"));
     std::fs::write(root.join("grub/grub.cfg"), GRUB).expect("it is written");
+    if vip.contains(':') {
+        first_stage_over_ipv6(lab, vip);
+    }
+}
+
+/// GRUB has no DHCPv6: it learns an address from the router, if told to, and the server from its prefix.
+fn first_stage_over_ipv6(lab: &Lab, vip: &str) {
+    let early = lab.path("early.cfg");
+    std::fs::write(&early, "net_ipv6_autoconf\n").expect("it is written");
+    let image = lab.path("files").join(Firmware::Uefi.first_stage());
+    let mut grub = Command::new("grub-mkimage");
+    must(
+        grub.arg("--format=x86_64-efi")
+            .arg(format!("--config={}", early.display()))
+            .arg(format!("--prefix=(tftp,{vip})/grub"))
+            .arg(format!("--output={}", image.display()))
+            .args(["efinet", "tftp"]),
+    );
+}
+
+fn must(command: &mut Command) {
+    let output = command.output().expect("it runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {errors}");
 }
 
 /// DHCP for machines, which names the VIP and the first file.
@@ -62,7 +84,7 @@ fn dhcp(lab: &Lab, firmware: Firmware, vip: &str) -> Process {
     let lease = lab.path("leases");
     let more = if vip.contains(':') {
         format!(
-            "--enable-ra --dhcp-range=fd00:78::50,fd00:78::60,64 \
+            "--enable-ra --dhcp-range=fd00:78::50,fd00:78::60,slaac,64 \
              --dhcp-option=option6:bootfile-url,tftp://[{vip}]/{file}"
         )
     } else {
@@ -76,8 +98,8 @@ fn dhcp(lab: &Lab, firmware: Firmware, vip: &str) -> Process {
 }
 
 /// A machine that boots from the network. Its processor is emulated: real mode in a guest's guest is more
-/// than some kernels can do.
-fn machine(lab: &Lab, firmware: Firmware) -> Process {
+/// than some kernels can do. UEFI would ask over IPv4 first, for a minute.
+fn machine(lab: &Lab, firmware: Firmware, vip: &str) -> Process {
     let serial = lab.path("serial");
     let rom = match firmware {
         Firmware::Bios => "",
@@ -88,9 +110,11 @@ fn machine(lab: &Lab, firmware: Firmware) -> Process {
         Firmware::Bios => "",
         Firmware::Uefi | Firmware::UefiWithIpxe => "-bios /usr/share/qemu/OVMF.fd",
     };
+    let ipv4 = if vip.contains(':') { "n" } else { "y" };
     let command = format!(
         "qemu-system-x86_64 -accel tcg -m 512 -display none -no-reboot -nodefaults \
          -serial file:{} -monitor none {bios} -boot n \
+         -fw_cfg name=opt/org.tianocore/IPv4PXESupport,string={ipv4} \
          -netdev tap,id=net,ifname=machine,script=no,downscript=no \
          -device virtio-net-pci,netdev=net,bootindex=0{rom}",
         serial.display()
@@ -106,16 +130,11 @@ fn said(lab: &Lab) -> String {
 
 fn wait_for(lab: &Lab, words: &str) {
     // A machine takes its time, and with an emulated processor more.
-    for _ in 0..6 {
-        let start = std::time::Instant::now();
-        while start.elapsed().as_secs() < 20 {
-            if said(lab).contains(words) {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(200));
-        }
+    let deadline = Instant::now() + Duration::from_secs(300);
+    while !said(lab).contains(words) {
+        assert!(Instant::now() < deadline, "the machine never said `{words}`:\n{}", said(lab));
+        std::thread::sleep(Duration::from_millis(200));
     }
-    panic!("the machine never said `{words}`:\n{}", said(lab));
 }
 
 fn hash(lab: &Lab) -> String {
@@ -124,24 +143,40 @@ fn hash(lab: &Lab) -> String {
     output.split_whitespace().next().expect("a hash").to_owned()
 }
 
+/// A machine, what it is told to boot from, and who serves that.
+struct Boot {
+    firmware: Firmware,
+    service: &'static str,
+    vip: &'static str,
+    servers: fn(&Lab) -> Vec<Process>,
+}
+
+const BIOS: Boot =
+    Boot { firmware: Firmware::Bios, service: "nat", vip: VIPS[0], servers: forking };
+
 /// From the first DHCP message to the hash of a file.
-fn boots(firmware: Firmware, servers: fn(&Lab) -> Vec<Process>) {
-    let lab = Lab::new();
-    files(&lab);
+fn boots(boot: &Boot) {
+    let &Boot { firmware, service, vip, servers } = boot;
+    let lab = Lab::new().with_ipv6();
+    files(&lab, vip);
     bridge(&lab);
     let _servers = servers(&lab);
-    let daemon = Daemon::start(&lab, Setup::default());
-    let _dhcp = dhcp(&lab, firmware, VIPS[0]);
-    let _machine = machine(&lab, firmware);
+    let daemon = Daemon::with(&lab, &(dual().text(&lab) + CROSSING));
+    let _dhcp = dhcp(&lab, firmware, vip);
+    let _machine = machine(&lab, firmware, vip);
     wait_for(&lab, "that is all");
     assert!(said(&lab).contains(&hash(&lab)), "another hash:\n{}", said(&lab));
     // The first stage, the configuration, some modules and the file.
-    assert!(daemon.total("nat", "completed") > 5);
+    assert!(daemon.total(service, "completed") > 5);
     daemon.finish();
 }
 
 fn forking(lab: &Lab) -> Vec<Process> {
     [peers::tftpd_hpa(lab, "s1"), peers::atftpd(lab, "s2")].into_iter().flatten().collect()
+}
+
+fn forking_v6(lab: &Lab) -> Vec<Process> {
+    ["s1", "s2"].into_iter().flat_map(|name| peers::tftpd_hpa_v6(lab, name)).collect()
 }
 
 /// From ports of their own, and from 69.
@@ -151,40 +186,36 @@ fn dnsmasqs(lab: &Lab) -> Vec<Process> {
 
 #[test]
 fn a_bios_machine_boots_by_ipxe() {
-    boots(Firmware::Bios, forking);
+    boots(&BIOS);
 }
 
 #[test]
 fn a_bios_machine_boots_from_dnsmasq() {
-    boots(Firmware::Bios, dnsmasqs);
+    boots(&Boot { servers: dnsmasqs, ..BIOS });
 }
 
 #[test]
 fn a_uefi_machine_boots_by_its_own_client() {
-    boots(Firmware::Uefi, forking);
+    boots(&Boot { firmware: Firmware::Uefi, ..BIOS });
 }
 
 #[test]
 fn a_uefi_machine_boots_by_its_own_client_from_dnsmasq() {
-    boots(Firmware::Uefi, dnsmasqs);
+    boots(&Boot { firmware: Firmware::Uefi, servers: dnsmasqs, ..BIOS });
 }
 
 #[test]
 fn a_uefi_machine_boots_by_ipxe() {
-    boots(Firmware::UefiWithIpxe, forking);
+    boots(&Boot { firmware: Firmware::UefiWithIpxe, ..BIOS });
 }
 
-/// GRUB has no DHCPv6: its first stage arrives whole if it runs at all.
 #[test]
 fn a_uefi_machine_boots_over_ipv6() {
-    let lab = Lab::new().with_ipv6();
-    files(&lab);
-    bridge(&lab);
-    let _servers = [peers::tftpd_hpa_v6(&lab, "s1"), peers::tftpd_hpa_v6(&lab, "s2")];
-    let daemon = Daemon::start(&lab, Setup { ipv6: true, ..Setup::default() });
-    let _dhcp = dhcp(&lab, Firmware::Uefi, VIPS_V6[0]);
-    let _machine = machine(&lab, Firmware::Uefi);
-    wait_for(&lab, "GRUB");
-    assert!(daemon.total("nat", "completed") > 0);
-    daemon.finish();
+    boots(&Boot { firmware: Firmware::Uefi, vip: VIPS_V6[0], servers: forking_v6, ..BIOS });
+}
+
+#[test]
+fn a_uefi_machine_boots_over_ipv6_from_servers_of_ipv4() {
+    let (service, vip) = ("old-farm", OLD_FARM);
+    boots(&Boot { firmware: Firmware::Uefi, service, vip, ..BIOS });
 }

@@ -6,7 +6,7 @@ use kit::lab::{Lab, VIPS, VIPS_V6, until};
 
 const SIZES: [(&str, usize); 3] = [("small", 100), ("even", 8 * 512), ("image", 1 << 20)];
 
-fn dual() -> Setup {
+pub fn dual() -> Setup {
     Setup { ipv6: true, ..Setup::default() }
 }
 
@@ -76,12 +76,15 @@ fn one_service_serves_clients_over_both_versions() {
     daemon.finish();
 }
 
+/// The VIP of `old-farm`.
+pub const OLD_FARM: &str = "fd00:78::150";
+
 /// Services whose clients and servers are of different versions of IP.
-const CROSSING: &str = r#"
+pub const CROSSING: &str = r#"
 [[service]]
 name = "old-farm"
 protocol = "tftp"
-vip = "fd00:77::150"
+vip = "fd00:78::150"
 snat = ["10.77.0.151"]
 [[service.backend]]
 name = "s1"
@@ -111,7 +114,7 @@ fn clients_reach_servers_of_the_other_version_behind_a_pool() {
     let _v6 = [peers::tftpd_hpa_v6(&lab, "s1"), peers::tftpd_hpa_v6(&lab, "s2")];
     let setup = Setup { workers: "0, 1", device_arguments: ",qpairs=2", ..dual() };
     let daemon = Daemon::with(&lab, &(setup.text(&lab) + CROSSING));
-    for vip in ["fd00:77::150", "10.77.0.150"] {
+    for vip in [OLD_FARM, "10.77.0.150"] {
         for client in CLIENTS {
             for (file, _) in SIZES {
                 client.get(&lab, vip, file, None);

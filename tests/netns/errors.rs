@@ -1,6 +1,7 @@
 //! Control messages as real kernels send and read them.
 
 use crate::daemon::{Daemon, Setup};
+use crate::ipv6::{CROSSING, OLD_CLIENTS, OLD_FARM, dual};
 use crate::peers::{self, Client};
 use kit::lab::{Lab, VIPS, VIPS_V6, until};
 use std::io::ErrorKind;
@@ -25,8 +26,6 @@ fn refused(lab: &Lab, vip: &str) -> Option<ErrorKind> {
 fn a_client_hears_at_once_that_no_server_listens() {
     let lab = Lab::new().with_ipv6();
     let daemon = Daemon::start(&lab, Setup { ipv6: true, ..Setup::default() });
-    // Of the pool, the servers of the client's version are asked or those of the other one, whose errors
-    // do not cross.
     for vip in [VIPS[0], VIPS_V6[0]] {
         assert_eq!(refused(&lab, vip), Some(ErrorKind::ConnectionRefused), "{vip}");
     }
@@ -34,12 +33,16 @@ fn a_client_hears_at_once_that_no_server_listens() {
     daemon.finish();
 }
 
+/// Also where its servers are of the other version of IP.
 #[test]
 fn a_client_of_a_pool_hears_it_too() {
-    let lab = Lab::new();
-    let daemon = Daemon::start(&lab, Setup::default());
-    assert_eq!(refused(&lab, VIPS[1]), Some(ErrorKind::ConnectionRefused));
-    until("the transfer has ended", || daemon.total("snat", "failed") == 1);
+    let lab = Lab::new().with_ipv6();
+    let daemon = Daemon::with(&lab, &(dual().text(&lab) + CROSSING));
+    for (service, vip) in [("snat", VIPS[1]), ("old-farm", OLD_FARM), ("old-clients", OLD_CLIENTS)]
+    {
+        assert_eq!(refused(&lab, vip), Some(ErrorKind::ConnectionRefused), "{service}");
+        until("the transfer has ended", || daemon.total(service, "failed") == 1);
+    }
     daemon.finish();
 }
 

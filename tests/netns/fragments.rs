@@ -1,6 +1,7 @@
 //! Blocks larger than a packet: every one comes in fragments, as kernels make them.
 
 use crate::daemon::{Daemon, Setup};
+use crate::ipv6::{CROSSING, OLD_CLIENTS, OLD_FARM, dual};
 use crate::peers::{self, Client};
 use kit::lab::{Lab, VIPS, VIPS_V6};
 
@@ -39,7 +40,7 @@ fn large_blocks_pass_over_ipv6_with_two_workers() {
     let text =
         Setup { ipv6: true, workers: "0, 1", device_arguments: ",qpairs=2", ..Setup::default() };
     let text = text.text(&lab);
-    // Fragments do not cross: behind this pool are servers over IPv6 alone.
+    // Behind this pool are servers over IPv6 alone: on af_packet the kernel joins the others' fragments.
     let (before, after) = text.split_once("name = \"snat\"").expect("a service");
     let (snat, rest) = after.split_once("[[service]]").expect("another one");
     let (head, backends) = snat.split_once("[[service.backend]]").expect("backends");
@@ -56,6 +57,34 @@ fn large_blocks_pass_over_ipv6_with_two_workers() {
     }
     for service in ["nat", "snat"] {
         assert_eq!(daemon.total(service, "completed"), 6, "{service}");
+    }
+    daemon.finish();
+}
+
+/// From IPv4 to IPv6 blocks are held to what fits a packet, the other way they come in fragments.
+#[test]
+fn large_blocks_cross_between_the_versions() {
+    let lab = Lab::new().with_ipv6();
+    peers::files(&lab, &SIZES);
+    let _v4 = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
+    let _v6 = [peers::tftpd_hpa_v6(&lab, "s1"), peers::tftpd_hpa_v6(&lab, "s2")];
+    let setup = Setup { driver: "net_af_xdp", ..dual() };
+    let daemon = Daemon::with(&lab, &(setup.text(&lab) + CROSSING));
+    for vip in [OLD_FARM, OLD_CLIENTS] {
+        for client in [Client::Curl, Client::Atftp, Client::Busybox] {
+            for blksize in [1470, 8192, 65_464] {
+                // Round robin: both servers.
+                for _ in 0..2 {
+                    client.get(&lab, vip, "image", Some(blksize));
+                }
+                for _ in 0..2 {
+                    client.put(&lab, vip, "image", Some(blksize));
+                }
+            }
+        }
+    }
+    for service in ["old-farm", "old-clients"] {
+        assert_eq!(daemon.total(service, "completed"), 36, "{service}");
     }
     daemon.finish();
 }

@@ -78,6 +78,8 @@ fn one_service_serves_clients_over_both_versions() {
 
 /// The VIP of `old-farm`.
 pub const OLD_FARM: &str = "fd00:78::150";
+/// The VIP of `old-clients`.
+pub const OLD_CLIENTS: &str = "10.77.0.150";
 
 /// Services whose clients and servers are of different versions of IP.
 pub const CROSSING: &str = r#"
@@ -114,7 +116,7 @@ fn clients_reach_servers_of_the_other_version_behind_a_pool() {
     let _v6 = [peers::tftpd_hpa_v6(&lab, "s1"), peers::tftpd_hpa_v6(&lab, "s2")];
     let setup = Setup { workers: "0, 1", device_arguments: ",qpairs=2", ..dual() };
     let daemon = Daemon::with(&lab, &(setup.text(&lab) + CROSSING));
-    for vip in [OLD_FARM, "10.77.0.150"] {
+    for vip in [OLD_FARM, OLD_CLIENTS] {
         for client in CLIENTS {
             for (file, _) in SIZES {
                 client.get(&lab, vip, file, None);

@@ -3,6 +3,7 @@
 
 use crate::tick::{PER_SECOND, Tick};
 use std::net::IpAddr;
+use wire::trouble::Trouble;
 
 /// Notices that a worker sends in a second, on average.
 const RATE: u32 = 100;
@@ -16,17 +17,8 @@ pub struct Notice {
     pub place: usize,
     /// Who tells its sender: the one that it took for the receiver, if that is us.
     pub from: IpAddr,
-    /// What.
-    pub what: What,
-}
-
-/// What a sender is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    /// The last hop was here.
-    TimeExceeded,
-    /// The way takes packets of at most so many bytes.
-    TooBig(u16),
+    /// Why.
+    pub trouble: Trouble,
 }
 
 /// A bucket of tokens.

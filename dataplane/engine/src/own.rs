@@ -22,6 +22,7 @@ use crate::select::round_robin::Cursor;
 use crate::select::sticky::Sticky;
 use crate::stage::classify::Side;
 use crate::stage::cross::Crossing;
+use crate::stage::edit::Edit;
 use crate::tables::{InterfaceId, Mode, ServiceId, Tables, VipId};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
@@ -51,7 +52,7 @@ pub struct Own {
     /// Datagrams that come in parts.
     pub fragments: Fragments,
     /// Packets of the burst in hand that are for the other version of IP.
-    pub crossings: Burst<Crossing>,
+    pub crossings: Burst<(usize, Crossing)>,
     /// Packets of the burst in hand whose senders are to be told that they don't go on.
     pub notices: Burst<Notice>,
     /// How often that happens.
@@ -63,7 +64,7 @@ pub struct Own {
     /// Requests of the burst in hand that are refused: their places in it, and who tells.
     pub refusals: Burst<(usize, VipId, Refusal)>,
     /// Messages of the burst in hand whose options are to be looked at.
-    pub edits: Burst<(usize, ServiceId)>,
+    pub edits: Burst<(usize, Edit)>,
     /// What it counts.
     pub counters: Arc<Counters>,
     /// Its share of the SNAT ports, by address.

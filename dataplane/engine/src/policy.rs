@@ -81,9 +81,10 @@ impl OptionLimits {
         *self == OptionLimits::default()
     }
 
-    /// Rewrites a request's or an OACK's options in place; answers the message's length now, which is no
-    /// larger.
-    pub fn apply(&self, message: &mut [u8]) -> usize {
+    /// Rewrites a request's or an OACK's options in place, with a limit of the way's to a block; answers the
+    /// message's length now, which is no larger.
+    pub fn apply(&self, message: &mut [u8], largest_block: Option<u16>) -> usize {
+        let max_blksize = self.max_blksize.into_iter().chain(largest_block).min();
         tftp::edit_options(message, |name, value| {
             let limit = |option: &str, most: Option<u16>| {
                 let most = most.filter(|_| name.eq_ignore_ascii_case(option.as_bytes()))?;
@@ -93,7 +94,7 @@ impl OptionLimits {
             if self.strip.iter().any(|strip| name.eq_ignore_ascii_case(strip.as_bytes())) {
                 return tftp::Edit::Strip;
             }
-            limit("blksize", self.max_blksize)
+            limit("blksize", max_blksize)
                 .or_else(|| limit("windowsize", self.max_windowsize))
                 .unwrap_or(tftp::Edit::Keep)
         })
@@ -282,7 +283,7 @@ mod tests {
             (b"\0\x03\0\x01x\x001\0", b"\0\x03\0\x01x\x001\0"),
         ] {
             let mut message = before.to_vec();
-            let len = limits.apply(&mut message);
+            let len = limits.apply(&mut message, None);
             assert_eq!(&message[..len], after, "{}", before.escape_ascii());
         }
     }

@@ -1,9 +1,10 @@
 //! ICMP (RFC 792, for IPv6 RFC 4443): echoes are answered, errors read, passed on and made.
 
 use crate::checksum;
-use crate::ip::{Ip, PROTOCOL_UDP, Split};
+use crate::ip::{Fragment, Ip, PROTOCOL_UDP, Split};
+use crate::trouble::Trouble;
 use crate::udp::Udp;
-use zerocopy::network_endian::U16;
+use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -51,25 +52,26 @@ pub fn is_about_neighbours<H: Ip>(ip: &H, bytes: &[u8]) -> bool {
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct ErrorHeader {
-    /// What went wrong: kind and code.
-    pub what: [u8; 2],
+    what: [u8; 2],
     checksum: U16,
-    unused: U16,
-    /// What a link takes, if that is what went wrong. IPv6 has 32 bits for it, with the two before.
-    mtu: U16,
+    rest: U32,
 }
 
 /// Bytes of that.
 pub const ERROR_HEADER: usize = size_of::<ErrorHeader>();
 
-/// An error, and the headers of the datagram that it is about.
+/// An error, and the datagram that it is about, as far as it is there.
 pub struct Quoted<'a, H> {
-    /// What went wrong: kind and code.
-    pub what: [u8; 2],
+    /// What went wrong; `None`: something that only this version of IP knows.
+    pub trouble: Option<Trouble>,
     /// The datagram's IP header.
     pub ip: &'a mut H,
+    /// Which part of it was sent, if it was sent in parts.
+    pub fragment: Option<Fragment>,
     /// Its UDP header.
     pub udp: &'a mut Udp,
+    /// Bytes from there on.
+    pub len: usize,
 }
 
 /// Reads an error about a UDP datagram, or about the first part of one; `None`: it is something else, or its
@@ -85,8 +87,10 @@ pub fn split_error<'a, H: Ip>(ip: &H, bytes: &'a mut [u8]) -> Option<Quoted<'a, 
     }
     let Split { ip, protocol, fragment, body } = H::split_quote(quote)?;
     let is_first = fragment.is_none_or(|fragment| fragment.offset == 0);
+    let (trouble, len) = (H::trouble(header.what, header.rest.get()), body.len());
     let (udp, _) = Udp::mut_from_prefix(body).ok()?;
-    (protocol == PROTOCOL_UDP && is_first).then_some(Quoted { what: header.what, ip, udp })
+    let is_ours = protocol == PROTOCOL_UDP && is_first;
+    is_ours.then_some(Quoted { trouble, ip, fragment, udp, len })
 }
 
 /// Whether it begins as an error does.
@@ -106,9 +110,9 @@ pub fn make_checksum<H: Ip>(ip: &H, bytes: &mut [u8]) {
 }
 
 impl ErrorHeader {
-    /// Of this kind and code, and the largest packet that a link takes, if that matters. The checksum is yet
-    /// to be made.
-    pub fn new(what: [u8; 2], mtu: u16) -> ErrorHeader {
-        ErrorHeader { what, checksum: U16::ZERO, unused: U16::ZERO, mtu: U16::new(mtu) }
+    /// The header of an error that says so. The checksum is yet to be made.
+    pub fn new<H: Ip>(trouble: Trouble) -> ErrorHeader {
+        let (what, rest) = H::error(trouble);
+        ErrorHeader { what, checksum: U16::ZERO, rest: U32::new(rest) }
     }
 }

@@ -1,6 +1,7 @@
 //! What the packet path asks of an IP header, of either version.
 
 use crate::checksum::Delta;
+use crate::trouble::{Fields, Trouble};
 use std::ops::RangeInclusive;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -67,13 +68,6 @@ pub trait Ip: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Copy
     const ECHO_REQUEST: u8;
     /// The control message that is one.
     const ECHO_REPLY: u8;
-    /// The control message of a packet that could not be delivered, and its code for a port that nobody
-    /// listens on.
-    const PORT_UNREACHABLE: [u8; 2];
-    /// The control message of a packet whose hops ran out, and its code.
-    const TIME_EXCEEDED: [u8; 2];
-    /// The control message of a packet that is larger than a link, and its code.
-    const TOO_BIG: [u8; 2];
     /// Bytes of an offending packet that its sender is sent back: so many that the answer goes over every
     /// link.
     const QUOTE: usize;
@@ -81,6 +75,10 @@ pub trait Ip: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Copy
     const NEIGHBOURS: RangeInclusive<u8>;
     /// Whether UDP over it may go without a checksum.
     const UNSUMMED_UDP: bool;
+    /// Where its fields lie.
+    const FIELDS: Fields;
+    /// What lies between the header and the payload of a part.
+    type PartHeader: IntoBytes + Immutable;
 
     /// A header for a payload of so many bytes, which is not to be fragmented.
     fn new(protocol: u8, source: Self::Address, destination: Self::Address, payload: usize)
@@ -100,6 +98,13 @@ pub trait Ip: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Copy
 
     /// Whether a control message of this kind tells of an error, and so quotes a packet.
     fn is_error(kind: u8) -> bool;
+
+    /// What an error of this kind and code says, the last four bytes of whose header are `rest`; `None`:
+    /// nothing that the other version of IP could.
+    fn trouble(what: [u8; 2], rest: u32) -> Option<Trouble>;
+
+    /// Kind, code and the last four bytes of the header of an error that says so.
+    fn error(trouble: Trouble) -> ([u8; 2], u32);
 
     /// Bytes of the whole packet.
     fn total_len(&self) -> usize;
@@ -135,6 +140,9 @@ pub trait Ip: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Copy
 
     /// Gives a part another number, if the header has it; IPv6 has it elsewhere.
     fn renumber(&mut self, id: u16);
+
+    /// Makes it the header of a part of its payload.
+    fn make_part(&mut self, part: Fragment) -> Self::PartHeader;
 
     /// Lets it be fragmented, as the part of no other datagram than this one of its sender's. Over IPv6
     /// only a sender fragments, and this does nothing.

@@ -2,6 +2,7 @@
 
 use crate::checksum::{self, Delta};
 use crate::ip::{Fragment, HOPS, Ip, Malformed, PROTOCOL_UDP, Split};
+use crate::trouble::{Fields, Trouble};
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use zerocopy::network_endian::{U16, U32};
@@ -59,6 +60,13 @@ impl Ipv4 {
             & checksum::is_sound([self.as_bytes(), &[]])
     }
 
+    fn set_part(&mut self, id: u16, fragment: u16) {
+        let (id, fragment) = (U16::new(id), U16::new(fragment));
+        let delta = Delta::word(self.id, id).and(Delta::word(self.fragment, fragment));
+        self.checksum = delta.mend(self.checksum);
+        (self.id, self.fragment) = (id, fragment);
+    }
+
     #[inline]
     fn rewrite(&mut self, ttl: u8, source: Ipv4Addr, destination: Ipv4Addr) -> Delta {
         let (source, destination) =
@@ -87,15 +95,14 @@ impl Ip for Ipv4 {
     const ICMP: u8 = 1;
     const ECHO_REQUEST: u8 = 8;
     const ECHO_REPLY: u8 = 0;
-    const PORT_UNREACHABLE: [u8; 2] = [3, 3];
-    const TIME_EXCEEDED: [u8; 2] = [11, 0];
-    const TOO_BIG: [u8; 2] = [3, 4];
     /// RFC 1812 §4.3.2.3: at most 576 bytes in all.
-    const QUOTE: usize = 576 - 2 * HEADER - 8;
+    const QUOTE: usize = 576 - HEADER - 8;
     /// None: ARP does.
     #[allow(clippy::reversed_empty_ranges)]
     const NEIGHBOURS: RangeInclusive<u8> = 1..=0;
     const UNSUMMED_UDP: bool = true;
+    const FIELDS: Fields = [0..=0, 1..=1, 2..=3, 9..=9, 8..=8, 12..=15, 16..=19];
+    type PartHeader = ();
 
     fn new(protocol: u8, source: Ipv4Addr, destination: Ipv4Addr, payload: usize) -> Ipv4 {
         let mut header = Ipv4 {
@@ -138,6 +145,33 @@ impl Ip for Ipv4 {
 
     fn is_error(kind: u8) -> bool {
         matches!(kind, 3 | 11 | 12)
+    }
+
+    fn trouble(what: [u8; 2], rest: u32) -> Option<Trouble> {
+        Some(match what {
+            [3, 0 | 1 | 5..=8 | 11 | 12] => Trouble::NoRoute,
+            [3, 2] => Trouble::NoProtocol,
+            [3, 3] => Trouble::NoPort,
+            [3, 4] => Trouble::TooBig((rest as u16).saturating_sub(HEADER as u16)),
+            [3, 9 | 10 | 13 | 15] => Trouble::Prohibited,
+            [11, 0] => Trouble::Expired,
+            [11, 1] => Trouble::Incomplete,
+            [12, 0 | 2] => Trouble::at(rest >> 24, &Ipv4::FIELDS)?,
+            _ => return None,
+        })
+    }
+
+    fn error(trouble: Trouble) -> ([u8; 2], u32) {
+        match trouble {
+            Trouble::NoRoute => ([3, 1], 0),
+            Trouble::NoProtocol => ([3, 2], 0),
+            Trouble::NoPort => ([3, 3], 0),
+            Trouble::TooBig(room) => ([3, 4], u32::from(room.saturating_add(HEADER as u16))),
+            Trouble::Prohibited => ([3, 10], 0),
+            Trouble::Expired => ([11, 0], 0),
+            Trouble::Incomplete => ([11, 1], 0),
+            Trouble::Malformed(field) => ([12, 0], u32::from(*Ipv4::FIELDS[field].start()) << 24),
+        }
     }
 
     #[inline]
@@ -196,11 +230,13 @@ impl Ip for Ipv4 {
         self.id = id;
     }
 
+    fn make_part(&mut self, part: Fragment) {
+        let more = if part.more { MORE_FRAGMENTS } else { 0 };
+        self.set_part(part.id as u16, (part.offset / 8) as u16 | more);
+    }
+
     fn allow_fragments(&mut self, id: u16) {
-        let (id, fragment) = (U16::new(id), U16::ZERO);
-        let delta = Delta::word(self.id, id).and(Delta::word(self.fragment, fragment));
-        self.checksum = delta.mend(self.checksum);
-        (self.id, self.fragment) = (id, fragment);
+        self.set_part(id, 0);
     }
 
     fn addresses(&self) -> &[u8] {

@@ -7,12 +7,16 @@
 
 use crate::checksum::{self, Delta};
 use crate::ip::{Fragment, HOPS, Ip, Malformed, Split};
+use crate::trouble::{Fields, Trouble};
 use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 const VERSION: u8 = 6;
+
+/// Every link takes packets of so many bytes (RFC 8200 §5).
+const LEAST_MTU: u32 = 1280;
 
 /// Extension headers that are looked behind (RFC 8200 §4.1, RFC 6275 §6.1.1 is not among them).
 mod extension {
@@ -40,11 +44,11 @@ pub struct Ipv6 {
 /// Bytes of the header.
 pub const HEADER: usize = size_of::<Ipv6>();
 
-/// The first eight bytes of any extension header. In a fragment's, `len` is unused, and the next two
-/// bytes hold the offset and whether more follow.
-#[derive(FromBytes, KnownLayout, Immutable, Unaligned)]
+/// The first eight bytes of any extension header. In a fragment's, `len` is unused, the next two bytes hold the
+/// offset and whether more follow, and the rest the number.
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
-struct Extension {
+pub struct Extension {
     next: u8,
     len: u8,
     fragment: U16,
@@ -120,15 +124,14 @@ impl Ip for Ipv6 {
     const ICMP: u8 = 58;
     const ECHO_REQUEST: u8 = 128;
     const ECHO_REPLY: u8 = 129;
-    const PORT_UNREACHABLE: [u8; 2] = [1, 4];
-    const TIME_EXCEEDED: [u8; 2] = [3, 0];
-    const TOO_BIG: [u8; 2] = [2, 0];
     /// RFC 4443 §2.4: at most 1280 bytes in all.
     const QUOTE: usize = 1280 - HEADER - 8;
     /// RFC 4861 §4.
     const NEIGHBOURS: RangeInclusive<u8> = 133..=137;
     /// RFC 8200 §8.1.
     const UNSUMMED_UDP: bool = false;
+    const FIELDS: Fields = [0..=0, 1..=1, 4..=5, 6..=6, 7..=7, 8..=23, 24..=39];
+    type PartHeader = Extension;
 
     fn new(protocol: u8, source: Ipv6Addr, destination: Ipv6Addr, payload: usize) -> Ipv6 {
         Ipv6 {
@@ -161,6 +164,37 @@ impl Ip for Ipv6 {
 
     fn is_error(kind: u8) -> bool {
         (1..=4).contains(&kind)
+    }
+
+    fn trouble(what: [u8; 2], rest: u32) -> Option<Trouble> {
+        Some(match what {
+            [1, 0 | 2 | 3] => Trouble::NoRoute,
+            [1, 1] => Trouble::Prohibited,
+            [1, 4] => Trouble::NoPort,
+            [2, _] => {
+                let mtu = u16::try_from(rest).unwrap_or(u16::MAX);
+                Trouble::TooBig(mtu.saturating_sub(HEADER as u16))
+            }
+            [3, 0] => Trouble::Expired,
+            [3, 1] => Trouble::Incomplete,
+            [4, 0] => Trouble::at(rest, &Ipv6::FIELDS)?,
+            [4, 1] => Trouble::NoProtocol,
+            _ => return None,
+        })
+    }
+
+    fn error(trouble: Trouble) -> ([u8; 2], u32) {
+        match trouble {
+            Trouble::NoRoute => ([1, 0], 0),
+            Trouble::Prohibited => ([1, 1], 0),
+            Trouble::NoPort => ([1, 4], 0),
+            Trouble::TooBig(room) => ([2, 0], LEAST_MTU.max(u32::from(room) + HEADER as u32)),
+            Trouble::Expired => ([3, 0], 0),
+            Trouble::Incomplete => ([3, 1], 0),
+            Trouble::Malformed(field) => ([4, 0], u32::from(*Ipv6::FIELDS[field].start())),
+            // Of what the header names.
+            Trouble::NoProtocol => ([4, 1], 6),
+        }
     }
 
     #[inline]
@@ -220,6 +254,13 @@ impl Ip for Ipv6 {
     }
 
     fn renumber(&mut self, _: u16) {}
+
+    fn make_part(&mut self, part: Fragment) -> Extension {
+        let next = std::mem::replace(&mut self.next, extension::FRAGMENT);
+        self.payload_len = U16::new(self.payload_len.get() + size_of::<Extension>() as u16);
+        let fragment = U16::new(part.offset as u16 | u16::from(part.more));
+        Extension { next, len: 0, fragment, rest: part.id.to_be_bytes() }
+    }
 
     fn allow_fragments(&mut self, _: u16) {}
 

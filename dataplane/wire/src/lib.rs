@@ -10,5 +10,6 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod plain;
 pub mod tftp;
+pub mod trouble;
 pub mod udp;
 pub mod vlan;

@@ -23,6 +23,8 @@ pub const WRONG_TID: u16 = 5;
 pub const OPTIONS_REFUSED: u16 = 8;
 /// Bytes of data in a full block unless negotiated otherwise.
 pub const DEFAULT_BLKSIZE: u16 = 512;
+/// Bytes before the block in a DATA.
+pub const DATA_HEADER: usize = 4;
 /// ERROR 5, unknown transfer ID, as it goes on the wire.
 pub const UNKNOWN_TID: &[u8] = b"\x00\x05\x00\x05Unknown transfer ID\x00";
 

@@ -25,13 +25,13 @@ fuzz_target!(|input: Input| {
         strip,
     };
     let mut edited = input.message.to_vec();
-    let len = limits.apply(&mut edited);
+    let len = limits.apply(&mut edited, None);
     assert!(len <= edited.len(), "a message only becomes shorter");
     edited.truncate(len);
     compare(Message::parse(input.message).ok(), Message::parse(&edited).ok(), &limits);
 
     let mut again = edited.clone();
-    let len = limits.apply(&mut again);
+    let len = limits.apply(&mut again, None);
     assert_eq!(&again[..len], &edited[..], "there is nothing left to do");
 });
 

@@ -68,8 +68,15 @@ impl Notice {
 /// The station is of another version of IP.
 pub fn about(packet: &Packet, from: IpAddr, what: [u8; 2], mtu: u32, bytes: usize) -> Vec<u8> {
     let quote = &packet.bytes()[14..];
-    let quote = &quote[..bytes.min(quote.len())];
-    let to = packet.source.ip();
+    control(from, packet.source.ip(), what, mtu, &quote[..bytes.min(quote.len())])
+}
+
+/// A message of this kind between two stations, which quotes this packet.
+///
+/// # Panics
+///
+/// They are of different versions of IP.
+pub fn control(from: IpAddr, to: IpAddr, what: [u8; 2], mtu: u32, quote: &[u8]) -> Vec<u8> {
     let [kind, code] = what;
     let bytes5to8 = mtu.to_be_bytes();
     match from {

@@ -148,8 +148,7 @@ impl Packet {
     /// The same over the other version of IP, between these ends (RFC 7915 §4.1 and §5.1). `id` is what its
     /// translator has come to.
     pub fn crossed(&self, source: SocketAddr, destination: SocketAddr, id: u16) -> Packet {
-        let small = self.bytes().len() - self.padding.len() - Ethernet2Header::LEN <= 1260;
-        let fragile = self.is_v6() && small;
+        let fragile = self.is_v6() && 28 + self.payload.len() <= 1260;
         Packet {
             source,
             destination,

@@ -39,7 +39,7 @@ pub const ROWS: [Row; 23] = [
     row(8, "a client sends from port 69", &Via::ALL, clients::from_69),
     row(9, "acks go to port 69", &Via::SEEN, clients::acks_to_69),
     row(10, "answers come from another address", &Via::SEEN, servers::alias).at(aliases),
-    row(11, "blocks come in fragments", &Via::ALIKE, network::fragments),
+    row(11, "blocks come in fragments", &Via::ALL, network::fragments),
     row(12, "several blocks have one ack", &Via::ALL, network::window),
     row(13, "block numbers wrap", &Via::ALL, network::wrap),
     row(14, "the sorcerers apprentice", &Via::ALL, network::apprentice),

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// What a server process is told whose TID is no transfer's (RFC 1350 §4).
 const UNKNOWN_TID: &[u8] = b"\0\x05\0\x05Unknown transfer ID\0";
 /// Bytes of payload in each part of a datagram; a multiple of eight.
-const PART: usize = 1448;
+const PART: usize = 1240;
 /// The first port of a SNAT address.
 const FIRST: u16 = 1024;
 
@@ -101,12 +101,11 @@ impl Scene {
 
     /// The client sends this in parts, in this order, of which the first comes last, and the server gets them.
     pub fn up_in_parts(&mut self, says: &str, talk: Talk, packet: Packet) {
-        let mut to = talk.at_server(&packet, self.crossing());
-        if self.via == Via::Snat {
-            // Servers see many clients as one sender.
-            to.id = self.number();
-        }
-        self.parts(says, &packet, &to);
+        // Servers see many clients as one sender, whose numbers are few unless all of it is IPv6.
+        let few = self.via.is_snat() && self.via != Via::Snat6;
+        let number = if few { self.number() } else { packet.id };
+        let to = talk.at_server(&packet, 0);
+        self.parts(says, &packet, &Packet { id: number, ..to });
     }
 
     /// The server sends this, and its client gets it; where answers pass the gate by, the gate sees nothing.
@@ -124,8 +123,8 @@ impl Scene {
         if self.via.is_dsr() {
             return;
         }
-        let to = talk.at_client(&packet, self.crossing());
-        self.parts(says, &packet, &to);
+        let to = talk.at_client(&packet, 0);
+        self.parts(says, &packet, &Packet { id: packet.id, ..to });
     }
 
     /// The server sends this, and is told that its TID is no transfer's; the client hears nothing of it.

@@ -4,7 +4,7 @@ use super::admit::{Packet, ether_type};
 use crate::family::Family;
 use crate::frame::Frame;
 use crate::here::Here;
-use crate::notice::{Notice, What};
+use crate::notice::Notice;
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::verdict::Verdict;
@@ -95,10 +95,6 @@ fn tell<H: Family>(frame: &mut impl Frame, mac: Mac, notice: &Notice) -> Option<
     if ethernet.destination.is_group() || !H::is_host(old.source()) {
         return None;
     }
-    let (what, mtu) = match notice.what {
-        What::TimeExceeded => (H::TIME_EXCEEDED, 0),
-        What::TooBig(mtu) => (H::TOO_BIG, mtu),
-    };
     let quote = old.total_len().min(H::QUOTE);
     let body_at = ethernet::HEADER + size_of::<H>();
     // The packet stays where it is, behind the headers to come.
@@ -111,7 +107,7 @@ fn tell<H: Family>(frame: &mut impl Frame, mac: Mac, notice: &Notice) -> Option<
     let (head, body) = frame.bytes_mut().split_at_mut_checked(body_at)?;
     head[..ethernet::HEADER].copy_from_slice(ethernet.as_bytes());
     head[ethernet::HEADER..].copy_from_slice(ip.as_bytes());
-    body[..icmp::ERROR_HEADER].copy_from_slice(ErrorHeader::new(what, mtu).as_bytes());
+    body[..icmp::ERROR_HEADER].copy_from_slice(ErrorHeader::new::<H>(notice.trouble).as_bytes());
     icmp::make_checksum(&ip, body);
     Some(Verdict::Answer)
 }

@@ -43,5 +43,5 @@ pub fn pass_apart<F: Frame>(
 fn apart<H: Family>(frame: &mut [u8], place: usize, here: &Here, own: &mut Own) -> Step<Verdict> {
     let packet = frame.get_mut(ethernet::HEADER..).ok_or(Reason::Truncated)?;
     let is_part = H::split(packet).is_ok_and(|split| split.fragment.is_some());
-    if is_part { part::<H>(frame, place, here, own) } else { error::<H>(frame, here, own) }
+    if is_part { part::<H>(frame, place, here, own) } else { error::<H>(frame, place, here, own) }
 }

@@ -2,7 +2,7 @@
 
 use super::admit::{Datagram, Packet, is_udp};
 use super::answer;
-use super::transmit::{check_size, transmit};
+use super::transmit::transmit;
 use crate::count::Counters;
 use crate::family::Family;
 use crate::flow::hosts::{Endpoint, Hosts};
@@ -33,11 +33,6 @@ pub struct Parcel<'a, H> {
 }
 
 impl<H: Family> Parcel<'_, H> {
-    /// Whether it may leave, whatever its size.
-    pub fn check_size(&self, flow: &Flow, here: &Here) -> Step<()> {
-        check_size(self.packet.ip.total_len(), self.side, flow, here)
-    }
-
     /// Leaves.
     #[inline(always)]
     pub fn transmit(&mut self, flow: &Flow, here: &Here, counters: &Counters) -> Step<Verdict> {

@@ -1,50 +1,91 @@
-//! Options that a service limits: changed when the message has been through all other stages, which only
+//! Options that a service or the way limits: changed when the message has been through all other stages, which only
 //! borrow it, and its frame can become shorter.
 
 use super::admit::ether_type;
+use super::classify::Side;
+use super::transmit::room;
 use crate::family::Family;
+use crate::flow::record::Flow;
+use crate::flow::view::Kind;
 use crate::frame::Frame;
 use crate::here::Here;
 use crate::own::Own;
-use crate::policy::OptionLimits;
+use crate::tables::ServiceId;
 use wire::ethernet;
 use wire::ip::{Ip, Split};
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
-use wire::udp::Udp;
+use wire::tftp::{self, Message};
+use wire::udp::{self, Udp};
 
-/// Holds the options of these messages to their services' limits.
+/// What a message's options are to be held to.
+#[derive(Debug, Clone, Copy)]
+pub struct Edit {
+    service: ServiceId,
+    /// The largest block that goes its way in one packet, where parts may not.
+    largest_block: Option<u16>,
+}
+
+impl Edit {
+    /// `None`: the message has no options, or nothing limits them.
+    pub fn of(message: Message, flow: &Flow, here: &Here) -> Option<Edit> {
+        let (Message::Request(_) | Message::Oack(_)) = message else { return None };
+        let service = here.tables.backends[usize::from(flow.backend)].service;
+        let largest_block = largest_block(flow, here);
+        let limits = &here.tables.services[usize::from(service)].options;
+        let edits = largest_block.is_some() || !limits.is_empty();
+        edits.then_some(Edit { service, largest_block })
+    }
+
+    /// Rewrites the message in its frame; answers the frame's length now, if that is another one.
+    fn carry_out<H: Family>(&self, frame: &mut [u8], here: &Here) -> Option<usize> {
+        let Split { ip, body, .. } = H::split(frame.get_mut(ethernet::HEADER..)?).ok()?;
+        let (udp, data) = Udp::split(body)?;
+        // A new checksum would hide what was damaged on the way.
+        if !udp.is_right(ip, data) {
+            return None;
+        }
+        let before = data.len();
+        let limits = &here.tables.services[usize::from(self.service)].options;
+        let after = limits.apply(data, self.largest_block);
+        let summed = udp.is_summed();
+        udp.set_data_len(after);
+        ip.shorten(before - after);
+        if summed {
+            udp.make_checksum(ip, &data[..after]);
+        }
+        Some(ethernet::HEADER + ip.total_len())
+    }
+}
+
+/// The parts of an IPv4 packet that fill their link are too large for it as IPv6's. A router would have to cut
+/// them again (RFC 7915 §4.1), so blocks that go this way are to need none.
+fn largest_block(flow: &Flow, here: &Here) -> Option<u16> {
+    let server = here.tables.backends[usize::from(flow.backend)].address;
+    let vip = here.tables.vips[usize::from(flow.vip())].address;
+    let (sender, receiver, to) = match flow.kind {
+        Kind::Read => (server, vip, Side::Server),
+        Kind::Write => (vip, server, Side::Client(flow.vip())),
+    };
+    if sender.is_ipv6() || receiver.is_ipv4() {
+        return None;
+    }
+    let room = room::<Ipv4>(false, to, flow, here).ok()?;
+    room.checked_sub((udp::HEADER + tftp::DATA_HEADER) as u16)
+}
+
+/// Holds the options of these messages to their limits.
 #[cold]
 pub fn options<F: Frame>(burst: &mut [F], here: &Here, own: &mut Own) {
-    for (place, service) in own.edits.take() {
-        let (frame, limits) =
-            (&mut burst[place], &here.tables.services[usize::from(service)].options);
+    for (place, edit) in own.edits.take() {
+        let frame = &mut burst[place];
         let len = match ether_type(frame.bytes()) {
-            Ok(Ipv6::ETHER_TYPE) => shorten::<Ipv6>(frame.bytes_mut(), limits),
-            _ => shorten::<Ipv4>(frame.bytes_mut(), limits),
+            Ok(Ipv6::ETHER_TYPE) => edit.carry_out::<Ipv6>(frame.bytes_mut(), here),
+            _ => edit.carry_out::<Ipv4>(frame.bytes_mut(), here),
         };
         if let Some(len) = len {
             // It is no longer than it was.
             let _ = frame.set_len(len);
         }
     }
-}
-
-/// Rewrites the message in its frame; answers the frame's length now, if that is another one.
-fn shorten<H: Family>(frame: &mut [u8], limits: &OptionLimits) -> Option<usize> {
-    let Split { ip, body, .. } = H::split(frame.get_mut(ethernet::HEADER..)?).ok()?;
-    let (udp, data) = Udp::split(body)?;
-    // A new checksum would hide what was damaged on the way.
-    if !udp.is_right(ip, data) {
-        return None;
-    }
-    let before = data.len();
-    let after = limits.apply(data);
-    let summed = udp.is_summed();
-    udp.set_data_len(after);
-    ip.shorten(before - after);
-    if summed {
-        udp.make_checksum(ip, &data[..after]);
-    }
-    Some(ethernet::HEADER + ip.total_len())
 }

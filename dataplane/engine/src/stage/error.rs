@@ -3,6 +3,8 @@
 //! its transfer up.
 
 use super::classify::{Side, check_source, mine};
+use super::cross::Crossing;
+use super::translate::NO_REQUEST;
 use super::transmit::{check_size, transmit};
 use crate::alg::End;
 use crate::family::Family;
@@ -18,10 +20,16 @@ use crate::verdict::{Step, Verdict};
 use wire::ethernet::Ethernet;
 use wire::icmp::{self, Quoted, split_error};
 use wire::ip::Split;
+use wire::trouble::Trouble;
 use zerocopy::FromBytes;
 
 /// Decides what becomes of a frame that begins as an error does.
-pub fn error<H: Family>(frame: &mut [u8], here: &Here, own: &mut Own) -> Step<Verdict> {
+pub fn error<H: Family>(
+    frame: &mut [u8],
+    place: usize,
+    here: &Here,
+    own: &mut Own,
+) -> Step<Verdict> {
     let (ethernet, rest) = Ethernet::mut_from_prefix(frame).map_err(|_| Reason::Truncated)?;
     let Split { ip, body, .. } = H::split(rest).map_err(|_| H::BAD)?;
     let Some(quoted) = split_error(ip, body) else { return Err(about_nothing(ip, here)) };
@@ -31,10 +39,11 @@ pub fn error<H: Family>(frame: &mut [u8], here: &Here, own: &mut Own) -> Step<Ve
     };
     let flow = own.flows[id].clone();
     check_port::<H>(&quoted, side, &flow, here)?;
-    check_size(ip.total_len(), side, &flow, here)?;
-    let refused = quoted.what == H::PORT_UNREACHABLE && server_of(ip, here).is_some();
+    check_size(ip, false, side, &flow, here)?;
+    let refused = quoted.trouble == Some(Trouble::NoPort) && server_of(ip, here).is_some();
     if flow.answers_seen() {
-        translate(ip, quoted, side, &flow, here, own)?;
+        let crossing = translate(ip, quoted, side, &flow, here, own)?;
+        own.crossings.extend(crossing.map(|crossing| (place, crossing)));
         icmp::make_checksum(ip, body);
     }
     if refused && !matches!(side, Side::Client(_)) {
@@ -97,6 +106,8 @@ fn check_port<H: Family>(quoted: &Quoted<H>, side: Side, flow: &Flow, here: &Her
     if known { Ok(()) } else { Err(NO_TRANSFER) }
 }
 
+/// Rewrites the error and the datagram that it quotes; or answers how it is to cross, if it is for the other
+/// version of IP.
 fn translate<H: Family>(
     ip: &mut H,
     quoted: Quoted<H>,
@@ -104,12 +115,14 @@ fn translate<H: Family>(
     flow: &Flow,
     here: &Here,
     own: &Own,
-) -> Step<()> {
+) -> Step<Option<Crossing>> {
     let backend = &here.tables.backends[usize::from(flow.backend)];
     let vip = &here.tables.vips[usize::from(flow.vip())].address;
-    // Errors do not cross between versions of IP.
     let (server, vip) = (H::of(backend.address(flow.alias)), H::of(vip));
-    let (Some(server), Some(vip)) = (server, vip) else { return Err(NO_TRANSFER) };
+    let (Some(server), Some(vip)) = (server, vip) else {
+        let tid = quoted.udp.destination();
+        return Crossing::of(ip, side, tid, NO_REQUEST, flow, here, &own.hosts).map(Some);
+    };
     let (client, seen_as) = (flow.client(), flow.seen_as());
     let client_at = H::named(client.host, &own.hosts);
     let seen_at = H::named(seen_as.host, &own.hosts);
@@ -129,7 +142,7 @@ fn translate<H: Family>(
     };
     // Its own checksum is made anew, since all that it quotes is covered.
     let _ = ip.forward(source, destination).ok_or(Reason::TtlExpired)?;
-    Ok(())
+    Ok(None)
 }
 
 /// The server that tells, if one does.

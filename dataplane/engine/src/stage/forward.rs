@@ -2,21 +2,22 @@
 
 use super::classify::{Parcel, Side};
 use super::cross::Crossing;
+use super::edit::Edit;
 use super::lookup::lookup;
 use super::schedule::schedule;
 use super::track::track;
 use super::translate::{Untranslated, translate};
-use super::transmit::mtu;
+use super::transmit::{check_size, room};
 use crate::family::Family;
 use crate::flow::hosts::Hosts;
 use crate::flow::record::Flow;
 use crate::here::Here;
-use crate::notice::{Notice, What};
+use crate::notice::Notice;
 use crate::own::Own;
 use crate::reason::Reason;
-use crate::tables::ServiceId;
 use crate::verdict::{Step, Verdict};
-use wire::tftp::Message;
+use wire::tftp::{self, Message};
+use wire::trouble::Trouble;
 
 /// From the transfer that the packet belongs to, to the interface that it leaves by. `whole` is the length
 /// of its datagram's data, of which it may be the first part. Not inlined: most packets are routine.
@@ -35,12 +36,12 @@ pub fn forward<H: Family>(
     let lesson = track(parcel, message, flow, here, counters)?;
     let step = match leave(parcel, message, flow, here, hosts, whole) {
         Ok(crossing) => {
-            crossings.extend(crossing);
-            edits.extend(edit(parcel, message, flow, here));
+            crossings.extend(crossing.map(|crossing| (parcel.place, crossing)));
+            edits.extend(Edit::of(message, flow, here).map(|edit| (parcel.place, edit)));
             parcel.transmit(flow, here, counters)
         }
         Err(why_not) => {
-            notices.extend(notice(parcel, why_not, flow, here));
+            notices.extend(notice(parcel, whole, why_not, flow, here));
             Err(why_not)
         }
     };
@@ -57,49 +58,31 @@ fn leave<H: Family>(
     hosts: &Hosts,
     whole: usize,
 ) -> Step<Option<Crossing>> {
-    parcel.check_size(flow, here)?;
+    let is_part = whole > parcel.packet.data.len();
+    check_size(&*parcel.packet.ip, is_part, parcel.side, flow, here)?;
     match translate(parcel, message, flow, here, hosts) {
         Ok(()) => Ok(None),
         Err(Untranslated::Expired) => Err(Reason::TtlExpired.into()),
-        // A part would need a header that only parts have.
-        Err(Untranslated::OtherVersion) if whole > parcel.packet.data.len() => {
-            Err(Reason::Fragment.into())
-        }
         Err(Untranslated::OtherVersion) => {
-            Crossing::of(parcel, message, flow, here, hosts).map(Some)
+            let (ip, from) = (&*parcel.packet.ip, parcel.packet.udp.source());
+            Crossing::of(ip, parcel.side, from, message, flow, here, hosts).map(Some)
         }
-    }
-}
-
-/// Whose limits the message's options are to be held to, if it has some that have to be.
-fn edit<H>(
-    parcel: &Parcel<H>,
-    message: Message,
-    flow: &Flow,
-    here: &Here,
-) -> Option<(usize, ServiceId)> {
-    let service = here.tables.backends[usize::from(flow.backend)].service;
-    let limits = &here.tables.services[usize::from(service)].options;
-    match message {
-        Message::Request(_) | Message::Oack(_) if !limits.is_empty() => {
-            Some((parcel.place, service))
-        }
-        _ => None,
     }
 }
 
 /// What the packet's sender is to be told, if it is to be told why the packet does not go on.
 fn notice<H: Family>(
     parcel: &Parcel<H>,
+    whole: usize,
     why_not: Verdict,
     flow: &Flow,
     here: &Here,
 ) -> Option<Notice> {
-    let what = match why_not {
-        Verdict::Drop(Reason::TtlExpired) => What::TimeExceeded,
+    let is_part = whole > parcel.packet.data.len();
+    let trouble = match why_not {
+        Verdict::Drop(Reason::TtlExpired) => Trouble::Expired,
         Verdict::Drop(Reason::TooBig) => {
-            let mtu = mtu(parcel.side, flow, here).ok()?;
-            What::TooBig(mtu - Crossing::growth::<H>(parcel.side, flow, here))
+            Trouble::TooBig(room::<H>(is_part, parcel.side, flow, here).ok()?)
         }
         _ => return None,
     };
@@ -107,7 +90,7 @@ fn notice<H: Family>(
         Side::Client(_) | Side::Server => parcel.packet.ip.destination().into(),
         Side::ServerToClient => here.tables.vips[usize::from(flow.vip())].address,
     };
-    Some(Notice { place: parcel.place, from, what })
+    Some(Notice { place: parcel.place, from, trouble })
 }
 
 /// What it says, of which `data` may be the beginning.
@@ -116,7 +99,8 @@ fn message(data: &[u8], whole: usize) -> Step<Message<'_>> {
     let broken = if is_part { Reason::Fragment } else { Reason::BadTftp };
     match Message::parse(data).map_err(|_| broken)? {
         Message::Data { block, .. } => {
-            let len = u16::try_from(whole.saturating_sub(4)).map_err(|_| Reason::BadTftp)?;
+            let len = u16::try_from(whole.saturating_sub(tftp::DATA_HEADER))
+                .map_err(|_| Reason::BadTftp)?;
             Ok(Message::Data { block, len })
         }
         // Nobody's fills a packet, and what is cut off would matter.

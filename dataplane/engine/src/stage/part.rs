@@ -3,8 +3,9 @@
 
 use super::admit::Datagram;
 use super::classify::{check_source, classify, mine};
+use super::cross::Crossing;
 use super::forward::forward;
-use super::translate::ends;
+use super::translate::{NO_REQUEST, ends};
 use super::transmit::{check_size, transmit};
 use crate::family::Family;
 use crate::fragments::{Part, TransferWay, Way};
@@ -15,7 +16,6 @@ use crate::tables::Owner;
 use crate::verdict::{Step, Verdict};
 use wire::ethernet::Ethernet;
 use wire::ip::{PROTOCOL_UDP, Split};
-use wire::tftp::Message;
 use wire::udp::{self, Udp};
 use zerocopy::FromBytes;
 
@@ -42,7 +42,7 @@ pub fn part<H: Family>(
     };
     let step = match own.fragments.way(datagram) {
         Way::As(verdict) => Err(verdict),
-        Way::Transfer(as_the_first) => follow(ethernet, split, as_the_first, here, own),
+        Way::Transfer(as_the_first) => follow(ethernet, split, place, as_the_first, here, own),
         Way::Unknown if part.fragment.offset == 0 => {
             let (way, step) = match first(ethernet, split, place, here, own) {
                 Ok((way, verdict)) => (Way::Transfer(way), Ok(verdict)),
@@ -109,6 +109,12 @@ fn first<H: Family>(
     if let Some(id) = id {
         parcel.packet.ip.renumber(id);
     }
+    // IPv6 has it elsewhere.
+    if let Some((at, crossing)) = own.crossings.last_mut()
+        && *at == place
+    {
+        crossing.id = id;
+    }
     Ok((TransferWay { flow, key, side, id }, verdict))
 }
 
@@ -116,19 +122,25 @@ fn first<H: Family>(
 fn follow<H: Family>(
     ethernet: &mut Ethernet,
     split: Split<H>,
+    place: usize,
     TransferWay { flow, key, side, id }: TransferWay,
     here: &Here,
     own: &mut Own,
 ) -> Step<Verdict> {
-    const NO_REQUEST: Message = Message::Ack { block: 0 };
-    let Own { flows, hosts, counters, .. } = own;
+    let Own { flows, hosts, crossings, counters, .. } = own;
     let flow = flows.confirm(flow, side.key_kind(), key).ok_or(Reason::NoTransfer)?;
     let ip = split.ip;
-    check_size(ip.total_len(), side, flow, here)?;
+    check_size(ip, true, side, flow, here)?;
     if flow.answers_seen() {
-        let (source, destination, _) = ends::<H>(side, 0, NO_REQUEST, flow, here, hosts)
-            .map_err(|_untranslated| Reason::Fragment)?;
-        let _ = ip.forward(source, destination).ok_or(Reason::TtlExpired)?;
+        match ends::<H>(side, 0, NO_REQUEST, flow, here, hosts) {
+            Ok((source, destination, _)) => {
+                let _ = ip.forward(source, destination).ok_or(Reason::TtlExpired)?;
+            }
+            Err(_other_version) => {
+                let crossing = Crossing::of(ip, side, 0, NO_REQUEST, flow, here, hosts)?;
+                crossings.push((place, Crossing { id, ..crossing }));
+            }
+        }
     }
     if let Some(id) = id {
         ip.renumber(id);

@@ -3,13 +3,12 @@
 
 use super::classify::{Parcel, Side};
 use super::track::touch;
-use super::translate::{Untranslated, translate};
+use super::translate::{NO_REQUEST, Untranslated, translate};
 use crate::alg::tftp;
 use crate::family::Family;
 use crate::here::Here;
 use crate::own::Own;
 use crate::verdict::{Step, Verdict};
-use wire::tftp::Message;
 
 /// What becomes of a packet that teaches nothing; `None`: it has to go stage by stage.
 #[inline]
@@ -33,8 +32,6 @@ pub fn routine<H: Family>(
     if parcel.packet.ip.total_len() > here.least_mtu {
         return None;
     }
-    // Not a request: it goes to the TID.
-    const NO_REQUEST: Message = Message::Ack { block: 0 };
     match translate(parcel, NO_REQUEST, flow, here, hosts) {
         Ok(()) => {}
         Err(Untranslated::OtherVersion | Untranslated::Expired) => return None,

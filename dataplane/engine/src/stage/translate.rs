@@ -40,6 +40,9 @@ pub fn translate<H: Family>(
     Ok(())
 }
 
+/// What is not a request goes to the TID, whatever it is.
+pub const NO_REQUEST: Message = Message::Ack { block: 0 };
+
 /// Sender, receiver, and the ports of both.
 pub type Ends<H> = (<H as Ip>::Address, <H as Ip>::Address, (u16, u16));
 

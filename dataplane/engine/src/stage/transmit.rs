@@ -2,22 +2,46 @@
 
 use super::classify::Side;
 use crate::count::Counters;
+use crate::family::Family;
 use crate::flow::record::Flow;
 use crate::here::Here;
 use crate::reason::Reason;
 use crate::tables::Hop;
 use crate::verdict::{Step, Verdict};
+use std::net::IpAddr;
 use wire::ethernet::Ethernet;
+use wire::ip::Ip;
+use wire::ipv4::Ipv4;
+use wire::ipv6::Ipv6;
 
-/// Whether an IP packet of `len` bytes may go there: to be asked before it is changed, since its sender is
-/// told.
-pub fn check_size(len: usize, side: Side, flow: &Flow, here: &Here) -> Step<()> {
-    if len > usize::from(mtu(side, flow, here)?) { Err(Reason::TooBig.into()) } else { Ok(()) }
+/// Whether a packet with this header, perhaps a part of a datagram, may go there: to be asked before it is
+/// changed, since its sender is told.
+pub fn check_size<H: Family>(
+    ip: &H,
+    is_part: bool,
+    side: Side,
+    flow: &Flow,
+    here: &Here,
+) -> Step<()> {
+    let room = usize::from(room::<H>(is_part, side, flow, here)?);
+    if ip.total_len() - size_of::<H>() > room { Err(Reason::TooBig.into()) } else { Ok(()) }
 }
 
-/// The largest IP packet that may go there.
-pub fn mtu(side: Side, flow: &Flow, here: &Here) -> Step<u16> {
-    Ok(here.tables.interfaces[usize::from(hop(side, flow, here)?.interface)].mtu)
+/// Bytes that may lie behind the IP header of a packet that goes there. The header may be another one then.
+pub fn room<H: Family>(is_part: bool, side: Side, flow: &Flow, here: &Here) -> Step<u16> {
+    let mtu = here.tables.interfaces[usize::from(hop(side, flow, here)?.interface)].mtu;
+    let receiver = match side {
+        Side::Client(_) => here.tables.backends[usize::from(flow.backend)].address,
+        Side::Server | Side::ServerToClient => here.tables.vips[usize::from(flow.vip())].address,
+    };
+    let header = match receiver {
+        IpAddr::V4(_) => size_of::<Ipv4>(),
+        IpAddr::V6(_) if is_part && H::ETHER_TYPE == Ipv4::ETHER_TYPE => {
+            size_of::<Ipv6>() + size_of::<<Ipv6 as Ip>::PartHeader>()
+        }
+        IpAddr::V6(_) => size_of::<Ipv6>(),
+    };
+    Ok(mtu.saturating_sub(header as u16))
 }
 
 /// Addresses the frame, of an IP packet of `len` bytes, to the next station, and counts it for its backend.

@@ -2,9 +2,12 @@
 //! scratch (RFC 7915).
 
 use crate::properties::{file_data, shape};
+use engine::reason::Reason;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
+use kit::notice::{Notice, TOO_BIG, about, control};
 use kit::packet::Packet;
+use kit::parts::cut;
 use kit::story::{data, datagram, rrq};
 use kit::talk::{ask, run};
 use kit::world::{OUTSIDE, Via};
@@ -35,6 +38,24 @@ proptest! {
         prop_assert_eq!(gate.take(&client_side).bytes, expected.bytes());
     }
 
+    /// Every part is the one that a sender of the other version would have cut (RFC 7915 §4.1, §5.1.1).
+    #[test]
+    fn parts_cross_one_by_one(
+        via in prop::sample::select(BOTH.to_vec()), len in 500..9000usize, size in 2..62usize,
+        id: u16,
+    ) {
+        let size = size * 8;
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, via.client());
+        let down = Packet { id, ..talk.data(2, len) };
+        let expected = Packet { id, ..talk.at_client(&down, 0) };
+        prop_assert_eq!(taken(&mut gate, cut(&down, size)), cut(&expected, size));
+        // Servers see all clients as one, whose numbers are the worker's. Three packets had one.
+        let up = Packet { id, ..datagram(via.client(), talk.vip_tid(), &down.payload) };
+        let expected = Packet { id: 4, ..talk.at_server(&up, 0) };
+        prop_assert_eq!(taken(&mut gate, cut(&up, size)), cut(&expected, size));
+    }
+
     #[test]
     fn a_checksum_is_never_zero(
         via in prop::sample::select(BOTH.to_vec()), (down, data) in (shape(), file_data()),
@@ -48,6 +69,10 @@ proptest! {
         // Over IPv6 there always is one.
         prop_assert_eq!(gate.take(packet).sent().summed, summed || via.is_v6());
     }
+}
+
+fn taken(gate: &mut Gate, frames: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    frames.into_iter().map(|frame| gate.take(frame).bytes).collect()
 }
 
 #[test]
@@ -92,6 +117,94 @@ fn the_longer_header_counts_against_the_mtu() {
     let talk = run(&mut gate, Via::Snat46, Via::Snat46.client());
     let sent = gate.take(talk.data(2, 1500 - 40 - 8 - 4)).sent();
     assert!(!sent.may_be_fragmented);
+}
+
+/// A part needs a header more over IPv6.
+#[test]
+fn parts_that_do_not_fit_are_answered_with_what_would() {
+    let via = Via::Snat64;
+    let mut gate = Gate::new();
+    let talk = run(&mut gate, via, via.client());
+    let sent = Packet { id: 7, ..talk.data(2, 4000) };
+    gate.take(&cut(&sent, 1480)[0][..]).told(via.snat(), TOO_BIG[0], 1500 - 28);
+    // As its sender cuts it then.
+    for frame in cut(&Packet { id: 8, ..sent }, 1448) {
+        let outcome = gate.take(frame);
+        assert_eq!(outcome.verdict, Verdict::Transmit(OUTSIDE));
+        assert!(outcome.bytes.len() <= 14 + 1500);
+    }
+}
+
+/// What a part has too little of to make one.
+#[test]
+fn a_part_without_a_checksum_does_not_cross() {
+    let mut gate = Gate::new();
+    let talk = run(&mut gate, Via::Snat64, Via::Snat64.client());
+    let frames = cut(&talk.data(2, 1000).unsummed(), 800);
+    gate.take(&frames[0][..]).dropped(Reason::BadUdp);
+}
+
+/// Of an error about a part, too: it is quoted as the part that its receiver has sent.
+#[test]
+fn errors_about_parts_cross() {
+    for via in BOTH {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, via.client());
+        let sent = Packet { id: 7, ..talk.data(2, 3000) };
+        let arrived = Packet { id: 7, ..talk.at_client(&sent, 0) };
+        let first = gate.take(&cut(&sent, 1200)[0][..]);
+        assert_eq!(first.bytes, cut(&arrived, 1200)[0]);
+        let quote = &first.bytes[14..];
+        let error = control(via.station(0, 1), talk.vip.ip(), TOO_BIG[via.family()], 1400, quote);
+        let outcome = gate.take(error);
+        assert_eq!(outcome.verdict, Verdict::Transmit(OUTSIDE));
+        let heard = Notice::read(&outcome.bytes);
+        assert_eq!((heard.from, heard.to), (via.snat(), talk.server.ip()));
+        let family = via.at_server().family();
+        let (room, most) = if via.is_v6() { (1400 - 28, 576) } else { (1400 + 20, 1280) };
+        assert_eq!((heard.what, heard.mtu), (TOO_BIG[family], room));
+        let whole = &cut(&Packet { ttl: 63, ..sent }, 1200)[0][14..];
+        assert!(whole.starts_with(&heard.quote), "{via:?}");
+        assert_eq!(outcome.bytes.len(), 14 + most);
+    }
+}
+
+#[test]
+fn what_only_one_version_can_say_does_not_cross() {
+    for (via, what) in [(Via::Snat46, [4, 2]), (Via::Snat64, [3, 14])] {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, via.client());
+        let sent = gate.take(talk.ack(2)).sent();
+        gate.take(about(&sent, talk.server.ip(), what, 0, 80)).dropped(Reason::NoTransfer);
+    }
+}
+
+/// The parts of what fills an IPv4 packet would not fit over IPv6.
+#[test]
+fn blocks_that_go_to_ipv6_are_held_to_what_fits_a_packet() {
+    for via in BOTH {
+        for opcode in [1, 2] {
+            let is_write = opcode == 2;
+            let to_v6 = is_write != via.is_v6();
+            for (asked, in_one) in [(8192, 1448), (1449, 1448), (1448, 1448), (512, 512)] {
+                let passed = if to_v6 { in_one } else { asked };
+                let mut gate = Gate::new();
+                let request = |size: u16| {
+                    let words = [&[0, opcode], &b"f\0octet\0"[..], &option(size)].concat();
+                    datagram(via.client(), via.vip(), &words)
+                };
+                let talk = ask(&mut gate, via, &request(asked));
+                talk.with_tid(69).server_gets(gate.take(request(asked)), &request(passed).payload);
+                // Whatever the server says to that.
+                let granted = |size: u16| [&b"\0\x06"[..], &option(size)].concat();
+                talk.client_gets(gate.take(talk.says(&granted(asked))), &granted(passed));
+            }
+        }
+    }
+}
+
+fn option(blksize: u16) -> Vec<u8> {
+    format!("blksize\0{blksize}\0").into_bytes()
 }
 
 #[test]

@@ -8,9 +8,6 @@ use kit::parts::{Joiner, cut};
 use kit::world::{Via, tables};
 use worker::memory::MemoryPort;
 
-/// Where both sides are of one version of IP.
-const ALL: [Via; 6] = Via::ALIKE;
-
 /// Numbers that tell one run from another.
 struct Dice(u64);
 
@@ -78,7 +75,7 @@ fn parts(packet: Packet) -> Vec<Vec<u8>> {
 
 #[test]
 fn parts_in_order_are_hardly_ever_held() {
-    for via in ALL {
+    for via in Via::ALL {
         let house = carry(1, &[via], Order::Kept, false, 1);
         assert_eq!((house.ledger().at("held"), house.ledger().at("fragment")), (0, 0), "{via:?}");
     }
@@ -87,7 +84,7 @@ fn parts_in_order_are_hardly_ever_held() {
 #[test]
 fn parts_in_any_order_arrive_by_any_queue() {
     for workers in [1, 2, 3] {
-        for via in ALL {
+        for via in Via::ALL {
             for order in [Order::Kept, Order::Reversed, Order::Mixed] {
                 let house = carry(workers, &[via], order, false, 7);
                 let ledger = house.ledger();
@@ -104,7 +101,7 @@ fn a_part_that_comes_twice_costs_nothing() {
         for seed in 1..4 {
             // Half of them before their datagram is whole, half after.
             for order in [Order::Kept, Order::Reversed, Order::Mixed] {
-                carry(workers, &ALL, order, true, seed);
+                carry(workers, &Via::ALL, order, true, seed);
             }
         }
     }

@@ -47,15 +47,16 @@ pub fn same_port(scene: &mut Scene) {
 /// asks for the file.
 pub fn size_probe(scene: &mut Scene) {
     let (client, vip) = (scene.client(1859), scene.via.vip());
-    let probe = rrq_with(client, vip, "bootx64.efi", &[("tsize", 0), ("blksize", 1468)]);
+    let blksize = if scene.via.is_v6() { 1228 } else { 1468 };
+    let probe = rrq_with(client, vip, "bootx64.efi", &[("tsize", 0), ("blksize", blksize)]);
     let talk = scene.asks("a request for the size", probe);
-    let size = oack(talk.server, talk.seen_as, &[("tsize", 1000), ("blksize", 1468)]);
+    let size = oack(talk.server, talk.seen_as, &[("tsize", 1000), ("blksize", blksize)]);
     scene.down("the size", talk, size);
     scene.up("that was all, says the client", talk, talk.client_error(8));
 
-    let request = rrq_with(client, vip, "bootx64.efi", &[("blksize", 1468), ("windowsize", 4)]);
+    let request = rrq_with(client, vip, "bootx64.efi", &[("blksize", blksize), ("windowsize", 4)]);
     let talk = scene.asks("the same again for the file", request).with_tid(40_001);
-    let granted = oack(talk.server, talk.seen_as, &[("blksize", 1468), ("windowsize", 4)]);
+    let granted = oack(talk.server, talk.seen_as, &[("blksize", blksize), ("windowsize", 4)]);
     scene.down("its options", talk, granted);
     scene.up("it is acknowledged", talk, talk.ack(0));
     scene.down("the file", talk, talk.data(1, 1000));

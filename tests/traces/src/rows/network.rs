@@ -3,16 +3,22 @@
 use crate::scene::Scene;
 use kit::packet::Packet;
 use kit::story::{data, oack, rrq, rrq_with, wrq};
+use kit::world::Via;
 
-/// RFC 2348, MAAS bug 2118408: blocks larger than the path's MTU, with their last part first.
+/// RFC 2348, MAAS bug 2118408: blocks larger than the path's MTU, with their last part first. From servers over IPv4 to
+/// clients over IPv6 they are to fit, and are cut only by somebody with shorter links.
 pub fn fragments(scene: &mut Scene) {
     let vip = scene.via.vip();
-    let options = [("blksize", 8192)];
-    let talk = scene.asks("a request", rrq_with(scene.client(2070), vip, "initrd", &options));
-    scene.down("its options", talk, oack(talk.server, talk.seen_as, &options));
+    let size: u16 = if scene.via == Via::Snat64 { 1500 - 40 - 8 - 4 } else { 8192 };
+    let request =
+        |size: u16| rrq_with(scene.client(2070), vip, "initrd", &[("blksize", size.into())]);
+    let (asked, passed) = (request(8192), request(size));
+    let talk = scene.asks_for("a request", asked, &passed.payload);
+    let options = oack(talk.server, talk.seen_as, &[("blksize", size.into())]);
+    scene.down("its options", talk, options);
     scene.up("their ACK", talk, talk.ack(0));
-    for (block, len) in [(1, 8192), (2, 8192), (3, 2000)] {
-        let packet = Packet { id: 700 + block, ..talk.data(block, len) };
+    for (block, len) in [(1, size), (2, size), (3, 1447)] {
+        let packet = Packet { id: 700 + block, ..talk.data(block, len.into()) };
         scene.down_in_parts("a block", talk, packet);
         scene.up("its ACK", talk, talk.ack(block));
     }

@@ -111,8 +111,8 @@ pub fn backends(backends: &Vec<Backend>) -> String {
 
 fn totals(now: u64, totals: &Counts) -> [String; 9] {
     let count = |name| number(totals, name).to_string();
-    // One side or the other fell silent: before the first answer, or later.
-    let silent = number(totals, "unanswered") + number(totals, "timed_out");
+    // One side or the other fell silent: before the first answer, the client from then on, or later.
+    let silent = ["unanswered", "unheard", "timed_out"].map(|name| number(totals, name));
     [
         now.to_string(),
         count("started"),
@@ -120,7 +120,7 @@ fn totals(now: u64, totals: &Counts) -> [String; 9] {
         count("size_probes"),
         count("not_found"),
         count("failed"),
-        silent.to_string(),
+        silent.iter().sum::<u64>().to_string(),
         size(number(totals, "bytes_in")),
         size(number(totals, "bytes_out")),
     ]

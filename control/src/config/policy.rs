@@ -28,7 +28,7 @@ impl Checker {
         Access {
             read_only: written.read_only.unwrap_or(false),
             allow_files: self.globs(&written.allow_files),
-            deny_files: self.globs(&written.deny_files),
+            deny_files: lower(self.globs(&written.deny_files)),
             allow_clients: self.prefixes(&written.allow_clients),
             max_requests: most,
         }
@@ -122,6 +122,11 @@ impl Checker {
         let list = written.as_ref().map(|list| list.as_ref().as_slice()).unwrap_or_default();
         list.iter().filter_map(|prefix| self.keep(prefix_of(prefix))).collect()
     }
+}
+
+fn lower(mut globs: Vec<String>) -> Vec<String> {
+    globs.iter_mut().for_each(|glob| glob.make_ascii_lowercase());
+    globs
 }
 
 fn check_glob(written: &Spanned<String>) -> Result<String, Fault> {

@@ -295,7 +295,7 @@ fn a_service_s_policy() {
     let text = SOUND
         .replace(
             "vip =",
-            "read_only = true\nallow_files = [\"*.0\"]\ndeny_files = [\"x/**\"]\nallow_clients = [\"10.0.0.9/24\", \
+            "read_only = true\nallow_files = [\"*.0\"]\ndeny_files = [\"X/**\"]\nallow_clients = [\"10.0.0.9/24\", \
              \"fd00::9\"]\nmax_requests_per_client = 60\nmax_blksize = 1428\nmax_windowsize = 4\n\
              strip_options = [\"tsize\"]\nvip =",
         )

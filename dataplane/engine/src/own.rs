@@ -188,6 +188,14 @@ impl Own {
         }
     }
 
+    /// Nobody listens on the server's port any longer: the transfer has failed, and its client is not held to that
+    /// server.
+    pub fn refused(&mut self, id: FlowId, here: &Here) {
+        let (client, backend) = (self.address(&self.flows[id]), self.flows[id].backend);
+        self.sticky.forget(here.tables.backends[usize::from(backend)].service, client);
+        self.close(id, End::Failed, here);
+    }
+
     /// The transfer is forgotten; answers what was known of it.
     pub fn end(&mut self, id: FlowId, end: End, here: &Here) -> Flow {
         let flow = self.flows.remove(id);

@@ -13,7 +13,8 @@ pub struct Access {
     pub read_only: bool,
     /// Only these files; none named: all.
     pub allow_files: Vec<String>,
-    /// Not these, even if they are among those.
+    /// Not these, even if they are among those, whatever the case that their names are spelled in: some servers don't
+    /// mind. The patterns are in lower case.
     pub deny_files: Vec<String>,
     /// Only these clients; none named: all.
     pub allow_clients: Vec<IpNet>,
@@ -58,8 +59,9 @@ impl Access {
         if self.allow_files.is_empty() && self.deny_files.is_empty() {
             return Ok(());
         }
-        let path = Path::of(request.file).ok_or(Refusal::File)?;
+        let mut path = Path::of(request.file).ok_or(Refusal::File)?;
         let allowed = self.allow_files.is_empty() || path.matches(&self.allow_files);
+        path.bytes.make_ascii_lowercase();
         if allowed && !path.matches(&self.deny_files) { Ok(()) } else { Err(Refusal::File) }
     }
 }
@@ -215,6 +217,8 @@ mod tests {
             ("boot//secret/key", false),
             ("/boot/./secret/key", false),
             ("boot\\secret\\key", false),
+            ("boot/SECRET/Key", false),
+            ("Boot/a.img", false),
             ("boot/a/../secret/key", false),
             ("../boot/a.img", false),
             ("", false),

@@ -57,6 +57,14 @@ impl Sticky {
         set[way.unwrap_or(0)] = Some(Entry { client, service, backend, until });
     }
 
+    /// The client belongs nowhere.
+    pub fn forget(&mut self, service: ServiceId, client: IpAddr) {
+        let of_client = |entry: &mut Entry| entry.client == client && entry.service == service;
+        for entry in &mut self.sets[self.place(service, client)] {
+            entry.take_if(of_client);
+        }
+    }
+
     fn place(&self, service: ServiceId, client: IpAddr) -> usize {
         self.seed.of_client(client, service) as usize & (self.sets.len() - 1)
     }
@@ -82,6 +90,10 @@ mod tests {
         assert_eq!(sticky.find(0, client(2), NOW), None);
         sticky.keep(0, client(1), 8, NOW.after(30), NOW.after(5));
         assert_eq!(sticky.find(0, client(1), NOW.after(20)), Some(8));
+        sticky.forget(1, client(1));
+        assert_eq!(sticky.find(0, client(1), NOW.after(20)), Some(8));
+        sticky.forget(0, client(1));
+        assert_eq!(sticky.find(0, client(1), NOW.after(20)), None);
     }
 
     #[test]

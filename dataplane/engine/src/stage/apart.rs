@@ -1,7 +1,7 @@
 //! What is no whole datagram, but of a transfer: parts of one, and errors about one. They come after the whole
 //! ones of their burst.
 
-use super::admit::ether_type;
+use super::admit::{Packet, ether_type};
 use super::error::error;
 use super::part::part;
 use crate::family::Family;
@@ -10,11 +10,12 @@ use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::verdict::{Step, Verdict};
-use wire::ethernet;
+use wire::ethernet::Ethernet;
 use wire::icmp;
 use wire::ip::{Ip, Split};
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
+use zerocopy::FromBytes;
 
 /// Whether it is a part of a datagram, or tells of an error.
 pub fn is_apart<H: Family>(split: &Split<H>) -> bool {
@@ -41,7 +42,11 @@ pub fn pass_apart<F: Frame>(
 }
 
 fn apart<H: Family>(frame: &mut [u8], place: usize, here: &Here, own: &mut Own) -> Step<Verdict> {
-    let packet = frame.get_mut(ethernet::HEADER..).ok_or(Reason::Truncated)?;
-    let is_part = H::split(packet).is_ok_and(|split| split.fragment.is_some());
-    if is_part { part::<H>(frame, place, here, own) } else { error::<H>(frame, place, here, own) }
+    let (ethernet, rest) = Ethernet::mut_from_prefix(frame).map_err(|_| Reason::Truncated)?;
+    let split: Split<H> = H::split(rest).map_err(|_| H::BAD)?;
+    let packet = Packet { ethernet, split };
+    match packet.split.fragment {
+        Some(fragment) => part(packet, fragment, place, here, own),
+        None => error(packet, place, here, own),
+    }
 }

@@ -2,11 +2,11 @@
 //! sent the packet hears what it can understand. A server whose port nobody listens on any longer has given
 //! its transfer up.
 
+use super::admit::Packet;
 use super::classify::{Side, check_source, mine};
 use super::cross::Crossing;
 use super::translate::NO_REQUEST;
 use super::transmit::{check_size, transmit};
-use crate::alg::End;
 use crate::family::Family;
 use crate::flow::hosts::Endpoint;
 use crate::flow::key::Key;
@@ -17,21 +17,18 @@ use crate::own::Own;
 use crate::reason::Reason;
 use crate::tables::{BackendId, Mode, Owner};
 use crate::verdict::{Step, Verdict};
-use wire::ethernet::Ethernet;
 use wire::icmp::{self, Quoted, split_error};
 use wire::ip::Split;
 use wire::trouble::Trouble;
-use zerocopy::FromBytes;
 
 /// Decides what becomes of a frame that begins as an error does.
 pub fn error<H: Family>(
-    frame: &mut [u8],
+    packet: Packet<H>,
     place: usize,
     here: &Here,
     own: &mut Own,
 ) -> Step<Verdict> {
-    let (ethernet, rest) = Ethernet::mut_from_prefix(frame).map_err(|_| Reason::Truncated)?;
-    let Split { ip, body, .. } = H::split(rest).map_err(|_| H::BAD)?;
+    let Packet { ethernet, split: Split { ip, body, .. } } = packet;
     let Some(quoted) = split_error(ip, body) else { return Err(about_nothing(ip, here)) };
     let (side, key) = about::<H>(ip, &quoted, here, own)?;
     let Some(id) = own.flows.find(side.key_kind(), key) else {
@@ -47,7 +44,7 @@ pub fn error<H: Family>(
         icmp::make_checksum(ip, body);
     }
     if refused && !matches!(side, Side::Client(_)) {
-        own.close(id, End::Failed, here);
+        own.refused(id, here);
     }
     transmit(ethernet, ip.total_len(), side, &flow, here, &own.counters)
 }

@@ -1,7 +1,7 @@
 //! A part of a datagram. The first one goes the way of a whole one, and the others follow it; those that
 //! come before it wait.
 
-use super::admit::Datagram;
+use super::admit::{Datagram, Packet};
 use super::classify::{check_source, classify, mine};
 use super::cross::Crossing;
 use super::forward::forward;
@@ -15,24 +15,22 @@ use crate::reason::Reason;
 use crate::tables::Owner;
 use crate::verdict::{Step, Verdict};
 use wire::ethernet::Ethernet;
-use wire::ip::{PROTOCOL_UDP, Split};
+use wire::ip::{Fragment, PROTOCOL_UDP, Split};
 use wire::udp::{self, Udp};
-use zerocopy::FromBytes;
 
-/// Decides what becomes of a frame that holds a part of a datagram, at this place in its burst.
+/// Decides what becomes of a frame that holds this part of a datagram, at this place in its burst.
 pub fn part<H: Family>(
-    frame: &mut [u8],
+    Packet { ethernet, split }: Packet<H>,
+    fragment: Fragment,
     place: usize,
     here: &Here,
     own: &mut Own,
 ) -> Step<Verdict> {
-    let (ethernet, rest) = Ethernet::mut_from_prefix(frame).map_err(|_| Reason::Truncated)?;
-    let split = H::split(rest).map_err(|_| H::BAD)?;
     check_ends(&split, here)?;
     let part = Part {
         ends: [split.ip.source().into(), split.ip.destination().into()],
         protocol: split.protocol,
-        fragment: split.fragment.ok_or(Reason::Fragment)?,
+        fragment,
         len: split.body.len(),
     };
     let datagram = if here.by == By::Release {

@@ -3,10 +3,12 @@
 
 use crate::client::{Habits, fetch};
 use crate::daemon::{Daemon, Setup};
+use crate::ipv6::{CROSSING, OLD_FARM};
 use crate::peers::{self, Client};
 use crate::wiring::{Wiring, plug};
 use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS, VIPS_V6};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tun_rs::AsyncDevice;
@@ -18,14 +20,34 @@ const LATE: u32 = 5;
 /// Milliseconds that a packet is late at most: others overtake it.
 const LATEST: u64 = 20;
 
+/// How often each has happened.
+#[derive(Default)]
+struct Faults {
+    lost: AtomicU32,
+    repeated: AtomicU32,
+    late: AtomicU32,
+}
+
+impl Faults {
+    /// Whether the network was as bad as it should be.
+    fn check(&self) {
+        for (name, count) in
+            [("lost", &self.lost), ("repeated", &self.repeated), ("late", &self.late)]
+        {
+            assert!(count.load(Relaxed) > 0, "nothing was {name}");
+        }
+    }
+}
+
 /// Both of the client's cables are bad ones.
-fn bad_cables(lab: &Lab) -> [Wiring; 2] {
+fn bad_cables(lab: &Lab) -> (Arc<Faults>, [Wiring; 2]) {
+    let faults = Arc::new(Faults::default());
     let addresses: String =
         ["c0", "c1"].map(|end| lab.must("client", &format!("ip -o address show {end}"))).concat();
     lab.must("client", "ip link delete c0");
     lab.must("client", "ip link delete c1");
     let cables = [[("client", "c0"), ("gate", "dev0")], [("client", "c1"), ("switch", "p-client")]]
-        .map(|ends| cable(lab, ends));
+        .map(|ends| cable(lab, ends, &faults));
     lab.must("switch", "ip link set p-client master br0");
     for words in addresses.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()) {
         let [_, end, family, address, ..] = words[..] else { panic!("{words:?}") };
@@ -33,39 +55,50 @@ fn bad_cables(lab: &Lab) -> [Wiring; 2] {
         lab.must("client", &format!("sysctl -q -w net.ipv6.conf.{end}.disable_ipv6=0"));
         lab.must("client", &format!("ip address add {address} dev {end} {nodad}"));
     }
-    cables
+    (faults, cables)
 }
 
-fn cable(lab: &Lab, ends: [(&str, &'static str); 2]) -> Wiring {
+fn cable(lab: &Lab, ends: [(&str, &'static str); 2], faults: &Arc<Faults>) -> Wiring {
+    let faults = Arc::clone(faults);
     let devices = ends.map(|(name, end)| plug(lab, name, end)).into();
-    Wiring::start(devices, |devices| {
+    Wiring::start(devices, move |devices| {
         let ends: Vec<_> = devices.into_iter().map(Arc::new).collect();
         let tasks = [(0, 1), (1, 0)].map(|(from, to)| {
             carry(
                 Arc::clone(&ends[from]),
                 Arc::clone(&ends[to]),
                 fastrand::Rng::with_seed(from as u64),
+                Arc::clone(&faults),
             )
         });
         tasks.into_iter().collect::<JoinSet<()>>()
     })
 }
 
-async fn carry(from: Arc<AsyncDevice>, to: Arc<AsyncDevice>, mut chance: fastrand::Rng) {
+async fn carry(
+    from: Arc<AsyncDevice>,
+    to: Arc<AsyncDevice>,
+    mut chance: fastrand::Rng,
+    faults: Arc<Faults>,
+) {
     let mut buffer = vec![0; 4096];
     while let Ok(len) = from.recv(&mut buffer).await {
         let frame = buffer[..len].to_vec();
-        let mut strikes = |percent| chance.u32(..100) < percent;
         // Neighbours find each other: that is the kernels' affair.
         let is_udp =
             frame.get(23) == Some(&17) || frame.get(20).is_some_and(|next| matches!(next, 17 | 44));
-        if is_udp && strikes(LOST) {
+        let mut strikes = |percent, count: &AtomicU32| {
+            let strikes = is_udp && chance.u32(..100) < percent;
+            count.fetch_add(strikes.into(), Relaxed);
+            strikes
+        };
+        if strikes(LOST, &faults.lost) {
             continue;
         }
-        if is_udp && strikes(REPEATED) {
+        if strikes(REPEATED, &faults.repeated) {
             let _ = to.send(&frame).await;
         }
-        if is_udp && strikes(LATE) {
+        if strikes(LATE, &faults.late) {
             let (to, late) = (Arc::clone(&to), Duration::from_millis(chance.u64(1..=LATEST)));
             tokio::spawn(async move {
                 tokio::time::sleep(late).await;
@@ -113,9 +146,10 @@ fn fetches(lab: &Lab, vip: &str, port: u16, file: &str, habits: Habits) {
 fn habits_of_clients() {
     let lab = Lab::new().with_ipv6();
     peers::files(&lab, &[("one", 20_000), ("two", 30_000)]);
-    let _cables = bad_cables(&lab);
+    let (faults, _cables) = bad_cables(&lab);
     let _servers = quick(&lab);
     let daemon = Daemon::start(&lab, two_workers());
+    daemon.has_workers(2);
     for vip in [NAT_VIP, SNAT_VIP] {
         // GRUB's port, and lwIP's.
         for (port, file) in [(25300, "one"), (25300, "two"), (25300, "one"), (69, "two")] {
@@ -128,6 +162,43 @@ fn habits_of_clients() {
         // A request that comes again is no new transfer.
         assert_eq!(daemon.total(service, "started"), 6, "{service}");
     }
+    faults.check();
+    daemon.finish();
+}
+
+/// Large blocks in fragments, of which each may be lost, come twice or late; also where they are asked of servers over IPv4.
+/// IPv4's own are joined by the kernel on af_packet.
+#[test]
+fn large_blocks() {
+    let lab = Lab::new().with_ipv6();
+    peers::files(&lab, &[("image", 60_000)]);
+    let (faults, _cables) = bad_cables(&lab);
+    let _servers = quick(&lab);
+    let daemon = Daemon::with(&lab, &(two_workers().text(&lab) + CROSSING));
+    daemon.has_workers(2);
+    for vip in [VIPS_V6[0], VIPS_V6[2], OLD_FARM] {
+        Client::Busybox.get(&lab, vip, "image", Some(8192));
+        Client::Busybox.get(&lab, vip, "image", Some(8192));
+        Client::Busybox.put(&lab, vip, "image", Some(8192));
+    }
+    faults.check();
+    daemon.finish();
+}
+
+/// Answers from port 69, where a late one can be of another transfer.
+#[test]
+fn single_port_servers() {
+    let lab = Lab::new().with_ipv6();
+    peers::files(&lab, &[("image", 60_000), ("small", 15_000)]);
+    let (faults, _cables) = bad_cables(&lab);
+    let _servers = ["s1", "s2"].map(|name| peers::single_port(&lab, name));
+    let daemon = Daemon::start(&lab, two_workers());
+    daemon.has_workers(2);
+    for vip in VIPS.into_iter().chain(VIPS_V6) {
+        Client::Busybox.get(&lab, vip, "image", None);
+        Client::Busybox.get(&lab, vip, "small", None);
+    }
+    faults.check();
     daemon.finish();
 }
 
@@ -136,14 +207,16 @@ fn habits_of_clients() {
 fn real_clients_in_every_mode_over_both_versions() {
     let lab = Lab::new().with_ipv6();
     peers::files(&lab, &[("image", 60_000), ("small", 15_000)]);
-    let _cables = bad_cables(&lab);
+    let (faults, _cables) = bad_cables(&lab);
     let _servers = quick(&lab);
     let daemon = Daemon::start(&lab, two_workers());
+    daemon.has_workers(2);
     for vip in VIPS.into_iter().chain(VIPS_V6) {
         Client::Tftp.get(&lab, vip, "image", None);
         // It waits for six seconds when an ACK is lost.
         Client::Curl.get(&lab, vip, "small", Some(1408));
         Client::Curl.put(&lab, vip, "small", Some(1408));
     }
+    faults.check();
     daemon.finish();
 }

@@ -157,6 +157,12 @@ impl<'a> Daemon<'a> {
         stats[section][counter].as_u64().unwrap_or_else(|| panic!("no counter `{counter}`"))
     }
 
+    /// It has started with so many workers as it was told to.
+    pub fn has_workers(&self, count: usize) {
+        let status = self.ask("status").expect("status");
+        assert_eq!(status["workers"].as_array().map(Vec::len), Some(count));
+    }
+
     /// Every packet has one verdict; and SIGTERM is a clean end.
     pub fn finish(mut self) {
         until("every packet has had its verdict", || {

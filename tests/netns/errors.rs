@@ -49,16 +49,20 @@ fn a_client_of_a_pool_hears_it_too() {
 /// The kernel of a server finds out what passes to a client.
 #[test]
 fn a_server_finds_out_what_a_narrow_way_takes() {
-    let lab = Lab::new();
+    let lab = Lab::new().with_ipv6();
     peers::files(&lab, &[("image", 200_000)]);
-    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    // tftpd-hpa ends its transfer over IPv6 when it hears so; dnsmasq lets the kernel see to it.
+    let _servers = [peers::dnsmasq(&lab, "s1", ""), peers::dnsmasq(&lab, "s2", "")];
     // Clients are behind a link of 1300 bytes, servers are not.
     lab.must("client", "ip link set c0 mtu 1300");
     lab.must("gate", "ip link set dev0 mtu 1300");
-    let text = Setup { driver: "net_af_xdp", ..Setup::default() }.text(&lab);
+    let text = Setup { driver: "net_af_xdp", ..dual() }.text(&lab);
     let text = text.replacen("name = \"clients\"\n", "name = \"clients\"\nmtu = 1300\n", 1);
     let daemon = Daemon::with(&lab, &text);
-    Client::Curl.get(&lab, VIPS[0], "image", Some(1428));
-    assert!(daemon.stat("packets", "answered") > 0, "nobody was told");
+    for vip in [VIPS[0], VIPS_V6[0]] {
+        let before = daemon.stat("packets", "answered");
+        Client::Curl.get(&lab, vip, "image", Some(1428));
+        assert!(daemon.stat("packets", "answered") > before, "{vip}: nobody was told");
+    }
     daemon.finish();
 }

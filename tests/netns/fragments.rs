@@ -49,6 +49,7 @@ fn large_blocks_pass_over_ipv6_with_two_workers() {
     let text = format!("{before}name = \"snat\"{head}{v6}[[service]]{rest}");
     let text = text.replace("\"10.77.0.101\", ", "");
     let daemon = Daemon::with(&lab, &text);
+    daemon.has_workers(2);
     for vip in VIPS_V6 {
         for blksize in [1470, 8192, 65_464] {
             Client::Curl.get(&lab, vip, "image", Some(blksize));

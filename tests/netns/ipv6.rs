@@ -60,6 +60,7 @@ fn one_service_serves_clients_over_both_versions() {
     let _v6 = [peers::tftpd_hpa_v6(&lab, "s1"), peers::tftpd_hpa_v6(&lab, "s2")];
     let setup = Setup { workers: "0, 1", device_arguments: ",qpairs=2", ..dual() };
     let daemon = Daemon::start(&lab, setup);
+    daemon.has_workers(2);
     for vip in VIPS.into_iter().chain(VIPS_V6) {
         for blksize in [512, 1408] {
             Client::Curl.get(&lab, vip, "image", Some(blksize));
@@ -116,6 +117,7 @@ fn clients_reach_servers_of_the_other_version_behind_a_pool() {
     let _v6 = [peers::tftpd_hpa_v6(&lab, "s1"), peers::tftpd_hpa_v6(&lab, "s2")];
     let setup = Setup { workers: "0, 1", device_arguments: ",qpairs=2", ..dual() };
     let daemon = Daemon::with(&lab, &(setup.text(&lab) + CROSSING));
+    daemon.has_workers(2);
     for vip in [OLD_FARM, OLD_CLIENTS] {
         for client in CLIENTS {
             for (file, _) in SIZES {

@@ -44,6 +44,7 @@ fn a_dead_host() {
     let whole = ends.iter().filter(|end| end.as_ref() == Ok(&original)).count();
     let silent = ends.iter().filter(|end| **end == Err(Failure::Silence)).count();
     assert!(whole >= 5 && whole + silent == ends.len(), "{whole} whole, {silent} silent");
+    assert!(silent > 0, "the server died too late");
     until("the gate knows", || {
         let backends = daemon.ask("backends").expect("backends");
         rows(&backends).any(|row| row["name"] == "s1" && row["state"] == "unresolved")

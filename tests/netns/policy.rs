@@ -3,6 +3,8 @@
 use crate::daemon::{Daemon, Setup};
 use crate::peers::{self, Client};
 use kit::lab::{Lab, NAT_VIP, SNAT_VIP, VIPS, VIPS_V6};
+use std::net::UdpSocket;
+use std::time::Duration;
 
 const SIZES: [(&str, usize); 3] = [("image", 200_000), ("secret", 100), ("boot.efi", 3000)];
 
@@ -40,6 +42,27 @@ fn clients_hear_why_they_get_nothing() {
         );
     }
     assert_eq!(daemon.stat("refused", "file"), 6);
+    daemon.finish();
+}
+
+/// Whoever asks in another's name gets a few packets of the file sent there, and no more.
+#[test]
+fn a_server_is_told_that_nobody_hears_it() {
+    let lab = lab();
+    let quick = |name, address| peers::tftpd_hpa_with(&lab, name, address, "--retransmit 100000");
+    let _servers = [quick("s1", "10.77.0.30"), quick("s2", "10.77.0.31")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    for (service, vip) in [("nat", NAT_VIP), ("snat", SNAT_VIP)] {
+        let heard = lab.inside("client", move || {
+            let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+            socket.send_to(b"\0\x01image\0octet\0", (vip, 69)).expect("it is sent");
+            socket.set_read_timeout(Some(Duration::from_secs(4))).expect("a timeout");
+            (0..100).take_while(|_| socket.recv(&mut [0; 600]).is_ok()).count()
+        });
+        let heard = heard.join().expect("it ends");
+        assert!((2..=7).contains(&heard), "{service}: {heard} times");
+        assert_eq!(daemon.total(service, "unheard"), 1, "{service}");
+    }
     daemon.finish();
 }
 

@@ -5,7 +5,7 @@ use crate::daemon::{Daemon, Setup, rows};
 use crate::peers;
 use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS, until};
 use std::io::ErrorKind;
-use std::net::{TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 #[test]
@@ -34,9 +34,10 @@ fn nothing_but_the_service_is_reached_through_a_vip() {
         listener.set_read_timeout(Some(Duration::from_secs(4))).expect("a timeout");
         listener.recv(&mut [0; 16]).map_err(|error| error.kind())
     });
-    let _ssh = lab.inside("gate", || {
-        std::mem::forget(std::net::TcpListener::bind("0.0.0.0:22").expect("a free port"));
-    });
+    let ssh = lab.inside("gate", || TcpListener::bind("0.0.0.0:22").expect("a free port"));
+    let _ssh = ssh.join().expect("it listens");
+    let reached = lab.inside("client", || TcpStream::connect("10.78.0.1:22").is_ok());
+    assert!(reached.join().expect("it ends"), "at the interface's own address it answers");
     for vip in VIPS {
         let refused = lab.inside("client", move || {
             let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");

@@ -1,6 +1,8 @@
 //! Any frame, to a gate where a transfer runs in every mode.
 #![no_main]
 
+use engine::policy::{Access, OptionLimits};
+use engine::tables::Service;
 use engine::verdict::Verdict;
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use kit::gate::Gate;
@@ -15,10 +17,17 @@ thread_local! {
 
 fn gate() -> Gate {
     let mut gate = Gate::new();
+    gate.change(|tables| tables.services.iter_mut().for_each(restrict));
     for via in Via::ALL {
         run(&mut gate, via, via.client());
     }
     gate
+}
+
+fn restrict(service: &mut Service) {
+    let (deny_files, strip) = (vec!["**/secret/**".to_owned()], vec!["multicast".to_owned()]);
+    service.access = Access { read_only: true, deny_files, ..Access::default() };
+    service.options = OptionLimits { max_blksize: Some(1428), max_windowsize: Some(4), strip };
 }
 
 fuzz_target!(|frame: &[u8]| {

@@ -12,6 +12,7 @@ struct Input<'a> {
     max_blksize: Option<u16>,
     max_windowsize: Option<u16>,
     strip_multicast: bool,
+    largest_block: Option<u16>,
     message: &'a [u8],
 }
 
@@ -25,13 +26,15 @@ fuzz_target!(|input: Input| {
         strip,
     };
     let mut edited = input.message.to_vec();
-    let len = limits.apply(&mut edited, None);
+    let len = limits.apply(&mut edited, input.largest_block);
     assert!(len <= edited.len(), "a message only becomes shorter");
     edited.truncate(len);
-    compare(Message::parse(input.message).ok(), Message::parse(&edited).ok(), &limits);
+    let max_blksize = input.max_blksize.into_iter().chain(input.largest_block).min();
+    let both = OptionLimits { max_blksize, ..limits.clone() };
+    compare(Message::parse(input.message).ok(), Message::parse(&edited).ok(), &both);
 
     let mut again = edited.clone();
-    let len = limits.apply(&mut again, None);
+    let len = limits.apply(&mut again, input.largest_block);
     assert_eq!(&again[..len], &edited[..], "there is nothing left to do");
 });
 

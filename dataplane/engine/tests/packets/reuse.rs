@@ -117,5 +117,5 @@ fn a_server_that_was_given_up_does_not_reach_the_client() {
     // The first server repeats itself. Nobody is told, or it is: but it is not the kernel's to
     // route to the client, with the server's own address as the source.
     let repeated = gate.take(first.data(1, 512));
-    assert_ne!(repeated.verdict, Verdict::Kernel);
+    assert!(matches!(repeated.verdict, Verdict::Answer | Verdict::Drop(_)), "{repeated:?}");
 }

@@ -36,7 +36,7 @@ fn carry(workers: u16, via: &[Via], order: Order, repeat: bool, seed: u64) -> Ho
         let mut frames = vec![];
         for packet in farm.bypass(said) {
             number = number.wrapping_add(1);
-            let mut parts = parts(Packet { id: number, ..packet });
+            let mut parts = parts(&Packet { id: number, ..packet });
             if repeat && parts.len() > 1 {
                 let again = parts[dice.below(parts.len())].clone();
                 parts.push(again);
@@ -69,8 +69,9 @@ fn carry(workers: u16, via: &[Via], order: Order, repeat: bool, seed: u64) -> Ho
     panic!("the transfers are not through");
 }
 
-fn parts(packet: Packet) -> Vec<Vec<u8>> {
-    if packet.payload.len() > 200 { cut(&packet, 168) } else { vec![packet.bytes()] }
+/// A packet as it comes over short links.
+pub fn parts(packet: &Packet) -> Vec<Vec<u8>> {
+    if packet.payload.len() > 200 { cut(packet, 168) } else { vec![packet.bytes()] }
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Interfaces that share a device, told apart by their VLANs.
 
+use crate::parts::parts;
 use crate::transfers::crowd;
 use kit::farm::Farm;
 use kit::house::{House, ROOM, Wire};
+use kit::packet::Packet;
+use kit::parts::Joiner;
 use kit::story::{CLIENT, arp, rrq};
 use kit::world::{FLOWS, INSIDE, OUTSIDE, Via, gate_mac, tables};
 use wire::vlan::Vlans;
@@ -32,22 +35,33 @@ fn untagged(frame: &[u8], ids: &[u16]) -> Vec<u8> {
     [&frame[..12], &frame[12 + size..]].concat()
 }
 
-/// All transfers of a crowd, over one cable.
-fn carry(house: &mut House<MemoryPort>, farm: &mut Farm, vlans: Pair) {
+/// All transfers of a crowd, over one cable; `frames` is how each packet comes.
+fn carry(
+    house: &mut House<MemoryPort>,
+    farm: &mut Farm,
+    vlans: Pair,
+    frames: fn(&Packet) -> Vec<Vec<u8>>,
+) {
     let side = |mac: &[u8]| usize::from(mac == gate_mac(INSIDE).0);
-    let mut turn = 0;
+    let (mut turn, mut number, mut joiner) = (0, 0, Joiner::default());
     for _ in 0..500 {
         let said = farm.says();
         for packet in farm.bypass(said) {
-            let frame = packet.bytes();
-            turn = (turn + 1) % house.workers.len();
-            house.wires[turn][0].arrive(&tagged(&frame, vlans[side(&frame[..6])]));
+            number += 1;
+            for frame in frames(&Packet { id: number, ..packet }) {
+                turn = (turn + 1) % house.workers.len();
+                house.wires[turn][0].arrive(&tagged(&frame, vlans[side(&frame[..6])]));
+            }
         }
-        house.turn();
+        for _ in 0..4 {
+            house.turn();
+        }
         house.wait(1);
         for frame in house.left() {
             let ids = vlans[side(&frame[6..12])];
-            farm.hears(&untagged(&frame, ids));
+            if let Some(whole) = joiner.take(untagged(&frame, ids)) {
+                farm.hears(&whole);
+            }
         }
         if farm.is_done() {
             return;
@@ -56,18 +70,32 @@ fn carry(house: &mut House<MemoryPort>, farm: &mut Farm, vlans: Pair) {
     panic!("the transfers are not through");
 }
 
-#[test]
-fn a_gate_with_one_arm_in_two_vlans() {
+fn arrives_in_two_vlans(frames: fn(&Packet) -> Vec<Vec<u8>>) {
     for vlans in [[&[100][..], &[200]], [&[], &[200]], [&[7, 100], &[7, 200]], [&[100], &[5, 100]]]
     {
         for workers in [1, 2] {
             let mut house = house(workers, vlans);
             let mut farm = crowd(&Via::ALL);
-            carry(&mut house, &mut farm, vlans);
+            carry(&mut house, &mut farm, vlans, frames);
             assert_eq!((farm.foreign, farm.errors), (0, 0), "{vlans:?}");
             assert_eq!(house.ledger().at("started"), 128);
+            assert_eq!(house.ledger().at("fragment"), 0);
         }
     }
+}
+
+#[test]
+fn a_gate_with_one_arm_in_two_vlans() {
+    arrives_in_two_vlans(|packet| vec![packet.bytes()]);
+}
+
+#[test]
+fn parts_come_in_vlans_too() {
+    arrives_in_two_vlans(|packet| {
+        let mut frames = parts(packet);
+        frames.rotate_left(1);
+        frames
+    });
 }
 
 #[test]

@@ -97,10 +97,7 @@ struct Parcels<'a> {
 fn decide<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here, own: &mut Own) -> bool {
     let mut apart = Burst::new();
     let strays = decide_whole(burst, verdicts, &mut apart, here, own);
-    if !apart.is_empty() {
-        pass_apart(&apart, burst, verdicts, here, own);
-    }
-    strays
+    strays | (!apart.is_empty() && pass_apart(&apart, burst, verdicts, here, own))
 }
 
 /// All packets' way up to their transfers, then each packet's own. `apart` gets the places of frames that

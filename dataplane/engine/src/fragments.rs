@@ -58,6 +58,8 @@ struct Entry {
     way: Way,
     /// Its length, once the last part has told.
     len: Option<usize>,
+    /// How far its parts reach.
+    end: usize,
     /// Which eights of bytes have come.
     seen: [u64; LONGEST.div_ceil(GRAIN * 64)],
     /// Bytes that have come.
@@ -72,6 +74,7 @@ impl Entry {
         until: Tick(0),
         way: Way::Unknown,
         len: None,
+        end: 0,
         seen: [0; LONGEST.div_ceil(GRAIN * 64)],
         bytes: 0,
         held: 0,
@@ -81,9 +84,10 @@ impl Entry {
     fn take(&mut self, part: Fragment, len: usize) -> Result<(), Misfit> {
         let end = part.offset + len;
         let grains = part.offset / GRAIN..end.div_ceil(GRAIN);
-        let odd = part.more && !len.is_multiple_of(GRAIN);
         let beyond = self.len.is_some_and(|all| end > all || (end == all) == part.more);
-        if len == 0 || odd || beyond || end > LONGEST {
+        // None of those before may lie behind the end.
+        let short = !part.more && end < self.end;
+        if beyond || short {
             return Err(Misfit::Contradiction);
         }
         let known = grains.clone().filter(|&grain| self.has(grain)).count();
@@ -94,12 +98,9 @@ impl Entry {
             _ => return Err(Misfit::Contradiction),
         }
         if !part.more {
-            // None of those before may lie behind the end.
-            if (grains.end..LONGEST.div_ceil(GRAIN)).any(|grain| self.has(grain)) {
-                return Err(Misfit::Contradiction);
-            }
             self.len = Some(end);
         }
+        self.end = self.end.max(end);
         grains.for_each(|grain| self.seen[grain / 64] |= 1 << (grain % 64));
         self.bytes += len;
         Ok(())
@@ -119,11 +120,11 @@ impl Entry {
 pub enum Misfit {
     /// It has come before.
     Repeated,
-    /// It overlaps another one, lies behind the end, or is no part at all: all of the datagram is given
-    /// up (RFC 5722; RFC 1858 asks as much where it matters).
+    /// It overlaps another one, or lies behind the end: all of the datagram is given up (RFC 5722; RFC 1858
+    /// asks as much where it matters).
     Contradiction,
-    /// Every place is taken by datagrams under way.
-    Full,
+    /// It is no part of any datagram.
+    Impossible,
 }
 
 /// A part, as far as the table is concerned.
@@ -137,6 +138,15 @@ pub struct Part {
     pub fragment: Fragment,
     /// Its bytes.
     pub len: usize,
+}
+
+impl Part {
+    /// Whether a datagram can have it: it holds something, ends where another one can begin, and not too late.
+    fn is_possible(&self) -> bool {
+        let Fragment { offset, more, .. } = self.fragment;
+        let odd = more && !self.len.is_multiple_of(GRAIN);
+        self.len > 0 && !odd && offset + self.len <= LONGEST
+    }
 }
 
 /// The name of no datagram.
@@ -176,8 +186,11 @@ impl Fragments {
     ///
     /// It is not to go on.
     pub fn meet(&mut self, part: &Part, now: Tick) -> Result<Place, Misfit> {
+        if !part.is_possible() {
+            return Err(Misfit::Impossible);
+        }
         let name = self.name(part);
-        let place = self.find(name, now).or_else(|| self.make(name, now)).ok_or(Misfit::Full)?;
+        let place = self.find(name, now).unwrap_or_else(|| self.make(name, now));
         let entry = &mut self.entries[place];
         let taken = entry.take(part.fragment, part.len);
         if taken == Err(Misfit::Contradiction) {
@@ -250,17 +263,18 @@ impl Fragments {
         set(name).find(is_it)
     }
 
-    /// A new entry: where none is, where one is out of time, or where one waits longest for its first
-    /// part. One that has decided stays.
-    fn make(&mut self, name: u64, now: Tick) -> Option<usize> {
-        let entries = &self.entries;
-        let is_over =
-            |place: &usize| entries[*place].name == NOBODY || entries[*place].until.is_due(now);
-        let waits = |place: &usize| entries[*place].way == Way::Unknown;
-        let left = |place: &usize| entries[*place].until.since(now);
-        let place = set(name).find(is_over).or_else(|| set(name).filter(waits).min_by_key(left))?;
+    /// A new entry: where none is, or one is out of time; else where one is of no transfer, as far as it is known,
+    /// and of those the oldest.
+    fn make(&mut self, name: u64, now: Tick) -> usize {
+        let worth = |&place: &usize| match &self.entries[place] {
+            entry if entry.name == NOBODY || entry.until.is_due(now) => (false, 0),
+            Entry { way: Way::Transfer(_), until, .. } => (true, until.since(now)),
+            Entry { until, .. } => (false, until.since(now)),
+        };
+        let first = set(name).start;
+        let place = set(name).min_by_key(worth).unwrap_or(first);
         self.entries[place] = Entry { name, until: now.after(PATIENCE), ..Entry::FREE };
-        Some(place)
+        place
     }
 
     fn name(&self, part: &Part) -> u64 {

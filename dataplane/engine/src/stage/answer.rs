@@ -11,7 +11,7 @@ use crate::verdict::Verdict;
 use std::net::IpAddr;
 use wire::ethernet::{self, Ethernet, Mac};
 use wire::icmp::{self, ErrorHeader};
-use wire::ip::{HOPS, Ip, PROTOCOL_UDP, Split};
+use wire::ip::{Fragment, HOPS, Ip, PROTOCOL_UDP, Split};
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
 use wire::tftp::{Message, UNKNOWN_TID};
@@ -141,8 +141,13 @@ fn answer<H: Family>(
 /// The headers of a datagram that is to be answered; `None` for an ERROR.
 fn ends<H: Family>(frame: &mut [u8]) -> Option<(Ethernet, H, Udp)> {
     let (ethernet, rest) = frame.split_at_mut_checked(ethernet::HEADER)?;
-    let Split { ip, body, .. } = H::split(rest).ok()?;
-    let (udp, data) = Udp::split(body)?;
+    let Split { ip, fragment, body, .. } = H::split(rest).ok()?;
+    // Of a datagram's parts, the first one has the ports.
+    let (udp, data) = match fragment {
+        None => Udp::split(body)?,
+        Some(Fragment { offset: 0, .. }) => Udp::split_part::<H>(body)?,
+        Some(_) => return None,
+    };
     let is_error = matches!(Message::parse(data), Ok(Message::Error { .. }));
     let ethernet = Ethernet::read_from_bytes(ethernet).ok()?;
     (!is_error).then_some((ethernet, *ip, *udp))

@@ -22,7 +22,8 @@ pub fn is_apart<H: Family>(split: &Split<H>) -> bool {
     split.fragment.is_some() || split.protocol == H::ICMP && icmp::is_error::<H>(split.body)
 }
 
-/// Decides on the frames at these places, in their order: the parts of a datagram follow its first one.
+/// Decides on the frames at these places, in their order: the parts of a datagram follow its first one. Answers
+/// whether some are strays.
 #[cold]
 pub fn pass_apart<F: Frame>(
     places: &[usize],
@@ -30,15 +31,18 @@ pub fn pass_apart<F: Frame>(
     verdicts: &mut [Verdict],
     here: &Here,
     own: &mut Own,
-) {
+) -> bool {
+    let mut strays = false;
     for &place in places {
         let frame = burst[place].bytes_mut();
         let step = match ether_type(frame) {
             Ok(Ipv6::ETHER_TYPE) => apart::<Ipv6>(frame, place, here, own),
             _ => apart::<Ipv4>(frame, place, here, own),
         };
+        strays |= step == Err(Reason::StrayTid.into());
         verdicts[place] = step.unwrap_or_else(|why_not| why_not);
     }
+    strays
 }
 
 fn apart<H: Family>(frame: &mut [u8], place: usize, here: &Here, own: &mut Own) -> Step<Verdict> {

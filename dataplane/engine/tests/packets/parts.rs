@@ -241,6 +241,49 @@ fn a_flood_without_first_parts_costs_no_transfer() {
     }
 }
 
+/// Parts that contradict each other, or can't be, take no place from a transfer's.
+#[test]
+fn a_flood_of_bad_parts_costs_no_transfer() {
+    for via in Via::ALL {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, via.client());
+        let running = cut(&data(via.client(), talk.vip_tid(), 2, 1000), 400);
+        let _ = gate.take(&running[0][..]);
+        for n in 0..5000u32 {
+            let from = std::net::SocketAddr::new(via.client().ip(), n as u16);
+            let flood = Packet { id: 20_000 + n as u16, ..data(from, talk.vip_tid(), 1, 64) };
+            let bad = part(&flood, 400, true, &[0; 99]);
+            gate.take(bad).dropped(Reason::Fragment);
+            let _ = gate.take(part(&flood, 400, true, &[0; 16]));
+            gate.take(part(&flood, 408, true, &[0; 16])).dropped(Reason::Fragment);
+        }
+        for frame in &running[1..] {
+            assert!(matches!(gate.take(&frame[..]).verdict, Verdict::Transmit(_)), "{via:?}");
+        }
+        // And a new one goes its way.
+        for frame in cut(&Packet { id: 9, ..data(via.client(), talk.vip_tid(), 3, 1000) }, 400) {
+            assert!(matches!(gate.take(frame).verdict, Verdict::Transmit(_)), "{via:?}");
+        }
+    }
+}
+
+/// A server process of an earlier transfer, whose blocks come in parts: told once, by the part with the ports.
+#[test]
+fn a_stray_in_parts_is_told_once() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, via.client());
+        let stray = talk.with_tid(777);
+        let [first, second, third] = &cut(&block(stray, 2), 400)[..] else { panic!() };
+        stray.server_is_told_off(gate.take(&first[..]));
+        gate.take(&second[..]).dropped(Reason::StrayTid);
+        // Beside a whole one, too.
+        let whole = stray.data(3, 9).bytes();
+        let verdicts = gate.take_burst(interface(talk.server.ip()), [whole, third.clone()]);
+        assert_eq!(verdicts, [Verdict::Answer, Verdict::Drop(Reason::StrayTid)]);
+    }
+}
+
 #[test]
 fn a_datagram_is_forgotten_when_its_rest_does_not_come() {
     let via = Via::Nat;

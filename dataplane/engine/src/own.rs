@@ -191,9 +191,13 @@ impl Own {
     /// Nobody listens on the server's port any longer: the transfer has failed, and its client is not held to that
     /// server.
     pub fn refused(&mut self, id: FlowId, here: &Here) {
-        let (client, backend) = (self.address(&self.flows[id]), self.flows[id].backend);
-        self.sticky.forget(here.tables.backends[usize::from(backend)].service, client);
-        self.close(id, End::Failed, here);
+        let flow = &self.flows[id];
+        if !flow.state.is_over() {
+            let client = self.address(flow);
+            let rotas = here.tables.service_of(flow.backend).rotas();
+            rotas.for_each(|rota| self.sticky.forget(rota, client));
+            self.close(id, End::Failed, here);
+        }
     }
 
     /// The transfer is forgotten; answers what was known of it.

@@ -140,6 +140,11 @@ impl Service {
         let mut rules = self.rules.iter();
         rules.find(|(rule, _)| rule.is_for(client, request)).map_or(self.rota, |&(_, rota)| rota)
     }
+
+    /// All that some request is dealt out by.
+    pub fn rotas(&self) -> impl Iterator<Item = RotaId> {
+        self.rules.iter().map(|&(_, rota)| rota).chain([self.rota])
+    }
 }
 
 /// The order in which new transfers are dealt out, by their clients' version of IP

@@ -164,7 +164,9 @@ impl Flow {
     pub fn learn(&mut self, tid: u16, now: Tick) {
         self.tid = tid;
         self.answered = now;
-        self.state = State::Established;
+        if !self.state.is_over() {
+            self.state = State::Established;
+        }
     }
 
     /// The server's port is to be learned again.

@@ -112,8 +112,11 @@ impl Table {
 
     /// The server has answered from this port.
     pub fn learn(&mut self, id: FlowId, tid: u16, now: Tick) {
+        let was_over = self[id].state.is_over();
         self[id].learn(tid, now);
-        self.lists.remove(id);
+        if !was_over {
+            self.lists.remove(id);
+        }
     }
 
     /// The transfer has ended, but is kept for late packets until `deadline`.

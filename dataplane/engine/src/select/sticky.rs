@@ -1,8 +1,8 @@
-//! Persistence: which backend a client went to. A fixed table of small sets; when a set is full,
+//! Persistence: which of a rota's backends a client went to. A fixed table of small sets; when a set is full,
 //! the entry that would end first makes room, and its client is merely scheduled anew.
 
 use crate::flow::key::Seed;
-use crate::tables::{BackendId, ServiceId};
+use crate::tables::{BackendId, RotaId};
 use crate::tick::Tick;
 use std::net::IpAddr;
 
@@ -17,7 +17,7 @@ pub struct Sticky {
 #[derive(Clone, Copy)]
 struct Entry {
     client: IpAddr,
-    service: ServiceId,
+    rota: RotaId,
     backend: BackendId,
     until: Tick,
 }
@@ -30,43 +30,42 @@ impl Sticky {
     }
 
     /// Where the client belongs, if it was there a short while ago.
-    pub fn find(&self, service: ServiceId, client: IpAddr, now: Tick) -> Option<BackendId> {
-        let of_client = |entry: &&Entry| entry.client == client && entry.service == service;
-        let entry = self.sets[self.place(service, client)].iter().flatten().find(of_client)?;
+    pub fn find(&self, rota: RotaId, client: IpAddr, now: Tick) -> Option<BackendId> {
+        let of_client = |entry: &&Entry| entry.client == client && entry.rota == rota;
+        let entry = self.sets[self.place(rota, client)].iter().flatten().find(of_client)?;
         (!entry.until.is_due(now)).then_some(entry.backend)
     }
 
     /// The client belongs to this backend until then.
     pub fn keep(
         &mut self,
-        service: ServiceId,
+        rota: RotaId,
         client: IpAddr,
         backend: BackendId,
         until: Tick,
         now: Tick,
     ) {
-        let set = &mut self.sets[self.place(service, client)];
-        let same =
-            |e: &Option<Entry>| e.is_some_and(|e| e.client == client && e.service == service);
+        let set = &mut self.sets[self.place(rota, client)];
+        let same = |e: &Option<Entry>| e.is_some_and(|e| e.client == client && e.rota == rota);
         let left = |entry: Option<Entry>| {
             entry
                 .filter(|entry| !entry.until.is_due(now))
                 .map_or(0, |entry| entry.until.since(now) + 1)
         };
         let way = set.iter().position(same).or_else(|| (0..WAYS).min_by_key(|&way| left(set[way])));
-        set[way.unwrap_or(0)] = Some(Entry { client, service, backend, until });
+        set[way.unwrap_or(0)] = Some(Entry { client, rota, backend, until });
     }
 
     /// The client belongs nowhere.
-    pub fn forget(&mut self, service: ServiceId, client: IpAddr) {
-        let of_client = |entry: &mut Entry| entry.client == client && entry.service == service;
-        for entry in &mut self.sets[self.place(service, client)] {
+    pub fn forget(&mut self, rota: RotaId, client: IpAddr) {
+        let of_client = |entry: &mut Entry| entry.client == client && entry.rota == rota;
+        for entry in &mut self.sets[self.place(rota, client)] {
             entry.take_if(of_client);
         }
     }
 
-    fn place(&self, service: ServiceId, client: IpAddr) -> usize {
-        self.seed.of_client(client, service) as usize & (self.sets.len() - 1)
+    fn place(&self, rota: RotaId, client: IpAddr) -> usize {
+        self.seed.of_client(client, rota) as usize & (self.sets.len() - 1)
     }
 }
 
@@ -81,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_remembered_for_a_while_and_for_each_service() {
+    fn a_client_is_remembered_for_a_while_and_for_each_rota() {
         let mut sticky = Sticky::new(64, Seed([1, 2]));
         sticky.keep(0, client(1), 7, NOW.after(10), NOW);
         assert_eq!(sticky.find(0, client(1), NOW.after(9)), Some(7));

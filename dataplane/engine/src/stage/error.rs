@@ -92,14 +92,17 @@ fn about<H: Family>(ip: &H, quoted: &Quoted<H>, here: &Here, own: &Own) -> Step<
     }
 }
 
-/// Nobody who does not see the transfer's packets knows its ports.
+/// Nobody who does not see the transfer's packets knows its ports. A client gets nothing before the TID is known,
+/// unless we don't see its answers.
 fn check_port<H: Family>(quoted: &Quoted<H>, side: Side, flow: &Flow, here: &Here) -> Step<()> {
-    let port = match side {
-        Side::Client(_) => quoted.udp.source(),
-        Side::Server | Side::ServerToClient => quoted.udp.destination(),
+    let known = match (side, flow.tid()) {
+        (Side::Client(_), Some(tid)) => quoted.udp.source() == tid,
+        (Side::Client(_), None) => !flow.answers_seen(),
+        (Side::Server | Side::ServerToClient, tid) => {
+            let asked = here.tables.service_of(flow.backend).port;
+            quoted.udp.destination() == tid.unwrap_or(asked)
+        }
     };
-    let asked = here.tables.service_of(flow.backend).port;
-    let known = port == asked || flow.tid().is_none_or(|tid| tid == port);
     if known { Ok(()) } else { Err(NO_TRANSFER) }
 }
 

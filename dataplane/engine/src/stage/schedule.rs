@@ -181,18 +181,17 @@ impl<'a> Asked<'a> {
     /// The client's backend of late, if that is to last; else the next in turn.
     fn backend(&self, here: &Here, own: &mut Own) -> Step<BackendId> {
         let service = &here.tables.services[usize::from(self.service)];
-        let id = usize::from(service.rota(self.client, self.request));
-        let rota = &here.tables.rotas[id][self.family];
+        let id = service.rota(self.client, self.request);
+        let rota = &here.tables.rotas[usize::from(id)][self.family];
         let usable = |backend| here.reaches(backend);
-        let last =
-            service.persistence.and_then(|_| own.sticky.find(self.service, self.client, here.now));
+        let last = service.persistence.and_then(|_| own.sticky.find(id, self.client, here.now));
         let backend = last
             .filter(|&backend| usable(backend) && rota.contains(&backend))
-            .or_else(|| own.cursors[id][self.family].next(rota, usable))
+            .or_else(|| own.cursors[usize::from(id)][self.family].next(rota, usable))
             .ok_or(Reason::NoBackend)?;
         if let Some(length) = service.persistence {
             let until = here.now.after(length);
-            own.sticky.keep(self.service, self.client, backend, until, here.now);
+            own.sticky.keep(id, self.client, backend, until, here.now);
         }
         Ok(backend)
     }

@@ -66,12 +66,71 @@ fn what_is_quoted_whole_is_a_sound_datagram() {
     }
 }
 
+/// A gate whose clients stay with their servers.
+fn loyal(via: Via) -> Gate {
+    let mut tables = tables();
+    tables.services[usize::from(via.service())].persistence = Some(10_000);
+    Gate::with(tables, FLOWS)
+}
+
+/// A server process has its port for one transfer.
+#[test]
+fn a_closed_port_after_the_end_is_no_failure() {
+    for via in Via::SEEN {
+        let mut gate = loyal(via);
+        let talk = run(&mut gate, via, via.client());
+        let _ = gate.take(talk.data(2, 9)).sent();
+        let last = gate.take(talk.ack(2)).sent();
+        let what = REFUSED[via.at_server().family()];
+        let outcome = gate.take(about(&last, talk.server.ip(), what, 0, 28 + 20));
+        assert!(matches!(outcome.verdict, Verdict::Transmit(_)), "{via:?}");
+        let moves = gate.moves();
+        assert_eq!((moves.get("completed"), moves.get("failed")), (Some(&1), None));
+        let again = ask(&mut gate, via, &rrq(via.client(), via.vip(), "next"));
+        assert_eq!(again.server.ip(), talk.server.ip(), "it stays with its server");
+    }
+}
+
+/// The TID is what strangers don't know.
+#[test]
+fn errors_about_the_service_s_port_end_no_running_transfer() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, via.client());
+        let guess = talk.with_tid(69);
+        let up = guess.at_server(&talk.client_error(0), 0);
+        let down = Packet { source: guess.vip_tid(), ..talk.at_client(&talk.data(1, 512), 0) };
+        for (packet, from, family) in [
+            (up, talk.server.ip(), via.at_server().family()),
+            (down, via.client().ip(), via.family()),
+        ] {
+            gate.take(about(&packet, from, REFUSED[family], 0, 48)).dropped(Reason::NoTransfer);
+        }
+        assert_eq!(gate.transfer(via.client()).state, State::Established);
+    }
+}
+
+/// The first request's port was closed, but the second one found a server.
+#[test]
+fn a_transfer_that_was_given_up_ends_once() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let request = rrq(via.client(), via.vip(), "boot.img");
+        let talk = ask(&mut gate, via, &request);
+        let sent = gate.take(&request).sent();
+        let what = REFUSED[via.at_server().family()];
+        let _ = gate.take(about(&sent, talk.server.ip(), what, 0, 28 + 20));
+        talk.client_gets(gate.take(talk.data(1, 512)), &talk.data(1, 512).payload);
+        gate.wait(1000);
+        let moves = gate.moves();
+        assert_eq!((moves.get("started"), moves.get("ended")), (Some(&1), Some(&1)), "{via:?}");
+    }
+}
+
 #[test]
 fn a_server_that_does_not_listen_at_all() {
     for via in Via::SEEN {
-        let mut gate = Gate::new();
-        let service = usize::from(via.service());
-        gate.change(|tables| tables.services[service].persistence = Some(1000));
+        let mut gate = loyal(via);
         let request = rrq(via.client(), via.vip(), "boot.img");
         let sent = gate.take(&request).sent();
         let server = sent.destination.ip();

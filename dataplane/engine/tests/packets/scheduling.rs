@@ -1,5 +1,6 @@
 //! Which backend gets a transfer.
 
+use engine::policy::Rule;
 use engine::reason::Reason;
 use engine::select::round_robin::rota;
 use kit::gate::Gate;
@@ -123,6 +124,24 @@ fn a_client_stays_with_its_backend_as_long_as_it_is_told_to() {
         let left = via.backend(0);
         gate.change(|tables| tables.rotas[service][via.family()] = vec![left]);
         assert_eq!(server_of(&mut gate, via, at(3002)), via.server(0));
+    }
+}
+
+/// What one rule chose is not what the next request is for.
+#[test]
+fn a_client_stays_with_a_backend_of_each_rule() {
+    let via = Via::Nat;
+    let mut tables = kit::world::tables();
+    tables.rotas.push([vec![via.backend(1)], vec![]]);
+    let service = &mut tables.services[usize::from(via.service())];
+    service.persistence = Some(1000);
+    let rule = Rule { files: vec!["*.efi".into()], ..Rule::default() };
+    service.rules = vec![(rule, tables.rotas.len() as u16 - 1)];
+    let mut gate = Gate::with(tables, 64);
+    let mut server = |file| ask(&mut gate, via, &rrq(via.client(), via.vip(), file)).server.ip();
+    for file in ["a.img", "a.efi", "b.img", "b.efi", "c.img"] {
+        let n = usize::from(file.ends_with("efi"));
+        assert_eq!(server(file), via.server(n), "{file}");
     }
 }
 

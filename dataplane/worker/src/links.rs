@@ -62,12 +62,19 @@ impl Links {
         let link = Link { port, vlans };
         let of = |id: &&InterfaceId| self.links[usize::from(**id)] == link;
         let id = *self.on[port].iter().find(of)?;
-        if size > 0 {
-            frame.bytes_mut().copy_within(..vlan::AT, size);
-            frame.cut_front(size).then_some(id)
-        } else {
-            Some(id)
+        cut(frame, size).then_some(id)
+    }
+
+    /// Takes tags off a frame that only give it a priority; answers whether it had any.
+    pub fn unmark(frame: &mut impl Frame) -> bool {
+        let mut had_any = false;
+        while let (Vlans::NONE, size @ 1..) = Vlans::of(frame.bytes()) {
+            if !cut(frame, size) {
+                break;
+            }
+            had_any = true;
         }
+        had_any
     }
 
     /// Puts an interface's tags on a frame; answers false when its buffer has no room.
@@ -86,4 +93,13 @@ impl Links {
         }
         true
     }
+}
+
+/// Takes so many bytes of tags off; answers false when there are not so many.
+fn cut(frame: &mut impl Frame, size: usize) -> bool {
+    if size == 0 {
+        return true;
+    }
+    frame.bytes_mut().copy_within(..vlan::AT, size);
+    frame.cut_front(size)
 }

@@ -163,7 +163,7 @@ impl<P: Port> Worker<P> {
         }
         // As many batches as the others can leave in a turn of theirs, no more: their traffic does
         // not hold up our own ports.
-        for _ in 0..usize::from(self.mesh.workers() - 1) * self.ports.len() {
+        for _ in 0..usize::from(self.mesh.workers() - 1) * self.kernel.len() * BURSTS {
             let Some(Batch { from, mut frames }) = self.mesh.take_over(self.number) else { break };
             self.desk.counters.packets.taken_over.add(frames.len() as u64);
             self.handle(&mut frames, from, By::Worker, now);
@@ -235,7 +235,7 @@ impl<P: Port> Worker<P> {
             match verdict {
                 Verdict::Transmit(interface) => self.send(frame, interface, false),
                 Verdict::Answer => self.send(frame, from, true),
-                Verdict::Kernel => self.leave_to_kernel(frame, from),
+                Verdict::Kernel => self.leave_to_kernel(frame, from, now),
                 Verdict::HandOver(worker) => self.leaving[usize::from(worker)].push(frame),
                 Verdict::Hold(slot) => {
                     self.desk.counters.verdict(verdict, 0);
@@ -253,16 +253,19 @@ impl<P: Port> Worker<P> {
             return;
         }
         std::mem::swap(self.core.released(), &mut self.released);
-        let mut burst = Burst::new();
+        let (mut burst, mut of) = (Burst::new(), 0);
         for place in 0..self.released.len() {
             let slot = usize::from(self.released[place]);
             let Some(Held { from, frame }) = self.held[slot].take() else { continue };
             self.desk.counters.packets.released.add(1);
+            if from != of || burst.is_full() {
+                self.handle(&mut burst, of, By::Release, now);
+                burst.clear();
+                of = from;
+            }
             burst.push(frame);
-            // Hardly ever more than a few: each for itself.
-            self.handle(&mut burst, from, By::Release, now);
-            burst.clear();
         }
+        self.handle(&mut burst, of, By::Release, now);
         self.released.clear();
     }
 
@@ -275,7 +278,12 @@ impl<P: Port> Worker<P> {
         outgoing.push(frame, is_answer, &mut self.ports[port], &self.desk.counters);
     }
 
-    fn leave_to_kernel(&mut self, frame: P::Buffer, from: InterfaceId) {
+    /// The kernel does not mind a tag that only gives a priority, and so would take what is for a VIP: such a frame
+    /// comes as it is without one.
+    fn leave_to_kernel(&mut self, mut frame: P::Buffer, from: InterfaceId, now: Tick) {
+        if Links::unmark(&mut frame) {
+            return self.handle(&mut Burst::from_iter([frame]), from, By::Device, now);
+        }
         let verdict = match self.kernel[usize::from(from)].to_kernel.push(frame) {
             Ok(()) => Verdict::Kernel,
             Err(_frame) => Reason::KernelFull.into(),

@@ -2,11 +2,12 @@
 
 use crate::parts::parts;
 use crate::transfers::crowd;
+use etherparse::IpNumber;
 use kit::farm::Farm;
 use kit::house::{House, ROOM, Wire};
 use kit::packet::Packet;
 use kit::parts::Joiner;
-use kit::story::{CLIENT, arp, rrq};
+use kit::story::{CLIENT, arp, ip, rrq};
 use kit::world::{FLOWS, INSIDE, OUTSIDE, Via, gate_mac, tables};
 use wire::vlan::Vlans;
 use worker::links::Link;
@@ -118,6 +119,30 @@ fn a_mere_priority_is_untagged() {
     house.turn();
     let [sent] = &house.left()[..] else { panic!("one frame") };
     assert_eq!(Vlans::of(sent), (Vlans::NONE, 0));
+}
+
+/// The kernel would take it as if it had none, and so might answer at a VIP.
+#[test]
+fn a_mere_priority_is_untagged_on_a_plain_interface_too() {
+    let marked = |frame: &[u8]| [&frame[..12], &[0x81, 0, 0xe0, 0], &frame[12..]].concat();
+    let mut house = House::<MemoryPort>::new(1, tables());
+    let request = rrq(CLIENT, Via::Snat.vip(), "f").bytes();
+    house.wires[0][0].arrive(&marked(&marked(&request)));
+    let ssh = ip(CLIENT.ip(), Via::Snat.vip().ip(), IpNumber::TCP, &[0; 20]);
+    house.wires[0][0].arrive(&marked(&ssh));
+    let question = arp(CLIENT.ip(), Via::Nat.station(0, 2));
+    house.wires[0][0].arrive(&marked(&question));
+    house.turn();
+    house.moved(&[
+        ("received", 3),
+        ("transmitted", 1),
+        ("no-service", 1),
+        ("to_kernel", 1),
+        ("started", 1),
+        ("packets_in", 1),
+    ]);
+    assert_eq!(house.left().len(), 1);
+    assert_eq!(house.left_to_kernel(), [MemoryFrame::new(&question)]);
 }
 
 #[test]

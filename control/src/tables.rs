@@ -63,7 +63,9 @@ fn interfaces(config: &Config, macs: &[Mac]) -> Vec<Interface> {
 /// What is sent to everybody on this interface can be for this VIP.
 fn everybody(tables: &mut Tables, interfaces: &[config::Interface], interface: usize, vip: VipId) {
     tables.interfaces[interface].broadcast = Some(vip);
-    let subnets = interfaces[interface].addresses.iter().filter(|net| net.addr().is_ipv4());
+    // Of two addresses, neither is for everybody (RFC 3021).
+    let has_one = |net: &&IpNet| net.addr().is_ipv4() && net.prefix_len() < 31;
+    let subnets = interfaces[interface].addresses.iter().filter(has_one);
     let addresses = subnets.map(IpNet::broadcast).chain([Ipv4Addr::BROADCAST.into()]);
     addresses.for_each(|address| tables.addresses.insert(address, Owner::Everybody));
 }
@@ -337,13 +339,15 @@ mod tests {
         let mut written = service(VIP, 69, config::Mode::Nat, &[(30, 1)]);
         written.broadcast = true;
         let mut config = config(vec![written]);
-        config.interfaces[0].addresses = vec!["10.0.0.2/24".parse().unwrap()];
+        config.interfaces[0].addresses =
+            ["10.0.0.2/24", "10.9.0.0/31"].map(|net| net.parse().unwrap()).into();
         let tables = build(&config, &[MAC], &View::default());
         assert_eq!(tables.interfaces[0].broadcast, Some(0));
         for address in ["255.255.255.255", "10.0.0.255"] {
             let owner = tables.addresses.get(address.parse().unwrap());
             assert_eq!(owner, Some(Owner::Everybody), "{address}");
         }
+        assert_eq!(tables.addresses.get("10.9.0.1".parse().unwrap()), None, "the other end");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use super::check::Checker;
 use super::error::Fault;
 use super::file::{self, Maybe};
-use super::types::{Backend, Mode};
+use super::types::{Backend, Held, Mode};
 use engine::policy::{Access, OptionLimits, Rule};
 use ipnet::IpNet;
 use std::net::IpAddr;
+use std::ops::Range;
 use toml::Spanned;
 
 /// What a message can hold (RFC 2348), and a window (RFC 7440).
@@ -64,9 +65,36 @@ impl Checker {
     pub fn rules(
         &mut self,
         written: &file::Service,
+        vips: &[Held],
+        mode: &Mode,
         backends: &[Backend],
     ) -> Vec<(Rule, Vec<usize>)> {
-        written.rule.iter().map(|rule| self.rule(rule, backends)).collect()
+        let mut rules = vec![];
+        for spanned in &written.rule {
+            let (rule, places) = self.rule(spanned, backends);
+            if !matches!(mode, Mode::Snat(_)) && !places.is_empty() {
+                let named = places.iter().map(|&place| &backends[place]);
+                let span = spanned.as_ref().backends.span();
+                self.rule_meets(&rule, vips, &named.collect::<Vec<_>>(), span);
+            }
+            rules.push((rule, places));
+        }
+        rules
+    }
+
+    /// The clients that a rule is for find one of its backends over each version of IP.
+    fn rule_meets(&mut self, rule: &Rule, vips: &[Held], named: &[&Backend], span: Range<usize>) {
+        for (v6, ip) in [(false, "IPv4"), (true, "IPv6")] {
+            let is_asked = vips.iter().any(|vip| vip.address.is_ipv6() == v6);
+            let is_for = rule.clients.is_empty()
+                || rule.clients.iter().any(|net| net.addr().is_ipv6() == v6);
+            let found = named.iter().any(|one| one.address.is_ipv6() == v6 && one.weight > 0);
+            if is_asked && is_for && !found {
+                let what = format!("clients over {ip} find none of these backends");
+                let hint = "name one over each version of IP, or `clients` over one of them";
+                self.fault(span.clone(), what, hint);
+            }
+        }
     }
 
     fn rule(&mut self, spanned: &Spanned<file::Rule>, backends: &[Backend]) -> (Rule, Vec<usize>) {

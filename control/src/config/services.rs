@@ -69,7 +69,7 @@ impl Checker {
         let idle = self.duration(&written.idle_timeout, 1..=3600);
         let persistence = self.duration(&written.persistence, 1..=86_400);
         let (access, options) = (self.access(written), self.options(written, &mode));
-        let rules = self.rules(written, &backends);
+        let rules = self.rules(written, &vips, &mode, &backends);
         let port = self.number(&written.port, TFTP_PORT.into(), 1..=65_535) as u16;
         if vips.is_empty() {
             self.fault(written.vip.span(), "a service without a VIP", "name an address");

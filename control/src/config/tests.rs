@@ -285,6 +285,16 @@ fn clients_over_each_version_of_ip_find_a_backend() {
     }
     let both = dual().replace("vip =", "snat = [\"10.0.0.101\", \"fd00::101\"]\nvip =");
     assert!(parse("test.toml", &both).is_ok(), "{}", faults(&both));
+    // A rule's clients, likewise.
+    let ruled = |text: &str, more: &str| {
+        let rule = "[[service.rule]]\nfiles = [\"*.efi\"]\nbackends = [\"one\"]\n";
+        text.replacen("[[service.backend]]", &format!("{rule}{more}[[service.backend]]"), 1)
+    };
+    let shown = faults(&ruled(&dual(), ""));
+    assert!(shown.contains("clients over IPv6 find none of these backends"), "{shown}");
+    for sound in [ruled(&dual(), "clients = [\"10.0.0.0/8\"]\n"), ruled(&both, "")] {
+        assert!(parse("test.toml", &sound).is_ok(), "{}", faults(&sound));
+    }
     // An IPv6 VIP before IPv4 servers: with a pool over IPv4.
     let crossing = both.replace("fd00::30", "10.0.0.31").replace(", \"fd00::101\"", "");
     assert!(parse("test.toml", &crossing).is_ok(), "{}", faults(&crossing));

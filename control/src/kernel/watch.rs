@@ -149,17 +149,9 @@ impl Watcher {
             if !self.taps.contains(&held.header.index) {
                 continue;
             }
-            for attribute in &held.attributes {
-                match attribute {
-                    // Over IPv6 there is no other one but on a tunnel.
-                    AddressAttribute::Local(address) | AddressAttribute::Address(address)
-                        if self.vips.contains(address) =>
-                    {
-                        live.insert(*address);
-                    }
-                    _ => {}
-                }
-            }
+            live.extend(
+                own_address(&held.attributes).filter(|address| self.vips.contains(address)),
+            );
         }
         Ok(live)
     }
@@ -191,6 +183,20 @@ impl Watcher {
         let position = self.taps.iter().position(|&tap| tap == link)?;
         InterfaceId::try_from(position).ok()
     }
+}
+
+/// The address that is held. Where there is a local one, the other is the peer's; over IPv6 there mostly is but the
+/// other.
+fn own_address(attributes: &[AddressAttribute]) -> Option<IpAddr> {
+    let local = attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    let other = attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Address(address) => Some(*address),
+        _ => None,
+    });
+    local.or(other)
 }
 
 #[cfg(test)]

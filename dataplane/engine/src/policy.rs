@@ -90,8 +90,7 @@ impl OptionLimits {
         tftp::edit_options(message, |name, value| {
             let limit = |option: &str, most: Option<u16>| {
                 let most = most.filter(|_| name.eq_ignore_ascii_case(option.as_bytes()))?;
-                let asked: u32 = str::from_utf8(value).ok()?.parse().ok()?;
-                (asked > most.into()).then_some(tftp::Edit::Lower(most))
+                (number(value)? > most.into()).then_some(tftp::Edit::Lower(most))
             };
             if self.strip.iter().any(|strip| name.eq_ignore_ascii_case(strip.as_bytes())) {
                 return tftp::Edit::Strip;
@@ -101,6 +100,14 @@ impl OptionLimits {
                 .unwrap_or(tftp::Edit::Keep)
         })
     }
+}
+
+/// A number as servers read it (strtoul), no larger than fits; `None`: it is none.
+fn number(value: &[u8]) -> Option<u32> {
+    let value = value.trim_ascii_start();
+    let digits = value.strip_prefix(b"+").unwrap_or(value);
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| str::from_utf8(digits).ok()?.parse().ok())?.or(Some(u32::MAX))
 }
 
 /// Which requests are for some of the backends alone. All that is named must fit.
@@ -280,6 +287,8 @@ mod tests {
             (b"\0\x01f\0octet\0MULTICAST\0\0tsize\x000\0", b"\0\x01f\0octet\0tsize\x000\0"),
             (b"\0\x01f\0octet\0x\x001\0x\x002\0X\x003\0", b"\0\x01f\0octet\0"),
             (b"\0\x06multicast\0a,1,1\0blksize\x00512\0", b"\0\x06blksize\x00512\0"),
+            (b"\0\x01f\0octet\0blksize\x004294967296\0", b"\0\x01f\0octet\0blksize\x001428\0"),
+            (b"\0\x01f\0octet\0blksize\0 +065464\0", b"\0\x01f\0octet\0blksize\x001428\0"),
             // What is no number, or no end, is left to the server.
             (b"\0\x01f\0octet\0blksize\0many\0", b"\0\x01f\0octet\0blksize\0many\0"),
             (b"\0\x01f\0octet\0multicast", b"\0\x01f\0octet\0multicast"),

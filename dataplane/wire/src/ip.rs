@@ -1,6 +1,6 @@
 //! What the packet path asks of an IP header, of either version.
 
-use crate::checksum::Delta;
+use crate::checksum::{self, Delta};
 use crate::trouble::{Fields, Trouble};
 use std::ops::RangeInclusive;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -152,7 +152,9 @@ pub trait Ip: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Copy
     fn addresses(&self) -> &[u8];
 
     /// The sum of the pseudo header that a payload of so many bytes is checksummed with.
-    fn pseudo_sum(&self, protocol: u8, len: u16) -> u32;
+    fn pseudo_sum(&self, protocol: u8, len: u16) -> u32 {
+        checksum::sum(self.addresses(), 0) + u32::from(protocol) + u32::from(len)
+    }
 
     /// The same for its control messages.
     fn icmp_sum(&self, len: u16) -> u32;

@@ -243,10 +243,6 @@ impl Ip for Ipv4 {
         &self.as_bytes()[12..]
     }
 
-    fn pseudo_sum(&self, protocol: u8, len: u16) -> u32 {
-        checksum::sum(self.addresses(), 0) + u32::from(protocol) + u32::from(len)
-    }
-
     /// ICMP covers no pseudo header (RFC 792).
     fn icmp_sum(&self, _: u16) -> u32 {
         0

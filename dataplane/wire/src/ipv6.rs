@@ -5,7 +5,7 @@
 //!  | version class label  | payload len | next    | hops  | source       | destination  | extensions
 //! ```
 
-use crate::checksum::{self, Delta};
+use crate::checksum::Delta;
 use crate::ip::{Fragment, HOPS, Ip, Malformed, Split};
 use crate::trouble::{Fields, Trouble};
 use std::net::Ipv6Addr;
@@ -266,10 +266,6 @@ impl Ip for Ipv6 {
 
     fn addresses(&self) -> &[u8] {
         &self.as_bytes()[8..]
-    }
-
-    fn pseudo_sum(&self, protocol: u8, len: u16) -> u32 {
-        checksum::sum(self.addresses(), 0) + u32::from(protocol) + u32::from(len)
     }
 
     /// RFC 4443 §2.3.

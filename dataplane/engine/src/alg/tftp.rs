@@ -72,7 +72,7 @@ pub fn from_client(
     let mut lesson = Lesson { learn, ..known.lesson() };
     match message {
         Message::Data { .. } | Message::Ack { .. } => {
-            lesson.progress.flags |= CLIENT_SPOKE;
+            lesson.progress.flags = lesson.progress.flags & !CUT | CLIENT_SPOKE;
             lesson.follow(message);
         }
         Message::Error { code: tftp::NOT_DEFINED | tftp::OPTIONS_REFUSED } if !spoke => {

@@ -224,6 +224,23 @@ fn a_server_does_not_go_on_talking_to_nobody() {
     }
 }
 
+/// It may have been busy with its flash.
+#[test]
+fn a_client_that_speaks_at_last_is_served_to_the_end() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk: Talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "large"));
+        for _ in 0..6 {
+            let _ = gate.take(talk.data(1, 512)).sent();
+        }
+        talk.server_gets(gate.take(talk.ack(1)), &talk.ack(1).payload);
+        for (block, len) in [(2, 512), (3, 9)] {
+            talk.client_gets(gate.take(talk.data(block, len)), &talk.data(block, len).payload);
+            talk.server_gets(gate.take(talk.ack(block)), &talk.ack(block).payload);
+        }
+    }
+}
+
 #[test]
 fn a_client_that_speaks_is_served_however_often_its_server_repeats_itself() {
     for via in Via::SEEN {

@@ -10,7 +10,13 @@ use kit::lab::Lab;
 struct Layout {
     clients: &'static [u16],
     servers: &'static [u16],
+    /// Two tags take eight bytes of it on af_packet.
+    mtu: u16,
 }
+
+const PLAIN: Layout = Layout { clients: &[], servers: &[200], mtu: 1500 };
+const TAGGED: Layout = Layout { clients: &[100], ..PLAIN };
+const WITH_A_PROVIDER_S: Layout = Layout { clients: &[100], servers: &[7, 200], mtu: 1492 };
 
 const SIZES: [(&str, usize); 2] = [("small", 100), ("image", 100_000)];
 
@@ -26,9 +32,12 @@ impl Layout {
         for (name, n) in [("s1", 0), ("s2", 1)] {
             lab.must(name, &format!("ip address add 10.80.0.3{n}/16 dev {CABLE}"));
             lab.must(name, "ip route replace default via 10.80.0.1");
+            lab.must(name, &format!("sysctl -q -w net.ipv6.conf.{CABLE}.disable_ipv6=0"));
+            lab.must(name, &format!("ip address add fd00:80::3{n}/64 dev {CABLE} nodad"));
+            lab.must(name, "ip route replace default via fd00:80::1");
         }
         for (name, _) in stations {
-            lab.must(name, &format!("ip link set {CABLE} mtu 1496"));
+            lab.must(name, &format!("ip link set {CABLE} mtu {}", self.mtu));
         }
         (lab, switch)
     }
@@ -40,12 +49,13 @@ impl Layout {
             let vlan = if vlans.is_empty() { String::new() } else { format!("vlan = {vlans:?}\n") };
             format!(
                 "[[interface]]\nname = \"{name}\"\ndevice = \"net_af_packet1,iface={TRUNK}\"\n\
-                 mtu = 1496\naddress = [{addresses}]\n{vlan}"
+                 mtu = {}\naddress = [{addresses}]\n{vlan}",
+                self.mtu
             )
         };
-        let service = |name: &str, vip: &str, mode: &str| {
+        let service = |name: &str, vip: &str, mode: &str, net: &str| {
             let backends = [0, 1].map(|n| {
-                format!("[[service.backend]]\nname = \"s{n}\"\naddress = \"10.80.0.3{n}\"\n")
+                format!("[[service.backend]]\nname = \"s{n}\"\naddress = \"{net}3{n}\"\n")
             });
             format!(
                 "[[service]]\nname = \"{name}\"\nprotocol = \"tftp\"\nvip = \"{vip}\"\n{mode}\n{}",
@@ -55,10 +65,11 @@ impl Layout {
         [
             dataplane,
             interface("clients", self.clients, "\"10.79.0.1/16\", \"fd00:79::1/64\""),
-            interface("servers", self.servers, "\"10.80.0.1/16\""),
-            service("nat", "10.79.0.100", ""),
-            service("snat", "10.79.0.101", "snat = [\"10.80.0.101\"]"),
-            service("v6", "fd00:79::102", "snat = [\"10.80.0.102\"]"),
+            interface("servers", self.servers, "\"10.80.0.1/16\", \"fd00:80::1/64\""),
+            service("nat", "10.79.0.100", "", "10.80.0."),
+            service("snat", "10.79.0.101", "snat = [\"10.80.0.101\"]", "10.80.0."),
+            service("crossing", "fd00:79::102", "snat = [\"10.80.0.102\"]", "10.80.0."),
+            service("v6", "fd00:79::103", "", "fd00:80::"),
         ]
         .concat()
     }
@@ -67,10 +78,17 @@ impl Layout {
 fn carries(layout: &Layout) {
     let (lab, _switch) = layout.lab();
     peers::files(&lab, &SIZES);
-    let _servers = [("s1", "10.80.0.30"), ("s2", "10.80.0.31")]
-        .map(|(name, address)| peers::tftpd_hpa_at(&lab, name, address));
+    let _servers = [
+        ("s1", "10.80.0.30"),
+        ("s2", "10.80.0.31"),
+        ("s1", "[fd00:80::30]"),
+        ("s2", "[fd00:80::31]"),
+    ]
+    .map(|(name, address)| peers::tftpd_hpa_at(&lab, name, address));
     let daemon = Daemon::with(&lab, &layout.text(&lab));
-    for vip in ["10.79.0.100", "10.79.0.101", "fd00:79::102"] {
+    for (vip, header) in
+        [("10.79.0.100", 20), ("10.79.0.101", 20), ("fd00:79::102", 40), ("fd00:79::103", 40)]
+    {
         lab.must("client", &format!("ping -c 1 -W 2 {vip}"));
         for client in CLIENTS {
             for (file, _) in SIZES {
@@ -78,14 +96,21 @@ fn carries(layout: &Layout) {
             }
             client.put(&lab, vip, "image", None);
         }
-        Client::Curl.get(&lab, vip, "image", Some(1440));
-        Client::Atftp.put(&lab, vip, "image", Some(1440));
+        // As much as a packet holds.
+        let most = layout.mtu - header - 8 - 4;
+        Client::Curl.get(&lab, vip, "image", Some(most));
+        Client::Atftp.put(&lab, vip, "image", Some(most));
+    }
+    // In fragments: those of IPv4 are joined by the kernel on af_packet.
+    for client in [Client::Curl, Client::Atftp] {
+        client.get(&lab, "fd00:79::103", "image", Some(8192));
+        client.put(&lab, "fd00:79::103", "image", Some(8192));
     }
     // What is no service's crosses the kernel, from VLAN to VLAN.
     lab.must("client", "ip route add 10.80.0.0/16 via 10.79.0.1");
     lab.must("client", "ping -c 1 -W 2 10.80.0.30");
-    for service in ["nat", "snat", "v6"] {
-        assert_eq!(daemon.total(service, "completed"), 14, "{service}");
+    for (service, count) in [("nat", 14), ("snat", 14), ("crossing", 14), ("v6", 18)] {
+        assert_eq!(daemon.total(service, "completed"), count, "{service}");
     }
     let status = daemon.ask("status").expect("status");
     assert_eq!(status["interfaces"][1]["vlans"], serde_json::json!(layout.servers));
@@ -94,22 +119,22 @@ fn carries(layout: &Layout) {
 
 #[test]
 fn two_tagged_interfaces_on_one_device() {
-    carries(&Layout { clients: &[100], servers: &[200] });
+    carries(&TAGGED);
 }
 
 #[test]
 fn a_tagged_interface_beside_an_untagged_one() {
-    carries(&Layout { clients: &[], servers: &[200] });
+    carries(&PLAIN);
 }
 
 #[test]
 fn a_provider_s_tag_around_the_customer_s() {
-    carries(&Layout { clients: &[100], servers: &[7, 200] });
+    carries(&WITH_A_PROVIDER_S);
 }
 
 #[test]
 fn frames_of_other_vlans_do_not_get_in() {
-    let layout = Layout { clients: &[100], servers: &[200] };
+    let layout = TAGGED;
     let lab = Lab::new();
     // The client is not where the gate expects it.
     let _switch = switch(&lab, &[("client", &[300]), ("s1", &[]), ("s2", &[200])]);

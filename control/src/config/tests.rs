@@ -373,7 +373,7 @@ fn interfaces_share_a_device_in_different_vlans() {
     assert_eq!(config.device_mtu(&config.interfaces[0].device), 1500);
     let large = text.replace("mtu = 1400", "mtu = 1498");
     let config = parse("test.toml", &large).unwrap();
-    assert_eq!(config.device_mtu(&config.interfaces[0].device), 1502);
+    assert_eq!(config.device_mtu(&config.interfaces[0].device), 1506);
 }
 
 #[test]

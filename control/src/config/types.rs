@@ -46,12 +46,13 @@ impl Config {
         self.interfaces.iter().map(link).collect()
     }
 
-    /// The MTU that a device needs: the largest of its interfaces', and room for tags beyond the one
-    /// that devices allow for.
+    /// The MTU that a device needs: the largest of its interfaces', and room for their tags. For a single one devices
+    /// allow, and so does Linux, but not for a provider's.
     pub fn device_mtu(&self, device: &Device) -> u16 {
         let on = self.interfaces.iter().filter(|interface| interface.device == *device);
-        let needs = |interface: &Interface| {
-            interface.mtu + interface.vlans.size().saturating_sub(vlan::TAG) as u16
+        let needs = |interface: &Interface| match interface.vlans.size() {
+            vlan::TAG => interface.mtu,
+            tags => interface.mtu + tags as u16,
         };
         on.map(needs).max().unwrap_or_default()
     }

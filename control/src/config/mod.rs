@@ -2,6 +2,7 @@
 //! is said when it is not (`error.rs`).
 
 mod address;
+mod backends;
 mod check;
 mod error;
 mod file;

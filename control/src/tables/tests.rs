@@ -1,0 +1,225 @@
+use super::*;
+use crate::config::{Control, Dataplane, Device, Held};
+use engine::policy::{Access, OptionLimits};
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Duration;
+use wire::vlan::Vlans;
+
+const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100));
+const OTHER_VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 200));
+const SNAT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 101));
+const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+
+fn server(n: u8) -> IpAddr {
+    IpAddr::from([10, 0, 0, n])
+}
+
+fn service(vip: IpAddr, port: u16, mode: config::Mode, servers: &[(u8, u16)]) -> config::Service {
+    config::Service {
+        name: format!("{vip}:{port}"),
+        vips: vec![Held { address: vip, interface: 0 }],
+        port,
+        mode,
+        idle_timeout: Duration::from_secs(60),
+        persistence: None,
+        broadcast: false,
+        access: Access::default(),
+        options: OptionLimits::default(),
+        rules: vec![],
+        backends: servers
+            .iter()
+            .map(|&(n, weight)| config::Backend {
+                name: format!("s{n}"),
+                address: server(n),
+                aliases: vec![],
+                mac: None,
+                weight,
+                interface: 0,
+            })
+            .collect(),
+    }
+}
+
+fn snat(addresses: &[IpAddr]) -> config::Mode {
+    let pool = addresses.iter().map(|&address| Held { address, interface: 0 });
+    config::Mode::Snat(pool.collect())
+}
+
+fn config(services: Vec<config::Service>) -> Config {
+    Config {
+        dataplane: Dataplane {
+            workers: vec![1],
+            hugepages: false,
+            memory_mib: 64,
+            max_flows: 1024,
+            eal_args: vec![],
+        },
+        control: Control { socket: PathBuf::from("/nowhere") },
+        interfaces: vec![config::Interface {
+            name: "lan".into(),
+            device: Device::Pci("0000:03:00.0".into()),
+            vlans: Vlans::NONE,
+            addresses: vec![],
+            gateways: vec![],
+            mtu: 9000,
+            queues: None,
+            rx_ring: 1024,
+            tx_ring: 1024,
+            burst: 32,
+        }],
+        services,
+    }
+}
+
+fn tables(services: Vec<config::Service>) -> Tables {
+    build(&config(services), &[MAC], &View::default())
+}
+
+#[test]
+fn interfaces_get_their_macs() {
+    let tables = tables(vec![]);
+    assert_eq!(tables.interfaces.len(), 1);
+    assert_eq!((tables.interfaces[0].mac, tables.interfaces[0].mtu), (MAC, 9000));
+}
+
+#[test]
+fn services_on_one_vip_share_it() {
+    let tables = tables(vec![
+        service(VIP, 69, config::Mode::Nat, &[(30, 1)]),
+        service(OTHER_VIP, 69, config::Mode::Dsr, &[(31, 1)]),
+        service(VIP, 1069, config::Mode::Dsr, &[(32, 1)]),
+    ]);
+    let vips: Vec<_> = tables.vips.iter().map(|vip| (vip.address, &vip.services)).collect();
+    assert_eq!(vips, [(VIP, &vec![(69, 0), (1069, 2)]), (OTHER_VIP, &vec![(69, 1)])]);
+}
+
+#[test]
+fn backends_lie_in_one_run_a_service_and_are_dealt_by_weight() {
+    let tables = tables(vec![
+        service(VIP, 69, config::Mode::Nat, &[(30, 1), (31, 0)]),
+        service(OTHER_VIP, 69, config::Mode::Nat, &[(30, 2), (32, 1)]),
+    ]);
+    let all: Vec<_> = tables.backends.iter().map(|b| (b.address, b.service)).collect();
+    assert_eq!(all, [(server(30), 0), (server(31), 0), (server(30), 1), (server(32), 1)]);
+    assert_eq!(tables.backends.iter().map(|b| b.server).collect::<Vec<_>>(), [0, 1, 0, 3]);
+    assert_eq!(tables.rotas[0][0], [0]);
+    assert_eq!(tables.rotas[1][0].len(), 3);
+    assert_eq!(tables.rotas[1][0].iter().filter(|&&id| id == 2).count(), 2);
+    assert_eq!(tables.rotas[1][0].iter().filter(|&&id| id == 3).count(), 1);
+}
+
+#[test]
+fn pools_share_their_addresses() {
+    let second = server(102);
+    let tables = tables(vec![
+        service(VIP, 69, snat(&[SNAT]), &[(30, 1)]),
+        service(OTHER_VIP, 69, snat(&[second, SNAT]), &[(31, 1)]),
+    ]);
+    assert_eq!(tables.snat, [SNAT, second]);
+    assert_eq!(tables.services[0].mode, Mode::Snat(vec![0]));
+    assert_eq!(tables.services[1].mode, Mode::Snat(vec![1, 0]));
+}
+
+#[test]
+fn backends_that_answer_through_us_own_their_address() {
+    let tables = tables(vec![
+        service(VIP, 69, config::Mode::Nat, &[(30, 1)]),
+        service(VIP, 70, config::Mode::Dsr, &[(31, 1)]),
+        service(VIP, 71, snat(&[SNAT]), &[(32, 1)]),
+    ]);
+    let owner = |address| tables.addresses.get(address);
+    assert_eq!(owner(server(30)), Some(Owner::Routed(0)));
+    assert_eq!(owner(server(31)), None);
+    assert_eq!(owner(server(32)), Some(Owner::Answering(2)));
+    assert_eq!(owner(VIP), Some(Owner::Down));
+    assert_eq!(owner(SNAT), Some(Owner::Snat(0)));
+}
+
+#[test]
+fn our_addresses_come_before_a_backends() {
+    let tables = tables(vec![
+        service(VIP, 69, config::Mode::Nat, &[(200, 1), (101, 1)]),
+        service(OTHER_VIP, 69, snat(&[SNAT]), &[(30, 1)]),
+    ]);
+    assert_eq!(tables.addresses.get(OTHER_VIP), Some(Owner::Down));
+    assert_eq!(tables.addresses.get(SNAT), Some(Owner::Snat(0)));
+}
+
+#[test]
+fn clients_go_to_servers_of_their_version_unless_there_is_a_pool() {
+    let rotas = |mode| {
+        let mut written = service(VIP, 69, mode, &[(30, 1), (31, 1)]);
+        written.backends[1].address = "fd00::31".parse().unwrap();
+        tables(vec![written]).rotas[0].clone()
+    };
+    assert_eq!(rotas(config::Mode::Nat), [vec![0], vec![1]]);
+    assert_eq!(rotas(config::Mode::Dsr), [vec![0], vec![1]]);
+    assert_eq!(rotas(snat(&[SNAT])), [vec![0, 1], vec![0, 1]]);
+}
+
+#[test]
+fn everybody_s_addresses_are_for_the_vip_that_says_so() {
+    let mut written = service(VIP, 69, config::Mode::Nat, &[(30, 1)]);
+    written.broadcast = true;
+    let mut config = config(vec![written]);
+    config.interfaces[0].addresses =
+        ["10.0.0.2/24", "10.9.0.0/31"].map(|net| net.parse().unwrap()).into();
+    let tables = build(&config, &[MAC], &View::default());
+    assert_eq!(tables.interfaces[0].broadcast, Some(0));
+    for address in ["255.255.255.255", "10.0.0.255"] {
+        let owner = tables.addresses.get(address.parse().unwrap());
+        assert_eq!(owner, Some(Owner::Everybody), "{address}");
+    }
+    assert_eq!(tables.addresses.get("10.9.0.1".parse().unwrap()), None, "the other end");
+}
+
+#[test]
+fn times_are_in_ticks() {
+    let mut written = service(VIP, 69, config::Mode::Nat, &[(30, 1)]);
+    written.persistence = Some(Duration::from_secs(100));
+    let tables = tables(vec![written]);
+    assert_eq!(tables.services[0].idle_timeout, 600);
+    assert_eq!(tables.services[0].persistence, Some(1000));
+}
+
+#[test]
+fn an_alias_is_its_servers_where_answers_come_through_us() {
+    let alias = server(40);
+    let owner = |mode| {
+        let mut written = service(VIP, 69, mode, &[(30, 1), (31, 1)]);
+        written.backends[1].aliases = vec![alias];
+        let tables = tables(vec![written]);
+        assert_eq!(tables.backends[1].aliases, [alias]);
+        tables.addresses.get(alias)
+    };
+    assert_eq!(owner(config::Mode::Nat), Some(Owner::Routed(1)));
+    let pool = vec![Held { address: SNAT, interface: 0 }];
+    assert_eq!(owner(config::Mode::Snat(pool)), Some(Owner::Answering(1)));
+}
+
+#[test]
+fn a_fixed_mac_is_a_hop_that_the_kernel_is_not_asked_for() {
+    let mut written = service(VIP, 69, config::Mode::Nat, &[(30, 1), (31, 1)]);
+    written.backends[1].mac = Some(MAC);
+    let hops: Vec<_> = tables(vec![written]).backends.iter().map(|b| b.hop).collect();
+    assert_eq!(hops, [None, Some(Hop { interface: 0, mac: MAC })]);
+}
+
+#[test]
+fn the_view_makes_vips_live_and_gives_hops_and_changes_nothing_else() {
+    let config = config(vec![
+        service(VIP, 69, config::Mode::Nat, &[(30, 1), (31, 1)]),
+        service(OTHER_VIP, 69, config::Mode::Nat, &[(30, 1)]),
+    ]);
+    let hop = Hop { interface: 0, mac: Mac([2, 0, 0, 0, 0, 30]) };
+    let view = View { live: HashSet::from([OTHER_VIP]), hops: HashMap::from([(server(30), hop)]) };
+    let tables = build(&config, &[MAC], &view);
+    assert_eq!([0, 1].map(|vip| tables.is_live(vip)), [false, true]);
+    let hops: Vec<_> = tables.backends.iter().map(|backend| backend.hop).collect();
+    assert_eq!(hops, [Some(hop), None, Some(hop)]);
+    let mut before = build(&config, &[MAC], &View::default());
+    assert_eq!(before.rotas, tables.rotas);
+    before.set_live(1, true);
+    assert_eq!(before.addresses, tables.addresses);
+}

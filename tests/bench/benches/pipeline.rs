@@ -22,18 +22,25 @@ const BURSTS: usize = 2;
 
 fn established(c: &mut Criterion) {
     for flows in FLOWS {
-        for via in Via::ALL {
-            let mut field = None;
-            let ways: &[Way] = if via.is_dsr() { &[Way::In] } else { &[Way::In, Way::Out] };
-            for &way in ways {
-                let mut group = c.benchmark_group(format!("{via:?} {way:?}").to_lowercase());
-                group.throughput(Throughput::Elements(BURST as u64));
-                group.bench_function(flows.to_string(), |bencher| {
-                    let field = field.get_or_insert_with(|| Field::new(via, flows));
-                    bencher.iter_custom(|iterations| walks(field, way, iterations));
-                });
-            }
+        for via in Via::V4 {
+            running(c, via, flows);
         }
+    }
+    for via in [Via::Dsr6, Via::Nat6, Via::Snat6] {
+        running(c, via, 1 << 20);
+    }
+}
+
+fn running(c: &mut Criterion, via: Via, flows: u32) {
+    let mut field = None;
+    let ways: &[Way] = if via.is_dsr() { &[Way::In] } else { &[Way::In, Way::Out] };
+    for &way in ways {
+        let mut group = c.benchmark_group(format!("{via:?} {way:?}").to_lowercase());
+        group.throughput(Throughput::Elements(BURST as u64));
+        group.bench_function(flows.to_string(), |bencher| {
+            let field = field.get_or_insert_with(|| Field::new(via, flows));
+            bencher.iter_custom(|iterations| walks(field, way, iterations));
+        });
     }
 }
 
@@ -56,7 +63,7 @@ fn walks(field: &mut Field, way: Way, iterations: u64) -> Duration {
 /// A request in, its transfer made, the request out.
 fn new_transfers(c: &mut Criterion) {
     const ROOM: u32 = 1 << 20;
-    for via in Via::ALL {
+    for via in Via::V4 {
         let mut group = c.benchmark_group(format!("new {via:?}").to_lowercase());
         group.throughput(Throughput::Elements(BURST as u64));
         group.bench_function("requests", |bencher| {

@@ -16,6 +16,10 @@ pub fn measure(results: &mut Results) {
             results.add(&what, a_packet(way, flows), "ns a packet", None);
         }
     }
+    for way in ["dsr6 in", "nat6 in", "nat6 out", "snat6 in", "snat6 out"] {
+        let what = format!("pipeline, {way}, 1048576 flows");
+        results.add(&what, a_packet(way, "1048576"), "ns a packet", None);
+    }
     let nat = |flows| 0.5 * (a_packet("nat in", flows) + a_packet("nat out", flows));
     let rate = |flows| 1000.0 / nat(flows);
     let (few, million, most) = (rate("4096"), rate("1048576"), rate("16500000"));

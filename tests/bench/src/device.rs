@@ -164,7 +164,7 @@ impl Bench {
         Frames::new(self.load.via, vec!["10.0.0.110".parse().expect("an address")], 1)
     }
 
-    /// The transfers' requests and the servers' first answers.
+    /// The transfers' requests, the servers' first answers and the clients' ACKs.
     fn write_opening(&self, mut file: impl Write) -> std::io::Result<()> {
         let frames = self.frames().to(MACS[1]);
         let mut flat = Flat::EMPTY;
@@ -172,6 +172,9 @@ impl Bench {
             frames.request(client, &mut flat);
             pcap::frame(&mut file, &flat)?;
             frames.first_answer(client, &mut flat);
+            pcap::frame(&mut file, &flat)?;
+            // Who is never heard is given up.
+            frames.fill(Way::In, client, &mut flat);
             pcap::frame(&mut file, &flat)?;
         }
         file.flush()
@@ -231,7 +234,7 @@ impl Bench {
         };
         let moved = |path| number(&after, path) - number(&before, path);
         // All but the transfers that a flood makes and pushes out stay.
-        let gone = ["completed", "failed", "timed_out", "replaced"];
+        let gone = ["completed", "failed", "unheard", "timed_out", "replaced"];
         let gone: f64 = gone.iter().map(|end| number(&after, &format!("/transfers/{end}"))).sum();
         Run {
             rate: moved("/packets/transmitted") / time.as_secs_f64() / 1e6,

@@ -188,14 +188,14 @@ impl Watcher {
 /// The address that is held. Where there is a local one, the other is the peer's; over IPv6 there mostly is but the
 /// other.
 fn own_address(attributes: &[AddressAttribute]) -> Option<IpAddr> {
-    let local = attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Local(address) => Some(*address),
-        _ => None,
-    });
-    let other = attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Address(address) => Some(*address),
-        _ => None,
-    });
+    let (mut local, mut other) = (None, None);
+    for attribute in attributes {
+        match attribute {
+            AddressAttribute::Local(address) => local = Some(*address),
+            AddressAttribute::Address(address) => other = Some(*address),
+            _ => {}
+        }
+    }
     local.or(other)
 }
 
@@ -228,6 +228,15 @@ mod tests {
         let address = NeighbourAttribute::Destination(NeighbourAddress::Inet(address));
         entry.attributes.push(address);
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(entry))
+    }
+
+    #[test]
+    fn the_peer_s_address_is_not_held() {
+        let [own, peer] = [1, 2].map(|n| IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)));
+        let both = [AddressAttribute::Address(peer), AddressAttribute::Local(own)];
+        assert_eq!(own_address(&both), Some(own));
+        assert_eq!(own_address(&both[..1]), Some(peer), "IPv6 has but this one");
+        assert_eq!(own_address(&[]), None);
     }
 
     #[test]

@@ -263,8 +263,8 @@ impl Fragments {
         set(name).find(is_it)
     }
 
-    /// A new entry: where none is, or one is out of time; else where one is of no transfer, as far as it is known,
-    /// and of those the oldest.
+    /// A new entry: where none is, or one is out of time; else in the place of one that is of no transfer, as far as
+    /// it is known, and only then of one that is; of several, the oldest.
     fn make(&mut self, name: u64, now: Tick) -> usize {
         let worth = |&place: &usize| match &self.entries[place] {
             entry if entry.name == NOBODY || entry.until.is_due(now) => (false, 0),

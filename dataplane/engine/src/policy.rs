@@ -90,6 +90,10 @@ impl OptionLimits {
         tftp::edit_options(message, |name, value| {
             let limit = |option: &str, most: Option<u16>| {
                 let most = most.filter(|_| name.eq_ignore_ascii_case(option.as_bytes()))?;
+                // To a server that is the largest there is (strtoul), and too short to hold another number.
+                if value.trim_ascii_start().starts_with(b"-") {
+                    return Some(tftp::Edit::Strip);
+                }
                 (number(value)? > most.into()).then_some(tftp::Edit::Lower(most))
             };
             if self.strip.iter().any(|strip| name.eq_ignore_ascii_case(strip.as_bytes())) {
@@ -289,6 +293,7 @@ mod tests {
             (b"\0\x06multicast\0a,1,1\0blksize\x00512\0", b"\0\x06blksize\x00512\0"),
             (b"\0\x01f\0octet\0blksize\x004294967296\0", b"\0\x01f\0octet\0blksize\x001428\0"),
             (b"\0\x01f\0octet\0blksize\0 +065464\0", b"\0\x01f\0octet\0blksize\x001428\0"),
+            (b"\0\x01f\0octet\0blksize\0 -1\0tsize\x000\0", b"\0\x01f\0octet\0tsize\x000\0"),
             // What is no number, or no end, is left to the server.
             (b"\0\x01f\0octet\0blksize\0many\0", b"\0\x01f\0octet\0blksize\0many\0"),
             (b"\0\x01f\0octet\0multicast", b"\0\x01f\0octet\0multicast"),

@@ -9,6 +9,7 @@ use control::config::{self, Config};
 use control::desks::Desks;
 use control::kernel::{Kernel, Traffic, View};
 use control::server::Place;
+use control::standing::Standings;
 use control::{eal, events, preflight, tables};
 use dataplane::{Devices, Workers};
 use dpdk::{Eal, HugePages, Log};
@@ -93,13 +94,16 @@ async fn serve(eal: &Eal, config: Config, place: Place) -> Result<(), Box<dyn Er
         .map(|(id, rings)| kernel.carry(id, rings.clone(), Arc::clone(&dataplane.pool)))
         .collect();
     let stop = Arc::new(AtomicBool::new(false));
-    let first = Arc::new(tables::build(&config, &macs, &kernel.view().borrow()));
+    let standings = watch::Sender::new(Standings::default());
+    let first = tables::build(&config, &macs, &kernel.view().borrow(), &standings.borrow());
+    let first = Arc::new(first);
     let workers = dataplane.launch(eal, &config, &first, &stop)?;
     let (publish, tables) = watch::channel(first);
     let desks = Desks::new(workers.desks.clone());
     let start = Instant::now();
     let lost = workers.losses();
-    let appliance = Appliance { config, start, interfaces: facts, lost, traffic, desks, tables };
+    let appliance =
+        Appliance { config, start, interfaces: facts, lost, traffic, desks, standings, tables };
 
     let outcome = control(Rc::new(appliance), place, kernel.view(), &macs, publish, &workers).await;
     stop.store(true, Relaxed);
@@ -122,6 +126,7 @@ async fn control(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut check = interval(Duration::from_secs(1));
+    let mut standings = appliance.standings.subscribe();
     let server = place.listen()?;
     let serving = server.run(Rc::clone(&appliance));
     tokio::pin!(serving);
@@ -131,17 +136,11 @@ async fn control(
         appliance.config.services.len()
     );
     loop {
+        let mut changed = false;
         tokio::select! {
             () = &mut serving => {}
-            Ok(()) = view.changed() => {
-                let new = tables::build(&appliance.config, macs, &view.borrow_and_update());
-                for change in events::changes(&publish.borrow(), &new, &appliance.config) {
-                    log::info!("{change}");
-                }
-                let new = Arc::new(new);
-                appliance.desks.publish(&new).await;
-                publish.send_replace(new);
-            }
+            Ok(()) = view.changed() => changed = true,
+            Ok(()) = standings.changed() => changed = true,
             _ = check.tick() => {
                 if workers.any_ended() {
                     return Err("a worker has stopped by itself".into());
@@ -150,6 +149,17 @@ async fn control(
             _ = hangup.recv() => log::warn!("SIGHUP: reload is not supported in this version"),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+        }
+        if changed {
+            let (view, standings) =
+                (view.borrow_and_update().clone(), standings.borrow_and_update().clone());
+            let new = tables::build(&appliance.config, macs, &view, &standings);
+            for change in events::changes(&publish.borrow(), &new, &appliance.config) {
+                log::info!("{change}");
+            }
+            let new = Arc::new(new);
+            appliance.desks.publish(&new).await;
+            publish.send_replace(new);
         }
     }
     log::info!("stopping");

@@ -7,6 +7,7 @@ use crate::api::{
 use crate::config::{Config, Held, Mode};
 use crate::desks::Desks;
 use crate::kernel::Traffic;
+use crate::standing::Standings;
 use crate::stats::{self, Sum};
 use engine::count::{Counter, Counters, Packets};
 use engine::flow::view::{FlowQuery, Kind, State, TransferView};
@@ -33,6 +34,8 @@ pub struct Appliance {
     pub traffic: Vec<Arc<Traffic>>,
     /// The ways to the workers.
     pub desks: Desks,
+    /// How the backends stand; whoever learns something of them changes it.
+    pub standings: watch::Sender<Standings>,
     /// What the workers were told last.
     pub tables: watch::Receiver<Arc<Tables>>,
 }

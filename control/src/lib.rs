@@ -12,5 +12,6 @@ pub mod events;
 pub mod kernel;
 pub mod preflight;
 pub mod server;
+pub mod standing;
 mod stats;
 pub mod tables;

@@ -2,6 +2,7 @@
 
 use crate::config::{self, Config};
 use crate::kernel::View;
+use crate::standing::Standings;
 use engine::select::round_robin::rota;
 use engine::tables::{
     Backend, BackendId, Hop, Interface, Mode, Owner, RotaId, Rotas, Service, ServiceId, SnatId,
@@ -13,14 +14,15 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use wire::ethernet::Mac;
 
-/// Builds the snapshot. `macs` are the devices', in the order of the configuration's interfaces.
+/// Builds the snapshot. `macs` are the devices', in the order of the configuration's interfaces,
+/// `standings` say more of the backends.
 /// All lists depend on the configuration alone, so flows that hold indices stay right from one
 /// view of the kernel to the next.
 ///
 /// # Panics
 ///
 /// More services, backends or addresses than an id can count.
-pub fn build(config: &Config, macs: &[Mac], view: &View) -> Tables {
+pub fn build(config: &Config, macs: &[Mac], view: &View, standings: &Standings) -> Tables {
     let mut tables = Tables { interfaces: interfaces(config, macs), ..Tables::default() };
     let mut servers = HashMap::new();
     for (id, service) in config.services.iter().enumerate() {
@@ -33,7 +35,7 @@ pub fn build(config: &Config, macs: &[Mac], view: &View) -> Tables {
             }
         }
         let mode = mode(&mut tables.snat, &service.mode);
-        let first = backends(&mut tables.backends, &mut servers, id, service, view);
+        let first = backends(&mut tables.backends, &mut servers, id, service, view, standings);
         let rotas = &mut tables.rotas;
         let rota = add_rotas(rotas, service, first, |_| true);
         let rules = service.rules.iter().map(|(rule, places)| {
@@ -104,6 +106,7 @@ fn backends(
     service: ServiceId,
     written: &config::Service,
     view: &View,
+    standings: &Standings,
 ) -> usize {
     let first = all.len();
     for (id, backend) in (first..).zip(&written.backends) {
@@ -112,7 +115,8 @@ fn backends(
         let fixed = backend.mac.map(|mac| Hop { interface, mac });
         let hop = fixed.or_else(|| view.hops.get(&backend.address).copied());
         let (address, aliases) = (backend.address, backend.aliases.clone());
-        all.push(Backend { address, aliases, service, server, hop });
+        let duty = standings.of(written, backend).duty();
+        all.push(Backend { address, aliases, service, server, hop, duty });
     }
     first
 }

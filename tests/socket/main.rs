@@ -6,6 +6,7 @@ use control::config;
 use control::desks::Desks;
 use control::kernel::{Traffic, View};
 use control::server::Place;
+use control::standing::Standings;
 use control::tables;
 use engine::count::Counters;
 use engine::flow::view::{Kind, State, TransferView};
@@ -143,7 +144,7 @@ fn full() -> config::Config {
 }
 
 fn tables() -> Tables {
-    tables::build(&full(), &[Mac([2; 6]), Mac([4; 6])], &View::default())
+    tables::build(&full(), &[Mac([2; 6]), Mac([4; 6])], &View::default(), &Standings::default())
 }
 
 fn serve(place: Place, desk: Desk, tables: Arc<Tables>, stop: oneshot::Receiver<()>) {
@@ -155,6 +156,7 @@ fn serve(place: Place, desk: Desk, tables: Arc<Tables>, stop: oneshot::Receiver<
         lost: Box::new(|_| Default::default()),
         traffic: vec![Arc::new(Traffic::default()), Arc::new(Traffic::default())],
         desks: Desks::new(vec![desk]),
+        standings: watch::Sender::new(Standings::default()),
         tables: watch::channel(tables).1,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

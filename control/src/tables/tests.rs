@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{Control, Dataplane, Device, Held};
+use crate::standing::Standings;
 use engine::policy::{Access, OptionLimits};
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -73,7 +74,7 @@ fn config(services: Vec<config::Service>) -> Config {
 }
 
 fn tables(services: Vec<config::Service>) -> Tables {
-    build(&config(services), &[MAC], &View::default())
+    build(&config(services), &[MAC], &View::default(), &Standings::default())
 }
 
 #[test]
@@ -165,7 +166,7 @@ fn everybody_s_addresses_are_for_the_vip_that_says_so() {
     let mut config = config(vec![written]);
     config.interfaces[0].addresses =
         ["10.0.0.2/24", "10.9.0.0/31"].map(|net| net.parse().unwrap()).into();
-    let tables = build(&config, &[MAC], &View::default());
+    let tables = build(&config, &[MAC], &View::default(), &Standings::default());
     assert_eq!(tables.interfaces[0].broadcast, Some(0));
     for address in ["255.255.255.255", "10.0.0.255"] {
         let owner = tables.addresses.get(address.parse().unwrap());
@@ -214,11 +215,11 @@ fn the_view_makes_vips_live_and_gives_hops_and_changes_nothing_else() {
     ]);
     let hop = Hop { interface: 0, mac: Mac([2, 0, 0, 0, 0, 30]) };
     let view = View { live: HashSet::from([OTHER_VIP]), hops: HashMap::from([(server(30), hop)]) };
-    let tables = build(&config, &[MAC], &view);
+    let tables = build(&config, &[MAC], &view, &Standings::default());
     assert_eq!([0, 1].map(|vip| tables.is_live(vip)), [false, true]);
     let hops: Vec<_> = tables.backends.iter().map(|backend| backend.hop).collect();
     assert_eq!(hops, [Some(hop), None, Some(hop)]);
-    let mut before = build(&config, &[MAC], &View::default());
+    let mut before = build(&config, &[MAC], &View::default(), &Standings::default());
     assert_eq!(before.rotas, tables.rotas);
     before.set_live(1, true);
     assert_eq!(before.addresses, tables.addresses);

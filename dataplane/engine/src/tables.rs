@@ -175,6 +175,22 @@ pub struct Backend {
     pub server: BackendId,
     /// Where its packets go next; `None` while the kernel has not resolved it.
     pub hop: Option<Hop>,
+    /// What it is given to do.
+    pub duty: Duty,
+}
+
+/// What a backend is given to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Duty {
+    /// New transfers.
+    #[default]
+    Serving,
+    /// New transfers too; but it may be dead, and what it leaves unanswered goes elsewhere sooner.
+    Suspected,
+    /// The transfers that it has, and no others.
+    Draining,
+    /// Nothing: it is given up for dead, or switched off.
+    Down,
 }
 
 impl Backend {

@@ -15,7 +15,8 @@ use engine::policy::{Access, OptionLimits};
 use engine::select::round_robin::rota;
 use engine::steer;
 use engine::tables::{
-    Backend, BackendId, Hop, Interface, InterfaceId, Mode, Owner, Service, ServiceId, Tables, Vip,
+    Backend, BackendId, Duty, Hop, Interface, InterfaceId, Mode, Owner, Service, ServiceId, Tables,
+    Vip,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use wire::ethernet::Mac;
@@ -246,7 +247,14 @@ fn add(tables: &mut Tables, via: Via) {
     for address in [0, 1].map(|n| via.server(n)) {
         let server = tables.backends.len() as BackendId;
         let hop = Some(hop(address));
-        tables.backends.push(Backend { address, aliases: vec![], service: id, server, hop });
+        tables.backends.push(Backend {
+            address,
+            aliases: vec![],
+            service: id,
+            server,
+            hop,
+            duty: Duty::Serving,
+        });
         match via {
             Via::Dsr | Via::Dsr6 => {}
             Via::Nat | Via::Nat6 => tables.addresses.insert(address, Owner::Routed(server)),

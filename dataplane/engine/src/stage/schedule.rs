@@ -109,7 +109,7 @@ impl<'a> Asked<'a> {
         };
         same && unheard
             && here.tables.backends[usize::from(flow.backend)].service == self.service
-            && here.reaches(flow.backend)
+            && here.serves(flow.backend)
     }
 
     /// A forking server answers a repeated request from another TID. Where we don't see answers, only
@@ -183,7 +183,7 @@ impl<'a> Asked<'a> {
         let service = &here.tables.services[usize::from(self.service)];
         let id = service.rota(self.client, self.request);
         let rota = &here.tables.rotas[usize::from(id)][self.family];
-        let usable = |backend| here.reaches(backend);
+        let usable = |backend| here.takes(backend);
         let last = service.persistence.and_then(|_| own.sticky.find(id, self.client, here.now));
         let backend = last
             .filter(|&backend| usable(backend) && rota.contains(&backend))

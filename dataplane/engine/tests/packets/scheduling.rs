@@ -3,6 +3,7 @@
 use engine::policy::Rule;
 use engine::reason::Reason;
 use engine::select::round_robin::rota;
+use engine::tables::Duty;
 use kit::gate::Gate;
 use kit::story::rrq;
 use kit::talk::{ask, client, run};
@@ -49,6 +50,33 @@ fn a_backend_that_is_not_resolved_gets_nothing() {
         gate.moved(&[("received", 1), ("no-backend", 1)]);
         gate.change(|tables| tables.backends[first].hop = Some(hop(via.server(0))));
         assert_eq!(server_of(&mut gate, via, client(via, 9)), via.server(0));
+    }
+}
+
+#[test]
+fn a_draining_backend_keeps_what_it_has_and_one_that_is_down_does_not() {
+    for via in Via::ALL {
+        let mut gate = Gate::new();
+        let first = usize::from(via.backend(0));
+        let request = rrq(client(via, 0), via.vip(), "boot.img");
+        let talk = run(&mut gate, via, client(via, 1));
+        assert_eq!(ask(&mut gate, via, &request).server.ip(), via.server(1));
+        let waiting = rrq(client(via, 2), via.vip(), "boot.img");
+        assert_eq!(ask(&mut gate, via, &waiting).server.ip(), via.server(0));
+        gate.change(|tables| tables.backends[first].duty = Duty::Draining);
+        assert_eq!(ask(&mut gate, via, &waiting).server.ip(), via.server(0));
+        let _ = gate.take(talk.ack(1)).sent();
+        for n in 3..6 {
+            assert_eq!(server_of(&mut gate, via, client(via, n)), via.server(1));
+        }
+        gate.change(|tables| tables.backends[first].duty = Duty::Down);
+        assert_eq!(ask(&mut gate, via, &waiting).server.ip(), via.server(1));
+        for n in 3..6 {
+            assert_eq!(server_of(&mut gate, via, client(via, n)), via.server(1));
+        }
+        gate.change(|tables| tables.backends[first].duty = Duty::Suspected);
+        let servers: Vec<_> = (6..8).map(|n| server_of(&mut gate, via, client(via, n))).collect();
+        assert!(servers.contains(&via.server(0)), "{servers:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Services that share a VIP, a port, a backend or a pool.
 
 use engine::reason::Reason;
-use engine::tables::{Backend, Service, Tables, Vip};
+use engine::tables::{Backend, Duty, Service, Tables, Vip};
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::story::rrq;
@@ -38,6 +38,7 @@ fn add(tables: &mut Tables, via: Via, vip: IpAddr, port: u16) {
         service,
         server,
         hop: Some(hop(address)),
+        duty: Duty::Serving,
     });
 }
 

@@ -200,9 +200,9 @@ pub struct Flow {
     pub kind: String,
     /// The file's name, or its end; what is not UTF-8 is replaced.
     pub file: String,
-    /// DATA packets seen. In `dsr` only those of the client.
+    /// The last block that the client has acknowledged or sent.
     pub blocks: u32,
-    /// Bytes of DATA seen, likewise.
+    /// Bytes of DATA seen. In `dsr` only those of the client.
     pub bytes: u64,
     /// Seconds since its request.
     pub age: f64,

@@ -259,7 +259,7 @@ impl Own {
             tid: flow.tid(),
             state: flow.state,
             kind: flow.kind,
-            file: detail.file().iter().copied().collect(),
+            file: detail.request.file().iter().copied().collect(),
             blocks: flow.blocks,
             bytes: flow.bytes,
             age: now.since(detail.begun),

@@ -115,22 +115,30 @@ pub fn from_server(
 }
 
 /// What nearly every packet is: from a running transfer's right port, after both sides have spoken, a
-/// full block or the ACK of one that is not the last. It teaches nothing but, for a block, its length:
-/// `Some(Some(len))`, for an ACK `Some(None)`. All others, `None`, are [`from_client`]'s or
-/// [`from_server`]'s to judge.
+/// full block or the ACK of one that is not the last. It teaches nothing but the block's
+/// number, the length. All others, `None`, are [`from_client`]'s or [`from_server`]'s to judge.
 #[inline]
-pub fn routine(progress: Progress, data: &[u8]) -> Option<Option<u16>> {
+pub fn routine(progress: Progress, data: &[u8]) -> Option<Usual> {
     if progress.flags & CLIENT_SPOKE == 0 {
         return None;
     }
-    let (_, file) = data.split_first_chunk::<4>()?;
-    match data[..2] {
-        [0, 3] if file.len() >= usize::from(progress.blksize) => {
-            u16::try_from(file.len()).ok().map(Some)
-        }
-        [0, 4] if progress.flags & LAST_SEEN == 0 => Some(None),
-        _ => None,
-    }
+    let (&[_, opcode, high, low], file) = data.split_first_chunk::<4>()?;
+    let block = u16::from_be_bytes([high, low]);
+    let len = match (data[0], opcode) {
+        (0, 3) if file.len() >= usize::from(progress.blksize) => u16::try_from(file.len()).ok()?,
+        (0, 4) if progress.flags & LAST_SEEN == 0 => 0,
+        _ => return None,
+    };
+    Some(Usual { block, len })
+}
+
+/// A block or its ACK.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usual {
+    /// The block's number.
+    pub block: u16,
+    /// Bytes of file in it; 0: an ACK.
+    pub len: u16,
 }
 
 impl<P: Fn() -> u16> Known<P> {

@@ -2,6 +2,7 @@
 
 pub mod hosts;
 mod index;
+pub mod kept;
 pub mod key;
 mod lists;
 pub mod ports;

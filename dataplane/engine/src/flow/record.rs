@@ -2,8 +2,9 @@
 //! What forwarding reads is one cache line, [`Flow`]; the rest lies apart in [`Detail`].
 
 use super::hosts::Endpoint;
+use super::kept::Kept;
 use super::key::{Key, KeyKind};
-use super::view::{FILE_NAME, Kind, State};
+use super::view::{Kind, State};
 use crate::alg::tftp::Progress;
 use crate::tables::{BackendId, Hop, VipId};
 use crate::tick::Tick;
@@ -20,15 +21,14 @@ pub struct Flow {
     server: Key,
     /// When its last packet passed.
     pub last_packet: Tick,
-    /// When the server's last packet passed that the client may not have heard.
-    pub answered: Tick,
-    /// DATA packets seen.
+    /// The number of the last block that the client has acknowledged or sent, counted on where that wraps.
     pub blocks: u32,
     /// Of the request, to know it again.
     pub fingerprint: u32,
     /// The server that serves it.
     pub backend: BackendId,
     tid: u16,
+    client_tid: u16,
     /// TIDs of the transfers that this endpoint had before with the same server, 0 for none: their
     /// server processes may still be talking.
     pub old_tids: [u16; 2],
@@ -42,6 +42,9 @@ pub struct Flow {
     pub kind: Kind,
     /// The alias that its server answers from, counted from 1; 0: the backend's own address.
     pub alias: u8,
+    /// How often the client has repeated itself since the server was heard last.
+    pub repeats: u8,
+    unused: u8,
 }
 
 /// In place of a server: its packets don't come through us. No backend has this number.
@@ -53,8 +56,10 @@ const UNSEEN: BackendId = BackendId::MAX;
 pub struct Detail {
     /// When its request came.
     pub begun: Tick,
-    file: [u8; FILE_NAME],
-    file_len: u8,
+    /// When the server's last packet passed that the client may not have heard.
+    pub answered: Tick,
+    /// What was asked for.
+    pub request: Kept,
 }
 
 /// What a request settles.
@@ -92,17 +97,19 @@ impl Flow {
         client: Key::NONE,
         server: Key::NONE,
         last_packet: Tick(0),
-        answered: Tick(0),
         blocks: 0,
         fingerprint: 0,
         backend: 0,
         tid: 0,
+        client_tid: 0,
         old_tids: [0; 2],
         progress: Progress::NEW,
         back: Hop { mac: Mac([0; 6]), interface: 0 },
         state: State::Requested,
         kind: Kind::Read,
         alias: 0,
+        repeats: 0,
+        unused: 0,
     };
 
     /// Whether this is a transfer.
@@ -140,6 +147,13 @@ impl Flow {
         Some(self.tid).filter(|&tid| tid != 0)
     }
 
+    /// The port that the client takes for the server's, once there was one: that of the first server that
+    /// answered.
+    #[inline]
+    pub fn client_tid(&self) -> Option<u16> {
+        Some(self.client_tid).filter(|&tid| tid != 0)
+    }
+
     /// An earlier transfer made way for this one. If its server sees both as one endpoint, its TID
     /// could be taken for the new one.
     pub fn remember(&mut self, before: &Flow) {
@@ -153,17 +167,24 @@ impl Flow {
         }
     }
 
-    /// A block of the file has passed, of so many bytes.
+    /// Whether the client goes on by acknowledging or sending this block, rather than say again what it has
+    /// said before.
     #[inline]
-    pub fn add_block(&mut self, len: u16) {
-        self.blocks = self.blocks.wrapping_add(1);
-        self.bytes += u64::from(len);
+    pub fn goes_on(&self, block: u16) -> bool {
+        matches!(block.wrapping_sub(self.blocks as u16), 1..0x8000)
+    }
+
+    /// It does.
+    #[inline]
+    pub fn go_on(&mut self, block: u16) {
+        let blocks = block.wrapping_sub(self.blocks as u16);
+        self.blocks = self.blocks.wrapping_add(blocks.into());
     }
 
     /// The server has answered from this port.
-    pub fn learn(&mut self, tid: u16, now: Tick) {
+    pub fn learn(&mut self, tid: u16) {
         self.tid = tid;
-        self.answered = now;
+        self.client_tid = tid;
         if !self.state.is_over() {
             self.state = State::Established;
         }
@@ -172,6 +193,7 @@ impl Flow {
     /// The server's port is to be learned again.
     pub fn forget_tid(&mut self) {
         self.tid = 0;
+        self.client_tid = 0;
     }
 
     /// Whether it is found by this key.
@@ -197,18 +219,13 @@ impl Flow {
 }
 
 impl Detail {
-    /// Of a request for `file` that came `now`.
-    pub fn new(file: &[u8], now: Tick) -> Detail {
-        let kept = &file[file.len().saturating_sub(FILE_NAME)..];
-        let mut detail = Detail { begun: now, file: [0; FILE_NAME], file_len: kept.len() as u8 };
-        detail.file[..kept.len()].copy_from_slice(kept);
-        detail
+    /// Of this request, which came `now`.
+    pub fn new(request: &[u8], now: Tick) -> Detail {
+        Detail { begun: now, request: Kept::new(request), ..Detail::NONE }
     }
 
-    /// The file's name, or its end.
-    pub fn file(&self) -> &[u8] {
-        &self.file[..usize::from(self.file_len)]
-    }
+    /// What stands where no transfer is.
+    pub const NONE: Detail = Detail { begun: Tick(0), answered: Tick(0), request: Kept::NONE };
 }
 
 #[cfg(test)]
@@ -218,12 +235,5 @@ mod tests {
     #[test]
     fn the_hot_part_is_a_cache_line() {
         assert_eq!(size_of::<Flow>(), 64);
-    }
-
-    #[test]
-    fn of_a_long_name_the_end_is_kept() {
-        let name: Vec<u8> = (0..100).collect();
-        assert_eq!(Detail::new(&name, Tick(0)).file(), &name[100 - FILE_NAME..]);
-        assert_eq!(Detail::new(b"a", Tick(0)).file(), b"a");
     }
 }

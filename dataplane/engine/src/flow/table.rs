@@ -39,7 +39,7 @@ impl Table {
         Table {
             index: Index::new(2 * capacity as usize),
             flows: vec![Flow::FREE; capacity as usize].into(),
-            details: vec![Detail::new(b"", now); capacity as usize].into(),
+            details: vec![Detail::NONE; capacity as usize].into(),
             lists,
             wheel: Wheel::new(capacity, now),
             seed,
@@ -113,7 +113,8 @@ impl Table {
     /// The server has answered from this port.
     pub fn learn(&mut self, id: FlowId, tid: u16, now: Tick) {
         let was_over = self[id].state.is_over();
-        self[id].learn(tid, now);
+        self[id].learn(tid);
+        self.details[id as usize].answered = now;
         if !was_over {
             self.lists.remove(id);
         }
@@ -162,6 +163,12 @@ impl Table {
     /// The cold part of a flow.
     pub fn detail(&self, id: FlowId) -> &Detail {
         &self.details[id as usize]
+    }
+
+    /// A flow and its cold part.
+    #[inline]
+    pub fn both(&mut self, id: FlowId) -> (&mut Flow, &mut Detail) {
+        (&mut self.flows[id as usize], &mut self.details[id as usize])
     }
 
     /// The flows at these places that are in use.

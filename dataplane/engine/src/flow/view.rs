@@ -59,9 +59,10 @@ pub struct TransferView {
     pub kind: Kind,
     /// The file's name as the client wrote it, or its end.
     pub file: ArrayVec<u8, FILE_NAME>,
-    /// DATA packets seen, retransmissions included. In `dsr` only those of the client.
+    /// The number of the last block that the client has acknowledged or sent, counted on where that
+    /// wraps.
     pub blocks: u32,
-    /// Bytes of DATA seen, likewise.
+    /// Bytes of DATA seen, retransmissions included. In `dsr` only those of the client.
     pub bytes: u64,
     /// Ticks since its request.
     pub age: u32,

@@ -32,8 +32,8 @@ pub fn forward<H: Family>(
     let message = message(parcel.packet.data, whole)?;
     let id = schedule(parcel, message, found, here, own)?;
     let Own { flows, hosts, crossings, notices, edits, counters, .. } = own;
-    let flow = &mut flows[id];
-    let lesson = track(parcel, message, flow, here, counters)?;
+    let (flow, detail) = flows.both(id);
+    let lesson = track(parcel, message, (flow, detail), here, counters)?;
     let step = match leave(parcel, message, flow, here, hosts, whole) {
         Ok(crossing) => {
             crossings.extend(crossing.map(|crossing| (parcel.place, crossing)));

@@ -20,14 +20,17 @@ pub fn routine<H: Family>(
     let Own { flows, hosts, counters, .. } = own;
     let flow = flows.confirm(parcel.guess, parcel.side.key_kind(), parcel.key)?;
     let udp = &parcel.packet.udp;
-    let tid = match parcel.side {
-        Side::Client(_) => udp.destination(),
-        Side::Server | Side::ServerToClient => udp.source(),
+    let (tid, known) = match parcel.side {
+        Side::Client(_) => (udp.destination(), flow.client_tid()),
+        Side::Server | Side::ServerToClient => (udp.source(), flow.tid()),
     };
-    if flow.tid() != Some(tid) {
+    if known != Some(tid) {
         return None;
     }
-    let block = tftp::routine(flow.progress, parcel.packet.data)?;
+    let usual = tftp::routine(flow.progress, parcel.packet.data)?;
+    if matches!(parcel.side, Side::Client(_)) && !flow.goes_on(usual.block) {
+        return None;
+    }
     // It fits whatever interface it leaves by.
     if parcel.packet.ip.total_len() > here.least_mtu {
         return None;
@@ -36,8 +39,9 @@ pub fn routine<H: Family>(
         Ok(()) => {}
         Err(Untranslated::OtherVersion | Untranslated::Expired) => return None,
     }
-    if let Some(len) = block {
-        flow.add_block(len);
+    flow.bytes += u64::from(usual.len);
+    if let Side::Client(_) = parcel.side {
+        flow.go_on(usual.block);
     }
     touch(parcel, flow, here);
     Some(parcel.transmit(flow, here, counters))

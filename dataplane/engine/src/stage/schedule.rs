@@ -73,12 +73,14 @@ struct Asked<'a> {
     vip: VipId,
     service: ServiceId,
     request: &'a Request<'a>,
+    /// All of it.
+    message: &'a [u8],
     fingerprint: u32,
 }
 
 impl<'a> Asked<'a> {
     fn new<H: Family>(
-        parcel: &Parcel<H>,
+        parcel: &'a Parcel<H>,
         vip: VipId,
         request: &'a Request<'a>,
         here: &Here,
@@ -93,6 +95,7 @@ impl<'a> Asked<'a> {
             vip,
             service: here.tables.service(vip, packet.udp.destination()).ok_or(Reason::NoService)?,
             request,
+            message: packet.data,
             fingerprint: own.flows.fingerprint(packet.data),
         })
     }
@@ -100,11 +103,12 @@ impl<'a> Asked<'a> {
     /// Whether the client merely says again what it said, because it has not heard an answer. Any
     /// other request is a new transfer: boot ROMs use the same ports at every boot.
     fn is_repeated(&self, flow: FlowId, here: &Here, own: &Own) -> bool {
+        let answered = own.flows.detail(flow).answered;
         let flow = &own.flows[flow];
         let same = flow.fingerprint == self.fingerprint;
         let unheard = match flow.state {
             State::Requested => true,
-            State::Established => here.now.since(flow.answered) < CROSSING,
+            State::Established => here.now.since(answered) < CROSSING,
             State::Closing | State::Completed => false,
         };
         same && unheard
@@ -174,7 +178,7 @@ impl<'a> Asked<'a> {
         if let Some(before) = &before {
             flow.remember(before);
         }
-        let detail = Detail::new(self.request.file, here.now);
+        let detail = Detail::new(self.message, here.now);
         own.insert(flow, detail, here)
     }
 

@@ -6,7 +6,7 @@ use crate::alg::{Lesson, tftp};
 use crate::count::Counters;
 use crate::family::Family;
 use crate::flow::key::KeyKind;
-use crate::flow::record::Flow;
+use crate::flow::record::{Detail, Flow};
 use crate::here::Here;
 use crate::reason::Reason;
 use crate::tables::Hop;
@@ -19,7 +19,7 @@ use wire::tftp::Message;
 pub fn track<H: Family>(
     parcel: &Parcel<H>,
     message: Message,
-    flow: &mut Flow,
+    (flow, detail): (&mut Flow, &mut Detail),
     here: &Here,
     counters: &Counters,
 ) -> Step<Lesson> {
@@ -29,8 +29,17 @@ pub fn track<H: Family>(
         let backend = &here.tables.backends[usize::from(flow.backend)];
         flow.alias = backend.alias(parcel.packet.ip.source().into());
     }
-    if let Some(len) = lesson.data {
-        flow.add_block(len);
+    flow.bytes += u64::from(lesson.data.unwrap_or_default());
+    match (parcel.side, message) {
+        (Side::Client(_), Message::Data { block, .. } | Message::Ack { block }) => {
+            if flow.goes_on(block) {
+                flow.go_on(block);
+            }
+        }
+        (Side::Server | Side::ServerToClient, _) if !flow.progress.client_spoke() => {
+            detail.answered = here.now;
+        }
+        (Side::Client(_) | Side::Server | Side::ServerToClient, _) => {}
     }
     touch(parcel, flow, here);
     Ok(lesson)
@@ -45,8 +54,12 @@ fn lesson<H>(
     counters: &Counters,
 ) -> Step<Lesson> {
     let udp = &parcel.packet.udp;
+    let tid = match parcel.side {
+        Side::Client(_) => flow.client_tid(),
+        Side::Server | Side::ServerToClient => flow.tid(),
+    };
     let known = tftp::Known {
-        tid: flow.tid(),
+        tid,
         old_tids: flow.old_tids,
         service_port: || here.tables.service_of(flow.backend).port,
         answers_seen: flow.answers_seen(),
@@ -82,9 +95,6 @@ pub fn touch<H>(parcel: &Parcel<H>, flow: &mut Flow, here: &Here) {
         Side::Client(_) => {
             flow.back = Hop { mac: parcel.packet.ethernet.source, interface: here.from };
         }
-        Side::Server | Side::ServerToClient if !flow.progress.client_spoke() => {
-            flow.answered = here.now;
-        }
-        Side::Server | Side::ServerToClient => {}
+        Side::Server | Side::ServerToClient => flow.repeats = 0,
     }
 }

@@ -68,6 +68,7 @@ pub fn ends<H: Family>(
             let vip = &here.tables.vips[usize::from(flow.vip())].address;
             let vip = H::of(vip).ok_or(OtherVersion)?;
             let client = flow.client();
+            let from = flow.client_tid().unwrap_or(from);
             Ok((vip, H::named(client.host, hosts), (from, client.port)))
         }
     }

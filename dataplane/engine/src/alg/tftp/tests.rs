@@ -138,8 +138,10 @@ proptest! {
         if short < 4 {
             bytes.truncate(short);
         }
-        if let Some(data) = routine(progress, &bytes) {
+        if let Some(usual) = routine(progress, &bytes) {
             let message = message(&bytes);
+            let data = (opcode == 3).then_some(usual.len);
+            prop_assert_eq!((usual.block, data.unwrap_or_default()), (block, usual.len));
             let nothing = Lesson { learn: None, data, end: None, progress };
             prop_assert_eq!(from_client(&known, TID, message), Ok(nothing));
             prop_assert_eq!(from_server(&known, TID, message), Ok(nothing));

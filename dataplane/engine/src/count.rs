@@ -97,6 +97,8 @@ counters! {
         unheard,
         /// Given up: the backend never answered.
         unanswered,
+        /// Of those, the ones that another backend was asked instead.
+        asked_elsewhere,
         /// Given up: answered, then silent for the idle timeout.
         timed_out,
         /// Ended by another request from the same endpoint.

@@ -28,7 +28,7 @@ const fn row(number: u8, name: &'static str, modes: &'static [Via], play: fn(&mu
 }
 
 /// All of them.
-pub const ROWS: [Row; 23] = [
+pub const ROWS: [Row; 24] = [
     row(1, "answers come from a new port", &Via::ALL, servers::new_port),
     row(2, "a repeated request has two answers", &Via::ALL, servers::two_answers),
     row(3, "clients lock onto the first address", &Via::ALL, clients::one_address),
@@ -52,6 +52,7 @@ pub const ROWS: [Row; 23] = [
     row(21, "short datagrams are padded", &Via::ALL, network::padding),
     row(22, "uploads", &Via::ALL, network::uploads),
     row(23, "answers pass the gate by", &[Via::Dsr, Via::Dsr6], servers::direct_return),
+    row(25, "a server does not answer", &Via::ALL, servers::silence).at(two_servers),
 ];
 
 const FROM_V4: [Via; 3] = [Via::Nat, Via::Snat, Via::Snat46];
@@ -66,6 +67,12 @@ fn aliases(tables: &mut Tables, via: Via) {
     let server = tables.addresses.get(via.server(0)).expect("a server");
     tables.addresses.insert(alias(via), server);
     tables.backends[usize::from(via.backend(0))].aliases = vec![alias(via)];
+}
+
+/// Every worker's first turn is the first server's, and its next other one the second's.
+fn two_servers(tables: &mut Tables, via: Via) {
+    let [first, second] = [0, 1].map(|n| via.backend(n));
+    tables.rotas[usize::from(via.service())][via.family()] = vec![first, first, second];
 }
 
 fn no_multicast(tables: &mut Tables, via: Via) {

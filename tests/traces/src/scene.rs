@@ -74,11 +74,21 @@ impl Scene {
 
     /// The same, but the server is asked in these words.
     pub fn asks_for(&mut self, says: &str, request: Packet, payload: &[u8]) -> Talk {
+        self.asks_server(0, says, request, payload)
+    }
+
+    /// The request of a transfer comes again, and reaches the other server.
+    pub fn asks_elsewhere(&mut self, says: &str, request: Packet) -> Talk {
+        let payload = request.payload.clone();
+        self.asks_server(1, says, request, &payload)
+    }
+
+    fn asks_server(&mut self, n: usize, says: &str, request: Packet, payload: &[u8]) -> Talk {
         let talk = Talk {
             via: self.via,
             client: request.source,
             vip: self.via.vip(),
-            server: SocketAddr::new(self.via.server(0), TID),
+            server: SocketAddr::new(self.via.server(n), TID),
             seen_as: self.seen_as(request.source),
         };
         let words = Packet { payload: payload.to_vec(), ..request.clone() };
@@ -170,7 +180,8 @@ impl Scene {
     fn at_server(&mut self, talk: Talk, packet: Packet) {
         let packet = talk.at_server(&packet, self.crossing());
         // Also where it answers from another address.
-        let to = mac(self.via.server(0));
+        let second = talk.server.ip() == self.via.server(1);
+        let to = mac(self.via.server(usize::from(second)));
         self.goes("the server gets it", Packet { to, ..packet }.bytes());
     }
 

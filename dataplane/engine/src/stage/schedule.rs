@@ -12,8 +12,8 @@ use crate::mode::rules;
 use crate::own::Own;
 use crate::policy::Refusal;
 use crate::reason::Reason;
-use crate::tables::{BackendId, ServiceId, VipId};
-use crate::tick::PER_SECOND;
+use crate::tables::{BackendId, Duty, ServiceId, VipId};
+use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
 use std::net::IpAddr;
 use wire::tftp::{Message, Request};
@@ -21,6 +21,9 @@ use wire::tftp::{Message, Request};
 /// Ticks in which the same request can still have crossed the server's first answer on the way, or
 /// a repetition of it that the client has not heard yet. Later, its sender has given up on that.
 const CROSSING: u32 = PER_SECOND;
+
+/// Ticks before which nobody repeats a request because nothing was heard.
+const IN_EARNEST: u32 = PER_SECOND / 2;
 
 /// The transfer that the packet goes on with.
 #[inline]
@@ -53,11 +56,7 @@ fn asked<H: Family>(
 ) -> Step<FlowId> {
     let asked = Asked::new(parcel, vip, request, here, own)?;
     match found {
-        Some(flow) if asked.is_repeated(flow, here, own) => {
-            own.counters.of(&own.flows[flow]).retransmitted.add(1);
-            Asked::repeat(flow, own);
-            Ok(flow)
-        }
+        Some(flow) if asked.is_repeated(flow, here, own) => asked.repeat(flow, here, own),
         found => asked.begin(found, here, own),
     }
 }
@@ -111,17 +110,33 @@ impl<'a> Asked<'a> {
             State::Established => here.now.since(answered) < CROSSING,
             State::Closing | State::Completed => false,
         };
-        same && unheard
-            && here.tables.backends[usize::from(flow.backend)].service == self.service
-            && here.serves(flow.backend)
+        same && unheard && here.tables.backends[usize::from(flow.backend)].service == self.service
     }
 
-    /// A forking server answers a repeated request from another TID. Where we don't see answers, only
-    /// the client's next packet tells which one it follows.
-    fn repeat(flow: FlowId, own: &mut Own) {
-        if !own.flows[flow].answers_seen() {
-            own.flows[flow].forget_tid();
+    /// The request goes where it went before; or, when that backend has left it unanswered for long
+    /// enough, to another one.
+    fn repeat(&self, id: FlowId, here: &Here, own: &mut Own) -> Step<FlowId> {
+        let flow = &mut own.flows[id];
+        flow.repeats = flow.repeats.saturating_add(1);
+        let silent = flow.backend;
+        own.counters.of(flow).retransmitted.add(1);
+        let begun = own.flows.detail(id).begun;
+        if own.flows[id].state == State::Requested && has_waited(&own.flows[id], begun, here) {
+            match self.backend(Some(silent), here, own) {
+                Ok(backend) => {
+                    own.counters.of(&own.flows[id]).asked_elsewhere.add(1);
+                    return self.enter(backend, Some((id, End::Unanswered)), here, own);
+                }
+                Err(none) if !here.serves(silent) => return Err(none),
+                Err(_) => {}
+            }
         }
+        // A forking server answers a repeated request from another TID. Where we don't see answers, only
+        // the client's next packet tells which one it follows.
+        if !own.flows[id].answers_seen() {
+            own.flows[id].forget_tid();
+        }
+        Ok(id)
     }
 
     /// Makes the transfer; one that the endpoint had before is over.
@@ -131,10 +146,21 @@ impl<'a> Asked<'a> {
             own.refusals.push((self.place, self.vip, refusal));
             return Err(Reason::Refused.into());
         }
-        let backend = self.backend(here, own)?;
+        let backend = self.backend(None, here, own)?;
+        self.enter(backend, before.map(|flow| (flow, End::Replaced)), here, own)
+    }
+
+    /// Makes the transfer at this backend, in place of the one before, which ends like this.
+    fn enter(
+        &self,
+        backend: BackendId,
+        before: Option<(FlowId, End)>,
+        here: &Here,
+        own: &mut Own,
+    ) -> Step<FlowId> {
         // First, so that the client keeps its name.
         let host = own.hosts.enter(self.client).map_err(|NoRoom| Reason::FlowTableFull)?;
-        let before = before.map(|flow| own.end(flow, End::Replaced, here));
+        let before = before.map(|(flow, end)| own.end(flow, end, here));
         let client = Endpoint { host, port: self.port };
         let made = self.make(client, backend, before, here, own);
         if made.is_err() {
@@ -182,12 +208,12 @@ impl<'a> Asked<'a> {
         own.insert(flow, detail, here)
     }
 
-    /// The client's backend of late, if that is to last; else the next in turn.
-    fn backend(&self, here: &Here, own: &mut Own) -> Step<BackendId> {
+    /// The client's backend of late, if that is to last; else the next in turn. Not the one to `avoid`.
+    fn backend(&self, avoid: Option<BackendId>, here: &Here, own: &mut Own) -> Step<BackendId> {
         let service = &here.tables.services[usize::from(self.service)];
         let id = service.rota(self.client, self.request);
         let rota = &here.tables.rotas[usize::from(id)][self.family];
-        let usable = |backend| here.takes(backend);
+        let usable = |backend| here.takes(backend) && Some(backend) != avoid;
         let last = service.persistence.and_then(|_| own.sticky.find(id, self.client, here.now));
         let backend = last
             .filter(|&backend| usable(backend) && rota.contains(&backend))
@@ -199,4 +225,12 @@ impl<'a> Asked<'a> {
         }
         Ok(backend)
     }
+}
+
+/// Whether another backend is to be asked. A sound one gets the benefit of the doubt once, and clients that
+/// say everything several times at once get no more by it.
+fn has_waited(flow: &Flow, begun: Tick, here: &Here) -> bool {
+    let suspected = here.tables.backends[usize::from(flow.backend)].duty == Duty::Suspected;
+    let patience = if suspected { 1 } else { 2 };
+    !here.serves(flow.backend) || (flow.repeats >= patience && here.now.since(begun) >= IN_EARNEST)
 }

@@ -45,11 +45,9 @@ fn a_repeated_request_goes_to_the_same_server_and_the_first_tid_wins() {
         let mut gate = Gate::new();
         let request = rrq(via.client(), via.vip(), "boot.img");
         let talk = ask(&mut gate, via, &request);
-        for _ in 0..3 {
-            gate.wait(10);
-            let again = ask(&mut gate, via, &request);
-            assert_eq!((again.server, again.seen_as), (talk.server, talk.seen_as));
-        }
+        gate.wait(10);
+        let again = ask(&mut gate, via, &request);
+        assert_eq!((again.server, again.seen_as), (talk.server, talk.seen_as));
         gate.moves();
         let (first, second) = (talk.with_tid(1111), talk.with_tid(2222));
         first.client_gets(gate.take(first.data(1, 512)), &first.data(1, 512).payload);

@@ -8,6 +8,7 @@ mod crossing;
 mod dsr;
 mod ends;
 mod errors;
+mod failover;
 mod learning;
 mod modes;
 mod parts;

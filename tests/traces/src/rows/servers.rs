@@ -95,3 +95,21 @@ pub fn direct_return(scene: &mut Scene) {
     scene.up_in_vain("another port is no part of it", talk.with_tid(TID + 1).ack(3));
     scene.asks("of this one nothing more is seen", rrq(scene.client(2071), vip, "boot.img"));
 }
+
+/// Clients repeat a request three to ten times, one to five seconds apart: it goes elsewhere at the second one.
+pub fn silence(scene: &mut Scene) {
+    let request = rrq(scene.client(2070), scene.via.vip(), "boot.img");
+    let dead = scene.asks("a request", request.clone());
+    scene.seconds(1);
+    scene.asks_again("the client has heard nothing", dead, request.clone());
+    scene.seconds(2);
+    let talk = scene.asks_elsewhere("nor has it now", request);
+    scene.down("the other server answers", talk, talk.data(1, 512));
+    scene.up("the client goes on with it", talk, talk.ack(1));
+    scene.down("the end of the file", talk, talk.data(2, 100));
+    scene.up("the last ACK", talk, talk.ack(2));
+    scene.counts("started", 2);
+    scene.counts("unanswered", 1);
+    scene.counts("asked_elsewhere", 1);
+    scene.counts("completed", 1);
+}

@@ -4,6 +4,7 @@
 use crate::config::{Backend, Service};
 use engine::tables::Duty;
 use std::collections::HashMap;
+use std::fmt;
 
 /// By the names of service and backend, which outlive a change of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,12 +70,23 @@ pub enum Conduct {
     Ejected,
 }
 
+impl fmt::Display for Conduct {
+    /// As in "backend s1 of pxe is suspected".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Conduct::Answers => "is trusted",
+            Conduct::Suspected => "is suspected",
+            Conduct::Ejected => "is ejected",
+        })
+    }
+}
+
 impl Standing {
     /// What the backend is given to do.
     pub fn duty(&self) -> Duty {
         match (self.order, self.check, self.conduct) {
             (Order::Disabled, _, _) | (_, Check::Failed, _) => Duty::Down,
-            (_, _, Conduct::Ejected) => Duty::Down,
+            (Order::Enabled, Check::Passed, Conduct::Ejected) => Duty::Ejected,
             (Order::Draining, Check::Passed, _) => Duty::Draining,
             (Order::Enabled, Check::Passed, Conduct::Suspected) => Duty::Suspected,
             (Order::Enabled, Check::Passed, Conduct::Answers) => Duty::Serving,
@@ -92,7 +104,9 @@ mod tests {
         for (order, check, conduct, duty) in [
             (Enabled, Passed, Answers, Duty::Serving),
             (Enabled, Passed, Suspected, Duty::Suspected),
-            (Enabled, Passed, Ejected, Duty::Down),
+            (Enabled, Passed, Ejected, Duty::Ejected),
+            (Draining, Passed, Ejected, Duty::Draining),
+            (Disabled, Passed, Ejected, Duty::Down),
             (Enabled, Failed, Answers, Duty::Down),
             (Draining, Passed, Suspected, Duty::Draining),
             (Draining, Failed, Answers, Duty::Down),

@@ -8,7 +8,7 @@ use engine::tables::{
     Backend, BackendId, Hop, Interface, Mode, Owner, RotaId, Rotas, Service, ServiceId, SnatId,
     Tables, Vip, VipId,
 };
-use engine::tick::ticks;
+use engine::tick::{PER_SECOND, ticks};
 use ipnet::IpNet;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -23,7 +23,11 @@ use wire::ethernet::Mac;
 ///
 /// More services, backends or addresses than an id can count.
 pub fn build(config: &Config, macs: &[Mac], view: &View, standings: &Standings) -> Tables {
-    let mut tables = Tables { interfaces: interfaces(config, macs), ..Tables::default() };
+    let mut tables = Tables {
+        interfaces: interfaces(config, macs),
+        speech: speech(&config.dataplane),
+        ..Tables::default()
+    };
     let mut servers = HashMap::new();
     for (id, service) in config.services.iter().enumerate() {
         let id: ServiceId = number(id);
@@ -47,6 +51,7 @@ pub fn build(config: &Config, macs: &[Mac], view: &View, standings: &Standings) 
             mode,
             idle_timeout: ticks(service.idle_timeout),
             persistence: service.persistence.map(ticks),
+            failover: service.failover,
             access: service.access.clone(),
             options: service.options.clone(),
             rules,
@@ -55,6 +60,11 @@ pub fn build(config: &Config, macs: &[Mac], view: &View, standings: &Standings) 
     }
     own(&mut tables, view);
     tables
+}
+
+/// Each worker's share of what is said in clients' places, in a tick.
+fn speech(dataplane: &config::Dataplane) -> u32 {
+    dataplane.failover_rate.div_ceil(PER_SECOND * dataplane.workers.len() as u32)
 }
 
 fn interfaces(config: &Config, macs: &[Mac]) -> Vec<Interface> {

@@ -172,8 +172,9 @@ impl<'a> Daemon<'a> {
             };
             let drops: u64 =
                 stats["drops"].as_object().expect("drops").values().filter_map(Value::as_u64).sum();
-            sum(&["received", "taken_over", "from_kernel", "released"])
-                == sum(&["transmitted", "answered", "to_kernel", "handed_over", "held"]) + drops
+            sum(&["received", "taken_over", "from_kernel", "released", "made"])
+                == sum(&["transmitted", "answered", "to_kernel", "handed_over", "held", "absorbed"])
+                    + drops
         });
         let handed_over = self.stat("packets", "handed_over");
         assert_eq!(handed_over, self.stat("packets", "taken_over"), "lost between workers");

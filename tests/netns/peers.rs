@@ -42,8 +42,13 @@ pub fn tftpd_hpa_at(lab: &Lab, name: &str, address: &str) -> Process {
 
 /// The same with another option.
 pub fn tftpd_hpa_with(lab: &Lab, name: &str, address: &str, option: &str) -> Process {
+    tftpd_hpa_in(lab, name, address, option, "files")
+}
+
+/// The same with another folder.
+pub fn tftpd_hpa_in(lab: &Lab, name: &str, address: &str, option: &str, folder: &str) -> Process {
     let program = peer("tftpd-hpa/usr/sbin/in.tftpd");
-    let files = lab.path("files");
+    let files = lab.path(folder);
     let options = "--foreground --listen --create --permissive --user nobody --secure";
     serve(
         lab,
@@ -51,6 +56,16 @@ pub fn tftpd_hpa_with(lab: &Lab, name: &str, address: &str, option: &str) -> Pro
         address,
         &format!("{program} {options} {option} --address {address}:69 {}", files.display()),
     )
+}
+
+/// Ends all programs in a host, with all their children, by this signal.
+pub fn signal_all(lab: &Lab, name: &str, signal: &str) {
+    let all = std::process::Command::new("ip").args(["netns", "pids", &lab.space(name)]).output();
+    let all = String::from_utf8_lossy(&all.expect("ip runs").stdout).into_owned();
+    let ids = all.split_whitespace();
+    // One that has ended meanwhile is no failure.
+    let kill = std::process::Command::new("kill").arg(format!("-{signal}")).args(ids).output();
+    kill.expect("kill runs");
 }
 
 /// atftpd, likewise. It does not speak IPv6.
@@ -124,7 +139,12 @@ pub const CLIENTS: [Client; 4] = [Client::Tftp, Client::Curl, Client::Atftp, Cli
 impl Client {
     /// Fetches a file, and compares it.
     pub fn get(self, lab: &Lab, vip: &str, file: &str, blksize: Option<u16>) {
-        let got = fresh(lab, "got");
+        self.get_as(lab, vip, file, "got", blksize);
+    }
+
+    /// The same, and calls what it has got like this.
+    pub fn get_as(self, lab: &Lab, vip: &str, file: &str, name: &str, blksize: Option<u16>) {
+        let got = fresh(lab, name);
         let to = got.display();
         let command = match self {
             Client::Tftp => format!("tftp {vip} -m binary -c get {file} {to}"),

@@ -14,6 +14,9 @@ use toml::Spanned;
 const MEMORY: &str = "512 MiB";
 const MAX_FLOWS: u32 = 262_144;
 
+/// Blocks a second: some servers' worth.
+const FAILOVER_RATE: u64 = 50_000;
+
 /// Cores are counted in 16 bits, and DPDK has so many lcores at the least.
 const MOST_WORKERS: usize = 64;
 
@@ -61,6 +64,8 @@ impl Checker {
             hugepages: written.hugepages.unwrap_or(true),
             memory_mib: self.memory(memory),
             max_flows: self.number(&written.max_flows, MAX_FLOWS.into(), 1024..=1 << 25) as u32,
+            failover_rate: self.number(&written.failover_rate, FAILOVER_RATE, 100..=10_000_000)
+                as u32,
             eal_args: written.eal_args.clone(),
         }
     }

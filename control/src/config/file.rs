@@ -81,6 +81,7 @@ pub struct Dataplane {
     pub hugepages: Option<bool>,
     pub memory: Maybe<String>,
     pub max_flows: Maybe<u64>,
+    pub failover_rate: Maybe<u64>,
     #[serde(default)]
     pub eal_args: Vec<String>,
 }
@@ -119,6 +120,7 @@ pub struct Service {
     pub persistence: Maybe<String>,
     pub idle_timeout: Maybe<String>,
     pub broadcast: Maybe<bool>,
+    pub failover: Maybe<bool>,
     pub read_only: Option<bool>,
     pub allow_files: Maybe<Vec<Spanned<String>>>,
     pub deny_files: Maybe<Vec<Spanned<String>>>,

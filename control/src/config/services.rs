@@ -73,6 +73,7 @@ impl Checker {
         }
         self.meet(spanned, &vips, &mode, &backends);
         let broadcast = self.broadcast(&written.broadcast, &vips, &mode);
+        let failover = self.failover(&written.failover, &mode);
         Some(Service {
             name: written.name.as_ref().clone(),
             vips,
@@ -81,6 +82,7 @@ impl Checker {
             idle_timeout: idle.unwrap_or(IDLE_TIMEOUT),
             persistence,
             broadcast,
+            failover,
             access,
             options,
             rules,
@@ -154,6 +156,17 @@ impl Checker {
             self.fault(written.span(), "IPv6 has no broadcast", "leave it out");
         }
         true
+    }
+
+    /// Where servers answer clients directly, nobody sees what these have had.
+    fn failover(&mut self, written: &Maybe<bool>, mode: &Mode) -> bool {
+        if let Some(written) = written.as_ref().filter(|written| *written.as_ref())
+            && *mode == Mode::Dsr
+        {
+            let what = "`failover` does not go with `mode = \"dsr\"`";
+            self.fault(written.span(), what, "servers answer clients directly: leave it out");
+        }
+        *mode != Mode::Dsr && written.as_ref().is_none_or(|written| *written.as_ref())
     }
 
     /// Clients over each version of IP find a backend, and each backend is found. Behind a pool with

@@ -107,6 +107,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("[[interface]]", "[[interface]]\nvlan = \"212\"", "2:8", "invalid type"),
     ("vip =", "broadcast = true\nmode = \"dsr\"\nvip =", "9:13", "does not go with"),
     ("vip =", "broadcast = 1\nvip =", "9:13", "invalid type"),
+    ("vip =", "failover = true\nmode = \"dsr\"\nvip =", "9:12", "does not go with"),
     ("name = \"one\"", "mac = \"02:00:00:00:30\"\nname = \"one\"", "12:7", "no station's hardware"),
     ("name = \"one\"", "mac = \"03:00:00:00:00:30\"\nname = \"one\"", "12:7", "no station's"),
     ("name = \"one\"", "aliases = [\"x\"]\nname = \"one\"", "12:12", "no IP address"),

@@ -69,6 +69,9 @@ pub struct Dataplane {
     pub memory_mib: u32,
     /// Transfers that each worker has room for.
     pub max_flows: u32,
+    /// Blocks a second, over all downloads that another server goes on with after their own has died, up to where
+    /// their clients are.
+    pub failover_rate: u32,
     /// Further arguments for DPDK.
     pub eal_args: Vec<String>,
 }
@@ -186,6 +189,8 @@ pub struct Service {
     pub persistence: Option<Duration>,
     /// Whether its clients may send to everybody on the VIPs' interfaces.
     pub broadcast: bool,
+    /// Whether another backend goes on with the downloads of one that dies.
+    pub failover: bool,
     /// What its clients may ask for.
     pub access: Access,
     /// What becomes of their requests' options.

@@ -56,6 +56,11 @@ impl Device {
         self.id
     }
 
+    /// Where its frames lie, once it is started.
+    pub(crate) fn pool(&self) -> Option<&Arc<Mempool>> {
+        self.pool.get()
+    }
+
     /// Sets it up and starts it, if nothing was tried before.
     pub(crate) fn start(&self, setup: Setup, pool: &Arc<Mempool>) -> Result<(), Error> {
         let _muffled = Muffled::new().map_err(Error::Hush)?;

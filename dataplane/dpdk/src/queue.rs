@@ -8,6 +8,7 @@ use dpdk_sys as sys;
 use engine::frame::Burst;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use worker::port::Pool;
 
 /// One transmit queue, and one receive queue of the same number if there is such. It keeps its device
 /// running.
@@ -71,5 +72,9 @@ impl worker::port::Port for Queue {
         } else {
             burst.drain(..usize::from(sent)).for_each(std::mem::forget);
         }
+    }
+
+    fn frame(&mut self, frame: &[u8]) -> Option<Mbuf> {
+        self.device.pool()?.frame(frame)
     }
 }

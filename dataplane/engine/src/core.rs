@@ -16,6 +16,7 @@ use crate::stage::edit;
 use crate::stage::forward::forward;
 use crate::stage::lookup::guess;
 use crate::stage::routine::routine;
+use crate::stage::speak::{Speech, speak};
 use crate::tables::{InterfaceId, Tables};
 use crate::tick::Tick;
 use crate::verdict::{Step, Verdict};
@@ -73,11 +74,30 @@ impl Core {
         self.own.fragments.released()
     }
 
-    /// Ends transfers whose time has come, some at a time.
+    /// Ends transfers whose time has come, and helps those whose server is dead, some at a time.
     pub fn expire(&mut self, now: Tick) {
         let Core { tables, own } = self;
         let here = own.here(tables, now, 0, By::Device);
         own.expire(&here);
+        own.look_for_orphans(&here);
+    }
+
+    /// Whether this worker has something to say of its own accord: [`Core::speak`].
+    #[inline]
+    pub fn has_to_speak(&self) -> bool {
+        !self.own.outbox.is_empty()
+    }
+
+    /// The next frame of our own making, and where it leaves.
+    pub fn speak(&mut self, now: Tick) -> Option<(InterfaceId, Speech)> {
+        let Core { tables, own } = self;
+        let here = own.here(tables, now, 0, By::Device);
+        loop {
+            let id = own.outbox.next(now, tables.speech)?;
+            if let Some((hop, speech)) = speak(id, &here, own) {
+                return Some((hop.interface, speech));
+            }
+        }
     }
 
     /// Goes on with a question for transfers; answers true when all have been looked at.

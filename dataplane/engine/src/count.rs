@@ -48,8 +48,8 @@ macro_rules! counters {
 }
 
 counters! {
-    /// What one worker did with packets. Received, taken over, from the kernel and released add up to
-    /// the verdicts: transmitted, answered, to the kernel, handed over, held and all drops.
+    /// What one worker did with packets. Received, taken over, from the kernel, released and made add up to
+    /// the verdicts: transmitted, answered, to the kernel, handed over, held, absorbed and all drops.
     Packets {
         /// Frames from the devices.
         received,
@@ -69,6 +69,11 @@ counters! {
         held,
         /// Of those, the ones that went on.
         released,
+        /// Frames that were taken in: of transfers whose backend is being replaced.
+        absorbed,
+        /// Frames of our own making, to backends that go on with a dead one's transfers, and to clients that
+        /// lose theirs.
+        made,
         /// Bytes received from the devices.
         bytes_received,
         /// Bytes of forwarded frames and answers.
@@ -83,6 +88,8 @@ counters! {
         started,
         /// Ended, in whatever way; started less ended is the number of transfers now.
         ended,
+        /// Requests that the backend has responded to, in whatever way.
+        responded,
         /// Requests repeated before they were answered.
         retransmitted,
         /// Ended by the last block's acknowledgement.
@@ -105,6 +112,14 @@ counters! {
         replaced,
         /// Pushed out, unanswered, by a newer request when the table was full.
         evicted,
+        /// Downloads whose backend died, and that another one goes on with: there they are `resumed`.
+        failed_over,
+        /// Begun at a backend that had died, and gone on with here.
+        resumed,
+        /// Ended by an ERROR of ours: the backend died, and no other one could go on.
+        lost,
+        /// Times that the backend's host said that nobody listens any longer.
+        unreachable,
         /// Packets from clients to backends.
         packets_in,
         /// Bytes of those, as IP counts them.
@@ -159,6 +174,8 @@ impl Transfers {
             End::TimedOut => &self.timed_out,
             End::Replaced => &self.replaced,
             End::Evicted => &self.evicted,
+            End::FailedOver => &self.failed_over,
+            End::Lost => &self.lost,
         }
     }
 }
@@ -223,6 +240,7 @@ impl Counters {
             Verdict::Kernel => self.packets.to_kernel.add(1),
             Verdict::HandOver(_) => self.packets.handed_over.add(1),
             Verdict::Hold(_) => self.packets.held.add(1),
+            Verdict::Absorb => self.packets.absorbed.add(1),
             Verdict::Drop(reason) => self.drops.of(reason).add(1),
         }
     }

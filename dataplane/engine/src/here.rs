@@ -36,15 +36,33 @@ pub struct Here<'a> {
 }
 
 impl Here<'_> {
-    /// Whether the backend can go on with the transfers that it has.
-    pub fn serves(&self, backend: BackendId) -> bool {
+    /// Whether packets to the backend get anywhere.
+    pub fn reaches(&self, backend: BackendId) -> bool {
         let backend = &self.tables.backends[usize::from(backend)];
         backend.hop.is_some() && backend.duty != Duty::Down
     }
 
+    /// Whether the backend can go on with the transfers that it has.
+    pub fn serves(&self, backend: BackendId) -> bool {
+        self.reaches(backend) && self.duty(backend) != Duty::Ejected
+    }
+
     /// Whether the backend is to get new transfers.
     pub fn takes(&self, backend: BackendId) -> bool {
-        let duty = self.tables.backends[usize::from(backend)].duty;
-        self.serves(backend) && duty != Duty::Draining
+        self.serves(backend) && self.duty(backend) != Duty::Draining
+    }
+
+    /// Whether the backend is to get new transfers where no other one can.
+    pub fn takes_at_worst(&self, backend: BackendId) -> bool {
+        self.reaches(backend) && self.duty(backend) == Duty::Ejected
+    }
+
+    /// Whether nothing speaks against the backend.
+    pub fn is_trusted(&self, backend: BackendId) -> bool {
+        self.serves(backend) && self.duty(backend) != Duty::Suspected
+    }
+
+    fn duty(&self, backend: BackendId) -> Duty {
+        self.tables.backends[usize::from(backend)].duty
     }
 }

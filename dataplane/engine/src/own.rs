@@ -15,6 +15,7 @@ use crate::frame::Burst;
 use crate::here::{By, Here};
 use crate::mode::{Pools, rules};
 use crate::notice::{Notice, Rate};
+use crate::outbox::Outbox;
 use crate::policy::Refusal;
 use crate::reason::Reason;
 use crate::select::rate::Rates;
@@ -23,6 +24,7 @@ use crate::select::sticky::Sticky;
 use crate::stage::classify::Side;
 use crate::stage::cross::Crossing;
 use crate::stage::edit::Edit;
+use crate::sweep::Sweep;
 use crate::tables::{InterfaceId, Mode, ServiceId, Tables, VipId};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
@@ -33,7 +35,7 @@ use std::sync::Arc;
 const LINGER: u32 = 5 * PER_SECOND;
 
 /// Flows looked at in one go, so that neither expiry nor a question for flows holds up packets.
-const GLANCE: usize = 256;
+pub const GLANCE: usize = 256;
 
 /// One worker's state. All its memory is taken when it is made.
 pub struct Own {
@@ -65,6 +67,10 @@ pub struct Own {
     pub refusals: Burst<(usize, VipId, Refusal)>,
     /// Messages of the burst in hand whose options are to be looked at.
     pub edits: Burst<(usize, Edit)>,
+    /// Transfers about which something is to be said.
+    pub outbox: Outbox,
+    /// Where it looks for those whose server is dead.
+    pub sweep: Sweep,
     /// What it counts.
     pub counters: Arc<Counters>,
     /// Its share of the SNAT ports, by address.
@@ -98,6 +104,8 @@ impl Own {
             rates: Rates::new(if counted { max_flows as usize } else { 0 }, seed),
             refusals: Burst::new(),
             edits: Burst::new(),
+            outbox: Outbox::new(),
+            sweep: Sweep::new(max_flows as usize),
             fragments: Fragments::new(seed),
             crossings: Burst::new(),
             notices: Burst::new(),
@@ -168,6 +176,7 @@ impl Own {
     #[inline]
     pub fn settle(&mut self, id: FlowId, lesson: &Lesson, here: &Here) {
         if let Some(tid) = lesson.learn {
+            self.counters.of(&self.flows[id]).responded.add(1);
             self.flows.learn(id, tid, here.now);
         }
         if let Some(end) = lesson.end {
@@ -245,7 +254,8 @@ impl Own {
         upto == self.flows.capacity()
     }
 
-    fn address(&self, flow: &Flow) -> IpAddr {
+    /// The client's address.
+    pub fn address(&self, flow: &Flow) -> IpAddr {
         self.hosts.socket_address(flow.client()).ip()
     }
 
@@ -272,7 +282,8 @@ impl Own {
         rules.release(flow.seen_as(), ended_well, &mut self.pools(here));
     }
 
-    fn count_end(&self, flow: &Flow, end: End) {
+    /// One transfer of this backend less.
+    pub fn count_end(&self, flow: &Flow, end: End) {
         let transfers = self.counters.of(flow);
         transfers.ended.add(1);
         transfers.of(end).add(1);

@@ -38,6 +38,8 @@ pub struct Tables {
     pub snat: Vec<IpAddr>,
     /// Whose an address is.
     pub addresses: Addresses,
+    /// How much each worker may say of its own accord in a tick ([`crate::outbox`]).
+    pub speech: u32,
 }
 
 impl Tables {
@@ -124,6 +126,8 @@ pub struct Service {
     pub idle_timeout: u32,
     /// Ticks that a client stays with its backend; `None`: not at all.
     pub persistence: Option<u32>,
+    /// Whether another backend goes on with the downloads of one that dies.
+    pub failover: bool,
     /// What its clients may ask for.
     pub access: Access,
     /// What becomes of their requests' options.
@@ -189,6 +193,8 @@ pub enum Duty {
     Suspected,
     /// The transfers that it has, and no others.
     Draining,
+    /// Nothing, as long as there is another one: it has left too many clients without an answer.
+    Ejected,
     /// Nothing: it is given up for dead, or switched off.
     Down,
 }

@@ -17,6 +17,8 @@ pub enum Verdict {
     HandOver(u16),
     /// It waits in this slot until [`crate::core::Core::released`] names that; what lies there is freed.
     Hold(Slot),
+    /// It was meant for the other side, and is freed: we speak for that.
+    Absorb,
     /// Freed.
     Drop(Reason),
 }

@@ -2,6 +2,7 @@
 //! option names without regard to case, names as bytes.
 
 use std::io::Write;
+use std::str::FromStr;
 
 /// Opcodes (RFC 1350 §5, RFC 2347).
 mod opcode {
@@ -27,6 +28,12 @@ pub const DEFAULT_BLKSIZE: u16 = 512;
 pub const DATA_HEADER: usize = 4;
 /// ERROR 5, unknown transfer ID, as it goes on the wire.
 pub const UNKNOWN_TID: &[u8] = b"\x00\x05\x00\x05Unknown transfer ID\x00";
+
+/// The ACK of a block, as it goes on the wire.
+pub fn ack(block: u16) -> [u8; 4] {
+    let [high, low] = block.to_be_bytes();
+    [0, opcode::ACK as u8, high, low]
+}
 
 /// One message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,8 +193,21 @@ impl<'a> Options<'a> {
 
     /// The block size (RFC 2348), when there is one that makes sense.
     pub fn blksize(self) -> Option<u16> {
-        let digits = str::from_utf8(self.value(b"blksize")?).ok()?;
-        digits.parse().ok().filter(|size| *size >= 8)
+        self.number(b"blksize").filter(|size| *size >= 8)
+    }
+
+    /// How many blocks are sent before an ACK is waited for (RFC 7440), when that makes sense.
+    pub fn windowsize(self) -> Option<u16> {
+        self.number(b"windowsize").filter(|size| *size > 0)
+    }
+
+    /// The file's size in bytes (RFC 2349).
+    pub fn tsize(self) -> Option<u64> {
+        self.number(b"tsize")
+    }
+
+    fn number<T: FromStr>(self, name: &[u8]) -> Option<T> {
+        str::from_utf8(self.value(name)?).ok()?.parse().ok()
     }
 
     fn pairs(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
@@ -264,6 +284,11 @@ mod tests {
         assert_eq!(Message::parse(UNKNOWN_TID), Ok(Message::Error { code: 5 }));
         let Ok(Message::Oack(options)) = Message::parse(b"\0\x06blksize\08192\0") else { panic!() };
         assert_eq!(options.blksize(), Some(8192));
+        assert_eq!((options.windowsize(), options.tsize()), (None, None));
+        let list = b"\0\x06tsize\x005000000000\0WindowSize\x0016\0";
+        let Ok(Message::Oack(options)) = Message::parse(list) else { panic!() };
+        assert_eq!((options.windowsize(), options.tsize()), (Some(16), Some(5_000_000_000)));
+        assert_eq!(Message::parse(&ack(513)), Ok(Message::Ack { block: 513 }));
     }
 
     #[test]

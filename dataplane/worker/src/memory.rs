@@ -75,6 +75,10 @@ impl Port for MemoryPort {
             self.wire_out.force_push(frame);
         }
     }
+
+    fn frame(&mut self, frame: &[u8]) -> Option<MemoryFrame> {
+        MemoryPool.frame(frame)
+    }
 }
 
 /// Memory never runs out of buffers.

@@ -13,6 +13,9 @@ pub trait Port {
     /// Sends from the front of `burst` and removes what the device took; what it had no room for
     /// stays.
     fn transmit(&mut self, burst: &mut Burst<Self::Buffer>);
+
+    /// A buffer holding a copy of `frame`; `None` when none is free.
+    fn frame(&mut self, frame: &[u8]) -> Option<Self::Buffer>;
 }
 
 /// Where control gets buffers for frames that the kernel sends.

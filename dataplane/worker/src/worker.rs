@@ -122,6 +122,9 @@ impl<P: Port> Worker<P> {
         if self.inhale(now) {
             self.busy_since = Some(begun);
         }
+        if self.core.has_to_speak() {
+            self.speak(now);
+        }
         self.exhale();
         self.tick(now);
     }

@@ -126,9 +126,7 @@ impl Wire for Lending {
     }
 
     fn arrive(&self, frame: &[u8]) {
-        let mut bytes = self.shelf.pop().expect("a buffer");
-        bytes[..frame.len()].copy_from_slice(frame);
-        let loan = Loan { bytes: Some(bytes), len: frame.len(), shelf: Arc::clone(&self.shelf) };
+        let loan = self.clone().frame(frame).expect("a buffer");
         assert!(self.wire_in.push(loan).is_ok(), "room on the wire");
     }
 
@@ -154,6 +152,12 @@ impl Port for Lending {
         for frame in burst.drain(..sent) {
             self.wire_out.force_push(frame);
         }
+    }
+
+    fn frame(&mut self, frame: &[u8]) -> Option<Loan> {
+        let mut bytes = self.shelf.pop()?;
+        bytes[..frame.len()].copy_from_slice(frame);
+        Some(Loan { bytes: Some(bytes), len: frame.len(), shelf: Arc::clone(&self.shelf) })
     }
 }
 

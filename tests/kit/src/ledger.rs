@@ -63,8 +63,8 @@ fn total(sets: impl Iterator<Item = Vec<u64>>) -> Vec<u64> {
 /// It did not.
 pub fn balances(counters: &Counters) {
     let p = &counters.packets;
-    let came = [&p.received, &p.taken_over, &p.from_kernel, &p.released];
-    let went = [&p.transmitted, &p.answered, &p.to_kernel, &p.handed_over, &p.held];
+    let came = [&p.received, &p.taken_over, &p.from_kernel, &p.released, &p.made];
+    let went = [&p.transmitted, &p.answered, &p.to_kernel, &p.handed_over, &p.held, &p.absorbed];
     let came: u64 = came.iter().map(|counter| counter.value()).sum();
     let went: u64 = went.iter().map(|counter| counter.value()).sum();
     assert_eq!(came, went + counters.drops.total(), "{p:?}");

@@ -31,6 +31,8 @@ pub const SNAT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 110));
 pub const TFTP: u16 = 69;
 /// Ticks until a silent transfer is given up.
 pub const IDLE: u32 = 600;
+/// What a worker may say of its own accord in a tick.
+pub const SPEECH: u32 = 50;
 /// Places for transfers.
 pub const FLOWS: u32 = 128;
 
@@ -215,6 +217,7 @@ pub fn tables() -> Tables {
             .map(|id| Interface { mac: gate_mac(id), mtu: 1500, broadcast: None })
             .into(),
         snat: vec![Via::Snat.snat(), Via::Snat6.snat()],
+        speech: SPEECH,
         ..Tables::default()
     };
     for (id, &address) in (0..).zip(&tables.snat) {
@@ -239,6 +242,7 @@ fn add(tables: &mut Tables, via: Via) {
         mode: via.mode(),
         idle_timeout: IDLE,
         persistence: None,
+        failover: true,
         access: Access::default(),
         options: OptionLimits::default(),
         rules: vec![],

@@ -39,4 +39,8 @@ pub enum End {
     Replaced,
     /// A newer request needed the place.
     Evicted,
+    /// The server died, and another one goes on.
+    FailedOver,
+    /// The server died, and no other one can go on.
+    Lost,
 }

@@ -2,6 +2,8 @@
 //! Direction is never told by port 69: single-port servers answer from it, and clients have sent
 //! from it.
 
+pub mod catch_up;
+
 use super::{End, Lesson};
 use crate::reason::Reason;
 use wire::tftp::{self, Message};
@@ -22,6 +24,8 @@ const LAST_SEEN: u16 = 1;
 const CLIENT_SPOKE: u16 = 2;
 /// The client was never heard, and the server is not to go on.
 const CUT: u16 = 4;
+/// A block with the number 0 was sent: the one after 65535.
+const WRAPS_TO_ZERO: u16 = 8;
 /// Messages of the server that the client may not have heard are counted from here on.
 const UNHEARD: u16 = 1 << 8;
 
@@ -125,7 +129,9 @@ pub fn routine(progress: Progress, data: &[u8]) -> Option<Usual> {
     let (&[_, opcode, high, low], file) = data.split_first_chunk::<4>()?;
     let block = u16::from_be_bytes([high, low]);
     let len = match (data[0], opcode) {
-        (0, 3) if file.len() >= usize::from(progress.blksize) => u16::try_from(file.len()).ok()?,
+        (0, 3) if file.len() >= usize::from(progress.blksize) && block != 0 => {
+            u16::try_from(file.len()).ok()?
+        }
         (0, 4) if progress.flags & LAST_SEEN == 0 => 0,
         _ => return None,
     };
@@ -165,6 +171,7 @@ impl Lesson {
         match message {
             Message::Data { block, len } => {
                 self.data = Some(len);
+                progress.flags |= if block == 0 { WRAPS_TO_ZERO } else { 0 };
                 if len < progress.blksize {
                     progress.last_block = block;
                     progress.flags |= LAST_SEEN;
@@ -186,6 +193,11 @@ impl Lesson {
 impl Progress {
     /// Nothing yet.
     pub const NEW: Progress = Progress { blksize: tftp::DEFAULT_BLKSIZE, last_block: 0, flags: 0 };
+
+    /// Whether the block after 65535 had the number 0.
+    pub fn wraps_to_zero(&self) -> bool {
+        self.flags & WRAPS_TO_ZERO != 0
+    }
 
     /// Whether the server is not to go on.
     #[inline]

@@ -6,6 +6,7 @@ use super::kept::Kept;
 use super::key::{Key, KeyKind};
 use super::view::{Kind, State};
 use crate::alg::tftp::Progress;
+use crate::alg::tftp::catch_up::{CatchUp, Terms};
 use crate::tables::{BackendId, Hop, VipId};
 use crate::tick::Tick;
 use wire::ethernet::Mac;
@@ -44,11 +45,41 @@ pub struct Flow {
     pub alias: u8,
     /// How often the client has repeated itself since the server was heard last.
     pub repeats: u8,
-    unused: u8,
+    /// What is done about a server that has died.
+    pub rescue: Rescue,
+}
+
+/// What is done about a transfer's server that has died. All but [`Rescue::None`] keep its packets from the
+/// short way.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, TryFromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(u8)]
+pub enum Rescue {
+    /// Nothing: it lives, for all we know.
+    #[default]
+    None,
+    /// Its host says that nobody listens there; the client has not asked again yet.
+    Due,
+    /// Another server is asked for the same file.
+    Asking,
+    /// It sends what the client has had already.
+    CatchingUp,
+    /// It has come as far as the client, and is to go on.
+    Arrived,
+    /// Nobody can go on; the client is told.
+    Lost,
 }
 
 /// In place of a server: its packets don't come through us. No backend has this number.
 const UNSEEN: BackendId = BackendId::MAX;
+
+impl Rescue {
+    /// Whether another server has been asked to go on, and has not come far enough.
+    pub fn is_under_way(self) -> bool {
+        matches!(self, Rescue::Asking | Rescue::CatchingUp | Rescue::Arrived)
+    }
+}
 
 /// The cold part.
 #[derive(Debug, Clone, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -58,6 +89,12 @@ pub struct Detail {
     pub begun: Tick,
     /// When the server's last packet passed that the client may not have heard.
     pub answered: Tick,
+    /// When the client began to repeat itself.
+    pub stalled: Tick,
+    /// What the server granted.
+    pub terms: Terms,
+    /// How far the server has got that takes over from one that has died.
+    pub catch_up: CatchUp,
     /// What was asked for.
     pub request: Kept,
 }
@@ -109,7 +146,7 @@ impl Flow {
         kind: Kind::Read,
         alias: 0,
         repeats: 0,
-        unused: 0,
+        rescue: Rescue::None,
     };
 
     /// Whether this is a transfer.
@@ -167,6 +204,12 @@ impl Flow {
         }
     }
 
+    /// Whether something is done, or has to be done, about its server.
+    #[inline]
+    pub fn is_in_need(&self) -> bool {
+        self.rescue != Rescue::None
+    }
+
     /// Whether the client goes on by acknowledging or sending this block, rather than say again what it has
     /// said before.
     #[inline]
@@ -181,13 +224,27 @@ impl Flow {
         self.blocks = self.blocks.wrapping_add(blocks.into());
     }
 
-    /// The server has answered from this port.
+    /// The server has answered from this port. The client goes on with the one that it knows.
     pub fn learn(&mut self, tid: u16) {
         self.tid = tid;
-        self.client_tid = tid;
+        if self.client_tid == 0 {
+            self.client_tid = tid;
+        }
         if !self.state.is_over() {
             self.state = State::Established;
         }
+    }
+
+    /// The transfer goes on at another server, which is yet to answer; what is found by its key is not
+    /// changed by this.
+    pub fn move_to(&mut self, backend: BackendId, server: BackendId) {
+        self.backend = backend;
+        self.server = Key::new(self.seen_as(), server);
+        self.tid = 0;
+        self.alias = 0;
+        self.old_tids = [0; 2];
+        self.repeats = 0;
+        self.rescue = Rescue::Asking;
     }
 
     /// The server's port is to be learned again.
@@ -225,7 +282,14 @@ impl Detail {
     }
 
     /// What stands where no transfer is.
-    pub const NONE: Detail = Detail { begun: Tick(0), answered: Tick(0), request: Kept::NONE };
+    pub const NONE: Detail = Detail {
+        begun: Tick(0),
+        answered: Tick(0),
+        stalled: Tick(0),
+        terms: Terms::PLAIN,
+        catch_up: CatchUp::START,
+        request: Kept::NONE,
+    };
 }
 
 #[cfg(test)]

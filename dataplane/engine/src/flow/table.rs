@@ -7,6 +7,7 @@ use super::lists::Lists;
 use super::record::{Detail, Flow};
 use super::view::State;
 use super::wheel::Wheel;
+use crate::tables::BackendId;
 use crate::tick::Tick;
 use prefetch_index::prefetch_index;
 use std::ops::{Index as At, IndexMut as AtMut};
@@ -137,6 +138,21 @@ impl Table {
         self.wheel.cancel(id);
         self.lists.append(FREE, id);
         flow
+    }
+
+    /// The transfer goes on at another server. The caller has made sure that no other has its key; fails when
+    /// there is no place for that one, and the transfer is found by its client's alone.
+    pub fn move_to(
+        &mut self,
+        id: FlowId,
+        backend: BackendId,
+        server: BackendId,
+    ) -> Result<(), Full> {
+        let before = self.hash(KeyKind::Server, self[id].server_key().ok_or(Full)?);
+        self.index.remove(before, id);
+        self[id].move_to(backend, server);
+        let after = self.hash(KeyKind::Server, self[id].server_key().ok_or(Full)?);
+        if self.index.insert(after, id) { Ok(()) } else { Err(Full) }
     }
 
     /// Whether every flow is taken.

@@ -59,7 +59,10 @@ impl Crossing {
             }
             Side::Server | Side::ServerToClient => {
                 let vip = here.tables.vips[usize::from(flow.vip())].address;
-                (SocketAddr::new(vip, from), hosts.socket_address(flow.client()))
+                (
+                    SocketAddr::new(vip, flow.client_tid().unwrap_or(from)),
+                    hosts.socket_address(flow.client()),
+                )
             }
         };
         Ok(Crossing { source, destination, id: None })

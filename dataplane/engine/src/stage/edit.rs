@@ -37,6 +37,12 @@ impl Edit {
         edits.then_some(Edit { service, largest_block })
     }
 
+    /// Rewrites the message; answers its length now, which is no larger.
+    pub fn apply(&self, message: &mut [u8], here: &Here) -> usize {
+        let limits = &here.tables.services[usize::from(self.service)].options;
+        limits.apply(message, self.largest_block)
+    }
+
     /// Rewrites the message in its frame; answers the frame's length now, if that is another one.
     fn carry_out<H: Family>(&self, frame: &mut [u8], here: &Here) -> Option<usize> {
         let Split { ip, body, .. } = H::split(frame.get_mut(ethernet::HEADER..)?).ok()?;
@@ -46,8 +52,7 @@ impl Edit {
             return None;
         }
         let before = data.len();
-        let limits = &here.tables.services[usize::from(self.service)].options;
-        let after = limits.apply(data, self.largest_block);
+        let after = self.apply(data, here);
         let summed = udp.is_summed();
         udp.set_data_len(after);
         ip.shorten(before - after);

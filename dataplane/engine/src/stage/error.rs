@@ -37,13 +37,18 @@ pub fn error<H: Family>(
     let flow = own.flows[id].clone();
     check_port::<H>(&quoted, side, &flow, here)?;
     check_size(ip, false, side, &flow, here)?;
-    let refused = quoted.trouble == Some(Trouble::NoPort) && server_of(ip, here).is_some();
+    let to_client = !matches!(side, Side::Client(_));
+    let refused =
+        to_client && quoted.trouble == Some(Trouble::NoPort) && server_of(ip, here).is_some();
+    if refused && own.is_spared(id, here) {
+        return Ok(Verdict::Absorb);
+    }
     if flow.answers_seen() {
         let crossing = translate(ip, quoted, side, &flow, here, own)?;
         own.crossings.extend(crossing.map(|crossing| (place, crossing)));
         icmp::make_checksum(ip, body);
     }
-    if refused && !matches!(side, Side::Client(_)) {
+    if refused {
         own.refused(id, here);
     }
     transmit(ethernet, ip.total_len(), side, &flow, here, &own.counters)
@@ -95,12 +100,14 @@ fn about<H: Family>(ip: &H, quoted: &Quoted<H>, here: &Here, own: &Own) -> Step<
 /// Nobody who does not see the transfer's packets knows its ports. A client gets nothing before the TID is known,
 /// unless we don't see its answers.
 fn check_port<H: Family>(quoted: &Quoted<H>, side: Side, flow: &Flow, here: &Here) -> Step<()> {
-    let known = match (side, flow.tid()) {
-        (Side::Client(_), Some(tid)) => quoted.udp.source() == tid,
-        (Side::Client(_), None) => !flow.answers_seen(),
-        (Side::Server | Side::ServerToClient, tid) => {
-            let asked = here.tables.service_of(flow.backend).port;
-            quoted.udp.destination() == tid.unwrap_or(asked)
+    let known = match side {
+        Side::Client(_) => match flow.client_tid() {
+            Some(tid) => quoted.udp.source() == tid,
+            None => !flow.answers_seen(),
+        },
+        Side::Server | Side::ServerToClient => {
+            let asked = || here.tables.service_of(flow.backend).port;
+            quoted.udp.destination() == flow.tid().unwrap_or_else(asked)
         }
     };
     if known { Ok(()) } else { Err(NO_TRANSFER) }
@@ -130,13 +137,15 @@ fn translate<H: Family>(
     let (source, destination) = match side {
         Side::Client(_) => {
             let addresses = inner.set_addresses(server, seen_at);
-            udp.set_ports(udp.source(), seen_as.port, addresses);
+            let tid = flow.tid().unwrap_or(udp.source());
+            udp.set_ports(tid, seen_as.port, addresses);
             let hidden = matches!(here.tables.service_of(flow.backend).mode, Mode::Snat(_));
             (if hidden { seen_at } else { ip.source() }, server)
         }
         Side::Server | Side::ServerToClient => {
             let addresses = inner.set_addresses(client_at, vip);
-            udp.set_ports(client.port, udp.destination(), addresses);
+            let tid = flow.client_tid().unwrap_or(udp.destination());
+            udp.set_ports(client.port, tid, addresses);
             (if server_of(ip, here).is_some() { vip } else { ip.source() }, client_at)
         }
     };

@@ -4,6 +4,7 @@ use super::classify::{Parcel, Side};
 use super::cross::Crossing;
 use super::edit::Edit;
 use super::lookup::lookup;
+use super::rescue::rescue;
 use super::schedule::schedule;
 use super::track::track;
 use super::translate::{Untranslated, translate};
@@ -31,6 +32,9 @@ pub fn forward<H: Family>(
     let found = lookup(parcel, here, own)?;
     let message = message(parcel.packet.data, whole)?;
     let id = schedule(parcel, message, found, here, own)?;
+    if let Some(step) = rescue(parcel, message, id, here, own) {
+        return step;
+    }
     let Own { flows, hosts, crossings, notices, edits, counters, .. } = own;
     let (flow, detail) = flows.both(id);
     let lesson = track(parcel, message, (flow, detail), here, counters)?;

@@ -1,9 +1,9 @@
 //! What happens to a packet, a file a stage, in this order: [`admit`], [`classify`], [`lookup`],
 //! [`schedule`], [`track`], [`translate`], [`transmit`]. [`routine`] is the short way for most, [`forward`]
-//! goes on from lookup for the others. What is no whole datagram is [`apart`]: a [`part`] of one, an
-//! [`error`] about one. Last come those whose options
-//! are to [`edit`], those that [`cross`] to the other version of IP, and [`answer`] is where
-//! some turn back.
+//! goes on from lookup for the others, and has a [`rescue`] when their server has died. What is no whole
+//! datagram is [`apart`]: a [`part`] of one, an [`error`] about one. Last come those whose options are to
+//! [`edit`], those that [`cross`] to the other version of IP, and [`answer`] is where some turn back; what
+//! nobody sent us, we [`speak`].
 
 pub mod admit;
 pub mod answer;
@@ -15,8 +15,10 @@ pub mod error;
 pub mod forward;
 pub mod lookup;
 pub mod part;
+pub mod rescue;
 pub mod routine;
 pub mod schedule;
+pub mod speak;
 pub mod track;
 pub mod translate;
 pub mod transmit;

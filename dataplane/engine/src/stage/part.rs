@@ -127,6 +127,10 @@ fn follow<H: Family>(
 ) -> Step<Verdict> {
     let Own { flows, hosts, crossings, counters, .. } = own;
     let flow = flows.confirm(flow, side.key_kind(), key).ok_or(Reason::NoTransfer)?;
+    // The first part was taken in.
+    if flow.is_in_need() {
+        return Ok(Verdict::Absorb);
+    }
     let ip = split.ip;
     check_size(ip, true, side, flow, here)?;
     if flow.answers_seen() {

@@ -24,11 +24,14 @@ pub fn routine<H: Family>(
         Side::Client(_) => (udp.destination(), flow.client_tid()),
         Side::Server | Side::ServerToClient => (udp.source(), flow.tid()),
     };
-    if known != Some(tid) {
+    if known != Some(tid) || flow.is_in_need() {
         return None;
     }
     let usual = tftp::routine(flow.progress, parcel.packet.data)?;
-    if matches!(parcel.side, Side::Client(_)) && !flow.goes_on(usual.block) {
+    let is_client = matches!(parcel.side, Side::Client(_));
+    let goes_on = is_client && flow.goes_on(usual.block);
+    // Who has waited for an answer, and says the same again.
+    if is_client && !goes_on && flow.last_packet != here.now {
         return None;
     }
     // It fits whatever interface it leaves by.
@@ -40,7 +43,7 @@ pub fn routine<H: Family>(
         Err(Untranslated::OtherVersion | Untranslated::Expired) => return None,
     }
     flow.bytes += u64::from(usual.len);
-    if let Side::Client(_) = parcel.side {
+    if goes_on {
         flow.go_on(usual.block);
     }
     touch(parcel, flow, here);

@@ -5,14 +5,14 @@ use crate::alg::End;
 use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::hosts::{Endpoint, NoRoom};
-use crate::flow::record::{Detail, Flow, Parties};
+use crate::flow::record::{Detail, Flow, Parties, Rescue};
 use crate::flow::view::{Kind, State};
 use crate::here::Here;
 use crate::mode::rules;
 use crate::own::Own;
 use crate::policy::Refusal;
 use crate::reason::Reason;
-use crate::tables::{BackendId, Duty, ServiceId, VipId};
+use crate::tables::{BackendId, ServiceId, VipId};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
 use std::net::IpAddr;
@@ -127,7 +127,7 @@ impl<'a> Asked<'a> {
                     own.counters.of(&own.flows[id]).asked_elsewhere.add(1);
                     return self.enter(backend, Some((id, End::Unanswered)), here, own);
                 }
-                Err(none) if !here.serves(silent) => return Err(none),
+                Err(none) if !here.reaches(silent) => return Err(none),
                 Err(_) => {}
             }
         }
@@ -208,29 +208,60 @@ impl<'a> Asked<'a> {
         own.insert(flow, detail, here)
     }
 
-    /// The client's backend of late, if that is to last; else the next in turn. Not the one to `avoid`.
     fn backend(&self, avoid: Option<BackendId>, here: &Here, own: &mut Own) -> Step<BackendId> {
-        let service = &here.tables.services[usize::from(self.service)];
-        let id = service.rota(self.client, self.request);
-        let rota = &here.tables.rotas[usize::from(id)][self.family];
-        let usable = |backend| here.takes(backend) && Some(backend) != avoid;
-        let last = service.persistence.and_then(|_| own.sticky.find(id, self.client, here.now));
-        let backend = last
-            .filter(|&backend| usable(backend) && rota.contains(&backend))
-            .or_else(|| own.cursors[usize::from(id)][self.family].next(rota, usable))
-            .ok_or(Reason::NoBackend)?;
-        if let Some(length) = service.persistence {
-            let until = here.now.after(length);
-            own.sticky.keep(id, self.client, backend, until, here.now);
-        }
-        Ok(backend)
+        let Asked { service, client, family, request, .. } = *self;
+        let wish = Wish { service, client, family, request };
+        let backend = choose(&wish, |backend| Some(backend) != avoid, here, own);
+        backend.ok_or(Reason::NoBackend.into())
     }
+}
+
+/// Who wants what of which service.
+pub struct Wish<'a> {
+    /// The service.
+    pub service: ServiceId,
+    /// The client.
+    pub client: IpAddr,
+    /// The client's version of IP ([`Family::PLACE`]).
+    pub family: usize,
+    /// What it asks for.
+    pub request: &'a Request<'a>,
+}
+
+/// The client's backend of late, if that is to last; else the next in turn. One that takes new transfers, and that is
+/// `suitable`.
+pub fn choose(
+    wish: &Wish,
+    suitable: impl Fn(BackendId) -> bool,
+    here: &Here,
+    own: &mut Own,
+) -> Option<BackendId> {
+    let service = &here.tables.services[usize::from(wish.service)];
+    let id = service.rota(wish.client, wish.request);
+    let rota = &here.tables.rotas[usize::from(id)][wish.family];
+    let usable = |backend| here.takes(backend) && suitable(backend);
+    let last = service.persistence.and_then(|_| own.sticky.find(id, wish.client, here.now));
+    let cursor = &mut own.cursors[usize::from(id)][wish.family];
+    let backend = last
+        .filter(|&backend| usable(backend) && rota.contains(&backend))
+        .or_else(|| cursor.next(rota, usable))
+        // Better one that has treated its clients badly than none.
+        .or_else(|| {
+            cursor.next(rota, |backend| here.takes_at_worst(backend) && suitable(backend))
+        })?;
+    if let Some(length) = service.persistence {
+        let until = here.now.after(length);
+        own.sticky.keep(id, wish.client, backend, until, here.now);
+    }
+    Some(backend)
 }
 
 /// Whether another backend is to be asked. A sound one gets the benefit of the doubt once, and clients that
 /// say everything several times at once get no more by it.
 fn has_waited(flow: &Flow, begun: Tick, here: &Here) -> bool {
-    let suspected = here.tables.backends[usize::from(flow.backend)].duty == Duty::Suspected;
-    let patience = if suspected { 1 } else { 2 };
-    !here.serves(flow.backend) || (flow.repeats >= patience && here.now.since(begun) >= IN_EARNEST)
+    if flow.rescue == Rescue::Due || !here.serves(flow.backend) {
+        return true;
+    }
+    let patience = if here.is_trusted(flow.backend) { 2 } else { 1 };
+    flow.repeats >= patience && here.now.since(begun) >= IN_EARNEST
 }

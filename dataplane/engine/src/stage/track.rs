@@ -2,6 +2,7 @@
 //! [`crate::alg`] says.
 
 use super::classify::{Parcel, Side};
+use crate::alg::tftp::catch_up::Terms;
 use crate::alg::{Lesson, tftp};
 use crate::count::Counters;
 use crate::family::Family;
@@ -38,6 +39,9 @@ pub fn track<H: Family>(
         }
         (Side::Server | Side::ServerToClient, _) if !flow.progress.client_spoke() => {
             detail.answered = here.now;
+            if let Message::Oack(options) = message {
+                detail.terms = Terms::of(options);
+            }
         }
         (Side::Client(_) | Side::Server | Side::ServerToClient, _) => {}
     }

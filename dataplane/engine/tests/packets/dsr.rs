@@ -76,6 +76,7 @@ fn a_client_s_error_ends_the_transfer() {
         ("received", 1),
         ("transmitted", 1),
         ("packets_in", 1),
+        ("responded", 1),
         ("size_probes", 1),
         ("ended", 1),
     ]);

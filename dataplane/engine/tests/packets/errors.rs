@@ -3,6 +3,7 @@
 
 use engine::flow::view::State;
 use engine::reason::Reason;
+use engine::tables::Tables;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::notice::{EXPIRED, Notice, REFUSED, TOO_BIG, about};
@@ -25,7 +26,7 @@ fn quotes(notice: &Notice, packet: &Packet) {
 #[test]
 fn the_client_hears_of_its_server_s_closed_port_and_the_transfer_ends() {
     for via in Via::SEEN {
-        let mut gate = Gate::new();
+        let mut gate = Gate::with(without_failover(via), FLOWS);
         let talk = run(&mut gate, via, via.client());
         let sent = gate.take(talk.ack(2)).sent();
         gate.moves();
@@ -42,6 +43,7 @@ fn the_client_hears_of_its_server_s_closed_port_and_the_transfer_ends() {
             ("received", 1),
             ("transmitted", 1),
             ("packets_out", 1),
+            ("unreachable", 1),
             ("failed", 1),
             ("ended", 1),
         ]);
@@ -66,9 +68,16 @@ fn what_is_quoted_whole_is_a_sound_datagram() {
     }
 }
 
+/// No server goes on with what another one has begun.
+fn without_failover(via: Via) -> Tables {
+    let mut tables = tables();
+    tables.services[usize::from(via.service())].failover = false;
+    tables
+}
+
 /// A gate whose clients stay with their servers.
 fn loyal(via: Via) -> Gate {
-    let mut tables = tables();
+    let mut tables = without_failover(via);
     tables.services[usize::from(via.service())].persistence = Some(10_000);
     Gate::with(tables, FLOWS)
 }
@@ -245,7 +254,7 @@ fn errors_find_the_transfer_s_worker() {
     let workers = 3;
     for via in Via::SEEN {
         let right = owner(via.client().ip(), workers);
-        let mut gate = Gate::one_of(right, workers, tables(), FLOWS);
+        let mut gate = Gate::one_of(right, workers, without_failover(via), FLOWS);
         let talk = run(&mut gate, via, via.client());
         let what = REFUSED[via.at_server().family()];
         let up = about(&talk.at_server(&talk.ack(1), 0), talk.server.ip(), what, 0, 48);

@@ -57,6 +57,7 @@ fn a_repeated_request_goes_to_the_same_server_and_the_first_tid_wins() {
             ("transmitted", 1),
             ("answered", 1),
             ("packets_out", 1),
+            ("responded", 1),
             ("strays", 1),
         ]);
         first.server_gets(gate.take(first.ack(1)), &first.ack(1).payload);

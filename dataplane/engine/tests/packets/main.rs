@@ -15,6 +15,7 @@ mod parts;
 mod pings;
 mod policy;
 mod properties;
+mod rescue;
 mod reuse;
 mod scheduling;
 mod sharing;

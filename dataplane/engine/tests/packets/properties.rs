@@ -225,7 +225,11 @@ fn hears_its_own(gate: &Gate, outcome: kit::gate::Outcome, line: Line) {
             assert!(server, "an ERROR 5 to {}", packet.destination);
         }
         Verdict::HandOver(worker) => panic!("to worker {worker} of one"),
-        Verdict::Transmit(_) | Verdict::Kernel | Verdict::Drop(_) | Verdict::Hold(_) => {}
+        Verdict::Transmit(_)
+        | Verdict::Absorb
+        | Verdict::Kernel
+        | Verdict::Drop(_)
+        | Verdict::Hold(_) => {}
     }
 }
 

@@ -99,7 +99,7 @@ fn a_transfer_whose_backend_went_away_waits_and_its_request_goes_elsewhere() {
         let gone = usize::from(via.backend(0));
         gate.change(|tables| tables.backends[gone].hop = None);
         gate.moves();
-        gate.take(talk.ack(1)).dropped(Reason::BackendDown);
+        gate.take(talk.ack(2)).dropped(Reason::BackendDown);
         assert_eq!(gate.moves().get("backend-down"), Some(&1));
         // This one was with the second backend, which is now left alone.
         assert_eq!(ask(&mut gate, via, &request).server.ip(), waiting.server.ip());
@@ -121,7 +121,7 @@ fn a_packet_that_did_not_go_out_is_not_counted_as_gone() {
     let talk = run(&mut gate, via, via.client());
     gate.change(|tables| tables.backends[usize::from(via.backend(0))].hop = None);
     gate.moves();
-    gate.take(talk.ack(1)).dropped(Reason::BackendDown);
+    gate.take(talk.ack(2)).dropped(Reason::BackendDown);
     gate.moved(&[("received", 1), ("backend-down", 1)]);
 }
 

@@ -4,7 +4,7 @@ use super::{Held, Worker};
 use crate::links::Links;
 use crate::mesh::Batch;
 use crate::port::Port;
-use engine::frame::Burst;
+use engine::frame::{BURST, Burst};
 use engine::here::By;
 use engine::reason::Reason;
 use engine::tables::InterfaceId;
@@ -38,7 +38,7 @@ impl<P: Port> Worker<P> {
                     self.desk.counters.verdict(verdict, 0);
                     self.held[usize::from(slot)] = Some(Held { from, frame });
                 }
-                Verdict::Drop(_) => self.desk.counters.verdict(verdict, 0),
+                Verdict::Absorb | Verdict::Drop(_) => self.desk.counters.verdict(verdict, 0),
             }
         }
         self.hand_over(from);
@@ -64,6 +64,18 @@ impl<P: Port> Worker<P> {
         }
         self.handle(&mut burst, of, By::Release, now);
         self.released.clear();
+    }
+
+    /// Says what this worker has to say of its own accord, a burst at a time.
+    pub(super) fn speak(&mut self, now: Tick) {
+        for _ in 0..BURST {
+            let Some((interface, words)) = self.core.speak(now) else { return };
+            let port = self.links.port(interface);
+            // Without a buffer it is as if it had got lost on the way.
+            let Some(frame) = self.ports[port].frame(&words) else { continue };
+            self.desk.counters.packets.made.add(1);
+            self.send(frame, interface, false);
+        }
     }
 
     pub(super) fn send(&mut self, mut frame: P::Buffer, interface: InterfaceId, is_answer: bool) {

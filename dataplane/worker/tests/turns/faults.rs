@@ -116,6 +116,10 @@ impl Port for Faulty {
         burst.retain(|_| !chance.strikes(self.faults.lost));
         self.port.transmit(burst);
     }
+
+    fn frame(&mut self, frame: &[u8]) -> Option<MemoryFrame> {
+        self.port.frame(frame)
+    }
 }
 
 /// Carries a crowd over this network, by two workers' queues in turn.

@@ -56,6 +56,7 @@ fn order_is_kept() {
         ("started", 1),
         ("packets_in", 2),
         ("packets_out", 101),
+        ("responded", 1),
     ]);
 }
 

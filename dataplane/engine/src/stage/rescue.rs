@@ -1,0 +1,295 @@
+//! Downloads outlive their server. When it has died, the same file is asked for at another one, and acknowledged in
+//! the client's place up to the block that the client has: all that the client sees of it is one
+//! retransmission of its own. What can't be taken over ends with an ERROR to the client.
+
+use super::classify::{Parcel, Side};
+use super::schedule::{Wish, choose};
+use super::track::touch;
+use crate::alg::End;
+use crate::alg::tftp::catch_up::{CatchUp, Goal, Heard};
+use crate::family::Family;
+use crate::flow::FlowId;
+use crate::flow::key::{Key, KeyKind};
+use crate::flow::record::{Detail, Flow, Rescue};
+use crate::flow::view::{Kind, State};
+use crate::here::Here;
+use crate::outbox::{PATIENCE, Watched};
+use crate::own::{GLANCE, Own};
+use crate::reason::Reason;
+use crate::tables::BackendId;
+use crate::tick::{PER_SECOND, Tick};
+use crate::verdict::{Step, Verdict};
+use wire::tftp::Message;
+
+/// Repetitions of a client, and ticks since the first of them, after which a server counts as dead of which
+/// nothing else is known.
+const REPEATS: u8 = 2;
+const SILENCE: u32 = PER_SECOND;
+
+/// Ticks within which packets of a running transfer follow each other.
+const LATELY: u32 = 2;
+/// Ticks that a server may take that is suspected.
+const LONG: u32 = 2 * PER_SECOND;
+
+/// What becomes of a packet because of what is done, or has to be done, about its transfer's server;
+/// `None`: it goes on.
+pub fn rescue<H: Family>(
+    parcel: &Parcel<H>,
+    message: Message,
+    id: FlowId,
+    here: &Here,
+    own: &mut Own,
+) -> Option<Step<Verdict>> {
+    let udp = &parcel.packet.udp;
+    let step = match parcel.side {
+        Side::Client(_) if own.flows[id].client_tid() != Some(udp.destination()) => None,
+        Side::Client(_) => by_client(message, id, here, own),
+        Side::Server | Side::ServerToClient => by_server(udp.source(), message, id, here, own),
+    }?;
+    touch(parcel, &mut own.flows[id], here);
+    Some(step)
+}
+
+/// The client says this, to the port that it takes for its server's.
+fn by_client(message: Message, id: FlowId, here: &Here, own: &mut Own) -> Option<Step<Verdict>> {
+    let (flow, detail) = own.flows.both(id);
+    let block = match (message, flow.kind) {
+        (Message::Ack { block }, Kind::Read) | (Message::Data { block, .. }, Kind::Write) => block,
+        // There is nobody yet to be told.
+        (Message::Error { .. }, _) if flow.rescue == Rescue::Asking => {
+            own.close(id, End::Failed, here);
+            return ABSORBED;
+        }
+        _ => return None,
+    };
+    let goes_on = flow.goes_on(block);
+    let usual = goes_on || !flow.progress.client_spoke() || flow.state.is_over();
+    if !flow.answers_seen() || (usual && !flow.is_in_need()) {
+        return None;
+    }
+    if goes_on {
+        flow.go_on(block);
+    } else if block == flow.blocks as u16 {
+        flow.repeats = flow.repeats.saturating_add(1);
+        detail.stalled = if flow.repeats == 1 { here.now } else { detail.stalled };
+    }
+    if flow.rescue == Rescue::Lost {
+        own.outbox.add(id);
+        return ABSORBED;
+    }
+    let is_under_way = flow.rescue.is_under_way();
+    let helped = is_dead(flow, detail, here) && own.help(id, here);
+    if helped || is_under_way { ABSORBED } else { None }
+}
+
+const ABSORBED: Option<Step<Verdict>> = Some(Ok(Verdict::Absorb));
+
+/// Whether a transfer's server is given up for dead.
+fn is_dead(flow: &Flow, detail: &Detail, here: &Here) -> bool {
+    let suspected = !here.is_trusted(flow.backend);
+    let silence = here.now.since(detail.stalled);
+    is_surely_dead(flow, here)
+        || (suspected && flow.repeats > 0)
+        || (flow.repeats >= REPEATS && silence >= SILENCE)
+}
+
+fn is_surely_dead(flow: &Flow, here: &Here) -> bool {
+    flow.rescue == Rescue::Due || !here.serves(flow.backend)
+}
+
+/// A server says this, from this port.
+fn by_server(
+    from: u16,
+    message: Message,
+    id: FlowId,
+    here: &Here,
+    own: &mut Own,
+) -> Option<Step<Verdict>> {
+    let flow = &mut own.flows[id];
+    match flow.rescue {
+        Rescue::None => return None,
+        // It lives.
+        Rescue::Due => {
+            flow.rescue = Rescue::None;
+            return None;
+        }
+        Rescue::Lost => return Some(Err(Reason::StrayTid.into())),
+        Rescue::Asking | Rescue::CatchingUp | Rescue::Arrived => {}
+    }
+    match flow.tid() {
+        Some(tid) if tid != from => return Some(Err(Reason::StrayTid.into())),
+        Some(_) => {}
+        None if is_beginning(message) => {
+            own.counters.of(&own.flows[id]).responded.add(1);
+            own.flows.learn(id, from, here.now);
+        }
+        // It was asked before, and still sends from where the client was then.
+        None => return Some(Err(Reason::StrayTid.into())),
+    }
+    let (flow, detail) = own.flows.both(id);
+    let wraps_to_zero = flow.progress.wraps_to_zero();
+    let goal = Goal { block: flow.blocks, wraps_to_zero, terms: detail.terms };
+    match detail.catch_up.hear(message, &goal) {
+        Heard::Nothing => {}
+        Heard::Acknowledge => {
+            flow.rescue = Rescue::CatchingUp;
+            own.outbox.add(id);
+        }
+        Heard::Arrived => {
+            flow.rescue = Rescue::Arrived;
+            own.outbox.add(id);
+        }
+        Heard::Next => {
+            flow.rescue = Rescue::None;
+            return None;
+        }
+        Heard::Mismatch => {
+            own.lose(id, here);
+            return Some(Err(Reason::StrayTid.into()));
+        }
+    }
+    ABSORBED
+}
+
+/// Whether a download waits for a dead server: nothing has come for it lately.
+fn is_orphan(flow: &Flow, here: &Here) -> bool {
+    flow.is_in_use()
+        && flow.state == State::Established
+        && flow.kind == Kind::Read
+        && flow.answers_seen()
+        && flow.progress.client_spoke()
+        && match here.now.since(flow.last_packet) {
+            0..LATELY => false,
+            LATELY..LONG => !here.serves(flow.backend),
+            LONG.. => !here.is_trusted(flow.backend),
+        }
+}
+
+/// Whether a server can begin with this.
+fn is_beginning(message: Message) -> bool {
+    match message {
+        Message::Oack(_) | Message::Error { .. } => true,
+        Message::Data { block, .. } => block == 1,
+        Message::Ack { .. } | Message::Request(_) => false,
+    }
+}
+
+impl Own {
+    /// Has another server go on with a transfer whose server is dead, or gives it up. Answers false if nothing
+    /// can be done and something may yet change.
+    fn help(&mut self, id: FlowId, here: &Here) -> bool {
+        let flow = &self.flows[id];
+        if !here.tables.service_of(flow.backend).failover {
+            return false;
+        }
+        let is_due = flow.rescue == Rescue::Due;
+        let is_surely_dead = is_surely_dead(flow, here);
+        let is_repeatable =
+            flow.kind == Kind::Read && self.flows.detail(id).request.whole().is_some();
+        let other = if is_repeatable { self.other_backend(id, here) } else { None };
+        match other {
+            Some(backend) => self.move_to(id, backend, here),
+            // Its host may come back, and the server with it.
+            None if is_surely_dead && (is_due || !is_repeatable) => self.lose(id, here),
+            None => return false,
+        }
+        true
+    }
+
+    /// Who may go on with a transfer: one that sees the same client.
+    pub fn other_backend(&mut self, id: FlowId, here: &Here) -> Option<BackendId> {
+        let flow = &self.flows[id];
+        let kept = self.flows.detail(id).request.clone();
+        let Ok(Message::Request(request)) = Message::parse(kept.whole()?) else { return None };
+        let backends = &here.tables.backends;
+        let (dead, vip) = (flow.backend, &here.tables.vips[usize::from(flow.vip())]);
+        let is_v6 = |backend: BackendId| backends[usize::from(backend)].address.is_ipv6();
+        let wish = Wish {
+            service: backends[usize::from(dead)].service,
+            client: self.address(flow),
+            family: usize::from(vip.address.is_ipv6()),
+            request: &request,
+        };
+        let usable = |backend| backend != dead && is_v6(backend) == is_v6(dead);
+        choose(&wish, usable, here, self)
+    }
+
+    /// Helps some of the downloads whose server is known to be dead, whether their clients say anything or not.
+    pub fn look_for_orphans(&mut self, here: &Here) {
+        let flows = &self.flows;
+        self.outbox.remind(here.now, |id| match &flows[id] {
+            flow if !flow.rescue.is_under_way() => Watched::Over,
+            flow if here.now.since(flow.last_packet) < PATIENCE => Watched::Moves,
+            _ => Watched::Waits,
+        });
+        let counters = &self.counters;
+        let is_needed = || {
+            (0..).zip(&counters.backends).any(|(id, transfers)| {
+                !here.is_trusted(id) && transfers.started.value() != transfers.ended.value()
+            })
+        };
+        for id in self.sweep.places(GLANCE, here.now, is_needed) {
+            if is_orphan(&self.flows[id], here) {
+                self.help(id, here);
+            }
+        }
+    }
+
+    /// Nobody listens any longer at a transfer's server. Answers whether its client need not hear of that.
+    pub fn is_spared(&mut self, id: FlowId, here: &Here) -> bool {
+        let (flow, detail) = self.flows.both(id);
+        self.counters.of(flow).unreachable.add(1);
+        match flow.rescue {
+            Rescue::Lost | Rescue::Due => true,
+            Rescue::Asking | Rescue::CatchingUp | Rescue::Arrived => {
+                flow.repeats = REPEATS;
+                detail.stalled = Tick(here.now.0.wrapping_sub(SILENCE));
+                true
+            }
+            Rescue::None if flow.state.is_over() || !is_replaceable(flow.backend, here) => false,
+            Rescue::None => {
+                flow.rescue = Rescue::Due;
+                if flow.state == State::Established {
+                    self.help(id, here);
+                }
+                true
+            }
+        }
+    }
+
+    fn move_to(&mut self, id: FlowId, backend: BackendId, here: &Here) {
+        let server = here.tables.backends[usize::from(backend)].server;
+        let key = Key::new(self.flows[id].seen_as(), server);
+        if let Some(twin) = self.flows.find(KeyKind::Server, key) {
+            self.end(twin, End::Replaced, here);
+        }
+        self.count_end(&self.flows[id], End::FailedOver);
+        if !self.flows[id].rescue.is_under_way() {
+            self.outbox.watch(id);
+        }
+        let moved = self.flows.move_to(id, backend, server);
+        let (flow, detail) = self.flows.both(id);
+        detail.catch_up = CatchUp::START;
+        let transfers = self.counters.of(flow);
+        transfers.started.add(1);
+        transfers.resumed.add(1);
+        match moved {
+            Ok(()) => self.outbox.add(id),
+            Err(_full) => self.lose(id, here),
+        }
+    }
+
+    fn lose(&mut self, id: FlowId, here: &Here) {
+        self.close(id, End::Lost, here);
+        self.flows[id].rescue = Rescue::Lost;
+        self.outbox.add(id);
+    }
+}
+
+/// Whether there is anybody else who could go on.
+fn is_replaceable(backend: BackendId, here: &Here) -> bool {
+    let service = here.tables.backends[usize::from(backend)].service;
+    let mut others = (0..).zip(&here.tables.backends).filter(|&(id, _)| id != backend);
+    here.tables.services[usize::from(service)].failover
+        && others.any(|(id, other)| other.service == service && here.takes(id))
+}

@@ -10,11 +10,12 @@ use control::desks::Desks;
 use control::kernel::{Kernel, Traffic, View};
 use control::server::Place;
 use control::standing::Standings;
-use control::{eal, events, preflight, tables};
+use control::{conduct, eal, events, preflight, tables};
 use dataplane::{Devices, Workers};
 use dpdk::{Eal, HugePages, Log};
 use engine::tables::Tables;
 use log::LevelFilter;
+use std::collections::HashMap;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -126,6 +127,8 @@ async fn control(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut check = interval(Duration::from_secs(1));
+    let mut look = interval(conduct::PERIOD);
+    let mut watches = HashMap::new();
     let mut standings = appliance.standings.subscribe();
     let server = place.listen()?;
     let serving = server.run(Rc::clone(&appliance));
@@ -141,6 +144,7 @@ async fn control(
             () = &mut serving => {}
             Ok(()) = view.changed() => changed = true,
             Ok(()) = standings.changed() => changed = true,
+            _ = look.tick() => appliance.look_at_conduct(&mut watches),
             _ = check.tick() => {
                 if workers.any_ended() {
                     return Err("a worker has stopped by itself".into());

@@ -159,7 +159,8 @@ pub struct Backend {
     pub address: IpAddr,
     /// Its share of new transfers.
     pub weight: u16,
-    /// `up` while its next hop is known, else `unresolved`.
+    /// `unresolved` while its next hop is not known, else `up`, `suspected` or `ejected` (it leaves clients without an
+    /// answer), `draining` or `down`.
     pub state: String,
     /// The next hop's hardware address.
     pub next_hop: Option<String>,

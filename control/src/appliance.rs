@@ -4,6 +4,7 @@ use crate::api::{
     Backend, DEFAULT_LIMIT, Error, Flow, Flows, Interface, Lost, MAX_LIMIT, Request, Service,
     Stats, Status, Tap, Which, Worker, WorkerStats,
 };
+use crate::conduct::{Change, Reading, Watch};
 use crate::config::{Config, Held, Mode};
 use crate::desks::Desks;
 use crate::kernel::Traffic;
@@ -11,9 +12,10 @@ use crate::standing::Standings;
 use crate::stats::{self, Sum};
 use engine::count::{Counter, Counters, Packets};
 use engine::flow::view::{FlowQuery, Kind, State, TransferView};
-use engine::tables::{Owner, Tables};
+use engine::tables::{Duty, Owner, Tables};
 use engine::tick::PER_SECOND;
 use serde_json::{Value, to_value};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -68,6 +70,36 @@ impl Appliance {
             Request::Stats {} => to_value(self.stats().await),
         };
         answer.map_err(|error| Error::Silent(format!("the answer can't be written: {error}")))
+    }
+
+    /// Reads how backends treat their clients, and lets all know what is new.
+    pub fn look_at_conduct(&self, watches: &mut HashMap<String, Watch>) {
+        let now = self.start.elapsed();
+        let mut first = 0;
+        for service in &self.config.services {
+            let backends = (first..).zip(&service.backends);
+            let readings: Vec<_> =
+                backends.map(|(id, backend)| (&*backend.name, self.reading(id))).collect();
+            first += readings.len();
+            for change in watches.entry(service.name.clone()).or_default().look(now, &readings) {
+                let Change { backend, conduct, reason } = change;
+                log::info!("backend {backend} of {} {conduct}: {reason}", service.name);
+                self.standings
+                    .send_modify(|all| all.entry(&service.name, &backend).conduct = conduct);
+            }
+        }
+    }
+
+    fn reading(&self, backend: usize) -> Reading {
+        let transfers = self.counters().map(|counters| &counters.backends[backend]);
+        transfers.fold(Reading::default(), |sum, one| Reading {
+            responded: sum.responded + one.responded.value(),
+            packets: sum.packets + one.packets_out.value(),
+            missed: sum.missed
+                + one.retransmitted.value()
+                + one.failed_over.value()
+                + one.unreachable.value(),
+        })
     }
 
     fn status(&self) -> Status {
@@ -149,7 +181,7 @@ impl Appliance {
                     name: written.name.clone(),
                     address: written.address,
                     weight: written.weight,
-                    state: if backend.hop.is_some() { "up" } else { "unresolved" }.to_owned(),
+                    state: standing(backend).to_owned(),
                     next_hop: backend.hop.map(|hop| hop.mac.to_string()),
                     transfers: totals.now(),
                     totals: totals.named(),
@@ -271,6 +303,17 @@ fn state(vips: &[Held], tables: &Tables) -> &'static str {
         0 => "vip down",
         live if live == vips.len() => "live",
         _ => "partly live",
+    }
+}
+
+fn standing(backend: &engine::tables::Backend) -> &'static str {
+    match backend.duty {
+        _ if backend.hop.is_none() => "unresolved",
+        Duty::Serving => "up",
+        Duty::Suspected => "suspected",
+        Duty::Ejected => "ejected",
+        Duty::Draining => "draining",
+        Duty::Down => "down",
     }
 }
 

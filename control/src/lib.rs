@@ -4,6 +4,7 @@
 pub mod api;
 pub mod appliance;
 pub mod cli;
+pub mod conduct;
 pub mod config;
 pub mod desks;
 pub mod eal;

@@ -12,7 +12,7 @@ use crate::flow::{FlowId, NO_FLOW, Spot, ports};
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
-use crate::tables::{BackendId, Owner, VipId};
+use crate::tables::{BackendId, Mode, Owner, VipId};
 use crate::verdict::{Step, Verdict};
 use wire::icmp;
 
@@ -144,8 +144,26 @@ fn to_others<H: Family>(
             mine(H::worker(packet.ip.destination(), here.workers), here)?;
             Ok((Side::ServerToClient, server_key(packet, server, own)))
         }
-        Some(owner) if owner.is_ours() => Err(Reason::BadSource.into()),
+        Some(owner) if owner.is_ours() => Err(from_ours(packet.ip, owner, here)),
         Some(_) | None => Err(Verdict::Kernel),
+    }
+}
+
+/// Backends of a `dsr` service have its VIP too, and answer our health checks from it. What is such an answer
+/// the kernel tells by the hardware address (`Detour` in control); anything else that comes from an address of
+/// its own it drops, as nobody but itself has that.
+#[cold]
+fn from_ours<H: Family>(ip: &H, owner: Owner, here: &Here) -> Verdict {
+    let tables = here.tables;
+    let vip = match owner {
+        Owner::Vip(vip) => Some(&tables.vips[usize::from(vip)]),
+        Owner::Down => tables.vips.iter().find(|vip| vip.address == ip.source().into()),
+        Owner::Everybody | Owner::Snat(_) | Owner::Routed(_) | Owner::Answering(_) => None,
+    };
+    let is_dsr = |service| tables.services[usize::from(service)].mode == Mode::Dsr;
+    match vip {
+        Some(vip) if vip.services.iter().any(|&(_, service)| is_dsr(service)) => Verdict::Kernel,
+        Some(_) | None => Reason::BadSource.into(),
     }
 }
 
@@ -164,7 +182,7 @@ pub fn classify_other<H: Family>(packet: Packet<H>, here: &Here) -> Verdict {
         (Some(Owner::Down), _) => Err(Reason::VipDown.into()),
         (Some(Owner::Vip(_) | Owner::Snat(_)), _) => check_source(split.ip, here),
         (_, Some(Owner::Routed(_))) if is_udp(split) => Err(Reason::BadUdp.into()),
-        (_, Some(owner)) if owner.is_ours() => Err(Reason::BadSource.into()),
+        (_, Some(owner)) if owner.is_ours() => Err(from_ours(split.ip, owner, here)),
         (_, Some(_) | None) => Err(Verdict::Kernel),
     };
     match step {

@@ -43,8 +43,8 @@ pub enum KernelError {
     NoNft(io::Error),
     /// A device name that cannot be given to `nft`.
     DeviceName(String),
-    /// `nft` could not cut a device off, or undo it.
-    Cut {
+    /// `nft` could not set up what filters a device's packets, or take it out.
+    Nft {
         /// The device.
         device: String,
         /// What nft said.
@@ -101,17 +101,18 @@ impl fmt::Display for KernelError {
             KernelError::NoNft(error) => write!(
                 f,
                 "cannot run nft ({error}), which keeps the kernel from answering on af_packet \
-                 devices: install the package nftables"
+                 devices, and sends health checks to the VIPs of `dsr`: install the package nftables"
             ),
             KernelError::DeviceName(name) => write!(
                 f,
-                "cannot cut the device `{name}` off the kernel: rename it to letters, digits, \
-                 `.`, `_` and `-`"
+                "nft can't be told of the device `{name}`: rename it to letters, digits, `.`, `_` \
+                 and `-`"
             ),
-            KernelError::Cut { device, said } => write!(
+            KernelError::Nft { device, said } => write!(
                 f,
-                "cannot change the ingress filter of `{device}`: nft says `{said}`; is it there \
-                 (`ip link show {device}`), and does the kernel have nf_tables with netdev?"
+                "cannot filter the packets of `{device}`: nft says `{said}`; is it there (`ip link \
+                 show {device}`), and does the kernel have nf_tables with netdev (for checks in `dsr` \
+                 with egress too: Linux 5.16)?"
             ),
         }
     }

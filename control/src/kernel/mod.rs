@@ -6,6 +6,7 @@ mod cut;
 mod error;
 mod link;
 mod neighbour;
+mod nft;
 mod slowpath;
 mod tap;
 mod view;
@@ -16,8 +17,8 @@ pub use slowpath::Traffic;
 pub use view::View;
 
 use crate::config::{Config, Held, Mode};
-use cut::Cut;
 use link::Socket;
+use nft::Table;
 use std::sync::Arc;
 use tap::Tap;
 use tokio::task::JoinSet;
@@ -33,7 +34,7 @@ pub struct Kernel {
     tasks: JoinSet<()>,
     taps: Vec<Tap>,
     view: tokio::sync::watch::Receiver<View>,
-    cuts: Vec<Cut>,
+    cuts: Vec<Table>,
 }
 
 impl Kernel {
@@ -100,17 +101,17 @@ impl Kernel {
         // The tasks hold the TAPs open.
         tasks.shutdown().await;
         drop((taps, view));
-        cuts.into_iter().map(Cut::remove).fold(Ok(()), Result::and)
+        cuts.into_iter().map(Table::remove).fold(Ok(()), Result::and)
     }
 }
 
-fn cut_off(config: &Config) -> Result<Vec<Cut>, KernelError> {
+fn cut_off(config: &Config) -> Result<Vec<Table>, KernelError> {
     config
         .devices()
         .into_iter()
         .filter(|interface| interface.device.kernel_sees_frames())
         .filter_map(|interface| interface.device.linux_interface())
-        .map(Cut::make)
+        .map(cut::cut)
         .collect()
 }
 

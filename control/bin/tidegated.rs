@@ -7,6 +7,7 @@ use clap::Parser;
 use control::appliance::Appliance;
 use control::config::{self, Config};
 use control::desks::Desks;
+use control::health::Checks;
 use control::kernel::{Kernel, Traffic, View};
 use control::server::Place;
 use control::standing::Standings;
@@ -130,6 +131,7 @@ async fn control(
     let mut look = interval(conduct::PERIOD);
     let mut watches = HashMap::new();
     let mut standings = appliance.standings.subscribe();
+    let mut checks = Checks::start(&appliance.config, &appliance.standings, &view.borrow())?;
     let server = place.listen()?;
     let serving = server.run(Rc::clone(&appliance));
     tokio::pin!(serving);
@@ -157,6 +159,7 @@ async fn control(
         if changed {
             let (view, standings) =
                 (view.borrow_and_update().clone(), standings.borrow_and_update().clone());
+            checks.follow(&view);
             let new = tables::build(&appliance.config, macs, &view, &standings);
             for change in events::changes(&publish.borrow(), &new, &appliance.config) {
                 log::info!("{change}");

@@ -162,12 +162,25 @@ pub struct Backend {
     /// `unresolved` while its next hop is not known, else `up`, `suspected` or `ejected` (it leaves clients without an
     /// answer), `draining` or `down`.
     pub state: String,
+    /// What health checks say; `null` without any.
+    pub check: Option<Check>,
     /// The next hop's hardware address.
     pub next_hop: Option<String>,
     /// Transfers now.
     pub transfers: u64,
     /// Since the start.
     pub totals: Counts,
+}
+
+/// What health checks say of a backend.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Check {
+    /// `passed`, `failed`, or `pending` before the first verdict.
+    pub verdict: String,
+    /// Seconds since that verdict.
+    pub since: Option<u64>,
+    /// What the last one found, in a few words; empty: there is nothing to say.
+    pub last: String,
 }
 
 /// Counters by name, in the order of the dataplane's list.

@@ -1,14 +1,14 @@
 //! What the operator asks for, read from what the daemon knows.
 
 use crate::api::{
-    Backend, DEFAULT_LIMIT, Error, Flow, Flows, Interface, Lost, MAX_LIMIT, Request, Service,
-    Stats, Status, Tap, Which, Worker, WorkerStats,
+    Backend, Check, DEFAULT_LIMIT, Error, Flow, Flows, Interface, Lost, MAX_LIMIT, Request,
+    Service, Stats, Status, Tap, Which, Worker, WorkerStats,
 };
 use crate::conduct::{Change, Reading, Watch};
 use crate::config::{Config, Held, Mode};
 use crate::desks::Desks;
 use crate::kernel::Traffic;
-use crate::standing::Standings;
+use crate::standing::{self, Standings, Verdict};
 use crate::stats::{self, Sum};
 use engine::count::{Counter, Counters, Packets};
 use engine::flow::view::{FlowQuery, Kind, State, TransferView};
@@ -168,6 +168,7 @@ impl Appliance {
 
     fn backends(&self) -> Vec<Backend> {
         let tables = self.tables.borrow();
+        let standings = self.standings.borrow();
         let written = self.config.services.iter();
         let written = written
             .flat_map(|service| service.backends.iter().map(move |backend| (service, backend)));
@@ -182,6 +183,10 @@ impl Appliance {
                     address: written.address,
                     weight: written.weight,
                     state: standing(backend).to_owned(),
+                    check: service
+                        .health
+                        .is_some()
+                        .then(|| check(standings.of(service, written).check)),
                     next_hop: backend.hop.map(|hop| hop.mac.to_string()),
                     transfers: totals.now(),
                     totals: totals.named(),
@@ -315,6 +320,16 @@ fn standing(backend: &engine::tables::Backend) -> &'static str {
         Duty::Draining => "draining",
         Duty::Down => "down",
     }
+}
+
+fn check(check: standing::Check) -> Check {
+    let verdict = match check.verdict {
+        Verdict::Pending => "pending",
+        Verdict::Passed => "passed",
+        Verdict::Failed => "failed",
+    };
+    let since = check.since.map(|since| since.elapsed().as_secs());
+    Check { verdict: verdict.to_owned(), since, last: check.last }
 }
 
 fn mode(mode: &Mode) -> &'static str {

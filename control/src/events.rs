@@ -1,6 +1,7 @@
 //! What an operator acts on: VIPs and backends that come and go.
 
-use crate::config::Config;
+use crate::config::{Backend, Config, Service};
+use crate::standing::{Check, Verdict};
 use engine::tables::Tables;
 
 /// One line for each thing that is different in `new`.
@@ -14,7 +15,7 @@ pub fn changes(old: &Tables, new: &Tables, config: &Config) -> Vec<String> {
     let written = config.services.iter();
     let written = written.flat_map(|service| service.backends.iter().map(move |b| (service, b)));
     let backends = backends.zip(written).filter_map(|((old, new), (service, backend))| {
-        let name = format!("backend {} of {} ({})", backend.name, service.name, backend.address);
+        let name = name(service, backend);
         match (old.hop, new.hop) {
             (None, Some(hop)) => Some(format!("{name} is up at {}", hop.mac)),
             (Some(_), None) => Some(format!("{name} is down: the kernel does not reach it")),
@@ -23,4 +24,53 @@ pub fn changes(old: &Tables, new: &Tables, config: &Config) -> Vec<String> {
         }
     });
     vips.chain(backends).collect()
+}
+
+/// What has become of a backend by its health checks, if that is different in `new`. Before the first
+/// verdict it counts as up.
+pub fn checked(old: &Check, new: &Check, service: &Service, backend: &Backend) -> Option<String> {
+    let name = name(service, backend);
+    match (old.verdict, new.verdict) {
+        (Verdict::Pending | Verdict::Passed, Verdict::Failed) => {
+            Some(format!("{name} is down: {}", new.last))
+        }
+        (Verdict::Failed, Verdict::Passed) => Some(format!("{name} is up: it passes its checks")),
+        (Verdict::Failed, Verdict::Pending) => Some(format!("{name} is up: it is not checked")),
+        (Verdict::Pending | Verdict::Passed, Verdict::Pending | Verdict::Passed)
+        | (Verdict::Failed, Verdict::Failed) => None,
+    }
+}
+
+/// A backend, as it stands in the log.
+pub fn name(service: &Service, backend: &Backend) -> String {
+    format!("backend {} of {} ({})", backend.name, service.name, backend.address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_when_a_backend_dies_or_lives() {
+        use Verdict::{Failed, Passed, Pending};
+        let text = "[[interface]]\nname = \"lan\"\ndevice = \"0000:03:00.0\"\naddress = [\"10.0.0.2/24\"]\n\
+                    [[service]]\nname = \"pxe\"\nprotocol = \"tftp\"\nvip = \"10.0.0.100\"\n\
+                    [[service.backend]]\nname = \"tftp1\"\naddress = \"10.0.0.30\"\n";
+        let config = crate::config::parse("test.toml", text).unwrap();
+        let service = &config.services[0];
+        let check = |verdict| Check { verdict, last: "no answer within 1s".into(), since: None };
+        for (old, new, line) in [
+            (Pending, Failed, Some("is down: no answer within 1s")),
+            (Passed, Failed, Some("is down: no answer within 1s")),
+            (Failed, Passed, Some("is up: it passes its checks")),
+            (Failed, Pending, Some("is up: it is not checked")),
+            (Pending, Passed, None),
+            (Passed, Passed, None),
+            (Failed, Failed, None),
+        ] {
+            let said = checked(&check(old), &check(new), service, &service.backends[0]);
+            let line = line.map(|line| format!("backend tftp1 of pxe (10.0.0.30) {line}"));
+            assert_eq!(said, line, "{old:?} to {new:?}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ pub mod desks;
 pub mod eal;
 mod envelope;
 pub mod events;
+pub mod health;
 pub mod kernel;
 pub mod preflight;
 pub mod server;

@@ -5,6 +5,7 @@ use crate::config::{Backend, Service};
 use engine::tables::Duty;
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Instant;
 
 /// By the names of service and backend, which outlive a change of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,10 +50,24 @@ pub enum Order {
 }
 
 /// What health checks say of a backend.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Check {
+    /// What they come to.
+    pub verdict: Verdict,
+    /// Since when; `None` before the first verdict.
+    pub since: Option<Instant>,
+    /// What the last one found, in a few words; empty: there is nothing to say.
+    pub last: String,
+}
+
+/// What health checks come to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Check {
-    /// Nothing against it: it passed, or none has had its say yet.
+pub enum Verdict {
+    /// Nothing yet: there are none, or none has had its say. The backend counts as alive, so that a
+    /// restart does not stop a farm.
     #[default]
+    Pending,
+    /// It is alive.
     Passed,
     /// So many in a row failed that it counts as dead.
     Failed,
@@ -84,12 +99,13 @@ impl fmt::Display for Conduct {
 impl Standing {
     /// What the backend is given to do.
     pub fn duty(&self) -> Duty {
-        match (self.order, self.check, self.conduct) {
-            (Order::Disabled, _, _) | (_, Check::Failed, _) => Duty::Down,
-            (Order::Enabled, Check::Passed, Conduct::Ejected) => Duty::Ejected,
-            (Order::Draining, Check::Passed, _) => Duty::Draining,
-            (Order::Enabled, Check::Passed, Conduct::Suspected) => Duty::Suspected,
-            (Order::Enabled, Check::Passed, Conduct::Answers) => Duty::Serving,
+        use Verdict::{Failed, Passed, Pending};
+        match (self.order, self.check.verdict, self.conduct) {
+            (Order::Disabled, _, _) | (_, Failed, _) => Duty::Down,
+            (Order::Enabled, Pending | Passed, Conduct::Ejected) => Duty::Ejected,
+            (Order::Draining, Pending | Passed, _) => Duty::Draining,
+            (Order::Enabled, Pending | Passed, Conduct::Suspected) => Duty::Suspected,
+            (Order::Enabled, Pending | Passed, Conduct::Answers) => Duty::Serving,
         }
     }
 }
@@ -100,8 +116,9 @@ mod tests {
 
     #[test]
     fn the_worst_that_is_known_decides() {
-        use {Check::*, Conduct::*, Order::*};
-        for (order, check, conduct, duty) in [
+        use {Conduct::*, Order::*, Verdict::*};
+        for (order, verdict, conduct, duty) in [
+            (Enabled, Pending, Answers, Duty::Serving),
             (Enabled, Passed, Answers, Duty::Serving),
             (Enabled, Passed, Suspected, Duty::Suspected),
             (Enabled, Passed, Ejected, Duty::Ejected),
@@ -112,6 +129,7 @@ mod tests {
             (Draining, Failed, Answers, Duty::Down),
             (Disabled, Passed, Answers, Duty::Down),
         ] {
+            let check = Check { verdict, ..Check::default() };
             let standing = Standing { order, check, conduct, weight: None };
             assert_eq!(standing.duty(), duty, "{standing:?}");
         }

@@ -74,6 +74,7 @@ fn config(device: Device) -> Config {
             access: Access::default(),
             options: OptionLimits::default(),
             rules: vec![],
+            health: None,
             backends: vec![backend("near", NEAR.1.into()), backend("far", FAR.into())],
         }],
     }

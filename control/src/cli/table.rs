@@ -1,6 +1,6 @@
 //! Answers as tables that fit a screen.
 
-use crate::api::{Backend, Counts, Flow, Flows, Lost, Service, Stats, Status};
+use crate::api::{Backend, Check, Counts, Flow, Flows, Lost, Service, Stats, Status};
 use comfy_table::{CellAlignment, Table, presets};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -94,7 +94,10 @@ fn endpoints(addresses: &[IpAddr], port: u16) -> String {
 /// `tidegate backends`.
 pub fn backends(backends: &Vec<Backend>) -> String {
     let own = ["SERVICE", "BACKEND", "ADDRESS", "STATE", "WEIGHT"];
-    let mut table = table(&[&own, &TOTALS[..]].concat(), 4);
+    let mut table = table(&[&own, &TOTALS[..], &["CHECK"]].concat(), 4);
+    if let Some(last) = table.column_iter_mut().last() {
+        last.set_cell_alignment(CellAlignment::Left);
+    }
     for backend in backends {
         let mut row = vec![
             backend.service.clone(),
@@ -104,9 +107,27 @@ pub fn backends(backends: &Vec<Backend>) -> String {
             backend.weight.to_string(),
         ];
         row.extend(totals(backend.transfers, &backend.totals));
+        row.push(backend.check.as_ref().map_or("-".to_owned(), check));
         table.add_row(row);
     }
     table.to_string()
+}
+
+/// `passed 5m`, `failed 12s: no answer within 1s`.
+fn check(Check { verdict, since, last }: &Check) -> String {
+    let since = since.map(|since| format!(" {}", coarse(since))).unwrap_or_default();
+    let last = if last.is_empty() { String::new() } else { format!(": {last}") };
+    format!("{verdict}{since}{last}")
+}
+
+/// A length of time in its largest unit.
+fn coarse(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86_400 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
 }
 
 fn totals(now: u64, totals: &Counts) -> [String; 9] {
@@ -221,4 +242,22 @@ fn table(header: &[&str], words: usize) -> Table {
         }
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_in_a_few_words() {
+        for (since, last, shown) in [
+            (None, "", "failed"),
+            (Some(59), "", "failed 59s"),
+            (Some(60), "port 69 is closed", "failed 1m: port 69 is closed"),
+            (Some(7199), "", "failed 1h"),
+            (Some(200_000), "", "failed 2d"),
+        ] {
+            assert_eq!(check(&Check { verdict: "failed".into(), since, last: last.into() }), shown);
+        }
+    }
 }

@@ -146,13 +146,22 @@ impl Checker {
         written: &Maybe<String>,
         seconds: RangeInclusive<u64>,
     ) -> Option<Duration> {
+        let [least, most] = [*seconds.start(), *seconds.end()].map(Duration::from_secs);
+        self.length(written, least..=most)
+    }
+
+    /// The same, to the millisecond.
+    pub fn length(
+        &mut self,
+        written: &Maybe<String>,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
         let written = written.as_ref()?;
-        let least = Duration::from_secs(*seconds.start());
-        let most = Duration::from_secs(*seconds.end());
         match humantime::parse_duration(written.as_ref()) {
-            Ok(length) if (least..=most).contains(&length) => Some(length),
+            Ok(length) if range.contains(&length) => Some(length),
             Ok(_) | Err(_) => {
-                let hint = format!("from \"{}s\" to \"{}s\"", seconds.start(), seconds.end());
+                let [least, most] = [*range.start(), *range.end()].map(humantime::format_duration);
+                let hint = format!("from \"{least}\" to \"{most}\"");
                 let what = format!("`{}` is no usable length of time", written.as_ref());
                 self.fault(written.span(), what, hint);
                 None

@@ -129,6 +129,7 @@ pub struct Service {
     pub max_blksize: Maybe<u64>,
     pub max_windowsize: Maybe<u64>,
     pub strip_options: Maybe<Vec<Spanned<String>>>,
+    pub health: Option<Health>,
     #[serde(default)]
     pub rule: Vec<Spanned<Rule>>,
     #[serde(default)]
@@ -154,8 +155,25 @@ pub struct Backend {
     pub weight: Maybe<u64>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    pub check: Spanned<String>,
+    pub file: Maybe<String>,
+    pub size: Maybe<u64>,
+    pub sha256: Maybe<String>,
+    pub user: Maybe<String>,
+    pub password: Maybe<String>,
+    pub port: Maybe<u64>,
+    pub command: Maybe<OneOrMany<String>>,
+    pub interval: Maybe<String>,
+    pub timeout: Maybe<String>,
+    pub rise: Maybe<u64>,
+    pub fall: Maybe<u64>,
+}
+
 /// Keys that Tidegate will have, and that no version may ignore until then.
-const LATER: [&str; 2] = ["metrics", "health"];
+const LATER: [&str; 1] = ["metrics"];
 
 impl File {
     /// Reads the text.

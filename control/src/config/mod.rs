@@ -6,13 +6,17 @@ mod backends;
 mod check;
 mod error;
 mod file;
+mod health;
 mod interfaces;
 mod policy;
 mod services;
 mod types;
 
 pub use error::{Error, Faults};
-pub use types::{Backend, Config, Control, Dataplane, Device, Held, Interface, Mode, Service};
+pub use types::{
+    Backend, Canary, Config, Control, Dataplane, Device, Health, Held, Interface, Login, Mode,
+    Probe, Service,
+};
 
 use std::path::Path;
 

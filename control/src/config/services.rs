@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 use toml::Spanned;
 
-const TFTP_PORT: u16 = 69;
+pub const TFTP_PORT: u16 = 69;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Checker {
@@ -66,6 +66,8 @@ impl Checker {
         let idle = self.duration(&written.idle_timeout, 1..=3600);
         let persistence = self.duration(&written.persistence, 1..=86_400);
         let (access, options) = (self.access(written), self.options(written, &mode));
+        let health = written.health.as_ref();
+        let health = health.and_then(|health| self.health(health, written, &mode));
         let rules = self.rules(written, &vips, &mode, &backends);
         let port = self.number(&written.port, TFTP_PORT.into(), 1..=65_535) as u16;
         if vips.is_empty() {
@@ -86,6 +88,7 @@ impl Checker {
             access,
             options,
             rules,
+            health,
             backends,
         })
     }

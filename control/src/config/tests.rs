@@ -119,7 +119,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "10.0.0.100 is a VIP",
     ),
     ("[[interface]]", "[control]\nmetrics = \"x\"\n[[interface]]", "2:1", "`metrics` is not supp"),
-    ("[[service.backend]]", "[service.health]\n[[service.backend]]", "11:10", "`health` is not"),
+    ("[[service.backend]]", "[service.health]\n[[service.backend]]", "11:1", "missing key `check`"),
     ("vip =", "vipp =", "9:1", "unknown key `vipp`"),
     ("vip = \"10.0.0.100\"", "", "6:1", "missing key `vip`"),
     ("[[interface]]", "[[interface]", "1:13", "expected `]`"),

@@ -3,6 +3,7 @@
 //! Tidegate writes no ARP and no router of its own.
 
 mod cut;
+mod detour;
 mod error;
 mod link;
 mod neighbour;
@@ -12,6 +13,7 @@ mod tap;
 mod view;
 mod watch;
 
+pub use detour::Detour;
 pub use error::KernelError;
 pub use slowpath::Traffic;
 pub use view::View;

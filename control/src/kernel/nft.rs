@@ -25,6 +25,15 @@ impl Table {
         Ok(Table { name, device: device.to_owned(), undone: false })
     }
 
+    /// Puts other chains in place of those that are there.
+    ///
+    /// # Errors
+    ///
+    /// What `nft` says; then the old ones stay.
+    pub fn change(&self, chains: &str) -> Result<(), KernelError> {
+        fill(&self.name, &self.device, chains)
+    }
+
     /// Takes it out.
     ///
     /// # Errors

@@ -29,6 +29,7 @@ fn service(vip: IpAddr, port: u16, mode: config::Mode, servers: &[(u8, u16)]) ->
         access: Access::default(),
         options: OptionLimits::default(),
         rules: vec![],
+        health: None,
         backends: servers
             .iter()
             .map(|&(n, weight)| config::Backend {

@@ -1,0 +1,57 @@
+//! `ftp`: a greeting, a login if there is one, and a command that does nothing (RFC 959).
+
+use super::lines::Lines;
+use super::said::said;
+use super::target::Target;
+use super::{Finding, Trouble, theirs};
+use crate::config::Login;
+
+/// Logs in, or does not, and takes its leave.
+pub async fn find(login: Option<&Login>, target: &Target) -> Finding {
+    let mut lines = Lines::open(target).await?;
+    expect(&mut lines, "its greeting", &["220"]).await?;
+    if let Some(login) = login {
+        lines.say(&format!("USER {}", login.user)).await?;
+        // Some want no password.
+        if expect(&mut lines, "USER", &["331", "230"]).await? == "331" {
+            lines.say(&format!("PASS {}", login.password)).await?;
+            expect(&mut lines, "PASS", &["230", "202"]).await?;
+        }
+    }
+    lines.say("NOOP").await?;
+    // vsftpd does nothing at all before a login, and says so.
+    let good: &[&str] = if login.is_some() { &["200"] } else { &["200", "530"] };
+    expect(&mut lines, "NOOP", good).await?;
+    lines.say("QUIT").await?;
+    // It is well, whatever it says to that. Waiting for it lets it hang up first.
+    let _ = reply(&mut lines).await;
+    Ok(String::new())
+}
+
+/// A reply that has one of these codes.
+async fn expect(
+    lines: &mut Lines<'_>,
+    to: &str,
+    codes: &[&'static str],
+) -> Result<&'static str, Trouble> {
+    let reply = reply(lines).await?;
+    match codes.iter().find(|code| reply.starts_with(code.as_bytes())) {
+        Some(code) => Ok(code),
+        None => theirs(format!("{to}: `{}`", said(&reply))),
+    }
+}
+
+/// A reply's last line. Of several, all before that one are something else than three digits and a
+/// space (RFC 959 §4.2).
+async fn reply(lines: &mut Lines<'_>) -> Result<Vec<u8>, Trouble> {
+    let first = lines.next().await?;
+    let code = first.first_chunk::<3>().filter(|code| code.iter().all(u8::is_ascii_digit));
+    let (Some(code), Some(b'-')) = (code, first.get(3)) else { return Ok(first) };
+    let end = [&code[..], b" "].concat();
+    loop {
+        let line = lines.next().await?;
+        if line.starts_with(&end) {
+            return Ok(line);
+        }
+    }
+}

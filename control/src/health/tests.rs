@@ -1,0 +1,177 @@
+//! Probes over TCP, and programs.
+
+use super::*;
+use crate::config::Login;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+use target::tests::target;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+/// What happens on one connection: the server says this, or must hear it.
+enum Line {
+    Says(&'static str),
+    Hears(&'static str),
+}
+use Line::{Hears, Says};
+
+/// Probes a server that follows this script, and hangs up.
+async fn probe(probe: Probe, script: &[Line]) -> Finding {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = target(listener.local_addr().unwrap());
+    let server = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut stream = BufReader::new(stream);
+        for line in script {
+            match line {
+                Says(line) => stream.write_all(format!("{line}\r\n").as_bytes()).await.unwrap(),
+                Hears(line) => {
+                    let mut heard = String::new();
+                    stream.read_line(&mut heard).await.unwrap();
+                    assert_eq!(heard, format!("{line}\r\n"));
+                }
+            }
+        }
+    };
+    let both = async { tokio::join!(probe.find(&target), server).0 };
+    timeout(Duration::from_secs(10), both).await.expect("it ends")
+}
+
+/// An address where nobody listens.
+async fn closed() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+const END: [Line; 4] = [Hears("NOOP"), Says("200 well"), Hears("QUIT"), Says("221 bye")];
+
+fn login() -> Probe {
+    Probe::Ftp(Some(Login { user: "gate".into(), password: "secret".into() }))
+}
+
+#[tokio::test]
+async fn ftp_with_a_login() {
+    let start = [Says("220-hello"), Says("220 is here"), Says("220 ready"), Hears("USER gate")];
+    let [hello, here, ready, user] = start;
+    let [noop, well, quit, bye] = END;
+    let script = [
+        hello,
+        here,
+        user,
+        Says("331 whose?"),
+        Hears("PASS secret"),
+        Says("230 in"),
+        noop,
+        well,
+        quit,
+        bye,
+    ];
+    assert_eq!(probe(login(), &script).await, Ok(String::new()));
+    let script =
+        [ready, Hears("USER gate"), Says("331 whose?"), Hears("PASS secret"), Says("530 no")];
+    assert_eq!(probe(login(), &script).await, theirs("PASS: `530 no`"));
+    let [noop, well, quit, _] = END;
+    let script = [Says("220 ready"), Hears("USER gate"), Says("230 in"), noop, well, quit];
+    assert_eq!(probe(login(), &script).await, Ok(String::new()), "no password, and no farewell");
+}
+
+#[tokio::test]
+async fn ftp_without_a_login() {
+    let ftp = || Probe::Ftp(None);
+    let [noop, well, quit, bye] = END;
+    assert_eq!(probe(ftp(), &[Says("220 ready"), noop, well, quit, bye]).await, Ok(String::new()));
+    let refused = [Says("220 ready"), Hears("NOOP"), Says("530 login"), Hears("QUIT")];
+    assert_eq!(probe(ftp(), &refused).await, Ok(String::new()));
+    let busy = probe(ftp(), &[Says("421 too\x1b many")]).await;
+    assert_eq!(busy, theirs("its greeting: `421 too\\u{1b} many`"));
+    assert_eq!(probe(ftp(), &[Says("SSH-2.0-x")]).await, theirs("its greeting: `SSH-2.0-x`"));
+    assert_eq!(probe(ftp(), &[]).await, theirs("it hung up"));
+    let broken = probe(ftp(), &[Says("220-hello"), Says("221 other")]).await;
+    assert_eq!(broken, theirs("it hung up"), "a reply without an end");
+}
+
+#[tokio::test]
+async fn ssh_by_its_greeting() {
+    let script = [Says("welcome"), Says("to all"), Says("SSH-2.0-OpenSSH_9.2")];
+    assert_eq!(probe(Probe::Ssh, &script).await, Ok("SSH-2.0-OpenSSH_9.2".into()));
+    let web = probe(Probe::Ssh, &[Says("HTTP/1.1 400 Bad Request"), Says("")]).await;
+    assert_eq!(web, theirs("no SSH greeting, but `HTTP/1.1 400 Bad Request`"));
+    assert_eq!(probe(Probe::Ssh, &[]).await, theirs("it hung up"));
+    let chatter: Vec<Line> = (0..200).map(|_| Says("and another thing")).collect();
+    let found = probe(Probe::Ssh, &chatter).await;
+    assert_eq!(found, theirs("no SSH greeting, but `and another thing`"));
+}
+
+#[tokio::test]
+async fn who_talks_without_an_end_is_not_listened_to() {
+    let long: &'static str = "x".repeat(80_000).leak();
+    assert_eq!(probe(Probe::Ssh, &[Says(long)]).await, theirs("it talks for ever"));
+}
+
+#[tokio::test]
+async fn a_connection_alone() {
+    assert_eq!(probe(Probe::Tcp, &[]).await, Ok(String::new()));
+    let nobody = closed().await;
+    let refused = theirs(format!("port {} is closed", nobody.port()));
+    for probe in [Probe::Tcp, Probe::Ssh, Probe::Ftp(None)] {
+        assert_eq!(probe.find(&target(nobody)).await, refused);
+    }
+}
+
+async fn sh(script: &str) -> Finding {
+    let words = ["sh", "-c", script].map(str::to_owned).to_vec();
+    let target = target(([10, 0, 0, 30], 2169).into());
+    timeout(Duration::from_secs(10), Probe::Command(words).find(&target)).await.expect("it ends")
+}
+
+#[tokio::test]
+async fn programs_by_their_exit_code() {
+    assert_eq!(sh("echo HOST:PORT is well; echo more").await, Ok("10.0.0.30:2169 is well".into()));
+    assert_eq!(sh("exit 0").await, Ok(String::new()));
+    assert_eq!(sh("echo slow; exit 1").await, Ok("warning: slow".into()));
+    assert_eq!(sh("echo CRITICAL - dead; exit 2").await, theirs("exit 2: CRITICAL - dead"));
+    assert_eq!(sh("exit 3").await, theirs("exit 3"));
+    assert_eq!(sh("kill -9 $$").await, theirs("killed by signal 9"));
+    assert_eq!(sh("head -c 100000 /dev/zero; exit 2").await, theirs("exit 2"), "it may say much");
+    let nothing = Probe::Command(vec!["/nowhere/check".into()]);
+    let found = nothing.find(&target(closed().await)).await;
+    let words = "cannot run `/nowhere/check`: No such file or directory (os error 2)";
+    assert_eq!(found, Err(Trouble::Ours(words.into())));
+}
+
+#[tokio::test]
+async fn a_program_that_hangs_dies_with_all_it_has_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pids");
+    let script =
+        format!("sleep 1000 & echo $$ $! >{0}.part; mv {0}.part {0}; wait", file.display());
+    let words = ["sh", "-c", &script].map(str::to_owned).to_vec();
+    let probe = Probe::Command(words);
+    let target = target(([10, 0, 0, 30], 69).into());
+    let started = async {
+        while !file.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        found = probe.find(&target) => panic!("{found:?}"),
+        () = started => {}
+    }
+    let pids = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(pids.split_whitespace().count(), 2);
+    for pid in pids.split_whitespace() {
+        let ended = async {
+            while lives(pid) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), ended).await.expect("it was killed");
+    }
+}
+
+/// What has ended may wait for its parent.
+fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}

@@ -11,6 +11,7 @@ mod devices;
 mod errors;
 mod fragments;
 mod habits;
+mod health;
 mod ipv6;
 mod operator;
 mod outage;

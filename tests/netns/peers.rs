@@ -111,6 +111,40 @@ pub fn dhcp(lab: &Lab, name: &str, options: &str) -> Process {
     lab.spawn(name, &format!("{program} {always} {options}"))
 }
 
+/// OpenSSH at all addresses of the host. It wants a folder and a user that only an installed one has: it gets
+/// them in a mount namespace of its own.
+pub fn sshd(lab: &Lab, name: &str) -> Process {
+    let (program, dir) = (peer("openssh-server/usr/sbin/sshd"), lab.path(&format!("{name}-sshd")));
+    let dir = dir.display();
+    let script = format!(
+        "mkdir -p {dir}\n\
+         {{ cat /etc/passwd; echo sshd:x:65533:65534::/run/sshd:/bin/false; }} >{dir}/passwd\n\
+         ssh-keygen -q -t ed25519 -N '' -f {dir}/key\n\
+         mount --bind {dir}/passwd /etc/passwd && mount -t tmpfs none /run && mkdir /run/sshd\n\
+         exec {program} -D -e -f /dev/null -h {dir}/key -o UsePAM=no -o PidFile=none\n"
+    );
+    let file = lab.path(&format!("{name}-sshd.sh"));
+    std::fs::write(&file, script).expect("a script");
+    let server = lab.spawn(name, &format!("unshare --mount sh -eu {}", file.display()));
+    until("sshd listens", || lab.must(name, "ss -Hltn").contains(":22 "));
+    server
+}
+
+/// vsftpd at all addresses of the host, for anybody.
+pub fn vsftpd(lab: &Lab, name: &str) -> Process {
+    let (empty, config) = (lab.path(&format!("{name}-ftp")), lab.path("vsftpd.conf"));
+    std::fs::create_dir_all(&empty).expect("a folder");
+    std::fs::write(&config, "").expect("a file");
+    let (empty, config) = (empty.display(), config.display());
+    let options = "-obackground=NO -olisten=NO -olisten_ipv6=YES -oanonymous_enable=YES \
+                   -oftp_username=daemon -oseccomp_sandbox=NO -oxferlog_enable=NO";
+    let options = format!("{options} -osecure_chroot_dir={empty} -oanon_root={empty}");
+    let program = peer("vsftpd/usr/sbin/vsftpd");
+    let server = lab.spawn(name, &format!("{program} {options} {config}"));
+    until("vsftpd listens", || lab.must(name, "ss -Hltn").contains(":21 "));
+    server
+}
+
 fn serve(lab: &Lab, name: &str, address: &str, command: &str) -> Process {
     let server = lab.spawn(name, command);
     let socket = format!("{address}:69 ");

@@ -111,7 +111,7 @@ fn collect(desk: &Desk) -> Option<Answer> {
     let mut answer = None;
     while let Some(returned) = desk.returns.pop() {
         match returned {
-            Return::Tables(_old) => {}
+            Return::Tables(_) | Return::Room(_) | Return::Uses(_) => {}
             Return::Flows(answered) => answer = Some(Answer::Flows(answered)),
             Return::Latencies(recorded) => answer = Some(Answer::Latencies(recorded)),
         }

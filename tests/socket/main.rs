@@ -178,7 +178,9 @@ fn answer_one(desk: &Desk) {
             latency::record(&mut recorded, Duration::from_micros(3));
             return desk.returns.push(Return::Latencies(recorded)).expect("room");
         }
-        Some(News::Tables(_)) | None => return std::thread::sleep(Duration::from_millis(1)),
+        Some(News::Tables(_) | News::Room(_) | News::Uses(_)) | None => {
+            return std::thread::sleep(Duration::from_millis(1));
+        }
     };
     query.matching = 1;
     if query.found.capacity() > 0 {

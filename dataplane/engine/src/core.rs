@@ -6,6 +6,8 @@ use crate::fragments::Slot;
 use crate::frame::{BURST, Burst, Frame};
 use crate::here::{By, Here};
 use crate::own::Own;
+use crate::own::room::Room;
+use crate::own::uses::Uses;
 use crate::reason::Reason;
 use crate::stage::admit::{Admitted, Datagram, admit, check_station, ether_type};
 use crate::stage::answer;
@@ -98,6 +100,16 @@ impl Core {
                 return Some((hop.interface, speech));
             }
         }
+    }
+
+    /// Moves what this worker owns to this room, which then holds what is left over.
+    pub fn move_to(&mut self, room: &mut Room) {
+        self.own.move_to(room);
+    }
+
+    /// Goes on looking for what transfers use; answers true when all have been looked at.
+    pub fn note_uses(&self, uses: &mut Uses) -> bool {
+        self.own.note_uses(uses)
     }
 
     /// Goes on with a question for transfers; answers true when all have been looked at.

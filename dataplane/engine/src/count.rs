@@ -218,9 +218,14 @@ pub struct Counters {
 impl Counters {
     /// Zeroes for the backends and services of a snapshot.
     pub fn new(tables: &Tables) -> Counters {
+        Counters::with_room(tables, 0)
+    }
+
+    /// The same, and for so many more of each.
+    pub fn with_room(tables: &Tables, more: usize) -> Counters {
         Counters {
-            backends: tables.backends.iter().map(|_| CachePadded::default()).collect(),
-            refusals: tables.services.iter().map(|_| CachePadded::default()).collect(),
+            backends: zeroes(tables.backends.len() + more),
+            refusals: zeroes(tables.services.len() + more),
             ..Counters::default()
         }
     }
@@ -249,4 +254,8 @@ impl Counters {
         counter.add(1);
         self.packets.bytes_transmitted.add(bytes as u64);
     }
+}
+
+fn zeroes<T: Default>(count: usize) -> Vec<CachePadded<T>> {
+    (0..count).map(|_| CachePadded::default()).collect()
 }

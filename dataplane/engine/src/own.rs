@@ -1,6 +1,9 @@
 //! What one worker alone owns: its transfers, its share of the SNAT ports, its place in every rota;
 //! and how transfers begin and end in them.
 
+pub mod room;
+pub mod uses;
+
 use crate::alg::{End, Lesson};
 use crate::count::Counters;
 use crate::flow::FlowId;
@@ -25,7 +28,7 @@ use crate::stage::classify::Side;
 use crate::stage::cross::Crossing;
 use crate::stage::edit::Edit;
 use crate::sweep::Sweep;
-use crate::tables::{InterfaceId, Mode, ServiceId, Tables, VipId};
+use crate::tables::{InterfaceId, MOST_SNAT, Mode, ServiceId, Tables, VipId};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
 use std::net::IpAddr;
@@ -34,10 +37,14 @@ use std::sync::Arc;
 /// Ticks that an ended transfer is kept for a lost last packet.
 const LINGER: u32 = 5 * PER_SECOND;
 
+/// Names of IPv6 addresses beside those of the transfers' clients, of which each has one: one more can be made
+/// before the oldest makes room, and SNAT addresses have theirs.
+const ROOM_FOR_V6: u32 = 1 + MOST_SNAT as u32;
+
 /// Flows looked at in one go, so that neither expiry nor a question for flows holds up packets.
 pub const GLANCE: usize = 256;
 
-/// One worker's state. All its memory is taken when it is made.
+/// One worker's state. All its memory is taken when it is made, or made by control ([`room::Room`]).
 pub struct Own {
     /// This worker's number.
     pub worker: u16,
@@ -89,19 +96,17 @@ impl Own {
         seed: Seed,
         counters: Arc<Counters>,
     ) -> Own {
-        let mut hosts = Hosts::new(room_for_v6(max_flows, tables), seed);
+        let mut hosts = Hosts::new(max_flows + ROOM_FOR_V6, seed);
         let snat = tables.snat.iter().map(|&address| hosts.enter(address));
         let snat = snat.map(|entered| entered.unwrap_or(Host::NOBODY)).collect();
-        let counted = tables.services.iter().any(|one| one.access.max_requests.is_some());
-        let persistent = tables.services.iter().any(|service| service.persistence.is_some());
         Own {
             worker,
             workers,
             flows: Table::new(max_flows, seed, Tick::default()),
             hosts,
-            cursors: vec![[Cursor::starting_at(worker.into()); 2]; tables.rotas.len()],
-            sticky: Sticky::new(if persistent { max_flows as usize } else { 0 }, seed),
-            rates: Rates::new(if counted { max_flows as usize } else { 0 }, seed),
+            cursors: cursors(worker, tables),
+            sticky: Sticky::new(if tables.is_sticky() { max_flows as usize } else { 0 }, seed),
+            rates: Rates::new(if tables.is_rated() { max_flows as usize } else { 0 }, seed),
             refusals: Burst::new(),
             edits: Burst::new(),
             outbox: Outbox::new(),
@@ -301,9 +306,7 @@ fn deadline(flow: &Flow, tables: &Tables) -> Tick {
     })
 }
 
-/// Each transfer has one client, and one can be made before the oldest makes room.
-fn room_for_v6(max_flows: u32, tables: &Tables) -> u32 {
-    let v6 = |address: &IpAddr| address.is_ipv6();
-    let snat = tables.snat.iter().filter(|address| v6(address)).count() as u32;
-    if tables.vips.iter().any(|vip| v6(&vip.address)) { max_flows + 1 + snat } else { snat }
+/// Workers start apart.
+fn cursors(worker: u16, tables: &Tables) -> Vec<[Cursor; 2]> {
+    vec![[Cursor::starting_at(worker.into()); 2]; tables.rotas.len()]
 }

@@ -20,15 +20,21 @@ pub type VipId = u16;
 pub type RotaId = u16;
 /// Index into [`Tables::snat`].
 pub type SnatId = u16;
+/// The number of a server: of an address, however many backends have it.
+pub type ServerId = u16;
 
-/// The snapshot. Its lists keep their order for the life of the process: flows hold indices.
+/// SNAT addresses at the most, those that were removed included.
+pub const MOST_SNAT: usize = 1024;
+
+/// The snapshot. What has a number keeps it for the life of the process, also after it was removed: flows
+/// hold indices. Lists only become longer.
 #[derive(Debug, Clone, Default)]
 pub struct Tables {
     /// In the configuration's order; also the order of the worker's ports.
     pub interfaces: Vec<Interface>,
-    /// In the configuration's order.
+    /// By number.
     pub services: Vec<Service>,
-    /// All services' backends, each service's own in one run.
+    /// All services' backends.
     pub backends: Vec<Backend>,
     /// Who takes turns with whom.
     pub rotas: Vec<Rotas>,
@@ -61,6 +67,16 @@ impl Tables {
         self.addresses.insert(self.vips[usize::from(vip)].address, owner);
     }
 
+    /// Whether clients of some service stay with their backend.
+    pub fn is_sticky(&self) -> bool {
+        self.services.iter().any(|service| service.persistence.is_some())
+    }
+
+    /// Whether some service counts its clients' requests.
+    pub fn is_rated(&self) -> bool {
+        self.services.iter().any(|service| service.access.max_requests.is_some())
+    }
+
     /// The service that a backend belongs to.
     #[inline]
     pub fn service_of(&self, backend: BackendId) -> &Service {
@@ -82,9 +98,9 @@ pub enum Owner {
     Snat(SnatId),
     /// A server ([`Backend::server`]) of a `nat` service that sees its clients' addresses: its packets
     /// to clients pass through us.
-    Routed(BackendId),
+    Routed(ServerId),
     /// A server that answers to SNAT addresses alone.
-    Answering(BackendId),
+    Answering(ServerId),
 }
 
 impl Owner {
@@ -175,8 +191,8 @@ pub struct Backend {
     pub aliases: Vec<IpAddr>,
     /// The service it belongs to.
     pub service: ServiceId,
-    /// The first of the backends that have this address: the server itself.
-    pub server: BackendId,
+    /// The server itself, which may be backends of other services too.
+    pub server: ServerId,
     /// Where its packets go next; `None` while the kernel has not resolved it.
     pub hop: Option<Hop>,
     /// What it is given to do.

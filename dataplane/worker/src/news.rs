@@ -5,6 +5,8 @@ use crate::latency::Latencies;
 use crossbeam::queue::ArrayQueue;
 use engine::count::Counters;
 use engine::flow::view::FlowQuery;
+use engine::own::room::Room;
+use engine::own::uses::Uses;
 use engine::tables::Tables;
 use std::sync::Arc;
 
@@ -13,8 +15,12 @@ use std::sync::Arc;
 pub enum News {
     /// What the world looks like from now on.
     Tables(Arc<Tables>),
+    /// Room for what the next snapshot has more than this one.
+    Room(Box<Room>),
     /// A question for the transfers of this worker.
     Flows(Box<FlowQuery>),
+    /// A question for what its transfers use.
+    Uses(Box<Uses>),
     /// An empty histogram, to record in from now on.
     Latencies(Box<Latencies>),
 }
@@ -24,8 +30,12 @@ pub enum News {
 pub enum Return {
     /// An old snapshot, to be freed.
     Tables(Arc<Tables>),
+    /// What is left over of a worker that has moved, to be freed.
+    Room(Box<Room>),
     /// The answered question.
     Flows(Box<FlowQuery>),
+    /// The answered question.
+    Uses(Box<Uses>),
     /// What was recorded until now.
     Latencies(Box<Latencies>),
 }

@@ -16,6 +16,7 @@ use engine::fragments::{HELD, Slot};
 use engine::frame::{BURST, Burst, Frame};
 use engine::here::By;
 use engine::own::Own;
+use engine::own::uses::Uses;
 use engine::reason::Reason;
 use engine::tables::{InterfaceId, Tables};
 use engine::tick::Tick;
@@ -45,16 +46,31 @@ pub struct Worker<P: Port> {
     held: Vec<Option<Held<P::Buffer>>>,
     /// Slots that were let go: empty but while that is done.
     released: Vec<Slot>,
-    question: Option<Box<FlowQuery>>,
+    question: Option<Question>,
     latencies: Box<Latencies>,
     /// When the last turn began, if it had frames of a device.
     busy_since: Option<Instant>,
+}
+
+/// What control wants to know of the transfers.
+enum Question {
+    Flows(Box<FlowQuery>),
+    Uses(Box<Uses>),
 }
 
 /// A frame that waits, and where it came in.
 struct Held<B> {
     from: InterfaceId,
     frame: B,
+}
+
+impl From<Question> for Return {
+    fn from(question: Question) -> Return {
+        match question {
+            Question::Flows(query) => Return::Flows(query),
+            Question::Uses(uses) => Return::Uses(uses),
+        }
+    }
 }
 
 /// What a worker is made of.
@@ -140,16 +156,24 @@ impl<P: Port> Worker<P> {
                 let old = std::mem::replace(&mut self.core.tables, tables);
                 self.give_back(Return::Tables(old));
             }
-            Some(News::Flows(question)) => {
-                if let Some(unanswered) = self.question.replace(question) {
-                    self.give_back(Return::Flows(unanswered));
-                }
+            Some(News::Room(mut room)) => {
+                self.core.move_to(&mut room);
+                self.give_back(Return::Room(room));
             }
+            Some(News::Flows(question)) => self.ask(Question::Flows(question)),
+            Some(News::Uses(question)) => self.ask(Question::Uses(question)),
             Some(News::Latencies(empty)) => {
                 let recorded = std::mem::replace(&mut self.latencies, empty);
                 self.give_back(Return::Latencies(recorded));
             }
             None => {}
+        }
+    }
+
+    /// Takes a question up; one that was not yet answered goes back as it is.
+    fn ask(&mut self, question: Question) {
+        if let Some(unanswered) = self.question.replace(question) {
+            self.give_back(unanswered.into());
         }
     }
 
@@ -234,8 +258,12 @@ impl<P: Port> Worker<P> {
     fn tick(&mut self, now: Tick) {
         self.core.expire(now);
         if let Some(mut question) = self.question.take() {
-            if self.core.answer(&mut question, now) && !self.desk.returns.is_full() {
-                self.give_back(Return::Flows(question));
+            let is_answered = match &mut question {
+                Question::Flows(query) => self.core.answer(query, now),
+                Question::Uses(uses) => self.core.note_uses(uses),
+            };
+            if is_answered && !self.desk.returns.is_full() {
+                self.give_back(question.into());
             } else {
                 self.question = Some(question);
             }

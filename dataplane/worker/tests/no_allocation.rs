@@ -2,10 +2,14 @@
 //! itself, over transfers in all modes, hand-over, expiry, full tables, questions and new tables.
 
 use crossbeam::queue::ArrayQueue;
+use engine::flow::key::Seed;
 use engine::flow::view::FlowQuery;
 use engine::frame::{Burst, Frame};
+use engine::own::room::Room;
+use engine::own::uses::Uses;
 use engine::policy::{Access, OptionLimits};
 use kit::farm::Farm;
+use kit::growth::larger;
 use kit::house::{House, Wire};
 use kit::packet::Packet;
 use kit::parts::cut;
@@ -262,16 +266,23 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
     let mut house = House::<Lending>::with(WORKERS, world.clone(), PLACES, |_| Lending::new(4096));
     // Whatever a thread does once.
     assert_eq!(calls(|| ()), 0);
+    let seed = Seed([41, 42]);
     for round in 0..3 {
+        let larger = larger(&world);
         transfers(&mut house, 16 + 8 * round);
         noise(&mut house);
-        for desk in &house.desks {
+        for (number, desk) in (0..).zip(&house.desks) {
+            let room = Room::between(&world, &larger, number, WORKERS, PLACES, seed);
+            let room = room.expect("there is more");
+            desk.news.push(News::Room(Box::new(room))).expect("room");
+            desk.news.push(News::Uses(Box::new(Uses::of(&larger)))).expect("room");
             let found = Vec::with_capacity(20);
             let query = FlowQuery { service: None, client: None, found, matching: 0, cursor: 0 };
             desk.news.push(News::Flows(Box::new(query))).expect("room");
-            desk.news.push(News::Tables(Arc::new(world.clone()))).expect("room");
+            desk.news.push(News::Tables(Arc::new(larger.clone()))).expect("room");
             desk.news.push(News::Latencies(Box::new(latency::none()))).expect("room");
         }
+        world = larger;
         flood(&mut house, 600);
         let answers = house.desks.iter().flat_map(|desk| std::iter::from_fn(|| desk.returns.pop()));
         let flows = answers.filter(|answer| matches!(answer, Return::Flows(_))).count();

@@ -59,6 +59,9 @@ pub struct House<W: Wire> {
     before: Ledger,
 }
 
+/// Services and backends that a test may add.
+const MORE: usize = 8;
+
 /// Frames that a wire holds at each end, unless said otherwise.
 pub const ROOM: usize = 4096;
 
@@ -94,7 +97,7 @@ impl<W: Wire> House<W> {
         let mut house =
             House { workers: vec![], wires: vec![], desks: vec![], kernel: vec![], now, before };
         for number in 0..workers {
-            let counters = Counters::new(&tables);
+            let counters = Counters::with_room(&tables, MORE);
             let desk = Desk::new(Arc::new(counters));
             let kernel: Vec<_> = [OUTSIDE, INSIDE].map(|_| KernelRings::new()).into();
             let wires = [OUTSIDE, INSIDE].map(&mut wire);

@@ -9,6 +9,7 @@
 pub mod farm;
 pub mod field;
 pub mod gate;
+pub mod growth;
 pub mod house;
 pub mod lab;
 pub mod ledger;

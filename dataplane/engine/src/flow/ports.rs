@@ -34,6 +34,11 @@ impl Ports {
         Ports { free, resting }
     }
 
+    /// No port at all, and no memory.
+    pub fn none() -> Ports {
+        Ports { free: VecDeque::new(), resting: VecDeque::new() }
+    }
+
     /// Takes the port that has been free for longest.
     pub fn take(&mut self, now: Tick) -> Option<u16> {
         while let Some(&(port, until)) = self.resting.front()

@@ -7,7 +7,7 @@ use super::key::{Key, KeyKind};
 use super::view::{Kind, State};
 use crate::alg::tftp::Progress;
 use crate::alg::tftp::catch_up::{CatchUp, Terms};
-use crate::tables::{BackendId, Hop, VipId};
+use crate::tables::{BackendId, Hop, ServerId, VipId};
 use crate::tick::Tick;
 use wire::ethernet::Mac;
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
@@ -71,8 +71,8 @@ pub enum Rescue {
     Lost,
 }
 
-/// In place of a server: its packets don't come through us. No backend has this number.
-const UNSEEN: BackendId = BackendId::MAX;
+/// In place of a server: its packets don't come through us. No server has this number.
+const UNSEEN: ServerId = ServerId::MAX;
 
 impl Rescue {
     /// Whether another server has been asked to go on, and has not come far enough.
@@ -111,7 +111,7 @@ pub struct Parties {
     /// The backend chosen.
     pub backend: BackendId,
     /// Its server, if the answers come through us ([`crate::tables::Backend::server`]).
-    pub answers_from: Option<BackendId>,
+    pub answers_from: Option<ServerId>,
 }
 
 impl Flow {
@@ -237,7 +237,7 @@ impl Flow {
 
     /// The transfer goes on at another server, which is yet to answer; what is found by its key is not
     /// changed by this.
-    pub fn move_to(&mut self, backend: BackendId, server: BackendId) {
+    pub fn move_to(&mut self, backend: BackendId, server: ServerId) {
         self.backend = backend;
         self.server = Key::new(self.seen_as(), server);
         self.tid = 0;

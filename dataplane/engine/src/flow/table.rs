@@ -7,7 +7,7 @@ use super::lists::Lists;
 use super::record::{Detail, Flow};
 use super::view::State;
 use super::wheel::Wheel;
-use crate::tables::BackendId;
+use crate::tables::{BackendId, ServerId};
 use crate::tick::Tick;
 use prefetch_index::prefetch_index;
 use std::ops::{Index as At, IndexMut as AtMut};
@@ -146,7 +146,7 @@ impl Table {
         &mut self,
         id: FlowId,
         backend: BackendId,
-        server: BackendId,
+        server: ServerId,
     ) -> Result<(), Full> {
         let before = self.hash(KeyKind::Server, self[id].server_key().ok_or(Full)?);
         self.index.remove(before, id);

@@ -16,7 +16,8 @@ impl Rules for Vec<SnatId> {
     /// Clients spread over the pool's addresses of the backend's version of IP; one whose address has no
     /// port left goes to the next.
     fn seen_as(&self, client: Endpoint, by: &IpAddr, pools: &mut Pools) -> Step<Endpoint> {
-        let start = client.host.to_bits() as usize % self.len();
+        // A service that was removed has no pool left.
+        let start = (client.host.to_bits() as usize).checked_rem(self.len()).unwrap_or_default();
         self[start..]
             .iter()
             .chain(&self[..start])
@@ -29,10 +30,10 @@ impl Rules for Vec<SnatId> {
             .ok_or(Reason::SnatPoolEmpty.into())
     }
 
+    /// The address may have left the pool since.
     fn release(&self, seen_as: Endpoint, ended_well: bool, pools: &mut Pools) {
-        let of = |id: &&SnatId| pools.hosts[usize::from(**id)] == seen_as.host;
-        if let Some(&id) = self.iter().find(of) {
-            pools.ports[usize::from(id)].give_back(seen_as.port, ended_well, pools.now);
+        if let Some(id) = pools.hosts.iter().position(|&host| host == seen_as.host) {
+            pools.ports[id].give_back(seen_as.port, ended_well, pools.now);
         }
     }
 }

@@ -10,12 +10,13 @@ const WAYS: usize = 4;
 const MINUTE: u32 = 60 * PER_SECOND;
 
 /// The table.
+#[derive(Debug)]
 pub struct Rates {
     sets: Box<[[Option<Bucket>; WAYS]]>,
     seed: Seed,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Bucket {
     client: IpAddr,
     service: ServiceId,

@@ -9,12 +9,13 @@ use std::net::IpAddr;
 const WAYS: usize = 4;
 
 /// The table.
+#[derive(Debug)]
 pub struct Sticky {
     sets: Box<[[Option<Entry>; WAYS]]>,
     seed: Seed,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Entry {
     client: IpAddr,
     rota: RotaId,

@@ -12,7 +12,7 @@ use crate::flow::{FlowId, NO_FLOW, Spot, ports};
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
-use crate::tables::{BackendId, Mode, Owner, VipId};
+use crate::tables::{Mode, Owner, ServerId, VipId};
 use crate::verdict::{Step, Verdict};
 use wire::icmp;
 
@@ -168,7 +168,7 @@ fn from_ours<H: Family>(ip: &H, owner: Owner, here: &Here) -> Verdict {
 }
 
 #[inline(always)]
-fn server_key<H: Family>(packet: &Datagram<H>, server: BackendId, own: &Own) -> Key {
+fn server_key<H: Family>(packet: &Datagram<H>, server: ServerId, own: &Own) -> Key {
     let host = H::name(packet.ip.destination(), &own.hosts);
     Key::new(Endpoint { host, port: packet.udp.destination() }, server)
 }

@@ -15,7 +15,7 @@ use crate::flow::record::Flow;
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
-use crate::tables::{BackendId, Mode, Owner};
+use crate::tables::{Mode, Owner, ServerId};
 use crate::verdict::{Step, Verdict};
 use wire::icmp::{self, Quoted, split_error};
 use wire::ip::Split;
@@ -155,11 +155,11 @@ fn translate<H: Family>(
 }
 
 /// The server that tells, if one does.
-fn server_of<H: Family>(ip: &H, here: &Here) -> Option<BackendId> {
+fn server_of<H: Family>(ip: &H, here: &Here) -> Option<ServerId> {
     server_at::<H>(ip.source(), here)
 }
 
-fn server_at<H: Family>(address: H::Address, here: &Here) -> Option<BackendId> {
+fn server_at<H: Family>(address: H::Address, here: &Here) -> Option<ServerId> {
     match H::owner(address, here.tables)? {
         Owner::Routed(server) | Owner::Answering(server) => Some(server),
         Owner::Vip(_) | Owner::Down | Owner::Everybody | Owner::Snat(_) => None,

@@ -188,7 +188,7 @@ impl Own {
             flow.kind == Kind::Read && self.flows.detail(id).request.whole().is_some();
         let other = if is_repeatable { self.other_backend(id, here) } else { None };
         match other {
-            Some(backend) => self.move_to(id, backend, here),
+            Some(backend) => self.hand_on(id, backend, here),
             // Its host may come back, and the server with it.
             None if is_surely_dead && (is_due || !is_repeatable) => self.lose(id, here),
             None => return false,
@@ -257,7 +257,7 @@ impl Own {
         }
     }
 
-    fn move_to(&mut self, id: FlowId, backend: BackendId, here: &Here) {
+    fn hand_on(&mut self, id: FlowId, backend: BackendId, here: &Here) {
         let server = here.tables.backends[usize::from(backend)].server;
         let key = Key::new(self.flows[id].seen_as(), server);
         if let Some(twin) = self.flows.find(KeyKind::Server, key) {

@@ -3,6 +3,7 @@
 mod bursts;
 mod faults;
 mod full;
+mod growth;
 mod handover;
 mod kernel;
 mod news;

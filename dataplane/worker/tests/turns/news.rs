@@ -1,6 +1,7 @@
 //! What control tells a worker, and what comes back.
 
 use engine::flow::view::{FlowQuery, State, TransferView};
+use engine::own::uses::Uses;
 use engine::tables::Tables;
 use kit::house::House;
 use kit::story::{CLIENT, rrq};
@@ -29,7 +30,9 @@ fn ask(house: &House<MemoryPort>, limit: usize, of: impl FnOnce(&mut FlowQuery))
 fn returned(house: &House<MemoryPort>) -> Option<FlowQuery> {
     match house.desks[0].returns.pop()? {
         Return::Flows(query) => Some(*query),
-        Return::Tables(_) | Return::Latencies(_) => panic!("something else"),
+        Return::Tables(_) | Return::Room(_) | Return::Uses(_) | Return::Latencies(_) => {
+            panic!("something else")
+        }
     }
 }
 
@@ -163,4 +166,44 @@ fn a_turn_with_frames_is_timed_and_others_are_not() {
     assert_eq!(first.len(), 2);
     assert!(first.min() > 0);
     assert_eq!(recorded(&mut house).len(), 0, "it starts anew");
+}
+
+#[test]
+fn what_transfers_use_is_told() {
+    let mut house = house(1000);
+    let world = tables();
+    let uses = |house: &mut House<MemoryPort>| {
+        tell(house, News::Uses(Box::new(Uses::of(&world))));
+        for _ in 0..10 {
+            house.turn();
+        }
+        let Some(Return::Uses(uses)) = house.desks[0].returns.pop() else { panic!() };
+        assert!(uses.is_whole);
+        let places = |used: &[bool]| {
+            used.iter().enumerate().filter(|(_, used)| **used).map(|(n, _)| n).collect::<Vec<_>>()
+        };
+        [places(&uses.backends), places(&uses.vips), places(&uses.snat)]
+    };
+    assert_eq!(uses(&mut house), [const { vec![] }; 3]);
+    request(&house, 1, Via::Nat);
+    request(&house, 2, Via::Snat46);
+    house.turn();
+    let of = |via: Via| usize::from(via.backend(0));
+    let both = [Via::Nat, Via::Snat46];
+    let expected = [both.map(of).to_vec(), both.map(|via| via as usize).to_vec(), vec![1]];
+    assert_eq!(uses(&mut house), expected);
+    house.wait(700);
+    assert_eq!(uses(&mut house), [const { vec![] }; 3], "both were given up");
+}
+
+#[test]
+fn half_an_answer_says_so() {
+    let mut house = house(1000);
+    for _ in 0..2 {
+        tell(&house, News::Uses(Box::new(Uses::of(&tables()))));
+    }
+    house.turn();
+    house.turn();
+    let Some(Return::Uses(uses)) = house.desks[0].returns.pop() else { panic!() };
+    assert!(!uses.is_whole, "another question took its place");
 }

@@ -20,6 +20,9 @@ use worker::mesh::{self, Mesh};
 use worker::news::Desk;
 use worker::worker::{Parts, Worker};
 
+/// Services and backends, of each, that can be added to those of the start.
+const MORE: usize = 1024;
+
 /// Free buffers that each lcore keeps at hand.
 const CACHE: u32 = 256;
 
@@ -172,7 +175,7 @@ impl Dataplane {
         let devices = self.links.iter().map(|link| link.port).collect();
         let mut workers = Workers { desks: vec![], running: vec![], ports, devices };
         for ((number, ports), lcore) in (0..).zip(self.queues).zip(eal.lcores()) {
-            let counters = Counters::new(tables);
+            let counters = Counters::with_room(tables, MORE);
             let desk = Desk::new(Arc::new(counters));
             let worker = Worker::new(Parts {
                 number,

@@ -4,17 +4,20 @@
 mod dataplane;
 
 use clap::Parser;
+use control::api::How;
 use control::appliance::Appliance;
-use control::config::{self, Config};
+use control::config::{self, Written};
 use control::desks::Desks;
 use control::health::Checks;
-use control::kernel::{Kernel, Traffic, View};
+use control::in_force::InForce;
+use control::kernel::{Kernel, Traffic};
+use control::registry::Registry;
+use control::reload::Asked;
 use control::server::Place;
 use control::standing::Standings;
-use control::{conduct, eal, events, preflight, tables};
+use control::{conduct, eal, preflight, tables};
 use dataplane::{Devices, Workers};
 use dpdk::{Eal, HugePages, Log};
-use engine::tables::Tables;
 use log::LevelFilter;
 use std::collections::HashMap;
 use std::error::Error;
@@ -26,10 +29,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::LocalSet;
 use tokio::time::interval;
-use wire::ethernet::Mac;
 
 #[global_allocator]
 static MEMORY: HugePages = HugePages;
@@ -54,8 +56,8 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     env_logger::Builder::new().filter_level(options.log_level).init();
-    let config = match config::load(&options.config) {
-        Ok(config) => config,
+    let written = match config::load(&options.config) {
+        Ok(written) => written,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(2);
@@ -65,7 +67,7 @@ fn main() -> ExitCode {
         println!("{}: no fault found", options.config.display());
         return ExitCode::SUCCESS;
     }
-    match run(config, options.log_level) {
+    match run(written, options.config, options.log_level) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegated: {error}");
@@ -74,22 +76,31 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: Config, level: LevelFilter) -> Result<(), Box<dyn Error>> {
-    let cores = preflight::check(&config)?;
+fn run(written: Written, file: PathBuf, level: LevelFilter) -> Result<(), Box<dyn Error>> {
+    let in_force =
+        InForce::first(written, &Registry::default()).map_err(|full| full.to_string())?;
+    let config = in_force.config();
+    let cores = preflight::check(config)?;
     let place = Place::take(&config.control.socket)?;
     let log = if level >= LevelFilter::Debug { Log::Shown } else { Log::Quiet };
-    let eal = Eal::init(&eal::arguments(&config, &cores), log)?;
+    let eal = Eal::init(&eal::arguments(config, &cores), log)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, serve(&eal, config, place))
+    LocalSet::new().block_on(&runtime, serve(&eal, in_force, file, place))
 }
 
 /// From the devices to a clean stop. The kernel has our addresses before packets flow, and loses
 /// them when no more do.
-async fn serve(eal: &Eal, config: Config, place: Place) -> Result<(), Box<dyn Error>> {
-    let devices = Devices::find(eal, &config)?;
-    let macs = devices.macs(&config);
-    let mut kernel = Kernel::start(&config, &macs).await?;
-    let dataplane = devices.start(eal, &config)?;
+async fn serve(
+    eal: &Eal,
+    in_force: InForce,
+    file: PathBuf,
+    place: Place,
+) -> Result<(), Box<dyn Error>> {
+    let config = in_force.config();
+    let devices = Devices::find(eal, config)?;
+    let macs = devices.macs(config);
+    let mut kernel = Kernel::start(config, &macs, in_force.registry.wanted()).await?;
+    let dataplane = devices.start(eal, config)?;
     let facts = dataplane.facts.clone();
     let traffic: Vec<Arc<Traffic>> = (0..)
         .zip(&dataplane.rings)
@@ -97,17 +108,26 @@ async fn serve(eal: &Eal, config: Config, place: Place) -> Result<(), Box<dyn Er
         .collect();
     let stop = Arc::new(AtomicBool::new(false));
     let standings = watch::Sender::new(Standings::default());
-    let first = tables::build(&config, &macs, &kernel.view().borrow(), &standings.borrow());
+    let first = tables::build(&in_force, &macs, &kernel.view().borrow(), &standings.borrow());
     let first = Arc::new(first);
-    let workers = dataplane.launch(eal, &config, &first, &stop)?;
-    let (publish, tables) = watch::channel(first);
-    let desks = Desks::new(workers.desks.clone());
-    let start = Instant::now();
-    let lost = workers.losses();
-    let appliance =
-        Appliance { config, start, interfaces: facts, lost, traffic, desks, standings, tables };
+    let workers = dataplane.launch(eal, config, &first, &stop)?;
+    let (reloads, asked) = mpsc::channel(1);
+    let appliance = Appliance {
+        file,
+        in_force: watch::Sender::new(Rc::new(in_force)),
+        start: Instant::now(),
+        interfaces: facts,
+        lost: workers.losses(),
+        traffic,
+        desks: Desks::new(workers.desks.clone()),
+        standings,
+        view: kernel.view(),
+        tables: watch::Sender::new(first),
+        telling: Mutex::default(),
+        reloads,
+    };
 
-    let outcome = control(Rc::new(appliance), place, kernel.view(), &macs, publish, &workers).await;
+    let outcome = control(Rc::new(appliance), place, &kernel, asked, &workers).await;
     stop.store(true, Relaxed);
     let joined = workers.join();
     kernel.stop().await?;
@@ -115,13 +135,13 @@ async fn serve(eal: &Eal, config: Config, place: Place) -> Result<(), Box<dyn Er
     outcome
 }
 
-/// Follows the kernel and answers the operator until a signal comes.
+/// Follows the kernel, the configuration's file and the operator until a signal comes. One thing at a time: a
+/// reload is done before the next one, and before a stop.
 async fn control(
     appliance: Rc<Appliance>,
     place: Place,
-    mut view: watch::Receiver<View>,
-    macs: &[Mac],
-    publish: watch::Sender<Arc<Tables>>,
+    kernel: &Kernel,
+    mut asked: mpsc::Receiver<Asked>,
     workers: &Workers,
 ) -> Result<(), Box<dyn Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -131,44 +151,57 @@ async fn control(
     let mut look = interval(conduct::PERIOD);
     let mut watches = HashMap::new();
     let mut standings = appliance.standings.subscribe();
-    let mut checks = Checks::start(&appliance.config, &appliance.standings, &view.borrow())?;
+    let mut view = kernel.view();
+    let mut in_force = appliance.in_force.subscribe();
+    let first = appliance.in_force();
+    let mut checks = Checks::start(first.config(), &appliance.standings, &view.borrow())?;
     let server = place.listen()?;
     let serving = server.run(Rc::clone(&appliance));
     tokio::pin!(serving);
     log::info!(
         "ready: {} workers, {} services",
         workers.desks.len(),
-        appliance.config.services.len()
+        appliance.in_force().config().services.len()
     );
     loop {
-        let mut changed = false;
         tokio::select! {
             () = &mut serving => {}
-            Ok(()) = view.changed() => changed = true,
-            Ok(()) = standings.changed() => changed = true,
+            Ok(()) = view.changed() => {
+                checks.follow(&view.borrow_and_update());
+                appliance.refresh().await;
+            }
+            Ok(()) = standings.changed() => appliance.refresh().await,
+            Ok(()) = in_force.changed() => {
+                let new = appliance.in_force();
+                if let Err(error) = checks.change(new.config(), &view.borrow()) {
+                    log::error!("backends are not checked: {error}");
+                }
+            }
             _ = look.tick() => appliance.look_at_conduct(&mut watches),
             _ = check.tick() => {
                 if workers.any_ended() {
                     return Err("a worker has stopped by itself".into());
                 }
+                appliance.let_go(kernel).await;
             }
-            _ = hangup.recv() => log::warn!("SIGHUP: reload is not supported in this version"),
+            Some(Asked { how, answer }) = asked.recv() => {
+                // Whoever asked may have gone; it is done all the same.
+                let _ = answer.send(appliance.reload(kernel, how).await);
+            }
+            _ = hangup.recv() => reload(&appliance, kernel).await,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-        }
-        if changed {
-            let (view, standings) =
-                (view.borrow_and_update().clone(), standings.borrow_and_update().clone());
-            checks.follow(&view);
-            let new = tables::build(&appliance.config, macs, &view, &standings);
-            for change in events::changes(&publish.borrow(), &new, &appliance.config) {
-                log::info!("{change}");
-            }
-            let new = Arc::new(new);
-            appliance.desks.publish(&new).await;
-            publish.send_replace(new);
         }
     }
     log::info!("stopping");
     Ok(())
+}
+
+/// A reload whose outcome nobody but the log hears of.
+async fn reload(appliance: &Appliance, kernel: &Kernel) {
+    match appliance.reload(kernel, How { check: false }).await {
+        Ok(report) if report.applied => log::info!("reloaded"),
+        Ok(_) => log::info!("reload: the file says nothing new"),
+        Err(error) => log::error!("reload refused: {error}"),
+    }
 }

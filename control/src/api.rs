@@ -1,6 +1,8 @@
 //! The socket's whole protocol: JSON-RPC 2.0, a line a message. One enum of requests, a struct for
 //! each answer, one enum of errors.
 
+use crate::config::Change;
+use crate::standing;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
@@ -20,6 +22,59 @@ pub enum Request {
     Flows(Which),
     /// Answered by [`Stats`].
     Stats {},
+    /// Gives a backend an order; answered by its [`Backend`].
+    Order(Order),
+    /// Gives a backend a weight; answered by its [`Backend`].
+    Weight(Weight),
+    /// Reads the configuration's file again; answered by [`Reload`].
+    Reload(How),
+}
+
+/// What a backend is to do, until another order, whatever the file says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// Its service.
+    pub service: String,
+    /// Its name there.
+    pub backend: String,
+    /// What it is to do.
+    pub order: standing::Order,
+}
+
+/// What a backend's share of new transfers is to be, until another order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weight {
+    /// Its service.
+    pub service: String,
+    /// Its name there.
+    pub backend: String,
+    /// From 0 to [`MOST_WEIGHT`]; the file's: as if there had been no order.
+    pub weight: u16,
+}
+
+/// The largest weight.
+pub const MOST_WEIGHT: u16 = 1000;
+
+/// How the file is to be read again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct How {
+    /// Only to see what would change.
+    #[serde(default)]
+    pub check: bool,
+}
+
+/// What became of reading the file again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reload {
+    /// How it differs from the configuration that was in force.
+    pub changes: Vec<Change>,
+    /// What was changed by command, and stays so.
+    pub kept: Vec<String>,
+    /// Whether it is in force now.
+    pub applied: bool,
 }
 
 /// Which transfers are asked for.
@@ -159,8 +214,11 @@ pub struct Backend {
     pub address: IpAddr,
     /// Its share of new transfers.
     pub weight: u16,
-    /// `unresolved` while its next hop is not known, else `up`, `suspected` or `ejected` (it leaves clients without an
-    /// answer), `draining` or `down`.
+    /// What the file says of that.
+    pub file_weight: u16,
+    /// `draining` or `disabled` by order; `unresolved` while its next hop is not known; `down` by its health checks;
+    /// `suspected` or `ejected` when it leaves clients without an answer; else `up`. `removed` while transfers still
+    /// run on one that the configuration no longer has.
     pub state: String,
     /// What health checks say; `null` without any.
     pub check: Option<Check>,
@@ -289,6 +347,8 @@ pub enum Error {
     Unknown(String),
     /// A worker does not answer.
     Silent(String),
+    /// What is asked for can't be; nothing was changed.
+    Refused(String),
     /// The line is too long, or there are too many connections.
     Limit(String),
 }
@@ -304,6 +364,7 @@ impl Error {
             Error::Unknown(_) => 1,
             Error::Silent(_) => 2,
             Error::Limit(_) => 3,
+            Error::Refused(_) => 4,
         }
     }
 }
@@ -315,7 +376,10 @@ impl fmt::Display for Error {
             Error::Request(what) => write!(f, "no JSON-RPC 2.0 request: {what}"),
             Error::Method(name) => write!(f, "there is no method `{name}`"),
             Error::Params(what) => write!(f, "wrong parameters: {what}"),
-            Error::Unknown(what) | Error::Silent(what) | Error::Limit(what) => f.write_str(what),
+            Error::Unknown(what)
+            | Error::Silent(what)
+            | Error::Limit(what)
+            | Error::Refused(what) => f.write_str(what),
         }
     }
 }

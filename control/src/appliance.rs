@@ -1,31 +1,41 @@
 //! What the operator asks for, read from what the daemon knows.
 
+mod order;
+mod refresh;
+
 use crate::api::{
     Backend, Check, DEFAULT_LIMIT, Error, Flow, Flows, Interface, Lost, MAX_LIMIT, Request,
     Service, Stats, Status, Tap, Which, Worker, WorkerStats,
 };
 use crate::conduct::{Change, Reading, Watch};
-use crate::config::{Config, Held, Mode};
+use crate::config::{Held, Mode};
 use crate::desks::Desks;
-use crate::kernel::Traffic;
-use crate::standing::{self, Standings, Verdict};
+use crate::in_force::InForce;
+use crate::kernel::{Traffic, View};
+use crate::registry;
+use crate::reload::Asked;
+use crate::standing::{self, Conduct, Order, Standing, Standings, Verdict};
 use crate::stats::{self, Sum};
 use engine::count::{Counter, Counters, Packets};
 use engine::flow::view::{FlowQuery, Kind, State, TransferView};
-use engine::tables::{Duty, Owner, Tables};
+use engine::tables::{BackendId, Owner, ServiceId, Tables};
 use engine::tick::PER_SECOND;
 use serde_json::{Value, to_value};
 use std::collections::HashMap;
+use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, mpsc, watch};
 use wire::ethernet::Mac;
 
 /// All that there is to know of a running daemon.
 pub struct Appliance {
-    /// As it was started.
-    pub config: Config,
+    /// The configuration's file.
+    pub file: PathBuf,
+    /// What it said when it was read last.
+    pub in_force: watch::Sender<Rc<InForce>>,
     /// When that was.
     pub start: Instant,
     /// The devices, in the configuration's order.
@@ -38,8 +48,14 @@ pub struct Appliance {
     pub desks: Desks,
     /// How the backends stand; whoever learns something of them changes it.
     pub standings: watch::Sender<Standings>,
+    /// What the kernel says.
+    pub view: watch::Receiver<View>,
     /// What the workers were told last.
-    pub tables: watch::Receiver<Arc<Tables>>,
+    pub tables: watch::Sender<Arc<Tables>>,
+    /// Held by whoever tells them.
+    pub telling: Mutex<()>,
+    /// Where reloads are asked for.
+    pub reloads: mpsc::Sender<Asked>,
 }
 
 /// What a device turned out to be.
@@ -60,7 +76,7 @@ impl Appliance {
     ///
     /// # Errors
     ///
-    /// A name that there is not, or a worker that does not answer.
+    /// A name that there is not, a worker that does not answer, or what is refused.
     pub async fn answer(&self, request: Request) -> Result<Value, Error> {
         let answer = match request {
             Request::Status {} => to_value(self.status()),
@@ -68,19 +84,20 @@ impl Appliance {
             Request::Backends {} => to_value(self.backends()),
             Request::Flows(which) => to_value(self.flows(which).await?),
             Request::Stats {} => to_value(self.stats().await),
+            Request::Order(ordered) => to_value(self.order(ordered).await?),
+            Request::Weight(ordered) => to_value(self.weigh(ordered).await?),
+            Request::Reload(how) => to_value(self.ask_for_reload(how).await?),
         };
         answer.map_err(|error| Error::Silent(format!("the answer can't be written: {error}")))
     }
 
     /// Reads how backends treat their clients, and lets all know what is new.
     pub fn look_at_conduct(&self, watches: &mut HashMap<String, Watch>) {
-        let now = self.start.elapsed();
-        let mut first = 0;
-        for service in &self.config.services {
-            let backends = (first..).zip(&service.backends);
+        let (now, in_force) = (self.start.elapsed(), self.in_force());
+        for (numbers, service) in in_force.numbers.iter().zip(&in_force.config().services) {
+            let backends = numbers.backends.iter().zip(&service.backends);
             let readings: Vec<_> =
-                backends.map(|(id, backend)| (&*backend.name, self.reading(id))).collect();
-            first += readings.len();
+                backends.map(|(&id, backend)| (&*backend.name, self.reading(id))).collect();
             for change in watches.entry(service.name.clone()).or_default().look(now, &readings) {
                 let Change { backend, conduct, reason } = change;
                 log::info!("backend {backend} of {} {conduct}: {reason}", service.name);
@@ -90,8 +107,8 @@ impl Appliance {
         }
     }
 
-    fn reading(&self, backend: usize) -> Reading {
-        let transfers = self.counters().map(|counters| &counters.backends[backend]);
+    fn reading(&self, backend: BackendId) -> Reading {
+        let transfers = self.counters().map(|counters| &counters.backends[usize::from(backend)]);
         transfers.fold(Reading::default(), |sum, one| Reading {
             responded: sum.responded + one.responded.value(),
             packets: sum.packets + one.packets_out.value(),
@@ -103,7 +120,7 @@ impl Appliance {
     }
 
     fn status(&self) -> Status {
-        let workers = self.workers().map(|(core, counters)| Worker {
+        let workers = self.workers().into_iter().map(|(core, counters)| Worker {
             core,
             received: counters.packets.received.value(),
             transmitted: counters.packets.transmitted.value(),
@@ -119,7 +136,8 @@ impl Appliance {
     }
 
     fn interface_list(&self) -> Vec<Interface> {
-        let written = self.config.interfaces.iter();
+        let in_force = self.in_force();
+        let written = in_force.config().interfaces.iter();
         let facts = self.interfaces.iter().zip(&self.traffic);
         written
             .zip(facts)
@@ -146,53 +164,61 @@ impl Appliance {
 
     fn services(&self) -> Vec<Service> {
         let tables = self.tables.borrow();
-        let written = self.config.services.iter().enumerate();
-        written
-            .map(|(id, written)| {
-                let totals = self.totals(&tables, |backend| usize::from(backend.service) == id);
-                Service {
-                    name: written.name.clone(),
-                    vips: written.vips.iter().map(|vip| vip.address).collect(),
-                    port: written.port,
-                    protocol: "tftp".to_owned(),
-                    mode: mode(&written.mode).to_owned(),
-                    state: state(&written.vips, &tables).to_owned(),
-                    transfers: totals.now(),
-                    totals: totals.named(),
-                    refused: Sum::of(self.counters().map(|counters| &*counters.refusals[id]))
-                        .named(),
-                }
-            })
-            .collect()
+        let in_force = self.in_force();
+        let services = in_force.services().map(|(id, written)| {
+            let totals = self.totals(&tables, |backend| backend.service == id);
+            let refused = self.counters().map(|counters| &*counters.refusals[usize::from(id)]);
+            Service {
+                name: written.name.clone(),
+                vips: written.vips.iter().map(|vip| vip.address).collect(),
+                port: written.port,
+                protocol: "tftp".to_owned(),
+                mode: mode(&written.mode).to_owned(),
+                state: state(&written.vips, &tables).to_owned(),
+                transfers: totals.now(),
+                totals: totals.named(),
+                refused: Sum::of(refused).named(),
+            }
+        });
+        services.collect()
     }
 
+    /// Those of the configuration, and removed ones as long as they have transfers.
     fn backends(&self) -> Vec<Backend> {
-        let tables = self.tables.borrow();
-        let standings = self.standings.borrow();
-        let written = self.config.services.iter();
-        let written = written
-            .flat_map(|service| service.backends.iter().map(move |backend| (service, backend)));
-        written
-            .zip(&tables.backends)
-            .enumerate()
-            .map(|(id, ((service, written), backend))| {
-                let totals = Sum::of(self.counters().map(|counters| &*counters.backends[id]));
-                Backend {
-                    service: service.name.clone(),
-                    name: written.name.clone(),
-                    address: written.address,
-                    weight: written.weight,
-                    state: standing(backend).to_owned(),
-                    check: service
-                        .health
-                        .is_some()
-                        .then(|| check(standings.of(service, written).check)),
-                    next_hop: backend.hop.map(|hop| hop.mac.to_string()),
-                    transfers: totals.now(),
-                    totals: totals.named(),
-                }
-            })
-            .collect()
+        let (in_force, standings) = (self.in_force(), self.standings.borrow());
+        let configured = in_force.backends().map(|(id, service, backend)| {
+            let standing = standings.of(service, backend);
+            let row = self.backend(id, &service.name, &backend.name);
+            let state = state_of_backend(&standing, row.next_hop.is_some()).to_owned();
+            let (weight, file_weight) = (standing.weight(backend), backend.weight);
+            let check = service.health.is_some().then(|| check(standing.check));
+            Backend { state, weight, file_weight, check, ..row }
+        });
+        let removed = (0..).zip(in_force.registry.backends()).filter(|(_, one)| one.is_leaving());
+        let removed = removed.map(|(id, registry::Entry { what, .. })| {
+            let service = &in_force.registry.services()[usize::from(what.service)].name;
+            self.backend(id, service, &what.name)
+        });
+        configured.chain(removed.filter(|row| row.transfers > 0)).collect()
+    }
+
+    /// One that was removed.
+    fn backend(&self, id: BackendId, service: &str, name: &str) -> Backend {
+        let backend = &self.tables.borrow().backends[usize::from(id)];
+        let totals = self.counters().map(|counters| &*counters.backends[usize::from(id)]);
+        let totals = Sum::of(totals);
+        Backend {
+            service: service.to_owned(),
+            name: name.to_owned(),
+            address: backend.address,
+            weight: 0,
+            file_weight: 0,
+            state: "removed".to_owned(),
+            check: None,
+            next_hop: backend.hop.map(|hop| hop.mac.to_string()),
+            transfers: totals.now(),
+            totals: totals.named(),
+        }
     }
 
     async fn flows(&self, which: Which) -> Result<Flows, Error> {
@@ -211,22 +237,20 @@ impl Appliance {
         Ok(Flows { matching, flows: found.iter().map(|transfer| self.flow(transfer)).collect() })
     }
 
-    fn service_id(&self, name: &str) -> Result<u16, Error> {
-        let position = self.config.services.iter().position(|service| service.name == name);
-        let id = position.and_then(|position| u16::try_from(position).ok());
+    fn service_id(&self, name: &str) -> Result<ServiceId, Error> {
+        let in_force = self.in_force();
+        let id = in_force.services().find(|(_, service)| service.name == name).map(|(id, _)| id);
         id.ok_or_else(|| Error::Unknown(format!("there is no service `{name}`")))
     }
 
     fn flow(&self, transfer: &TransferView) -> Flow {
-        let service = &self.config.services[usize::from(transfer.service)];
-        let before: usize = self.config.services[..usize::from(transfer.service)]
-            .iter()
-            .map(|service| service.backends.len())
-            .sum();
+        let in_force = self.in_force();
+        let service = &in_force.registry.services()[usize::from(transfer.service)];
+        let backend = &in_force.registry.backends()[usize::from(transfer.backend)].what;
         let seconds = |ticks| f64::from(ticks) / f64::from(PER_SECOND);
         Flow {
             service: service.name.clone(),
-            backend: service.backends[usize::from(transfer.backend) - before].name.clone(),
+            backend: backend.name.clone(),
             client: transfer.client,
             seen_as: transfer.seen_as,
             tid: transfer.tid,
@@ -254,6 +278,7 @@ impl Appliance {
         let latencies = self.desks.latencies().await;
         let workers: Vec<WorkerStats> = self
             .workers()
+            .into_iter()
             .zip(&latencies)
             .map(|((core, counters), latencies)| WorkerStats {
                 core,
@@ -281,8 +306,14 @@ impl Appliance {
         }
     }
 
-    fn workers(&self) -> impl Iterator<Item = (u16, &Counters)> {
-        self.config.dataplane.workers.iter().copied().zip(self.counters())
+    fn workers(&self) -> Vec<(u16, &Counters)> {
+        let cores = self.in_force().config().dataplane.workers.clone();
+        cores.into_iter().zip(self.counters()).collect()
+    }
+
+    /// The configuration in force now.
+    pub fn in_force(&self) -> Rc<InForce> {
+        Rc::clone(&self.in_force.borrow())
     }
 
     fn all_services(&self) -> Sum {
@@ -302,23 +333,27 @@ impl Appliance {
     }
 }
 
+/// What the operator ordered comes first.
+fn state_of_backend(standing: &Standing, is_reached: bool) -> &'static str {
+    match (standing.order, standing.check.verdict, standing.conduct) {
+        (Order::Disabled, _, _) => "disabled",
+        (Order::Draining, _, _) => "draining",
+        _ if !is_reached => "unresolved",
+        (Order::Enabled, Verdict::Failed, _) => "down",
+        (Order::Enabled, Verdict::Pending | Verdict::Passed, conduct) => match conduct {
+            Conduct::Answers => "up",
+            Conduct::Suspected => "suspected",
+            Conduct::Ejected => "ejected",
+        },
+    }
+}
+
 fn state(vips: &[Held], tables: &Tables) -> &'static str {
     let is_live = |vip: &&Held| matches!(tables.addresses.get(vip.address), Some(Owner::Vip(_)));
     match vips.iter().filter(is_live).count() {
         0 => "vip down",
         live if live == vips.len() => "live",
         _ => "partly live",
-    }
-}
-
-fn standing(backend: &engine::tables::Backend) -> &'static str {
-    match backend.duty {
-        _ if backend.hop.is_none() => "unresolved",
-        Duty::Serving => "up",
-        Duty::Suspected => "suspected",
-        Duty::Ejected => "ejected",
-        Duty::Draining => "draining",
-        Duty::Down => "down",
     }
 }
 

@@ -1,9 +1,13 @@
-//! Control's end of the ways to the workers: new snapshots out, old ones back, questions for
-//! transfers.
+//! Control's end of the ways to the workers: new snapshots and room for them out, old ones back, questions
+//! for transfers.
 
 use crate::api::Error;
+use engine::flow::key::Seed;
 use engine::flow::view::FlowQuery;
+use engine::own::room::Room;
+use engine::own::uses::Uses;
 use engine::tables::Tables;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -36,19 +40,36 @@ impl Desks {
         &self.desks
     }
 
-    /// Gives every worker this snapshot; waits while a worker's ring is full.
-    pub async fn publish(&self, tables: &Arc<Tables>) {
+    /// Gives every worker this snapshot in place of the `old` one, and before it the room for what is new;
+    /// waits while a worker's ring is full. `max_flows` is what each worker was made for.
+    pub async fn publish(&self, old: &Tables, new: &Arc<Tables>, max_flows: u32) {
         // Whoever collects could take the answer that a question waits for.
         let _one_at_a_time = self.mailbox.lock().await;
-        for desk in &self.desks {
-            let mut news = News::Tables(Arc::clone(tables));
-            while let Err(refused) = desk.news.push(news) {
-                news = refused;
-                collect(desk);
-                tokio::time::sleep(PAUSE).await;
+        let workers = self.desks.len() as u16;
+        for (worker, desk) in (0..).zip(&self.desks) {
+            let room = Room::between(old, new, worker, workers, max_flows, seed());
+            if let Some(room) = room {
+                tell(desk, News::Room(Box::new(room))).await;
             }
-            collect(desk);
+            tell(desk, News::Tables(Arc::clone(new))).await;
         }
+    }
+
+    /// What the transfers of all workers use of this snapshot, which was published before.
+    ///
+    /// # Errors
+    ///
+    /// A worker that does not answer.
+    pub async fn uses(&self, tables: &Tables) -> Result<Uses, Error> {
+        let _one_at_a_time = self.mailbox.lock().await;
+        let mut all = Uses::of(tables);
+        for (worker, desk) in self.desks.iter().enumerate() {
+            match answer(desk, News::Uses(Box::new(Uses::of(tables)))).await {
+                Some(Answer::Uses(uses)) if uses.is_whole => all.add(&uses),
+                _ => return Err(Error::Silent(format!("worker {worker} does not answer"))),
+            }
+        }
+        Ok(all)
     }
 
     /// Asks every worker, each for at most `limit` transfers that match.
@@ -65,7 +86,7 @@ impl Desks {
             let silent = || Error::Silent(format!("worker {} does not answer", answers.len()));
             match answer(desk, question).await.ok_or_else(silent)? {
                 Answer::Flows(answer) => answers.push(*answer),
-                Answer::Latencies(_) => return Err(silent()),
+                Answer::Uses(_) | Answer::Latencies(_) => return Err(silent()),
             }
         }
         Ok(answers)
@@ -88,7 +109,24 @@ impl Desks {
 /// What a worker answers.
 enum Answer {
     Flows(Box<FlowQuery>),
+    Uses(Box<Uses>),
     Latencies(Box<Latencies>),
+}
+
+/// Leaves a message to a worker, as soon as there is room for it.
+async fn tell(desk: &Desk, mut news: News) {
+    while let Err(refused) = desk.news.push(news) {
+        news = refused;
+        collect(desk);
+        tokio::time::sleep(PAUSE).await;
+    }
+    collect(desk);
+}
+
+/// Of tables that have nothing to do with other ones.
+fn seed() -> Seed {
+    let random = RandomState::new();
+    Seed([random.hash_one(0), random.hash_one(1)])
 }
 
 /// Asks a worker and waits for what it says.
@@ -111,10 +149,42 @@ fn collect(desk: &Desk) -> Option<Answer> {
     let mut answer = None;
     while let Some(returned) = desk.returns.pop() {
         match returned {
-            Return::Tables(_) | Return::Room(_) | Return::Uses(_) => {}
+            Return::Tables(_) | Return::Room(_) => {}
             Return::Flows(answered) => answer = Some(Answer::Flows(answered)),
+            Return::Uses(answered) => answer = Some(Answer::Uses(answered)),
             Return::Latencies(recorded) => answer = Some(Answer::Latencies(recorded)),
         }
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::count::Counters;
+
+    /// Waits in the midst of a publication until a worker takes up its news again; then all comes, in order.
+    #[test]
+    fn a_full_ring_is_waited_for() {
+        let old = Tables::default();
+        let snat = vec![std::net::Ipv4Addr::LOCALHOST.into()];
+        let new = Arc::new(Tables { snat, ..Tables::default() });
+        let desk = Desk::new(Arc::new(Counters::new(&old)));
+        while desk.news.push(News::Tables(Arc::new(old.clone()))).is_ok() {}
+        let full = desk.news.len();
+        let desks = Desks::new(vec![desk.clone()]);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let publish = desks.publish(&old, &new, 1024);
+            tokio::pin!(publish);
+            let patience = Duration::from_millis(50);
+            assert!(tokio::time::timeout(patience, &mut publish).await.is_err(), "it gave up");
+            let taken: Vec<_> = std::iter::from_fn(|| desk.news.pop()).collect();
+            assert_eq!(taken.len(), full, "nothing was pushed out");
+            publish.await;
+        });
+        assert!(matches!(desk.news.pop(), Some(News::Room(_))), "room comes first");
+        assert!(matches!(desk.news.pop(), Some(News::Tables(last)) if last.snat == new.snat));
+        assert!(desk.news.is_empty());
+    }
 }

@@ -3,7 +3,10 @@
 use crate::api::{Error, Request};
 use serde_json::{Map, Value, json};
 
-const METHODS: [&str; 5] = ["status", "services", "backends", "flows", "stats"];
+/// Methods without parameters.
+const BARE: [&str; 4] = ["status", "services", "backends", "stats"];
+/// Methods with some.
+const OTHERS: [&str; 4] = ["flows", "order", "weight", "reload"];
 
 /// The line that asks for this.
 pub fn request(request: &Request) -> String {
@@ -35,14 +38,15 @@ fn understand(mut message: Map<String, Value>) -> Result<Request, Error> {
     let Some(Value::String(method)) = message.get("method").cloned() else {
         return Err(Error::Request("there is no `method`".into()));
     };
-    if !METHODS.contains(&method.as_str()) {
+    let is_bare = BARE.contains(&method.as_str());
+    if !is_bare && !OTHERS.contains(&method.as_str()) {
         return Err(Error::Method(method));
     }
     message.entry("params").or_insert_with(|| json!({}));
     if message.len() > 2 {
         return Err(Error::Request("a member that JSON-RPC does not have".into()));
     }
-    if method != "flows" && message["params"] != json!({}) {
+    if is_bare && message["params"] != json!({}) {
         return Err(Error::Params(format!("`{method}` takes none")));
     }
     serde_json::from_value(Value::Object(message)).map_err(|e| Error::Params(e.to_string()))

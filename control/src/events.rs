@@ -1,29 +1,38 @@
 //! What an operator acts on: VIPs and backends that come and go.
 
-use crate::config::{Backend, Config, Service};
+use crate::config::{Backend, Service};
+use crate::registry::{Presence, Registry};
 use crate::standing::{Check, Verdict};
-use engine::tables::Tables;
+use engine::tables::{Duty, Hop, Tables, VipId};
 
-/// One line for each thing that is different in `new`.
-pub fn changes(old: &Tables, new: &Tables, config: &Config) -> Vec<String> {
-    let vips = (0..).zip(&new.vips);
-    let vips = vips.filter(|&(id, _)| old.is_live(id) != new.is_live(id)).map(|(id, vip)| {
+/// One line for each thing that is different in `new`, but for what is gone.
+pub fn changes(old: &Tables, new: &Tables, registry: &Registry) -> Vec<String> {
+    let was_live = |id: VipId| usize::from(id) < old.vips.len() && old.is_live(id);
+    let vips = (0..).zip(registry.vips()).filter(|(_, vip)| vip.presence != Presence::Gone);
+    let vips = vips.filter(|&(id, _)| was_live(id) != new.is_live(id)).map(|(id, vip)| {
         let state = if new.is_live(id) { "live" } else { "down: the kernel does not hold it" };
-        format!("VIP {} is {state}", vip.address)
+        format!("VIP {} is {state}", vip.what.held.address)
     });
-    let backends = old.backends.iter().zip(&new.backends);
-    let written = config.services.iter();
-    let written = written.flat_map(|service| service.backends.iter().map(move |b| (service, b)));
-    let backends = backends.zip(written).filter_map(|((old, new), (service, backend))| {
-        let name = name(service, backend);
-        match (old.hop, new.hop) {
-            (None, Some(hop)) => Some(format!("{name} is up at {}", hop.mac)),
-            (Some(_), None) => Some(format!("{name} is down: the kernel does not reach it")),
-            (Some(old), Some(new)) if old != new => Some(format!("{name} is now at {}", new.mac)),
-            (Some(_), Some(_)) | (None, None) => None,
-        }
+    let backends = registry.backends().iter().enumerate();
+    let backends = backends.filter(|(_, backend)| backend.presence != Presence::Gone);
+    let backends = backends.filter_map(|(id, backend)| {
+        let backend = &backend.what;
+        let service = &registry.services()[usize::from(backend.service)].name;
+        let what = moved(old.backends.get(id).and_then(|old| old.hop), &new.backends[id])?;
+        Some(format!("backend {} of {service} ({}) is {what}", backend.name, backend.address))
     });
     vips.chain(backends).collect()
+}
+
+fn moved(old: Option<Hop>, new: &engine::tables::Backend) -> Option<String> {
+    match (old, new.hop) {
+        (None, Some(hop)) => Some(format!("up at {}", hop.mac)),
+        // That was said when it was ordered, or found.
+        (Some(_), None) if new.duty == Duty::Down => None,
+        (Some(_), None) => Some("down: the kernel does not reach it".to_owned()),
+        (Some(old), Some(new)) if old != new => Some(format!("now at {}", new.mac)),
+        (Some(_), Some(_)) | (None, None) => None,
+    }
 }
 
 /// What has become of a backend by its health checks, if that is different in `new`. Before the first

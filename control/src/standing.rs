@@ -1,8 +1,9 @@
 //! How each backend stands, beyond what the kernel says of its next hop: what the operator ordered, what
 //! its health checks found, and how it treats its clients. Together that is its [`Duty`].
 
-use crate::config::{Backend, Service};
+use crate::config::{Backend, Config, Service};
 use engine::tables::Duty;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Instant;
@@ -24,6 +25,47 @@ impl Standings {
     }
 }
 
+impl Standings {
+    /// Forgets backends that the configuration does not have, and weights by command that are the file's now.
+    pub fn settle(&mut self, config: &Config) {
+        let written: HashMap<_, _> = backends(config).collect();
+        self.0.retain(|names, _| written.contains_key(names));
+        for (names, standing) in &mut self.0 {
+            standing.weight.take_if(|weight| written.get(names) == Some(&*weight));
+        }
+    }
+
+    /// What commands made different from the configuration, a line each.
+    pub fn differences(&self, config: &Config) -> Vec<String> {
+        let lines = backends(config).flat_map(|(names, written)| {
+            let standing = self.0.get(&names).cloned().unwrap_or_default();
+            let (service, backend) = names;
+            let order = match standing.order {
+                Order::Enabled => None,
+                Order::Draining => Some("drained"),
+                Order::Disabled => Some("disabled"),
+            };
+            let order =
+                order.map(|order| format!("backend {backend} of {service} is {order} by command"));
+            let weight = standing.weight.filter(|&weight| weight != written).map(|weight| {
+                format!(
+                    "backend {backend} of {service} has weight {weight} by command, the file says {written}"
+                )
+            });
+            order.into_iter().chain(weight)
+        });
+        lines.collect()
+    }
+}
+
+/// Each backend's names, and the weight that the file gives it.
+fn backends(config: &Config) -> impl Iterator<Item = ((String, String), u16)> {
+    config.services.iter().flat_map(|service| {
+        let names = |backend: &Backend| (service.name.clone(), backend.name.clone());
+        service.backends.iter().map(move |backend| (names(backend), backend.weight))
+    })
+}
+
 /// How one backend stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -38,7 +80,8 @@ pub struct Standing {
 }
 
 /// What the operator orders a backend to do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Order {
     /// To serve.
     #[default]
@@ -97,6 +140,11 @@ impl fmt::Display for Conduct {
 }
 
 impl Standing {
+    /// The backend's share of new transfers.
+    pub fn weight(&self, written: &Backend) -> u16 {
+        self.weight.unwrap_or(written.weight)
+    }
+
     /// What the backend is given to do.
     pub fn duty(&self) -> Duty {
         use Verdict::{Failed, Passed, Pending};
@@ -113,6 +161,48 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::parse;
+
+    const FILE: &str = r#"
+        [[interface]]
+        name = "lan"
+        device = "net_null0"
+        address = ["10.0.0.2/24"]
+        [[service]]
+        name = "pxe"
+        protocol = "tftp"
+        vip = "10.0.0.100"
+        [[service.backend]]
+        name = "one"
+        address = "10.0.0.30"
+        [[service.backend]]
+        name = "two"
+        address = "10.0.0.31"
+        weight = 3
+    "#;
+
+    #[test]
+    fn what_was_ordered_is_told_apart_from_the_file() {
+        let config = |text: &str| parse("test", text).unwrap_or_else(|faults| panic!("{faults}"));
+        let mut standings = Standings::default();
+        assert_eq!(standings.differences(&config(FILE)), [""; 0]);
+        standings.entry("pxe", "one").order = Order::Draining;
+        standings.entry("pxe", "two").weight = Some(5);
+        standings.entry("pxe", "gone").order = Order::Disabled;
+        standings.settle(&config(FILE));
+        assert_eq!(
+            standings.differences(&config(FILE)),
+            [
+                "backend one of pxe is drained by command",
+                "backend two of pxe has weight 5 by command, the file says 3",
+            ]
+        );
+        let back = FILE.replace("\"two\"", "\"gone\"");
+        assert_eq!(standings.differences(&config(&back)).len(), 1, "it was forgotten");
+        standings.settle(&config(&FILE.replace("weight = 3", "weight = 5")));
+        standings.settle(&config(FILE));
+        assert_eq!(standings.differences(&config(FILE)).len(), 1, "the file caught up");
+    }
 
     #[test]
     fn the_worst_that_is_known_decides() {

@@ -1,70 +1,115 @@
 //! The engine's snapshot: the configuration, as the kernel lets it come true at the moment.
 
 use crate::config::{self, Config};
+use crate::in_force::InForce;
 use crate::kernel::View;
-use crate::standing::Standings;
+use crate::registry::{self, Means, Numbered, Registry, here};
+use crate::standing::{Order, Standings};
+use engine::policy::{Access, OptionLimits};
 use engine::select::round_robin::rota;
 use engine::tables::{
-    Backend, BackendId, Hop, Interface, Mode, Owner, RotaId, Rotas, Service, ServiceId, SnatId,
-    Tables, Vip, VipId,
+    Backend, Duty, Interface, Mode, Owner, RotaId, Rotas, Service, Tables, Vip, VipId,
 };
 use engine::tick::{PER_SECOND, ticks};
 use ipnet::IpNet;
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use wire::ethernet::Mac;
 
 /// Builds the snapshot. `macs` are the devices', in the order of the configuration's interfaces,
 /// `standings` say more of the backends.
-/// All lists depend on the configuration alone, so flows that hold indices stay right from one
-/// view of the kernel to the next.
-///
-/// # Panics
-///
-/// More services, backends or addresses than an id can count.
-pub fn build(config: &Config, macs: &[Mac], view: &View, standings: &Standings) -> Tables {
+/// Everything is at its number's place, also what was removed: its transfers go on, and it gets no new ones.
+pub fn build(in_force: &InForce, macs: &[Mac], view: &View, standings: &Standings) -> Tables {
+    let InForce { registry, numbers, .. } = in_force;
+    let config = in_force.config();
+    let removed = (0..).zip(registry.services());
     let mut tables = Tables {
         interfaces: interfaces(config, macs),
+        services: removed.map(|(id, service)| leaving(service, registry.rota_of(id))).collect(),
+        backends: registry.backends().iter().map(|entry| backend(&entry.what, view)).collect(),
+        rotas: vec![Rotas::default(); registry.rotas()],
+        vips: registry.vips().iter().map(|entry| vip(entry.what.held.address)).collect(),
+        snat: registry.snat().iter().map(|entry| entry.what.address).collect(),
         speech: speech(&config.dataplane),
         ..Tables::default()
     };
-    let mut servers = HashMap::new();
-    for (id, service) in config.services.iter().enumerate() {
-        let id: ServiceId = number(id);
-        for held in &service.vips {
-            let vip = vip(&mut tables.vips, held.address);
-            tables.vips[usize::from(vip)].services.push((service.port, id));
-            if service.broadcast && held.address.is_ipv4() {
-                everybody(&mut tables, &config.interfaces, held.interface, vip);
-            }
+    for (numbers, service) in numbers.iter().zip(&config.services) {
+        for &vip in &numbers.vips {
+            tables.vips[usize::from(vip)].services.push((service.port, numbers.id));
         }
-        let mode = mode(&mut tables.snat, &service.mode);
-        let first = backends(&mut tables.backends, &mut servers, id, service, view, standings);
-        let rotas = &mut tables.rotas;
-        let rota = add_rotas(rotas, service, first, |_| true);
-        let rules = service.rules.iter().map(|(rule, places)| {
-            (rule.clone(), add_rotas(rotas, service, first, |place| places.contains(&place)))
-        });
-        let rules = rules.collect();
-        tables.services.push(Service {
-            port: service.port,
-            mode,
-            idle_timeout: ticks(service.idle_timeout),
-            persistence: service.persistence.map(ticks),
-            failover: service.failover,
-            access: service.access.clone(),
-            options: service.options.clone(),
-            rules,
-            rota,
-        });
+        for (&id, backend) in numbers.backends.iter().zip(&service.backends) {
+            let standing = standings.of(service, backend);
+            let backend = &mut tables.backends[usize::from(id)];
+            backend.duty = standing.duty();
+            // What is switched off does not even get what its transfers need.
+            backend.hop = backend.hop.filter(|_| standing.order != Order::Disabled);
+        }
+        set_rotas(&mut tables.rotas, service, numbers, standings);
+        tables.services[usize::from(numbers.id)] = configured(service, numbers);
     }
-    own(&mut tables, view);
+    for (id, vip) in here(registry.vips()).filter(|(_, vip)| vip.broadcast) {
+        everybody(&mut tables, &config.interfaces, vip.held.interface, id);
+    }
+    own(&mut tables, registry, view);
     tables
 }
 
 /// Each worker's share of what is said in clients' places, in a tick.
 fn speech(dataplane: &config::Dataplane) -> u32 {
     dataplane.failover_rate.div_ceil(PER_SECOND * dataplane.workers.len() as u32)
+}
+
+fn configured(service: &config::Service, numbers: &Numbered) -> Service {
+    let rules = service.rules.iter().zip(&numbers.rules);
+    Service {
+        port: service.port,
+        mode: match service.mode {
+            config::Mode::Dsr => Mode::Dsr,
+            config::Mode::Nat => Mode::Nat,
+            config::Mode::Snat(_) => Mode::Snat(numbers.pool.clone()),
+        },
+        idle_timeout: ticks(service.idle_timeout),
+        persistence: service.persistence.map(ticks),
+        failover: service.failover,
+        access: service.access.clone(),
+        options: service.options.clone(),
+        rules: rules.map(|((rule, _), &rota)| (rule.clone(), rota)).collect(),
+        rota: numbers.rota,
+    }
+}
+
+/// A service that was removed, for the transfers that it has.
+fn leaving(service: &registry::Service, rota: RotaId) -> Service {
+    Service {
+        port: service.port,
+        mode: match service.means {
+            Means::Dsr => Mode::Dsr,
+            Means::Nat => Mode::Nat,
+            Means::Snat => Mode::Snat(vec![]),
+        },
+        idle_timeout: ticks(service.idle_timeout),
+        persistence: None,
+        failover: false,
+        access: Access::default(),
+        options: OptionLimits::default(),
+        rules: vec![],
+        rota,
+    }
+}
+
+/// A backend that gets no new transfers, unless more is said of it.
+fn backend(known: &registry::Backend, view: &View) -> Backend {
+    Backend {
+        address: known.address,
+        aliases: known.aliases.clone(),
+        service: known.service,
+        server: known.server,
+        hop: known.fixed_hop().or_else(|| view.hops.get(&known.address).copied()),
+        duty: Duty::Draining,
+    }
+}
+
+fn vip(address: IpAddr) -> Vip {
+    Vip { address, services: vec![] }
 }
 
 fn interfaces(config: &Config, macs: &[Mac]) -> Vec<Interface> {
@@ -82,103 +127,65 @@ fn everybody(tables: &mut Tables, interfaces: &[config::Interface], interface: u
     addresses.for_each(|address| tables.addresses.insert(address, Owner::Everybody));
 }
 
-/// The number of a VIP, which is new or that of an earlier service.
-fn vip(vips: &mut Vec<Vip>, address: IpAddr) -> VipId {
-    let known = vips.iter().position(|vip| vip.address == address);
-    number(known.unwrap_or_else(|| {
-        vips.push(Vip { address, services: Vec::new() });
-        vips.len() - 1
-    }))
-}
-
-fn mode(snat: &mut Vec<IpAddr>, mode: &config::Mode) -> Mode {
-    match mode {
-        config::Mode::Dsr => Mode::Dsr,
-        config::Mode::Nat => Mode::Nat,
-        config::Mode::Snat(pool) => {
-            let ids = pool.iter().map(|source| {
-                let known = snat.iter().position(|&address| address == source.address);
-                let id: SnatId = number(known.unwrap_or_else(|| {
-                    snat.push(source.address);
-                    snat.len() - 1
-                }));
-                id
-            });
-            Mode::Snat(ids.collect())
-        }
-    }
-}
-
-/// Appends a service's backends to all others; answers the first one's place there.
-fn backends(
-    all: &mut Vec<Backend>,
-    servers: &mut HashMap<IpAddr, BackendId>,
-    service: ServiceId,
-    written: &config::Service,
-    view: &View,
-    standings: &Standings,
-) -> usize {
-    let first = all.len();
-    for (id, backend) in (first..).zip(&written.backends) {
-        let server = *servers.entry(backend.address).or_insert_with(|| number(id));
-        let interface = number(backend.interface);
-        let fixed = backend.mac.map(|mac| Hop { interface, mac });
-        let hop = fixed.or_else(|| view.hops.get(&backend.address).copied());
-        let (address, aliases) = (backend.address, backend.aliases.clone());
-        let duty = standings.of(written, backend).duty();
-        all.push(Backend { address, aliases, service, server, hop, duty });
-    }
-    first
-}
-
-/// Appends the order in which some of a service's backends get transfers; the first of them all is at `first`.
-fn add_rotas(
-    all: &mut Vec<Rotas>,
+/// The orders in which a service's backends get transfers, of each rule and of all else.
+fn set_rotas(
+    all: &mut [Rotas],
     service: &config::Service,
-    first: usize,
-    is_one: impl Fn(usize) -> bool,
-) -> RotaId {
+    numbers: &Numbered,
+    standings: &Standings,
+) {
+    let mut set = |id: RotaId, is_one: &dyn Fn(usize) -> bool| {
+        all[usize::from(id)] = rotas(service, numbers, standings, is_one);
+    };
+    set(numbers.rota, &|_| true);
+    for (&id, (_, places)) in numbers.rules.iter().zip(&service.rules) {
+        set(id, &|place| places.contains(&place));
+    }
+}
+
+/// The order in which those of a service's backends get transfers of which `is_one` is so, by their places.
+fn rotas(
+    service: &config::Service,
+    numbers: &Numbered,
+    standings: &Standings,
+    is_one: &dyn Fn(usize) -> bool,
+) -> Rotas {
     // Behind a SNAT pool a client's version of IP does not matter to the server.
     let any = matches!(service.mode, config::Mode::Snat(_));
-    all.push([false, true].map(|v6| {
-        let own =
-            service.backends.iter().enumerate().filter(|(place, backend)| {
-                is_one(*place) && (any || backend.address.is_ipv6() == v6)
-            });
+    [false, true].map(|v6| {
+        let all = service.backends.iter().zip(&numbers.backends).enumerate();
+        let own = all.filter(|(place, (backend, _))| {
+            is_one(*place) && (any || backend.address.is_ipv6() == v6)
+        });
         let weights: Vec<_> = own
-            .map(|(place, backend)| (number::<BackendId>(first + place), backend.weight))
+            .map(|(_, (backend, &id))| (id, standings.of(service, backend).weight(backend)))
             .collect();
         rota(&weights)
-    }));
-    number(all.len() - 1)
+    })
 }
 
 /// Whose each address is. Clients and servers may not be told apart by an address that is also
-/// ours, so VIPs come before SNAT addresses, and both before backends.
-fn own(tables: &mut Tables, view: &View) {
-    let Tables { services, backends, snat, addresses, .. } = tables;
-    for backend in backends {
+/// ours, so VIPs come before SNAT addresses, and both before backends. What is gone has none.
+fn own(tables: &mut Tables, registry: &Registry, view: &View) {
+    let Tables { services, addresses, .. } = tables;
+    for (_, backend) in here(registry.backends()) {
         for &address in [&backend.address].into_iter().chain(&backend.aliases) {
+            let server = backend.server;
             match services[usize::from(backend.service)].mode {
                 Mode::Dsr => {}
-                Mode::Nat => addresses.insert(address, Owner::Routed(backend.server)),
-                // In another service it may be routed.
-                Mode::Snat(_) if addresses.get(address).is_some() => {}
-                Mode::Snat(_) => addresses.insert(address, Owner::Answering(backend.server)),
+                Mode::Nat => addresses.insert(address, Owner::Routed(server)),
+                // In another service it is routed.
+                Mode::Snat(_) if addresses.get(address) == Some(Owner::Routed(server)) => {}
+                Mode::Snat(_) => addresses.insert(address, Owner::Answering(server)),
             }
         }
     }
-    for (id, &mut address) in (0..).zip(snat) {
-        addresses.insert(address, Owner::Snat(id));
+    for (id, held) in here(registry.snat()) {
+        addresses.insert(held.address, Owner::Snat(id));
     }
-    for id in 0..tables.vips.len() {
-        let live = view.live.contains(&tables.vips[id].address);
-        tables.set_live(number(id), live);
+    for (id, vip) in here(registry.vips()) {
+        tables.set_live(id, view.live.contains(&vip.held.address));
     }
-}
-
-fn number<T: TryFrom<usize>>(position: usize) -> T {
-    T::try_from(position).ok().expect("the configuration is small enough to be numbered")
 }
 
 #[cfg(test)]

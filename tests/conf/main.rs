@@ -20,7 +20,8 @@ fn every_example_loads() {
 #[test]
 fn the_minimal_one_is_the_full_one_s_defaults() {
     let load = |name: &str| {
-        config::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("conf").join(name)).unwrap()
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf").join(name);
+        config::load(&path).unwrap().config
     };
     let (minimal, full) = (load("minimal.toml"), load("full.toml"));
     assert_eq!(minimal.dataplane, full.dataplane);

@@ -1,8 +1,7 @@
 //! Devices of which the kernel would see every frame too.
 
 use crate::space::{Namespace, inside, must, play, role};
-use crate::{MAC, block_on, on_veth};
-use control::kernel::Kernel;
+use crate::{begin, block_on, on_veth};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -28,7 +27,7 @@ fn a_cut_device_is_seen_by_packet_sockets_alone() {
         let peer = peer(namespace);
         assert!(answers(&peer), "the kernel answers an ordinary interface");
         block_on(async {
-            let kernel = Kernel::start(&on_veth(), &[MAC]).await.expect("the device can be cut");
+            let kernel = begin(&on_veth()).await.expect("the device can be cut");
             let mut tap = std::process::Command::new("tcpdump")
                 .args(["-i", "v0", "-n", "-l", "-c", "2", "--immediate-mode"])
                 .args(["-Q", "in", "arp or icmp"])
@@ -56,7 +55,7 @@ fn a_killed_process_does_not_keep_the_next_one_from_starting() {
     inside(test, |namespace| {
         if role() == "victim" {
             return block_on(async {
-                let _kernel = Kernel::start(&on_veth(), &[MAC]).await.expect("a first start");
+                let _kernel = begin(&on_veth()).await.expect("a first start");
                 std::process::abort();
             });
         }
@@ -65,7 +64,7 @@ fn a_killed_process_does_not_keep_the_next_one_from_starting() {
         assert!(!ended_well, "the victim was to die");
         assert!(!answers(&peer), "the cut outlives its process");
         block_on(async {
-            let kernel = Kernel::start(&on_veth(), &[MAC]).await.expect("a second start");
+            let kernel = begin(&on_veth()).await.expect("a second start");
             assert!(!answers(&peer));
             kernel.stop().await.expect("the cut is undone");
         });

@@ -9,9 +9,11 @@ mod tap;
 mod watch;
 
 use control::config::{
-    Backend, Config, Control, Dataplane, Device, Held, Interface, Mode, Service,
+    Backend, Config, Control, Dataplane, Device, Held, Interface, Mode, Service, Written,
 };
-use control::kernel::{Kernel, Traffic};
+use control::in_force::InForce;
+use control::kernel::{Kernel, KernelError, Traffic, Wanted};
+use control::registry::Registry;
 use engine::policy::{Access, OptionLimits};
 use station::Wire;
 use std::net::Ipv4Addr;
@@ -88,8 +90,18 @@ fn on_veth() -> Config {
     config(Device::Virtual { name: "net_af_packet0".into(), arguments: "iface=v0".into() })
 }
 
+/// What the kernel is to do for this configuration.
+fn wanted(config: &Config) -> Wanted {
+    let written = Written { config: config.clone(), table: toml::Table::new() };
+    InForce::first(written, &Registry::default()).expect("few enough").registry.wanted()
+}
+
+async fn begin(config: &Config) -> Result<Kernel, KernelError> {
+    Kernel::start(config, &[MAC], wanted(config)).await
+}
+
 async fn start() -> (Kernel, Wire, Arc<Traffic>) {
-    let mut kernel = Kernel::start(&pci(), &[MAC]).await.expect("the kernel takes all of it");
+    let mut kernel = begin(&pci()).await.expect("the kernel takes all of it");
     let wire = Wire::new();
     let traffic = kernel.carry(0, vec![wire.rings.clone()], Arc::clone(&wire.pool));
     (kernel, wire, traffic)

@@ -2,8 +2,8 @@
 
 use crate::space::{inside, must, play, role};
 use crate::station::Arp;
-use crate::{MAC, NEAR, OWN, block_on, on_veth, pci, start, until};
-use control::kernel::{Kernel, KernelError};
+use crate::{MAC, NEAR, OWN, begin, block_on, on_veth, pci, start, until};
+use control::kernel::KernelError;
 
 #[test]
 fn a_tap_stands_for_the_interface() {
@@ -61,7 +61,7 @@ fn a_name_that_is_taken_is_refused() {
     inside("tap::a_name_that_is_taken_is_refused", |_| {
         block_on(async {
             must("ip tuntap add dev lan mode tap");
-            let Err(error) = Kernel::start(&pci(), &[MAC]).await else { panic!("took it over") };
+            let Err(error) = begin(&pci()).await else { panic!("took it over") };
             assert!(matches!(error, KernelError::NameTaken(_)), "{error}");
             assert!(error.to_string().contains("ip link del lan"), "{error}");
             assert!(link_exists(), "somebody else's interface was removed");
@@ -77,7 +77,7 @@ fn a_second_default_route_is_refused() {
             must("ip address add 10.1.0.1/24 dev other");
             must("ip link set other up");
             must("ip route add default via 10.1.0.2");
-            let Err(error) = Kernel::start(&pci(), &[MAC]).await else { panic!("two defaults") };
+            let Err(error) = begin(&pci()).await else { panic!("two defaults") };
             assert!(matches!(error, KernelError::RouteTaken { .. }), "{error}");
             until("the half-made TAP is gone", || !link_exists()).await;
         });
@@ -104,7 +104,7 @@ fn without_privilege_it_says_what_to_do() {
             }
         };
         block_on(async {
-            let Err(error) = Kernel::start(&config, &[MAC]).await else { panic!("it worked") };
+            let Err(error) = begin(&config).await else { panic!("it worked") };
             assert_eq!(error.to_string().lines().count(), 1);
             eprintln!("{error}");
         });

@@ -2,9 +2,10 @@
 
 use crate::space::{inside, must};
 use crate::station::Wire;
-use crate::{FAR, GATEWAY, NEAR, VIP, block_on, start, until};
+use crate::{FAR, GATEWAY, NEAR, VIP, block_on, pci, start, until, wanted};
+use control::config::Held;
 use control::kernel::View;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use wire::ethernet::Mac;
@@ -148,6 +149,57 @@ fn lost_events_are_made_up_for() {
             assert!(start.elapsed() < Duration::from_secs(2), "only the clock told");
             must("ip address add 10.0.0.100/32 dev lan");
             until("it is live again", || !view.borrow().live.is_empty()).await;
+        });
+    });
+}
+
+/// An address and a backend more, then both gone again: the kernel holds, finds and forgets as it is told.
+#[test]
+fn what_is_wanted_changes() {
+    inside("watch::what_is_wanted_changes", |_| {
+        block_on(async {
+            let (kernel, mut wire, _) = start().await;
+            let mut view = kernel.view();
+            wire.up.insert(NEAR.1, NEAR.0);
+            until("the backend is resolved", || {
+                wire.turn();
+                hop(&view.borrow(), NEAR.1).is_some()
+            })
+            .await;
+            let (mut more, vip) = (pci(), Ipv4Addr::new(10, 0, 0, 110));
+            let other = Ipv4Addr::new(10, 0, 0, 31);
+            more.services[0].vips.push(Held { address: vip.into(), interface: 0 });
+            more.services[0].backends[0].address = other.into();
+            wire.up.insert(other, Mac([2, 0, 0, 0, 0, 31]));
+            kernel.want(wanted(&more)).await.expect("the kernel takes it");
+            until("the new VIP is live, and the new backend found", || {
+                wire.turn();
+                let view = view.borrow_and_update();
+                view.live.contains(&IpAddr::from(vip)) && hop(&view, other).is_some()
+            })
+            .await;
+            assert_eq!(hop(&view.borrow(), NEAR.1), None);
+            let known = must("ip neigh show dev lan");
+            assert!(!known.contains("10.0.0.30"), "it is still asked for: {known}");
+            // Somebody took one away meanwhile: it stays away.
+            must("ip address del 10.0.0.100/32 dev lan");
+            kernel.want(wanted(&pci())).await.expect("the kernel lets go of it");
+            until("no VIP is live", || view.borrow().live.is_empty()).await;
+            let held = must("ip address show dev lan");
+            assert!(held.contains("10.0.0.101/32") && !held.contains("10.0.0.110"), "{held}");
+        });
+    });
+}
+
+#[test]
+fn an_address_that_the_kernel_refuses_is_said() {
+    inside("watch::an_address_that_the_kernel_refuses_is_said", |_| {
+        block_on(async {
+            let (kernel, _wire, _) = start().await;
+            let mut odd = pci();
+            odd.services[0].vips[0].address = "ff02::1".parse().expect("a group");
+            let error = kernel.want(wanted(&odd)).await.expect_err("no host's address");
+            assert!(error.to_string().contains("cannot add ff02::1"), "{error}");
         });
     });
 }

@@ -13,6 +13,7 @@ mod fragments;
 mod habits;
 mod health;
 mod ipv6;
+mod live;
 mod operator;
 mod outage;
 mod peers;

@@ -115,19 +115,6 @@ fn a_killed_daemon_is_no_obstacle() {
 }
 
 #[test]
-fn sighup_is_survived() {
-    let lab = Lab::new();
-    let daemon = Daemon::start(&lab, Setup::default());
-    daemon.process.signal("HUP");
-    until("it has said so", || {
-        let log = std::fs::read_to_string(lab.path("gate.log")).expect("the log");
-        log.contains("reload is not supported in this version")
-    });
-    assert!(daemon.ask("status").is_some());
-    daemon.finish();
-}
-
-#[test]
 fn what_is_missing_is_one_line() {
     let lab = Lab::new();
     let sound = Setup::default().text(&lab);

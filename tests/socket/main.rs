@@ -1,10 +1,16 @@
 //! The control socket over workers that are made up: what it answers, and what it does with bad
 //! requests. Needs neither root nor DPDK.
 
+mod live;
+
+use control::api::{Error, How, Reload};
 use control::appliance::{Appliance, InterfaceFacts};
 use control::config;
 use control::desks::Desks;
+use control::in_force::InForce;
 use control::kernel::{Traffic, View};
+use control::registry::Registry;
+use control::reload::Asked;
 use control::server::Place;
 use control::standing::Standings;
 use control::tables;
@@ -24,7 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use wire::ethernet::Mac;
 use worker::latency;
 use worker::news::{Desk, News, Return};
@@ -32,6 +38,8 @@ use worker::news::{Desk, News, Return};
 /// A server on a thread of its own, and a worker that answers questions for flows.
 struct Socket {
     path: PathBuf,
+    /// The configuration's.
+    file: PathBuf,
     _folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
     worker_stop: Arc<AtomicBool>,
@@ -42,8 +50,9 @@ impl Socket {
     fn open(worker_answers: bool) -> Socket {
         let folder = TempDir::new().expect("a folder");
         let path = folder.path().join("not/there/yet/control.sock");
-        let tables = Arc::new(tables());
-        let counters = Counters::new(&tables);
+        let file = folder.path().join("tidegate.toml");
+        std::fs::copy(EXAMPLE, &file).expect("an example");
+        let counters = Counters::with_room(&tables(&read(&file)), 2);
         let desk = Desk::new(Arc::new(counters));
         desk.counters.packets.received.add(7);
         desk.counters.verdict(Verdict::Drop(engine::reason::Reason::BadTftp), 0);
@@ -59,9 +68,11 @@ impl Socket {
         });
         let (stop, stopped) = oneshot::channel();
         let place = Place::take(&path).expect("the place is free");
-        let server = spawn(move || serve(place, desk, tables, stopped));
+        let of_server = file.clone();
+        let server = spawn(move || serve(place, desk, of_server, stopped));
         let socket = Socket {
             path,
+            file,
             _folder: folder,
             stop: Some(stop),
             worker_stop,
@@ -138,36 +149,63 @@ impl Connection {
     }
 }
 
-fn full() -> config::Config {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/full.toml");
-    config::load(&path).unwrap_or_else(|error| panic!("{error}"))
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/full.toml");
+
+/// What a file says.
+fn read(file: &Path) -> InForce {
+    let written = config::load(file).unwrap_or_else(|error| panic!("{error}"));
+    InForce::first(written, &Registry::default()).expect("few enough")
 }
 
-fn tables() -> Tables {
-    tables::build(&full(), &[Mac([2; 6]), Mac([4; 6])], &View::default(), &Standings::default())
+fn tables(in_force: &InForce) -> Tables {
+    let macs = [2, 4, 6].map(|n| Mac([n; 6]));
+    tables::build(in_force, &macs, &View::default(), &Standings::default())
 }
 
-fn serve(place: Place, desk: Desk, tables: Arc<Tables>, stop: oneshot::Receiver<()>) {
+fn serve(place: Place, desk: Desk, file: PathBuf, stop: oneshot::Receiver<()>) {
     let facts = |mac| InterfaceFacts { driver: "made up".into(), mac, queues: 1, rss: "-" };
+    let in_force = read(&file);
+    let (reloads, mut asked) = mpsc::channel(1);
     let appliance = Appliance {
-        config: full(),
+        file,
+        tables: watch::Sender::new(Arc::new(tables(&in_force))),
+        in_force: watch::Sender::new(Rc::new(in_force)),
         start: Instant::now(),
-        interfaces: vec![facts(Mac([2; 6])), facts(Mac([4; 6]))],
+        interfaces: [2, 4, 6].map(|n| facts(Mac([n; 6]))).into(),
         lost: Box::new(|_| Default::default()),
-        traffic: vec![Arc::new(Traffic::default()), Arc::new(Traffic::default())],
+        traffic: (0..3).map(|_| Arc::new(Traffic::default())).collect(),
         desks: Desks::new(vec![desk]),
         standings: watch::Sender::new(Standings::default()),
-        tables: watch::channel(tables).1,
+        view: watch::channel(View::default()).1,
+        telling: Mutex::default(),
+        reloads,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime.expect("a runtime"), async {
         let server = place.listen().expect("the socket opens");
+        let appliance = Rc::new(appliance);
         tokio::select! {
-            () = server.run(Rc::new(appliance)) => {}
+            () = server.run(Rc::clone(&appliance)) => {}
+            () = async {
+                while let Some(Asked { how, answer }) = asked.recv().await {
+                    let _ = answer.send(reload(&appliance, how).await);
+                }
+            } => {}
             _ = stop => {}
         }
     });
+}
+
+/// Without a kernel, which would hold the addresses.
+async fn reload(appliance: &Appliance, how: How) -> Result<Reload, Error> {
+    let plan = appliance.plan()?;
+    let applied = plan.changes_anything() && !how.check;
+    let report = plan.report(applied);
+    if applied {
+        appliance.put_in_force(plan.next).await;
+    }
+    Ok(report)
 }
 
 /// A worker with one transfer, of a file whose name is meant to steer a terminal.
@@ -178,9 +216,11 @@ fn answer_one(desk: &Desk) {
             latency::record(&mut recorded, Duration::from_micros(3));
             return desk.returns.push(Return::Latencies(recorded)).expect("room");
         }
-        Some(News::Tables(_) | News::Room(_) | News::Uses(_)) | None => {
-            return std::thread::sleep(Duration::from_millis(1));
+        Some(News::Room(room)) => return desk.returns.push(Return::Room(room)).expect("room"),
+        Some(News::Tables(tables)) => {
+            return desk.returns.push(Return::Tables(tables)).expect("room");
         }
+        Some(News::Uses(_)) | None => return std::thread::sleep(Duration::from_millis(1)),
     };
     query.matching = 1;
     if query.found.capacity() > 0 {
@@ -255,6 +295,33 @@ fn bad_requests_get_errors_and_the_connection_stays() {
         (r#"{"jsonrpc":"2.0","id":1,"method":"flows","params":{"limit":-1}}"#, -32602),
         (r#"{"jsonrpc":"2.0","id":1,"method":"flows","params":{"limit":10001}}"#, -32602),
         (r#"{"jsonrpc":"2.0","id":1,"method":"flows","params":{"service":"x"}}"#, 1),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"order"}"#, -32602),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"order","params":{"service":"pxe","backend":"tftp1"}}"#,
+            -32602,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"order","params":{"service":"pxe","backend":"tftp1","order":"dance"}}"#,
+            -32602,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"order","params":{"service":"pxe","backend":"x","order":"enabled"}}"#,
+            1,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"weight","params":{"service":"x","backend":"tftp1","weight":1}}"#,
+            1,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"weight","params":{"service":"pxe","backend":"tftp1","weight":1001}}"#,
+            -32602,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"weight","params":{"service":"pxe","backend":"tftp1","weight":-1}}"#,
+            -32602,
+        ),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"reload","params":{"check":1}}"#, -32602),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"reload","params":{"force":true}}"#, -32602),
     ] {
         let answer = connection.ask(line);
         assert_eq!(error_code(&answer), Some(code), "{line}: {answer}");

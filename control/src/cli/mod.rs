@@ -3,8 +3,9 @@
 mod client;
 mod table;
 
-use crate::api::{Request, Which};
-use clap::{Parser, Subcommand};
+use crate::api::{self, How, Request, Which};
+use crate::standing;
+use clap::{Args, Parser, Subcommand};
 use client::Failure;
 use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
@@ -53,6 +54,39 @@ enum Command {
         #[arg(long)]
         watch: bool,
     },
+    /// Gives a backend an order, which lasts until another one.
+    #[command(subcommand)]
+    Backend(Order),
+    /// Reads the configuration again: shows what would change, then changes it.
+    Reload {
+        /// Only show it.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Order {
+    /// It gets no new transfers, and finishes what it has.
+    Drain(Name),
+    /// It serves again.
+    Enable(Name),
+    /// It gets nothing any longer.
+    Disable(Name),
+    /// Its share of new transfers.
+    Weight {
+        #[command(flatten)]
+        name: Name,
+        /// From 0 to 1000; the file's weight: as the file says.
+        #[arg(value_name = "N")]
+        weight: u16,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Name {
+    service: String,
+    backend: String,
 }
 
 /// Runs the command of this process's arguments. Exit codes: 0 done, 1 the daemon said no, 2 wrong
@@ -111,6 +145,8 @@ impl Command {
                 Request::Flows(Which { service: service.clone(), client: *client, limit: *limit })
             }
             Command::Stats { .. } => Request::Stats {},
+            Command::Backend(order) => order.request(),
+            Command::Reload { check } => Request::Reload(How { check: *check }),
         }
     }
 
@@ -125,7 +161,25 @@ impl Command {
                 let before = before.cloned().map(from).transpose()?;
                 table::stats(&from(answer)?, before.as_ref())
             }
+            Command::Backend(_) => table::backends(&vec![from(answer)?]),
+            Command::Reload { .. } => table::reload(&from(answer)?),
         })
+    }
+}
+
+impl Order {
+    fn request(&self) -> Request {
+        let (name, order) = match self {
+            Order::Drain(name) => (name, standing::Order::Draining),
+            Order::Enable(name) => (name, standing::Order::Enabled),
+            Order::Disable(name) => (name, standing::Order::Disabled),
+            Order::Weight { name: Name { service, backend }, weight } => {
+                let (service, backend) = (service.clone(), backend.clone());
+                return Request::Weight(api::Weight { service, backend, weight: *weight });
+            }
+        };
+        let Name { service, backend } = name;
+        Request::Order(api::Order { service: service.clone(), backend: backend.clone(), order })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Answers as tables that fit a screen.
 
-use crate::api::{Backend, Check, Counts, Flow, Flows, Lost, Service, Stats, Status};
+use crate::api::{Backend, Check, Counts, Flow, Flows, Lost, Reload, Service, Stats, Status};
 use comfy_table::{CellAlignment, Table, presets};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -104,7 +104,7 @@ pub fn backends(backends: &Vec<Backend>) -> String {
             backend.name.clone(),
             backend.address.to_string(),
             backend.state.clone(),
-            backend.weight.to_string(),
+            weight(backend),
         ];
         row.extend(totals(backend.transfers, &backend.totals));
         row.push(backend.check.as_ref().map_or("-".to_owned(), check));
@@ -128,6 +128,30 @@ fn coarse(seconds: u64) -> String {
         3600..86_400 => format!("{}h", seconds / 3600),
         _ => format!("{}d", seconds / 86_400),
     }
+}
+
+fn weight(backend: &Backend) -> String {
+    let Backend { weight, file_weight, .. } = backend;
+    if weight == file_weight {
+        weight.to_string()
+    } else {
+        format!("{weight} (file: {file_weight})")
+    }
+}
+
+/// `tidegate reload`.
+pub fn reload(reload: &Reload) -> String {
+    let mut lines: Vec<_> = reload.changes.iter().map(ToString::to_string).collect();
+    lines.extend(reload.kept.iter().map(|kept| format!("kept: {kept}")));
+    lines.push(
+        match (reload.changes.is_empty(), reload.applied) {
+            (true, _) => "the file says nothing new",
+            (false, true) => "reloaded",
+            (false, false) => "only checked: nothing is changed",
+        }
+        .to_owned(),
+    );
+    lines.join("\n")
 }
 
 fn totals(now: u64, totals: &Counts) -> [String; 9] {

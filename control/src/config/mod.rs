@@ -1,8 +1,9 @@
-//! The configuration file: as it is written (`file.rs`), what can be true (`check.rs`), and what
-//! is said when it is not (`error.rs`).
+//! The configuration file: as it is written (`file.rs`), what can be true (`check.rs`), what
+//! is said when it is not (`error.rs`), and how two of them differ (`change.rs`).
 
 mod address;
 mod backends;
+mod change;
 mod check;
 mod error;
 mod file;
@@ -12,6 +13,7 @@ mod policy;
 mod services;
 mod types;
 
+pub use change::{Change, What, changes};
 pub use error::{Error, Faults};
 pub use types::{
     Backend, Canary, Config, Control, Dataplane, Device, Health, Held, Interface, Login, Mode,
@@ -20,16 +22,36 @@ pub use types::{
 
 use std::path::Path;
 
+/// A file that was read and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    /// What can be true.
+    pub config: Config,
+    /// Its sections and keys as they are written.
+    pub table: toml::Table,
+}
+
 /// Reads and checks a file.
 ///
 /// # Errors
 ///
 /// The file can't be read, or says what can't be.
-pub fn load(path: &Path) -> Result<Config, Error> {
+pub fn load(path: &Path) -> Result<Written, Error> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::Unreadable { name: name.clone(), error })?;
-    parse(&name, &text).map_err(Error::Faults)
+    read(&name, &text).map_err(Error::Faults)
+}
+
+/// Checks a file's text, and keeps it as it is written; `name` is what its faults call it.
+///
+/// # Errors
+///
+/// All faults, as [`parse`].
+pub fn read(name: &str, text: &str) -> Result<Written, Faults> {
+    let config = parse(name, text)?;
+    // What has no fault of grammar is a table.
+    Ok(Written { config, table: text.parse().unwrap_or_default() })
 }
 
 /// Checks a file's text; `name` is what its faults call it.

@@ -4,6 +4,7 @@ use super::address::{self, Use};
 use super::check::Checker;
 use super::file::{self, Maybe, OneOrMany};
 use super::types::{Backend, Held, Interface, Mode, Service};
+use engine::tables::MOST_SNAT;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -25,6 +26,12 @@ impl Checker {
         let backends: usize = written.iter().map(|service| service.as_ref().backend.len()).sum();
         if let (true, Some(last)) = (backends.max(written.len()) > 65_535, written.last()) {
             self.fault(last.span(), "too many services or backends", "at most 65535 of each");
+        }
+        let mut pools = written.iter().filter_map(|service| service.as_ref().snat.as_ref());
+        let addresses: usize = pools.clone().map(|pool| pool.as_ref().len()).sum();
+        if let (true, Some(last)) = (addresses > MOST_SNAT, pools.next_back()) {
+            let hint = format!("at most {MOST_SNAT} in all pools");
+            self.fault(last.span(), "too many SNAT addresses", hint);
         }
         let mut taken = HashSet::new();
         let mut everybody = HashMap::new();

@@ -336,6 +336,18 @@ fn a_service_s_policy() {
 }
 
 #[test]
+fn there_are_not_too_many_snat_addresses() {
+    let list: Vec<_> =
+        (0..1025).map(|n| format!("\"10.0.{}.{}\"", 4 + n / 128, n % 128 + 1)).collect();
+    let with = |count: usize| {
+        let pool = format!("snat = [{}]\nvip =", list[..count].join(", "));
+        SOUND.replace("10.0.0.2/24", "10.0.0.2/16").replace("vip =", &pool)
+    };
+    assert!(parse("test.toml", &with(1024)).is_ok());
+    assert!(faults(&with(1025)).contains("too many SNAT addresses"), "{}", faults(&with(1025)));
+}
+
+#[test]
 fn multicast_is_stripped_where_addresses_are_translated() {
     let stripped = |text: &str| parse("test.toml", text).unwrap().services[0].options.strip.clone();
     assert_eq!(stripped(SOUND), ["multicast"]);

@@ -2,6 +2,7 @@
 
 use engine::policy::{Access, OptionLimits, Rule};
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -274,7 +275,7 @@ pub enum Mode {
 }
 
 /// An address that is ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Held {
     /// The address.
     pub address: IpAddr,

@@ -124,6 +124,17 @@ pub async fn add_address(
     request.execute().await
 }
 
+/// Takes an address off a link.
+///
+/// # Errors
+///
+/// What the kernel answered: `AddrNotAvailable` if the link does not have it.
+pub async fn delete_address(handle: &Handle, index: u32, net: IpNet) -> Result<(), Error> {
+    let mut added = handle.address().add(index, net.addr(), net.prefix_len());
+    let message = added.message_mut().clone();
+    handle.address().del(message).execute().await
+}
+
 /// Sends what no other route takes to `gateway`.
 ///
 /// # Errors

@@ -16,11 +16,12 @@ mod watch;
 pub use detour::Detour;
 pub use error::KernelError;
 pub use slowpath::Traffic;
-pub use view::View;
+pub use view::{View, Wanted};
 
-use crate::config::{Config, Held, Mode};
+use crate::config::{Config, Held};
 use link::Socket;
 use nft::Table;
+use rtnetlink::Handle;
 use std::sync::Arc;
 use tap::Tap;
 use tokio::task::JoinSet;
@@ -37,18 +38,26 @@ pub struct Kernel {
     taps: Vec<Tap>,
     view: tokio::sync::watch::Receiver<View>,
     cuts: Vec<Table>,
+    /// What it was told last.
+    wanted: tokio::sync::watch::Sender<Wanted>,
+    /// For questions. It works as long as the tasks do.
+    handle: Handle,
 }
 
 impl Kernel {
     /// Cuts devices off the kernel where it would answer twice, makes the TAPs with their
-    /// addresses, VIPs and routes, and begins to watch. `macs` are the devices', in the order of
-    /// the configuration's interfaces. The first view is complete but for neighbours that the
+    /// addresses and routes and with the services' addresses, and begins to watch. `macs` are the devices', in
+    /// the order of the configuration's interfaces. The first view is complete but for neighbours that the
     /// kernel has yet to resolve.
     ///
     /// # Errors
     ///
     /// The first thing that the kernel refused; what was made before it is taken out again.
-    pub async fn start(config: &Config, macs: &[Mac]) -> Result<Kernel, KernelError> {
+    pub async fn start(
+        config: &Config,
+        macs: &[Mac],
+        wanted: Wanted,
+    ) -> Result<Kernel, KernelError> {
         let cuts = cut_off(config)?;
         let socket = Socket::open()?;
         let mut taps = Vec::new();
@@ -56,14 +65,37 @@ impl Kernel {
             taps.push(Tap::create(&socket.handle, interface, mac, metric(taps.len())).await?);
         }
         // After the interfaces' own addresses, which the kernel then prefers as a source.
-        for held in service_addresses(config) {
-            taps[held.interface].hold(&socket.handle, held.address).await?;
+        let handle = socket.handle.clone();
+        for held in &wanted.held {
+            taps[held.interface].hold(&handle, held.address).await?;
         }
         let indices = taps.iter().map(Tap::index).collect();
-        let (watcher, view) = watch::Watcher::new(config, indices);
+        let (wanted, told) = tokio::sync::watch::channel(wanted);
+        let (watcher, view) = watch::Watcher::new(told, indices);
         let mut tasks = JoinSet::new();
         tasks.spawn(watcher.start(socket).await?);
-        Ok(Kernel { tasks, taps, view, cuts })
+        Ok(Kernel { tasks, taps, view, cuts, wanted, handle })
+    }
+
+    /// From now on it is to do this. What was held and no longer is to be is let go of; what somebody else took
+    /// away meanwhile stays away.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused an address. It watches as it was told all the same.
+    pub async fn want(&self, wanted: Wanted) -> Result<(), KernelError> {
+        let before = self.wanted.send_replace(wanted.clone());
+        for held in before.held.difference(&wanted.held) {
+            self.tap(held).let_go(&self.handle, held.address).await?;
+        }
+        for held in wanted.held.difference(&before.held) {
+            self.tap(held).hold(&self.handle, held.address).await?;
+        }
+        Ok(())
+    }
+
+    fn tap(&self, held: &Held) -> &Tap {
+        &self.taps[held.interface]
     }
 
     /// What the kernel says about VIPs and backends, each time that it changes.
@@ -99,7 +131,7 @@ impl Kernel {
     ///
     /// A device whose cut could not be undone; the rest is done all the same.
     pub async fn stop(self) -> Result<(), KernelError> {
-        let Kernel { mut tasks, taps, view, cuts } = self;
+        let Kernel { mut tasks, taps, view, cuts, .. } = self;
         // The tasks hold the TAPs open.
         tasks.shutdown().await;
         drop((taps, view));
@@ -120,15 +152,4 @@ fn cut_off(config: &Config) -> Result<Vec<Table>, KernelError> {
 /// Default routes rank in the configuration's order; 0 is the best.
 fn metric(interface: usize) -> u32 {
     u32::try_from(interface).unwrap_or(u32::MAX)
-}
-
-/// Every VIP and SNAT address.
-fn service_addresses(config: &Config) -> impl Iterator<Item = &Held> {
-    config.services.iter().flat_map(|service| {
-        let snat: &[_] = match &service.mode {
-            Mode::Dsr | Mode::Nat => &[],
-            Mode::Snat(pool) => pool,
-        };
-        service.vips.iter().chain(snat)
-    })
 }

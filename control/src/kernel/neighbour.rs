@@ -115,6 +115,20 @@ fn neighbour(entry: &NeighbourMessage) -> Neighbour {
     neighbour
 }
 
+/// Has the kernel forget a station: it is no longer to be kept resolved.
+///
+/// # Errors
+///
+/// The kernel did not answer. Its refusal (it has no such entry) is none.
+pub async fn forget(handle: &Handle, (link, address): Station) -> Result<(), Error> {
+    let mut added = handle.neighbours().add(link, address);
+    let message = added.message_mut().clone();
+    match handle.neighbours().del(message).execute().await {
+        Ok(()) | Err(Error::NetlinkError(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Has the kernel resolve a station and keep it so. Kernels before 5.16 ignore the second half:
 /// there, asking again every few seconds does the same.
 ///

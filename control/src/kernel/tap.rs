@@ -125,6 +125,20 @@ impl Tap {
         }
     }
 
+    /// Has the kernel let go of `address`. One that it does not hold is fine: somebody else took it away.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answered.
+    pub async fn let_go(&self, handle: &Handle, address: IpAddr) -> Result<(), KernelError> {
+        match link::delete_address(handle, self.index, address.into()).await {
+            Err(error) if error_kind(&error) != Some(io::ErrorKind::AddrNotAvailable) => {
+                Err(KernelError::netlink(format!("take {address} off `{}`", self.name), error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// The kernel's number for it.
     pub fn index(&self) -> u32 {
         self.index

@@ -1,8 +1,20 @@
 //! What control wants to know of the kernel.
 
+use crate::config::Held;
 use engine::tables::Hop;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+
+/// What the kernel is to do for services.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Addresses that it is to hold: VIPs and those of SNAT pools.
+    pub held: HashSet<Held>,
+    /// VIPs, of which it is to say whether it holds them.
+    pub vips: HashSet<IpAddr>,
+    /// Backends' addresses, of which it is to say where their packets go next.
+    pub backends: HashSet<IpAddr>,
+}
 
 /// The kernel's word on VIPs and backends at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

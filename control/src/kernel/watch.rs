@@ -4,8 +4,7 @@
 use super::error::KernelError;
 use super::link::Socket;
 use super::neighbour::{self, Station};
-use super::view::View;
-use crate::config::Config;
+use super::view::{View, Wanted};
 use engine::tables::{Hop, InterfaceId};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
@@ -32,35 +31,24 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct Watcher {
     /// The TAPs' numbers, in the interfaces' order.
     taps: Vec<u32>,
-    vips: HashSet<IpAddr>,
+    /// What is to be watched.
+    wanted: watch::Receiver<Wanted>,
+    /// The backends, as of the last look.
     backends: HashSet<IpAddr>,
-    /// The next hops of all backends, as of the last look.
+    /// Their next hops, likewise.
     stations: HashSet<Station>,
     view: watch::Sender<View>,
 }
 
 impl Watcher {
-    /// A watcher for the configuration's VIPs and backends, and where its views come out.
-    pub fn new(config: &Config, taps: Vec<u32>) -> (Watcher, watch::Receiver<View>) {
+    /// A watcher for these VIPs and backends, and where its views come out.
+    pub fn new(
+        wanted: watch::Receiver<Wanted>,
+        taps: Vec<u32>,
+    ) -> (Watcher, watch::Receiver<View>) {
         let (view, receiver) = watch::channel(View::default());
-        let services = &config.services;
-        let watcher = Watcher {
-            taps,
-            vips: services
-                .iter()
-                .flat_map(|service| &service.vips)
-                .map(|vip| vip.address)
-                .collect(),
-            backends: services
-                .iter()
-                .flat_map(|service| &service.backends)
-                .filter(|backend| backend.mac.is_none())
-                .map(|backend| backend.address)
-                .collect(),
-            stations: HashSet::new(),
-            view,
-        };
-        (watcher, receiver)
+        let (backends, stations) = (HashSet::new(), HashSet::new());
+        (Watcher { taps, wanted, backends, stations, view }, receiver)
     }
 
     /// Looks once, and returns what goes on watching for ever.
@@ -99,6 +87,7 @@ impl Watcher {
         loop {
             tokio::select! {
                 _ = at_least.tick() => {}
+                Ok(()) = self.wanted.changed() => {}
                 event = socket.events.next() => match event {
                     Some((event, _)) if self.concerns(&event) => {
                         sleep(SETTLE).await;
@@ -130,10 +119,17 @@ impl Watcher {
     }
 
     async fn look(&mut self, handle: &Handle) -> Result<(), Error> {
+        let wanted = self.wanted.borrow_and_update().clone();
+        let before = self.stations.clone();
         let view = timeout(PATIENCE, async {
-            Ok(View { live: self.live(handle).await?, hops: self.hops(handle).await? })
+            let live = self.live(handle, &wanted.vips).await?;
+            Ok(View { live, hops: self.hops(handle, &wanted.backends).await? })
         });
         let view = view.await.unwrap_or(Err(Error::RequestFailed))?;
+        if self.backends != wanted.backends {
+            self.forget(handle, before).await?;
+            self.backends = wanted.backends;
+        }
         self.view.send_if_modified(|old| {
             let changed = *old != view;
             *old = view;
@@ -142,23 +138,29 @@ impl Watcher {
         Ok(())
     }
 
-    async fn live(&self, handle: &Handle) -> Result<HashSet<IpAddr>, Error> {
+    async fn live(
+        &self,
+        handle: &Handle,
+        vips: &HashSet<IpAddr>,
+    ) -> Result<HashSet<IpAddr>, Error> {
         let mut addresses = handle.address().get().execute();
         let mut live = HashSet::new();
         while let Some(held) = addresses.try_next().await? {
             if !self.taps.contains(&held.header.index) {
                 continue;
             }
-            live.extend(
-                own_address(&held.attributes).filter(|address| self.vips.contains(address)),
-            );
+            live.extend(own_address(&held.attributes).filter(|address| vips.contains(address)));
         }
         Ok(live)
     }
 
-    async fn hops(&mut self, handle: &Handle) -> Result<HashMap<IpAddr, Hop>, Error> {
+    async fn hops(
+        &mut self,
+        handle: &Handle,
+        backends: &HashSet<IpAddr>,
+    ) -> Result<HashMap<IpAddr, Hop>, Error> {
         let mut ways = Vec::new();
-        for &backend in &self.backends {
+        for &backend in backends {
             if let Some((link, next)) = neighbour::next_hop(handle, backend).await?
                 && let Some(interface) = self.interface(link)
             {
@@ -177,6 +179,18 @@ impl Watcher {
             Some((backend, Hop { interface, mac }))
         });
         Ok(resolved.collect())
+    }
+
+    /// Next hops of backends that were removed are no longer kept resolved. Those that only have no route at the
+    /// moment are: they may be back soon.
+    async fn forget(&self, handle: &Handle, before: HashSet<Station>) -> Result<(), Error> {
+        let known = neighbour::all(handle).await?;
+        for station in before.difference(&self.stations) {
+            if known.get(station).is_some_and(|neighbour| neighbour.managed) {
+                neighbour::forget(handle, *station).await?;
+            }
+        }
+        Ok(())
     }
 
     fn interface(&self, link: u32) -> Option<InterfaceId> {
@@ -213,7 +227,7 @@ mod tests {
     fn concerned_by(payload: NetlinkPayload<RouteNetlinkMessage>) -> bool {
         let watcher = Watcher {
             taps: vec![HOP.0],
-            vips: HashSet::new(),
+            wanted: watch::channel(Wanted::default()).1,
             backends: HashSet::new(),
             stations: HashSet::from([HOP]),
             view: watch::channel(View::default()).0,

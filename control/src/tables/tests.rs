@@ -1,8 +1,10 @@
 use super::*;
-use crate::config::{Control, Dataplane, Device, Held};
+use crate::config::{Config, Control, Dataplane, Device, Held, Written};
+use crate::registry::Room;
 use crate::standing::Standings;
-use engine::policy::{Access, OptionLimits};
-use std::collections::HashSet;
+use engine::own::uses::Uses;
+use engine::tables::Hop;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 use wire::vlan::Vlans;
@@ -76,8 +78,17 @@ fn config(services: Vec<config::Service>) -> Config {
     }
 }
 
+fn in_force(config: Config) -> InForce {
+    let written = Written { config, table: toml::Table::new() };
+    InForce::first(written, &Registry::default()).expect("there are enough numbers")
+}
+
+fn of(config: Config) -> Tables {
+    build(&in_force(config), &[MAC], &View::default(), &Standings::default())
+}
+
 fn tables(services: Vec<config::Service>) -> Tables {
-    build(&config(services), &[MAC], &View::default(), &Standings::default())
+    of(config(services))
 }
 
 #[test]
@@ -106,7 +117,7 @@ fn backends_lie_in_one_run_a_service_and_are_dealt_by_weight() {
     ]);
     let all: Vec<_> = tables.backends.iter().map(|b| (b.address, b.service)).collect();
     assert_eq!(all, [(server(30), 0), (server(31), 0), (server(30), 1), (server(32), 1)]);
-    assert_eq!(tables.backends.iter().map(|b| b.server).collect::<Vec<_>>(), [0, 1, 0, 3]);
+    assert_eq!(tables.backends.iter().map(|b| b.server).collect::<Vec<_>>(), [0, 1, 0, 2]);
     assert_eq!(tables.rotas[0][0], [0]);
     assert_eq!(tables.rotas[1][0].len(), 3);
     assert_eq!(tables.rotas[1][0].iter().filter(|&&id| id == 2).count(), 2);
@@ -169,7 +180,7 @@ fn everybody_s_addresses_are_for_the_vip_that_says_so() {
     let mut config = config(vec![written]);
     config.interfaces[0].addresses =
         ["10.0.0.2/24", "10.9.0.0/31"].map(|net| net.parse().unwrap()).into();
-    let tables = build(&config, &[MAC], &View::default(), &Standings::default());
+    let tables = of(config);
     assert_eq!(tables.interfaces[0].broadcast, Some(0));
     for address in ["255.255.255.255", "10.0.0.255"] {
         let owner = tables.addresses.get(address.parse().unwrap());
@@ -218,12 +229,75 @@ fn the_view_makes_vips_live_and_gives_hops_and_changes_nothing_else() {
     ]);
     let hop = Hop { interface: 0, mac: Mac([2, 0, 0, 0, 0, 30]) };
     let view = View { live: HashSet::from([OTHER_VIP]), hops: HashMap::from([(server(30), hop)]) };
-    let tables = build(&config, &[MAC], &view, &Standings::default());
+    let tables = build(&in_force(config.clone()), &[MAC], &view, &Standings::default());
     assert_eq!([0, 1].map(|vip| tables.is_live(vip)), [false, true]);
     let hops: Vec<_> = tables.backends.iter().map(|backend| backend.hop).collect();
     assert_eq!(hops, [Some(hop), None, Some(hop)]);
-    let mut before = build(&config, &[MAC], &View::default(), &Standings::default());
+    let mut before = of(config);
     assert_eq!(before.rotas, tables.rotas);
     before.set_live(1, true);
     assert_eq!(before.addresses, tables.addresses);
+}
+
+#[test]
+fn an_order_s_weight_is_before_the_file_s() {
+    let written = config(vec![service(VIP, 69, config::Mode::Nat, &[(30, 1), (31, 1)])]);
+    let mut standings = Standings::default();
+    let rota = |standings: &Standings| {
+        build(&in_force(written.clone()), &[MAC], &View::default(), standings).rotas[0][0].clone()
+    };
+    let name = &written.services[0].name;
+    standings.entry(name, "s31").weight = Some(2);
+    assert_eq!(rota(&standings), [1, 0, 1]);
+    standings.entry(name, "s31").weight = Some(0);
+    assert_eq!(rota(&standings), [0]);
+    standings.entry(name, "s30").weight = Some(0);
+    assert!(rota(&standings).is_empty());
+}
+
+/// What was removed, as long as its transfers run, and after that.
+#[test]
+fn what_was_removed_finishes_and_gets_nothing_new() {
+    let one = service(VIP, 69, snat(&[SNAT]), &[(30, 1), (31, 1)]);
+    let mut two = service(OTHER_VIP, 70, config::Mode::Nat, &[(32, 1)]);
+    two.idle_timeout = Duration::from_secs(7);
+    let before = in_force(config(vec![one.clone(), two]));
+    let fewer = service(VIP, 69, snat(&[server(102)]), &[(31, 1)]);
+    let fewer = config::Service { name: one.name, ..fewer };
+    let written = Written { config: config(vec![fewer]), table: toml::Table::new() };
+    let mut after = before.next(written, Room::ANY).expect("room");
+    let hop = Hop { interface: 0, mac: Mac([2, 0, 0, 0, 0, 30]) };
+    let hops = [30, 31, 32].map(|n| (server(n), hop));
+    let view = View { live: HashSet::from([VIP, OTHER_VIP]), hops: HashMap::from(hops) };
+    let tables = build(&after, &[MAC], &view, &Standings::default());
+    let duties: Vec<_> = tables.backends.iter().map(|b| (b.hop, b.duty)).collect();
+    assert_eq!(
+        duties,
+        [Duty::Draining, Duty::Serving, Duty::Draining].map(|duty| (Some(hop), duty))
+    );
+    assert_eq!(tables.rotas, [[vec![1], vec![1]], [vec![], vec![]]]);
+    assert!(tables.is_live(1) && tables.service(1, 70).is_none());
+    assert_eq!((tables.services[1].port, tables.services[1].idle_timeout), (70, 70));
+    let owner = |tables: &Tables, address| tables.addresses.get(address);
+    assert_eq!(owner(&tables, SNAT), Some(Owner::Snat(0)));
+    assert_eq!(owner(&tables, server(102)), Some(Owner::Snat(1)));
+    assert_eq!(owner(&tables, server(32)), Some(Owner::Routed(2)));
+    assert_eq!(after.registry.wanted().held.len(), 4);
+
+    let none = Uses::of(&tables);
+    let mut some = none.clone();
+    some.vips[1] = true;
+    assert_eq!(after.registry.let_go(&some), [SNAT]);
+    assert!(after.registry.is_anything_leaving(), "a transfer of the VIP's");
+    assert_eq!(after.registry.let_go(&none), [OTHER_VIP]);
+    assert!(!after.registry.is_anything_leaving());
+    let tables = build(&after, &[MAC], &view, &Standings::default());
+    for gone in [SNAT, OTHER_VIP, server(30), server(32)] {
+        assert_eq!(owner(&tables, gone), None, "{gone}");
+    }
+    let wanted = after.registry.wanted();
+    assert_eq!(
+        (wanted.held.len(), wanted.vips, wanted.backends),
+        (2, [VIP].into(), [server(31)].into())
+    );
 }

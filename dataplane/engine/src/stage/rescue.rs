@@ -223,8 +223,9 @@ impl Own {
             _ => Watched::Waits,
         });
         let counters = &self.counters;
+        let backends = here.tables.backends.iter().zip(&counters.backends);
         let is_needed = || {
-            (0..).zip(&counters.backends).any(|(id, transfers)| {
+            (0..).zip(backends).any(|(id, (_, transfers))| {
                 !here.is_trusted(id) && transfers.started.value() != transfers.ended.value()
             })
         };

@@ -1,0 +1,164 @@
+//! How a configuration's things find their numbers again, or get new ones.
+
+use super::{
+    Backend, Entry, Means, Numbered, Numbers, Presence, Registry, Rota, Service, Vip, number,
+};
+use crate::config::{self, Held, Mode};
+use engine::tables::ServiceId;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::net::IpAddr;
+
+/// What makes a backend the one that it is.
+type BackendKey = (ServiceId, String, IpAddr, Vec<IpAddr>);
+
+/// Where each thing is in the lists, by what makes it the one that it is.
+struct Places {
+    services: HashMap<(String, u16, Means), usize>,
+    backends: HashMap<BackendKey, usize>,
+    vips: HashMap<IpAddr, usize>,
+    snat: HashMap<IpAddr, usize>,
+    servers: HashMap<IpAddr, usize>,
+    rotas: HashMap<Rota, usize>,
+}
+
+impl Registry {
+    /// Gives each thing of a configuration its number; everything else is leaving, or gone already.
+    pub(super) fn take_in(&mut self, services: &[config::Service]) -> Numbers {
+        self.vips.iter_mut().for_each(leave);
+        self.snat.iter_mut().for_each(leave);
+        self.backends.iter_mut().for_each(leave);
+        let mut places = self.places();
+        let numbers = services.iter().map(|service| self.service(service, &mut places)).collect();
+        self.make_way();
+        numbers
+    }
+
+    fn places(&self) -> Places {
+        let services = self.services.iter().map(|one| (one.name.clone(), one.port, one.means));
+        Places {
+            services: places(services),
+            backends: places(self.backends.iter().map(|entry| key(&entry.what))),
+            vips: places(self.vips.iter().map(|entry| entry.what.held.address)),
+            snat: places(self.snat.iter().map(|entry| entry.what.address)),
+            servers: places(self.servers.iter().copied()),
+            rotas: places(self.rotas.iter().copied()),
+        }
+    }
+
+    fn service(&mut self, written: &config::Service, places: &mut Places) -> Numbered {
+        let (means, pool) = match &written.mode {
+            Mode::Dsr => (Means::Dsr, &[][..]),
+            Mode::Nat => (Means::Nat, &[][..]),
+            Mode::Snat(pool) => (Means::Snat, &pool[..]),
+        };
+        let service = Service {
+            name: written.name.clone(),
+            port: written.port,
+            means,
+            idle_timeout: written.idle_timeout,
+        };
+        let key = (service.name.clone(), service.port, means);
+        let id = number(put(&mut self.services, &mut places.services, key, service));
+        let mut rota = |rule: Option<usize>| {
+            let rota = Rota { service: id, rule: rule.map(number) };
+            number(put(&mut self.rotas, &mut places.rotas, rota, rota))
+        };
+        Numbered {
+            id,
+            rota: rota(None),
+            rules: (0..written.rules.len()).map(|place| rota(Some(place))).collect(),
+            vips: written.vips.iter().map(|&vip| self.vip(vip, written, places)).collect(),
+            pool: pool.iter().map(|&held| self.snat_address(held, places)).collect(),
+            backends: written.backends.iter().map(|one| self.backend(id, one, places)).collect(),
+        }
+    }
+
+    /// A VIP may have several services; one of them says that it takes what is for everybody.
+    fn vip(&mut self, held: Held, written: &config::Service, places: &mut Places) -> u16 {
+        let before = places.vips.get(&held.address).map(|&place| &self.vips[place]);
+        let is_said =
+            before.is_some_and(|vip| vip.presence == Presence::Configured && vip.what.broadcast);
+        let broadcast = is_said || written.broadcast && held.address.is_ipv4();
+        let vip = configured(Vip { held, broadcast });
+        number(put(&mut self.vips, &mut places.vips, held.address, vip))
+    }
+
+    fn snat_address(&mut self, held: Held, places: &mut Places) -> u16 {
+        number(put(&mut self.snat, &mut places.snat, held.address, configured(held)))
+    }
+
+    fn backend(
+        &mut self,
+        service: ServiceId,
+        written: &config::Backend,
+        places: &mut Places,
+    ) -> u16 {
+        let address = written.address;
+        let server = number(put(&mut self.servers, &mut places.servers, address, address));
+        let backend = Backend {
+            service,
+            name: written.name.clone(),
+            address,
+            aliases: written.aliases.clone(),
+            server,
+            fixed: written.mac.map(|mac| (written.interface as u8, mac.0)),
+        };
+        number(put(&mut self.backends, &mut places.backends, key(&backend), configured(backend)))
+    }
+
+    /// An address of ours that was removed and now is something else is not what it was any longer.
+    fn make_way(&mut self) {
+        let vips = configured_ones(&self.vips).map(|vip| vip.held.address);
+        let snat = configured_ones(&self.snat).map(|held| held.address);
+        let servers = configured_ones(&self.backends)
+            .flat_map(|one| [one.address].into_iter().chain(one.aliases.clone()));
+        let taken: HashSet<IpAddr> = vips.chain(snat).chain(servers).collect();
+        for vip in &mut self.vips {
+            vip.let_go(!taken.contains(&vip.what.held.address));
+        }
+        for snat in &mut self.snat {
+            snat.let_go(!taken.contains(&snat.what.address));
+        }
+    }
+}
+
+fn key(backend: &Backend) -> BackendKey {
+    let Backend { service, name, address, aliases, .. } = backend;
+    (*service, name.clone(), *address, aliases.clone())
+}
+
+fn places<K: Eq + Hash>(keys: impl Iterator<Item = K>) -> HashMap<K, usize> {
+    keys.zip(0..).collect()
+}
+
+/// Puts something in its old place, or behind all others; answers where.
+fn put<K: Eq + Hash, T>(
+    list: &mut Vec<T>,
+    places: &mut HashMap<K, usize>,
+    key: K,
+    what: T,
+) -> usize {
+    let place = *places.entry(key).or_insert(list.len());
+    if place == list.len() {
+        list.push(what);
+    } else {
+        list[place] = what;
+    }
+    place
+}
+
+fn configured<T>(what: T) -> Entry<T> {
+    Entry { what, presence: Presence::Configured }
+}
+
+fn configured_ones<T>(list: &[Entry<T>]) -> impl Iterator<Item = &T> {
+    let ones = list.iter().filter(|entry| entry.presence == Presence::Configured);
+    ones.map(|entry| &entry.what)
+}
+
+fn leave<T>(entry: &mut Entry<T>) {
+    if entry.presence == Presence::Configured {
+        entry.presence = Presence::Leaving;
+    }
+}

@@ -1,0 +1,101 @@
+use super::*;
+use crate::config::{Written, read};
+use crate::in_force::InForce;
+use std::fmt::Write;
+
+const FILE: &str = r#"
+    [[interface]]
+    name = "lan"
+    device = "net_null0"
+    address = ["10.0.0.2/16"]
+    [[service]]
+    name = "pxe"
+    protocol = "tftp"
+    vip = "10.0.0.100"
+    [[service.backend]]
+    name = "one"
+    address = "10.0.0.30"
+    [[service.backend]]
+    name = "two"
+    address = "10.0.0.31"
+"#;
+
+fn written(text: &str) -> Written {
+    read("test", text).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn first(text: &str) -> InForce {
+    InForce::first(written(text), &Registry::default()).expect("room")
+}
+
+#[test]
+fn another_port_or_mode_is_another_service() {
+    for (this, that, other) in [
+        ("vip =", "port = 70\nvip =", true),
+        ("vip =", "mode = \"dsr\"\nvip =", true),
+        ("vip =", "snat = [\"10.0.0.101\"]\nvip =", true),
+        ("\"pxe\"", "\"boot\"", true),
+        ("vip =", "idle_timeout = \"7s\"\nvip =", false),
+        ("10.0.0.100", "10.0.0.200", false),
+        ("name = \"one\"", "name = \"one\"\nweight = 9", false),
+    ] {
+        let next = written(&FILE.replace(this, that));
+        let after = first(FILE).next(next, Room::ANY).expect("room");
+        let expected = if other { (1, [2, 3]) } else { (0, [0, 1]) };
+        let numbers = &after.numbers[0];
+        assert_eq!((numbers.id, &numbers.backends[..]), (expected.0, &expected.1[..]), "{that}");
+        let servers: Vec<_> = after.registry.backends.iter().map(|one| one.what.server).collect();
+        assert!(servers.chunks(2).all(|both| both == [0, 1]), "the servers are the same");
+    }
+}
+
+#[test]
+fn another_address_or_other_aliases_are_another_backend() {
+    for (this, that, backends) in [
+        ("10.0.0.30", "10.0.0.40", [2, 1]),
+        ("name = \"two\"", "name = \"two\"\naliases = [\"10.0.0.41\"]", [0, 2]),
+        ("name = \"two\"", "name = \"two\"\nmac = \"02:00:00:00:00:31\"", [0, 1]),
+    ] {
+        let next = written(&FILE.replace(this, that));
+        let after = first(FILE).next(next, Room::ANY).expect("room");
+        assert_eq!(after.numbers[0].backends, backends, "{that}");
+        let back = after.next(written(FILE), Room::ANY).expect("room");
+        assert_eq!(back.numbers[0].backends, [0, 1], "it has its number again");
+    }
+}
+
+#[test]
+fn an_address_that_is_something_else_now_makes_way_at_once() {
+    let moved = FILE.replace("10.0.0.100", "10.0.0.200").replace("10.0.0.31", "10.0.0.100");
+    let after = first(FILE).next(written(&moved), Room::ANY).expect("room");
+    let presence: Vec<_> = after.registry.vips.iter().map(|vip| vip.presence).collect();
+    assert_eq!(presence, [Presence::Gone, Presence::Configured]);
+    assert_eq!(after.registry.wanted().held.len(), 1);
+    let leaving = FILE.replace("10.0.0.100", "10.0.0.200");
+    let after = first(FILE).next(written(&leaving), Room::ANY).expect("room");
+    assert!(after.registry.vips[0].is_leaving());
+    assert_eq!(after.registry.wanted().held.len(), 2);
+}
+
+#[test]
+fn there_is_an_end_to_numbers() {
+    let other = written(&FILE.replace("\"pxe\"", "\"boot\""));
+    let refused = |room| first(FILE).next(other.clone(), room).expect_err("full").to_string();
+    let said = refused(Room { services: 2, backends: 3 });
+    assert!(said.starts_with("4 backends since the start, and there is room for 3"), "{said}");
+    let said = refused(Room { services: 1, backends: 4 });
+    assert!(said.starts_with("2 services since the start, and there is room for 1"), "{said}");
+    let same = first(FILE).next(written(FILE), Room { services: 1, backends: 2 });
+    assert!(same.is_ok(), "the same needs nothing");
+
+    let mut pool = String::new();
+    for n in 0..=MOST_SNAT {
+        write!(pool, "\"10.0.{}.{}\",", 4 + n / 128, n % 128 + 1).expect("a string takes it");
+    }
+    let halves = pool.split_at(pool.len() / 2);
+    let cut = halves.0.len() + halves.1.find(',').expect("a list") + 1;
+    let with = |pool: &str| written(&FILE.replace("vip =", &format!("snat = [{pool}]\nvip =")));
+    let one = first(FILE).next(with(&pool[..cut]), Room::ANY).expect("room");
+    let said = one.next(with(&pool[cut..]), Room::ANY).expect_err("too many").to_string();
+    assert!(said.starts_with("1025 SNAT addresses since the start"), "{said}");
+}

@@ -8,6 +8,7 @@ use control::appliance::Appliance;
 use control::config::{self, Config};
 use control::desks::Desks;
 use control::kernel::{Kernel, Traffic, View};
+use control::lasting::Lasting;
 use control::server::Place;
 use control::standing::Standings;
 use control::{eal, events, preflight, tables};
@@ -95,7 +96,9 @@ async fn serve(eal: &Eal, config: Config, place: Place) -> Result<(), Box<dyn Er
         .collect();
     let stop = Arc::new(AtomicBool::new(false));
     let standings = watch::Sender::new(Standings::default());
-    let first = tables::build(&config, &macs, &kernel.view().borrow(), &standings.borrow());
+    let mut lasting = Lasting::default();
+    let first =
+        tables::build(&config, &macs, &kernel.view().borrow(), &standings.borrow(), &mut lasting);
     let first = Arc::new(first);
     let workers = dataplane.launch(eal, &config, &first, &stop)?;
     let (publish, tables) = watch::channel(first);
@@ -105,7 +108,8 @@ async fn serve(eal: &Eal, config: Config, place: Place) -> Result<(), Box<dyn Er
     let appliance =
         Appliance { config, start, interfaces: facts, lost, traffic, desks, standings, tables };
 
-    let outcome = control(Rc::new(appliance), place, kernel.view(), &macs, publish, &workers).await;
+    let outcome =
+        control(Rc::new(appliance), place, kernel.view(), &macs, publish, &workers, lasting).await;
     stop.store(true, Relaxed);
     let joined = workers.join();
     kernel.stop().await?;
@@ -121,6 +125,7 @@ async fn control(
     macs: &[Mac],
     publish: watch::Sender<Arc<Tables>>,
     workers: &Workers,
+    mut lasting: Lasting,
 ) -> Result<(), Box<dyn Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -153,7 +158,7 @@ async fn control(
         if changed {
             let (view, standings) =
                 (view.borrow_and_update().clone(), standings.borrow_and_update().clone());
-            let new = tables::build(&appliance.config, macs, &view, &standings);
+            let new = tables::build(&appliance.config, macs, &view, &standings, &mut lasting);
             for change in events::changes(&publish.borrow(), &new, &appliance.config) {
                 log::info!("{change}");
             }

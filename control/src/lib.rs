@@ -10,6 +10,7 @@ pub mod eal;
 mod envelope;
 pub mod events;
 pub mod kernel;
+pub mod lasting;
 pub mod preflight;
 pub mod server;
 pub mod standing;

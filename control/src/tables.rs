@@ -2,8 +2,10 @@
 
 use crate::config::{self, Config};
 use crate::kernel::View;
+use crate::lasting::Lasting;
 use crate::standing::Standings;
-use engine::select::round_robin::rota;
+use engine::select::maglev::Maglevs;
+use engine::select::rota::{Member, Rota};
 use engine::tables::{
     Backend, BackendId, Hop, Interface, Mode, Owner, RotaId, Rotas, Service, ServiceId, SnatId,
     Tables, Vip, VipId,
@@ -15,14 +17,20 @@ use std::net::{IpAddr, Ipv4Addr};
 use wire::ethernet::Mac;
 
 /// Builds the snapshot. `macs` are the devices', in the order of the configuration's interfaces,
-/// `standings` say more of the backends.
+/// `standings` say more of the backends, `lasting` is what earlier snapshots have handed on.
 /// All lists depend on the configuration alone, so flows that hold indices stay right from one
 /// view of the kernel to the next.
 ///
 /// # Panics
 ///
 /// More services, backends or addresses than an id can count.
-pub fn build(config: &Config, macs: &[Mac], view: &View, standings: &Standings) -> Tables {
+pub fn build(
+    config: &Config,
+    macs: &[Mac],
+    view: &View,
+    standings: &Standings,
+    lasting: &mut Lasting,
+) -> Tables {
     let mut tables = Tables { interfaces: interfaces(config, macs), ..Tables::default() };
     let mut servers = HashMap::new();
     for (id, service) in config.services.iter().enumerate() {
@@ -37,9 +45,11 @@ pub fn build(config: &Config, macs: &[Mac], view: &View, standings: &Standings) 
         let mode = mode(&mut tables.snat, &service.mode);
         let first = backends(&mut tables.backends, &mut servers, id, service, view, standings);
         let rotas = &mut tables.rotas;
-        let rota = add_rotas(rotas, service, first, |_| true);
+        let maglevs = &mut lasting.maglevs;
+        let rota = add_rotas(rotas, maglevs, service, first, |_| true);
         let rules = service.rules.iter().map(|(rule, places)| {
-            (rule.clone(), add_rotas(rotas, service, first, |place| places.contains(&place)))
+            let is_one = |place| places.contains(&place);
+            (rule.clone(), add_rotas(rotas, maglevs, service, first, is_one))
         });
         let rules = rules.collect();
         tables.services.push(Service {
@@ -54,6 +64,7 @@ pub fn build(config: &Config, macs: &[Mac], view: &View, standings: &Standings) 
         });
     }
     own(&mut tables, view);
+    lasting.maglevs.tidy();
     tables
 }
 
@@ -121,9 +132,10 @@ fn backends(
     first
 }
 
-/// Appends the order in which some of a service's backends get transfers; the first of them all is at `first`.
+/// Appends how some of a service's backends get transfers; the first of them all is at `first`.
 fn add_rotas(
     all: &mut Vec<Rotas>,
+    maglevs: &mut Maglevs,
     service: &config::Service,
     first: usize,
     is_one: impl Fn(usize) -> bool,
@@ -135,10 +147,12 @@ fn add_rotas(
             service.backends.iter().enumerate().filter(|(place, backend)| {
                 is_one(*place) && (any || backend.address.is_ipv6() == v6)
             });
-        let weights: Vec<_> = own
-            .map(|(place, backend)| (number::<BackendId>(first + place), backend.weight))
-            .collect();
-        rota(&weights)
+        let members = own.map(|(place, backend)| Member {
+            id: number(first + place),
+            address: backend.address,
+            weight: backend.weight,
+        });
+        Rota::new(service.scheduler, members.collect(), maglevs)
     }));
     number(all.len() - 1)
 }

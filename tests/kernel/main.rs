@@ -13,6 +13,7 @@ use control::config::{
 };
 use control::kernel::{Kernel, Traffic};
 use engine::policy::{Access, OptionLimits};
+use engine::select::rota::Scheduler;
 use station::Wire;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -65,6 +66,7 @@ fn config(device: Device) -> Config {
             name: "pxe".into(),
             vips: vec![Held { address: VIP.into(), interface: 0 }],
             port: 69,
+            scheduler: Scheduler::default(),
             mode: Mode::Snat(vec![Held { address: SNAT.into(), interface: 0 }]),
             idle_timeout: Duration::from_secs(60),
             persistence: None,

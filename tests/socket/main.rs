@@ -5,6 +5,7 @@ use control::appliance::{Appliance, InterfaceFacts};
 use control::config;
 use control::desks::Desks;
 use control::kernel::{Traffic, View};
+use control::lasting::Lasting;
 use control::server::Place;
 use control::standing::Standings;
 use control::tables;
@@ -144,7 +145,8 @@ fn full() -> config::Config {
 }
 
 fn tables() -> Tables {
-    tables::build(&full(), &[Mac([2; 6]), Mac([4; 6])], &View::default(), &Standings::default())
+    let macs = [Mac([2; 6]), Mac([4; 6])];
+    tables::build(&full(), &macs, &View::default(), &Standings::default(), &mut Lasting::default())
 }
 
 fn serve(place: Place, desk: Desk, tables: Arc<Tables>, stop: oneshot::Receiver<()>) {

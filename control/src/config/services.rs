@@ -4,6 +4,7 @@ use super::address::{self, Use};
 use super::check::Checker;
 use super::file::{self, Maybe, OneOrMany};
 use super::types::{Backend, Held, Interface, Mode, Service};
+use engine::select::rota::Scheduler;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -56,10 +57,7 @@ impl Checker {
     ) -> Option<Service> {
         let written = spanned.as_ref();
         self.only(&written.protocol, "tftp", &["ftp", "tcp", "udp", "any"]);
-        if let Some(scheduler) = &written.scheduler {
-            let later = ["least-transfers", "source-hash", "file-hash"];
-            self.only(scheduler, "round-robin", &later);
-        }
+        let scheduler = self.scheduler(&written.scheduler);
         let vips = self.held(&OneOrMany::each(&written.vip), Use::Vip, interfaces);
         let mode = self.mode(written, interfaces);
         let backends = self.backends(spanned, &mode, interfaces);
@@ -78,6 +76,7 @@ impl Checker {
             vips,
             port,
             mode,
+            scheduler,
             idle_timeout: idle.unwrap_or(IDLE_TIMEOUT),
             persistence,
             broadcast,
@@ -113,6 +112,21 @@ impl Checker {
                     self.fault(mode.span(), "no such mode", "\"nat\" or \"dsr\"");
                 }
                 Mode::Nat
+            }
+        }
+    }
+
+    fn scheduler(&mut self, written: &Maybe<String>) -> Scheduler {
+        let Some(written) = written else { return Scheduler::default() };
+        match written.as_ref().as_str() {
+            "round-robin" => Scheduler::RoundRobin,
+            "least-transfers" => Scheduler::LeastTransfers,
+            "source-hash" => Scheduler::SourceHash,
+            "file-hash" => Scheduler::FileHash,
+            other => {
+                let hint = "\"round-robin\", \"least-transfers\", \"source-hash\" or \"file-hash\"";
+                self.fault(written.span(), format!("no such scheduler: `{other}`"), hint);
+                Scheduler::default()
             }
         }
     }

@@ -1,5 +1,6 @@
 use super::*;
 use engine::policy::Access;
+use engine::select::rota::Scheduler;
 use std::net::IpAddr;
 use std::time::Duration;
 use wire::ethernet::Mac;
@@ -123,8 +124,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("vip = \"10.0.0.100\"", "", "6:1", "missing key `vip`"),
     ("[[interface]]", "[[interface]", "1:13", "expected `]`"),
     ("vip = \"10.0.0.100\"", "vip = 10", "9:7", "invalid type"),
-    ("vip =", "scheduler = \"source-hash\"\nvip =", "9:13", "not supported in this version"),
-    ("vip =", "scheduler = \"fastest\"\nvip =", "9:13", "`fastest` is not known"),
+    ("vip =", "scheduler = \"fastest\"\nvip =", "9:13", "no such scheduler: `fastest`"),
     ("vip =", "mode = \"tunnel\"\nvip =", "9:8", "no such mode"),
     ("vip =", "mode = \"dsr\"\nsnat = [\"10.0.0.9\"]\nvip =", "10:8", "does not go with"),
     ("vip =", "snat = []\nvip =", "9:8", "an empty SNAT pool"),
@@ -332,6 +332,20 @@ fn a_service_s_policy() {
     let [(rule, places)] = &service.rules[..] else { panic!("one rule") };
     assert_eq!((&rule.files[..], rule.is_write), (&["*.efi".to_owned()][..], Some(true)));
     assert_eq!((rule.clients.len(), &places[..]), (1, &[0][..]));
+}
+
+#[test]
+fn every_scheduler_has_its_word() {
+    for (word, scheduler) in [
+        ("round-robin", Scheduler::RoundRobin),
+        ("least-transfers", Scheduler::LeastTransfers),
+        ("source-hash", Scheduler::SourceHash),
+        ("file-hash", Scheduler::FileHash),
+    ] {
+        let text = SOUND.replace("vip =", &format!("scheduler = \"{word}\"\nvip ="));
+        assert_eq!(parse("test.toml", &text).unwrap().services[0].scheduler, scheduler);
+    }
+    assert_eq!(parse("test.toml", SOUND).unwrap().services[0].scheduler, Scheduler::RoundRobin);
 }
 
 #[test]

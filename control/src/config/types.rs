@@ -1,6 +1,7 @@
 //! What a checked configuration says: only what can be true.
 
 use engine::policy::{Access, OptionLimits, Rule};
+use engine::select::rota::Scheduler;
 use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
@@ -180,6 +181,8 @@ pub struct Service {
     pub port: u16,
     /// How packets reach the backends.
     pub mode: Mode,
+    /// How it chooses among its backends.
+    pub scheduler: Scheduler,
     /// Silence after which a transfer is given up.
     pub idle_timeout: Duration,
     /// How long a client stays with its backend.

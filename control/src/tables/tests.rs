@@ -2,6 +2,7 @@ use super::*;
 use crate::config::{Control, Dataplane, Device, Held};
 use crate::standing::Standings;
 use engine::policy::{Access, OptionLimits};
+use engine::select::rota::Scheduler;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +23,7 @@ fn service(vip: IpAddr, port: u16, mode: config::Mode, servers: &[(u8, u16)]) ->
         vips: vec![Held { address: vip, interface: 0 }],
         port,
         mode,
+        scheduler: Scheduler::default(),
         idle_timeout: Duration::from_secs(60),
         persistence: None,
         broadcast: false,
@@ -40,6 +42,11 @@ fn service(vip: IpAddr, port: u16, mode: config::Mode, servers: &[(u8, u16)]) ->
             })
             .collect(),
     }
+}
+
+fn rota(scheduler: Scheduler, members: &[(BackendId, IpAddr, u16)]) -> Rota {
+    let members = members.iter().map(|&(id, address, weight)| Member { id, address, weight });
+    Rota::new(scheduler, members.collect(), &mut Maglevs::default())
 }
 
 fn snat(addresses: &[IpAddr]) -> config::Mode {
@@ -74,7 +81,13 @@ fn config(services: Vec<config::Service>) -> Config {
 }
 
 fn tables(services: Vec<config::Service>) -> Tables {
-    build(&config(services), &[MAC], &View::default(), &Standings::default())
+    build(
+        &config(services),
+        &[MAC],
+        &View::default(),
+        &Standings::default(),
+        &mut Lasting::default(),
+    )
 }
 
 #[test]
@@ -104,10 +117,19 @@ fn backends_lie_in_one_run_a_service_and_are_dealt_by_weight() {
     let all: Vec<_> = tables.backends.iter().map(|b| (b.address, b.service)).collect();
     assert_eq!(all, [(server(30), 0), (server(31), 0), (server(30), 1), (server(32), 1)]);
     assert_eq!(tables.backends.iter().map(|b| b.server).collect::<Vec<_>>(), [0, 1, 0, 3]);
-    assert_eq!(tables.rotas[0][0], [0]);
-    assert_eq!(tables.rotas[1][0].len(), 3);
-    assert_eq!(tables.rotas[1][0].iter().filter(|&&id| id == 2).count(), 2);
-    assert_eq!(tables.rotas[1][0].iter().filter(|&&id| id == 3).count(), 1);
+    assert_eq!(tables.rotas[0][0], rota(Scheduler::RoundRobin, &[(0, server(30), 1)]));
+    let second = [(2, server(30), 2), (3, server(32), 1)];
+    assert_eq!(tables.rotas[1][0], rota(Scheduler::RoundRobin, &second));
+}
+
+#[test]
+fn a_hash_is_of_the_backends_whatever_their_order() {
+    for scheduler in [Scheduler::SourceHash, Scheduler::FileHash] {
+        let mut written = service(VIP, 69, config::Mode::Nat, &[(31, 2), (30, 1)]);
+        written.scheduler = scheduler;
+        let members = [(1, server(30), 1), (0, server(31), 2)];
+        assert_eq!(tables(vec![written]).rotas[0][0], rota(scheduler, &members));
+    }
 }
 
 #[test]
@@ -154,9 +176,11 @@ fn clients_go_to_servers_of_their_version_unless_there_is_a_pool() {
         written.backends[1].address = "fd00::31".parse().unwrap();
         tables(vec![written]).rotas[0].clone()
     };
-    assert_eq!(rotas(config::Mode::Nat), [vec![0], vec![1]]);
-    assert_eq!(rotas(config::Mode::Dsr), [vec![0], vec![1]]);
-    assert_eq!(rotas(snat(&[SNAT])), [vec![0, 1], vec![0, 1]]);
+    let (v4, v6) = ((0, server(30), 1), (1, "fd00::31".parse().unwrap(), 1));
+    let turns = |members: &[_]| rota(Scheduler::RoundRobin, members);
+    assert_eq!(rotas(config::Mode::Nat), [turns(&[v4]), turns(&[v6])]);
+    assert_eq!(rotas(config::Mode::Dsr), [turns(&[v4]), turns(&[v6])]);
+    assert_eq!(rotas(snat(&[SNAT])), [turns(&[v4, v6]), turns(&[v4, v6])]);
 }
 
 #[test]
@@ -166,7 +190,8 @@ fn everybody_s_addresses_are_for_the_vip_that_says_so() {
     let mut config = config(vec![written]);
     config.interfaces[0].addresses =
         ["10.0.0.2/24", "10.9.0.0/31"].map(|net| net.parse().unwrap()).into();
-    let tables = build(&config, &[MAC], &View::default(), &Standings::default());
+    let tables =
+        build(&config, &[MAC], &View::default(), &Standings::default(), &mut Lasting::default());
     assert_eq!(tables.interfaces[0].broadcast, Some(0));
     for address in ["255.255.255.255", "10.0.0.255"] {
         let owner = tables.addresses.get(address.parse().unwrap());
@@ -215,11 +240,12 @@ fn the_view_makes_vips_live_and_gives_hops_and_changes_nothing_else() {
     ]);
     let hop = Hop { interface: 0, mac: Mac([2, 0, 0, 0, 0, 30]) };
     let view = View { live: HashSet::from([OTHER_VIP]), hops: HashMap::from([(server(30), hop)]) };
-    let tables = build(&config, &[MAC], &view, &Standings::default());
+    let tables = build(&config, &[MAC], &view, &Standings::default(), &mut Lasting::default());
     assert_eq!([0, 1].map(|vip| tables.is_live(vip)), [false, true]);
     let hops: Vec<_> = tables.backends.iter().map(|backend| backend.hop).collect();
     assert_eq!(hops, [Some(hop), None, Some(hop)]);
-    let mut before = build(&config, &[MAC], &View::default(), &Standings::default());
+    let mut before =
+        build(&config, &[MAC], &View::default(), &Standings::default(), &mut Lasting::default());
     assert_eq!(before.rotas, tables.rotas);
     before.set_live(1, true);
     assert_eq!(before.addresses, tables.addresses);

@@ -3,6 +3,7 @@
 
 use crate::addresses::Addresses;
 use crate::policy::{Access, OptionLimits, Rule};
+use crate::select::rota::Rota;
 use std::net::IpAddr;
 use wire::ethernet::Mac;
 use wire::tftp::Request;
@@ -30,7 +31,7 @@ pub struct Tables {
     pub services: Vec<Service>,
     /// All services' backends, each service's own in one run.
     pub backends: Vec<Backend>,
-    /// Who takes turns with whom.
+    /// Among whom transfers are dealt out.
     pub rotas: Vec<Rotas>,
     /// Each address once, however many services share it.
     pub vips: Vec<Vip>,
@@ -130,12 +131,12 @@ pub struct Service {
     pub options: OptionLimits,
     /// Which requests are for some of the backends alone; the first one that fits counts.
     pub rules: Vec<(Rule, RotaId)>,
-    /// Whose turn it is for all others.
+    /// By what all others are dealt out.
     pub rota: RotaId,
 }
 
 impl Service {
-    /// Whose turn it is for this request.
+    /// By what this request is dealt out.
     pub fn rota(&self, client: IpAddr, request: &Request) -> RotaId {
         let mut rules = self.rules.iter();
         rules.find(|(rule, _)| rule.is_for(client, request)).map_or(self.rota, |&(_, rota)| rota)
@@ -147,9 +148,9 @@ impl Service {
     }
 }
 
-/// The order in which new transfers are dealt out, by their clients' version of IP
-/// ([`crate::family::Family::PLACE`]): backends, each as often as its weight says.
-pub type Rotas = [Vec<BackendId>; 2];
+/// Among whom new transfers are dealt out, by their clients' version of IP
+/// ([`crate::family::Family::PLACE`]).
+pub type Rotas = [Rota; 2];
 
 /// How packets reach a service's backends, and how the answers come back.
 #[derive(Debug, Clone, PartialEq, Eq)]

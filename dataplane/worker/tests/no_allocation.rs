@@ -5,12 +5,13 @@ use crossbeam::queue::ArrayQueue;
 use engine::flow::view::FlowQuery;
 use engine::frame::{Burst, Frame};
 use engine::policy::{Access, OptionLimits};
+use engine::select::rota::Scheduler;
 use kit::farm::Farm;
 use kit::house::{House, Wire};
 use kit::packet::Packet;
 use kit::parts::cut;
 use kit::story::{arp, data, ping, rrq, rrq_with};
-use kit::world::{Via, tables};
+use kit::world::{Via, rotas, tables};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
@@ -255,6 +256,13 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
         strip: vec!["multicast".into()],
         ..Default::default()
     };
+    for (via, scheduler) in [
+        (Via::Nat, Scheduler::LeastTransfers),
+        (Via::Snat, Scheduler::SourceHash),
+        (Via::Nat6, Scheduler::FileHash),
+    ] {
+        world.rotas[usize::from(via.service())] = rotas(via, scheduler, [2, 1]);
+    }
     let mut house = House::<Lending>::with(WORKERS, world.clone(), PLACES, |_| Lending::new(4096));
     // Whatever a thread does once.
     assert_eq!(calls(|| ()), 0);

@@ -6,6 +6,7 @@ mod servers;
 
 use crate::scene::Scene;
 use engine::policy::OptionLimits;
+use engine::select::rota::Scheduler;
 use engine::tables::{Owner, Tables};
 use kit::world::{self, OUTSIDE, Via};
 use std::net::{IpAddr, Ipv4Addr};
@@ -95,8 +96,8 @@ impl Row {
     /// The gate that it is played at: every service has one server.
     pub fn tables(&self, via: Via) -> Tables {
         let mut tables = world::tables();
-        for rotas in &mut tables.rotas {
-            rotas.iter_mut().for_each(|rota| rota.truncate(1));
+        for (via, rotas) in Via::ALL.into_iter().zip(&mut tables.rotas) {
+            *rotas = world::rotas(via, Scheduler::RoundRobin, [1, 0]);
         }
         self.prepare(&mut tables, via);
         tables

@@ -12,6 +12,7 @@ use crate::mode::rules;
 use crate::own::Own;
 use crate::policy::Refusal;
 use crate::reason::Reason;
+use crate::select::choice::{Wish, choose};
 use crate::tables::{BackendId, ServiceId, VipId};
 use crate::tick::PER_SECOND;
 use crate::verdict::Step;
@@ -178,21 +179,8 @@ impl<'a> Asked<'a> {
         own.insert(flow, detail, here)
     }
 
-    /// The client's backend of late, if that is to last; else the next in turn.
     fn backend(&self, here: &Here, own: &mut Own) -> Step<BackendId> {
-        let service = &here.tables.services[usize::from(self.service)];
-        let id = service.rota(self.client, self.request);
-        let rota = &here.tables.rotas[usize::from(id)][self.family];
-        let usable = |backend| here.takes(backend);
-        let last = service.persistence.and_then(|_| own.sticky.find(id, self.client, here.now));
-        let backend = last
-            .filter(|&backend| usable(backend) && rota.contains(&backend))
-            .or_else(|| own.cursors[usize::from(id)][self.family].next(rota, usable))
-            .ok_or(Reason::NoBackend)?;
-        if let Some(length) = service.persistence {
-            let until = here.now.after(length);
-            own.sticky.keep(id, self.client, backend, until, here.now);
-        }
-        Ok(backend)
+        let Asked { client, family, service, request, .. } = *self;
+        choose(&Wish { client, family, service, request }, None, here, own)
     }
 }

@@ -15,6 +15,7 @@ mod pings;
 mod policy;
 mod properties;
 mod reuse;
+mod schedulers;
 mod scheduling;
 mod sharing;
 mod workers;

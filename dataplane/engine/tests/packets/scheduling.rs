@@ -2,12 +2,12 @@
 
 use engine::policy::Rule;
 use engine::reason::Reason;
-use engine::select::round_robin::rota;
-use engine::tables::Duty;
+use engine::select::rota::Scheduler;
+use engine::tables::{Duty, Rotas};
 use kit::gate::Gate;
 use kit::story::rrq;
 use kit::talk::{ask, client, run};
-use kit::world::{Via, hop};
+use kit::world::{Via, hop, rotas};
 use std::net::{IpAddr, SocketAddr};
 
 fn server_of(gate: &mut Gate, via: Via, client: SocketAddr) -> IpAddr {
@@ -27,9 +27,8 @@ fn backends_take_turns() {
 fn weights_count() {
     for via in Via::ALL {
         let mut gate = Gate::new();
-        let weights = [(via.backend(0), 3), (via.backend(1), 1)];
         let service = usize::from(via.service());
-        gate.change(|tables| tables.rotas[service][via.family()] = rota(&weights));
+        gate.change(|tables| tables.rotas[service] = rotas(via, Scheduler::RoundRobin, [3, 1]));
         let servers = (0..40).map(|n| server_of(&mut gate, via, client(via, n)));
         assert_eq!(servers.filter(|&server| server == via.server(0)).count(), 30);
     }
@@ -84,7 +83,7 @@ fn a_draining_backend_keeps_what_it_has_and_one_that_is_down_does_not() {
 fn a_service_without_backends_in_its_rota_serves_nobody() {
     for via in Via::ALL {
         let mut gate = Gate::new();
-        gate.change(|tables| tables.rotas[usize::from(via.service())][via.family()].clear());
+        gate.change(|tables| tables.rotas[usize::from(via.service())] = Rotas::default());
         gate.take(rrq(via.client(), via.vip(), "boot.img")).dropped(Reason::NoBackend);
     }
 }
@@ -149,8 +148,7 @@ fn a_client_stays_with_its_backend_as_long_as_it_is_told_to() {
         });
         assert_eq!(server_of(&mut gate, via, at(3001)), via.server(1), "and stays there");
         // Taken out of the rota: the same.
-        let left = via.backend(0);
-        gate.change(|tables| tables.rotas[service][via.family()] = vec![left]);
+        gate.change(|tables| tables.rotas[service] = rotas(via, Scheduler::RoundRobin, [1, 0]));
         assert_eq!(server_of(&mut gate, via, at(3002)), via.server(0));
     }
 }
@@ -160,7 +158,7 @@ fn a_client_stays_with_its_backend_as_long_as_it_is_told_to() {
 fn a_client_stays_with_a_backend_of_each_rule() {
     let via = Via::Nat;
     let mut tables = kit::world::tables();
-    tables.rotas.push([vec![via.backend(1)], vec![]]);
+    tables.rotas.push(rotas(via, Scheduler::RoundRobin, [0, 1]));
     let service = &mut tables.services[usize::from(via.service())];
     service.persistence = Some(1000);
     let rule = Rule { files: vec!["*.efi".into()], ..Rule::default() };

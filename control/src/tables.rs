@@ -4,6 +4,7 @@ use crate::config::{self, Config};
 use crate::kernel::View;
 use crate::lasting::Lasting;
 use crate::standing::Standings;
+use engine::select::cap::Cap;
 use engine::select::maglev::Maglevs;
 use engine::select::rota::{Member, Rota};
 use engine::tables::{
@@ -43,7 +44,8 @@ pub fn build(
             }
         }
         let mode = mode(&mut tables.snat, &service.mode);
-        let first = backends(&mut tables.backends, &mut servers, id, service, view, standings);
+        let farm = &mut tables.backends;
+        let first = backends(farm, &mut servers, id, service, view, standings, lasting);
         let rotas = &mut tables.rotas;
         let maglevs = &mut lasting.maglevs;
         let rota = add_rotas(rotas, maglevs, service, first, |_| true);
@@ -118,6 +120,7 @@ fn backends(
     written: &config::Service,
     view: &View,
     standings: &Standings,
+    lasting: &mut Lasting,
 ) -> usize {
     let first = all.len();
     for (id, backend) in (first..).zip(&written.backends) {
@@ -127,7 +130,9 @@ fn backends(
         let hop = fixed.or_else(|| view.hops.get(&backend.address).copied());
         let (address, aliases) = (backend.address, backend.aliases.clone());
         let duty = standings.of(written, backend).duty();
-        all.push(Backend { address, aliases, service, server, hop, duty });
+        let most = backend.max_transfers;
+        let cap = most.map(|most| Cap::new(most, lasting.places(written, backend)));
+        all.push(Backend { address, aliases, service, server, hop, duty, cap });
     }
     first
 }

@@ -39,6 +39,7 @@ fn config(device: Device) -> Config {
         aliases: vec![],
         mac: None,
         weight: 1,
+        max_transfers: None,
         interface: 0,
     };
     Config {

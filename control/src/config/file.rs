@@ -150,6 +150,7 @@ pub struct Backend {
     pub aliases: Maybe<Vec<Spanned<String>>>,
     pub mac: Maybe<String>,
     pub weight: Maybe<u64>,
+    pub max_transfers: Maybe<u64>,
 }
 
 /// Keys that Tidegate will have, and that no version may ignore until then.

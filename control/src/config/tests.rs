@@ -203,6 +203,13 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("vip =", "persistence = \"0s\"\nvip =", "9:15", "no usable length of time"),
     ("name = \"one\"", "weight = 0\nname = \"one\"", "7:8", "all backends have weight 0"),
     ("name = \"one\"", "weight = 1001\nname = \"one\"", "12:10", "1001 is out of range"),
+    ("name = \"one\"", "max_transfers = 0\nname = \"one\"", "12:17", "0 is out of range"),
+    (
+        "name = \"one\"",
+        "max_transfers = 4294967296\nname = \"one\"",
+        "12:17",
+        "4294967296 is out of range",
+    ),
     ("name = \"one\"", "name = \"\"", "12:8", "a backend without a name"),
     (
         "[[interface]]",
@@ -346,6 +353,16 @@ fn every_scheduler_has_its_word() {
         assert_eq!(parse("test.toml", &text).unwrap().services[0].scheduler, scheduler);
     }
     assert_eq!(parse("test.toml", SOUND).unwrap().services[0].scheduler, Scheduler::RoundRobin);
+}
+
+#[test]
+fn a_backend_s_most_transfers() {
+    let most = |text: &str| parse("test.toml", text).unwrap().services[0].backends[0].max_transfers;
+    assert_eq!(most(SOUND), None);
+    assert_eq!(
+        most(&SOUND.replace("name = \"one\"", "max_transfers = 50\nname = \"one\"")),
+        Some(50)
+    );
 }
 
 #[test]

@@ -232,6 +232,8 @@ pub struct Backend {
     pub mac: Option<Mac>,
     /// Its share of new transfers.
     pub weight: u16,
+    /// The most transfers that it has at a time.
+    pub max_transfers: Option<u32>,
     /// The interface that reaches it.
     pub interface: usize,
 }

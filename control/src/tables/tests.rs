@@ -38,6 +38,7 @@ fn service(vip: IpAddr, port: u16, mode: config::Mode, servers: &[(u8, u16)]) ->
                 aliases: vec![],
                 mac: None,
                 weight,
+                max_transfers: None,
                 interface: 0,
             })
             .collect(),
@@ -130,6 +131,27 @@ fn a_hash_is_of_the_backends_whatever_their_order() {
         let members = [(1, server(30), 1), (0, server(31), 2)];
         assert_eq!(tables(vec![written]).rotas[0][0], rota(scheduler, &members));
     }
+}
+
+/// While the configuration names it, whatever else changes.
+#[test]
+fn a_backend_s_places_outlive_the_snapshot() {
+    let mut lasting = Lasting::default();
+    let mut caps = |servers: &[_], most| {
+        let mut written = service(VIP, 69, config::Mode::Nat, servers);
+        written.backends[0].max_transfers = Some(most);
+        let other = service(OTHER_VIP, 69, config::Mode::Nat, servers);
+        let config = config(vec![other, written]);
+        let tables = build(&config, &[MAC], &View::default(), &Standings::default(), &mut lasting);
+        tables.backends.into_iter().filter_map(|backend| backend.cap).collect::<Vec<_>>()
+    };
+    let before = caps(&[(30, 1)], 1);
+    assert!(before[0].take());
+    let after = caps(&[(30, 2), (31, 1)], 2);
+    assert_eq!((before.len(), after.len()), (1, 1));
+    assert!(after[0].is_same(&before[0]));
+    assert!(after[0].take() && !after[0].take());
+    assert!(!caps(&[(31, 1)], 1)[0].is_same(&before[0]));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::frame::{BURST, Burst, Frame};
 use crate::here::{By, Here};
 use crate::own::Own;
 use crate::reason::Reason;
+use crate::select::cap;
 use crate::stage::admit::{Admitted, Datagram, admit, check_station, ether_type};
 use crate::stage::answer;
 use crate::stage::apart::{is_apart, pass_apart};
@@ -34,6 +35,12 @@ pub struct Core {
 }
 
 impl Core {
+    /// Goes by these tables from now on; gives back those before.
+    pub fn adopt(&mut self, tables: Arc<Tables>) -> Arc<Tables> {
+        cap::recount(&self.tables, &tables, &self.own.counters);
+        std::mem::replace(&mut self.tables, tables)
+    }
+
     /// Decides what becomes of each frame of a burst (at most [`crate::frame::BURST`]) that came in by
     /// the interface `from`, and rewrites those that go on. Then some that were held may go on too:
     /// [`Core::released`].

@@ -136,8 +136,8 @@ impl Own {
         side.key_kind() == KeyKind::Client && matches!(service.mode, Mode::Snat(_))
     }
 
-    /// Enters a transfer. A full table makes room by forgetting an unanswered request or an ended
-    /// transfer, never a running one.
+    /// Enters a transfer, which has a place at its backend. A full table makes room by forgetting an unanswered
+    /// request or an ended transfer, never a running one.
     pub fn insert(&mut self, mut flow: Flow, detail: Detail, here: &Here) -> Step<FlowId> {
         // The same server can see the same endpoint through two VIPs.
         if let Some(key) = flow.server_key()
@@ -178,7 +178,7 @@ impl Own {
     /// The transfer has ended; its flow lingers for late packets.
     pub fn close(&mut self, id: FlowId, end: End, here: &Here) {
         if !self.flows[id].state.is_over() {
-            self.count_end(&self.flows[id], end);
+            self.count_end(&self.flows[id], end, here);
             self.flows[id].state = State::Closing;
             let deadline = deadline(&self.flows[id], here.tables);
             self.flows.close(id, deadline);
@@ -204,7 +204,7 @@ impl Own {
     pub fn end(&mut self, id: FlowId, end: End, here: &Here) -> Flow {
         let flow = self.flows.remove(id);
         if !flow.state.is_over() {
-            self.count_end(&flow, end);
+            self.count_end(&flow, end, here);
         }
         self.release(&flow, flow.state == State::Completed, here);
         self.hosts.leave(flow.client().host);
@@ -272,10 +272,11 @@ impl Own {
         rules.release(flow.seen_as(), ended_well, &mut self.pools(here));
     }
 
-    fn count_end(&self, flow: &Flow, end: End) {
+    fn count_end(&self, flow: &Flow, end: End, here: &Here) {
         let transfers = self.counters.of(flow);
         transfers.ended.add(1);
         transfers.of(end).add(1);
+        here.tables.backends[usize::from(flow.backend)].give_place_back();
     }
 }
 

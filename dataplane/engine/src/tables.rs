@@ -3,6 +3,7 @@
 
 use crate::addresses::Addresses;
 use crate::policy::{Access, OptionLimits, Rule};
+use crate::select::cap::Cap;
 use crate::select::rota::Rota;
 use std::net::IpAddr;
 use wire::ethernet::Mac;
@@ -178,6 +179,8 @@ pub struct Backend {
     pub hop: Option<Hop>,
     /// What it is given to do.
     pub duty: Duty,
+    /// The most transfers that it has at a time; `None`: any number.
+    pub cap: Option<Cap>,
 }
 
 /// What a backend is given to do.
@@ -195,6 +198,18 @@ pub enum Duty {
 }
 
 impl Backend {
+    /// Takes a place for a transfer, if there is one.
+    pub fn take_place(&self) -> bool {
+        self.cap.as_ref().is_none_or(Cap::take)
+    }
+
+    /// Gives a transfer's place back.
+    pub fn give_place_back(&self) {
+        if let Some(cap) = &self.cap {
+            cap.give_back(1);
+        }
+    }
+
     /// The number of this address among the aliases, counted from 1; 0: it is none of them.
     pub fn alias(&self, address: IpAddr) -> u8 {
         let place = self.aliases.iter().position(|&alias| alias == address);

@@ -5,6 +5,7 @@ use crossbeam::queue::ArrayQueue;
 use engine::flow::view::FlowQuery;
 use engine::frame::{Burst, Frame};
 use engine::policy::{Access, OptionLimits};
+use engine::select::cap::{Cap, Places};
 use engine::select::rota::Scheduler;
 use kit::farm::Farm;
 use kit::house::{House, Wire};
@@ -161,6 +162,8 @@ impl Port for Lending {
 const WORKERS: u16 = 2;
 /// Fewer than the requests of the flood: the table is full for a while.
 const PLACES: u32 = 128;
+/// Transfers of some backends at a time: as many as there are, but for the flood.
+const LIMIT: u32 = 60;
 
 /// A turn of each worker, watched.
 fn turn(house: &mut House<Lending>) {
@@ -262,6 +265,9 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
         (Via::Nat6, Scheduler::FileHash),
     ] {
         world.rotas[usize::from(via.service())] = rotas(via, scheduler, [2, 1]);
+        for backend in [0, 1].map(|n| usize::from(via.backend(n))) {
+            world.backends[backend].cap = Some(Cap::new(LIMIT, Places::default()));
+        }
     }
     let mut house = House::<Lending>::with(WORKERS, world.clone(), PLACES, |_| Lending::new(4096));
     // Whatever a thread does once.
@@ -296,10 +302,13 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
         "timed_out",
         "file",
         "held",
+        "backends-full",
     ] {
         assert!(ledger.at(counter) > 0, "{counter}");
     }
     assert_eq!(ledger.at("started"), ledger.at("ended"));
+    let mut caps = world.backends.iter().filter_map(|backend| backend.cap.as_ref());
+    assert!(caps.all(|cap| cap.taken() == 0));
 }
 
 #[test]

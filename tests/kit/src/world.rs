@@ -262,6 +262,7 @@ fn add(tables: &mut Tables, via: Via) {
             server,
             hop,
             duty: Duty::Serving,
+            cap: None,
         });
         match via {
             Via::Dsr | Via::Dsr6 => {}

@@ -3,7 +3,6 @@
 use super::candidates::Candidates;
 use crate::here::Here;
 use crate::own::Own;
-use crate::reason::Reason;
 use crate::tables::{BackendId, ServiceId};
 use crate::verdict::Step;
 use std::net::IpAddr;
@@ -23,7 +22,8 @@ pub struct Wish<'a> {
 }
 
 /// The client's backend of late, if that is to last; else the next one by the rota's rule. `avoid` is not
-/// chosen.
+/// chosen. The transfer has a place there ([`crate::tables::Backend::take_place`]), to be given back if it
+/// does not come about.
 pub fn choose(
     wish: &Wish,
     avoid: Option<BackendId>,
@@ -39,7 +39,7 @@ pub fn choose(
     let cursor = &mut own.cursors[usize::from(id)][wish.family];
     let backend = last
         .or_else(|| rota.next(wish, wish.client, &candidates, cursor, &own.counters))
-        .ok_or(Reason::NoBackend)?;
+        .ok_or_else(|| candidates.why_none(rota.backends()))?;
     if let Some(length) = service.persistence {
         own.sticky.keep(id, wish.client, backend, here.now.after(length), here.now);
     }

@@ -14,17 +14,30 @@ pub fn next(
     cursor: &mut Cursor,
     counters: &Counters,
 ) -> Option<BackendId> {
+    // Another worker may take the last place in between: that one is out then.
+    for _ in 0..members.len() {
+        let (place, backend) = least(members, candidates, *cursor, counters)?;
+        if candidates.take(backend) {
+            cursor.pass(place);
+            return Some(backend);
+        }
+    }
+    None
+}
+
+fn least(
+    members: &[Member],
+    candidates: &Candidates,
+    cursor: Cursor,
+    counters: &Counters,
+) -> Option<(usize, BackendId)> {
     let load = |member: &Member| {
         let with_this = counters.backends[usize::from(member.id)].now() + 1;
         (with_this, u64::from(member.weight))
     };
-    let least = cursor
-        .round(members)
-        .map(|(place, member)| (place, member.id, load(member)))
-        .filter(|&(_, backend, _)| candidates.has(backend))
-        // Fractions, compared without dividing. The first of equals.
-        .min_by(|(_, _, a), (_, _, b)| (a.0 * b.1).cmp(&(b.0 * a.1)));
-    let (place, backend, _) = least.filter(|&(_, backend, _)| candidates.take(backend))?;
-    cursor.pass(place);
-    Some(backend)
+    let all = cursor.round(members).filter(|(_, member)| candidates.has(member.id));
+    let loads = all.map(|(place, member)| (place, member.id, load(member)));
+    // Fractions, compared without dividing. The first of equals.
+    let least = loads.min_by(|(_, _, a), (_, _, b)| (a.0 * b.1).cmp(&(b.0 * a.1)));
+    least.map(|(place, backend, _)| (place, backend))
 }

@@ -2,6 +2,7 @@
 //! who went where and of how often somebody asks.
 
 pub mod candidates;
+pub mod cap;
 pub mod choice;
 pub mod least_transfers;
 pub mod maglev;

@@ -75,6 +75,11 @@ impl Rota {
         self.members.iter().any(|member| member.id == backend)
     }
 
+    /// All who take part.
+    pub fn backends(&self) -> impl Iterator<Item = BackendId> {
+        self.members.iter().map(|member| member.id)
+    }
+
     /// Whose turn it is for this wish, of `who`: the client, or what stands for it. A place there is taken.
     pub fn next(
         &self,

@@ -128,14 +128,30 @@ impl<'a> Asked<'a> {
             own.refusals.push((self.place, self.vip, refusal));
             return Err(Reason::Refused.into());
         }
-        let backend = self.backend(here, own)?;
         // First, so that the client keeps its name.
         let host = own.hosts.enter(self.client).map_err(|NoRoom| Reason::FlowTableFull)?;
+        // The client has done with that, and the place that it has may be the last one.
         let before = before.map(|flow| own.end(flow, End::Replaced, here));
         let client = Endpoint { host, port: self.port };
-        let made = self.make(client, backend, before, here, own);
+        let made = self.place(client, before, here, own);
         if made.is_err() {
             own.hosts.leave(host);
+        }
+        made
+    }
+
+    /// Makes the transfer of a client that has a name, at a backend that has a place.
+    fn place(
+        &self,
+        client: Endpoint,
+        before: Option<Flow>,
+        here: &Here,
+        own: &mut Own,
+    ) -> Step<FlowId> {
+        let backend = self.backend(here, own)?;
+        let made = self.make(client, backend, before, here, own);
+        if made.is_err() {
+            here.tables.backends[usize::from(backend)].give_place_back();
         }
         made
     }
@@ -152,7 +168,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Makes the transfer of a client that has a name.
+    /// Makes the transfer, of this client at this backend.
     fn make(
         &self,
         client: Endpoint,

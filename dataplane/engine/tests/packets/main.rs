@@ -9,6 +9,7 @@ mod dsr;
 mod ends;
 mod errors;
 mod learning;
+mod limits;
 mod modes;
 mod parts;
 mod pings;

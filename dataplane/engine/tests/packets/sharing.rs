@@ -42,6 +42,7 @@ fn add(tables: &mut Tables, via: Via, vip: IpAddr, port: u16) {
         server,
         hop: Some(hop(address)),
         duty: Duty::Serving,
+        cap: None,
     });
 }
 

@@ -15,6 +15,7 @@ use control::{eal, events, preflight, tables};
 use dataplane::{Devices, Workers};
 use dpdk::{Eal, HugePages, Log};
 use engine::tables::Tables;
+use engine::tick::Tick;
 use log::LevelFilter;
 use std::error::Error;
 use std::path::PathBuf;
@@ -97,13 +98,19 @@ async fn serve(eal: &Eal, config: Config, place: Place) -> Result<(), Box<dyn Er
     let stop = Arc::new(AtomicBool::new(false));
     let standings = watch::Sender::new(Standings::default());
     let mut lasting = Lasting::default();
-    let first =
-        tables::build(&config, &macs, &kernel.view().borrow(), &standings.borrow(), &mut lasting);
+    let first = tables::build(
+        &config,
+        &macs,
+        &kernel.view().borrow(),
+        &standings.borrow(),
+        &mut lasting,
+        Tick::default(),
+    );
     let first = Arc::new(first);
-    let workers = dataplane.launch(eal, &config, &first, &stop)?;
+    let start = Instant::now();
+    let workers = dataplane.launch(eal, &config, &first, start, &stop)?;
     let (publish, tables) = watch::channel(first);
     let desks = Desks::new(workers.desks.clone());
-    let start = Instant::now();
     let lost = workers.losses();
     let appliance =
         Appliance { config, start, interfaces: facts, lost, traffic, desks, standings, tables };
@@ -158,7 +165,8 @@ async fn control(
         if changed {
             let (view, standings) =
                 (view.borrow_and_update().clone(), standings.borrow_and_update().clone());
-            let new = tables::build(&appliance.config, macs, &view, &standings, &mut lasting);
+            let now = Tick::at(appliance.start.elapsed());
+            let new = tables::build(&appliance.config, macs, &view, &standings, &mut lasting, now);
             for change in events::changes(&publish.borrow(), &new, &appliance.config) {
                 log::info!("{change}");
             }

@@ -11,14 +11,15 @@ use engine::tables::{
     Backend, BackendId, Hop, Interface, Mode, Owner, RotaId, Rotas, Service, ServiceId, SnatId,
     Tables, Vip, VipId,
 };
-use engine::tick::ticks;
+use engine::tick::{Tick, ticks};
 use ipnet::IpNet;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use wire::ethernet::Mac;
 
 /// Builds the snapshot. `macs` are the devices', in the order of the configuration's interfaces,
-/// `standings` say more of the backends, `lasting` is what earlier snapshots have handed on.
+/// `standings` say more of the backends, `lasting` is what earlier snapshots have handed on. It is
+/// `now` in workers' time.
 /// All lists depend on the configuration alone, so flows that hold indices stay right from one
 /// view of the kernel to the next.
 ///
@@ -31,8 +32,10 @@ pub fn build(
     view: &View,
     standings: &Standings,
     lasting: &mut Lasting,
+    now: Tick,
 ) -> Tables {
     let mut tables = Tables { interfaces: interfaces(config, macs), ..Tables::default() };
+    let moment = Moment { view, standings, now };
     let mut servers = HashMap::new();
     for (id, service) in config.services.iter().enumerate() {
         let id: ServiceId = number(id);
@@ -45,7 +48,7 @@ pub fn build(
         }
         let mode = mode(&mut tables.snat, &service.mode);
         let farm = &mut tables.backends;
-        let first = backends(farm, &mut servers, id, service, view, standings, lasting);
+        let first = backends(farm, &mut servers, id, service, &moment, lasting);
         let rotas = &mut tables.rotas;
         let maglevs = &mut lasting.maglevs;
         let rota = add_rotas(rotas, maglevs, service, first, |_| true);
@@ -112,14 +115,20 @@ fn mode(snat: &mut Vec<IpAddr>, mode: &config::Mode) -> Mode {
     }
 }
 
+/// What is known of backends besides the configuration.
+struct Moment<'a> {
+    view: &'a View,
+    standings: &'a Standings,
+    now: Tick,
+}
+
 /// Appends a service's backends to all others; answers the first one's place there.
 fn backends(
     all: &mut Vec<Backend>,
     servers: &mut HashMap<IpAddr, BackendId>,
     service: ServiceId,
     written: &config::Service,
-    view: &View,
-    standings: &Standings,
+    moment: &Moment,
     lasting: &mut Lasting,
 ) -> usize {
     let first = all.len();
@@ -127,12 +136,15 @@ fn backends(
         let server = *servers.entry(backend.address).or_insert_with(|| number(id));
         let interface = number(backend.interface);
         let fixed = backend.mac.map(|mac| Hop { interface, mac });
-        let hop = fixed.or_else(|| view.hops.get(&backend.address).copied());
+        let hop = fixed.or_else(|| moment.view.hops.get(&backend.address).copied());
         let (address, aliases) = (backend.address, backend.aliases.clone());
-        let duty = standings.of(written, backend).duty();
+        let duty = moment.standings.of(written, backend).duty();
         let most = backend.max_transfers;
         let cap = most.map(|most| Cap::new(most, lasting.places(written, backend)));
-        all.push(Backend { address, aliases, service, server, hop, duty, cap });
+        let slow_start = None;
+        let made = Backend { address, aliases, service, server, hop, duty, cap, slow_start };
+        let slow_start = lasting.slow_start(written, backend, &made, moment.now);
+        all.push(Backend { slow_start, ..made });
     }
     first
 }

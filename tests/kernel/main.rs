@@ -68,6 +68,7 @@ fn config(device: Device) -> Config {
             vips: vec![Held { address: VIP.into(), interface: 0 }],
             port: 69,
             scheduler: Scheduler::default(),
+            slow_start: None,
             mode: Mode::Snat(vec![Held { address: SNAT.into(), interface: 0 }]),
             idle_timeout: Duration::from_secs(60),
             persistence: None,

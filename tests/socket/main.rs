@@ -12,6 +12,7 @@ use control::tables;
 use engine::count::Counters;
 use engine::flow::view::{Kind, State, TransferView};
 use engine::tables::Tables;
+use engine::tick::Tick;
 use engine::verdict::Verdict;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -146,7 +147,8 @@ fn full() -> config::Config {
 
 fn tables() -> Tables {
     let macs = [Mac([2; 6]), Mac([4; 6])];
-    tables::build(&full(), &macs, &View::default(), &Standings::default(), &mut Lasting::default())
+    let lasting = &mut Lasting::default();
+    tables::build(&full(), &macs, &View::default(), &Standings::default(), lasting, Tick(0))
 }
 
 fn serve(place: Place, desk: Desk, tables: Arc<Tables>, stop: oneshot::Receiver<()>) {

@@ -116,6 +116,7 @@ pub struct Service {
     pub mode: Maybe<String>,
     pub snat: Maybe<Vec<Spanned<String>>>,
     pub scheduler: Maybe<String>,
+    pub slow_start: Maybe<String>,
     pub persistence: Maybe<String>,
     pub idle_timeout: Maybe<String>,
     pub broadcast: Maybe<bool>,

@@ -58,6 +58,7 @@ impl Checker {
         let written = spanned.as_ref();
         self.only(&written.protocol, "tftp", &["ftp", "tcp", "udp", "any"]);
         let scheduler = self.scheduler(&written.scheduler);
+        let slow_start = self.duration(&written.slow_start, 1..=3600);
         let vips = self.held(&OneOrMany::each(&written.vip), Use::Vip, interfaces);
         let mode = self.mode(written, interfaces);
         let backends = self.backends(spanned, &mode, interfaces);
@@ -77,6 +78,7 @@ impl Checker {
             port,
             mode,
             scheduler,
+            slow_start,
             idle_timeout: idle.unwrap_or(IDLE_TIMEOUT),
             persistence,
             broadcast,

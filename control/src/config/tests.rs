@@ -199,6 +199,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "13:12",
         "a rule without backends",
     ),
+    ("vip =", "slow_start = \"2h\"\nvip =", "9:14", "no usable length of time"),
     ("vip =", "idle_timeout = \"soon\"\nvip =", "9:16", "no usable length of time"),
     ("vip =", "persistence = \"0s\"\nvip =", "9:15", "no usable length of time"),
     ("name = \"one\"", "weight = 0\nname = \"one\"", "7:8", "all backends have weight 0"),
@@ -353,6 +354,14 @@ fn every_scheduler_has_its_word() {
         assert_eq!(parse("test.toml", &text).unwrap().services[0].scheduler, scheduler);
     }
     assert_eq!(parse("test.toml", SOUND).unwrap().services[0].scheduler, Scheduler::RoundRobin);
+}
+
+#[test]
+fn a_slow_start() {
+    let slow = |text: &str| parse("test.toml", text).unwrap().services[0].slow_start;
+    assert_eq!(slow(SOUND), None);
+    let text = SOUND.replace("vip =", "slow_start = \"30s\"\nvip =");
+    assert_eq!(slow(&text), Some(Duration::from_secs(30)));
 }
 
 #[test]

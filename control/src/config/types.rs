@@ -183,6 +183,8 @@ pub struct Service {
     pub mode: Mode,
     /// How it chooses among its backends.
     pub scheduler: Scheduler,
+    /// How long a backend that comes back gets less than its share.
+    pub slow_start: Option<Duration>,
     /// Silence after which a transfer is given up.
     pub idle_timeout: Duration,
     /// How long a client stays with its backend.

@@ -3,6 +3,7 @@ use crate::config::{Control, Dataplane, Device, Held};
 use crate::standing::Standings;
 use engine::policy::{Access, OptionLimits};
 use engine::select::rota::Scheduler;
+use engine::select::slow_start::SlowStart;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +25,7 @@ fn service(vip: IpAddr, port: u16, mode: config::Mode, servers: &[(u8, u16)]) ->
         port,
         mode,
         scheduler: Scheduler::default(),
+        slow_start: None,
         idle_timeout: Duration::from_secs(60),
         persistence: None,
         broadcast: false,
@@ -81,14 +83,13 @@ fn config(services: Vec<config::Service>) -> Config {
     }
 }
 
+/// The first snapshot.
+fn first(config: &Config, view: &View) -> Tables {
+    build(config, &[MAC], view, &Standings::default(), &mut Lasting::default(), Tick(0))
+}
+
 fn tables(services: Vec<config::Service>) -> Tables {
-    build(
-        &config(services),
-        &[MAC],
-        &View::default(),
-        &Standings::default(),
-        &mut Lasting::default(),
-    )
+    first(&config(services), &View::default())
 }
 
 #[test]
@@ -142,7 +143,8 @@ fn a_backend_s_places_outlive_the_snapshot() {
         written.backends[0].max_transfers = Some(most);
         let other = service(OTHER_VIP, 69, config::Mode::Nat, servers);
         let config = config(vec![other, written]);
-        let tables = build(&config, &[MAC], &View::default(), &Standings::default(), &mut lasting);
+        let tables =
+            build(&config, &[MAC], &View::default(), &Standings::default(), &mut lasting, Tick(0));
         tables.backends.into_iter().filter_map(|backend| backend.cap).collect::<Vec<_>>()
     };
     let before = caps(&[(30, 1)], 1);
@@ -152,6 +154,25 @@ fn a_backend_s_places_outlive_the_snapshot() {
     assert!(after[0].is_same(&before[0]));
     assert!(after[0].take() && !after[0].take());
     assert!(!caps(&[(31, 1)], 1)[0].is_same(&before[0]));
+}
+
+#[test]
+fn a_backend_that_comes_back_starts_slowly_where_its_service_says_so() {
+    let mut lasting = Lasting::default();
+    let mut written = service(VIP, 69, config::Mode::Nat, &[(30, 1)]);
+    let other = service(OTHER_VIP, 69, config::Mode::Nat, &[(30, 1)]);
+    written.slow_start = Some(Duration::from_secs(30));
+    let config = config(vec![written, other]);
+    let hop = Hop { interface: 0, mac: MAC };
+    let there = View { hops: HashMap::from([(server(30), hop)]), ..View::default() };
+    let mut seen = |view: &View, now| {
+        let tables = build(&config, &[MAC], view, &Standings::default(), &mut lasting, Tick(now));
+        [0, 1].map(|id| tables.backends[id].slow_start)
+    };
+    assert_eq!(seen(&there, 1), [None; 2]);
+    assert_eq!(seen(&View::default(), 2), [None; 2]);
+    let slow = Some(SlowStart { since: Tick(3), ticks: 300 });
+    assert_eq!(seen(&there, 3), [slow, None]);
 }
 
 #[test]
@@ -212,8 +233,7 @@ fn everybody_s_addresses_are_for_the_vip_that_says_so() {
     let mut config = config(vec![written]);
     config.interfaces[0].addresses =
         ["10.0.0.2/24", "10.9.0.0/31"].map(|net| net.parse().unwrap()).into();
-    let tables =
-        build(&config, &[MAC], &View::default(), &Standings::default(), &mut Lasting::default());
+    let tables = first(&config, &View::default());
     assert_eq!(tables.interfaces[0].broadcast, Some(0));
     for address in ["255.255.255.255", "10.0.0.255"] {
         let owner = tables.addresses.get(address.parse().unwrap());
@@ -262,12 +282,11 @@ fn the_view_makes_vips_live_and_gives_hops_and_changes_nothing_else() {
     ]);
     let hop = Hop { interface: 0, mac: Mac([2, 0, 0, 0, 0, 30]) };
     let view = View { live: HashSet::from([OTHER_VIP]), hops: HashMap::from([(server(30), hop)]) };
-    let tables = build(&config, &[MAC], &view, &Standings::default(), &mut Lasting::default());
+    let tables = first(&config, &view);
     assert_eq!([0, 1].map(|vip| tables.is_live(vip)), [false, true]);
     let hops: Vec<_> = tables.backends.iter().map(|backend| backend.hop).collect();
     assert_eq!(hops, [Some(hop), None, Some(hop)]);
-    let mut before =
-        build(&config, &[MAC], &View::default(), &Standings::default(), &mut Lasting::default());
+    let mut before = first(&config, &View::default());
     assert_eq!(before.rotas, tables.rotas);
     before.set_live(1, true);
     assert_eq!(before.addresses, tables.addresses);

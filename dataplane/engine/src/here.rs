@@ -1,6 +1,6 @@
 //! The circumstances that a burst is handled in.
 
-use crate::tables::{BackendId, Duty, InterfaceId, Tables};
+use crate::tables::{BackendId, InterfaceId, Tables};
 use crate::tick::Tick;
 use wire::ethernet::Mac;
 
@@ -38,13 +38,11 @@ pub struct Here<'a> {
 impl Here<'_> {
     /// Whether the backend can go on with the transfers that it has.
     pub fn serves(&self, backend: BackendId) -> bool {
-        let backend = &self.tables.backends[usize::from(backend)];
-        backend.hop.is_some() && backend.duty != Duty::Down
+        self.tables.backends[usize::from(backend)].serves()
     }
 
     /// Whether the backend is to get new transfers.
     pub fn takes(&self, backend: BackendId) -> bool {
-        let duty = self.tables.backends[usize::from(backend)].duty;
-        self.serves(backend) && duty != Duty::Draining
+        self.tables.backends[usize::from(backend)].takes()
     }
 }

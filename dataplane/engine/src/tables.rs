@@ -5,6 +5,7 @@ use crate::addresses::Addresses;
 use crate::policy::{Access, OptionLimits, Rule};
 use crate::select::cap::Cap;
 use crate::select::rota::Rota;
+use crate::select::slow_start::SlowStart;
 use std::net::IpAddr;
 use wire::ethernet::Mac;
 use wire::tftp::Request;
@@ -181,6 +182,8 @@ pub struct Backend {
     pub duty: Duty,
     /// The most transfers that it has at a time; `None`: any number.
     pub cap: Option<Cap>,
+    /// Set when it came back a short while ago.
+    pub slow_start: Option<SlowStart>,
 }
 
 /// What a backend is given to do.
@@ -198,6 +201,16 @@ pub enum Duty {
 }
 
 impl Backend {
+    /// Whether it can go on with the transfers that it has.
+    pub fn serves(&self) -> bool {
+        self.hop.is_some() && self.duty != Duty::Down
+    }
+
+    /// Whether it is to get new transfers.
+    pub fn takes(&self) -> bool {
+        self.serves() && self.duty != Duty::Draining
+    }
+
     /// Takes a place for a transfer, if there is one.
     pub fn take_place(&self) -> bool {
         self.cap.as_ref().is_none_or(Cap::take)

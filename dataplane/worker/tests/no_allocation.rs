@@ -7,6 +7,8 @@ use engine::frame::{Burst, Frame};
 use engine::policy::{Access, OptionLimits};
 use engine::select::cap::{Cap, Places};
 use engine::select::rota::Scheduler;
+use engine::select::slow_start::SlowStart;
+use engine::tick::Tick;
 use kit::farm::Farm;
 use kit::house::{House, Wire};
 use kit::packet::Packet;
@@ -267,6 +269,7 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
         world.rotas[usize::from(via.service())] = rotas(via, scheduler, [2, 1]);
         for backend in [0, 1].map(|n| usize::from(via.backend(n))) {
             world.backends[backend].cap = Some(Cap::new(LIMIT, Places::default()));
+            world.backends[backend].slow_start = Some(SlowStart { since: Tick(1000), ticks: 500 });
         }
     }
     let mut house = House::<Lending>::with(WORKERS, world.clone(), PLACES, |_| Lending::new(4096));

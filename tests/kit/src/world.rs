@@ -263,6 +263,7 @@ fn add(tables: &mut Tables, via: Via) {
             hop,
             duty: Duty::Serving,
             cap: None,
+            slow_start: None,
         });
         match via {
             Via::Dsr | Via::Dsr6 => {}

@@ -33,7 +33,7 @@ fn least(
 ) -> Option<(usize, BackendId)> {
     let load = |member: &Member| {
         let with_this = counters.backends[usize::from(member.id)].now() + 1;
-        (with_this, u64::from(member.weight))
+        (with_this, u64::from(member.weight) * u64::from(candidates.share(member.id)))
     };
     let all = cursor.round(members).filter(|(_, member)| candidates.has(member.id));
     let loads = all.map(|(place, member)| (place, member.id, load(member)));

@@ -27,8 +27,8 @@ const FREE: u16 = u16::MAX;
 pub struct Maglev {
     /// Whose each place is.
     places: Vec<u16>,
-    /// How many backends there are.
-    backends: usize,
+    /// Of the backends' addresses.
+    hashes: Vec<u64>,
 }
 
 impl Maglev {
@@ -46,20 +46,22 @@ impl Maglev {
                 }
             }
         }
-        Maglev { places, backends: backends.len() }
+        let hashes = backends.iter().map(|&(address, _)| of_address(address)).collect();
+        Maglev { places, hashes }
     }
 
-    /// The first backend for this key that is accepted. Those that are not only lose their own keys, which are
-    /// spread over all others.
-    pub fn find(&self, key: u64, accepts: impl Fn(usize) -> bool) -> Option<usize> {
-        if self.backends == 0 {
+    /// The first backend for this key that is accepted, with a number for each that is the same at all times. Those
+    /// that are not accepted only lose their own keys, which are spread over all others.
+    pub fn find(&self, key: u64, accepts: impl Fn(usize, u64) -> bool) -> Option<usize> {
+        let backends = self.hashes.len();
+        if backends == 0 {
             return None;
         }
         let keys = successors(Some(key), |&key| Some(mixed(key))).take(PROBES);
         let probed = keys.map(|key| usize::from(self.places[(key % SIZE) as usize]));
-        let first = key as usize % self.backends;
-        let all = (first..self.backends).chain(0..first);
-        probed.chain(all).find(|&backend| accepts(backend))
+        let first = key as usize % backends;
+        let all = (first..backends).chain(0..first);
+        probed.chain(all).find(|&backend| accepts(backend, key ^ self.hashes[backend]))
     }
 }
 

@@ -9,4 +9,5 @@ pub mod maglev;
 pub mod rate;
 pub mod rota;
 pub mod round_robin;
+pub mod slow_start;
 pub mod sticky;

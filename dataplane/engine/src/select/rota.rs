@@ -89,8 +89,10 @@ impl Rota {
         cursor: &mut Cursor,
         counters: &Counters,
     ) -> Option<BackendId> {
-        match &self.rule {
-            Rule::RoundRobin(order) => cursor.next(order, |backend| candidates.take(backend)),
+        let next = match &self.rule {
+            Rule::RoundRobin(order) => {
+                cursor.next(order, |backend, number| candidates.take_turn(backend, number))
+            }
             Rule::LeastTransfers => {
                 least_transfers::next(&self.members, candidates, cursor, counters)
             }
@@ -98,11 +100,13 @@ impl Rota {
             Rule::FileHash(maglev) => {
                 self.find(maglev, maglev::of_file(wish.request.file), candidates)
             }
-        }
+        };
+        next.or_else(|| candidates.take_passed_over())
     }
 
     fn find(&self, maglev: &Maglev, key: u64, candidates: &Candidates) -> Option<BackendId> {
-        let found = maglev.find(key, |place| candidates.take(self.members[place].id));
+        let found =
+            maglev.find(key, |place, number| candidates.take_turn(self.members[place].id, number));
         found.map(|place| self.members[place].id)
     }
 }

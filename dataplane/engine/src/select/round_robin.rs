@@ -30,25 +30,30 @@ fn gcd(a: u16, b: u16) -> u16 {
 
 /// Where a worker stands in a rota.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Cursor(usize);
+pub struct Cursor {
+    place: usize,
+    /// Turns so far.
+    turns: u64,
+}
 
 impl Cursor {
     /// A start at the `n`th place: workers start apart, so that they don't all pick the same
     /// backend first.
     pub fn starting_at(n: usize) -> Cursor {
-        Cursor(n)
+        Cursor { place: n, turns: (n as u64) << 32 }
     }
 
-    /// The next backend of the order that `usable` accepts; `None` when it accepts none of them.
+    /// The next backend of the order that is accepted, with a number for each turn; `None` when none of them is.
     pub fn next(
         &mut self,
         order: &[BackendId],
-        usable: impl Fn(BackendId) -> bool,
+        accepts: impl Fn(BackendId, u64) -> bool,
     ) -> Option<BackendId> {
         for _ in 0..order.len() {
-            let backend = order[self.0 % order.len()];
-            self.0 = (self.0 + 1) % order.len();
-            if usable(backend) {
+            let backend = order[self.place % order.len()];
+            self.place = (self.place + 1) % order.len();
+            self.turns = self.turns.wrapping_add(1);
+            if accepts(backend, self.turns) {
                 return Some(backend);
             }
         }
@@ -57,14 +62,14 @@ impl Cursor {
 
     /// All of them once, and their places, from the one whose turn it is.
     pub fn round<T>(self, all: &[T]) -> impl Iterator<Item = (usize, &T)> {
-        let first = self.0 % all.len().max(1);
+        let first = self.place % all.len().max(1);
         let (before, after) = all.split_at(first);
         (first..).zip(after).chain((0..).zip(before))
     }
 
     /// The turn after this place is the next.
     pub fn pass(&mut self, place: usize) {
-        self.0 = place + 1;
+        self.place = place + 1;
     }
 }
 
@@ -99,10 +104,10 @@ mod tests {
     fn a_cursor_skips_what_cannot_be_used() {
         let mut cursor = Cursor::starting_at(1);
         let order = [0, 1, 2];
-        assert_eq!(cursor.next(&order, |_| true), Some(1));
-        assert_eq!(cursor.next(&order, |b| b != 2), Some(0));
-        assert_eq!(cursor.next(&order, |_| false), None);
-        assert_eq!(cursor.next(&[], |_| true), None);
+        assert_eq!(cursor.next(&order, |_, _| true), Some(1));
+        assert_eq!(cursor.next(&order, |b, _| b != 2), Some(0));
+        assert_eq!(cursor.next(&order, |_, _| false), None);
+        assert_eq!(cursor.next(&[], |_, _| true), None);
     }
 
     #[test]

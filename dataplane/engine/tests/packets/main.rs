@@ -15,6 +15,7 @@ mod parts;
 mod pings;
 mod policy;
 mod properties;
+mod returning;
 mod reuse;
 mod schedulers;
 mod scheduling;

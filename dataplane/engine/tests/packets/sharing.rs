@@ -43,6 +43,7 @@ fn add(tables: &mut Tables, via: Via, vip: IpAddr, port: u16) {
         hop: Some(hop(address)),
         duty: Duty::Serving,
         cap: None,
+        slow_start: None,
     });
 }
 

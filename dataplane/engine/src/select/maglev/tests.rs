@@ -1,4 +1,5 @@
 use super::*;
+use crate::select::slow_start::{WHOLE, lot};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -23,7 +24,7 @@ fn total(farm: &[(IpAddr, u16)]) -> f64 {
 
 /// Places of each backend.
 fn shares(maglev: &Maglev) -> Vec<f64> {
-    let mut shares = vec![0.0; maglev.backends];
+    let mut shares = vec![0.0; maglev.hashes.len()];
     maglev.places.iter().for_each(|&backend| shares[usize::from(backend)] += 1.0);
     shares
 }
@@ -66,7 +67,7 @@ proptest! {
         let maglev = Maglev::new(&farm);
         let mut heirs = vec![0.0; farm.len()];
         for key in keys() {
-            let (was, is) = (maglev.find(key, |_| true), maglev.find(key, |one| one != gone));
+            let (was, is) = (maglev.find(key, |_, _| true), maglev.find(key, |one, _| one != gone));
             if was == Some(gone) {
                 heirs[is.expect("another")] += 1.0;
             } else {
@@ -93,7 +94,7 @@ fn keys_that_are_alike_are_spread() {
         [keys().collect(), (0..KEYS).map(v6).collect(), (0..KEYS).map(name).collect()];
     for keys in all {
         for (backend, &(_, weight)) in farm.iter().enumerate() {
-            let found = keys.iter().filter(|&&key| maglev.find(key, |_| true) == Some(backend));
+            let found = keys.iter().filter(|&&key| maglev.find(key, |_, _| true) == Some(backend));
             let share = found.count() as f64 / f64::from(KEYS);
             let due = f64::from(weight) / total(&farm);
             assert!((share - due).abs() < 0.05, "{share} of {due}");
@@ -110,13 +111,31 @@ fn each_backend_has_a_place_whatever_it_weighs() {
     assert_eq!(placed.len(), farm.len());
 }
 
+/// As a share grows, the keys that it has are kept, and it is in proportion.
+#[test]
+fn a_number_is_the_same_for_each_key_and_backend() {
+    let farm: Vec<_> = (1..=4).map(|n| (IpAddr::from([10, 0, 0, n]), 1)).collect();
+    let maglev = Maglev::new(&farm);
+    let of_first = |share: u32| {
+        let accepts = |backend, number| backend != 0 || lot(number) < share;
+        let is_its = |key: &u64| maglev.find(*key, accepts) == Some(0);
+        keys().filter(is_its).collect::<BTreeSet<_>>()
+    };
+    let [little, half, whole] = [WHOLE / 10, WHOLE / 2, WHOLE].map(of_first);
+    assert!(little.is_subset(&half) && half.is_subset(&whole));
+    for (had, share) in [(little, 0.1), (half, 0.5)] {
+        let had = had.len() as f64 / whole.len() as f64;
+        assert!((had - share).abs() < 0.03, "{had} of {share}");
+    }
+}
+
 #[test]
 fn the_only_one_that_can_be_used_is_found() {
     let farm: Vec<_> = (1..=200).map(|n| (IpAddr::from([10, 0, 0, n]), 1)).collect();
     let maglev = Maglev::new(&farm);
-    assert!(keys().take(1000).all(|key| maglev.find(key, |one| one == 17) == Some(17)));
-    assert_eq!(maglev.find(1, |_| false), None);
-    assert_eq!(Maglev::new(&[]).find(1, |_| true), None);
+    assert!(keys().take(1000).all(|key| maglev.find(key, |one, _| one == 17) == Some(17)));
+    assert_eq!(maglev.find(1, |_, _| false), None);
+    assert_eq!(Maglev::new(&[]).find(1, |_, _| true), None);
 }
 
 /// Another gate, another version: a client's backend stays the same.
@@ -124,10 +143,11 @@ fn the_only_one_that_can_be_used_is_found() {
 fn choices_are_the_same_for_all_times() {
     let farm: Vec<_> = (1..=5).map(|n| (IpAddr::from([10, 0, 0, n]), 1)).collect();
     let maglev = Maglev::new(&farm);
-    let choices: Vec<_> = keys().take(12).map(|key| maglev.find(key, |_| true).unwrap()).collect();
+    let choices: Vec<_> =
+        keys().take(12).map(|key| maglev.find(key, |_, _| true).unwrap()).collect();
     assert_eq!(choices, [1, 0, 1, 2, 3, 4, 3, 2, 1, 0, 3, 1]);
-    let v6 = maglev.find(of_address("fd00::9".parse().unwrap()), |_| true);
-    let file = maglev.find(of_file(b"pxelinux.0"), |_| true);
+    let v6 = maglev.find(of_address("fd00::9".parse().unwrap()), |_, _| true);
+    let file = maglev.find(of_file(b"pxelinux.0"), |_, _| true);
     assert_eq!((v6, file), (Some(3), Some(3)));
 }
 

@@ -6,7 +6,8 @@ use crate::lasting::Lasting;
 use crate::standing::Standings;
 use engine::select::cap::Cap;
 use engine::select::maglev::Maglevs;
-use engine::select::rota::{Member, Rota};
+use engine::select::rota::{Member, Rota, Scheduler};
+use engine::select::sticky::Persistence;
 use engine::tables::{
     Backend, BackendId, Hop, Interface, Mode, Owner, RotaId, Rotas, Service, ServiceId, SnatId,
     Tables, Vip, VipId,
@@ -61,7 +62,7 @@ pub fn build(
             port: service.port,
             mode,
             idle_timeout: ticks(service.idle_timeout),
-            persistence: service.persistence.map(ticks),
+            persistence: service.persistence.map(persistence),
             access: service.access.clone(),
             options: service.options.clone(),
             rules,
@@ -169,9 +170,20 @@ fn add_rotas(
             address: backend.address,
             weight: backend.weight,
         });
-        Rota::new(service.scheduler, members.collect(), maglevs)
+        Rota::new(scheduler(service, v6), members.collect(), maglevs)
     }));
     number(all.len() - 1)
+}
+
+/// The clients of one network are on different workers, which tell each other nothing: they choose alike by
+/// its hash.
+fn scheduler(service: &config::Service, v6: bool) -> Scheduler {
+    let of_networks = service.persistence.is_some_and(|one| one.is_of_networks(v6));
+    if of_networks { Scheduler::SourceHash } else { service.scheduler }
+}
+
+fn persistence(written: config::Persistence) -> Persistence {
+    Persistence { ticks: ticks(written.length), prefixes: written.prefixes }
 }
 
 /// Whose each address is. Clients and servers may not be told apart by an address that is also

@@ -118,6 +118,8 @@ pub struct Service {
     pub scheduler: Maybe<String>,
     pub slow_start: Maybe<String>,
     pub persistence: Maybe<String>,
+    pub persistence_prefix: Maybe<u64>,
+    pub persistence_prefix_v6: Maybe<u64>,
     pub idle_timeout: Maybe<String>,
     pub broadcast: Maybe<bool>,
     pub read_only: Option<bool>,

@@ -8,11 +8,14 @@ mod error;
 mod file;
 mod interfaces;
 mod policy;
+mod scheduling;
 mod services;
 mod types;
 
 pub use error::{Error, Faults};
-pub use types::{Backend, Config, Control, Dataplane, Device, Held, Interface, Mode, Service};
+pub use types::{
+    Backend, Config, Control, Dataplane, Device, Held, Interface, Mode, Persistence, Service,
+};
 
 use std::path::Path;
 

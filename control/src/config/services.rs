@@ -4,7 +4,6 @@ use super::address::{self, Use};
 use super::check::Checker;
 use super::file::{self, Maybe, OneOrMany};
 use super::types::{Backend, Held, Interface, Mode, Service};
-use engine::select::rota::Scheduler;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -63,7 +62,7 @@ impl Checker {
         let mode = self.mode(written, interfaces);
         let backends = self.backends(spanned, &mode, interfaces);
         let idle = self.duration(&written.idle_timeout, 1..=3600);
-        let persistence = self.duration(&written.persistence, 1..=86_400);
+        let persistence = self.persistence(written, scheduler);
         let (access, options) = (self.access(written), self.options(written, &mode));
         let rules = self.rules(written, &vips, &mode, &backends);
         let port = self.number(&written.port, TFTP_PORT.into(), 1..=65_535) as u16;
@@ -114,21 +113,6 @@ impl Checker {
                     self.fault(mode.span(), "no such mode", "\"nat\" or \"dsr\"");
                 }
                 Mode::Nat
-            }
-        }
-    }
-
-    fn scheduler(&mut self, written: &Maybe<String>) -> Scheduler {
-        let Some(written) = written else { return Scheduler::default() };
-        match written.as_ref().as_str() {
-            "round-robin" => Scheduler::RoundRobin,
-            "least-transfers" => Scheduler::LeastTransfers,
-            "source-hash" => Scheduler::SourceHash,
-            "file-hash" => Scheduler::FileHash,
-            other => {
-                let hint = "\"round-robin\", \"least-transfers\", \"source-hash\" or \"file-hash\"";
-                self.fault(written.span(), format!("no such scheduler: `{other}`"), hint);
-                Scheduler::default()
             }
         }
     }

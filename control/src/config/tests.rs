@@ -201,6 +201,26 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ),
     ("vip =", "slow_start = \"2h\"\nvip =", "9:14", "no usable length of time"),
     ("vip =", "idle_timeout = \"soon\"\nvip =", "9:16", "no usable length of time"),
+    ("vip =", "persistence_prefix = 24\nvip =", "9:22", "a prefix without `persistence`"),
+    ("vip =", "persistence_prefix_v6 = 64\nvip =", "9:25", "a prefix without `persistence`"),
+    (
+        "vip =",
+        "persistence = \"9s\"\npersistence_prefix = 33\nvip =",
+        "10:22",
+        "33 is out of range",
+    ),
+    (
+        "vip =",
+        "persistence = \"9s\"\npersistence_prefix_v6 = 0\nvip =",
+        "10:25",
+        "0 is out of range",
+    ),
+    (
+        "vip =",
+        "scheduler = \"file-hash\"\npersistence = \"9s\"\npersistence_prefix = 24\nvip =",
+        "9:13",
+        "`file-hash` does not go with a network's persistence",
+    ),
     ("vip =", "persistence = \"0s\"\nvip =", "9:15", "no usable length of time"),
     ("name = \"one\"", "weight = 0\nname = \"one\"", "7:8", "all backends have weight 0"),
     ("name = \"one\"", "weight = 1001\nname = \"one\"", "12:10", "1001 is out of range"),
@@ -354,6 +374,23 @@ fn every_scheduler_has_its_word() {
         assert_eq!(parse("test.toml", &text).unwrap().services[0].scheduler, scheduler);
     }
     assert_eq!(parse("test.toml", SOUND).unwrap().services[0].scheduler, Scheduler::RoundRobin);
+}
+
+#[test]
+fn clients_stay_by_themselves_or_with_their_networks() {
+    let read = |lines: &str| {
+        let text = SOUND.replace("vip =", &format!("persistence = \"9s\"\n{lines}\nvip ="));
+        parse("test.toml", &text).unwrap().services[0].persistence.unwrap()
+    };
+    let length = Duration::from_secs(9);
+    for (lines, prefixes) in [
+        ("", [32, 128]),
+        ("persistence_prefix = 24", [24, 128]),
+        ("persistence_prefix_v6 = 64\nscheduler = \"source-hash\"", [32, 64]),
+        ("persistence_prefix = 32\nscheduler = \"least-transfers\"", [32, 128]),
+    ] {
+        assert_eq!(read(lines), Persistence { length, prefixes }, "{lines}");
+    }
 }
 
 #[test]

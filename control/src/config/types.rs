@@ -2,6 +2,7 @@
 
 use engine::policy::{Access, OptionLimits, Rule};
 use engine::select::rota::Scheduler;
+use engine::select::sticky;
 use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
@@ -187,8 +188,8 @@ pub struct Service {
     pub slow_start: Option<Duration>,
     /// Silence after which a transfer is given up.
     pub idle_timeout: Duration,
-    /// How long a client stays with its backend.
-    pub persistence: Option<Duration>,
+    /// How a client stays with its backend.
+    pub persistence: Option<Persistence>,
     /// Whether its clients may send to everybody on the VIPs' interfaces.
     pub broadcast: bool,
     /// What its clients may ask for.
@@ -199,6 +200,23 @@ pub struct Service {
     pub rules: Vec<(Rule, Vec<usize>)>,
     /// At least one with a weight above zero.
     pub backends: Vec<Backend>,
+}
+
+/// How a client stays with its backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Persistence {
+    /// After its last request.
+    pub length: Duration,
+    /// All clients with so many bits of their addresses in common stay together: over IPv4, over IPv6.
+    pub prefixes: [u8; 2],
+}
+
+impl Persistence {
+    /// Whether networks stay together, and not only each client, over IPv4 or over IPv6.
+    pub fn is_of_networks(&self, v6: bool) -> bool {
+        let place = usize::from(v6);
+        self.prefixes[place] < sticky::WHOLE[place]
+    }
 }
 
 /// How packets reach a service's backends.

@@ -176,6 +176,18 @@ fn a_backend_that_comes_back_starts_slowly_where_its_service_says_so() {
 }
 
 #[test]
+fn networks_that_stay_together_are_dealt_out_by_hash() {
+    let mut written = service(VIP, 69, config::Mode::Nat, &[(30, 1), (31, 1)]);
+    let length = Duration::from_secs(100);
+    written.persistence = Some(config::Persistence { length, prefixes: [24, 128] });
+    let tables = tables(vec![written]);
+    let members = [(0, server(30), 1), (1, server(31), 1)];
+    assert_eq!(tables.rotas[0], [rota(Scheduler::SourceHash, &members), Rota::default()]);
+    let persistence = Persistence { ticks: 1000, prefixes: [24, 128] };
+    assert_eq!(tables.services[0].persistence, Some(persistence));
+}
+
+#[test]
 fn pools_share_their_addresses() {
     let second = server(102);
     let tables = tables(vec![
@@ -245,10 +257,11 @@ fn everybody_s_addresses_are_for_the_vip_that_says_so() {
 #[test]
 fn times_are_in_ticks() {
     let mut written = service(VIP, 69, config::Mode::Nat, &[(30, 1)]);
-    written.persistence = Some(Duration::from_secs(100));
+    let length = Duration::from_secs(100);
+    written.persistence = Some(config::Persistence { length, prefixes: [32, 128] });
     let tables = tables(vec![written]);
     assert_eq!(tables.services[0].idle_timeout, 600);
-    assert_eq!(tables.services[0].persistence, Some(1000));
+    assert_eq!(tables.services[0].persistence, Some(Persistence::of_clients(1000)));
 }
 
 #[test]

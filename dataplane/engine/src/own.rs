@@ -193,9 +193,11 @@ impl Own {
     pub fn refused(&mut self, id: FlowId, here: &Here) {
         let flow = &self.flows[id];
         if !flow.state.is_over() {
-            let client = self.address(flow);
-            let rotas = here.tables.service_of(flow.backend).rotas();
-            rotas.for_each(|rota| self.sticky.forget(rota, client));
+            let service = here.tables.service_of(flow.backend);
+            if let Some(persistence) = service.persistence {
+                let who = persistence.who(self.address(flow));
+                service.rotas().for_each(|rota| self.sticky.forget(rota, who));
+            }
             self.close(id, End::Failed, here);
         }
     }

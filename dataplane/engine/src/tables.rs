@@ -6,6 +6,7 @@ use crate::policy::{Access, OptionLimits, Rule};
 use crate::select::cap::Cap;
 use crate::select::rota::Rota;
 use crate::select::slow_start::SlowStart;
+use crate::select::sticky::Persistence;
 use std::net::IpAddr;
 use wire::ethernet::Mac;
 use wire::tftp::Request;
@@ -125,8 +126,8 @@ pub struct Service {
     pub mode: Mode,
     /// Ticks after the last packet of either side until a transfer is given up.
     pub idle_timeout: u32,
-    /// Ticks that a client stays with its backend; `None`: not at all.
-    pub persistence: Option<u32>,
+    /// How a client stays with its backend; `None`: not at all.
+    pub persistence: Option<Persistence>,
     /// What its clients may ask for.
     pub access: Access,
     /// What becomes of their requests' options.

@@ -8,6 +8,7 @@ use engine::policy::{Access, OptionLimits};
 use engine::select::cap::{Cap, Places};
 use engine::select::rota::Scheduler;
 use engine::select::slow_start::SlowStart;
+use engine::select::sticky::Persistence;
 use engine::tick::Tick;
 use kit::farm::Farm;
 use kit::house::{House, Wire};
@@ -250,7 +251,8 @@ fn flood(house: &mut House<Lending>, n: u16) {
 #[test]
 fn no_memory_is_taken_or_given_back_after_the_start() {
     let mut world = tables();
-    world.services[usize::from(Via::Snat.service())].persistence = Some(50);
+    world.services[usize::from(Via::Snat.service())].persistence =
+        Some(Persistence { ticks: 50, prefixes: [24, 64] });
     world.services[usize::from(Via::Snat6.service())].access = Access {
         deny_files: vec!["secret/**".into()],
         max_requests: Some(100),

@@ -3,6 +3,7 @@
 use super::candidates::Candidates;
 use crate::here::Here;
 use crate::own::Own;
+use crate::select::sticky::Persistence;
 use crate::tables::{BackendId, ServiceId};
 use crate::verdict::Step;
 use std::net::IpAddr;
@@ -34,14 +35,15 @@ pub fn choose(
     let id = service.rota(wish.client, wish.request);
     let rota = &here.tables.rotas[usize::from(id)][wish.family];
     let candidates = Candidates::new(here, avoid);
-    let last = service.persistence.and_then(|_| own.sticky.find(id, wish.client, here.now));
+    let who = service.persistence.map_or(wish.client, |persistence| persistence.who(wish.client));
+    let last = service.persistence.and_then(|_| own.sticky.find(id, who, here.now));
     let last = last.filter(|&backend| rota.has(backend) && candidates.take(backend));
     let cursor = &mut own.cursors[usize::from(id)][wish.family];
     let backend = last
-        .or_else(|| rota.next(wish, wish.client, &candidates, cursor, &own.counters))
+        .or_else(|| rota.next(wish, who, &candidates, cursor, &own.counters))
         .ok_or_else(|| candidates.why_none(rota.backends()))?;
-    if let Some(length) = service.persistence {
-        own.sticky.keep(id, wish.client, backend, here.now.after(length), here.now);
+    if let Some(Persistence { ticks, .. }) = service.persistence {
+        own.sticky.keep(id, who, backend, here.now.after(ticks), here.now);
     }
     Ok(backend)
 }

@@ -3,6 +3,7 @@
 
 use engine::flow::view::State;
 use engine::reason::Reason;
+use engine::select::sticky::Persistence;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::notice::{EXPIRED, Notice, REFUSED, TOO_BIG, about};
@@ -69,7 +70,7 @@ fn what_is_quoted_whole_is_a_sound_datagram() {
 /// A gate whose clients stay with their servers.
 fn loyal(via: Via) -> Gate {
     let mut tables = tables();
-    tables.services[usize::from(via.service())].persistence = Some(10_000);
+    tables.services[usize::from(via.service())].persistence = Some(Persistence::of_clients(10_000));
     Gate::with(tables, FLOWS)
 }
 

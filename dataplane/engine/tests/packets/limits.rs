@@ -3,6 +3,7 @@
 use engine::reason::Reason;
 use engine::select::cap::{Cap, Places};
 use engine::select::rota::Scheduler;
+use engine::select::sticky::Persistence;
 use engine::tables::Tables;
 use kit::gate::Gate;
 use kit::packet::Packet;
@@ -76,7 +77,8 @@ fn a_request_that_is_repeated_counts_once() {
 fn a_client_that_stays_with_its_backend_goes_elsewhere_when_that_is_full() {
     for via in Via::ALL {
         let mut tables = limited(via, Scheduler::RoundRobin, [1, 2]);
-        tables.services[usize::from(via.service())].persistence = Some(1000);
+        tables.services[usize::from(via.service())].persistence =
+            Some(Persistence::of_clients(1000));
         let mut gate = Gate::with(tables, FLOWS);
         let mut server = |port| {
             let at = SocketAddr::new(via.client().ip(), port);

@@ -6,6 +6,7 @@ mod servers;
 
 use crate::scene::Scene;
 use engine::policy::OptionLimits;
+use engine::select::cap::{Cap, Places};
 use engine::select::rota::Scheduler;
 use engine::tables::{Owner, Tables};
 use kit::world::{self, OUTSIDE, Via};
@@ -29,7 +30,7 @@ const fn row(number: u8, name: &'static str, modes: &'static [Via], play: fn(&mu
 }
 
 /// All of them.
-pub const ROWS: [Row; 23] = [
+pub const ROWS: [Row; 24] = [
     row(1, "answers come from a new port", &Via::ALL, servers::new_port),
     row(2, "a repeated request has two answers", &Via::ALL, servers::two_answers),
     row(3, "clients lock onto the first address", &Via::ALL, clients::one_address),
@@ -53,6 +54,7 @@ pub const ROWS: [Row; 23] = [
     row(21, "short datagrams are padded", &Via::ALL, network::padding),
     row(22, "uploads", &Via::ALL, network::uploads),
     row(23, "answers pass the gate by", &[Via::Dsr, Via::Dsr6], servers::direct_return),
+    row(24, "a server takes so many at most", &Via::ALL, servers::limit).at(limits),
 ];
 
 const FROM_V4: [Via; 3] = [Via::Nat, Via::Snat, Via::Snat46];
@@ -75,6 +77,15 @@ fn no_multicast(tables: &mut Tables, via: Via) {
     tables.services[usize::from(via.service())].options = options;
 }
 
+/// Two servers, of which the one that comes first takes one transfer and the other one two.
+fn limits(tables: &mut Tables, via: Via) {
+    tables.rotas[usize::from(via.service())] = world::rotas(via, Scheduler::LeastTransfers, [2, 1]);
+    for (n, most) in [(0, 1), (1, 2)] {
+        let cap = Cap::new(most, Places::default());
+        tables.backends[usize::from(via.backend(n))].cap = Some(cap);
+    }
+}
+
 fn broadcast(tables: &mut Tables, via: Via) {
     tables.interfaces[usize::from(OUTSIDE)].broadcast = Some(via.service());
     tables.addresses.insert(EVERYBODY, Owner::Everybody);
@@ -93,7 +104,7 @@ impl Row {
         format!("{:02}-{name}.{}.pcapng", self.number, format!("{via:?}").to_lowercase())
     }
 
-    /// The gate that it is played at: every service has one server.
+    /// The gate that it is played at: every service has one server, unless it is about two.
     pub fn tables(&self, via: Via) -> Tables {
         let mut tables = world::tables();
         for (via, rotas) in Via::ALL.into_iter().zip(&mut tables.rotas) {

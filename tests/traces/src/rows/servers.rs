@@ -95,3 +95,25 @@ pub fn direct_return(scene: &mut Scene) {
     scene.up_in_vain("another port is no part of it", talk.with_tid(TID + 1).ack(3));
     scene.asks("of this one nothing more is seen", rrq(scene.client(2071), vip, "boot.img"));
 }
+
+/// dnsmasq --tftp-max, 50 by default: what is over that it takes no notice of. Another server gets it, and if there
+/// is none, the client asks again.
+pub fn limit(scene: &mut Scene) {
+    let vip = scene.via.vip();
+    let request = |scene: &Scene, port| rrq(scene.client(port), vip, "boot.img");
+    let asks = request(scene, 2070);
+    let first = scene.asks_one("the first server takes one transfer", 0, asks);
+    let asks = request(scene, 2071);
+    scene.asks_one("it is full: the second one", 1, asks);
+    let asks = request(scene, 2072);
+    scene.asks_one("which takes two", 1, asks);
+    let late = request(scene, 2073);
+    scene.up_in_vain("both are full", late.clone());
+    scene.down("the first client's file begins", first, first.data(1, 512));
+    scene.up("and it gives up", first, first.client_error(3));
+    scene.seconds(1);
+    scene.asks_one("the client that heard nothing asks again", 0, late);
+    scene.counts("started", 4);
+    scene.counts("backends-full", 1);
+    scene.counts("failed", 1);
+}

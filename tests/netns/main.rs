@@ -16,6 +16,7 @@ mod operator;
 mod outage;
 mod peers;
 mod policy;
+mod scheduling;
 mod slowpath;
 mod transfers;
 mod trunk;

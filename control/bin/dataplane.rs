@@ -159,15 +159,15 @@ pub struct Dataplane {
 }
 
 impl Dataplane {
-    /// Puts a worker on each lcore; they turn until `stop`.
+    /// Puts a worker on each lcore; they turn until `stop`. Their time counts from `start`.
     pub fn launch(
         self,
         eal: &Eal,
         config: &Config,
         tables: &Arc<Tables>,
+        start: Instant,
         stop: &Arc<AtomicBool>,
     ) -> Result<Workers, Error> {
-        let start = Instant::now();
         let mesh = Mesh::new(self.queues.len() as u16);
         let random = RandomState::new();
         let seed = Seed([random.hash_one(0), random.hash_one(1)]);

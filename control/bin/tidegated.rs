@@ -11,6 +11,7 @@ use control::desks::Desks;
 use control::health::Checks;
 use control::in_force::InForce;
 use control::kernel::{Kernel, Traffic};
+use control::lasting::Lasting;
 use control::registry::Registry;
 use control::reload::Asked;
 use control::server::Place;
@@ -18,7 +19,9 @@ use control::standing::Standings;
 use control::{conduct, eal, preflight, tables};
 use dataplane::{Devices, Workers};
 use dpdk::{Eal, HugePages, Log};
+use engine::tick::Tick;
 use log::LevelFilter;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::error::Error;
 use std::path::PathBuf;
@@ -108,20 +111,30 @@ async fn serve(
         .collect();
     let stop = Arc::new(AtomicBool::new(false));
     let standings = watch::Sender::new(Standings::default());
-    let first = tables::build(&in_force, &macs, &kernel.view().borrow(), &standings.borrow());
+    let mut lasting = Lasting::default();
+    let (view, start) = (kernel.view(), Instant::now());
+    let first = tables::build(
+        &in_force,
+        &macs,
+        &view.borrow(),
+        &standings.borrow(),
+        &mut lasting,
+        Tick::default(),
+    );
     let first = Arc::new(first);
-    let workers = dataplane.launch(eal, config, &first, &stop)?;
+    let workers = dataplane.launch(eal, config, &first, start, &stop)?;
     let (reloads, asked) = mpsc::channel(1);
     let appliance = Appliance {
         file,
         in_force: watch::Sender::new(Rc::new(in_force)),
-        start: Instant::now(),
+        start,
         interfaces: facts,
         lost: workers.losses(),
         traffic,
         desks: Desks::new(workers.desks.clone()),
         standings,
-        view: kernel.view(),
+        view,
+        lasting: RefCell::new(lasting),
         tables: watch::Sender::new(first),
         telling: Mutex::default(),
         reloads,

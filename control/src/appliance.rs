@@ -12,6 +12,7 @@ use crate::config::{Held, Mode};
 use crate::desks::Desks;
 use crate::in_force::InForce;
 use crate::kernel::{Traffic, View};
+use crate::lasting::Lasting;
 use crate::registry;
 use crate::reload::Asked;
 use crate::standing::{self, Conduct, Order, Standing, Standings, Verdict};
@@ -21,6 +22,7 @@ use engine::flow::view::{FlowQuery, Kind, State, TransferView};
 use engine::tables::{BackendId, Owner, ServiceId, Tables};
 use engine::tick::PER_SECOND;
 use serde_json::{Value, to_value};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -50,6 +52,8 @@ pub struct Appliance {
     pub standings: watch::Sender<Standings>,
     /// What the kernel says.
     pub view: watch::Receiver<View>,
+    /// What each snapshot hands on to the next.
+    pub lasting: RefCell<Lasting>,
     /// What the workers were told last.
     pub tables: watch::Sender<Arc<Tables>>,
     /// Held by whoever tells them.

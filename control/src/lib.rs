@@ -13,6 +13,7 @@ pub mod events;
 pub mod health;
 pub mod in_force;
 pub mod kernel;
+pub mod lasting;
 pub mod preflight;
 pub mod registry;
 pub mod reload;

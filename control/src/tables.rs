@@ -3,22 +3,34 @@
 use crate::config::{self, Config};
 use crate::in_force::InForce;
 use crate::kernel::View;
+use crate::lasting::Lasting;
 use crate::registry::{self, Means, Numbered, Registry, here};
 use crate::standing::{Order, Standings};
 use engine::policy::{Access, OptionLimits};
-use engine::select::round_robin::rota;
+use engine::select::cap::Cap;
+use engine::select::maglev::Maglevs;
+use engine::select::rota::{Member, Rota, Scheduler};
+use engine::select::sticky::Persistence;
 use engine::tables::{
     Backend, Duty, Interface, Mode, Owner, RotaId, Rotas, Service, Tables, Vip, VipId,
 };
-use engine::tick::{PER_SECOND, ticks};
+use engine::tick::{PER_SECOND, Tick, ticks};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
 use wire::ethernet::Mac;
 
 /// Builds the snapshot. `macs` are the devices', in the order of the configuration's interfaces,
-/// `standings` say more of the backends.
+/// `standings` say more of the backends, `lasting` is what earlier snapshots have handed on. It is `now` in
+/// workers' time.
 /// Everything is at its number's place, also what was removed: its transfers go on, and it gets no new ones.
-pub fn build(in_force: &InForce, macs: &[Mac], view: &View, standings: &Standings) -> Tables {
+pub fn build(
+    in_force: &InForce,
+    macs: &[Mac],
+    view: &View,
+    standings: &Standings,
+    lasting: &mut Lasting,
+    now: Tick,
+) -> Tables {
     let InForce { registry, numbers, .. } = in_force;
     let config = in_force.config();
     let removed = (0..).zip(registry.services());
@@ -38,18 +50,22 @@ pub fn build(in_force: &InForce, macs: &[Mac], view: &View, standings: &Standing
         }
         for (&id, backend) in numbers.backends.iter().zip(&service.backends) {
             let standing = standings.of(service, backend);
-            let backend = &mut tables.backends[usize::from(id)];
-            backend.duty = standing.duty();
+            let known = &mut tables.backends[usize::from(id)];
+            known.duty = standing.duty();
             // What is switched off does not even get what its transfers need.
-            backend.hop = backend.hop.filter(|_| standing.order != Order::Disabled);
+            known.hop = known.hop.filter(|_| standing.order != Order::Disabled);
+            let most = backend.max_transfers;
+            known.cap = most.map(|most| Cap::new(most, lasting.places(service, backend)));
+            known.slow_start = lasting.slow_start(service, backend, known, now);
         }
-        set_rotas(&mut tables.rotas, service, numbers, standings);
+        set_rotas(&mut tables.rotas, service, numbers, standings, &mut lasting.maglevs);
         tables.services[usize::from(numbers.id)] = configured(service, numbers);
     }
     for (id, vip) in here(registry.vips()).filter(|(_, vip)| vip.broadcast) {
         everybody(&mut tables, &config.interfaces, vip.held.interface, id);
     }
     own(&mut tables, registry, view);
+    lasting.maglevs.tidy();
     tables
 }
 
@@ -68,7 +84,7 @@ fn configured(service: &config::Service, numbers: &Numbered) -> Service {
             config::Mode::Snat(_) => Mode::Snat(numbers.pool.clone()),
         },
         idle_timeout: ticks(service.idle_timeout),
-        persistence: service.persistence.map(ticks),
+        persistence: service.persistence.map(persistence),
         failover: service.failover,
         access: service.access.clone(),
         options: service.options.clone(),
@@ -105,6 +121,8 @@ fn backend(known: &registry::Backend, view: &View) -> Backend {
         server: known.server,
         hop: known.fixed_hop().or_else(|| view.hops.get(&known.address).copied()),
         duty: Duty::Draining,
+        cap: None,
+        slow_start: None,
     }
 }
 
@@ -133,9 +151,10 @@ fn set_rotas(
     service: &config::Service,
     numbers: &Numbered,
     standings: &Standings,
+    maglevs: &mut Maglevs,
 ) {
     let mut set = |id: RotaId, is_one: &dyn Fn(usize) -> bool| {
-        all[usize::from(id)] = rotas(service, numbers, standings, is_one);
+        all[usize::from(id)] = rotas(service, numbers, standings, maglevs, is_one);
     };
     set(numbers.rota, &|_| true);
     for (&id, (_, places)) in numbers.rules.iter().zip(&service.rules) {
@@ -148,6 +167,7 @@ fn rotas(
     service: &config::Service,
     numbers: &Numbered,
     standings: &Standings,
+    maglevs: &mut Maglevs,
     is_one: &dyn Fn(usize) -> bool,
 ) -> Rotas {
     // Behind a SNAT pool a client's version of IP does not matter to the server.
@@ -157,11 +177,23 @@ fn rotas(
         let own = all.filter(|(place, (backend, _))| {
             is_one(*place) && (any || backend.address.is_ipv6() == v6)
         });
-        let weights: Vec<_> = own
-            .map(|(_, (backend, &id))| (id, standings.of(service, backend).weight(backend)))
-            .collect();
-        rota(&weights)
+        let members = own.map(|(_, (backend, &id))| {
+            let weight = standings.of(service, backend).weight(backend);
+            Member { id, address: backend.address, weight }
+        });
+        Rota::new(scheduler(service, v6), members.collect(), maglevs)
     })
+}
+
+/// The clients of one network are on different workers, which tell each other nothing: they choose alike by
+/// its hash.
+fn scheduler(service: &config::Service, v6: bool) -> Scheduler {
+    let of_networks = service.persistence.is_some_and(|one| one.is_of_networks(v6));
+    if of_networks { Scheduler::SourceHash } else { service.scheduler }
+}
+
+fn persistence(written: config::Persistence) -> Persistence {
+    Persistence { ticks: ticks(written.length), prefixes: written.prefixes }
 }
 
 /// Whose each address is. Clients and servers may not be told apart by an address that is also

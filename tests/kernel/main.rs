@@ -15,6 +15,7 @@ use control::in_force::InForce;
 use control::kernel::{Kernel, KernelError, Traffic, Wanted};
 use control::registry::Registry;
 use engine::policy::{Access, OptionLimits};
+use engine::select::rota::Scheduler;
 use station::Wire;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ fn config(device: Device) -> Config {
         aliases: vec![],
         mac: None,
         weight: 1,
+        max_transfers: None,
         interface: 0,
     };
     Config {
@@ -68,6 +70,8 @@ fn config(device: Device) -> Config {
             name: "pxe".into(),
             vips: vec![Held { address: VIP.into(), interface: 0 }],
             port: 69,
+            scheduler: Scheduler::default(),
+            slow_start: None,
             mode: Mode::Snat(vec![Held { address: SNAT.into(), interface: 0 }]),
             idle_timeout: Duration::from_secs(60),
             persistence: None,

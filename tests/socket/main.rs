@@ -9,6 +9,7 @@ use control::config;
 use control::desks::Desks;
 use control::in_force::InForce;
 use control::kernel::{Traffic, View};
+use control::lasting::Lasting;
 use control::registry::Registry;
 use control::reload::Asked;
 use control::server::Place;
@@ -17,8 +18,10 @@ use control::tables;
 use engine::count::Counters;
 use engine::flow::view::{Kind, State, TransferView};
 use engine::tables::Tables;
+use engine::tick::Tick;
 use engine::verdict::Verdict;
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
@@ -159,7 +162,8 @@ fn read(file: &Path) -> InForce {
 
 fn tables(in_force: &InForce) -> Tables {
     let macs = [2, 4, 6].map(|n| Mac([n; 6]));
-    tables::build(in_force, &macs, &View::default(), &Standings::default())
+    let lasting = &mut Lasting::default();
+    tables::build(in_force, &macs, &View::default(), &Standings::default(), lasting, Tick(0))
 }
 
 fn serve(place: Place, desk: Desk, file: PathBuf, stop: oneshot::Receiver<()>) {
@@ -177,6 +181,7 @@ fn serve(place: Place, desk: Desk, file: PathBuf, stop: oneshot::Receiver<()>) {
         desks: Desks::new(vec![desk]),
         standings: watch::Sender::new(Standings::default()),
         view: watch::channel(View::default()).1,
+        lasting: RefCell::default(),
         telling: Mutex::default(),
         reloads,
     };

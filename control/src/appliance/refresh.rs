@@ -3,6 +3,7 @@
 use super::Appliance;
 use crate::in_force::InForce;
 use crate::{events, tables};
+use engine::tick::Tick;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,7 +14,14 @@ impl Appliance {
         let _one_at_a_time = self.telling.lock().await;
         let in_force = self.in_force();
         let macs: Vec<_> = self.interfaces.iter().map(|facts| facts.mac).collect();
-        let new = tables::build(&in_force, &macs, &self.view.borrow(), &self.standings.borrow());
+        let new = tables::build(
+            &in_force,
+            &macs,
+            &self.view.borrow(),
+            &self.standings.borrow(),
+            &mut self.lasting.borrow_mut(),
+            Tick::at(self.start.elapsed()),
+        );
         let old = Arc::clone(&self.tables.borrow());
         for change in events::changes(&old, &new, &in_force.registry) {
             log::info!("{change}");

@@ -117,7 +117,10 @@ pub struct Service {
     pub mode: Maybe<String>,
     pub snat: Maybe<Vec<Spanned<String>>>,
     pub scheduler: Maybe<String>,
+    pub slow_start: Maybe<String>,
     pub persistence: Maybe<String>,
+    pub persistence_prefix: Maybe<u64>,
+    pub persistence_prefix_v6: Maybe<u64>,
     pub idle_timeout: Maybe<String>,
     pub broadcast: Maybe<bool>,
     pub failover: Maybe<bool>,
@@ -153,6 +156,7 @@ pub struct Backend {
     pub aliases: Maybe<Vec<Spanned<String>>>,
     pub mac: Maybe<String>,
     pub weight: Maybe<u64>,
+    pub max_transfers: Maybe<u64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,6 +10,7 @@ mod file;
 mod health;
 mod interfaces;
 mod policy;
+mod scheduling;
 mod services;
 mod types;
 
@@ -17,7 +18,7 @@ pub use change::{Change, What, changes};
 pub use error::{Error, Faults};
 pub use types::{
     Backend, Canary, Config, Control, Dataplane, Device, Health, Held, Interface, Login, Mode,
-    Probe, Service,
+    Persistence, Probe, Service,
 };
 
 use std::path::Path;

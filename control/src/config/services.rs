@@ -63,15 +63,13 @@ impl Checker {
     ) -> Option<Service> {
         let written = spanned.as_ref();
         self.only(&written.protocol, "tftp", &["ftp", "tcp", "udp", "any"]);
-        if let Some(scheduler) = &written.scheduler {
-            let later = ["least-transfers", "source-hash", "file-hash"];
-            self.only(scheduler, "round-robin", &later);
-        }
+        let scheduler = self.scheduler(&written.scheduler);
+        let slow_start = self.duration(&written.slow_start, 1..=3600);
         let vips = self.held(&OneOrMany::each(&written.vip), Use::Vip, interfaces);
         let mode = self.mode(written, interfaces);
         let backends = self.backends(spanned, &mode, interfaces);
         let idle = self.duration(&written.idle_timeout, 1..=3600);
-        let persistence = self.duration(&written.persistence, 1..=86_400);
+        let persistence = self.persistence(written, scheduler);
         let (access, options) = (self.access(written), self.options(written, &mode));
         let health = written.health.as_ref();
         let health = health.and_then(|health| self.health(health, written, &mode));
@@ -88,6 +86,8 @@ impl Checker {
             vips,
             port,
             mode,
+            scheduler,
+            slow_start,
             idle_timeout: idle.unwrap_or(IDLE_TIMEOUT),
             persistence,
             broadcast,

@@ -1,5 +1,6 @@
 use super::*;
 use engine::policy::Access;
+use engine::select::rota::Scheduler;
 use std::net::IpAddr;
 use std::time::Duration;
 use wire::ethernet::Mac;
@@ -124,8 +125,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("vip = \"10.0.0.100\"", "", "6:1", "missing key `vip`"),
     ("[[interface]]", "[[interface]", "1:13", "expected `]`"),
     ("vip = \"10.0.0.100\"", "vip = 10", "9:7", "invalid type"),
-    ("vip =", "scheduler = \"source-hash\"\nvip =", "9:13", "not supported in this version"),
-    ("vip =", "scheduler = \"fastest\"\nvip =", "9:13", "`fastest` is not known"),
+    ("vip =", "scheduler = \"fastest\"\nvip =", "9:13", "no such scheduler: `fastest`"),
     ("vip =", "mode = \"tunnel\"\nvip =", "9:8", "no such mode"),
     ("vip =", "mode = \"dsr\"\nsnat = [\"10.0.0.9\"]\nvip =", "10:8", "does not go with"),
     ("vip =", "snat = []\nvip =", "9:8", "an empty SNAT pool"),
@@ -200,10 +200,38 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "13:12",
         "a rule without backends",
     ),
+    ("vip =", "slow_start = \"2h\"\nvip =", "9:14", "no usable length of time"),
     ("vip =", "idle_timeout = \"soon\"\nvip =", "9:16", "no usable length of time"),
+    ("vip =", "persistence_prefix = 24\nvip =", "9:22", "a prefix without `persistence`"),
+    ("vip =", "persistence_prefix_v6 = 64\nvip =", "9:25", "a prefix without `persistence`"),
+    (
+        "vip =",
+        "persistence = \"9s\"\npersistence_prefix = 33\nvip =",
+        "10:22",
+        "33 is out of range",
+    ),
+    (
+        "vip =",
+        "persistence = \"9s\"\npersistence_prefix_v6 = 0\nvip =",
+        "10:25",
+        "0 is out of range",
+    ),
+    (
+        "vip =",
+        "scheduler = \"file-hash\"\npersistence = \"9s\"\npersistence_prefix = 24\nvip =",
+        "9:13",
+        "`file-hash` does not go with a network's persistence",
+    ),
     ("vip =", "persistence = \"0s\"\nvip =", "9:15", "no usable length of time"),
     ("name = \"one\"", "weight = 0\nname = \"one\"", "7:8", "all backends have weight 0"),
     ("name = \"one\"", "weight = 1001\nname = \"one\"", "12:10", "1001 is out of range"),
+    ("name = \"one\"", "max_transfers = 0\nname = \"one\"", "12:17", "0 is out of range"),
+    (
+        "name = \"one\"",
+        "max_transfers = 4294967296\nname = \"one\"",
+        "12:17",
+        "4294967296 is out of range",
+    ),
     ("name = \"one\"", "name = \"\"", "12:8", "a backend without a name"),
     (
         "[[interface]]",
@@ -345,6 +373,55 @@ fn there_are_not_too_many_snat_addresses() {
     };
     assert!(parse("test.toml", &with(1024)).is_ok());
     assert!(faults(&with(1025)).contains("too many SNAT addresses"), "{}", faults(&with(1025)));
+}
+
+#[test]
+fn every_scheduler_has_its_word() {
+    for (word, scheduler) in [
+        ("round-robin", Scheduler::RoundRobin),
+        ("least-transfers", Scheduler::LeastTransfers),
+        ("source-hash", Scheduler::SourceHash),
+        ("file-hash", Scheduler::FileHash),
+    ] {
+        let text = SOUND.replace("vip =", &format!("scheduler = \"{word}\"\nvip ="));
+        assert_eq!(parse("test.toml", &text).unwrap().services[0].scheduler, scheduler);
+    }
+    assert_eq!(parse("test.toml", SOUND).unwrap().services[0].scheduler, Scheduler::RoundRobin);
+}
+
+#[test]
+fn clients_stay_by_themselves_or_with_their_networks() {
+    let read = |lines: &str| {
+        let text = SOUND.replace("vip =", &format!("persistence = \"9s\"\n{lines}\nvip ="));
+        parse("test.toml", &text).unwrap().services[0].persistence.unwrap()
+    };
+    let length = Duration::from_secs(9);
+    for (lines, prefixes) in [
+        ("", [32, 128]),
+        ("persistence_prefix = 24", [24, 128]),
+        ("persistence_prefix_v6 = 64\nscheduler = \"source-hash\"", [32, 64]),
+        ("persistence_prefix = 32\nscheduler = \"least-transfers\"", [32, 128]),
+    ] {
+        assert_eq!(read(lines), Persistence { length, prefixes }, "{lines}");
+    }
+}
+
+#[test]
+fn a_slow_start() {
+    let slow = |text: &str| parse("test.toml", text).unwrap().services[0].slow_start;
+    assert_eq!(slow(SOUND), None);
+    let text = SOUND.replace("vip =", "slow_start = \"30s\"\nvip =");
+    assert_eq!(slow(&text), Some(Duration::from_secs(30)));
+}
+
+#[test]
+fn a_backend_s_most_transfers() {
+    let most = |text: &str| parse("test.toml", text).unwrap().services[0].backends[0].max_transfers;
+    assert_eq!(most(SOUND), None);
+    assert_eq!(
+        most(&SOUND.replace("name = \"one\"", "max_transfers = 50\nname = \"one\"")),
+        Some(50)
+    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What a checked configuration says: only what can be true.
 
 use engine::policy::{Access, OptionLimits, Rule};
+use engine::select::rota::Scheduler;
+use engine::select::sticky;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -184,10 +186,14 @@ pub struct Service {
     pub port: u16,
     /// How packets reach the backends.
     pub mode: Mode,
+    /// How it chooses among its backends.
+    pub scheduler: Scheduler,
+    /// How long a backend that comes back gets less than its share.
+    pub slow_start: Option<Duration>,
     /// Silence after which a transfer is given up.
     pub idle_timeout: Duration,
-    /// How long a client stays with its backend.
-    pub persistence: Option<Duration>,
+    /// How a client stays with its backend.
+    pub persistence: Option<Persistence>,
     /// Whether its clients may send to everybody on the VIPs' interfaces.
     pub broadcast: bool,
     /// Whether another backend goes on with the downloads of one that dies.
@@ -263,6 +269,23 @@ pub struct Login {
     pub password: String,
 }
 
+/// How a client stays with its backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Persistence {
+    /// After its last request.
+    pub length: Duration,
+    /// All clients with so many bits of their addresses in common stay together: over IPv4, over IPv6.
+    pub prefixes: [u8; 2],
+}
+
+impl Persistence {
+    /// Whether networks stay together, and not only each client, over IPv4 or over IPv6.
+    pub fn is_of_networks(&self, v6: bool) -> bool {
+        let place = usize::from(v6);
+        self.prefixes[place] < sticky::WHOLE[place]
+    }
+}
+
 /// How packets reach a service's backends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
@@ -296,6 +319,8 @@ pub struct Backend {
     pub mac: Option<Mac>,
     /// Its share of new transfers.
     pub weight: u16,
+    /// The most transfers that it has at a time.
+    pub max_transfers: Option<u32>,
     /// The interface that reaches it.
     pub interface: usize,
 }

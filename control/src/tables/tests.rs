@@ -3,7 +3,9 @@ use crate::config::{Config, Control, Dataplane, Device, Held, Written};
 use crate::registry::Room;
 use crate::standing::Standings;
 use engine::own::uses::Uses;
-use engine::tables::Hop;
+use engine::select::rota::Scheduler;
+use engine::select::slow_start::SlowStart;
+use engine::tables::{BackendId, Hop};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +26,8 @@ fn service(vip: IpAddr, port: u16, mode: config::Mode, servers: &[(u8, u16)]) ->
         vips: vec![Held { address: vip, interface: 0 }],
         port,
         mode,
+        scheduler: Scheduler::default(),
+        slow_start: None,
         idle_timeout: Duration::from_secs(60),
         persistence: None,
         broadcast: false,
@@ -40,10 +44,16 @@ fn service(vip: IpAddr, port: u16, mode: config::Mode, servers: &[(u8, u16)]) ->
                 aliases: vec![],
                 mac: None,
                 weight,
+                max_transfers: None,
                 interface: 0,
             })
             .collect(),
     }
+}
+
+fn rota(scheduler: Scheduler, members: &[(BackendId, IpAddr, u16)]) -> Rota {
+    let members = members.iter().map(|&(id, address, weight)| Member { id, address, weight });
+    Rota::new(scheduler, members.collect(), &mut Maglevs::default())
 }
 
 fn snat(addresses: &[IpAddr]) -> config::Mode {
@@ -83,8 +93,18 @@ fn in_force(config: Config) -> InForce {
     InForce::first(written, &Registry::default()).expect("there are enough numbers")
 }
 
+/// The first snapshot.
+fn first(config: Config, view: &View) -> Tables {
+    next(config, view, &mut Lasting::default(), 0)
+}
+
+/// A later one.
+fn next(config: Config, view: &View, lasting: &mut Lasting, now: u32) -> Tables {
+    build(&in_force(config), &[MAC], view, &Standings::default(), lasting, Tick(now))
+}
+
 fn of(config: Config) -> Tables {
-    build(&in_force(config), &[MAC], &View::default(), &Standings::default())
+    first(config, &View::default())
 }
 
 fn tables(services: Vec<config::Service>) -> Tables {
@@ -118,10 +138,71 @@ fn backends_lie_in_one_run_a_service_and_are_dealt_by_weight() {
     let all: Vec<_> = tables.backends.iter().map(|b| (b.address, b.service)).collect();
     assert_eq!(all, [(server(30), 0), (server(31), 0), (server(30), 1), (server(32), 1)]);
     assert_eq!(tables.backends.iter().map(|b| b.server).collect::<Vec<_>>(), [0, 1, 0, 2]);
-    assert_eq!(tables.rotas[0][0], [0]);
-    assert_eq!(tables.rotas[1][0].len(), 3);
-    assert_eq!(tables.rotas[1][0].iter().filter(|&&id| id == 2).count(), 2);
-    assert_eq!(tables.rotas[1][0].iter().filter(|&&id| id == 3).count(), 1);
+    assert_eq!(tables.rotas[0][0], rota(Scheduler::RoundRobin, &[(0, server(30), 1)]));
+    let second = [(2, server(30), 2), (3, server(32), 1)];
+    assert_eq!(tables.rotas[1][0], rota(Scheduler::RoundRobin, &second));
+}
+
+#[test]
+fn a_hash_is_of_the_backends_whatever_their_order() {
+    for scheduler in [Scheduler::SourceHash, Scheduler::FileHash] {
+        let mut written = service(VIP, 69, config::Mode::Nat, &[(31, 2), (30, 1)]);
+        written.scheduler = scheduler;
+        let members = [(1, server(30), 1), (0, server(31), 2)];
+        assert_eq!(tables(vec![written]).rotas[0][0], rota(scheduler, &members));
+    }
+}
+
+/// While the configuration names it, whatever else changes.
+#[test]
+fn a_backend_s_places_outlive_the_snapshot() {
+    let mut lasting = Lasting::default();
+    let mut caps = |servers: &[_], most| {
+        let mut written = service(VIP, 69, config::Mode::Nat, servers);
+        written.backends[0].max_transfers = Some(most);
+        let other = service(OTHER_VIP, 69, config::Mode::Nat, servers);
+        let config = config(vec![other, written]);
+        let tables = next(config, &View::default(), &mut lasting, 0);
+        tables.backends.into_iter().filter_map(|backend| backend.cap).collect::<Vec<_>>()
+    };
+    let before = caps(&[(30, 1)], 1);
+    assert!(before[0].take());
+    let after = caps(&[(30, 2), (31, 1)], 2);
+    assert_eq!((before.len(), after.len()), (1, 1));
+    assert!(after[0].is_same(&before[0]));
+    assert!(after[0].take() && !after[0].take());
+    assert!(!caps(&[(31, 1)], 1)[0].is_same(&before[0]));
+}
+
+#[test]
+fn a_backend_that_comes_back_starts_slowly_where_its_service_says_so() {
+    let mut lasting = Lasting::default();
+    let mut written = service(VIP, 69, config::Mode::Nat, &[(30, 1)]);
+    let other = service(OTHER_VIP, 69, config::Mode::Nat, &[(30, 1)]);
+    written.slow_start = Some(Duration::from_secs(30));
+    let config = config(vec![written, other]);
+    let hop = Hop { interface: 0, mac: MAC };
+    let there = View { hops: HashMap::from([(server(30), hop)]), ..View::default() };
+    let mut seen = |view: &View, now| {
+        let tables = next(config.clone(), view, &mut lasting, now);
+        [0, 1].map(|id| tables.backends[id].slow_start)
+    };
+    assert_eq!(seen(&there, 1), [None; 2]);
+    assert_eq!(seen(&View::default(), 2), [None; 2]);
+    let slow = Some(SlowStart { since: Tick(3), ticks: 300 });
+    assert_eq!(seen(&there, 3), [slow, None]);
+}
+
+#[test]
+fn networks_that_stay_together_are_dealt_out_by_hash() {
+    let mut written = service(VIP, 69, config::Mode::Nat, &[(30, 1), (31, 1)]);
+    let length = Duration::from_secs(100);
+    written.persistence = Some(config::Persistence { length, prefixes: [24, 128] });
+    let tables = tables(vec![written]);
+    let members = [(0, server(30), 1), (1, server(31), 1)];
+    assert_eq!(tables.rotas[0], [rota(Scheduler::SourceHash, &members), Rota::default()]);
+    let persistence = Persistence { ticks: 1000, prefixes: [24, 128] };
+    assert_eq!(tables.services[0].persistence, Some(persistence));
 }
 
 #[test]
@@ -168,9 +249,11 @@ fn clients_go_to_servers_of_their_version_unless_there_is_a_pool() {
         written.backends[1].address = "fd00::31".parse().unwrap();
         tables(vec![written]).rotas[0].clone()
     };
-    assert_eq!(rotas(config::Mode::Nat), [vec![0], vec![1]]);
-    assert_eq!(rotas(config::Mode::Dsr), [vec![0], vec![1]]);
-    assert_eq!(rotas(snat(&[SNAT])), [vec![0, 1], vec![0, 1]]);
+    let (v4, v6) = ((0, server(30), 1), (1, "fd00::31".parse().unwrap(), 1));
+    let turns = |members: &[_]| rota(Scheduler::RoundRobin, members);
+    assert_eq!(rotas(config::Mode::Nat), [turns(&[v4]), turns(&[v6])]);
+    assert_eq!(rotas(config::Mode::Dsr), [turns(&[v4]), turns(&[v6])]);
+    assert_eq!(rotas(snat(&[SNAT])), [turns(&[v4, v6]), turns(&[v4, v6])]);
 }
 
 #[test]
@@ -192,10 +275,11 @@ fn everybody_s_addresses_are_for_the_vip_that_says_so() {
 #[test]
 fn times_are_in_ticks() {
     let mut written = service(VIP, 69, config::Mode::Nat, &[(30, 1)]);
-    written.persistence = Some(Duration::from_secs(100));
+    let length = Duration::from_secs(100);
+    written.persistence = Some(config::Persistence { length, prefixes: [32, 128] });
     let tables = tables(vec![written]);
     assert_eq!(tables.services[0].idle_timeout, 600);
-    assert_eq!(tables.services[0].persistence, Some(1000));
+    assert_eq!(tables.services[0].persistence, Some(Persistence::of_clients(1000)));
 }
 
 #[test]
@@ -229,7 +313,7 @@ fn the_view_makes_vips_live_and_gives_hops_and_changes_nothing_else() {
     ]);
     let hop = Hop { interface: 0, mac: Mac([2, 0, 0, 0, 0, 30]) };
     let view = View { live: HashSet::from([OTHER_VIP]), hops: HashMap::from([(server(30), hop)]) };
-    let tables = build(&in_force(config.clone()), &[MAC], &view, &Standings::default());
+    let tables = first(config.clone(), &view);
     assert_eq!([0, 1].map(|vip| tables.is_live(vip)), [false, true]);
     let hops: Vec<_> = tables.backends.iter().map(|backend| backend.hop).collect();
     assert_eq!(hops, [Some(hop), None, Some(hop)]);
@@ -244,15 +328,21 @@ fn an_order_s_weight_is_before_the_file_s() {
     let written = config(vec![service(VIP, 69, config::Mode::Nat, &[(30, 1), (31, 1)])]);
     let mut standings = Standings::default();
     let rota = |standings: &Standings| {
-        build(&in_force(written.clone()), &[MAC], &View::default(), standings).rotas[0][0].clone()
+        let (in_force, lasting) = (in_force(written.clone()), &mut Lasting::default());
+        let tables = build(&in_force, &[MAC], &View::default(), standings, lasting, Tick(0));
+        tables.rotas[0][0].members().iter().map(|one| (one.id, one.weight)).collect::<Vec<_>>()
     };
     let name = &written.services[0].name;
     standings.entry(name, "s31").weight = Some(2);
-    assert_eq!(rota(&standings), [1, 0, 1]);
+    assert_eq!(rota(&standings), [(0, 1), (1, 2)]);
     standings.entry(name, "s31").weight = Some(0);
-    assert_eq!(rota(&standings), [0]);
+    assert_eq!(rota(&standings), [(0, 1)]);
     standings.entry(name, "s30").weight = Some(0);
     assert!(rota(&standings).is_empty());
+}
+
+fn after_that(in_force: &InForce, view: &View) -> Tables {
+    build(in_force, &[MAC], view, &Standings::default(), &mut Lasting::default(), Tick(0))
 }
 
 /// What was removed, as long as its transfers run, and after that.
@@ -269,13 +359,14 @@ fn what_was_removed_finishes_and_gets_nothing_new() {
     let hop = Hop { interface: 0, mac: Mac([2, 0, 0, 0, 0, 30]) };
     let hops = [30, 31, 32].map(|n| (server(n), hop));
     let view = View { live: HashSet::from([VIP, OTHER_VIP]), hops: HashMap::from(hops) };
-    let tables = build(&after, &[MAC], &view, &Standings::default());
+    let tables = after_that(&after, &view);
     let duties: Vec<_> = tables.backends.iter().map(|b| (b.hop, b.duty)).collect();
     assert_eq!(
         duties,
         [Duty::Draining, Duty::Serving, Duty::Draining].map(|duty| (Some(hop), duty))
     );
-    assert_eq!(tables.rotas, [[vec![1], vec![1]], [vec![], vec![]]]);
+    let left = rota(Scheduler::RoundRobin, &[(1, server(31), 1)]);
+    assert_eq!(tables.rotas, [[left.clone(), left], Default::default()]);
     assert!(tables.is_live(1) && tables.service(1, 70).is_none());
     assert_eq!((tables.services[1].port, tables.services[1].idle_timeout), (70, 70));
     let owner = |tables: &Tables, address| tables.addresses.get(address);
@@ -291,7 +382,7 @@ fn what_was_removed_finishes_and_gets_nothing_new() {
     assert!(after.registry.is_anything_leaving(), "a transfer of the VIP's");
     assert_eq!(after.registry.let_go(&none), [OTHER_VIP]);
     assert!(!after.registry.is_anything_leaving());
-    let tables = build(&after, &[MAC], &view, &Standings::default());
+    let tables = after_that(&after, &view);
     for gone in [SNAT, OTHER_VIP, server(30), server(32)] {
         assert_eq!(owner(&tables, gone), None, "{gone}");
     }

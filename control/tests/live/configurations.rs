@@ -1,9 +1,12 @@
 //! Configurations from small sets, so that they have much in common.
 
-use control::config::{self, Config, Control, Dataplane, Device, Held, Interface, Mode, Written};
+use control::config::{
+    self, Config, Control, Dataplane, Device, Held, Interface, Mode, Persistence, Written,
+};
 use control::in_force::InForce;
 use control::registry::Registry;
 use engine::policy::{Access, OptionLimits, Rule};
+use engine::select::rota::Scheduler;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
@@ -25,7 +28,7 @@ pub fn held(n: usize) -> Held {
 
 pub fn backend(n: usize, aliases: Vec<IpAddr>, weight: u16) -> config::Backend {
     let (name, address) = (format!("s{}", n % 5), address(n));
-    config::Backend { name, address, aliases, mac: None, weight, interface: 0 }
+    config::Backend { name, address, aliases, mac: None, weight, max_transfers: None, interface: 0 }
 }
 
 pub fn service(name: &str, port: u16, vips: &[usize], mode: Mode) -> config::Service {
@@ -35,6 +38,8 @@ pub fn service(name: &str, port: u16, vips: &[usize], mode: Mode) -> config::Ser
         port,
         mode,
         idle_timeout: Duration::from_secs(60),
+        scheduler: Scheduler::RoundRobin,
+        slow_start: None,
         persistence: None,
         failover: true,
         health: None,
@@ -89,7 +94,8 @@ fn some_service(name: &'static str) -> impl Strategy<Value = config::Service> {
             // Of places among the addresses, until these are dealt out.
             service.backends = servers.iter().map(|&n| backend(n, vec![], weight + 1)).collect();
             service.broadcast = everybody;
-            service.persistence = sticky.then_some(Duration::from_secs(100));
+            service.persistence = sticky
+                .then_some(Persistence { length: Duration::from_secs(100), prefixes: [32, 128] });
             if ruled {
                 let rule = Rule { is_write: Some(true), ..Rule::default() };
                 service.rules = vec![(rule, vec![0])];

@@ -7,14 +7,17 @@ mod transfers;
 use configurations::{ADDRESSES, address};
 use control::in_force::InForce;
 use control::kernel::View;
+use control::lasting::Lasting;
 use control::standing::Standings;
 use control::tables;
 use engine::tables::{Hop, Tables};
+use engine::tick::Tick;
 use kit::world::{gate_mac, mac};
 
 /// The snapshot of a configuration.
 fn tables(in_force: &InForce, view: &View) -> Tables {
-    tables::build(in_force, &[gate_mac(0)], view, &Standings::default())
+    let (standings, lasting) = (Standings::default(), &mut Lasting::default());
+    tables::build(in_force, &[gate_mac(0)], view, &standings, lasting, Tick(0))
 }
 
 /// Some VIPs are live, and some backends are up.

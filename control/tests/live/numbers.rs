@@ -7,6 +7,7 @@ use control::in_force::InForce;
 use control::kernel::View;
 use control::registry::{Registry, Room};
 use engine::own::uses::Uses;
+use engine::select::rota::Member;
 use engine::tables::{Backend, BackendId, Owner, RotaId, ServerId, Tables, VipId};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -92,10 +93,11 @@ fn described(in_force: &InForce) -> BTreeMap<String, String> {
             engine::tables::Mode::Dsr | engine::tables::Mode::Nat => vec![],
         };
         let dealt = |id: RotaId| {
-            let name = |&id: &BackendId| described_backend(&tables, id, registry);
-            tables.rotas[usize::from(id)].iter().map(|v| v.iter().map(name).collect()).collect()
+            let name = |one: &Member| (described_backend(&tables, one.id, registry), one.weight);
+            let rotas = tables.rotas[usize::from(id)].iter();
+            rotas.map(|rota| rota.members().iter().map(name).collect()).collect()
         };
-        let rotas: Vec<Vec<Vec<String>>> = service.rotas().map(dealt).collect();
+        let rotas: Vec<Vec<Vec<(String, u16)>>> = service.rotas().map(dealt).collect();
         let rest = (service.port, service.idle_timeout, service.persistence, pool, rotas);
         said.insert(written.name.clone(), format!("{rest:?}"));
     }

@@ -9,6 +9,7 @@ use crate::own::Own;
 use crate::own::room::Room;
 use crate::own::uses::Uses;
 use crate::reason::Reason;
+use crate::select::cap;
 use crate::stage::admit::{Admitted, Datagram, admit, check_station, ether_type};
 use crate::stage::answer;
 use crate::stage::apart::{is_apart, pass_apart};
@@ -37,6 +38,12 @@ pub struct Core {
 }
 
 impl Core {
+    /// Goes by these tables from now on; gives back those before.
+    pub fn adopt(&mut self, tables: Arc<Tables>) -> Arc<Tables> {
+        cap::recount(&self.tables, &tables, &self.own.counters);
+        std::mem::replace(&mut self.tables, tables)
+    }
+
     /// Decides what becomes of each frame of a burst (at most [`crate::frame::BURST`]) that came in by
     /// the interface `from`, and rewrites those that go on. Then some that were held may go on too:
     /// [`Core::released`].

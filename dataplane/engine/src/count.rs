@@ -162,6 +162,12 @@ impl Refusals {
 }
 
 impl Transfers {
+    /// Transfers now, for the worker that counts them.
+    #[inline]
+    pub fn now(&self) -> u64 {
+        self.started.value() - self.ended.value()
+    }
+
     /// The counter of transfers that end like this.
     pub fn of(&self, end: End) -> &Counter {
         match end {

@@ -1,6 +1,6 @@
 //! The circumstances that a burst is handled in.
 
-use crate::tables::{BackendId, Duty, InterfaceId, Tables};
+use crate::tables::{Backend, BackendId, InterfaceId, Tables};
 use crate::tick::Tick;
 use wire::ethernet::Mac;
 
@@ -36,33 +36,9 @@ pub struct Here<'a> {
 }
 
 impl Here<'_> {
-    /// Whether packets to the backend get anywhere.
-    pub fn reaches(&self, backend: BackendId) -> bool {
-        let backend = &self.tables.backends[usize::from(backend)];
-        backend.hop.is_some() && backend.duty != Duty::Down
-    }
-
-    /// Whether the backend can go on with the transfers that it has.
-    pub fn serves(&self, backend: BackendId) -> bool {
-        self.reaches(backend) && self.duty(backend) != Duty::Ejected
-    }
-
-    /// Whether the backend is to get new transfers.
-    pub fn takes(&self, backend: BackendId) -> bool {
-        self.serves(backend) && self.duty(backend) != Duty::Draining
-    }
-
-    /// Whether the backend is to get new transfers where no other one can.
-    pub fn takes_at_worst(&self, backend: BackendId) -> bool {
-        self.reaches(backend) && self.duty(backend) == Duty::Ejected
-    }
-
-    /// Whether nothing speaks against the backend.
-    pub fn is_trusted(&self, backend: BackendId) -> bool {
-        self.serves(backend) && self.duty(backend) != Duty::Suspected
-    }
-
-    fn duty(&self, backend: BackendId) -> Duty {
-        self.tables.backends[usize::from(backend)].duty
+    /// The backend with this number.
+    #[inline]
+    pub fn backend(&self, id: BackendId) -> &Backend {
+        &self.tables.backends[usize::from(id)]
     }
 }

@@ -149,8 +149,8 @@ impl Own {
         side.key_kind() == KeyKind::Client && matches!(service.mode, Mode::Snat(_))
     }
 
-    /// Enters a transfer. A full table makes room by forgetting an unanswered request or an ended
-    /// transfer, never a running one.
+    /// Enters a transfer, which has a place at its backend. A full table makes room by forgetting an unanswered
+    /// request or an ended transfer, never a running one.
     pub fn insert(&mut self, mut flow: Flow, detail: Detail, here: &Here) -> Step<FlowId> {
         // The same server can see the same endpoint through two VIPs.
         if let Some(key) = flow.server_key()
@@ -192,7 +192,7 @@ impl Own {
     /// The transfer has ended; its flow lingers for late packets.
     pub fn close(&mut self, id: FlowId, end: End, here: &Here) {
         if !self.flows[id].state.is_over() {
-            self.count_end(&self.flows[id], end);
+            self.count_end(&self.flows[id], end, here);
             self.flows[id].state = State::Closing;
             let deadline = deadline(&self.flows[id], here.tables);
             self.flows.close(id, deadline);
@@ -207,9 +207,11 @@ impl Own {
     pub fn refused(&mut self, id: FlowId, here: &Here) {
         let flow = &self.flows[id];
         if !flow.state.is_over() {
-            let client = self.address(flow);
-            let rotas = here.tables.service_of(flow.backend).rotas();
-            rotas.for_each(|rota| self.sticky.forget(rota, client));
+            let service = here.tables.service_of(flow.backend);
+            if let Some(persistence) = service.persistence {
+                let who = persistence.who(self.address(flow));
+                service.rotas().for_each(|rota| self.sticky.forget(rota, who));
+            }
             self.close(id, End::Failed, here);
         }
     }
@@ -218,7 +220,7 @@ impl Own {
     pub fn end(&mut self, id: FlowId, end: End, here: &Here) -> Flow {
         let flow = self.flows.remove(id);
         if !flow.state.is_over() {
-            self.count_end(&flow, end);
+            self.count_end(&flow, end, here);
         }
         self.release(&flow, flow.state == State::Completed, here);
         self.hosts.leave(flow.client().host);
@@ -288,10 +290,11 @@ impl Own {
     }
 
     /// One transfer of this backend less.
-    pub fn count_end(&self, flow: &Flow, end: End) {
+    pub fn count_end(&self, flow: &Flow, end: End, here: &Here) {
         let transfers = self.counters.of(flow);
         transfers.ended.add(1);
         transfers.of(end).add(1);
+        here.tables.backends[usize::from(flow.backend)].give_place_back();
     }
 }
 

@@ -141,7 +141,7 @@ fn contains(nets: &[IpNet], client: IpAddr) -> bool {
 
 /// A file's path as servers come to understand it: without a `/` in front, `\` for `/`, `.` and `..`
 /// resolved. So no spelling of a name gets round a rule about it.
-struct Path {
+pub(crate) struct Path {
     bytes: [u8; LONGEST],
     len: usize,
 }
@@ -151,7 +151,7 @@ const LONGEST: usize = 512;
 
 impl Path {
     /// `None`: it is too long, or leads out of the root.
-    fn of(file: &[u8]) -> Option<Path> {
+    pub(crate) fn of(file: &[u8]) -> Option<Path> {
         let mut path = Path { bytes: [0; LONGEST], len: 0 };
         for part in file.split(|byte| matches!(byte, b'/' | b'\\')) {
             match part {
@@ -180,7 +180,7 @@ impl Path {
         Some(())
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 

@@ -67,6 +67,8 @@ reasons! {
     Refused = "refused",
     /// A request found no backend that can be reached.
     NoBackend = "no-backend",
+    /// A request found every backend that can be reached at its `max_transfers`.
+    BackendsFull = "backends-full",
     /// The transfer's backend can't be reached now.
     BackendDown = "backend-down",
     /// A request found every place in the flow table taken by running transfers.

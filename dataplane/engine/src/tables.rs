@@ -3,6 +3,10 @@
 
 use crate::addresses::Addresses;
 use crate::policy::{Access, OptionLimits, Rule};
+use crate::select::cap::Cap;
+use crate::select::rota::Rota;
+use crate::select::slow_start::SlowStart;
+use crate::select::sticky::Persistence;
 use std::net::IpAddr;
 use wire::ethernet::Mac;
 use wire::tftp::Request;
@@ -36,7 +40,7 @@ pub struct Tables {
     pub services: Vec<Service>,
     /// All services' backends.
     pub backends: Vec<Backend>,
-    /// Who takes turns with whom.
+    /// Among whom transfers are dealt out.
     pub rotas: Vec<Rotas>,
     /// Each address once, however many services share it.
     pub vips: Vec<Vip>,
@@ -140,8 +144,8 @@ pub struct Service {
     pub mode: Mode,
     /// Ticks after the last packet of either side until a transfer is given up.
     pub idle_timeout: u32,
-    /// Ticks that a client stays with its backend; `None`: not at all.
-    pub persistence: Option<u32>,
+    /// How a client stays with its backend; `None`: not at all.
+    pub persistence: Option<Persistence>,
     /// Whether another backend goes on with the downloads of one that dies.
     pub failover: bool,
     /// What its clients may ask for.
@@ -150,12 +154,12 @@ pub struct Service {
     pub options: OptionLimits,
     /// Which requests are for some of the backends alone; the first one that fits counts.
     pub rules: Vec<(Rule, RotaId)>,
-    /// Whose turn it is for all others.
+    /// By what all others are dealt out.
     pub rota: RotaId,
 }
 
 impl Service {
-    /// Whose turn it is for this request.
+    /// By what this request is dealt out.
     pub fn rota(&self, client: IpAddr, request: &Request) -> RotaId {
         let mut rules = self.rules.iter();
         rules.find(|(rule, _)| rule.is_for(client, request)).map_or(self.rota, |&(_, rota)| rota)
@@ -167,9 +171,9 @@ impl Service {
     }
 }
 
-/// The order in which new transfers are dealt out, by their clients' version of IP
-/// ([`crate::family::Family::PLACE`]): backends, each as often as its weight says.
-pub type Rotas = [Vec<BackendId>; 2];
+/// Among whom new transfers are dealt out, by their clients' version of IP
+/// ([`crate::family::Family::PLACE`]).
+pub type Rotas = [Rota; 2];
 
 /// How packets reach a service's backends, and how the answers come back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,6 +201,10 @@ pub struct Backend {
     pub hop: Option<Hop>,
     /// What it is given to do.
     pub duty: Duty,
+    /// The most transfers that it has at a time; `None`: any number.
+    pub cap: Option<Cap>,
+    /// Set when it came back a short while ago.
+    pub slow_start: Option<SlowStart>,
 }
 
 /// What a backend is given to do.
@@ -216,6 +224,43 @@ pub enum Duty {
 }
 
 impl Backend {
+    /// Whether packets to it get anywhere.
+    pub fn is_reached(&self) -> bool {
+        self.hop.is_some() && self.duty != Duty::Down
+    }
+
+    /// Whether it can go on with the transfers that it has.
+    pub fn serves(&self) -> bool {
+        self.is_reached() && self.duty != Duty::Ejected
+    }
+
+    /// Whether it is to get new transfers.
+    pub fn takes(&self) -> bool {
+        self.serves() && self.duty != Duty::Draining
+    }
+
+    /// Whether it is to get new transfers where no other one can.
+    pub fn takes_at_worst(&self) -> bool {
+        self.is_reached() && self.duty == Duty::Ejected
+    }
+
+    /// Whether nothing speaks against it.
+    pub fn is_trusted(&self) -> bool {
+        self.serves() && self.duty != Duty::Suspected
+    }
+
+    /// Takes a place for a transfer, if there is one.
+    pub fn take_place(&self) -> bool {
+        self.cap.as_ref().is_none_or(Cap::take)
+    }
+
+    /// Gives a transfer's place back.
+    pub fn give_place_back(&self) {
+        if let Some(cap) = &self.cap {
+            cap.give_back(1);
+        }
+    }
+
     /// The number of this address among the aliases, counted from 1; 0: it is none of them.
     pub fn alias(&self, address: IpAddr) -> u8 {
         let place = self.aliases.iter().position(|&alias| alias == address);

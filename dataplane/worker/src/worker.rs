@@ -153,7 +153,7 @@ impl<P: Port> Worker<P> {
         }
         match self.desk.news.pop() {
             Some(News::Tables(tables)) => {
-                let old = std::mem::replace(&mut self.core.tables, tables);
+                let old = self.core.adopt(tables);
                 self.give_back(Return::Tables(old));
             }
             Some(News::Room(mut room)) => {

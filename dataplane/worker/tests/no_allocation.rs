@@ -8,13 +8,18 @@ use engine::frame::{Burst, Frame};
 use engine::own::room::Room;
 use engine::own::uses::Uses;
 use engine::policy::{Access, OptionLimits};
+use engine::select::cap::{Cap, Places};
+use engine::select::rota::Scheduler;
+use engine::select::slow_start::SlowStart;
+use engine::select::sticky::Persistence;
+use engine::tick::Tick;
 use kit::farm::Farm;
 use kit::growth::larger;
 use kit::house::{House, Wire};
 use kit::packet::Packet;
 use kit::parts::cut;
 use kit::story::{arp, data, ping, rrq, rrq_with};
-use kit::world::{Via, tables};
+use kit::world::{Via, rotas, tables};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
@@ -168,6 +173,8 @@ impl Port for Lending {
 const WORKERS: u16 = 2;
 /// Fewer than the requests of the flood: the table is full for a while.
 const PLACES: u32 = 128;
+/// Transfers of some backends at a time: as many as there are, but for the flood.
+const LIMIT: u32 = 60;
 
 /// A turn of each worker, watched.
 fn turn(house: &mut House<Lending>) {
@@ -252,7 +259,8 @@ fn flood(house: &mut House<Lending>, n: u16) {
 #[test]
 fn no_memory_is_taken_or_given_back_after_the_start() {
     let mut world = tables();
-    world.services[usize::from(Via::Snat.service())].persistence = Some(50);
+    world.services[usize::from(Via::Snat.service())].persistence =
+        Some(Persistence { ticks: 50, prefixes: [24, 64] });
     world.services[usize::from(Via::Snat6.service())].access = Access {
         deny_files: vec!["secret/**".into()],
         max_requests: Some(100),
@@ -263,6 +271,17 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
         strip: vec!["multicast".into()],
         ..Default::default()
     };
+    for (via, scheduler) in [
+        (Via::Nat, Scheduler::LeastTransfers),
+        (Via::Snat, Scheduler::SourceHash),
+        (Via::Nat6, Scheduler::FileHash),
+    ] {
+        world.rotas[usize::from(via.service())] = rotas(via, scheduler, [2, 1]);
+        for backend in [0, 1].map(|n| usize::from(via.backend(n))) {
+            world.backends[backend].cap = Some(Cap::new(LIMIT, Places::default()));
+            world.backends[backend].slow_start = Some(SlowStart { since: Tick(1000), ticks: 500 });
+        }
+    }
     let mut house = House::<Lending>::with(WORKERS, world.clone(), PLACES, |_| Lending::new(4096));
     // Whatever a thread does once.
     assert_eq!(calls(|| ()), 0);
@@ -303,10 +322,13 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
         "timed_out",
         "file",
         "held",
+        "backends-full",
     ] {
         assert!(ledger.at(counter) > 0, "{counter}");
     }
     assert_eq!(ledger.at("started"), ledger.at("ended"));
+    let mut caps = world.backends.iter().filter_map(|backend| backend.cap.as_ref());
+    assert!(caps.all(|cap| cap.taken() == 0));
 }
 
 #[test]

@@ -31,6 +31,7 @@ fuzz_target!(|script: &[u8]| {
     for row in &ROWS {
         row.modes.iter().for_each(|&via| row.prepare(&mut tables, via));
     }
+    let caps: Vec<_> = tables.backends.iter().filter_map(|backend| backend.cap.clone()).collect();
     let mut house = House::with(WORKERS, tables, FLOWS, |_| MemoryPort::new(64));
     for arrival in decode(script) {
         house.wait((arrival.ticks % MOST_TICKS).into());
@@ -46,4 +47,5 @@ fuzz_target!(|script: &[u8]| {
     let ledger = house.ledger();
     let ends: u64 = ENDS.iter().map(|end| ledger.at(end)).sum();
     assert_eq!((ledger.at("started"), ends), (ledger.at("ended"), ledger.at("ended")));
+    assert!(caps.iter().all(|cap| cap.taken() == 0));
 });

@@ -12,6 +12,7 @@ use engine::frame::Frame;
 use engine::here::By;
 use engine::own::Own;
 use engine::reason::Reason;
+use engine::select::cap::{Cap, Places};
 use engine::tables::{InterfaceId, Tables};
 use engine::tick::Tick;
 use engine::verdict::Verdict;
@@ -63,8 +64,12 @@ impl Gate {
         Gate::one_of(0, 1, tables, flows)
     }
 
-    /// One of several workers.
-    pub fn one_of(worker: u16, workers: u16, tables: Tables, flows: u32) -> Gate {
+    /// One of several workers. Backends without a limit get one that is never reached, so that places are
+    /// counted whatever the test is about.
+    pub fn one_of(worker: u16, workers: u16, mut tables: Tables, flows: u32) -> Gate {
+        for backend in &mut tables.backends {
+            backend.cap.get_or_insert_with(|| Cap::new(u32::MAX, Places::default()));
+        }
         let counters = Arc::new(Counters::new(&tables));
         let seed = Seed([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321]);
         let own = Own::new(worker, workers, flows, &tables, seed, counters);
@@ -84,7 +89,7 @@ impl Gate {
     ///
     /// # Panics
     ///
-    /// The counters do not balance.
+    /// The counters do not balance, or the places.
     pub fn take_by(&mut self, from: InterfaceId, frame: impl Into<Vec<u8>>) -> Outcome {
         let before = frame.into();
         let mut burst = [Buffer(before.clone())];
@@ -94,6 +99,7 @@ impl Gate {
         counters.packets.received.add(1);
         counters.verdict(verdict, bytes.len());
         balances(counters);
+        self.places_balance();
         Outcome { verdict, before, bytes }
     }
 
@@ -112,13 +118,24 @@ impl Gate {
             self.now = self.now.after(1);
             self.core.expire(self.now);
         }
+        self.places_balance();
+    }
+
+    /// Every transfer of a backend with a limit has one place there.
+    fn places_balance(&self) {
+        let Core { tables, own } = &self.core;
+        for (backend, transfers) in tables.backends.iter().zip(&own.counters.backends) {
+            if let Some(cap) = backend.cap.as_ref().filter(|_| own.workers == 1) {
+                assert_eq!(u64::from(cap.taken()), transfers.now(), "{}", backend.address);
+            }
+        }
     }
 
     /// Control sees the world change.
     pub fn change(&mut self, change: impl FnOnce(&mut Tables)) {
         let mut tables = Tables::clone(&self.core.tables);
         change(&mut tables);
-        self.core.tables = Arc::new(tables);
+        self.core.adopt(Arc::new(tables));
     }
 
     /// These counters moved since the last call, and none other did.

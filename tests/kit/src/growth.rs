@@ -2,6 +2,9 @@
 
 use crate::world::{TFTP, Via, hop};
 use engine::policy::Access;
+use engine::select::maglev::Maglevs;
+use engine::select::rota::{Member, Rota, Scheduler};
+use engine::select::sticky::Persistence;
 use engine::tables::{Backend, Mode, Owner, Service, Tables, Vip};
 
 /// The same, and one more service over IPv6 with a VIP, a SNAT address and a backend of its own; its clients stay
@@ -17,11 +20,13 @@ pub fn larger(tables: &Tables) -> Tables {
     larger.addresses.insert(snat_address, Owner::Snat(snat));
     larger.vips.push(Vip { address: vip_address, services: vec![(TFTP, service)] });
     larger.set_live(vip, true);
-    larger.rotas.push([vec![], vec![backend]]);
+    let members = vec![Member { id: backend, address: server, weight: 1 }];
+    let rota_v6 = Rota::new(Scheduler::RoundRobin, members, &mut Maglevs::default());
+    larger.rotas.push([Rota::default(), rota_v6]);
     let like = larger.services[usize::from(Via::Snat6.service())].clone();
     larger.services.push(Service {
         mode: Mode::Snat(vec![snat]),
-        persistence: Some(50),
+        persistence: Some(Persistence::of_clients(50)),
         access: Access { max_requests: Some(100), ..Access::default() },
         rota,
         ..like

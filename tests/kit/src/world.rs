@@ -12,11 +12,12 @@
 //! IP address.
 
 use engine::policy::{Access, OptionLimits};
-use engine::select::round_robin::rota;
+use engine::select::maglev::Maglevs;
+use engine::select::rota::{Member, Rota, Scheduler};
 use engine::steer;
 use engine::tables::{
-    Backend, BackendId, Duty, Hop, Interface, InterfaceId, Mode, Owner, Service, ServiceId, Tables,
-    Vip,
+    Backend, BackendId, Duty, Hop, Interface, InterfaceId, Mode, Owner, Rotas, Service, ServiceId,
+    Tables, Vip,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use wire::ethernet::Mac;
@@ -229,14 +230,21 @@ pub fn tables() -> Tables {
     tables
 }
 
+/// A service's clients are dealt to its two backends like this, with these weights.
+pub fn rotas(via: Via, scheduler: Scheduler, weights: [u16; 2]) -> Rotas {
+    let members =
+        [0, 1].map(|n| Member { id: via.backend(n), address: via.server(n), weight: weights[n] });
+    let mut rotas = Rotas::default();
+    rotas[via.family()] = Rota::new(scheduler, members.into(), &mut Maglevs::default());
+    rotas
+}
+
 fn add(tables: &mut Tables, via: Via) {
     let id = via.service();
     let (vip, port) = (via.vip().ip(), via.vip().port());
-    let mut rotas = [vec![], vec![]];
-    rotas[via.family()] = rota(&[0, 1].map(|n| (via.backend(n), 1)));
     tables.vips.push(Vip { address: vip, services: vec![(port, id)] });
     tables.set_live(id, true);
-    tables.rotas.push(rotas);
+    tables.rotas.push(rotas(via, Scheduler::RoundRobin, [1, 1]));
     tables.services.push(Service {
         port,
         mode: via.mode(),
@@ -258,6 +266,8 @@ fn add(tables: &mut Tables, via: Via) {
             server,
             hop,
             duty: Duty::Serving,
+            cap: None,
+            slow_start: None,
         });
         match via {
             Via::Dsr | Via::Dsr6 => {}

@@ -6,6 +6,8 @@ mod servers;
 
 use crate::scene::Scene;
 use engine::policy::OptionLimits;
+use engine::select::cap::{Cap, Places};
+use engine::select::rota::Scheduler;
 use engine::tables::{Owner, Tables};
 use kit::world::{self, OUTSIDE, Via};
 use std::net::{IpAddr, Ipv4Addr};
@@ -28,7 +30,7 @@ const fn row(number: u8, name: &'static str, modes: &'static [Via], play: fn(&mu
 }
 
 /// All of them.
-pub const ROWS: [Row; 24] = [
+pub const ROWS: [Row; 25] = [
     row(1, "answers come from a new port", &Via::ALL, servers::new_port),
     row(2, "a repeated request has two answers", &Via::ALL, servers::two_answers),
     row(3, "clients lock onto the first address", &Via::ALL, clients::one_address),
@@ -52,6 +54,7 @@ pub const ROWS: [Row; 24] = [
     row(21, "short datagrams are padded", &Via::ALL, network::padding),
     row(22, "uploads", &Via::ALL, network::uploads),
     row(23, "answers pass the gate by", &[Via::Dsr, Via::Dsr6], servers::direct_return),
+    row(24, "a server takes so many at most", &Via::ALL, servers::limit).at(limits),
     row(25, "a server does not answer", &Via::ALL, servers::silence).at(two_servers),
 ];
 
@@ -69,16 +72,24 @@ fn aliases(tables: &mut Tables, via: Via) {
     tables.backends[usize::from(via.backend(0))].aliases = vec![alias(via)];
 }
 
-/// Every worker's first turn is the first server's, and its next other one the second's.
+/// The first server's turn comes first.
 fn two_servers(tables: &mut Tables, via: Via) {
-    let [first, second] = [0, 1].map(|n| via.backend(n));
-    tables.rotas[usize::from(via.service())][via.family()] = vec![first, first, second];
+    tables.rotas[usize::from(via.service())] = world::rotas(via, Scheduler::LeastTransfers, [2, 1]);
 }
 
 fn no_multicast(tables: &mut Tables, via: Via) {
     let strip = vec!["multicast".to_owned()];
     let options = OptionLimits { strip, ..OptionLimits::default() };
     tables.services[usize::from(via.service())].options = options;
+}
+
+/// Two servers, of which the one that comes first takes one transfer and the other one two.
+fn limits(tables: &mut Tables, via: Via) {
+    tables.rotas[usize::from(via.service())] = world::rotas(via, Scheduler::LeastTransfers, [2, 1]);
+    for (n, most) in [(0, 1), (1, 2)] {
+        let cap = Cap::new(most, Places::default());
+        tables.backends[usize::from(via.backend(n))].cap = Some(cap);
+    }
 }
 
 fn broadcast(tables: &mut Tables, via: Via) {
@@ -99,11 +110,11 @@ impl Row {
         format!("{:02}-{name}.{}.pcapng", self.number, format!("{via:?}").to_lowercase())
     }
 
-    /// The gate that it is played at: every service has one server.
+    /// The gate that it is played at: every service has one server, unless it is about two.
     pub fn tables(&self, via: Via) -> Tables {
         let mut tables = world::tables();
-        for rotas in &mut tables.rotas {
-            rotas.iter_mut().for_each(|rota| rota.truncate(1));
+        for (via, rotas) in Via::ALL.into_iter().zip(&mut tables.rotas) {
+            *rotas = world::rotas(via, Scheduler::RoundRobin, [1, 0]);
         }
         self.prepare(&mut tables, via);
         tables

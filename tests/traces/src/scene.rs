@@ -74,27 +74,29 @@ impl Scene {
 
     /// The same, but the server is asked in these words.
     pub fn asks_for(&mut self, says: &str, request: Packet, payload: &[u8]) -> Talk {
-        self.asks_server(0, says, request, payload)
-    }
-
-    /// The request of a transfer comes again, and reaches the other server.
-    pub fn asks_elsewhere(&mut self, says: &str, request: Packet) -> Talk {
-        let payload = request.payload.clone();
-        self.asks_server(1, says, request, &payload)
-    }
-
-    fn asks_server(&mut self, n: usize, says: &str, request: Packet, payload: &[u8]) -> Talk {
-        let talk = Talk {
-            via: self.via,
-            client: request.source,
-            vip: self.via.vip(),
-            server: SocketAddr::new(self.via.server(n), TID),
-            seen_as: self.seen_as(request.source),
-        };
+        let talk = self.talk(request.source, 0);
         let words = Packet { payload: payload.to_vec(), ..request.clone() };
         self.comes(says, request);
         self.at_server(talk.with_tid(TFTP), words);
         talk
+    }
+
+    /// A new transfer, whose request reaches this one of two servers.
+    pub fn asks_one(&mut self, says: &str, n: usize, request: Packet) -> Talk {
+        let talk = self.talk(request.source, n);
+        self.comes(says, request.clone());
+        self.at_server(talk.with_tid(TFTP), request);
+        talk
+    }
+
+    fn talk(&mut self, client: SocketAddr, server: usize) -> Talk {
+        Talk {
+            via: self.via,
+            client,
+            vip: self.via.vip(),
+            server: SocketAddr::new(self.via.server(server), TID),
+            seen_as: self.seen_as(client),
+        }
     }
 
     /// The request of a transfer comes again, and reaches the same server.
@@ -179,9 +181,9 @@ impl Scene {
 
     fn at_server(&mut self, talk: Talk, packet: Packet) {
         let packet = talk.at_server(&packet, self.crossing());
-        // Also where it answers from another address.
-        let second = talk.server.ip() == self.via.server(1);
-        let to = mac(self.via.server(usize::from(second)));
+        // The first one also where it answers from another address.
+        let is_second = talk.server.ip() == self.via.server(1);
+        let to = mac(self.via.server(usize::from(is_second)));
         self.goes("the server gets it", Packet { to, ..packet }.bytes());
     }
 

@@ -91,19 +91,31 @@ impl Seed {
         self.of_address(address).wrapping_add(service.into())
     }
 
-    /// A hash of some bytes, to tell one request from another.
-    pub fn fingerprint(self, bytes: &[u8]) -> u32 {
-        let hash = bytes.chunks(8).fold(self.0[0] ^ bytes.len() as u64, |hash, chunk| {
+    /// A hash of some bytes.
+    #[inline]
+    pub fn of_bytes(self, bytes: &[u8]) -> u64 {
+        bytes.chunks(8).fold(self.0[0] ^ bytes.len() as u64, |hash, chunk| {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
             folded(hash ^ u64::from_le_bytes(word), self.0[1] ^ ODD)
-        });
+        })
+    }
+
+    /// A short hash of some bytes, to tell one request from another.
+    pub fn fingerprint(self, bytes: &[u8]) -> u32 {
+        let hash = self.of_bytes(bytes);
         (hash ^ (hash >> 32)) as u32
     }
 }
 
 /// Of wyhash: odd, and with as many ones as zeroes.
 const ODD: u64 = 0xe703_7ed1_a0b4_28db;
+
+/// Another hash, made of this one.
+#[inline]
+pub fn mixed(hash: u64) -> u64 {
+    folded(hash ^ !ODD, ODD)
+}
 
 /// Both halves of the product: the mixing step of wyhash.
 fn folded(a: u64, b: u64) -> u64 {

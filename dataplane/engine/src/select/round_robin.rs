@@ -1,23 +1,25 @@
 //! Round robin with weights. The order is worked out once, when the tables are made; a worker then
 //! only steps along it.
 
+use super::rota::Member;
 use crate::tables::BackendId;
 
 /// The order in which to deal: each backend as often as its weight says, spread as evenly as can be
 /// (the smooth weighted round robin that nginx made known). Empty when no weight is above zero.
-pub fn rota(weights: &[(BackendId, u16)]) -> Vec<BackendId> {
-    let divisor = weights.iter().fold(0, |common, &(_, weight)| gcd(common, weight)).max(1);
-    let total: i64 = weights.iter().map(|&(_, weight)| i64::from(weight / divisor)).sum();
-    let mut credit = vec![0i64; weights.len()];
+pub fn order(members: &[Member]) -> Vec<BackendId> {
+    let divisor = members.iter().fold(0, |common, member| gcd(common, member.weight)).max(1);
+    let share = |member: &Member| i64::from(member.weight / divisor);
+    let total: i64 = members.iter().map(share).sum();
+    let mut credit = vec![0i64; members.len()];
     (0..total)
         .map(|_| {
-            for (credit, &(_, weight)) in credit.iter_mut().zip(weights) {
-                *credit += i64::from(weight / divisor);
+            for (credit, member) in credit.iter_mut().zip(members) {
+                *credit += share(member);
             }
             // The first of the richest, so that equal weights keep the configuration's order.
             let turn = (0..credit.len()).rev().max_by_key(|&i| credit[i]).unwrap_or_default();
             credit[turn] -= total;
-            weights[turn].0
+            members[turn].id
         })
         .collect()
 }
@@ -26,31 +28,48 @@ fn gcd(a: u16, b: u16) -> u16 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// Where a worker stands in a service's rota.
+/// Where a worker stands in a rota.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Cursor(usize);
+pub struct Cursor {
+    place: usize,
+    /// Turns so far.
+    turns: u64,
+}
 
 impl Cursor {
     /// A start at the `n`th place: workers start apart, so that they don't all pick the same
     /// backend first.
     pub fn starting_at(n: usize) -> Cursor {
-        Cursor(n)
+        Cursor { place: n, turns: (n as u64) << 32 }
     }
 
-    /// The next backend of the rota that `usable` accepts; `None` when it accepts none of them.
+    /// The next backend of the order that is accepted, with a number for each turn; `None` when none of them is.
     pub fn next(
         &mut self,
-        rota: &[BackendId],
-        usable: impl Fn(BackendId) -> bool,
+        order: &[BackendId],
+        accepts: impl Fn(BackendId, u64) -> bool,
     ) -> Option<BackendId> {
-        for _ in 0..rota.len() {
-            let backend = rota[self.0 % rota.len()];
-            self.0 = (self.0 + 1) % rota.len();
-            if usable(backend) {
+        for _ in 0..order.len() {
+            let backend = order[self.place % order.len()];
+            self.place = (self.place + 1) % order.len();
+            self.turns = self.turns.wrapping_add(1);
+            if accepts(backend, self.turns) {
                 return Some(backend);
             }
         }
         None
+    }
+
+    /// All of them once, and their places, from the one whose turn it is.
+    pub fn round<T>(self, all: &[T]) -> impl Iterator<Item = (usize, &T)> {
+        let first = self.place % all.len().max(1);
+        let (before, after) = all.split_at(first);
+        (first..).zip(after).chain((0..).zip(before))
+    }
+
+    /// The turn after this place is the next.
+    pub fn pass(&mut self, place: usize) {
+        self.place = place + 1;
     }
 }
 
@@ -58,30 +77,46 @@ impl Cursor {
 mod tests {
     use super::*;
 
+    fn order(weights: &[(BackendId, u16)]) -> Vec<BackendId> {
+        let address = std::net::IpAddr::from([10, 0, 0, 1]);
+        let members = weights.iter().map(|&(id, weight)| Member { id, address, weight });
+        super::order(&members.collect::<Vec<_>>())
+    }
+
     #[test]
     fn equal_weights_take_turns_in_order() {
-        assert_eq!(rota(&[(7, 5), (8, 5), (9, 5)]), [7, 8, 9]);
+        assert_eq!(order(&[(7, 5), (8, 5), (9, 5)]), [7, 8, 9]);
     }
 
     #[test]
     fn a_heavy_backend_is_spread_between_the_others() {
-        assert_eq!(rota(&[(0, 5), (1, 1), (2, 1)]), [0, 0, 1, 0, 2, 0, 0]);
+        assert_eq!(order(&[(0, 5), (1, 1), (2, 1)]), [0, 0, 1, 0, 2, 0, 0]);
     }
 
     #[test]
     fn weight_zero_gets_nothing() {
-        assert_eq!(rota(&[(0, 0), (1, 2)]), [1]);
-        assert_eq!(rota(&[(0, 0)]), []);
-        assert_eq!(rota(&[]), []);
+        assert_eq!(order(&[(0, 0), (1, 2)]), [1]);
+        assert_eq!(order(&[(0, 0)]), []);
+        assert_eq!(order(&[]), []);
     }
 
     #[test]
     fn a_cursor_skips_what_cannot_be_used() {
         let mut cursor = Cursor::starting_at(1);
-        let rota = [0, 1, 2];
-        assert_eq!(cursor.next(&rota, |_| true), Some(1));
-        assert_eq!(cursor.next(&rota, |b| b != 2), Some(0));
-        assert_eq!(cursor.next(&rota, |_| false), None);
-        assert_eq!(cursor.next(&[], |_| true), None);
+        let order = [0, 1, 2];
+        assert_eq!(cursor.next(&order, |_, _| true), Some(1));
+        assert_eq!(cursor.next(&order, |b, _| b != 2), Some(0));
+        assert_eq!(cursor.next(&order, |_, _| false), None);
+        assert_eq!(cursor.next(&[], |_, _| true), None);
+    }
+
+    #[test]
+    fn a_round_begins_where_the_cursor_stands() {
+        let mut cursor = Cursor::starting_at(7);
+        let round = |cursor: Cursor| cursor.round(&['a', 'b', 'c']).collect::<Vec<_>>();
+        assert_eq!(round(cursor), [(1, &'b'), (2, &'c'), (0, &'a')]);
+        cursor.pass(2);
+        assert_eq!(round(cursor)[0], (0, &'a'));
+        assert_eq!(cursor.round(&[0; 0]).count(), 0);
     }
 }

@@ -1,12 +1,38 @@
-//! Persistence: which of a rota's backends a client went to. A fixed table of small sets; when a set is full,
+//! Persistence: which of a rota's backends a client, or its network, went to. A fixed table of small sets; when a set is full,
 //! the entry that would end first makes room, and its client is merely scheduled anew.
 
 use crate::flow::key::Seed;
 use crate::tables::{BackendId, RotaId};
 use crate::tick::Tick;
+use ipnet::IpNet;
 use std::net::IpAddr;
 
 const WAYS: usize = 4;
+
+/// Bits of a whole address, by its version of IP ([`crate::family::Family::PLACE`]).
+pub const WHOLE: [u8; 2] = [32, 128];
+
+/// Who stays with a backend, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Persistence {
+    /// Ticks after its last request.
+    pub ticks: u32,
+    /// All clients that have so many bits of their addresses in common count as one: by their version of IP.
+    pub prefixes: [u8; 2],
+}
+
+impl Persistence {
+    /// Each client by itself.
+    pub fn of_clients(ticks: u32) -> Persistence {
+        Persistence { ticks, prefixes: WHOLE }
+    }
+
+    /// What stands for all clients that count as one with this one.
+    pub fn who(self, client: IpAddr) -> IpAddr {
+        let prefix = self.prefixes[usize::from(client.is_ipv6())];
+        IpNet::new(client, prefix).map_or(client, |net| net.network())
+    }
+}
 
 /// The table.
 #[derive(Debug)]
@@ -94,6 +120,17 @@ mod tests {
         assert_eq!(sticky.find(0, client(1), NOW.after(20)), Some(8));
         sticky.forget(0, client(1));
         assert_eq!(sticky.find(0, client(1), NOW.after(20)), None);
+    }
+
+    #[test]
+    fn a_network_s_clients_count_as_one() {
+        let persistence = Persistence { ticks: 1, prefixes: [20, 64] };
+        let who = |text: &str| persistence.who(text.parse().unwrap()).to_string();
+        assert_eq!(["10.0.31.9", "fd00::1:2:3:4"].map(who), ["10.0.16.0", "fd00::"]);
+        let alone = Persistence::of_clients(1);
+        for client in ["10.0.31.9", "fd00::9"].map(|text| text.parse().unwrap()) {
+            assert_eq!(alone.who(client), client);
+        }
     }
 
     #[test]

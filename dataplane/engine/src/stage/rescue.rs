@@ -3,7 +3,7 @@
 //! retransmission of its own. What can't be taken over ends with an ERROR to the client.
 
 use super::classify::{Parcel, Side};
-use super::schedule::{Wish, choose};
+
 use super::track::touch;
 use crate::alg::End;
 use crate::alg::tftp::catch_up::{CatchUp, Goal, Heard};
@@ -16,6 +16,8 @@ use crate::here::Here;
 use crate::outbox::{PATIENCE, Watched};
 use crate::own::{GLANCE, Own};
 use crate::reason::Reason;
+use crate::select::candidates::Avoid;
+use crate::select::choice::{Wish, choose};
 use crate::tables::BackendId;
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::{Step, Verdict};
@@ -86,7 +88,7 @@ const ABSORBED: Option<Step<Verdict>> = Some(Ok(Verdict::Absorb));
 
 /// Whether a transfer's server is given up for dead.
 fn is_dead(flow: &Flow, detail: &Detail, here: &Here) -> bool {
-    let suspected = !here.is_trusted(flow.backend);
+    let suspected = !here.backend(flow.backend).is_trusted();
     let silence = here.now.since(detail.stalled);
     is_surely_dead(flow, here)
         || (suspected && flow.repeats > 0)
@@ -94,7 +96,7 @@ fn is_dead(flow: &Flow, detail: &Detail, here: &Here) -> bool {
 }
 
 fn is_surely_dead(flow: &Flow, here: &Here) -> bool {
-    flow.rescue == Rescue::Due || !here.serves(flow.backend)
+    flow.rescue == Rescue::Due || !here.backend(flow.backend).serves()
 }
 
 /// A server says this, from this port.
@@ -160,8 +162,8 @@ fn is_orphan(flow: &Flow, here: &Here) -> bool {
         && flow.progress.client_spoke()
         && match here.now.since(flow.last_packet) {
             0..LATELY => false,
-            LATELY..LONG => !here.serves(flow.backend),
-            LONG.. => !here.is_trusted(flow.backend),
+            LATELY..LONG => !here.backend(flow.backend).serves(),
+            LONG.. => !here.backend(flow.backend).is_trusted(),
         }
 }
 
@@ -201,17 +203,14 @@ impl Own {
         let flow = &self.flows[id];
         let kept = self.flows.detail(id).request.clone();
         let Ok(Message::Request(request)) = Message::parse(kept.whole()?) else { return None };
-        let backends = &here.tables.backends;
-        let (dead, vip) = (flow.backend, &here.tables.vips[usize::from(flow.vip())]);
-        let is_v6 = |backend: BackendId| backends[usize::from(backend)].address.is_ipv6();
+        let vip = here.tables.vips[usize::from(flow.vip())].address;
         let wish = Wish {
-            service: backends[usize::from(dead)].service,
             client: self.address(flow),
-            family: usize::from(vip.address.is_ipv6()),
+            family: usize::from(vip.is_ipv6()),
+            service: here.backend(flow.backend).service,
             request: &request,
         };
-        let usable = |backend| backend != dead && is_v6(backend) == is_v6(dead);
-        choose(&wish, usable, here, self)
+        choose(&wish, Avoid::ThisAndItsOthers(flow.backend), here, self).ok()
     }
 
     /// Helps some of the downloads whose server is known to be dead, whether their clients say anything or not.
@@ -223,12 +222,9 @@ impl Own {
             _ => Watched::Waits,
         });
         let counters = &self.counters;
-        let backends = here.tables.backends.iter().zip(&counters.backends);
-        let is_needed = || {
-            (0..).zip(backends).any(|(id, (_, transfers))| {
-                !here.is_trusted(id) && transfers.started.value() != transfers.ended.value()
-            })
-        };
+        let mut backends = here.tables.backends.iter().zip(&counters.backends);
+        let is_needed =
+            || backends.any(|(backend, transfers)| !backend.is_trusted() && transfers.now() > 0);
         for id in self.sweep.places(GLANCE, here.now, is_needed) {
             if is_orphan(&self.flows[id], here) {
                 self.help(id, here);
@@ -264,7 +260,7 @@ impl Own {
         if let Some(twin) = self.flows.find(KeyKind::Server, key) {
             self.end(twin, End::Replaced, here);
         }
-        self.count_end(&self.flows[id], End::FailedOver);
+        self.count_end(&self.flows[id], End::FailedOver, here);
         if !self.flows[id].rescue.is_under_way() {
             self.outbox.watch(id);
         }
@@ -292,5 +288,5 @@ fn is_replaceable(backend: BackendId, here: &Here) -> bool {
     let service = here.tables.backends[usize::from(backend)].service;
     let mut others = (0..).zip(&here.tables.backends).filter(|&(id, _)| id != backend);
     here.tables.services[usize::from(service)].failover
-        && others.any(|(id, other)| other.service == service && here.takes(id))
+        && others.any(|(_, other)| other.service == service && other.takes())
 }

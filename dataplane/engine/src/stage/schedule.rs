@@ -12,6 +12,8 @@ use crate::mode::rules;
 use crate::own::Own;
 use crate::policy::Refusal;
 use crate::reason::Reason;
+use crate::select::candidates::Avoid;
+use crate::select::choice::{Wish, choose};
 use crate::tables::{BackendId, ServiceId, VipId};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
@@ -122,12 +124,12 @@ impl<'a> Asked<'a> {
         own.counters.of(flow).retransmitted.add(1);
         let begun = own.flows.detail(id).begun;
         if own.flows[id].state == State::Requested && has_waited(&own.flows[id], begun, here) {
-            match self.backend(Some(silent), here, own) {
+            match self.backend(Avoid::This(silent), here, own) {
                 Ok(backend) => {
                     own.counters.of(&own.flows[id]).asked_elsewhere.add(1);
-                    return self.enter(backend, Some((id, End::Unanswered)), here, own);
+                    return self.enter(Some((id, End::Unanswered)), Some(backend), here, own);
                 }
-                Err(none) if !here.reaches(silent) => return Err(none),
+                Err(none) if !here.backend(silent).is_reached() => return Err(none),
                 Err(_) => {}
             }
         }
@@ -146,25 +148,43 @@ impl<'a> Asked<'a> {
             own.refusals.push((self.place, self.vip, refusal));
             return Err(Reason::Refused.into());
         }
-        let backend = self.backend(None, here, own)?;
-        self.enter(backend, before.map(|flow| (flow, End::Replaced)), here, own)
+        self.enter(before.map(|flow| (flow, End::Replaced)), None, here, own)
     }
 
-    /// Makes the transfer at this backend, in place of the one before, which ends like this.
+    /// Makes the transfer in place of the one before, which ends like this; at this backend, where it has a
+    /// place, or else at any.
     fn enter(
         &self,
-        backend: BackendId,
         before: Option<(FlowId, End)>,
+        backend: Option<BackendId>,
         here: &Here,
         own: &mut Own,
     ) -> Step<FlowId> {
         // First, so that the client keeps its name.
         let host = own.hosts.enter(self.client).map_err(|NoRoom| Reason::FlowTableFull)?;
+        // The client has done with that, and the place that it has may be the last one.
         let before = before.map(|(flow, end)| own.end(flow, end, here));
         let client = Endpoint { host, port: self.port };
-        let made = self.make(client, backend, before, here, own);
+        let backend = backend.map_or_else(|| self.backend(Avoid::Nobody, here, own), Ok);
+        let made = backend.and_then(|backend| self.place(client, backend, before, here, own));
         if made.is_err() {
             own.hosts.leave(host);
+        }
+        made
+    }
+
+    /// Makes the transfer of a client that has a name, at a backend where it has a place.
+    fn place(
+        &self,
+        client: Endpoint,
+        backend: BackendId,
+        before: Option<Flow>,
+        here: &Here,
+        own: &mut Own,
+    ) -> Step<FlowId> {
+        let made = self.make(client, backend, before, here, own);
+        if made.is_err() {
+            here.backend(backend).give_place_back();
         }
         made
     }
@@ -181,7 +201,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Makes the transfer of a client that has a name.
+    /// Makes the transfer, of this client at this backend.
     fn make(
         &self,
         client: Endpoint,
@@ -208,60 +228,19 @@ impl<'a> Asked<'a> {
         own.insert(flow, detail, here)
     }
 
-    fn backend(&self, avoid: Option<BackendId>, here: &Here, own: &mut Own) -> Step<BackendId> {
-        let Asked { service, client, family, request, .. } = *self;
-        let wish = Wish { service, client, family, request };
-        let backend = choose(&wish, |backend| Some(backend) != avoid, here, own);
-        backend.ok_or(Reason::NoBackend.into())
+    fn backend(&self, avoid: Avoid, here: &Here, own: &mut Own) -> Step<BackendId> {
+        let Asked { client, family, service, request, .. } = *self;
+        choose(&Wish { client, family, service, request }, avoid, here, own)
     }
-}
-
-/// Who wants what of which service.
-pub struct Wish<'a> {
-    /// The service.
-    pub service: ServiceId,
-    /// The client.
-    pub client: IpAddr,
-    /// The client's version of IP ([`Family::PLACE`]).
-    pub family: usize,
-    /// What it asks for.
-    pub request: &'a Request<'a>,
-}
-
-/// The client's backend of late, if that is to last; else the next in turn. One that takes new transfers, and that is
-/// `suitable`.
-pub fn choose(
-    wish: &Wish,
-    suitable: impl Fn(BackendId) -> bool,
-    here: &Here,
-    own: &mut Own,
-) -> Option<BackendId> {
-    let service = &here.tables.services[usize::from(wish.service)];
-    let id = service.rota(wish.client, wish.request);
-    let rota = &here.tables.rotas[usize::from(id)][wish.family];
-    let usable = |backend| here.takes(backend) && suitable(backend);
-    let last = service.persistence.and_then(|_| own.sticky.find(id, wish.client, here.now));
-    let cursor = &mut own.cursors[usize::from(id)][wish.family];
-    let backend = last
-        .filter(|&backend| usable(backend) && rota.contains(&backend))
-        .or_else(|| cursor.next(rota, usable))
-        // Better one that has treated its clients badly than none.
-        .or_else(|| {
-            cursor.next(rota, |backend| here.takes_at_worst(backend) && suitable(backend))
-        })?;
-    if let Some(length) = service.persistence {
-        let until = here.now.after(length);
-        own.sticky.keep(id, wish.client, backend, until, here.now);
-    }
-    Some(backend)
 }
 
 /// Whether another backend is to be asked. A sound one gets the benefit of the doubt once, and clients that
 /// say everything several times at once get no more by it.
 fn has_waited(flow: &Flow, begun: Tick, here: &Here) -> bool {
-    if flow.rescue == Rescue::Due || !here.serves(flow.backend) {
+    let backend = here.backend(flow.backend);
+    if flow.rescue == Rescue::Due || !backend.serves() {
         return true;
     }
-    let patience = if here.is_trusted(flow.backend) { 2 } else { 1 };
+    let patience = if backend.is_trusted() { 2 } else { 1 };
     flow.repeats >= patience && here.now.since(begun) >= IN_EARNEST
 }

@@ -2,6 +2,7 @@
 //! ours goes to the kernel as it came.
 
 use engine::reason::Reason;
+use engine::select::cap::{Cap, Places};
 use engine::verdict::Verdict;
 use etherparse::{EtherType, IpNumber};
 use kit::gate::Gate;
@@ -146,6 +147,13 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
         }
         Reason::NoBackend => {
             gate.change(|tables| tables.backends.iter_mut().for_each(|b| b.hop = None));
+            take(&mut gate, request().into())
+        }
+        Reason::BackendsFull => {
+            gate.change(|tables| {
+                let full = || Some(Cap::new(0, Places::default()));
+                tables.backends.iter_mut().for_each(|b| b.cap = full());
+            });
             take(&mut gate, request().into())
         }
         Reason::BackendDown => {

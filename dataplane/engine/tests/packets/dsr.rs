@@ -2,12 +2,13 @@
 
 use engine::flow::view::State;
 use engine::reason::Reason;
+use engine::select::rota::Scheduler;
 use engine::verdict::Verdict;
 use etherparse::IpNumber;
 use kit::gate::Gate;
 use kit::story::{CLIENT, ack, data, datagram, error, ip, pong, rrq, wrq};
 use kit::talk::{TID, ask, run};
-use kit::world::{IDLE, Via, mac};
+use kit::world::{IDLE, Via, mac, rotas};
 use std::net::SocketAddr;
 
 const VIA: Via = Via::Dsr;
@@ -59,7 +60,7 @@ fn a_client_that_turns_down_a_stale_answer_first_has_not_ended_its_own_transfer(
 #[test]
 fn the_old_tid_of_the_same_server_is_not_learned_anew() {
     let mut gate = Gate::new();
-    gate.change(|tables| tables.rotas[0][0].truncate(1));
+    gate.change(|tables| tables.rotas[0] = rotas(VIA, Scheduler::RoundRobin, [1, 0]));
     let old = run(&mut gate, VIA, CLIENT);
     let new = ask(&mut gate, VIA, &rrq(CLIENT, VIA.vip(), "other")).with_tid(TID + 1);
     gate.take(old.ack(2)).dropped(Reason::WrongTid);

@@ -3,6 +3,7 @@
 
 use engine::flow::view::State;
 use engine::reason::Reason;
+use engine::select::sticky::Persistence;
 use engine::tables::Tables;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
@@ -78,7 +79,7 @@ fn without_failover(via: Via) -> Tables {
 /// A gate whose clients stay with their servers.
 fn loyal(via: Via) -> Gate {
     let mut tables = without_failover(via);
-    tables.services[usize::from(via.service())].persistence = Some(10_000);
+    tables.services[usize::from(via.service())].persistence = Some(Persistence::of_clients(10_000));
     Gate::with(tables, FLOWS)
 }
 

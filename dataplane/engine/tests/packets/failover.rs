@@ -1,6 +1,7 @@
 //! Requests that a backend leaves unanswered.
 
 use engine::reason::Reason;
+use engine::select::sticky::Persistence;
 use engine::tables::Duty;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
@@ -102,7 +103,8 @@ fn the_only_backend_is_asked_for_ever() {
 fn the_client_stays_with_the_one_that_answered() {
     for via in Via::ALL {
         let mut tables = tables();
-        tables.services[usize::from(via.service())].persistence = Some(1000);
+        tables.services[usize::from(via.service())].persistence =
+            Some(Persistence::of_clients(1000));
         let mut gate = Gate::with(tables, FLOWS);
         let silent = first(&mut gate, via);
         let _ = repeat(&mut gate, silent);

@@ -2,14 +2,14 @@
 
 use engine::flow::view::State;
 use engine::policy::{Access, OptionLimits, Rule};
-use engine::select::round_robin::rota;
+use engine::select::rota::Scheduler;
 use engine::tables::Service;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::packet::Packet;
 use kit::story::{oack, rrq, rrq_with, wrq};
 use kit::talk::{Talk, ask, client};
-use kit::world::{OUTSIDE, Via, gate_mac, mac};
+use kit::world::{OUTSIDE, Via, gate_mac, mac, rotas};
 
 fn gate(via: Via, change: impl FnOnce(&mut Service)) -> Gate {
     let mut gate = Gate::new();
@@ -172,9 +172,7 @@ fn rules_send_requests_to_some_of_the_backends() {
         let mut gate = Gate::new();
         gate.change(|tables| {
             let second = tables.rotas.len() as u16;
-            let mut rotas = [vec![], vec![]];
-            rotas[via.family()] = rota(&[(via.backend(1), 1)]);
-            tables.rotas.push(rotas);
+            tables.rotas.push(rotas(via, Scheduler::RoundRobin, [0, 1]));
             let service = &mut tables.services[usize::from(via.service())];
             let uploads = Rule { is_write: Some(true), ..Rule::default() };
             let efi = Rule { files: vec!["*.efi".into()], ..Rule::default() };

@@ -1,6 +1,7 @@
 //! Downloads whose server has died, and another one's that goes on with them.
 
 use engine::flow::view::State;
+use engine::select::rota::Scheduler;
 use engine::tables::Duty;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
@@ -8,7 +9,7 @@ use kit::notice::{REFUSED, about};
 use kit::packet::Packet;
 use kit::story::{data, oack, rrq, rrq_with, wrq};
 use kit::talk::{Talk, ask, run};
-use kit::world::{FLOWS, SPEECH, Via, interface, mac, tables};
+use kit::world::{FLOWS, SPEECH, Via, interface, mac, rotas, tables};
 use std::net::SocketAddr;
 
 /// Blocks that the client has when the server dies.
@@ -330,7 +331,7 @@ fn without_failover_or_another_server_all_stays_as_it_is() {
         let mut off = tables();
         off.services[service].failover = false;
         let mut alone = tables();
-        alone.rotas[service][via.family()] = vec![via.backend(0)];
+        alone.rotas[service] = rotas(via, Scheduler::RoundRobin, [1, 0]);
         for tables in [off, alone] {
             let mut gate = Gate::with(tables, FLOWS);
             let first = download(&mut gate, via);

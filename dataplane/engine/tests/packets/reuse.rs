@@ -1,17 +1,18 @@
 //! The same endpoint again: boot ROMs use the same ports at every boot.
 
 use engine::flow::view::State;
+use engine::select::rota::Scheduler;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::story::{rrq, wrq};
 use kit::talk::{ask, run};
-use kit::world::Via;
+use kit::world::{Via, rotas};
 
 /// Only one backend, so that the next transfer has the same one.
 fn single(via: Via) -> Gate {
     let mut gate = Gate::new();
     let service = usize::from(via.service());
-    gate.change(|tables| tables.rotas[service][via.family()].truncate(1));
+    gate.change(|tables| tables.rotas[service] = rotas(via, Scheduler::RoundRobin, [1, 0]));
     gate
 }
 

@@ -2,12 +2,13 @@
 
 use engine::policy::Rule;
 use engine::reason::Reason;
-use engine::select::round_robin::rota;
-use engine::tables::Duty;
+use engine::select::rota::Scheduler;
+use engine::select::sticky::Persistence;
+use engine::tables::{Duty, Rotas};
 use kit::gate::Gate;
 use kit::story::rrq;
 use kit::talk::{ask, client, run};
-use kit::world::{Via, hop};
+use kit::world::{FLOWS, Via, hop, owner, rotas};
 use std::net::{IpAddr, SocketAddr};
 
 fn server_of(gate: &mut Gate, via: Via, client: SocketAddr) -> IpAddr {
@@ -27,9 +28,8 @@ fn backends_take_turns() {
 fn weights_count() {
     for via in Via::ALL {
         let mut gate = Gate::new();
-        let weights = [(via.backend(0), 3), (via.backend(1), 1)];
         let service = usize::from(via.service());
-        gate.change(|tables| tables.rotas[service][via.family()] = rota(&weights));
+        gate.change(|tables| tables.rotas[service] = rotas(via, Scheduler::RoundRobin, [3, 1]));
         let servers = (0..40).map(|n| server_of(&mut gate, via, client(via, n)));
         assert_eq!(servers.filter(|&server| server == via.server(0)).count(), 30);
     }
@@ -84,7 +84,7 @@ fn a_draining_backend_keeps_what_it_has_and_one_that_is_down_does_not() {
 fn a_service_without_backends_in_its_rota_serves_nobody() {
     for via in Via::ALL {
         let mut gate = Gate::new();
-        gate.change(|tables| tables.rotas[usize::from(via.service())][via.family()].clear());
+        gate.change(|tables| tables.rotas[usize::from(via.service())] = Rotas::default());
         gate.take(rrq(via.client(), via.vip(), "boot.img")).dropped(Reason::NoBackend);
     }
 }
@@ -130,7 +130,9 @@ fn a_client_stays_with_its_backend_as_long_as_it_is_told_to() {
     for via in Via::ALL {
         let mut gate = Gate::new();
         let service = usize::from(via.service());
-        gate.change(|tables| tables.services[service].persistence = Some(1000));
+        gate.change(|tables| {
+            tables.services[service].persistence = Some(Persistence::of_clients(1000))
+        });
         // The memory is made at the start, when it is known whether anybody wants it.
         let tables = engine::tables::Tables::clone(&gate.core.tables);
         let mut gate = Gate::with(tables, 64);
@@ -149,8 +151,7 @@ fn a_client_stays_with_its_backend_as_long_as_it_is_told_to() {
         });
         assert_eq!(server_of(&mut gate, via, at(3001)), via.server(1), "and stays there");
         // Taken out of the rota: the same.
-        let left = via.backend(0);
-        gate.change(|tables| tables.rotas[service][via.family()] = vec![left]);
+        gate.change(|tables| tables.rotas[service] = rotas(via, Scheduler::RoundRobin, [1, 0]));
         assert_eq!(server_of(&mut gate, via, at(3002)), via.server(0));
     }
 }
@@ -160,9 +161,9 @@ fn a_client_stays_with_its_backend_as_long_as_it_is_told_to() {
 fn a_client_stays_with_a_backend_of_each_rule() {
     let via = Via::Nat;
     let mut tables = kit::world::tables();
-    tables.rotas.push([vec![via.backend(1)], vec![]]);
+    tables.rotas.push(rotas(via, Scheduler::RoundRobin, [0, 1]));
     let service = &mut tables.services[usize::from(via.service())];
-    service.persistence = Some(1000);
+    service.persistence = Some(Persistence::of_clients(1000));
     let rule = Rule { files: vec!["*.efi".into()], ..Rule::default() };
     service.rules = vec![(rule, tables.rotas.len() as u16 - 1)];
     let mut gate = Gate::with(tables, 64);
@@ -177,9 +178,48 @@ fn a_client_stays_with_a_backend_of_each_rule() {
 fn persistence_ends() {
     let via = Via::Nat;
     let mut tables = kit::world::tables();
-    tables.services[usize::from(via.service())].persistence = Some(1000);
+    tables.services[usize::from(via.service())].persistence = Some(Persistence::of_clients(1000));
     let mut gate = Gate::with(tables, 64);
     assert_eq!(server_of(&mut gate, via, via.client()), via.server(0));
     gate.wait(1000);
     assert_eq!(server_of(&mut gate, via, via.client()), via.server(1));
+}
+
+/// The clients of one network, on whatever worker, go to one backend; all networks together to both.
+#[test]
+fn a_network_stays_together_on_all_workers() {
+    const WORKERS: u16 = 3;
+    for via in Via::ALL {
+        let mut tables = kit::world::tables();
+        let service = usize::from(via.service());
+        // Of 192.168.x.y, by x.
+        tables.services[service].persistence =
+            Some(Persistence { ticks: 1000, prefixes: [24, 120] });
+        tables.rotas[service] = rotas(via, Scheduler::SourceHash, [1, 1]);
+        let mut gates: Vec<_> =
+            (0..WORKERS).map(|n| Gate::one_of(n, WORKERS, tables.clone(), FLOWS)).collect();
+        let mut of_network = |net: u16, gone: Option<usize>| {
+            let servers = (1..=12).map(|n| {
+                let asks = client(via, net << 8 | n);
+                let gate = &mut gates[usize::from(owner(asks.ip(), WORKERS))];
+                gate.change(|tables| {
+                    for n in 0..2 {
+                        let hop = (gone != Some(n)).then(|| hop(via.server(n)));
+                        tables.backends[usize::from(via.backend(n))].hop = hop;
+                    }
+                });
+                let at = SocketAddr::new(asks.ip(), 2000 + u16::from(gone.is_some()));
+                server_of(gate, via, at)
+            });
+            let servers: std::collections::HashSet<_> = servers.collect();
+            assert_eq!(servers.len(), 1, "{via:?}: network {net}");
+            servers.into_iter().next()
+        };
+        let all: std::collections::HashSet<_> = (0..8).map(|net| of_network(net, None)).collect();
+        assert_eq!(all.len(), 2, "{via:?}");
+        // When it is gone, all of them move.
+        for net in 0..8 {
+            assert_eq!(of_network(net, Some(0)), Some(via.server(1)), "{via:?}");
+        }
+    }
 }

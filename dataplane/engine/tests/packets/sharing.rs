@@ -1,12 +1,14 @@
 //! Services that share a VIP, a port, a backend or a pool.
 
 use engine::reason::Reason;
-use engine::tables::{Backend, Duty, Service, Tables, Vip};
+use engine::select::maglev::Maglevs;
+use engine::select::rota::{Member, Rota, Scheduler};
+use engine::tables::{Backend, Duty, Rotas, Service, Tables, Vip};
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::story::rrq;
 use kit::talk::{TID, Talk, ask};
-use kit::world::{FLOWS, Via, hop, tables};
+use kit::world::{FLOWS, Via, hop, rotas, tables};
 use std::net::{IpAddr, SocketAddr};
 
 fn other_vip(via: Via) -> IpAddr {
@@ -24,12 +26,13 @@ fn add(tables: &mut Tables, via: Via, vip: IpAddr, port: u16) {
     }
     tables.vips[usize::from(id)].services.push((port, service));
     let like = tables.services[usize::from(via.service())].clone();
-    let mut rotas = [vec![], vec![]];
-    rotas[via.family()].push(backend);
+    let address = via.server(0);
+    let alone = Member { id: backend, address, weight: 1 };
+    let mut rotas = Rotas::default();
+    rotas[via.family()] = Rota::new(Scheduler::RoundRobin, vec![alone], &mut Maglevs::default());
     let rota = tables.rotas.len() as u16;
     tables.rotas.push(rotas);
     tables.services.push(Service { port, rota, ..like });
-    let address = via.server(0);
     let same = tables.backends.iter().position(|backend| backend.address == address);
     let server = same.unwrap_or(usize::from(backend)) as u16;
     tables.backends.push(Backend {
@@ -39,6 +42,8 @@ fn add(tables: &mut Tables, via: Via, vip: IpAddr, port: u16) {
         server,
         hop: Some(hop(address)),
         duty: Duty::Serving,
+        cap: None,
+        slow_start: None,
     });
 }
 
@@ -46,7 +51,7 @@ fn shared(via: Via, vip: IpAddr, port: u16) -> Gate {
     let mut tables = tables();
     add(&mut tables, via, vip, port);
     // The first service has the same single backend.
-    tables.rotas[usize::from(via.service())][via.family()].truncate(1);
+    tables.rotas[usize::from(via.service())] = rotas(via, Scheduler::RoundRobin, [1, 0]);
     Gate::with(tables, FLOWS)
 }
 

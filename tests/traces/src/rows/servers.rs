@@ -96,6 +96,28 @@ pub fn direct_return(scene: &mut Scene) {
     scene.asks("of this one nothing more is seen", rrq(scene.client(2071), vip, "boot.img"));
 }
 
+/// dnsmasq --tftp-max, 50 by default: what is over that it takes no notice of. Another server gets it, and if there
+/// is none, the client asks again.
+pub fn limit(scene: &mut Scene) {
+    let vip = scene.via.vip();
+    let request = |scene: &Scene, port| rrq(scene.client(port), vip, "boot.img");
+    let asks = request(scene, 2070);
+    let first = scene.asks_one("the first server takes one transfer", 0, asks);
+    let asks = request(scene, 2071);
+    scene.asks_one("it is full: the second one", 1, asks);
+    let asks = request(scene, 2072);
+    scene.asks_one("which takes two", 1, asks);
+    let late = request(scene, 2073);
+    scene.up_in_vain("both are full", late.clone());
+    scene.down("the first client's file begins", first, first.data(1, 512));
+    scene.up("and it gives up", first, first.client_error(3));
+    scene.seconds(1);
+    scene.asks_one("the client that heard nothing asks again", 0, late);
+    scene.counts("started", 4);
+    scene.counts("backends-full", 1);
+    scene.counts("failed", 1);
+}
+
 /// Clients repeat a request three to ten times, one to five seconds apart: it goes elsewhere at the second one.
 pub fn silence(scene: &mut Scene) {
     let request = rrq(scene.client(2070), scene.via.vip(), "boot.img");
@@ -103,7 +125,7 @@ pub fn silence(scene: &mut Scene) {
     scene.seconds(1);
     scene.asks_again("the client has heard nothing", dead, request.clone());
     scene.seconds(2);
-    let talk = scene.asks_elsewhere("nor has it now", request);
+    let talk = scene.asks_one("nor has it now", 1, request);
     scene.down("the other server answers", talk, talk.data(1, 512));
     scene.up("the client goes on with it", talk, talk.ack(1));
     scene.down("the end of the file", talk, talk.data(2, 100));

@@ -1,0 +1,82 @@
+//! What outlives a snapshot: each hands it on to the next.
+
+use crate::config::{Backend, Service};
+use engine::select::cap::Places;
+use engine::select::maglev::Maglevs;
+use engine::select::slow_start::SlowStart;
+use engine::tables;
+use engine::tick::{Tick, ticks};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// All of it. Backends go by the names of their services and their own, which outlive a change of the
+/// configuration.
+#[derive(Debug, Default)]
+pub struct Lasting {
+    /// Tables for hashes, while their backends stay the same.
+    pub maglevs: Maglevs,
+    places: HashMap<(String, String), Places>,
+    lives: HashMap<(String, String), Life>,
+}
+
+impl Lasting {
+    /// The places that transfers have taken at this backend.
+    pub fn places(&mut self, service: &Service, backend: &Backend) -> Places {
+        self.places.entry(names(service, backend)).or_default().clone()
+    }
+
+    /// Whether this backend has come back a short while ago; `made` says how it is now.
+    pub fn slow_start(
+        &mut self,
+        service: &Service,
+        backend: &Backend,
+        made: &tables::Backend,
+        now: Tick,
+    ) -> Option<SlowStart> {
+        let length = ticks(service.slow_start?);
+        let life = match self.lives.entry(names(service, backend)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Life::new(now)),
+        };
+        life.goes_on(made, now, length);
+        life.back.map(|since| SlowStart { since, ticks: length })
+    }
+}
+
+fn names(service: &Service, backend: &Backend) -> (String, String) {
+    (service.name.clone(), backend.name.clone())
+}
+
+/// What a backend went through.
+#[derive(Debug)]
+struct Life {
+    /// When it was first seen.
+    known: Tick,
+    /// Whether it has ever got transfers.
+    has_taken: bool,
+    is_gone: bool,
+    /// When it came back, if it may still be cold.
+    back: Option<Tick>,
+}
+
+impl Life {
+    fn new(now: Tick) -> Life {
+        Life { known: now, has_taken: false, is_gone: false, back: None }
+    }
+
+    fn goes_on(&mut self, made: &tables::Backend, now: Tick, length: u32) {
+        self.back = self.back.filter(|&since| now.since(since) < length);
+        self.is_gone |= !made.serves();
+        if made.takes() {
+            // At the start it takes the kernel a moment to resolve those that were there all the time.
+            let is_new = !self.has_taken && now.since(self.known) < length;
+            if self.is_gone && !is_new {
+                self.back = Some(now);
+            }
+            (self.has_taken, self.is_gone) = (true, false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! Who may be chosen at the moment.
+
+use super::rota::Member;
+use super::slow_start::{WHOLE, lot};
+use crate::here::Here;
+use crate::reason::Reason;
+use crate::select::cap::Cap;
+use crate::tables::{Backend, BackendId};
+use std::cell::Cell;
+
+/// What there is to choose from for one request.
+pub struct Candidates<'a> {
+    here: &'a Here<'a>,
+    avoid: Avoid,
+    is_worst: bool,
+    /// The first one that had its turn, but has only just come back.
+    passed_over: Cell<Option<BackendId>>,
+}
+
+/// Who is not to be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Avoid {
+    /// Anybody may.
+    Nobody,
+    /// This one.
+    This(BackendId),
+    /// This one, and those that are of another version of IP than it.
+    ThisAndItsOthers(BackendId),
+}
+
+impl<'a> Candidates<'a> {
+    /// Those that are to get new transfers, but for some.
+    pub fn new(here: &'a Here<'a>, avoid: Avoid) -> Candidates<'a> {
+        Candidates { here, avoid, is_worst: false, passed_over: Cell::new(None) }
+    }
+
+    /// Those that are better than none.
+    pub fn at_worst(here: &'a Here<'a>, avoid: Avoid) -> Candidates<'a> {
+        Candidates { is_worst: true, ..Candidates::new(here, avoid) }
+    }
+
+    /// Whether this one can take the transfer.
+    pub fn has(&self, backend: BackendId) -> bool {
+        self.would_have(backend) && self.backend(backend).cap.as_ref().is_none_or(Cap::has_room)
+    }
+
+    /// Chooses this one, if it can be, and takes a place there.
+    #[inline]
+    pub fn take(&self, backend: BackendId) -> bool {
+        self.would_have(backend) && self.backend(backend).take_place()
+    }
+
+    /// The same, if this turn is among those that are its share: a lot is drawn, which is always the same for this
+    /// number.
+    #[inline]
+    pub fn take_turn(&self, backend: BackendId, number: u64) -> bool {
+        match self.backend(backend).slow_start {
+            Some(start) if start.share(self.here.now) <= lot(number) => {
+                self.pass_over(backend);
+                false
+            }
+            Some(_) | None => self.take(backend),
+        }
+    }
+
+    fn pass_over(&self, backend: BackendId) {
+        if self.passed_over.get().is_none() && self.has(backend) {
+            self.passed_over.set(Some(backend));
+        }
+    }
+
+    /// The backend's share of its turns, of [`WHOLE`].
+    pub fn share(&self, backend: BackendId) -> u32 {
+        self.backend(backend).slow_start.map_or(WHOLE, |start| start.share(self.here.now))
+    }
+
+    /// Chooses one that was passed over: it is better than none.
+    pub fn take_passed_over(&self) -> Option<BackendId> {
+        self.passed_over.get().filter(|&backend| self.take(backend))
+    }
+
+    /// Why none of these was chosen.
+    pub fn why_none(&self, members: &[Member]) -> Reason {
+        let full = members.iter().any(|member| self.would_have(member.id));
+        if full { Reason::BackendsFull } else { Reason::NoBackend }
+    }
+
+    /// Whether it could take the transfer if it had a place.
+    fn would_have(&self, backend: BackendId) -> bool {
+        let one = self.backend(backend);
+        let suits = match self.avoid {
+            Avoid::Nobody => true,
+            Avoid::This(other) => other != backend,
+            Avoid::ThisAndItsOthers(other) => {
+                other != backend && one.address.is_ipv6() == self.backend(other).address.is_ipv6()
+            }
+        };
+        suits && if self.is_worst { one.takes_at_worst() } else { one.takes() }
+    }
+
+    fn backend(&self, backend: BackendId) -> &Backend {
+        self.here.backend(backend)
+    }
+}

@@ -1,0 +1,212 @@
+//! Backends that have only so many transfers at a time.
+
+use engine::reason::Reason;
+use engine::select::cap::{Cap, Places};
+use engine::select::rota::Scheduler;
+use engine::select::sticky::Persistence;
+use engine::tables::Tables;
+use kit::gate::Gate;
+use kit::packet::Packet;
+use kit::story::rrq;
+use kit::talk::{Talk, ask, client, run};
+use kit::world::{FLOWS, IDLE, Via, owner, rotas, tables};
+use std::net::SocketAddr;
+
+const ALL: [Scheduler; 4] =
+    [Scheduler::RoundRobin, Scheduler::LeastTransfers, Scheduler::SourceHash, Scheduler::FileHash];
+
+/// The world in which a service's backends have so many transfers at most.
+fn limited(via: Via, scheduler: Scheduler, most: [u32; 2]) -> Tables {
+    let mut tables = tables();
+    tables.rotas[usize::from(via.service())] = rotas(via, scheduler, [1, 1]);
+    for (n, most) in most.into_iter().enumerate() {
+        let cap = Cap::new(most, Places::default());
+        tables.backends[usize::from(via.backend(n))].cap = Some(cap);
+    }
+    tables
+}
+
+fn request(via: Via, n: u16) -> Packet {
+    rrq(client(via, n), via.vip(), "boot.img")
+}
+
+fn taken(gate: &Gate, via: Via) -> [u32; 2] {
+    let cap = |n| gate.core.tables.backends[usize::from(via.backend(n))].cap.clone();
+    [0, 1].map(|n| cap(n).expect("a limit").taken())
+}
+
+#[test]
+fn what_one_has_no_place_for_the_next_one_gets_and_what_none_has_is_dropped() {
+    for via in Via::ALL {
+        for scheduler in ALL {
+            let mut gate = Gate::with(limited(via, scheduler, [3, 2]), FLOWS);
+            let talks: Vec<Talk> = (0..5).map(|n| ask(&mut gate, via, &request(via, n))).collect();
+            assert_eq!(taken(&gate, via), [3, 2], "{via:?} {scheduler:?}");
+            gate.moves();
+            gate.take(request(via, 9)).dropped(Reason::BackendsFull);
+            gate.moved(&[("received", 1), ("backends-full", 1)]);
+            // The client asks again, and meanwhile one has ended.
+            let ended = talks[usize::from(scheduler == Scheduler::RoundRobin)];
+            if !via.is_dsr() {
+                let _ = gate.take(ended.data(1, 512)).sent();
+            }
+            let _ = gate.take(ended.client_error(0)).sent();
+            let next = ask(&mut gate, via, &request(via, 9));
+            assert_eq!(next.server.ip(), ended.server.ip(), "{via:?} {scheduler:?}");
+            gate.take(request(via, 10)).dropped(Reason::BackendsFull);
+        }
+    }
+}
+
+#[test]
+fn a_request_that_is_repeated_counts_once() {
+    for via in Via::ALL {
+        let mut gate = Gate::with(limited(via, Scheduler::RoundRobin, [1, 0]), FLOWS);
+        for _ in 0..3 {
+            ask(&mut gate, via, &request(via, 0));
+            assert_eq!(taken(&gate, via), [1, 0]);
+        }
+        // Another one from the same endpoint has the place of the one before.
+        ask(&mut gate, via, &rrq(client(via, 0), via.vip(), "other"));
+        assert_eq!(taken(&gate, via), [1, 0]);
+        gate.take(request(via, 1)).dropped(Reason::BackendsFull);
+    }
+}
+
+#[test]
+fn a_client_that_stays_with_its_backend_goes_elsewhere_when_that_is_full() {
+    for via in Via::ALL {
+        let mut tables = limited(via, Scheduler::RoundRobin, [1, 2]);
+        tables.services[usize::from(via.service())].persistence =
+            Some(Persistence::of_clients(1000));
+        let mut gate = Gate::with(tables, FLOWS);
+        let mut server = |port| {
+            let at = SocketAddr::new(via.client().ip(), port);
+            ask(&mut gate, via, &rrq(at, via.vip(), "boot.img")).server.ip()
+        };
+        assert_eq!([1, 2, 3].map(&mut server), [0, 1, 1].map(|n| via.server(n)));
+    }
+}
+
+/// However a transfer ends, its place is free at once; also while its flow lingers.
+#[test]
+fn every_end_gives_the_place_back() {
+    let ends: [fn(&mut Gate, Talk); 6] = [
+        // Completed.
+        |gate, talk| {
+            let _ = gate.take(talk.data(1, 10)).sent();
+            let _ = gate.take(talk.ack(1)).sent();
+        },
+        // A size probe, no such file, another error.
+        |gate, talk| {
+            let _ = gate.take(talk.data(1, 512)).sent();
+            let _ = gate.take(talk.client_error(8)).sent();
+        },
+        |gate, talk| {
+            let _ = gate.take(talk.server_error(1)).sent();
+        },
+        |gate, talk| {
+            let _ = gate.take(talk.server_error(3)).sent();
+        },
+        // Unanswered, and silent.
+        |gate, _| gate.wait(IDLE),
+        |gate, talk| {
+            let _ = gate.take(talk.data(1, 512)).sent();
+            gate.wait(IDLE);
+        },
+    ];
+    for via in Via::SEEN {
+        let mut gate = Gate::with(limited(via, Scheduler::RoundRobin, [1, 0]), FLOWS);
+        for (n, end) in (0..).zip(ends) {
+            let talk = ask(&mut gate, via, &request(via, n));
+            assert_eq!(taken(&gate, via), [1, 0]);
+            end(&mut gate, talk);
+            assert_eq!(taken(&gate, via), [0, 0], "{via:?}: end {n}");
+        }
+    }
+}
+
+#[test]
+fn a_request_that_comes_to_nothing_takes_no_place() {
+    let via = Via::Snat;
+    // A worker without a port of the pool.
+    let mut gate = Gate::one_of(511, 65_535, limited(via, Scheduler::RoundRobin, [5, 5]), FLOWS);
+    let mut all = (0..u32::MAX).map(|n| std::net::Ipv4Addr::from_bits(0x0b00_0000 + n));
+    let ours = all.find(|&ip| owner(ip.into(), 65_535) == 511).expect("one");
+    let request = rrq(SocketAddr::new(ours.into(), 2070), via.vip(), "f");
+    gate.take(request).dropped(Reason::SnatPoolEmpty);
+    assert_eq!(taken(&gate, via), [0, 0]);
+    // A table full of running transfers.
+    let via = Via::Nat;
+    let most = [FLOWS; 2];
+    let mut gate = Gate::with(limited(via, Scheduler::RoundRobin, most), FLOWS);
+    for n in 0..FLOWS as u16 {
+        run(&mut gate, via, client(via, n));
+    }
+    gate.take(rrq(client(via, 1000), via.vip(), "f")).dropped(Reason::FlowTableFull);
+    assert_eq!(taken(&gate, via), [FLOWS / 2; 2]);
+}
+
+#[test]
+fn workers_keep_to_one_limit_together() {
+    const WORKERS: u16 = 2;
+    for via in Via::ALL {
+        for scheduler in ALL {
+            let tables = limited(via, scheduler, [3, 4]);
+            let mut gates: Vec<_> =
+                (0..WORKERS).map(|n| Gate::one_of(n, WORKERS, tables.clone(), FLOWS)).collect();
+            let mut of = |n: u16| {
+                let worker = usize::from(owner(client(via, n).ip(), WORKERS));
+                (worker, gates[worker].take(request(via, n)))
+            };
+            let mut asked = [0; 2];
+            for n in 0..7 {
+                let (worker, outcome) = of(n);
+                let _ = outcome.sent();
+                asked[worker] += 1;
+            }
+            assert!(asked.iter().all(|&n| n > 0), "{asked:?}");
+            for n in 7..20 {
+                of(n).1.dropped(Reason::BackendsFull);
+            }
+            assert_eq!(taken(&gates[0], via), [3, 4], "{via:?} {scheduler:?}");
+        }
+    }
+}
+
+/// Control may set a limit, change it and take it away while transfers run.
+#[test]
+fn a_limit_that_comes_later_counts_what_is_there() {
+    for via in Via::ALL {
+        let mut gate = Gate::new();
+        let set = |gate: &mut Gate, most: Option<(u32, &Places)>| {
+            let cap = most.map(|(most, places)| Cap::new(most, places.clone()));
+            gate.change(|tables| {
+                tables.rotas[usize::from(via.service())] =
+                    rotas(via, Scheduler::RoundRobin, [1, 0]);
+                tables.backends[usize::from(via.backend(0))].cap = cap;
+            });
+        };
+        set(&mut gate, None);
+        let first = ask(&mut gate, via, &request(via, 0));
+        ask(&mut gate, via, &request(via, 1));
+        let places = Places::default();
+        set(&mut gate, Some((2, &places)));
+        gate.take(request(via, 2)).dropped(Reason::BackendsFull);
+        set(&mut gate, Some((3, &places)));
+        ask(&mut gate, via, &request(via, 2));
+        // Less than there are.
+        set(&mut gate, Some((1, &places)));
+        gate.take(request(via, 3)).dropped(Reason::BackendsFull);
+        set(&mut gate, None);
+        ask(&mut gate, via, &request(via, 3));
+        if !via.is_dsr() {
+            let _ = gate.take(first.data(1, 512)).sent();
+        }
+        let _ = gate.take(first.client_error(0)).sent();
+        set(&mut gate, Some((4, &places)));
+        ask(&mut gate, via, &request(via, 4));
+        gate.take(request(via, 5)).dropped(Reason::BackendsFull);
+        assert_eq!(Cap::new(4, places).taken(), 4, "{via:?}");
+    }
+}

@@ -25,7 +25,9 @@ fn refused(lab: &Lab, vip: &str) -> Option<ErrorKind> {
 #[test]
 fn a_client_hears_at_once_that_no_server_listens() {
     let lab = Lab::new().with_ipv6();
-    let daemon = Daemon::start(&lab, Setup { ipv6: true, ..Setup::default() });
+    let setup = Setup { ipv6: true, service: "failover = false", ..Setup::default() };
+    let text = setup.text(&lab).replace("mode = \"dsr\"\nfailover = false", "mode = \"dsr\"");
+    let daemon = Daemon::with(&lab, &text);
     for vip in [VIPS[0], VIPS_V6[0]] {
         assert_eq!(refused(&lab, vip), Some(ErrorKind::ConnectionRefused), "{vip}");
     }
@@ -37,7 +39,9 @@ fn a_client_hears_at_once_that_no_server_listens() {
 #[test]
 fn a_client_of_a_pool_hears_it_too() {
     let lab = Lab::new().with_ipv6();
-    let daemon = Daemon::with(&lab, &(dual().text(&lab) + CROSSING));
+    let text = dual().text(&lab) + CROSSING;
+    let text = text.replace("snat = ", "failover = false\nsnat = ");
+    let daemon = Daemon::with(&lab, &text);
     for (service, vip) in [("snat", VIPS[1]), ("old-farm", OLD_FARM), ("old-clients", OLD_CLIENTS)]
     {
         assert_eq!(refused(&lab, vip), Some(ErrorKind::ConnectionRefused), "{service}");

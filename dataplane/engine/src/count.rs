@@ -86,6 +86,8 @@ counters! {
     Transfers {
         /// Begun: a request chose a backend.
         started,
+        /// Of these, the ones that an earlier process had begun.
+        inherited,
         /// Ended, in whatever way; started less ended is the number of transfers now.
         ended,
         /// Requests that the backend has responded to, in whatever way.

@@ -1,6 +1,7 @@
 //! What one worker alone owns: its transfers, its share of the SNAT ports, its place in every rota;
 //! and how transfers begin and end in them.
 
+pub mod adopt;
 pub mod room;
 pub mod uses;
 
@@ -10,7 +11,8 @@ use crate::flow::FlowId;
 use crate::flow::hosts::{Host, Hosts};
 use crate::flow::key::{KeyKind, Seed};
 use crate::flow::ports::Ports;
-use crate::flow::record::{Detail, Flow};
+use crate::flow::record::Flow;
+use crate::flow::store::Store;
 use crate::flow::table::Table;
 use crate::flow::view::{FlowQuery, State, TransferView};
 use crate::fragments::Fragments;
@@ -31,6 +33,7 @@ use crate::sweep::Sweep;
 use crate::tables::{InterfaceId, MOST_SNAT, Mode, ServiceId, Tables, VipId};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
+use adopt::Adopted;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -87,39 +90,60 @@ pub struct Own {
 }
 
 impl Own {
-    /// The state of worker `worker` of `workers`, with room for `max_flows` transfers.
+    /// The state of worker `worker` of `workers`, with its transfers in this store. Those that an earlier process has
+    /// left there at the time `now` go on.
     pub fn new(
-        worker: u16,
-        workers: u16,
-        max_flows: u32,
+        (worker, workers): (u16, u16),
+        store: Store,
         tables: &Tables,
         seed: Seed,
         counters: Arc<Counters>,
-    ) -> Own {
-        let mut hosts = Hosts::new(max_flows + ROOM_FOR_V6, seed);
-        let snat = tables.snat.iter().map(|&address| hosts.enter(address));
-        let snat = snat.map(|entered| entered.unwrap_or(Host::NOBODY)).collect();
-        Own {
+        now: Tick,
+    ) -> (Own, Adopted) {
+        let max_flows = store.flows.len();
+        let mut own = Own {
             worker,
             workers,
-            flows: Table::new(max_flows, seed, Tick::default()),
-            hosts,
+            flows: Table::new(store.flows, store.details, seed, now),
+            hosts: Hosts::new(store.named, seed),
             cursors: cursors(worker, tables),
-            sticky: Sticky::new(if tables.is_sticky() { max_flows as usize } else { 0 }, seed),
-            rates: Rates::new(if tables.is_rated() { max_flows as usize } else { 0 }, seed),
+            sticky: Sticky::new(if tables.is_sticky() { max_flows } else { 0 }, seed),
+            rates: Rates::new(if tables.is_rated() { max_flows } else { 0 }, seed),
             refusals: Burst::new(),
             edits: Burst::new(),
             outbox: Outbox::new(),
-            sweep: Sweep::new(max_flows as usize),
+            sweep: Sweep::new(max_flows),
             fragments: Fragments::new(seed),
             crossings: Burst::new(),
             notices: Burst::new(),
             notice_rate: Rate::default(),
             last_id: worker,
             counters,
-            ports: tables.snat.iter().map(|_| Ports::new(worker, workers)).collect(),
-            snat,
-        }
+            ports: vec![],
+            snat: vec![],
+        };
+        let here = own.here(tables, now, 0, By::Device);
+        let adopted = own.adopt(&here);
+        own.hosts.tidy();
+        let snat = tables.snat.iter().map(|&address| own.hosts.enter(address));
+        own.snat = snat.map(|entered| entered.unwrap_or(Host::NOBODY)).collect();
+        own.ports = own.free_ports(tables);
+        (own, adopted)
+    }
+
+    /// The memory that so many transfers need, of the process's own.
+    pub fn store(max_flows: u32) -> Store {
+        Store::new(max_flows, max_flows + ROOM_FOR_V6)
+    }
+
+    /// Bytes that so many transfers need in memory that outlives the process, for [`Own::lasting_store`].
+    pub fn size(max_flows: u32) -> usize {
+        Store::size(max_flows, max_flows + ROOM_FOR_V6)
+    }
+
+    /// The memory that so many transfers need, in such memory.
+    pub fn lasting_store(memory: &'static mut [u8], max_flows: u32) -> Store {
+        Store::lasting(memory, max_flows, max_flows + ROOM_FOR_V6)
     }
 
     /// The circumstances of a burst that came in by the interface `from`.
@@ -151,7 +175,7 @@ impl Own {
 
     /// Enters a transfer, which has a place at its backend. A full table makes room by forgetting an unanswered
     /// request or an ended transfer, never a running one.
-    pub fn insert(&mut self, mut flow: Flow, detail: Detail, here: &Here) -> Step<FlowId> {
+    pub fn insert(&mut self, mut flow: Flow, request: &[u8], here: &Here) -> Step<FlowId> {
         // The same server can see the same endpoint through two VIPs.
         if let Some(key) = flow.server_key()
             && let Some(twin) = self.flows.find(KeyKind::Server, key)
@@ -165,7 +189,7 @@ impl Own {
             self.end(expendable, End::Evicted, here);
         }
         let deadline = deadline(&flow, here.tables);
-        match self.flows.insert(flow.clone(), detail, deadline) {
+        match self.flows.insert(&flow, request, deadline) {
             Ok(id) => {
                 self.counters.of(&self.flows[id]).started.add(1);
                 Ok(id)

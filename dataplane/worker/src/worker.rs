@@ -11,11 +11,13 @@ use crate::outgoing::Outgoing;
 use crate::port::Port;
 use engine::core::Core;
 use engine::flow::key::Seed;
+use engine::flow::store::Store;
 use engine::flow::view::FlowQuery;
 use engine::fragments::{HELD, Slot};
 use engine::frame::{BURST, Burst, Frame};
 use engine::here::By;
 use engine::own::Own;
+use engine::own::adopt::Adopted;
 use engine::own::uses::Uses;
 use engine::reason::Reason;
 use engine::tables::{InterfaceId, Tables};
@@ -30,6 +32,8 @@ const BURSTS: usize = 4;
 
 /// One worker, with its queues on every port.
 pub struct Worker<P: Port> {
+    /// What became of an earlier process's transfers.
+    pub adopted: Adopted,
     number: u16,
     core: Core,
     desk: Desk,
@@ -89,19 +93,23 @@ pub struct Parts<P: Port> {
     pub desk: Desk,
     /// The first snapshot.
     pub tables: Arc<Tables>,
-    /// Room for so many transfers.
-    pub max_flows: u32,
+    /// Where its transfers lie, perhaps with some of an earlier process.
+    pub store: Store,
     /// Of the flow tables' hashes.
     pub seed: Seed,
+    /// The time.
+    pub now: Tick,
 }
 
 impl<P: Port> Worker<P> {
     /// Takes all the memory that the worker will ever need.
     pub fn new(parts: Parts<P>) -> Worker<P> {
-        let Parts { number, ports, links, kernel, mesh, desk, tables, max_flows, seed } = parts;
+        let Parts { number, ports, links, kernel, mesh, desk, tables, store, seed, now } = parts;
         let counters = Arc::clone(&desk.counters);
-        let own = Own::new(number, mesh.workers(), max_flows, &tables, seed, counters);
+        let (own, adopted) =
+            Own::new((number, mesh.workers()), store, &tables, seed, counters, now);
         Worker {
+            adopted,
             number,
             core: Core { tables, own },
             outgoing: ports.iter().map(|_| Outgoing::new()).collect(),

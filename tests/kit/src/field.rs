@@ -102,10 +102,11 @@ impl Field {
         let tables = tables(via, room);
         let counters = Arc::new(Counters::new(&tables));
         let seed = Seed([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321]);
-        let own = Own::new(0, 1, room, &tables, seed, counters);
+        let now = Tick(1000);
+        let (own, _) = Own::new((0, 1), Own::store(room), &tables, seed, counters, now);
         let core = Core { tables: Arc::new(tables), own };
         let frames = Frames::new(via, core.tables.snat.clone(), 2);
-        Field { core, now: Tick(1000), frames, flows: 0, random: Random::default() }
+        Field { core, now, frames, flows: 0, random: Random::default() }
     }
 
     /// The same with `flows` running transfers, one of each client, and room for a quarter more.

@@ -7,10 +7,12 @@ use crate::world;
 use engine::core::Core;
 use engine::count::Counters;
 use engine::flow::key::Seed;
+use engine::flow::store::Store;
 use engine::flow::view::{FlowQuery, TransferView};
 use engine::frame::Frame;
 use engine::here::By;
 use engine::own::Own;
+use engine::own::adopt::Adopted;
 use engine::reason::Reason;
 use engine::select::cap::{Cap, Places};
 use engine::tables::{InterfaceId, Tables};
@@ -22,6 +24,8 @@ use std::sync::Arc;
 
 /// A frame with room behind it.
 pub struct Buffer(Vec<u8>);
+
+const SEED: Seed = Seed([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321]);
 
 /// Bytes that a frame can grow to.
 const ROOM: usize = 2048;
@@ -50,6 +54,8 @@ pub struct Gate {
     pub core: Core,
     /// The time.
     pub now: Tick,
+    /// What became of what an earlier process has left.
+    pub adopted: Adopted,
     before: Ledger,
 }
 
@@ -66,15 +72,25 @@ impl Gate {
 
     /// One of several workers. Backends without a limit get one that is never reached, so that places are
     /// counted whatever the test is about.
-    pub fn one_of(worker: u16, workers: u16, mut tables: Tables, flows: u32) -> Gate {
+    pub fn one_of(worker: u16, workers: u16, tables: Tables, flows: u32) -> Gate {
+        Gate::over(Own::store(flows), (worker, workers), tables, Tick(1000))
+    }
+
+    /// The process is killed, and the next one starts with what it has left, in this world.
+    #[must_use]
+    pub fn reborn(self, tables: Tables) -> Gate {
+        let Own { worker, workers, .. } = self.core.own;
+        Gate::over(self.core.own.leave(), (worker, workers), tables, self.now)
+    }
+
+    fn over(store: Store, worker: (u16, u16), mut tables: Tables, now: Tick) -> Gate {
         for backend in &mut tables.backends {
             backend.cap.get_or_insert_with(|| Cap::new(u32::MAX, Places::default()));
         }
         let counters = Arc::new(Counters::new(&tables));
-        let seed = Seed([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321]);
-        let own = Own::new(worker, workers, flows, &tables, seed, counters);
+        let (own, adopted) = Own::new(worker, store, &tables, SEED, counters, now);
         let core = Core { tables: Arc::new(tables), own };
-        Gate { core, now: Tick(1000), before: Ledger::default() }
+        Gate { core, now, adopted, before: Ledger::default() }
     }
 
     /// Takes a frame by the interface whose hardware address it names, else by the first.

@@ -4,6 +4,7 @@ use crate::ledger::{Ledger, balances};
 use crate::world::{self, INSIDE, OUTSIDE};
 use engine::count::Counters;
 use engine::flow::key::Seed;
+use engine::own::Own;
 use engine::tables::{InterfaceId, Tables};
 use engine::tick::Tick;
 use std::sync::Arc;
@@ -109,7 +110,8 @@ impl<W: Wire> House<W> {
                 mesh: mesh.clone(),
                 desk: desk.clone(),
                 tables: Arc::clone(&tables),
-                max_flows,
+                store: Own::store(max_flows),
+                now,
                 seed: Seed([21, 22]),
             }));
             house.wires.push(wires);

@@ -4,6 +4,7 @@
 
 use super::index::Index;
 use super::key::Seed;
+use super::store::{Named, Rows};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -72,7 +73,7 @@ impl Host {
 /// One worker's IPv6 addresses. All memory is taken at the start.
 pub struct Hosts {
     index: Index,
-    addresses: Box<[Ipv6Addr]>,
+    addresses: Rows<Named>,
     users: Box<[u32]>,
     free: Vec<u32>,
     seed: Seed,
@@ -83,22 +84,63 @@ pub struct Hosts {
 pub struct NoRoom;
 
 impl Hosts {
-    /// Room for so many IPv6 addresses.
-    pub fn new(capacity: u32, seed: Seed) -> Hosts {
+    /// Names for as many IPv6 addresses as there are rows. What stands in them already is no name until it is
+    /// adopted.
+    pub fn new(addresses: Rows<Named>, seed: Seed) -> Hosts {
+        let capacity = addresses.len() as u32;
         Hosts {
             index: Index::new(capacity as usize),
-            addresses: vec![Ipv6Addr::UNSPECIFIED; capacity as usize].into(),
+            addresses,
             users: vec![0; capacity as usize].into(),
             free: (0..capacity).rev().collect(),
             seed,
         }
     }
 
+    /// A name that an earlier process gave has one user more. Answers whether it can have been given.
+    pub fn adopt(&mut self, host: Host) -> bool {
+        let Some(place) = host.place() else { return true };
+        let Some(users) = self.users.get_mut(place) else { return false };
+        *users += 1;
+        if *users > 1 {
+            return true;
+        }
+        let address = Ipv6Addr::from(self.addresses[place]);
+        let is_new = self.find(address) == Host::NOBODY;
+        let adopted = is_new && self.index.insert(self.seed.of_address(address), place as u32);
+        if !adopted {
+            self.users[place] = 0;
+        }
+        adopted
+    }
+
+    /// Gives the rows back.
+    pub fn leave_names(self) -> Rows<Named> {
+        self.addresses
+    }
+
+    /// Takes that back.
+    pub fn disown(&mut self, host: Host) {
+        let Some(place) = host.place() else { return };
+        self.users[place] -= 1;
+        if self.users[place] == 0 {
+            let address = self.addresses[place].into();
+            self.index.remove(self.seed.of_address(address), place as u32);
+        }
+    }
+
+    /// All names that were not adopted are free.
+    pub fn tidy(&mut self) {
+        let users = &self.users;
+        self.free.retain(|&place| users[place as usize] == 0);
+    }
+
     /// The address's name, or [`Host::NOBODY`].
     #[inline]
     pub fn find(&self, address: Ipv6Addr) -> Host {
         let hash = self.seed.of_address(address);
-        let place = self.index.find(hash, |place| self.addresses[place as usize] == address);
+        let place =
+            self.index.find(hash, |place| self.addresses[place as usize] == address.octets());
         place.map_or(Host::NOBODY, Host::v6)
     }
 
@@ -125,7 +167,8 @@ impl Hosts {
         let Some(place) = host.place() else { return };
         self.users[place] -= 1;
         if self.users[place] == 0 {
-            self.index.remove(self.seed.of_address(self.addresses[place]), place as u32);
+            let address = self.addresses[place].into();
+            self.index.remove(self.seed.of_address(address), place as u32);
             self.free.push(place as u32);
         }
     }
@@ -133,7 +176,7 @@ impl Hosts {
     /// The IPv6 address with this name, if it is one's.
     #[inline]
     pub fn as_v6(&self, host: Host) -> Option<Ipv6Addr> {
-        self.addresses.get(host.place()?).copied()
+        self.addresses.get(host.place()?).map(|&address| address.into())
     }
 
     /// The endpoint with its whole address.
@@ -161,7 +204,7 @@ impl Hosts {
             return Err(NoRoom);
         }
         self.free.pop();
-        self.addresses[place as usize] = address;
+        self.addresses[place as usize] = address.octets();
         Ok(Host::v6(place))
     }
 }
@@ -174,9 +217,13 @@ mod tests {
         Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, n)
     }
 
+    fn hosts(room: usize) -> Hosts {
+        Hosts::new(Rows::Own(vec![[0; 16]; room].into()), Seed([1, 2]))
+    }
+
     #[test]
     fn an_ipv4_address_stands_for_itself() {
-        let mut hosts = Hosts::new(0, Seed([1, 2]));
+        let mut hosts = hosts(0);
         let address = Ipv4Addr::new(223, 255, 255, 254);
         let host = hosts.enter(address.into()).unwrap();
         assert_eq!((host, host.as_v4()), (Host::v4(address), Some(address)));
@@ -187,7 +234,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_address_has_its_name_until_its_last_user_leaves() {
-        let mut hosts = Hosts::new(2, Seed([1, 2]));
+        let mut hosts = hosts(2);
         assert_eq!(hosts.find(address(1)), Host::NOBODY);
         let one = hosts.enter(address(1).into()).unwrap();
         let two = hosts.enter(address(2).into()).unwrap();

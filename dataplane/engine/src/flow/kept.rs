@@ -5,12 +5,15 @@ use wire::tftp::{Message, Request};
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
 /// Bytes that are kept: nearly all requests are shorter.
-const ROOM: usize = 162;
+const ROOM: usize = 158;
 
 /// A request; of one that is too long, the end of its file's name.
 #[derive(Debug, Clone, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Kept {
+    /// Tells that this is the request of its transfer, and that all of that is here
+    /// ([`super::table::Table::is_sealed`]).
+    pub seal: u32,
     bytes: [u8; ROOM],
     len: u8,
     is_whole: bool,
@@ -18,18 +21,15 @@ pub struct Kept {
 
 impl Kept {
     /// No request.
-    pub const NONE: Kept = Kept { bytes: [0; ROOM], len: 0, is_whole: false };
+    pub const NONE: Kept = Kept { seal: 0, bytes: [0; ROOM], len: 0, is_whole: false };
 
-    /// This one.
-    pub fn new(request: &[u8]) -> Kept {
-        let is_whole = request.len() <= ROOM;
-        let bytes = match parse(request) {
-            Some(request) if !is_whole => end(request.file, ROOM),
-            Some(_) | None => end(request, ROOM),
-        };
-        let mut kept = Kept { len: bytes.len() as u8, is_whole, ..Kept::NONE };
-        kept.bytes[..bytes.len()].copy_from_slice(bytes);
-        kept
+    /// This one from now on.
+    pub fn keep(&mut self, request: &[u8]) {
+        self.is_whole = request.len() <= ROOM;
+        let file = if self.is_whole { None } else { parse(request).map(|request| request.file) };
+        let bytes = end(file.unwrap_or(request), ROOM);
+        self.len = bytes.len() as u8;
+        self.bytes[..bytes.len()].copy_from_slice(bytes);
     }
 
     /// All of it, as it came.
@@ -43,8 +43,9 @@ impl Kept {
         end(whole.unwrap_or(self.bytes()), FILE_NAME)
     }
 
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+    /// What is kept of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len).min(ROOM)]
     }
 }
 
@@ -69,7 +70,8 @@ mod tests {
         for len in [1, FILE_NAME, FILE_NAME + 1, ROOM - around, ROOM - around + 1, 500] {
             let name: Vec<u8> = (0..len).map(|at| b'a' + (at % 26) as u8).collect();
             let request = [b"\0\x01", &name[..], b"\0octet\0"].concat();
-            let kept = Kept::new(&request);
+            let mut kept = Kept::NONE;
+            kept.keep(&request);
             assert_eq!(kept.file(), &name[len.saturating_sub(FILE_NAME)..], "{len}");
             assert_eq!(kept.whole(), (request.len() <= ROOM).then_some(&request[..]), "{len}");
         }

@@ -7,6 +7,7 @@ pub mod key;
 mod lists;
 pub mod ports;
 pub mod record;
+pub mod store;
 pub mod table;
 pub mod view;
 mod wheel;

@@ -34,6 +34,17 @@ impl Ports {
         Ports { free, resting }
     }
 
+    /// This worker's share without those that transfers have, the youngest one's last. It is the turn of those behind
+    /// that one: the ones before may rest.
+    pub fn without(worker: u16, workers: u16, taken: &[u16]) -> Ports {
+        let mut ports = Ports::new(worker, workers);
+        let before =
+            taken.last().map_or(0, |&last| ports.free.partition_point(|&port| port <= last));
+        ports.free.rotate_left(before);
+        ports.free.retain(|port| !taken.contains(port));
+        ports
+    }
+
     /// No port at all, and no memory.
     pub fn none() -> Ports {
         Ports { free: VecDeque::new(), resting: VecDeque::new() }
@@ -88,5 +99,15 @@ mod tests {
         assert_eq!(ports.take(Tick(REST - 1)), None);
         assert_eq!(ports.take(Tick(REST)), Some(all[0]));
         assert_eq!(ports.take(Tick(REST)), None);
+    }
+
+    #[test]
+    fn ports_that_transfers_have_are_not_free_and_the_next_ones_come_first() {
+        let mut ports = Ports::without(0, 2, &[1040, 65534, 1050]);
+        let all: Vec<u16> = std::iter::from_fn(|| ports.take(Tick(0))).collect();
+        assert_eq!((all[0], all.len()), (1052, 32256 - 3));
+        assert!([1040, 65534, 1050].iter().all(|port| !all.contains(port)));
+        let mut ports = Ports::without(1, 2, &[]);
+        assert_eq!(ports.take(Tick(0)), Some(1025));
     }
 }

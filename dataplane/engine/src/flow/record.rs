@@ -276,9 +276,12 @@ impl Flow {
 }
 
 impl Detail {
-    /// Of this request, which came `now`.
-    pub fn new(request: &[u8], now: Tick) -> Detail {
-        Detail { begun: now, request: Kept::new(request), ..Detail::NONE }
+    /// From now on of this request, which comes `now`.
+    pub fn begin(&mut self, request: &[u8], now: Tick) {
+        self.begun = now;
+        self.terms = Terms::PLAIN;
+        self.catch_up = CatchUp::START;
+        self.request.keep(request);
     }
 
     /// What stands where no transfer is.

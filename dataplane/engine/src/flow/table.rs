@@ -5,18 +5,20 @@ use super::index::{FlowId, Index, Spot};
 use super::key::{Key, KeyKind, Seed};
 use super::lists::Lists;
 use super::record::{Detail, Flow};
+use super::store::Rows;
 use super::view::State;
 use super::wheel::Wheel;
 use crate::tables::{BackendId, ServerId};
 use crate::tick::Tick;
 use prefetch_index::prefetch_index;
 use std::ops::{Index as At, IndexMut as AtMut};
+use zerocopy::IntoBytes;
 
 /// The table. Flows are reached by index: `table[flow]`.
 pub struct Table {
     index: Index,
-    flows: Box<[Flow]>,
-    details: Box<[Detail]>,
+    flows: Rows<Flow>,
+    details: Rows<Detail>,
     lists: Lists,
     wheel: Wheel,
     seed: Seed,
@@ -33,18 +35,60 @@ const CLOSED: u32 = 2;
 pub struct Full;
 
 impl Table {
-    /// Room for so many flows.
-    pub fn new(capacity: u32, seed: Seed, now: Tick) -> Table {
+    /// A table over these rows. What stands in them already is not found until it is adopted.
+    pub fn new(flows: Rows<Flow>, details: Rows<Detail>, seed: Seed, now: Tick) -> Table {
+        let capacity = flows.len() as u32;
         let mut lists = Lists::new(capacity, 3);
-        (0..capacity).for_each(|flow| lists.append(FREE, flow));
+        let free = (0..capacity).filter(|&id| !flows[id as usize].is_in_use());
+        free.for_each(|flow| lists.append(FREE, flow));
         Table {
             index: Index::new(2 * capacity as usize),
-            flows: vec![Flow::FREE; capacity as usize].into(),
-            details: vec![Detail::NONE; capacity as usize].into(),
+            flows,
+            details,
             lists,
             wheel: Wheel::new(capacity, now),
             seed,
         }
+    }
+
+    /// Enters what an earlier process left in this row; it comes up at `deadline`.
+    pub fn adopt(&mut self, id: FlowId, deadline: Tick) -> Result<(), Full> {
+        self.enter(id)?;
+        match self[id].state {
+            State::Requested => self.lists.append(WAITING, id),
+            State::Established => {}
+            State::Closing | State::Completed => self.lists.append(CLOSED, id),
+        }
+        self.wheel.set(id, deadline);
+        Ok(())
+    }
+
+    /// Frees a row that was not adopted.
+    pub fn discard(&mut self, id: FlowId) {
+        self.flows[id as usize] = Flow::FREE;
+        self.lists.append(FREE, id);
+    }
+
+    /// Gives the rows back.
+    pub fn leave(self) -> (Rows<Flow>, Rows<Detail>) {
+        (self.flows, self.details)
+    }
+
+    /// Has the row found by its keys.
+    fn enter(&mut self, id: FlowId) -> Result<(), Full> {
+        let flow = &self.flows[id as usize];
+        let client = self.hash(KeyKind::Client, flow.client_key());
+        let server = flow.server_key().map(|key| self.hash(KeyKind::Server, key));
+        if !self.index.insert(client, id) {
+            return Err(Full);
+        }
+        if let Some(server) = server
+            && !self.index.insert(server, id)
+        {
+            self.index.remove(client, id);
+            return Err(Full);
+        }
+        Ok(())
     }
 
     /// Bytes of memory in all.
@@ -70,7 +114,7 @@ impl Table {
     #[inline(always)]
     pub fn guess(&self, spot: Spot) -> FlowId {
         let id = self.index.guess(spot);
-        prefetch_index(&self.flows, id as usize);
+        prefetch_index(&*self.flows, id as usize);
         id
     }
 
@@ -90,22 +134,17 @@ impl Table {
         self.index.find(self.hash(kind, key), |flow| self[flow].is(kind, key))
     }
 
-    /// Enters a transfer that has been asked for; it comes up at `deadline` unless moved. The caller
+    /// Enters a transfer that has just been asked for by this request; it comes up at `deadline` unless moved. The caller
     /// has made sure that no other has one of its keys.
-    pub fn insert(&mut self, flow: Flow, detail: Detail, deadline: Tick) -> Result<FlowId, Full> {
+    pub fn insert(&mut self, flow: &Flow, request: &[u8], deadline: Tick) -> Result<FlowId, Full> {
         let id = self.lists.first(FREE).ok_or(Full)?;
-        let client = self.hash(KeyKind::Client, flow.client_key());
-        if !self.index.insert(client, id) {
-            return Err(Full);
+        self.flows[id as usize].clone_from(flow);
+        self.details[id as usize].begin(request, flow.last_packet);
+        self.seal(id);
+        if let Err(full) = self.enter(id) {
+            self.flows[id as usize] = Flow::FREE;
+            return Err(full);
         }
-        if let Some(server) = flow.server_key().map(|key| self.hash(KeyKind::Server, key))
-            && !self.index.insert(server, id)
-        {
-            self.index.remove(client, id);
-            return Err(Full);
-        }
-        self.flows[id as usize] = flow;
-        self.details[id as usize] = detail;
         self.lists.append(WAITING, id);
         self.wheel.set(id, deadline);
         Ok(id)
@@ -151,8 +190,27 @@ impl Table {
         let before = self.hash(KeyKind::Server, self[id].server_key().ok_or(Full)?);
         self.index.remove(before, id);
         self[id].move_to(backend, server);
+        self.seal(id);
         let after = self.hash(KeyKind::Server, self[id].server_key().ok_or(Full)?);
         if self.index.insert(after, id) { Ok(()) } else { Err(Full) }
+    }
+
+    /// Whether the row is as it was made, and not torn or of other numbers.
+    pub fn is_sealed(&self, id: FlowId) -> bool {
+        self.details[id as usize].request.seal == self.seal_of(id)
+    }
+
+    fn seal(&mut self, id: FlowId) {
+        self.details[id as usize].request.seal = self.seal_of(id);
+    }
+
+    /// Of what stays the same as long as the transfer is with one server.
+    fn seal_of(&self, id: FlowId) -> u32 {
+        let (flow, detail) = (&self.flows[id as usize], &self.details[id as usize]);
+        let keys = [flow.client_key(), flow.server_key().unwrap_or(Key::NONE)];
+        self.seed.fingerprint(keys.as_bytes())
+            ^ self.seed.fingerprint(&flow.backend.to_ne_bytes())
+            ^ self.seed.fingerprint(detail.request.bytes())
     }
 
     /// Whether every flow is taken.

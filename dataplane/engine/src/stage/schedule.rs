@@ -5,7 +5,7 @@ use crate::alg::End;
 use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::hosts::{Endpoint, NoRoom};
-use crate::flow::record::{Detail, Flow, Parties, Rescue};
+use crate::flow::record::{Flow, Parties, Rescue};
 use crate::flow::view::{Kind, State};
 use crate::here::Here;
 use crate::mode::rules;
@@ -224,8 +224,7 @@ impl<'a> Asked<'a> {
         if let Some(before) = &before {
             flow.remember(before);
         }
-        let detail = Detail::new(self.message, here.now);
-        own.insert(flow, detail, here)
+        own.insert(flow, self.message, here)
     }
 
     fn backend(&self, avoid: Avoid, here: &Here, own: &mut Own) -> Step<BackendId> {

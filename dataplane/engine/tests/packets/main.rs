@@ -9,6 +9,7 @@ mod dsr;
 mod ends;
 mod errors;
 mod failover;
+mod inheritance;
 mod learning;
 mod limits;
 mod modes;

@@ -4,10 +4,16 @@ use super::*;
 use crate::flow::hosts::{Endpoint, Host};
 use crate::flow::kept::Kept;
 use crate::flow::record::Parties;
+use crate::flow::store::Store;
 use crate::flow::view::Kind;
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
+
+fn table(capacity: u32, seed: Seed, now: Tick) -> Table {
+    let Store { flows, details, .. } = Store::new(capacity, 0);
+    Table::new(flows, details, seed, now)
+}
 
 const CAPACITY: u32 = 6;
 const ENDPOINTS: u8 = 4;
@@ -70,7 +76,7 @@ struct Both {
 impl Both {
     fn new() -> Both {
         let now = u32::MAX - 500; // Time wraps on the way.
-        let table = Table::new(CAPACITY, Seed([5, 6]), Tick(now));
+        let table = table(CAPACITY, Seed([5, 6]), Tick(now));
         Both { table, model: HashMap::new(), now, entered: 0 }
     }
 
@@ -130,8 +136,7 @@ impl Both {
         let flow = Flow::requested(parties, Kind::Read, 7, Tick(self.now));
         let deadline = self.now.wrapping_add(wait);
         let request = [b"\0\x01", &file(client, vip)[..], b"\0octet\0"].concat();
-        let detail = Detail::new(&request, Tick(self.now));
-        let entered = self.table.insert(flow, detail, Tick(deadline));
+        let entered = self.table.insert(&flow, &request, Tick(deadline));
         if self.model.len() as u32 == CAPACITY {
             assert_eq!(entered, Err(Full));
             return;
@@ -213,13 +218,13 @@ proptest! {
 #[test]
 fn a_table_takes_all_it_was_made_for() {
     for capacity in [1, 2, 7, 64, 1000, 40_000] {
-        let mut table = Table::new(capacity, Seed([8, 9]), Tick(0));
+        let mut table = table(capacity, Seed([8, 9]), Tick(0));
         for n in 0..capacity {
             let client = Endpoint { host: Host::from_bits(0x0a00_0000 + n), port: 2070 };
             let parties =
                 Parties { client, seen_as: client, vip: 0, backend: 0, answers_from: Some(0) };
             let flow = Flow::requested(parties, Kind::Read, 7, Tick(0));
-            let entered = table.insert(flow, Detail::NONE, Tick(600));
+            let entered = table.insert(&flow, b"", Tick(600));
             assert!(entered.is_ok(), "{n} of {capacity}");
         }
         assert!(table.is_full());
@@ -229,9 +234,9 @@ fn a_table_takes_all_it_was_made_for() {
 #[test]
 fn a_flow_takes_at_most_128_bytes_beside_its_request() {
     const FLOWS: usize = 100_000;
-    let table = Table::new(FLOWS as u32, Seed([1, 2]), Tick(0));
+    let one = table(FLOWS as u32, Seed([1, 2]), Tick(0));
     // The wheel's slots are the same however many flows there are.
-    let fixed = Table::new(0, Seed([1, 2]), Tick(0)).size();
+    let fixed = table(0, Seed([1, 2]), Tick(0)).size();
     let most = FLOWS * (128 + size_of::<Kept>());
-    assert!(table.size() - fixed <= most, "{}", table.size());
+    assert!(one.size() - fixed <= most, "{}", one.size());
 }

@@ -3,12 +3,17 @@
 use control::api::Lost;
 use control::appliance::InterfaceFacts;
 use control::config::{Config, Interface};
+use control::estate::{Estate, PAGE};
+use dpdk::lasting;
 use dpdk::{BUFFERS_PER_QUEUE, Eal, Error, Mbuf, Mempool, Port, Queue, Rss, Running, Setup};
 use engine::count::Counters;
 use engine::flow::key::Seed;
+use engine::flow::store::Store;
+use engine::own::Own;
+use engine::own::adopt::Adopted;
 use engine::steer::Steer;
 use engine::tables::Tables;
-use std::hash::{BuildHasher, RandomState};
+use engine::tick::Tick;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -165,12 +170,15 @@ impl Dataplane {
         eal: &Eal,
         config: &Config,
         tables: &Arc<Tables>,
+        estate: &mut Estate,
         start: Instant,
         stop: &Arc<AtomicBool>,
     ) -> Result<Workers, Error> {
         let mesh = Mesh::new(self.queues.len() as u16);
-        let random = RandomState::new();
-        let seed = Seed([random.hash_one(0), random.hash_one(1)]);
+        let seed = Seed(estate.seed);
+        let max_flows = config.dataplane.max_flows;
+        let mut stores = stores(estate, self.queues.len(), max_flows).into_iter();
+        let mut all = Adopted::default();
         let ports = Rc::new(self.ports);
         let devices = self.links.iter().map(|link| link.port).collect();
         let mut workers = Workers { desks: vec![], running: vec![], ports, devices };
@@ -185,15 +193,46 @@ impl Dataplane {
                 mesh: mesh.clone(),
                 desk: desk.clone(),
                 tables: Arc::clone(tables),
-                max_flows: config.dataplane.max_flows,
+                store: stores.next().unwrap_or_else(|| Own::store(max_flows)),
                 seed,
+                now: Tick::at(start.elapsed()),
             });
+            all.whole += worker.adopted.whole;
+            all.broken += worker.adopted.broken;
             let stop = Arc::clone(stop);
             workers.desks.push(desk);
             workers.running.push(eal.launch(lcore, move || worker.run(start, &stop))?);
         }
+        match all {
+            Adopted { whole: 0, broken: 0 } => {}
+            Adopted { whole, broken: 0 } => log::info!("{whole} transfers of before go on"),
+            Adopted { whole, broken } => {
+                log::warn!("{whole} transfers of before go on, {broken} can't");
+            }
+        }
         Ok(workers)
     }
+}
+
+/// Each worker's memory in the estate; none, if there is none.
+fn stores(estate: &mut Estate, workers: usize, max_flows: u32) -> Vec<Store> {
+    let Some(file) = estate.memory.take() else { return vec![] };
+    let mut rest = match lasting::map(file) {
+        Ok(memory) => memory.get_mut(PAGE..).unwrap_or_default(),
+        Err(error) => {
+            log::warn!("transfers will not outlive this process: {error}");
+            estate.lasts = false;
+            return vec![];
+        }
+    };
+    let size = Own::size(max_flows);
+    let mut stores = vec![];
+    while stores.len() < workers && rest.len() >= size {
+        let (own, behind) = rest.split_at_mut(size.next_multiple_of(PAGE).min(rest.len()));
+        stores.push(Own::lasting_store(&mut own[..size], max_flows));
+        rest = behind;
+    }
+    stores
 }
 
 /// The running workers.

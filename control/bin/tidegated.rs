@@ -8,22 +8,24 @@ use control::api::How;
 use control::appliance::Appliance;
 use control::config::{self, Written};
 use control::desks::Desks;
+use control::estate::{Estate, Terms};
 use control::health::Checks;
 use control::in_force::InForce;
 use control::kernel::{Kernel, Traffic};
 use control::lasting::Lasting;
-use control::registry::Registry;
 use control::reload::Asked;
 use control::server::Place;
-use control::standing::Standings;
-use control::{conduct, eal, preflight, tables};
+use control::{conduct, eal, estate, preflight, tables};
 use dataplane::{Devices, Workers};
 use dpdk::{Eal, HugePages, Log};
+use engine::flow::store;
+use engine::own::Own;
 use engine::tick::Tick;
 use log::LevelFilter;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::error::Error;
+use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -80,28 +82,27 @@ fn main() -> ExitCode {
 }
 
 fn run(written: Written, file: PathBuf, level: LevelFilter) -> Result<(), Box<dyn Error>> {
-    let in_force =
-        InForce::first(written, &Registry::default()).map_err(|full| full.to_string())?;
-    let config = in_force.config();
+    let config = &written.config;
     let cores = preflight::check(config)?;
     let place = Place::take(&config.control.socket)?;
     let log = if level >= LevelFilter::Debug { Log::Shown } else { Log::Quiet };
     let eal = Eal::init(&eal::arguments(config, &cores), log)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, serve(&eal, in_force, file, place))
+    LocalSet::new().block_on(&runtime, serve(&eal, written, file, place))
 }
 
 /// From the devices to a clean stop. The kernel has our addresses before packets flow, and loses
 /// them when no more do.
 async fn serve(
     eal: &Eal,
-    in_force: InForce,
+    written: Written,
     file: PathBuf,
     place: Place,
 ) -> Result<(), Box<dyn Error>> {
+    let devices = Devices::find(eal, &written.config)?;
+    let macs = devices.macs(&written.config);
+    let (mut estate, in_force) = inherit(written, devices.workers)?;
     let config = in_force.config();
-    let devices = Devices::find(eal, config)?;
-    let macs = devices.macs(config);
     let mut kernel = Kernel::start(config, &macs, in_force.registry.wanted()).await?;
     let dataplane = devices.start(eal, config)?;
     let facts = dataplane.facts.clone();
@@ -110,24 +111,21 @@ async fn serve(
         .map(|(id, rings)| kernel.carry(id, rings.clone(), Arc::clone(&dataplane.pool)))
         .collect();
     let stop = Arc::new(AtomicBool::new(false));
-    let standings = watch::Sender::new(Standings::default());
+    let standings = watch::Sender::new(estate.standings.clone());
+    estate.save(&in_force.registry, &standings.borrow());
     let mut lasting = Lasting::default();
-    let (view, start) = (kernel.view(), Instant::now());
-    let first = tables::build(
-        &in_force,
-        &macs,
-        &view.borrow(),
-        &standings.borrow(),
-        &mut lasting,
-        Tick::default(),
-    );
+    let (view, clock) = (kernel.view(), estate::clock());
+    let now = Tick::at(clock.elapsed());
+    let first =
+        tables::build(&in_force, &macs, &view.borrow(), &standings.borrow(), &mut lasting, now);
     let first = Arc::new(first);
-    let workers = dataplane.launch(eal, config, &first, start, &stop)?;
+    let workers = dataplane.launch(eal, config, &first, &mut estate, clock, &stop)?;
     let (reloads, asked) = mpsc::channel(1);
     let appliance = Appliance {
         file,
         in_force: watch::Sender::new(Rc::new(in_force)),
-        start,
+        start: Instant::now(),
+        clock,
         interfaces: facts,
         lost: workers.losses(),
         traffic,
@@ -135,6 +133,7 @@ async fn serve(
         standings,
         view,
         lasting: RefCell::new(lasting),
+        estate: RefCell::new(estate),
         tables: watch::Sender::new(first),
         telling: Mutex::default(),
         reloads,
@@ -146,6 +145,29 @@ async fn serve(
     kernel.stop().await?;
     joined?;
     outcome
+}
+
+/// What the process before has left, and the configuration with the numbers in it.
+fn inherit(written: Written, workers: u16) -> Result<(Estate, InForce), String> {
+    let config = &written.config;
+    let (socket, size) = (config.control.socket.clone(), Own::size(config.dataplane.max_flows));
+    let terms = Terms::new(config, workers, size, store::layout());
+    let estate = Estate::open(&socket, terms, random());
+    match InForce::first(written.clone(), &estate.registry) {
+        Ok(in_force) => Ok((estate, in_force)),
+        Err(full) => {
+            log::warn!("the transfers of before do not go on: {full}");
+            let estate = estate.without_past(&socket, random());
+            let first = InForce::first(written, &estate.registry);
+            first.map(|in_force| (estate, in_force)).map_err(|full| full.to_string())
+        }
+    }
+}
+
+/// Nobody outside can foresee these.
+fn random() -> [u64; 3] {
+    let state = RandomState::new();
+    [0, 1, 2].map(|n| state.hash_one(n))
 }
 
 /// Follows the kernel, the configuration's file and the operator until a signal comes. One thing at a time: a

@@ -10,6 +10,7 @@ use crate::api::{
 use crate::conduct::{Change, Reading, Watch};
 use crate::config::{Held, Mode};
 use crate::desks::Desks;
+use crate::estate::Estate;
 use crate::in_force::InForce;
 use crate::kernel::{Traffic, View};
 use crate::lasting::Lasting;
@@ -40,6 +41,8 @@ pub struct Appliance {
     pub in_force: watch::Sender<Rc<InForce>>,
     /// When that was.
     pub start: Instant,
+    /// When workers' time began.
+    pub clock: Instant,
     /// The devices, in the configuration's order.
     pub interfaces: Vec<InterfaceFacts>,
     /// What the device of an interface has lost.
@@ -54,6 +57,8 @@ pub struct Appliance {
     pub view: watch::Receiver<View>,
     /// What each snapshot hands on to the next.
     pub lasting: RefCell<Lasting>,
+    /// What this process leaves to the next.
+    pub estate: RefCell<Estate>,
     /// What the workers were told last.
     pub tables: watch::Sender<Arc<Tables>>,
     /// Held by whoever tells them.

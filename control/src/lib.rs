@@ -9,6 +9,7 @@ pub mod config;
 pub mod desks;
 pub mod eal;
 mod envelope;
+pub mod estate;
 pub mod events;
 pub mod health;
 pub mod in_force;

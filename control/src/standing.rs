@@ -19,6 +19,29 @@ impl Standings {
         self.0.get(&names).cloned().unwrap_or_default()
     }
 
+    /// What the operator ordered of whom, by the names of service and backend.
+    pub fn orders(&self) -> Vec<(String, String, Order, Option<u16>)> {
+        let ordered =
+            self.0.iter().filter(|(_, one)| one.order != Order::Enabled || one.weight.is_some());
+        let mut orders: Vec<_> = ordered
+            .map(|((service, backend), one)| {
+                (service.clone(), backend.clone(), one.order, one.weight)
+            })
+            .collect();
+        orders.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        orders
+    }
+
+    /// Of which only this is known.
+    pub fn ordered(orders: Vec<(String, String, Order, Option<u16>)>) -> Standings {
+        let mut standings = Standings::default();
+        for (service, backend, order, weight) in orders {
+            let standing = standings.entry(&service, &backend);
+            (standing.order, standing.weight) = (order, weight);
+        }
+        standings
+    }
+
     /// The same, to be changed.
     pub fn entry(&mut self, service: &str, backend: &str) -> &mut Standing {
         self.0.entry((service.to_owned(), backend.to_owned())).or_default()

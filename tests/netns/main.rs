@@ -18,6 +18,7 @@ mod operator;
 mod outage;
 mod peers;
 mod policy;
+mod restart;
 mod scheduling;
 mod slowpath;
 mod transfers;

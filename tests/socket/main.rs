@@ -7,6 +7,7 @@ use control::api::{Error, How, Reload};
 use control::appliance::{Appliance, InterfaceFacts};
 use control::config;
 use control::desks::Desks;
+use control::estate::{Estate, Terms};
 use control::in_force::InForce;
 use control::kernel::{Traffic, View};
 use control::lasting::Lasting;
@@ -170,6 +171,8 @@ fn serve(place: Place, desk: Desk, file: PathBuf, stop: oneshot::Receiver<()>) {
     let facts = |mac| InterfaceFacts { driver: "made up".into(), mac, queues: 1, rss: "-" };
     let in_force = read(&file);
     let (reloads, mut asked) = mpsc::channel(1);
+    let terms = Terms::new(in_force.config(), 1, 0, "made up".into());
+    let estate = Estate::open(&file, terms, [0; 3]);
     let appliance = Appliance {
         file,
         tables: watch::Sender::new(Arc::new(tables(&in_force))),
@@ -181,7 +184,9 @@ fn serve(place: Place, desk: Desk, file: PathBuf, stop: oneshot::Receiver<()>) {
         desks: Desks::new(vec![desk]),
         standings: watch::Sender::new(Standings::default()),
         view: watch::channel(View::default()).1,
+        clock: Instant::now(),
         lasting: RefCell::default(),
+        estate: RefCell::new(estate),
         telling: Mutex::default(),
         reloads,
     };

@@ -13,6 +13,7 @@ impl Appliance {
     pub async fn refresh(&self) {
         let _one_at_a_time = self.telling.lock().await;
         let in_force = self.in_force();
+        self.estate.borrow_mut().save(&in_force.registry, &self.standings.borrow());
         let macs: Vec<_> = self.interfaces.iter().map(|facts| facts.mac).collect();
         let new = tables::build(
             &in_force,
@@ -20,7 +21,7 @@ impl Appliance {
             &self.view.borrow(),
             &self.standings.borrow(),
             &mut self.lasting.borrow_mut(),
-            Tick::at(self.start.elapsed()),
+            Tick::at(self.clock.elapsed()),
         );
         let old = Arc::clone(&self.tables.borrow());
         for change in events::changes(&old, &new, &in_force.registry) {

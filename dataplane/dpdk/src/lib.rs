@@ -6,6 +6,7 @@ mod device;
 mod eal;
 mod error;
 mod huge;
+pub mod lasting;
 mod lcore;
 mod log;
 mod mbuf;

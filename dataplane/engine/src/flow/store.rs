@@ -36,6 +36,15 @@ impl<T> DerefMut for Rows<T> {
     }
 }
 
+/// The meaning of every byte of it: another number is another meaning. The sizes alone would not tell.
+const LAYOUT: u32 = 1;
+
+/// What has to be the same for a process to go on with what another one has left.
+pub fn layout() -> String {
+    let sizes = [size_of::<Flow>(), size_of::<Detail>(), size_of::<Named>()];
+    format!("{LAYOUT} {sizes:?} {}", if cfg!(target_endian = "little") { "le" } else { "be" })
+}
+
 /// An IPv6 address that has a name ([`super::hosts`]).
 pub type Named = [u8; 16];
 

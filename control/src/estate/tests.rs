@@ -1,0 +1,101 @@
+use super::*;
+use std::os::unix::fs::MetadataExt;
+
+const FRESH: [u64; 3] = [1, 2, 3];
+const LATER: [u64; 3] = [4, 5, 6];
+
+fn terms() -> Terms {
+    Terms {
+        layout: "1".into(),
+        boot: "today".into(),
+        workers: 2,
+        max_flows: 1024,
+        size: 2 * PAGE,
+        interfaces: vec!["lan".into()],
+    }
+}
+
+/// A socket's place, and an estate that was left there with an order.
+fn left() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("control.sock");
+    let mut estate = Estate::open(&socket, terms(), FRESH);
+    assert_eq!(estate.memory.as_ref().unwrap().metadata().unwrap().size(), 5 * PAGE as u64);
+    let mut standings = Standings::default();
+    standings.entry("pxe", "tftp1").order = Order::Draining;
+    standings.entry("pxe", "tftp2").weight = Some(7);
+    estate.save(&Registry::default(), &standings);
+    (folder, socket)
+}
+
+#[test]
+fn what_was_left_is_found_again() {
+    let (_folder, socket) = left();
+    let estate = Estate::open(&socket, terms(), LATER);
+    assert_eq!(estate.seed, [2, 3]);
+    assert_eq!(estate.standings.orders().len(), 2);
+    let orders = estate.standings.orders();
+    assert!(orders.contains(&("pxe".into(), "tftp1".into(), Order::Draining, None)));
+    assert!(orders.contains(&("pxe".into(), "tftp2".into(), Order::Enabled, Some(7))));
+    let mut head = [0; 16];
+    estate.memory.unwrap().read_exact(&mut head).unwrap();
+    // It is read from behind what was looked at.
+    assert_eq!(head, [0; 16]);
+}
+
+#[test]
+fn what_does_not_fit_is_begun_anew() {
+    let changes: [(&str, fn(&mut Terms)); 6] = [
+        ("started anew", |terms| terms.boot = "tomorrow".into()),
+        ("otherwise", |terms| terms.layout = "2".into()),
+        ("2 workers", |terms| terms.workers = 3),
+        ("max_flows", |terms| terms.max_flows = 4096),
+        ("interfaces", |terms| terms.interfaces.clear()),
+        ("size", |terms| terms.size = PAGE),
+    ];
+    for (why, change) in changes {
+        let (_folder, socket) = left();
+        let mut terms = terms();
+        change(&mut terms);
+        let said = read(&socket.with_added_extension("state"), &terms).unwrap_err();
+        assert!(said.contains(why), "{said}");
+        let estate = Estate::open(&socket, terms, LATER);
+        assert_eq!((estate.seed, estate.standings.orders().len()), ([5, 6], 0), "{why}");
+        assert!(estate.memory.is_some(), "{why}");
+    }
+}
+
+#[test]
+fn damage_is_noticed() {
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 5] = [
+        ("damaged", |socket| {
+            let path = socket.with_added_extension("state");
+            let text = fs::read_to_string(&path).unwrap().replace("tftp1", "tftp9");
+            fs::write(path, text).unwrap();
+        }),
+        ("cut off", |socket| fs::write(socket.with_added_extension("state"), "abc").unwrap()),
+        ("somebody else", |socket| {
+            fs::write(socket.with_added_extension("flows"), vec![0; 5 * PAGE]).unwrap();
+        }),
+        ("somebody else", |socket| {
+            let path = socket.with_added_extension("flows");
+            File::options().write(true).open(path).unwrap().set_len(PAGE as u64).unwrap();
+        }),
+        ("No such file", |socket| fs::remove_file(socket.with_added_extension("flows")).unwrap()),
+    ];
+    for (why, damage) in damages {
+        let (_folder, socket) = left();
+        damage(&socket);
+        let said = read(&socket.with_added_extension("state"), &terms()).unwrap_err();
+        assert!(said.contains(why), "{said}");
+        assert_eq!(Estate::open(&socket, terms(), LATER).seed, [5, 6]);
+    }
+}
+
+#[test]
+fn where_nothing_can_be_left_all_else_goes_on() {
+    let estate = Estate::open(Path::new("/nowhere/control.sock"), terms(), FRESH);
+    assert!(estate.memory.is_none());
+    assert_eq!(estate.seed, [2, 3]);
+}

@@ -1,0 +1,131 @@
+//! The gate is killed or stopped in the middle of transfers and started again: they go on.
+
+use crate::client::{Failure, Habits, fetch};
+use crate::daemon::{Daemon, Setup, rows};
+use crate::peers;
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, until};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::thread::JoinHandle;
+
+const SIZE: usize = 4 << 20;
+const CLIENTS: u8 = 8;
+
+type Fetching = JoinHandle<Result<Vec<u8>, Failure>>;
+
+fn clients(lab: &Lab, vip: &str, net: u8) -> Vec<Fetching> {
+    let server = SocketAddrV4::new(vip.parse().expect("an address"), 69);
+    let starts = (1..=CLIENTS).map(|n| {
+        let from = SocketAddrV4::new(Ipv4Addr::new(10, net, 2, n), 0);
+        lab.inside("client", move || fetch(from, server, "image", Habits::default()))
+    });
+    starts.collect()
+}
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", SIZE)]);
+    for n in 1..=CLIENTS {
+        lab.must("client", &format!("ip address add 10.78.2.{n}/16 dev c0"));
+        lab.must("client", &format!("ip address add 10.77.2.{n}/16 dev c1"));
+    }
+    lab
+}
+
+fn log(lab: &Lab) -> String {
+    std::fs::read_to_string(lab.path("gate.log")).expect("the gate's log")
+}
+
+/// Ends the gate by this signal in the middle of transfers through each mode, and starts it again.
+fn again(setup: fn() -> Setup, signal: &str) {
+    let lab = lab();
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let mut daemon = Daemon::start(&lab, setup());
+    for (service, vip, net) in [("nat", NAT_VIP, 78), ("snat", SNAT_VIP, 77), ("dsr", DSR_VIP, 77)]
+    {
+        let running = clients(&lab, vip, net);
+        let all = u64::from(CLIENTS);
+        until("all transfers run", || daemon.total(service, "responded") == all);
+        daemon.process.signal(signal);
+        daemon.process.0.wait().expect("it ends");
+        drop(daemon);
+        daemon = Daemon::start(&lab, setup());
+        let original = std::fs::read(lab.path("files/image")).expect("the file");
+        for client in running {
+            let got = client.join().expect("it ends");
+            assert!(got.as_ref() == Ok(&original), "{service}: {:?}", got.err());
+        }
+        assert_eq!(daemon.total(service, "inherited"), all, "{service}: {}", log(&lab));
+        if service != "dsr" {
+            until("all are counted", || daemon.total(service, "completed") == all);
+        }
+    }
+    assert!(log(&lab).contains("8 transfers of before go on"), "{}", log(&lab));
+    daemon.finish();
+}
+
+#[test]
+fn a_killed_gate_goes_on() {
+    again(Setup::default, "KILL");
+}
+
+#[test]
+fn a_stopped_gate_goes_on() {
+    again(Setup::default, "TERM");
+}
+
+#[test]
+fn two_workers_that_are_killed_go_on() {
+    let setup = || Setup { workers: "0, 1", device_arguments: ",qpairs=2", ..Setup::default() };
+    again(setup, "KILL");
+}
+
+/// What was ordered stays so; what the file says anew is in force.
+#[test]
+fn orders_outlive_the_gate_and_the_file_may_change() {
+    let lab = lab();
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let mut daemon = Daemon::start(&lab, Setup::default());
+    let running = clients(&lab, NAT_VIP, 78);
+    until("all transfers run", || daemon.total("nat", "responded") == u64::from(CLIENTS));
+    assert!(daemon.tidegate("backend drain snat s1").status.success());
+    daemon.process.signal("KILL");
+    daemon.process.0.wait().expect("it was killed");
+    drop(daemon);
+    // One of its backends is not in the file any more.
+    let s1 = "[[service.backend]]\nname = \"s1\"\naddress = \"10.77.0.30\"\n\n";
+    let text = Setup::default().text(&lab).replacen(s1, "", 1);
+    assert_ne!(text, Setup::default().text(&lab));
+    let daemon = Daemon::launch(&lab, &text);
+    let original = std::fs::read(lab.path("files/image")).expect("the file");
+    for client in running {
+        assert!(client.join().expect("it ends") == Ok(original.clone()));
+    }
+    let backends = daemon.ask("backends").expect("backends");
+    let state = |service: &str, name: &str| {
+        let row = rows(&backends).find(|row| row["service"] == service && row["name"] == name);
+        row.map(|row| row["state"].clone())
+    };
+    assert_eq!(state("snat", "s1"), Some("draining".into()));
+    assert!(state("nat", "s1").is_none_or(|state| state == "removed"), "{backends}");
+    daemon.finish();
+}
+
+#[test]
+fn what_does_not_fit_is_begun_anew() {
+    let lab = lab();
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let mut daemon = Daemon::start(&lab, Setup::default());
+    let running = clients(&lab, SNAT_VIP, 77);
+    until("all transfers run", || daemon.total("snat", "responded") == u64::from(CLIENTS));
+    daemon.process.signal("KILL");
+    daemon.process.0.wait().expect("it was killed");
+    drop(daemon);
+    let text = Setup::default().text(&lab).replace("max_flows = 4096", "max_flows = 8192");
+    let daemon = Daemon::with(&lab, &text);
+    assert!(log(&lab).contains("do not go on: `max_flows` was another"), "{}", log(&lab));
+    assert_eq!(daemon.total("snat", "inherited"), 0);
+    for client in running {
+        assert_eq!(client.join().expect("it ends"), Err(Failure::Silence));
+    }
+    daemon.finish();
+}

@@ -18,6 +18,7 @@ pub struct Farm {
     clients: Vec<Client>,
     processes: Vec<Process>,
     said: Vec<Packet>,
+    dead: Vec<IpAddr>,
     now: u32,
     /// Messages that reached a client from somewhere else than its server behind the VIP.
     pub foreign: usize,
@@ -61,6 +62,17 @@ impl Farm {
     /// A client sends `size` bytes, from now on.
     pub fn put(&mut self, client: SocketAddr, vip: SocketAddr, size: usize) {
         self.ask(wrq(client, vip, &size.to_string()), file(size), true);
+    }
+
+    /// A server dies with all its processes: it neither hears nor says anything any more.
+    pub fn kill(&mut self, station: IpAddr) {
+        self.processes.retain(|process| process.station != station);
+        self.dead.push(station);
+    }
+
+    /// How many clients have their files.
+    pub fn done(&self) -> usize {
+        self.clients.iter().filter(|client| client.end.done).count()
     }
 
     fn ask(&mut self, request: Packet, expected: Vec<u8>, sends: bool) {
@@ -118,6 +130,7 @@ impl Farm {
         let packet = Packet::read(frame);
         let servers = Via::ALL.iter().flat_map(|via| [0, 1].map(|n| via.server(n)));
         match servers.into_iter().find(|&server| mac(server) == packet.to) {
+            Some(station) if self.dead.contains(&station) => {}
             Some(station) => self.server_hears(station, &packet),
             None => self.client_hears(&packet),
         }

@@ -1,11 +1,12 @@
 //! Transfers over a network that loses, repeats and reorders.
 
-use crate::transfers::{carry, crowd};
+use crate::transfers::{carry, crowd, pass};
 use engine::frame::{BURST, Burst, Frame};
 use kit::farm::Farm;
 use kit::house::{House, Wire};
 use kit::world::{FLOWS, Via, tables};
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use worker::memory::{MemoryFrame, MemoryPort};
 use worker::port::Port;
@@ -199,5 +200,42 @@ fn late_packets_cost_nothing() {
     let faults = Faults { late: 10, repeated: 10, ..Faults::default() };
     for seed in SEEDS {
         assert_eq!(through(faults, &Via::SEEN, seed).0.foreign, 0);
+    }
+}
+
+/// Half of the servers die in the middle of it, and nobody says so: their clients' downloads are whole all the same.
+#[test]
+fn downloads_outlive_their_servers_over_a_bad_network() {
+    let faults = Faults { lost: 4, repeated: 4, swapped: 10, late: 0 };
+    for seed in SEEDS {
+        let mut each = seed;
+        let wire = |_| {
+            each = each.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+            Faulty::with(4096, faults, each)
+        };
+        let mut house = House::with(2, tables(), FLOWS, wire);
+        let mut farm = Farm::default();
+        for (m, via) in Via::SEEN.into_iter().enumerate() {
+            for (n, size) in [40_000, 60_000, 61_440, 80_000].into_iter().enumerate() {
+                let address = via.address([192, 168, m as u8, n as u8]);
+                farm.get(SocketAddr::new(address, 2070), via.vip(), size);
+            }
+        }
+        let mut turn = 0;
+        let mut queue = || {
+            turn += 1;
+            turn % 2
+        };
+        for _ in 0..30 {
+            pass(&mut house, &mut farm, &mut queue);
+        }
+        assert_eq!(farm.done(), 0, "they died too late");
+        Via::SEEN.iter().for_each(|via| farm.kill(via.server(0)));
+        carry(&mut house, &mut farm, 20_000, queue);
+        assert_eq!(farm.errors, 0, "no ERROR reaches a client");
+        let ledger = house.ledger();
+        assert!(ledger.at("resumed") > 0 && ledger.at("lost") == 0);
+        let ended = ledger.at("ended") - ledger.at("failed_over") - ledger.at("unanswered");
+        assert!(ended >= 24, "{ended}");
     }
 }

@@ -20,20 +20,25 @@ pub fn carry<W: Wire>(
 ) {
     let mut after = 10;
     for _ in 0..ticks {
-        let said = farm.says();
-        for packet in farm.bypass(said) {
-            house.arrive(queue(), packet);
-        }
-        // A frame may cross two workers.
-        house.turn();
-        house.wait(1);
-        house.left().iter().for_each(|frame| farm.hears(frame));
+        pass(house, farm, &mut queue);
         after -= i32::from(farm.is_done());
         if after == 0 {
             return;
         }
     }
     panic!("the transfers are not through after {ticks} ticks");
+}
+
+/// Carries what is said in a tick.
+pub fn pass<W: Wire>(house: &mut House<W>, farm: &mut Farm, queue: &mut impl FnMut() -> usize) {
+    let said = farm.says();
+    for packet in farm.bypass(said) {
+        house.arrive(queue(), packet);
+    }
+    // A frame may cross two workers.
+    house.turn();
+    house.wait(1);
+    house.left().iter().for_each(|frame| farm.hears(frame));
 }
 
 /// Eight clients of their own for each mode, reading and writing files of telling sizes.

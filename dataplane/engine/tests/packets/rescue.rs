@@ -70,6 +70,17 @@ fn asks_again(gate: &mut Gate, talk: Talk) {
     says(gate, to, talk.seen_as, &rrq(talk.client, talk.vip, "boot.img").payload);
 }
 
+/// A server died, and another one is asked.
+fn taken_over(via: Via) -> (Gate, Talk, Talk) {
+    let mut gate = Gate::new();
+    let first = download(&mut gate, via);
+    die(&mut gate, first);
+    absorbed(&mut gate, first.ack(HAD));
+    let next = other(first);
+    asks_again(&mut gate, next);
+    (gate, first, next)
+}
+
 /// The server sends what the client has had.
 fn catches_up(gate: &mut Gate, talk: Talk, blocks: std::ops::RangeInclusive<u16>) {
     for block in blocks {
@@ -160,12 +171,7 @@ fn a_suspected_server_has_one() {
 #[test]
 fn the_dead_one_wakes_up_too_late() {
     for via in Via::SEEN {
-        let mut gate = Gate::new();
-        let first = download(&mut gate, via);
-        die(&mut gate, first);
-        absorbed(&mut gate, first.ack(HAD));
-        let next = other(first);
-        asks_again(&mut gate, next);
+        let (mut gate, first, next) = taken_over(via);
         let late = |gate: &mut Gate| {
             let outcome = gate.take(first.data(HAD + 1, 512));
             assert!(matches!(outcome.verdict, Verdict::Answer | Verdict::Drop(_)), "{outcome:?}");
@@ -181,12 +187,7 @@ fn the_dead_one_wakes_up_too_late() {
 #[test]
 fn what_gets_lost_meanwhile_is_said_again() {
     for via in Via::SEEN {
-        let mut gate = Gate::new();
-        let first = download(&mut gate, via);
-        die(&mut gate, first);
-        absorbed(&mut gate, first.ack(HAD));
-        let next = other(first);
-        asks_again(&mut gate, next);
+        let (mut gate, first, next) = taken_over(via);
         absorbed(&mut gate, next.data(1, 512));
         says(&mut gate, next.server, next.seen_as, &next.ack(1).payload);
         // Our ACK is lost.
@@ -207,12 +208,7 @@ fn what_gets_lost_meanwhile_is_said_again() {
 #[test]
 fn two_servers_that_die_one_after_the_other() {
     for via in Via::SEEN {
-        let mut gate = Gate::new();
-        let first = download(&mut gate, via);
-        die(&mut gate, first);
-        absorbed(&mut gate, first.ack(HAD));
-        let next = other(first);
-        asks_again(&mut gate, next);
+        let (mut gate, first, next) = taken_over(via);
         catches_up(&mut gate, next, 1..=2);
         let back = usize::from(via.backend(0));
         gate.change(|tables| tables.backends[back].duty = Duty::Serving);
@@ -286,12 +282,7 @@ fn another_file_is_not_passed_off_as_the_same() {
             |next: Talk| next.server_error(1),
             |next: Talk| oack(next.server, next.seen_as, &[("blksize", 1024)]),
         ] {
-            let mut gate = Gate::new();
-            let first = download(&mut gate, via);
-            die(&mut gate, first);
-            absorbed(&mut gate, first.ack(HAD));
-            let next = other(first);
-            asks_again(&mut gate, next);
+            let (mut gate, first, next) = taken_over(via);
             let outcome = gate.take(shorter(next));
             assert!(matches!(outcome.verdict, Verdict::Answer | Verdict::Drop(_)), "{outcome:?}");
             ends(&mut gate, first);

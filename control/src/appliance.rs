@@ -122,7 +122,7 @@ impl Appliance {
             responded: sum.responded + one.responded.value(),
             packets: sum.packets + one.packets_out.value(),
             missed: sum.missed
-                + one.retransmitted.value()
+                + one.ignored.value()
                 + one.failed_over.value()
                 + one.unreachable.value(),
         })

@@ -103,6 +103,7 @@ impl Core {
         let here = own.here(tables, now, 0, By::Device);
         loop {
             let id = own.outbox.next(now, tables.speech)?;
+            own.outbox.charge(own.flows.detail(id).terms.windowsize());
             if let Some((hop, speech)) = speak(id, &here, own) {
                 return Some((hop.interface, speech));
             }

@@ -94,6 +94,8 @@ counters! {
         responded,
         /// Requests repeated before they were answered.
         retransmitted,
+        /// Of these, the ones that the backend had had time to respond to, and had not.
+        ignored,
         /// Ended by the last block's acknowledgement.
         completed,
         /// Ended by the client's ERROR before any data: it only asked for the size.

@@ -5,8 +5,7 @@ use crate::flow::FlowId;
 use crate::tick::{PER_SECOND, Tick};
 use std::collections::VecDeque;
 
-/// Transfers that wait for something to be said. One more is not heard, as if it had got lost on the way:
-/// whoever waits for it repeats himself.
+/// Transfers that wait for something to be said. One more has to come again.
 const ROOM: usize = 4096;
 
 /// Ticks until something is said again that had no answer.
@@ -38,7 +37,7 @@ impl Outbox {
     /// Nothing to say.
     pub fn new() -> Outbox {
         Outbox {
-            waiting: VecDeque::with_capacity(ROOM),
+            waiting: VecDeque::with_capacity(2 * ROOM),
             now: Tick::default(),
             said: 0,
             pending: Vec::with_capacity(ROOM),
@@ -46,11 +45,23 @@ impl Outbox {
         }
     }
 
-    /// Something is to be said about this transfer: what, tells its state.
-    pub fn add(&mut self, flow: FlowId) {
-        if self.waiting.len() < ROOM {
+    /// Something is to be said about this transfer: what, tells its state. Answers false if there is no room.
+    pub fn add(&mut self, flow: FlowId) -> bool {
+        let added = !self.is_full();
+        if added {
             self.waiting.push_back(flow);
         }
+        added
+    }
+
+    /// Whether nothing more would be said.
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() >= ROOM
+    }
+
+    /// What was said last has so many blocks sent, and not one.
+    pub fn charge(&mut self, blocks: u16) {
+        self.said += u32::from(blocks.saturating_sub(1));
     }
 
     /// What is said about this transfer may get lost: it is to be looked at again, until it is out of the woods.
@@ -61,7 +72,7 @@ impl Outbox {
     }
 
     /// Looks at those transfers, now and then. `state` tells how each one is.
-    pub fn remind(&mut self, now: Tick, state: impl Fn(FlowId) -> Watched) {
+    pub fn remind(&mut self, now: Tick, mut state: impl FnMut(FlowId) -> Watched) {
         if self.pending.is_empty() || now.since(self.reminded) < PATIENCE {
             return;
         }
@@ -71,9 +82,8 @@ impl Outbox {
             Watched::Moves => true,
             Watched::Over => false,
             Watched::Waits => {
-                if waiting.len() < ROOM {
-                    waiting.push_back(flow);
-                }
+                // There is room for all of these, and for as many others.
+                waiting.push_back(flow);
                 true
             }
         });
@@ -113,7 +123,7 @@ mod tests {
     #[test]
     fn so_much_is_said_in_a_tick_and_no_more() {
         let mut outbox = Outbox::new();
-        (0..5).for_each(|flow| outbox.add(flow));
+        (0..5).for_each(|flow| assert!(outbox.add(flow)));
         let said = |outbox: &mut Outbox, now| -> Vec<FlowId> {
             std::iter::from_fn(|| outbox.next(Tick(now), 2)).collect()
         };
@@ -127,7 +137,8 @@ mod tests {
     #[test]
     fn what_finds_no_room_is_not_said() {
         let mut outbox = Outbox::new();
-        (0..2 * ROOM as FlowId).for_each(|flow| outbox.add(flow));
+        let taken = (0..2 * ROOM as FlowId).filter(|&flow| outbox.add(flow)).count();
+        assert_eq!(taken, ROOM);
         assert_eq!(std::iter::from_fn(|| outbox.next(Tick(1), u32::MAX)).count(), ROOM);
     }
 

@@ -11,7 +11,7 @@ use crate::flow::FlowId;
 use crate::flow::hosts::{Host, Hosts};
 use crate::flow::key::{KeyKind, Seed};
 use crate::flow::ports::Ports;
-use crate::flow::record::Flow;
+use crate::flow::record::{Flow, Rescue};
 use crate::flow::store::Store;
 use crate::flow::table::Table;
 use crate::flow::view::{FlowQuery, State, TransferView};
@@ -218,6 +218,9 @@ impl Own {
         if !self.flows[id].state.is_over() {
             self.count_end(&self.flows[id], end, here);
             self.flows[id].state = State::Closing;
+            if self.flows[id].rescue.is_under_way() {
+                self.flows[id].rescue = Rescue::Over;
+            }
             let deadline = deadline(&self.flows[id], here.tables);
             self.flows.close(id, deadline);
             if end == End::Completed {
@@ -246,7 +249,9 @@ impl Own {
         if !flow.state.is_over() {
             self.count_end(&flow, end, here);
         }
-        self.release(&flow, flow.state == State::Completed, here);
+        // A server that was left behind may still be talking.
+        let ended_well = flow.state == State::Completed && !flow.was_moved();
+        self.release(&flow, ended_well, here);
         self.hosts.leave(flow.client().host);
         flow
     }

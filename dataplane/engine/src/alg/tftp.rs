@@ -199,6 +199,11 @@ impl Progress {
         self.flags & WRAPS_TO_ZERO != 0
     }
 
+    /// Whether this is the last block.
+    pub fn is_last(&self, block: u16) -> bool {
+        self.flags & LAST_SEEN != 0 && block == self.last_block
+    }
+
     /// Whether the server is not to go on.
     #[inline]
     pub fn is_cut(&self) -> bool {

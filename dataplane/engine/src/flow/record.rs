@@ -69,6 +69,8 @@ pub enum Rescue {
     Arrived,
     /// Nobody can go on; the client is told.
     Lost,
+    /// The client has gone, or has all of it, before another server was as far as it was.
+    Over,
 }
 
 /// In place of a server: its packets don't come through us. No server has this number.
@@ -196,12 +198,20 @@ impl Flow {
     pub fn remember(&mut self, before: &Flow) {
         let same_server = self.backend == before.backend
             || (self.answers_seen() && self.server.other() == before.server.other());
-        if same_server && self.seen_as() == before.seen_as() {
-            self.old_tids = match before.tid() {
-                Some(tid) => [tid, before.old_tids[0]],
-                None => before.old_tids,
-            };
+        if self.seen_as() != before.seen_as() || !(same_server || before.was_moved()) {
+            return;
         }
+        self.old_tids = match (before.tid(), before.client_tid()) {
+            (Some(tid), Some(first)) if tid != first => [tid, first],
+            (Some(tid), _) => [tid, before.old_tids[0]],
+            (None, Some(first)) => [first, before.old_tids[0]],
+            (None, None) => before.old_tids,
+        };
+    }
+
+    /// Whether its server is not the one that it began with.
+    pub fn was_moved(&self) -> bool {
+        self.client_tid != self.tid
     }
 
     /// Whether something is done, or has to be done, about its server.
@@ -279,6 +289,7 @@ impl Detail {
     /// From now on of this request, which comes `now`.
     pub fn begin(&mut self, request: &[u8], now: Tick) {
         self.begun = now;
+        self.stalled = now;
         self.terms = Terms::PLAIN;
         self.catch_up = CatchUp::START;
         self.request.keep(request);

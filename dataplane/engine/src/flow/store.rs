@@ -103,7 +103,10 @@ where
             row.zero();
         }
     }
-    <[T]>::try_mut_from_bytes(memory).ok().expect("every row is one, and they are aligned")
+    let Ok(rows) = <[T]>::try_mut_from_bytes(memory) else {
+        unreachable!("every row is one, and they are aligned")
+    };
+    rows
 }
 
 #[cfg(test)]

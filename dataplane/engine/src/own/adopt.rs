@@ -67,7 +67,8 @@ impl Own {
             here.backend(flow.backend).cap.iter().for_each(|cap| cap.take_over(1));
         }
         if flow.is_in_need() {
-            self.outbox.add(id);
+            self.flows.both(id).1.catch_up.queued = 0;
+            self.say(id);
             self.outbox.watch(id);
         }
         true

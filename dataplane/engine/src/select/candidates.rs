@@ -24,7 +24,7 @@ pub enum Avoid {
     Nobody,
     /// This one.
     This(BackendId),
-    /// This one, and those that are of another version of IP than it.
+    /// This one's server, whatever it is called, and those of another version of IP.
     ThisAndItsOthers(BackendId),
 }
 
@@ -34,9 +34,15 @@ impl<'a> Candidates<'a> {
         Candidates { here, avoid, is_worst: false, passed_over: Cell::new(None) }
     }
 
-    /// Those that are better than none.
-    pub fn at_worst(here: &'a Here<'a>, avoid: Avoid) -> Candidates<'a> {
-        Candidates { is_worst: true, ..Candidates::new(here, avoid) }
+    /// Those that have treated their clients badly: better than none for a request, but not for a transfer
+    /// that has one like them.
+    pub fn at_worst(here: &'a Here<'a>, avoid: Avoid) -> Option<Candidates<'a>> {
+        match avoid {
+            Avoid::Nobody | Avoid::This(_) => {
+                Some(Candidates { is_worst: true, ..Candidates::new(here, avoid) })
+            }
+            Avoid::ThisAndItsOthers(_) => None,
+        }
     }
 
     /// Whether this one can take the transfer.
@@ -92,7 +98,8 @@ impl<'a> Candidates<'a> {
             Avoid::Nobody => true,
             Avoid::This(other) => other != backend,
             Avoid::ThisAndItsOthers(other) => {
-                other != backend && one.address.is_ipv6() == self.backend(other).address.is_ipv6()
+                one.server != self.backend(other).server
+                    && one.address.is_ipv6() == self.backend(other).address.is_ipv6()
             }
         };
         suits && if self.is_worst { one.takes_at_worst() } else { one.takes() }

@@ -35,9 +35,8 @@ pub fn choose(wish: &Wish, avoid: Avoid, here: &Here, own: &mut Own) -> Step<Bac
     let cursor = &mut own.cursors[usize::from(id)][wish.family];
     let backend = last
         .or_else(|| rota.next(wish, who, &candidates, cursor, &own.counters))
-        // Better one that has treated its clients badly than none.
         .or_else(|| {
-            let worst = Candidates::at_worst(here, avoid);
+            let worst = Candidates::at_worst(here, avoid)?;
             rota.next(wish, who, &worst, cursor, &own.counters)
         })
         .ok_or_else(|| candidates.why_none(rota.members()))?;

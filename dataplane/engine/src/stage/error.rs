@@ -39,7 +39,7 @@ pub fn error<H: Family>(
     check_size(ip, false, side, &flow, here)?;
     let to_client = !matches!(side, Side::Client(_));
     let refused =
-        to_client && quoted.trouble == Some(Trouble::NoPort) && server_of(ip, here).is_some();
+        to_client && quoted.trouble == Some(Trouble::NoPort) && is_by_server_of(&flow, ip, here);
     if refused && own.is_spared(id, here) {
         return Ok(Verdict::Absorb);
     }
@@ -152,6 +152,13 @@ fn translate<H: Family>(
     // Its own checksum is made anew, since all that it quotes is covered.
     let _ = ip.forward(source, destination).ok_or(Reason::TtlExpired)?;
     Ok(None)
+}
+
+/// Whether a transfer's own server tells, from where that is.
+fn is_by_server_of<H: Family>(flow: &Flow, ip: &H, here: &Here) -> bool {
+    let backend = here.backend(flow.backend);
+    server_of(ip, here) == Some(backend.server)
+        && backend.hop.is_some_and(|hop| hop.interface == here.from)
 }
 
 /// The server that tells, if one does.

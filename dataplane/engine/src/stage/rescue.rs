@@ -6,7 +6,7 @@ use super::classify::{Parcel, Side};
 
 use super::track::touch;
 use crate::alg::End;
-use crate::alg::tftp::catch_up::{CatchUp, Goal, Heard};
+use crate::alg::tftp::catch_up::{Goal, Heard};
 use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::key::{Key, KeyKind};
@@ -18,7 +18,7 @@ use crate::own::{GLANCE, Own};
 use crate::reason::Reason;
 use crate::select::candidates::Avoid;
 use crate::select::choice::{Wish, choose};
-use crate::tables::BackendId;
+use crate::tables::{BackendId, Duty};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::{Step, Verdict};
 use wire::tftp::Message;
@@ -26,7 +26,7 @@ use wire::tftp::Message;
 /// Repetitions of a client, and ticks since the first of them, after which a server counts as dead of which
 /// nothing else is known.
 const REPEATS: u8 = 2;
-const SILENCE: u32 = PER_SECOND;
+const SILENCE: u32 = 4 * PER_SECOND;
 
 /// Ticks within which packets of a running transfer follow each other.
 const LATELY: u32 = 2;
@@ -44,12 +44,24 @@ pub fn rescue<H: Family>(
 ) -> Option<Step<Verdict>> {
     let udp = &parcel.packet.udp;
     let step = match parcel.side {
-        Side::Client(_) if own.flows[id].client_tid() != Some(udp.destination()) => None,
-        Side::Client(_) => by_client(message, id, here, own),
-        Side::Server | Side::ServerToClient => by_server(udp.source(), message, id, here, own),
+        Side::Client(_) if is_for_server(udp.destination(), &own.flows[id], here) => {
+            by_client(message, id, here, own)
+        }
+        Side::Client(_) => None,
+        Side::Server | Side::ServerToClient => {
+            let backend = here.backend(own.flows[id].backend);
+            let alias = backend.alias(parcel.packet.ip.source().into());
+            by_server((udp.source(), alias), message, id, here, own)
+        }
     }?;
     touch(parcel, &mut own.flows[id], here);
     Some(step)
+}
+
+/// Whether a client that sends there talks to its server. Some never leave the service's port.
+fn is_for_server(port: u16, flow: &Flow, here: &Here) -> bool {
+    flow.client_tid()
+        .is_some_and(|tid| port == tid || port == here.tables.service_of(flow.backend).port)
 }
 
 /// The client says this, to the port that it takes for its server's.
@@ -75,13 +87,20 @@ fn by_client(message: Message, id: FlowId, here: &Here, own: &mut Own) -> Option
         flow.repeats = flow.repeats.saturating_add(1);
         detail.stalled = if flow.repeats == 1 { here.now } else { detail.stalled };
     }
-    if flow.rescue == Rescue::Lost {
-        own.outbox.add(id);
+    let rescue = flow.rescue;
+    if rescue == Rescue::Over {
         return ABSORBED;
     }
-    let is_under_way = flow.rescue.is_under_way();
-    let helped = is_dead(flow, detail, here) && own.help(id, here);
-    if helped || is_under_way { ABSORBED } else { None }
+    if rescue.is_under_way() && flow.progress.is_last(block) {
+        own.close(id, End::Completed, here);
+        return ABSORBED;
+    }
+    let helped = rescue != Rescue::Lost && is_dead(flow, detail, here) && own.help(id, here);
+    // What was said before may have got lost.
+    if !helped && matches!(rescue, Rescue::Asking | Rescue::Lost) {
+        own.say(id);
+    }
+    if helped || rescue.is_under_way() || rescue == Rescue::Lost { ABSORBED } else { None }
 }
 
 const ABSORBED: Option<Step<Verdict>> = Some(Ok(Verdict::Absorb));
@@ -90,9 +109,7 @@ const ABSORBED: Option<Step<Verdict>> = Some(Ok(Verdict::Absorb));
 fn is_dead(flow: &Flow, detail: &Detail, here: &Here) -> bool {
     let suspected = !here.backend(flow.backend).is_trusted();
     let silence = here.now.since(detail.stalled);
-    is_surely_dead(flow, here)
-        || (suspected && flow.repeats > 0)
-        || (flow.repeats >= REPEATS && silence >= SILENCE)
+    is_surely_dead(flow, here) || (flow.repeats >= REPEATS && (suspected || silence >= SILENCE))
 }
 
 fn is_surely_dead(flow: &Flow, here: &Here) -> bool {
@@ -101,7 +118,7 @@ fn is_surely_dead(flow: &Flow, here: &Here) -> bool {
 
 /// A server says this, from this port.
 fn by_server(
-    from: u16,
+    (from, alias): (u16, u8),
     message: Message,
     id: FlowId,
     here: &Here,
@@ -115,7 +132,7 @@ fn by_server(
             flow.rescue = Rescue::None;
             return None;
         }
-        Rescue::Lost => return Some(Err(Reason::StrayTid.into())),
+        Rescue::Lost | Rescue::Over => return Some(Err(Reason::StrayTid.into())),
         Rescue::Asking | Rescue::CatchingUp | Rescue::Arrived => {}
     }
     match flow.tid() {
@@ -124,6 +141,7 @@ fn by_server(
         None if is_beginning(message) => {
             own.counters.of(&own.flows[id]).responded.add(1);
             own.flows.learn(id, from, here.now);
+            own.flows[id].alias = alias;
         }
         // It was asked before, and still sends from where the client was then.
         None => return Some(Err(Reason::StrayTid.into())),
@@ -135,12 +153,14 @@ fn by_server(
         Heard::Nothing => {}
         Heard::Acknowledge => {
             flow.rescue = Rescue::CatchingUp;
-            own.outbox.add(id);
+            own.say(id);
         }
         Heard::Arrived => {
             flow.rescue = Rescue::Arrived;
-            own.outbox.add(id);
+            own.say(id);
         }
+        // The server waits for our ACK all the same.
+        Heard::Next if flow.rescue == Rescue::Arrived => {}
         Heard::Next => {
             flow.rescue = Rescue::None;
             return None;
@@ -185,14 +205,14 @@ impl Own {
             return false;
         }
         let is_due = flow.rescue == Rescue::Due;
-        let is_surely_dead = is_surely_dead(flow, here);
+        let is_down = here.backend(flow.backend).duty == Duty::Down;
         let is_repeatable =
             flow.kind == Kind::Read && self.flows.detail(id).request.whole().is_some();
         let other = if is_repeatable { self.other_backend(id, here) } else { None };
         match other {
             Some(backend) => self.hand_on(id, backend, here),
-            // Its host may come back, and the server with it.
-            None if is_surely_dead && (is_due || !is_repeatable) => self.lose(id, here),
+            // Otherwise it may come back.
+            None if is_due || (is_down && !is_repeatable) => self.lose(id, here),
             None => return false,
         }
         true
@@ -215,18 +235,26 @@ impl Own {
 
     /// Helps some of the downloads whose server is known to be dead, whether their clients say anything or not.
     pub fn look_for_orphans(&mut self, here: &Here) {
-        let flows = &self.flows;
-        self.outbox.remind(here.now, |id| match &flows[id] {
-            flow if !flow.rescue.is_under_way() => Watched::Over,
-            flow if here.now.since(flow.last_packet) < PATIENCE => Watched::Moves,
-            _ => Watched::Waits,
+        let flows = &mut self.flows;
+        self.outbox.remind(here.now, |id| {
+            let (flow, detail) = flows.both(id);
+            if !flow.rescue.is_under_way() {
+                return Watched::Over;
+            }
+            let moves = here.now.since(flow.last_packet) < PATIENCE;
+            if moves || detail.catch_up.queued != 0 {
+                return Watched::Moves;
+            }
+            detail.catch_up.queued = 1;
+            Watched::Waits
         });
         let counters = &self.counters;
         let mut backends = here.tables.backends.iter().zip(&counters.backends);
         let is_needed =
             || backends.any(|(backend, transfers)| !backend.is_trusted() && transfers.now() > 0);
         for id in self.sweep.places(GLANCE, here.now, is_needed) {
-            if is_orphan(&self.flows[id], here) {
+            // The next round comes soon.
+            if is_orphan(&self.flows[id], here) && !self.outbox.is_full() {
                 self.help(id, here);
             }
         }
@@ -235,9 +263,11 @@ impl Own {
     /// Nobody listens any longer at a transfer's server. Answers whether its client need not hear of that.
     pub fn is_spared(&mut self, id: FlowId, here: &Here) -> bool {
         let (flow, detail) = self.flows.both(id);
-        self.counters.of(flow).unreachable.add(1);
+        if !flow.state.is_over() {
+            self.counters.of(flow).unreachable.add(1);
+        }
         match flow.rescue {
-            Rescue::Lost | Rescue::Due => true,
+            Rescue::Lost | Rescue::Over | Rescue::Due => true,
             Rescue::Asking | Rescue::CatchingUp | Rescue::Arrived => {
                 flow.repeats = REPEATS;
                 detail.stalled = Tick(here.now.0.wrapping_sub(SILENCE));
@@ -246,7 +276,7 @@ impl Own {
             Rescue::None if flow.state.is_over() || !is_replaceable(flow.backend, here) => false,
             Rescue::None => {
                 flow.rescue = Rescue::Due;
-                if flow.state == State::Established {
+                if flow.state == State::Established && flow.progress.client_spoke() {
                     self.help(id, here);
                 }
                 true
@@ -266,20 +296,28 @@ impl Own {
         }
         let moved = self.flows.move_to(id, backend, server);
         let (flow, detail) = self.flows.both(id);
-        detail.catch_up = CatchUp::START;
+        detail.catch_up.begin();
         let transfers = self.counters.of(flow);
         transfers.started.add(1);
         transfers.resumed.add(1);
         match moved {
-            Ok(()) => self.outbox.add(id),
+            Ok(()) => self.say(id),
             Err(_full) => self.lose(id, here),
+        }
+    }
+
+    /// Something is to be said about this transfer, once.
+    pub fn say(&mut self, id: FlowId) {
+        let (_, detail) = self.flows.both(id);
+        if detail.catch_up.queued == 0 && self.outbox.add(id) {
+            detail.catch_up.queued = 1;
         }
     }
 
     fn lose(&mut self, id: FlowId, here: &Here) {
         self.close(id, End::Lost, here);
         self.flows[id].rescue = Rescue::Lost;
-        self.outbox.add(id);
+        self.say(id);
     }
 }
 

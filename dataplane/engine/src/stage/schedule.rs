@@ -123,6 +123,9 @@ impl<'a> Asked<'a> {
         let silent = flow.backend;
         own.counters.of(flow).retransmitted.add(1);
         let begun = own.flows.detail(id).begun;
+        if own.flows[id].state == State::Requested && here.now.since(begun) >= IN_EARNEST {
+            own.counters.of(&own.flows[id]).ignored.add(1);
+        }
         if own.flows[id].state == State::Requested && has_waited(&own.flows[id], begun, here) {
             match self.backend(Avoid::This(silent), here, own) {
                 Ok(backend) => {

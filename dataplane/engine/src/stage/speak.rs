@@ -26,9 +26,10 @@ const LOST: &[u8] = b"\x00\x05\x00\x00The server is gone\x00";
 /// What is to be said about a transfer, and where to; `None`: nothing any more.
 pub fn speak(id: FlowId, here: &Here, own: &mut Own) -> Option<(Hop, Speech)> {
     let (flow, detail) = own.flows.both(id);
+    detail.catch_up.queued = 0;
     let block = detail.catch_up.at as u16;
     match flow.rescue {
-        Rescue::None | Rescue::Due => None,
+        Rescue::None | Rescue::Due | Rescue::Over => None,
         Rescue::Asking if flow.tid().is_some() => None,
         Rescue::Asking => {
             let mut request = Speech::try_from(detail.request.whole()?).ok()?;

@@ -24,6 +24,7 @@ pub fn track<H: Family>(
     here: &Here,
     counters: &Counters,
 ) -> Step<Lesson> {
+    let had_spoken = flow.progress.client_spoke();
     let lesson = lesson(parcel, message, flow, here, counters)?;
     flow.progress = lesson.progress;
     if lesson.learn.is_some() && parcel.side.key_kind() == KeyKind::Server {
@@ -44,6 +45,10 @@ pub fn track<H: Family>(
             }
         }
         (Side::Client(_) | Side::Server | Side::ServerToClient, _) => {}
+    }
+    // That the request was repeated is of the past.
+    if !had_spoken && flow.progress.client_spoke() {
+        flow.repeats = 0;
     }
     touch(parcel, flow, here);
     Ok(lesson)

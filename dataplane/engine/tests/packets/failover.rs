@@ -34,6 +34,7 @@ fn a_request_left_unanswered_goes_elsewhere_at_its_second_repetition() {
             ("received", 1),
             ("transmitted", 1),
             ("retransmitted", 1),
+            ("ignored", 1),
             ("unanswered", 1),
             ("asked_elsewhere", 1),
             ("ended", 1),

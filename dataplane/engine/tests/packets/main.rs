@@ -18,6 +18,7 @@ mod pings;
 mod policy;
 mod properties;
 mod rescue;
+mod rescue_traps;
 mod returning;
 mod reuse;
 mod schedulers;

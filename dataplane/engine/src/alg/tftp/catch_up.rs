@@ -30,11 +30,14 @@ impl Terms {
         }
     }
 
+    /// Blocks that an ACK has sent.
+    pub fn windowsize(&self) -> u16 {
+        self.windowsize
+    }
+
     /// Whether a file with these terms can be the same, block by block.
     fn fit(&self, other: &Terms) -> bool {
-        let unsaid = self.size == Terms::UNSAID || other.size == Terms::UNSAID;
-        (unsaid || self.size == other.size)
-            && (self.windowsize, self.blksize) == (other.windowsize, other.blksize)
+        self == other
     }
 }
 
@@ -47,7 +50,9 @@ pub struct CatchUp {
     /// Blocks that came since the last ACK.
     unacknowledged: u16,
     /// Whether its options have come.
-    granted: u16,
+    granted: u8,
+    /// Whether something waits to be said about it ([`crate::outbox`]).
+    pub queued: u8,
 }
 
 /// What becomes of a message of the server that catches up.
@@ -78,7 +83,12 @@ pub struct Goal {
 
 impl CatchUp {
     /// The server has not said anything.
-    pub const START: CatchUp = CatchUp { at: 0, unacknowledged: 0, granted: 0 };
+    pub const START: CatchUp = CatchUp { at: 0, unacknowledged: 0, granted: 0, queued: 0 };
+
+    /// Another server begins.
+    pub fn begin(&mut self) {
+        *self = CatchUp { queued: self.queued, ..CatchUp::START };
+    }
 
     /// The server says this.
     pub fn hear(&mut self, message: Message, goal: &Goal) -> Heard {
@@ -111,6 +121,8 @@ impl CatchUp {
         let wraps = self.at as u16 == u16::MAX;
         let next = self.at + 1 + u32::from(wraps && !goal.wraps_to_zero);
         match block {
+            // The client may have had the next block by its other number.
+            1 if self.at >= goal.block && wraps && goal.wraps_to_zero => Heard::Mismatch,
             // It may go on counting as it likes: so will the client.
             _ if self.at >= goal.block && wraps && block < 2 => Heard::Next,
             _ if self.at >= goal.block && block == next as u16 => Heard::Next,

@@ -45,7 +45,8 @@ fn what_was_left_is_found_again() {
 
 #[test]
 fn what_does_not_fit_is_begun_anew() {
-    let changes: [(&str, fn(&mut Terms)); 6] = [
+    type Change = fn(&mut Terms);
+    let changes: [(&str, Change); 6] = [
         ("started anew", |terms| terms.boot = "tomorrow".into()),
         ("otherwise", |terms| terms.layout = "2".into()),
         ("2 workers", |terms| terms.workers = 3),

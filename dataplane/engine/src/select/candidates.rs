@@ -25,7 +25,9 @@ pub enum Avoid {
     /// This one.
     This(BackendId),
     /// This one's server, whatever it is called, and those of another version of IP.
-    ThisAndItsOthers(BackendId),
+    ItsServer(BackendId),
+    /// The same, and it is surely dead.
+    ItsDeadServer(BackendId),
 }
 
 impl<'a> Candidates<'a> {
@@ -34,14 +36,14 @@ impl<'a> Candidates<'a> {
         Candidates { here, avoid, is_worst: false, passed_over: Cell::new(None) }
     }
 
-    /// Those that have treated their clients badly: better than none for a request, but not for a transfer
-    /// that has one like them.
+    /// Those that have treated their clients badly: better than none, but not for a transfer that has one
+    /// like them.
     pub fn at_worst(here: &'a Here<'a>, avoid: Avoid) -> Option<Candidates<'a>> {
         match avoid {
-            Avoid::Nobody | Avoid::This(_) => {
+            Avoid::Nobody | Avoid::This(_) | Avoid::ItsDeadServer(_) => {
                 Some(Candidates { is_worst: true, ..Candidates::new(here, avoid) })
             }
-            Avoid::ThisAndItsOthers(_) => None,
+            Avoid::ItsServer(_) => None,
         }
     }
 
@@ -97,7 +99,7 @@ impl<'a> Candidates<'a> {
         let suits = match self.avoid {
             Avoid::Nobody => true,
             Avoid::This(other) => other != backend,
-            Avoid::ThisAndItsOthers(other) => {
+            Avoid::ItsServer(other) | Avoid::ItsDeadServer(other) => {
                 one.server != self.backend(other).server
                     && one.address.is_ipv6() == self.backend(other).address.is_ipv6()
             }

@@ -208,7 +208,11 @@ impl Own {
         let is_down = here.backend(flow.backend).duty == Duty::Down;
         let is_repeatable =
             flow.kind == Kind::Read && self.flows.detail(id).request.whole().is_some();
-        let other = if is_repeatable { self.other_backend(id, here) } else { None };
+        let avoid = match is_due || is_down {
+            true => Avoid::ItsDeadServer(flow.backend),
+            false => Avoid::ItsServer(flow.backend),
+        };
+        let other = if is_repeatable { self.other_backend(id, avoid, here) } else { None };
         match other {
             Some(backend) => self.hand_on(id, backend, here),
             // Otherwise it may come back.
@@ -219,7 +223,7 @@ impl Own {
     }
 
     /// Who may go on with a transfer: one that sees the same client.
-    pub fn other_backend(&mut self, id: FlowId, here: &Here) -> Option<BackendId> {
+    fn other_backend(&mut self, id: FlowId, avoid: Avoid, here: &Here) -> Option<BackendId> {
         let flow = &self.flows[id];
         let kept = self.flows.detail(id).request.clone();
         let Ok(Message::Request(request)) = Message::parse(kept.whole()?) else { return None };
@@ -230,7 +234,7 @@ impl Own {
             service: here.backend(flow.backend).service,
             request: &request,
         };
-        choose(&wish, Avoid::ThisAndItsOthers(flow.backend), here, self).ok()
+        choose(&wish, avoid, here, self).ok()
     }
 
     /// Helps some of the downloads whose server is known to be dead, whether their clients say anything or not.
@@ -326,5 +330,6 @@ fn is_replaceable(backend: BackendId, here: &Here) -> bool {
     let service = here.tables.backends[usize::from(backend)].service;
     let mut others = (0..).zip(&here.tables.backends).filter(|&(id, _)| id != backend);
     here.tables.services[usize::from(service)].failover
-        && others.any(|(_, other)| other.service == service && other.takes())
+        && others
+            .any(|(_, other)| other.service == service && (other.takes() || other.takes_at_worst()))
 }

@@ -433,6 +433,25 @@ fn a_closed_port_is_death() {
     }
 }
 
+/// Left by all the others, even one that has treated its clients badly is asked.
+#[test]
+fn an_ejected_server_is_better_than_none() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let first = download(&mut gate, via);
+        let next = other(first);
+        let ejected = [0, 1].into_iter().find(|&n| via.server(n) == next.server.ip());
+        let ejected = usize::from(via.backend(ejected.expect("a server")));
+        gate.change(|tables| tables.backends[ejected].duty = Duty::Ejected);
+        let up = gate.take(first.ack(HAD)).sent();
+        let what = REFUSED[via.at_server().family()];
+        absorbed(&mut gate, about(&up, first.server.ip(), what, 0, 48));
+        asks_again(&mut gate, next);
+        catches_up(&mut gate, next, 1..=HAD);
+        goes_on(&mut gate, first, next, HAD + 1..=HAD + 2);
+    }
+}
+
 #[test]
 fn a_closed_port_at_the_request_sends_the_next_one_elsewhere() {
     for via in Via::SEEN {

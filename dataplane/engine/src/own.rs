@@ -2,6 +2,7 @@
 //! and how transfers begin and end in them.
 
 pub mod adopt;
+mod help;
 pub mod room;
 pub mod uses;
 
@@ -45,7 +46,7 @@ const LINGER: u32 = 5 * PER_SECOND;
 const ROOM_FOR_V6: u32 = 1 + MOST_SNAT as u32;
 
 /// Flows looked at in one go, so that neither expiry nor a question for flows holds up packets.
-pub const GLANCE: usize = 256;
+const GLANCE: usize = 256;
 
 /// One worker's state. All its memory is taken when it is made, or made by control ([`room::Room`]).
 pub struct Own {

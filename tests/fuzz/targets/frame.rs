@@ -38,7 +38,10 @@ fuzz_target!(|frame: &[u8]| {
             Verdict::Drop(_) | Verdict::Kernel => return,
             Verdict::Answer => assert!(is, "an answer is made in full"),
             Verdict::Transmit(_) => assert!(is || !was, "a sound packet stays sound"),
-            Verdict::Hold(_) | Verdict::HandOver(_) => {}
+            Verdict::Absorb | Verdict::Hold(_) | Verdict::HandOver(_) => {}
+        }
+        while let Some((_, speech)) = gate.core.speak(gate.now) {
+            assert!(is_sound(&speech), "what is said is made in full");
         }
         // What changes the gate must not have anything to do with the next frame.
         *gate = self::gate();

@@ -173,15 +173,9 @@ struct Farm {
 
 impl Farm {
     fn new(between: Between, endpoints: Endpoints) -> Farm {
-        let lab = Lab::new();
+        let lab = Lab::new().with_many_clients();
         lab.must("s1", "ip address add 10.77.0.31/16 dev eth0");
         lab.must("s2", "ip address flush dev eth0");
-        // Many clients on addresses of their own.
-        for (device, net) in [("c0", "10.78"), ("c1", "10.77")] {
-            lab.must("client", &format!("ip route add local {net}.4.0/23 dev lo"));
-            lab.must("client", "sysctl -q -w net.ipv4.ip_nonlocal_bind=1");
-            lab.must("client", &format!("sysctl -q -w net.ipv4.conf.{device}.arp_announce=0"));
-        }
         let serve = "serve --listen 10.77.0.30 --listen 10.77.0.31 --listen 10.77.0.200";
         let storm = program("tidegate-storm");
         let servers =

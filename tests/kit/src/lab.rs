@@ -31,6 +31,8 @@ const NAMES: [&str; 5] = ["client", "gate", "s1", "s2", "switch"];
 /// The namespaces, and a folder for files. All goes when it is dropped.
 pub struct Lab {
     id: String,
+    names: Vec<&'static str>,
+    mtu: u32,
     /// The folder.
     pub dir: TempDir,
 }
@@ -56,24 +58,35 @@ impl Lab {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let id = format!("tn{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = TempDir::with_prefix("tidegate-test.").expect("a folder for files");
-        let lab = Lab { id, dir };
+        let mut lab = Lab { id, names: vec![], mtu, dir };
         for name in NAMES {
-            shell(&format!("ip netns add {}", lab.space(name)));
-            lab.must(name, "ip link set lo up");
+            lab.add(name);
         }
         lab.must("switch", "ip link add br0 type bridge");
         lab.must("switch", "ip link set br0 up");
-        lab.wire(("client", "c0"), ("gate", "dev0"), mtu);
+        lab.wire(("client", "c0"), ("gate", "dev0"));
         for (name, end) in [("client", "c1"), ("s1", "eth0"), ("s2", "eth0"), ("gate", "dev1")] {
-            lab.wire((name, end), ("switch", &format!("p-{name}")), mtu);
-            lab.must("switch", &format!("ip link set p-{name} master br0"));
+            lab.plug_in(name, end);
         }
         lab.addresses();
         lab
     }
 
+    fn add(&mut self, name: &'static str) {
+        shell(&format!("ip netns add {}", self.space(name)));
+        self.names.push(name);
+        self.must(name, "ip link set lo up");
+    }
+
+    /// A cable to the switch.
+    fn plug_in(&self, name: &str, end: &str) {
+        self.wire((name, end), ("switch", &format!("p-{name}")));
+        self.must("switch", &format!("ip link set p-{name} master br0"));
+    }
+
     /// A cable. Checksums are made at once: a veth pair would leave them undone.
-    fn wire(&self, one: (&str, &str), other: (&str, &str), mtu: u32) {
+    fn wire(&self, one: (&str, &str), other: (&str, &str)) {
+        let mtu = self.mtu;
         let (near, far) = (self.space(one.0), self.space(other.0));
         let (a, b) = (one.1, other.1);
         shell(&format!("ip -n {near} link add {a} type veth peer name {b} netns {far}"));
@@ -88,13 +101,37 @@ impl Lab {
         self.must("client", "ip address add 10.78.0.10/16 dev c0");
         self.must("client", "ip address add 10.77.0.10/16 dev c1");
         for (name, address) in [("s1", "10.77.0.30"), ("s2", "10.77.0.31")] {
-            self.must(name, &format!("ip address add {address}/16 dev eth0"));
-            self.must(name, "ip route add default via 10.77.0.1");
-            self.must(name, "sysctl -q -w net.ipv4.conf.all.arp_ignore=1");
-            self.must(name, "sysctl -q -w net.ipv4.conf.all.arp_announce=2");
-            self.must(name, &format!("ip address add {DSR_VIP}/32 dev lo"));
+            self.server(name, address);
         }
         self.must("gate", "sysctl -q -w net.ipv4.ip_forward=1");
+    }
+
+    fn server(&self, name: &str, address: &str) {
+        self.must(name, &format!("ip address add {address}/16 dev eth0"));
+        self.must(name, "ip route add default via 10.77.0.1");
+        self.must(name, "sysctl -q -w net.ipv4.conf.all.arp_ignore=1");
+        self.must(name, "sysctl -q -w net.ipv4.conf.all.arp_announce=2");
+        self.must(name, &format!("ip address add {DSR_VIP}/32 dev lo"));
+    }
+
+    /// One more server, at this address beside the others.
+    #[must_use]
+    pub fn with_server(mut self, name: &'static str, address: &str) -> Lab {
+        self.add(name);
+        self.plug_in(name, "eth0");
+        self.server(name, address);
+        self
+    }
+
+    /// The client has 10.78.4.0/23 too on its cable to the gate, and 10.77.4.0/23 on the one to the switch.
+    #[must_use]
+    pub fn with_many_clients(self) -> Lab {
+        self.must("client", "sysctl -q -w net.ipv4.ip_nonlocal_bind=1");
+        for (end, net) in [("c0", 78), ("c1", 77)] {
+            self.must("client", &format!("ip route add local 10.{net}.4.0/23 dev lo"));
+            self.must("client", &format!("sysctl -q -w net.ipv4.conf.{end}.arp_announce=0"));
+        }
+        self
     }
 
     /// The same stations over IPv6: of 10.78.0.10, fd00:78::10.
@@ -185,7 +222,7 @@ impl Drop for Lab {
                 eprintln!("--- the {name}'s log\n{}", log.unwrap_or_default());
             }
         }
-        for name in NAMES {
+        for name in &self.names {
             let space = self.space(name);
             // A server's process for one transfer outlives it for a minute.
             let all = Command::new("ip").args(["netns", "pids", &space]).output();

@@ -128,6 +128,13 @@ fn a_server_that_is_stopped() {
         for client in clients(&lab, vip, net) {
             assert!(client.join().expect("it ends") == Ok(original.clone()));
         }
+        until("it is ejected", || {
+            let backends = daemon.ask("backends").expect("backends");
+            rows(&backends).any(|row| {
+                (&row["service"], &row["name"], &row["state"])
+                    == (&service.into(), &"s1".into(), &"ejected".into())
+            })
+        });
         assert_eq!(daemon.by_backend(service, "asked_elsewhere"), [5, 0], "{service}");
         assert_eq!(daemon.by_backend(service, "completed"), [0, 10], "{service}");
     }

@@ -90,7 +90,7 @@ pub struct Targets {
 
 const PAUSE: Range<u64> = 100..700;
 const LENGTH: Range<u64> = 300..4000;
-/// Time after which the gate has noticed that a server is back.
+/// Time after which the gate has noticed that a server is back, and clients that the gate is.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// A blow, from when to when.
@@ -125,15 +125,16 @@ pub fn timeline(seed: u64, length: Duration, troubles: &[Trouble], targets: Targ
 fn is_bearable(spell: &Spell, before: &[Spell], servers: usize) -> bool {
     let Spell { blow, begin, .. } = spell;
     let part = blow.trouble.part();
-    let is_sound = |server| {
-        let mut its = before.iter().filter(|one| one.hits(server));
-        its.all(|one| one.end + SETTLE <= *begin)
-    };
+    let is_over = |one: &Spell| one.end + SETTLE <= *begin;
+    if part == Part::Gate {
+        return before.iter().all(|one| one.blow.trouble.part() != part || is_over(one));
+    }
+    let is_sound = |server| before.iter().all(|one| !one.hits(server) || is_over(one));
     let mut others = (0..servers).filter(|&server| server != blow.server);
-    let is_free = before.iter().all(|one| {
-        one.end <= *begin || one.blow.server != blow.server || one.blow.trouble.part() != part
-    });
-    part == Part::Gate || (is_free && others.any(is_sound))
+    let is_free = before
+        .iter()
+        .all(|one| one.end <= *begin || !one.hits(blow.server) || one.blow.trouble.part() != part);
+    is_free && others.any(is_sound)
 }
 
 impl Spell {

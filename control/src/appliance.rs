@@ -236,8 +236,14 @@ impl Appliance {
             return Err(Error::Params(format!("`limit` is at most {MAX_LIMIT}")));
         }
         let service = which.service.map(|name| self.service_id(&name)).transpose()?;
-        let question =
-            FlowQuery { service, client: which.client, found: vec![], matching: 0, cursor: 0 };
+        let question = FlowQuery {
+            service,
+            client: which.client,
+            found: vec![],
+            connections: vec![],
+            matching: 0,
+            cursor: 0,
+        };
         let answers = self.desks.ask(&question, limit).await?;
         let matching = answers.iter().map(|answer| answer.matching).sum();
         let mut found: Vec<_> = answers.into_iter().flat_map(|answer| answer.found).collect();

@@ -82,7 +82,9 @@ impl Desks {
         let mut answers = vec![];
         for desk in &self.desks {
             let found = Vec::with_capacity(limit);
-            let question = News::Flows(Box::new(FlowQuery { found, ..question.clone() }));
+            let connections = Vec::with_capacity(limit);
+            let asked = FlowQuery { found, connections, ..question.clone() };
+            let question = News::Flows(Box::new(asked));
             let silent = || Error::Silent(format!("worker {} does not answer", answers.len()));
             match answer(desk, question).await.ok_or_else(silent)? {
                 Answer::Flows(answer) => answers.push(*answer),

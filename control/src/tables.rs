@@ -12,11 +12,11 @@ use engine::select::maglev::Maglevs;
 use engine::select::rota::{Member, Rota, Scheduler};
 use engine::select::sticky::Persistence;
 use engine::tables::{
-    Backend, Duty, Interface, Mode, Owner, RotaId, Rotas, Service, Tables, Vip, VipId,
+    Backend, Duty, Interface, Mode, Owner, Protocol, RotaId, Rotas, Service, Tables, Vip, VipId,
 };
 use engine::tick::{PER_SECOND, Tick, ticks};
 use ipnet::IpNet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use wire::ethernet::Mac;
 
 /// Builds the snapshot. `macs` are the devices', in the order of the configuration's interfaces,
@@ -39,14 +39,14 @@ pub fn build(
         services: removed.map(|(id, service)| leaving(service, registry.rota_of(id))).collect(),
         backends: registry.backends().iter().map(|entry| backend(&entry.what, view)).collect(),
         rotas: vec![Rotas::default(); registry.rotas()],
-        vips: registry.vips().iter().map(|entry| vip(entry.what.held.address)).collect(),
+        vips: registry.vips().iter().map(|entry| Vip::new(entry.what.held.address)).collect(),
         snat: registry.snat().iter().map(|entry| entry.what.address).collect(),
         speech: speech(&config.dataplane),
         ..Tables::default()
     };
     for (numbers, service) in numbers.iter().zip(&config.services) {
         for &vip in &numbers.vips {
-            tables.vips[usize::from(vip)].services.push((service.port, numbers.id));
+            tables.vips[usize::from(vip)].udp.push((service.port, numbers.id));
         }
         for (&id, backend) in numbers.backends.iter().zip(&service.backends) {
             let standing = standings.of(service, backend);
@@ -77,6 +77,7 @@ fn speech(dataplane: &config::Dataplane) -> u32 {
 fn configured(service: &config::Service, numbers: &Numbered) -> Service {
     let rules = service.rules.iter().zip(&numbers.rules);
     Service {
+        protocol: Protocol::Tftp,
         port: service.port,
         mode: match service.mode {
             config::Mode::Dsr => Mode::Dsr,
@@ -84,6 +85,7 @@ fn configured(service: &config::Service, numbers: &Numbered) -> Service {
             config::Mode::Snat(_) => Mode::Snat(numbers.pool.clone()),
         },
         idle_timeout: ticks(service.idle_timeout),
+        transitory_timeout: ticks(service.idle_timeout),
         persistence: service.persistence.map(persistence),
         failover: service.failover,
         access: service.access.clone(),
@@ -96,6 +98,7 @@ fn configured(service: &config::Service, numbers: &Numbered) -> Service {
 /// A service that was removed, for the transfers that it has.
 fn leaving(service: &registry::Service, rota: RotaId) -> Service {
     Service {
+        protocol: Protocol::Tftp,
         port: service.port,
         mode: match service.means {
             Means::Dsr => Mode::Dsr,
@@ -103,6 +106,7 @@ fn leaving(service: &registry::Service, rota: RotaId) -> Service {
             Means::Snat => Mode::Snat(vec![]),
         },
         idle_timeout: ticks(service.idle_timeout),
+        transitory_timeout: ticks(service.idle_timeout),
         persistence: None,
         failover: false,
         access: Access::default(),
@@ -124,10 +128,6 @@ fn backend(known: &registry::Backend, view: &View) -> Backend {
         cap: None,
         slow_start: None,
     }
-}
-
-fn vip(address: IpAddr) -> Vip {
-    Vip { address, services: vec![] }
 }
 
 fn interfaces(config: &Config, macs: &[Mac]) -> Vec<Interface> {

@@ -7,6 +7,7 @@ use engine::select::rota::Scheduler;
 use engine::select::slow_start::SlowStart;
 use engine::tables::{BackendId, Hop};
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use wire::vlan::Vlans;
@@ -125,7 +126,7 @@ fn services_on_one_vip_share_it() {
         service(OTHER_VIP, 69, config::Mode::Dsr, &[(31, 1)]),
         service(VIP, 1069, config::Mode::Dsr, &[(32, 1)]),
     ]);
-    let vips: Vec<_> = tables.vips.iter().map(|vip| (vip.address, &vip.services)).collect();
+    let vips: Vec<_> = tables.vips.iter().map(|vip| (vip.address, &vip.udp)).collect();
     assert_eq!(vips, [(VIP, &vec![(69, 0), (1069, 2)]), (OTHER_VIP, &vec![(69, 1)])]);
 }
 
@@ -367,7 +368,7 @@ fn what_was_removed_finishes_and_gets_nothing_new() {
     );
     let left = rota(Scheduler::RoundRobin, &[(1, server(31), 1)]);
     assert_eq!(tables.rotas, [[left.clone(), left], Default::default()]);
-    assert!(tables.is_live(1) && tables.service(1, 70).is_none());
+    assert!(tables.is_live(1) && tables.service(1, wire::ip::PROTOCOL_UDP, 70).is_none());
     assert_eq!((tables.services[1].port, tables.services[1].idle_timeout), (70, 70));
     let owner = |tables: &Tables, address| tables.addresses.get(address);
     assert_eq!(owner(&tables, SNAT), Some(Owner::Snat(0)));

@@ -105,8 +105,7 @@ fn described(in_force: &InForce) -> BTreeMap<String, String> {
 }
 
 fn services_on(tables: &Tables, vip: VipId) -> Vec<u16> {
-    let mut ports: Vec<_> =
-        tables.vips[usize::from(vip)].services.iter().map(|one| one.0).collect();
+    let mut ports: Vec<_> = tables.vips[usize::from(vip)].udp.iter().map(|one| one.0).collect();
     ports.sort_unstable();
     ports
 }

@@ -17,6 +17,7 @@ pub mod outbox;
 pub mod own;
 pub mod policy;
 pub mod reason;
+pub mod routes;
 pub mod select;
 pub mod stage;
 pub mod steer;

@@ -3,12 +3,18 @@
 
 use crate::addresses::Addresses;
 use crate::policy::{Access, OptionLimits, Rule};
+use crate::routes::Routes;
 use crate::select::cap::Cap;
 use crate::select::rota::Rota;
 use crate::select::slow_start::SlowStart;
 use crate::select::sticky::Persistence;
+use ipnet::IpNet;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use wire::ethernet::Mac;
+use wire::ip::{PROTOCOL_TCP, PROTOCOL_UDP};
 use wire::tftp::Request;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -48,15 +54,24 @@ pub struct Tables {
     pub snat: Vec<IpAddr>,
     /// Whose an address is.
     pub addresses: Addresses,
+    /// What servers' own connections leave as; the first one that fits counts.
+    pub nat: Vec<NatRule>,
+    /// Where the kernel would send what goes to none of our clients or backends.
+    pub routes: Routes,
     /// How much each worker may say of its own accord in a tick ([`crate::outbox`]).
     pub speech: u32,
 }
 
 impl Tables {
-    /// The service that a VIP has on a port.
+    /// The service that a VIP has on a port of this protocol of IP's.
     #[inline]
-    pub fn service(&self, vip: VipId, port: u16) -> Option<ServiceId> {
-        let services = &self.vips[usize::from(vip)].services;
+    pub fn service(&self, vip: VipId, protocol: u8, port: u16) -> Option<ServiceId> {
+        let vip = &self.vips[usize::from(vip)];
+        let services = match protocol {
+            PROTOCOL_UDP => &vip.udp,
+            PROTOCOL_TCP => &vip.tcp,
+            _ => return None,
+        };
         services.iter().find(|&&(known, _)| known == port).map(|&(_, service)| service)
     }
 
@@ -132,18 +147,79 @@ pub struct Vip {
     /// The address.
     pub address: IpAddr,
     /// The services on it, by UDP port.
-    pub services: Vec<(u16, ServiceId)>,
+    pub udp: Vec<(u16, ServiceId)>,
+    /// Those by TCP port.
+    pub tcp: Vec<(u16, ServiceId)>,
+    /// The one that has all that these have not.
+    pub any: Option<ServiceId>,
+    /// TCP ports of data connections, and whose they are.
+    pub passive: Vec<(RangeInclusive<u16>, BackendId)>,
+}
+
+impl Vip {
+    /// Without any service.
+    pub fn new(address: IpAddr) -> Vip {
+        Vip { address, udp: vec![], tcp: vec![], any: None, passive: vec![] }
+    }
+
+    /// All services on it.
+    pub fn services(&self) -> impl Iterator<Item = ServiceId> {
+        self.udp.iter().chain(&self.tcp).map(|&(_, service)| service).chain(self.any)
+    }
+}
+
+/// What the clients of a service speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// TFTP (RFC 1350).
+    Tftp,
+    /// FTP (RFC 959).
+    Ftp(Ftp),
+    /// Anything over TCP.
+    Tcp,
+    /// Anything over UDP.
+    Udp,
+    /// Anything over IP.
+    Any,
+}
+
+/// How a service's FTP is to be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ftp {
+    /// The port that servers connect to their clients from; `None`: any.
+    pub data_port: Option<u16>,
+    /// Whether a client may name another host than its own for data (RFC 2577 §3 says why not).
+    pub foreign_data: bool,
+}
+
+/// What connections leave as that a server opens by itself.
+#[derive(Debug, Clone)]
+pub struct NatRule {
+    /// From here.
+    pub from: IpNet,
+    /// The protocol of IP's.
+    pub protocol: u8,
+    /// From this port; `None`: from any.
+    pub source_port: Option<u16>,
+    /// They leave as this.
+    pub to: VipId,
+    /// Connections so far, of all workers and since the start.
+    pub hits: Arc<AtomicU64>,
 }
 
 /// One protocol on one VIP and port.
 #[derive(Debug, Clone)]
 pub struct Service {
+    /// What its clients speak.
+    pub protocol: Protocol,
     /// The port that requests are sent to, on the VIP and on the backends.
     pub port: u16,
     /// How packets reach the backends.
     pub mode: Mode,
-    /// Ticks after the last packet of either side until a transfer is given up.
+    /// Ticks after the last packet of either side until a transfer or connection is given up.
     pub idle_timeout: u32,
+    /// The same for a TCP connection that is not yet open, or is about to be closed (RFC 5382, REQ-5).
+    pub transitory_timeout: u32,
     /// How a client stays with its backend; `None`: not at all.
     pub persistence: Option<Persistence>,
     /// Whether another backend goes on with the downloads of one that dies.
@@ -160,9 +236,10 @@ pub struct Service {
 
 impl Service {
     /// By what this request is dealt out.
-    pub fn rota(&self, client: IpAddr, request: &Request) -> RotaId {
+    pub fn rota(&self, client: IpAddr, request: Option<&Request>) -> RotaId {
         let mut rules = self.rules.iter();
-        rules.find(|(rule, _)| rule.is_for(client, request)).map_or(self.rota, |&(_, rota)| rota)
+        let is_for = |rule: &Rule| request.is_some_and(|request| rule.is_for(client, request));
+        rules.find(|(rule, _)| is_for(rule)).map_or(self.rota, |&(_, rota)| rota)
     }
 
     /// All that some request is dealt out by.

@@ -5,6 +5,8 @@ use crate::trouble::{Fields, Trouble};
 use std::ops::RangeInclusive;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+/// The protocol number of TCP.
+pub const PROTOCOL_TCP: u8 = 6;
 /// The protocol number of UDP.
 pub const PROTOCOL_UDP: u8 = 17;
 

@@ -296,7 +296,14 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
             desk.news.push(News::Room(Box::new(room))).expect("room");
             desk.news.push(News::Uses(Box::new(Uses::of(&larger)))).expect("room");
             let found = Vec::with_capacity(20);
-            let query = FlowQuery { service: None, client: None, found, matching: 0, cursor: 0 };
+            let query = FlowQuery {
+                service: None,
+                client: None,
+                found,
+                connections: vec![],
+                matching: 0,
+                cursor: 0,
+            };
             desk.news.push(News::Flows(Box::new(query))).expect("room");
             desk.news.push(News::Tables(Arc::new(larger.clone()))).expect("room");
             desk.news.push(News::Latencies(Box::new(latency::none()))).expect("room");

@@ -176,7 +176,14 @@ impl Gate {
     /// All transfers.
     pub fn transfers(&self) -> Vec<TransferView> {
         let found = Vec::with_capacity(self.core.own.flows.capacity());
-        let mut query = FlowQuery { service: None, client: None, found, matching: 0, cursor: 0 };
+        let mut query = FlowQuery {
+            service: None,
+            client: None,
+            found,
+            connections: vec![],
+            matching: 0,
+            cursor: 0,
+        };
         while !self.core.answer(&mut query, self.now) {}
         assert_eq!(query.matching, query.found.len());
         query.found

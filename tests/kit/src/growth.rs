@@ -18,7 +18,7 @@ pub fn larger(tables: &Tables) -> Tables {
         [120, 140, 160].map(|host| Via::Snat6.station(0, host + snat as u8));
     larger.snat.push(snat_address);
     larger.addresses.insert(snat_address, Owner::Snat(snat));
-    larger.vips.push(Vip { address: vip_address, services: vec![(TFTP, service)] });
+    larger.vips.push(Vip { udp: vec![(TFTP, service)], ..Vip::new(vip_address) });
     larger.set_live(vip, true);
     let members = vec![Member { id: backend, address: server, weight: 1 }];
     let rota_v6 = Rota::new(Scheduler::RoundRobin, members, &mut Maglevs::default());

@@ -16,8 +16,8 @@ use engine::select::maglev::Maglevs;
 use engine::select::rota::{Member, Rota, Scheduler};
 use engine::steer;
 use engine::tables::{
-    Backend, BackendId, Duty, Hop, Interface, InterfaceId, Mode, Owner, Rotas, Service, ServiceId,
-    Tables, Vip,
+    Backend, BackendId, Duty, Hop, Interface, InterfaceId, Mode, Owner, Protocol, Rotas, Service,
+    ServiceId, Tables, Vip,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use wire::ethernet::Mac;
@@ -242,13 +242,15 @@ pub fn rotas(via: Via, scheduler: Scheduler, weights: [u16; 2]) -> Rotas {
 fn add(tables: &mut Tables, via: Via) {
     let id = via.service();
     let (vip, port) = (via.vip().ip(), via.vip().port());
-    tables.vips.push(Vip { address: vip, services: vec![(port, id)] });
+    tables.vips.push(Vip { udp: vec![(port, id)], ..Vip::new(vip) });
     tables.set_live(id, true);
     tables.rotas.push(rotas(via, Scheduler::RoundRobin, [1, 1]));
     tables.services.push(Service {
+        protocol: Protocol::Tftp,
         port,
         mode: via.mode(),
         idle_timeout: IDLE,
+        transitory_timeout: IDLE,
         persistence: None,
         failover: true,
         access: Access::default(),

@@ -70,6 +70,63 @@ pub struct TransferView {
     pub idle: u32,
 }
 
+/// What a connection is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(u8)]
+pub enum ConnectionKind {
+    /// A client's to a service.
+    Client,
+    /// One that carries data for another one.
+    Data,
+    /// A server's own, by a rule ([`crate::tables::NatRule`]).
+    Policy,
+}
+
+/// Where a connection stands. Over UDP it is open from its first packet on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(u8)]
+pub enum Stage {
+    /// It is yet to be opened, by one whose port is not known.
+    Expected,
+    /// One side has asked for it.
+    HalfOpen,
+    /// Both sides have spoken; in `dsr` the client, twice.
+    Open,
+    /// One side has said that it is done.
+    Closing,
+    /// Both have, or one has broken it off; kept for late packets.
+    Closed,
+}
+
+/// One connection.
+#[derive(Debug, Clone)]
+pub struct ConnectionView {
+    /// Its backend; `None`: it is of a rule.
+    pub backend: Option<BackendId>,
+    /// What it is to us.
+    pub kind: ConnectionKind,
+    /// The protocol of IP's; 0: all.
+    pub protocol: u8,
+    /// The client's endpoint: whoever talks to the VIP. Its port is 0 while it is not known.
+    pub client: SocketAddr,
+    /// The endpoint that the client talks to.
+    pub vip: SocketAddr,
+    /// The endpoint that the server sees as the client.
+    pub seen_as: SocketAddr,
+    /// The server's endpoint.
+    pub server: SocketAddr,
+    /// Where it stands.
+    pub stage: Stage,
+    /// Bytes from the client, as IP counts them.
+    pub bytes_in: u64,
+    /// Bytes from the server; none in `dsr`.
+    pub bytes_out: u64,
+    /// Ticks since its first packet.
+    pub age: u32,
+    /// Ticks since its last packet.
+    pub idle: u32,
+}
+
 /// Which transfers are asked for, and those found so far.
 #[derive(Debug, Clone)]
 pub struct FlowQuery {
@@ -80,6 +137,8 @@ pub struct FlowQuery {
     /// The first ones found, never more than the capacity that it came with: the worker does not
     /// allocate.
     pub found: Vec<TransferView>,
+    /// The same of connections.
+    pub connections: Vec<ConnectionView>,
     /// All that match.
     pub matching: usize,
     /// How far the worker has looked; starts at 0.

@@ -55,7 +55,7 @@ impl Own {
             client: self.address(flow),
             family: usize::from(vip.is_ipv6()),
             service: here.backend(flow.backend).service,
-            request: &request,
+            request: Some(&request),
         };
         choose(&wish, avoid, here, self).ok()
     }

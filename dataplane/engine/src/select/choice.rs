@@ -18,8 +18,8 @@ pub struct Wish<'a> {
     pub family: usize,
     /// The service that it asks.
     pub service: ServiceId,
-    /// What for.
-    pub request: &'a Request<'a>,
+    /// What for, if it says.
+    pub request: Option<&'a Request<'a>>,
 }
 
 /// The client's backend of late, if that is to last; else the next one by the rota's rule. The transfer has a place there ([`crate::tables::Backend::take_place`]), to be given back if it

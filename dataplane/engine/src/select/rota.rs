@@ -98,7 +98,8 @@ impl Rota {
             }
             Rule::SourceHash(maglev) => self.find(maglev, maglev::of_address(who), candidates),
             Rule::FileHash(maglev) => {
-                self.find(maglev, maglev::of_file(wish.request.file), candidates)
+                let file = wish.request.map_or(&[][..], |request| request.file);
+                self.find(maglev, maglev::of_file(file), candidates)
             }
         };
         next.or_else(|| candidates.take_passed_over())

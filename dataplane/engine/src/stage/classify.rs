@@ -162,7 +162,7 @@ fn from_ours<H: Family>(ip: &H, owner: Owner, here: &Here) -> Verdict {
     };
     let is_dsr = |service| tables.services[usize::from(service)].mode == Mode::Dsr;
     match vip {
-        Some(vip) if vip.services.iter().any(|&(_, service)| is_dsr(service)) => Verdict::Kernel,
+        Some(vip) if vip.services().any(is_dsr) => Verdict::Kernel,
         Some(_) | None => Reason::BadSource.into(),
     }
 }

@@ -12,6 +12,7 @@ use crate::own::Own;
 use crate::reason::Reason;
 use crate::tables::Owner;
 use crate::verdict::{Step, Verdict};
+use wire::ip::PROTOCOL_UDP;
 use wire::tftp::Message;
 
 /// Has the memory of all packets' transfers come at once: waiting for one after the other is what takes
@@ -36,7 +37,7 @@ pub fn lookup<H: Family>(parcel: &Parcel<H>, here: &Here, own: &Own) -> Step<Opt
         _ if flow.is_some() => Ok(flow),
         Side::Client(vip) => {
             let Datagram { ip, udp, .. } = &parcel.packet;
-            let service = here.tables.service(vip, udp.destination());
+            let service = here.tables.service(vip, PROTOCOL_UDP, udp.destination());
             // What else is said to everybody is for the kernel too.
             let to_all = H::owner(ip.destination(), here.tables) == Some(Owner::Everybody);
             if to_all && service.is_none() {

@@ -18,6 +18,7 @@ use crate::tables::{BackendId, ServiceId, VipId};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
 use std::net::IpAddr;
+use wire::ip::PROTOCOL_UDP;
 use wire::tftp::{Message, Request};
 
 /// Ticks in which the same request can still have crossed the server's first answer on the way, or
@@ -94,7 +95,10 @@ impl<'a> Asked<'a> {
             port: packet.udp.source(),
             family: H::PLACE,
             vip,
-            service: here.tables.service(vip, packet.udp.destination()).ok_or(Reason::NoService)?,
+            service: here
+                .tables
+                .service(vip, PROTOCOL_UDP, packet.udp.destination())
+                .ok_or(Reason::NoService)?,
             request,
             message: packet.data,
             fingerprint: own.flows.fingerprint(packet.data),
@@ -232,7 +236,7 @@ impl<'a> Asked<'a> {
 
     fn backend(&self, avoid: Avoid, here: &Here, own: &mut Own) -> Step<BackendId> {
         let Asked { client, family, service, request, .. } = *self;
-        choose(&Wish { client, family, service, request }, avoid, here, own)
+        choose(&Wish { client, family, service, request: Some(request) }, avoid, here, own)
     }
 }
 

@@ -21,10 +21,10 @@ fn add(tables: &mut Tables, via: Via, vip: IpAddr, port: u16) {
     let known = tables.vips.iter().position(|known| known.address == vip);
     let id = known.unwrap_or(tables.vips.len()) as u16;
     if known.is_none() {
-        tables.vips.push(Vip { address: vip, services: vec![] });
+        tables.vips.push(Vip::new(vip));
         tables.set_live(id, true);
     }
-    tables.vips[usize::from(id)].services.push((port, service));
+    tables.vips[usize::from(id)].udp.push((port, service));
     let like = tables.services[usize::from(via.service())].clone();
     let address = via.server(0);
     let alone = Member { id: backend, address, weight: 1 };

@@ -22,7 +22,14 @@ fn tell(house: &House<MemoryPort>, news: News) {
 
 fn ask(house: &House<MemoryPort>, limit: usize, of: impl FnOnce(&mut FlowQuery)) {
     let found = Vec::with_capacity(limit);
-    let mut query = FlowQuery { service: None, client: None, found, matching: 0, cursor: 0 };
+    let mut query = FlowQuery {
+        service: None,
+        client: None,
+        found,
+        connections: vec![],
+        matching: 0,
+        cursor: 0,
+    };
     of(&mut query);
     tell(house, News::Flows(Box::new(query)));
 }

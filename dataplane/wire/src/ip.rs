@@ -7,6 +7,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// The protocol number of TCP.
 pub const PROTOCOL_TCP: u8 = 6;
+
 /// The protocol number of UDP.
 pub const PROTOCOL_UDP: u8 = 17;
 

@@ -4,6 +4,7 @@
 
 pub mod checksum;
 pub mod ethernet;
+pub mod ftp;
 pub mod icmp;
 pub mod ip;
 pub mod ipv4;

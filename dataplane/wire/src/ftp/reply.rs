@@ -1,0 +1,88 @@
+//! What a server says.
+
+use super::number;
+use std::net::SocketAddrV4;
+use std::ops::Range;
+
+/// A line that begins with a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// Three digits.
+    pub code: u16,
+    /// Whether no more lines of the same reply follow.
+    pub is_last: bool,
+    /// What it tells.
+    pub says: Says,
+}
+
+/// What a reply tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Says {
+    /// The server listens there; where in the line that stands.
+    Passive(SocketAddrV4, Range<usize>),
+    /// It listens on this port of its own address; where in the line that stands.
+    Extended(u16, Range<usize>),
+    /// The language changes.
+    AuthAccepted,
+    /// Nothing about any of that.
+    Other,
+}
+
+/// The codes of those that are not [`Says::Other`].
+const PASSIVE: u16 = 227;
+const EXTENDED: u16 = 229;
+const AUTH_ACCEPTED: u16 = 234;
+
+impl Reply {
+    /// Reads a whole line; `None`: it has no code.
+    pub fn parse(line: &[u8]) -> Option<Reply> {
+        let (digits, rest) = line.split_at_checked(3)?;
+        let is_last = match rest.first() {
+            Some(b' ') | None => true,
+            Some(b'-') => false,
+            Some(_) => return None,
+        };
+        let code = str::from_utf8(digits).ok()?;
+        let code = code.bytes().all(|byte| byte.is_ascii_digit()).then(|| code.parse().ok())??;
+        let says = match code {
+            PASSIVE => passive(line),
+            EXTENDED => extended(line),
+            AUTH_ACCEPTED if is_last => Some(Says::AuthAccepted),
+            _ => None,
+        };
+        Some(Reply { code, is_last, says: says.unwrap_or(Says::Other) })
+    }
+
+    /// Whether a line that begins like this could tell something. What can't, can't by more bytes.
+    pub fn may_begin(start: &[u8]) -> bool {
+        [b"227", b"229", b"234"].iter().any(|code| {
+            let common = start.len().min(code.len());
+            start[..common] == code[..common]
+        })
+    }
+}
+
+/// The first six numbers in the text. Parentheses around them are usual, and nothing else is said of the text
+/// (RFC 1123 §4.1.2.6).
+fn passive(line: &[u8]) -> Option<Says> {
+    let is_number = |byte: u8| byte.is_ascii_digit() || byte == b',';
+    let starts = (4..line.len()).filter(|&at| is_number(line[at]) && !is_number(line[at - 1]));
+    starts
+        .filter_map(|at| number::endpoint_at(&line[at..]).map(|(to, len)| (to, at..at + len)))
+        .map(|(to, place)| Says::Passive(to, place))
+        .next()
+}
+
+/// `(<d><d><d>port<d>)` (RFC 2428 §3).
+fn extended(line: &[u8]) -> Option<Says> {
+    let starts = (4..line.len()).filter(|&at| line[at] == b'(');
+    starts.filter_map(|at| extended_at(line, at + 1)).next()
+}
+
+fn extended_at(line: &[u8], at: usize) -> Option<Says> {
+    let (&[a, b, c], rest) = line[at..].split_first_chunk()?;
+    let len = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+    let same = a.is_ascii_graphic() && a == b && b == c && rest[len..].starts_with(&[c, b')']);
+    let port = number::port(&rest[..len]).filter(|_| same)?;
+    Some(Says::Extended(port, at + 3..at + 3 + len))
+}

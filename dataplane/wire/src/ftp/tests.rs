@@ -1,0 +1,232 @@
+//! Lines that were seen, and lines that nobody should send.
+
+use super::*;
+use proptest::prelude::*;
+
+fn v4(endpoint: &str) -> SocketAddrV4 {
+    endpoint.parse().unwrap()
+}
+
+fn any(endpoint: &str) -> Option<SocketAddr> {
+    Some(endpoint.parse().unwrap())
+}
+
+#[test]
+fn commands() {
+    let here = Command::Port(Some(v4("10.0.0.9:1025")));
+    for (line, command) in [
+        (&b"PORT 10,0,0,9,4,1"[..], here),
+        (b"port 10,0,0,9,4,1", here),
+        (b"PoRt\t 010,000,0,9,4,01  ", here),
+        (b" PORT 10,0,0,9,4,1", here),
+        (b"\xff\xf4\xff\xf2PORT 10,0,0,9,4,1", here),
+        (b"\xff\xfb\x01 \xff\xf1PORT 10,0,0,9,4,1", here),
+        (b"PORT 255,255,255,255,255,255", Command::Port(Some(v4("255.255.255.255:65535")))),
+        (b"EPRT |1|10.0.0.9|1025|", Command::Eprt(any("10.0.0.9:1025"))),
+        (b"eprt |2|2001:db8::9|65535| ", Command::Eprt(any("[2001:db8::9]:65535"))),
+        (b"EPRT !1!10.0.0.9!1025!", Command::Eprt(any("10.0.0.9:1025"))),
+        (b"EPRT ~2~::1~1~", Command::Eprt(any("[::1]:1"))),
+        (b"PASV", Command::Pasv),
+        (b"pasv ", Command::Pasv),
+        (b"EPSV", Command::Epsv(Epsv::Here)),
+        (b"EPSV 1", Command::Epsv(Epsv::V4)),
+        (b"EPSV 2 ", Command::Epsv(Epsv::V6)),
+        (b"epsv all", Command::Epsv(Epsv::All)),
+        (b"EPSV 3", Command::Epsv(Epsv::Unknown)),
+        (b"AUTH TLS", Command::Auth),
+        (b"auth GSSAPI", Command::Auth),
+        (b"\xff\xf4\xff\xf2ABOR", Command::Other),
+        (b"LPRT 4,4,10,0,0,9,2,4,1", Command::Other),
+        (b"LPSV", Command::Other),
+        (b"PORTAL 10,0,0,9,4,1", Command::Other),
+        (b"POR", Command::Other),
+        (b"", Command::Other),
+        (b" ", Command::Other),
+        (b"\xff", Command::Other),
+        (b"\xff\xfb", Command::Other),
+        (b"\xff\xffPORT 10,0,0,9,4,1", Command::Other),
+        (b"STOR PORT 10,0,0,9,4,1", Command::Other),
+    ] {
+        assert_eq!(Command::parse(line), command, "{}", line.escape_ascii());
+    }
+}
+
+#[test]
+fn where_nobody_can_listen() {
+    for argument in [
+        &b""[..],
+        b" ",
+        b" 10,0,0,9,4",
+        b" 10,0,0,9,4,1,1",
+        b" 10,0,0,9,4,",
+        b" 10,0,0,9,,1",
+        b" ,10,0,0,9,4,1",
+        b" 10,0,0,256,4,1",
+        b" 10,0,0,9,256,1",
+        b" 10,0,0,9,0,0",
+        b" 10,0,0,9,4,0001",
+        b" 10,0,0,9,4,-1",
+        b" 10,0,0,9,4,1x",
+        b" 10 0 0 9 4 1",
+        b" 10, 0,0,9,4,1",
+    ] {
+        let line = [b"PORT", argument].concat();
+        assert_eq!(Command::parse(&line), Command::Port(None), "{}", line.escape_ascii());
+    }
+    for argument in [
+        &b""[..],
+        b" |",
+        b" |1|10.0.0.9|1025",
+        b" |1|10.0.0.9|1025||",
+        b" |1|10.0.0.9|0|",
+        b" |1|10.0.0.9|65536|",
+        b" |1|10.0.0.9|000001|",
+        b" |1|10.0.0.9||",
+        b" |1|10.0.0.9|+1|",
+        b" |1||1025|",
+        b" |1|::1|1025|",
+        b" |2|10.0.0.9|1025|",
+        b" |2|fe80::1%1|1025|",
+        b" |3|10.0.0.9|1025|",
+        b" ||10.0.0.9|1025|",
+        b" .1.10.0.0.9.1025.",
+        b" \xb01\xb010.0.0.9\xb01025\xb0",
+        b" |1|\xff|1025|",
+    ] {
+        let line = [b"EPRT", argument].concat();
+        assert_eq!(Command::parse(&line), Command::Eprt(None), "{}", line.escape_ascii());
+    }
+}
+
+fn says(line: &[u8]) -> Option<(u16, bool, Says)> {
+    Reply::parse(line).map(|reply| (reply.code, reply.is_last, reply.says))
+}
+
+#[test]
+fn replies() {
+    let passive = |place| Says::Passive(v4("10.0.0.30:50000"), place);
+    for (line, code, is_last, told) in [
+        (&b"227 Entering Passive Mode (10,0,0,30,195,80)."[..], 227, true, passive(27..43)),
+        (b"227 Entering Passive Mode (10,0,0,30,195,80)", 227, true, passive(27..43)),
+        (b"227 Entering Passive Mode. 10,0,0,30,195,80", 227, true, passive(27..43)),
+        (b"227 =10,0,0,30,195,80", 227, true, passive(5..21)),
+        (b"227 10,0,0,30,195,80 ", 227, true, passive(4..20)),
+        (b"227-v2 (10,0,0,30,195,80)", 227, false, passive(8..24)),
+        (b"229 Entering Extended Passive Mode (|||6446|)", 229, true, Says::Extended(6446, 39..43)),
+        (b"229 ok (!!!1!).", 229, true, Says::Extended(1, 11..12)),
+        (b"229 (mode) (|||65535|)", 229, true, Says::Extended(65535, 15..20)),
+        (b"234 AUTH TLS successful", 234, true, Says::AuthAccepted),
+        (b"234", 234, true, Says::AuthAccepted),
+        (b"234-More", 234, false, Says::Other),
+        (b"220 10,0,0,30,195,80", 220, true, Says::Other),
+        (b"220-Hello", 220, false, Says::Other),
+        (b"500 (|||6446|)", 500, true, Says::Other),
+    ] {
+        assert_eq!(says(line), Some((code, is_last, told)), "{}", line.escape_ascii());
+    }
+}
+
+#[test]
+fn replies_that_tell_nothing() {
+    for line in [
+        &b"227 Entering Passive Mode (10,0,0,30,195)"[..],
+        b"227 Entering Passive Mode (10,0,0,30,195,80,1)",
+        b"227 Entering Passive Mode (10,0,0,300,195,80)",
+        b"227 Entering Passive Mode (10,0,0,30,195,256)",
+        b"227 Entering Passive Mode (10,0,0,30,0,0)",
+        b"227 Entering Passive Mode",
+        b"227 ,10,0,0,30,195,80",
+        b"227",
+        b"229 Entering Extended Passive Mode (|||0|)",
+        b"229 Entering Extended Passive Mode (|||65536|)",
+        b"229 Entering Extended Passive Mode (||||)",
+        b"229 Entering Extended Passive Mode (||!6446|)",
+        b"229 Entering Extended Passive Mode (|||6446)",
+        b"229 Entering Extended Passive Mode (|||6446",
+        b"229 |||6446|",
+        b"229 (",
+        b"229 (   6446 )",
+    ] {
+        let told = says(line).map(|(.., says)| says);
+        assert_eq!(told, Some(Says::Other), "{}", line.escape_ascii());
+    }
+    for line in [&b""[..], b"22", b"22x 1", b"2277 1", b" 227 1", b"+27 1", b"\xff27 1"] {
+        assert_eq!(says(line), None, "{}", line.escape_ascii());
+    }
+}
+
+#[test]
+fn lines_are_written() {
+    let longest = "[1111:2222:3333:4444:5555:6666:7777:8888]:65535".parse().unwrap();
+    for (line, text) in [
+        (port(v4("10.0.0.9:1025")), "PORT 10,0,0,9,4,1"),
+        (eprt(any("10.0.0.9:1025").unwrap()), "EPRT |1|10.0.0.9|1025|"),
+        (eprt(longest), "EPRT |2|1111:2222:3333:4444:5555:6666:7777:8888|65535|"),
+        (passive(v4("10.0.0.100:50000")), "227 Entering Passive Mode (10,0,0,100,195,80)."),
+        (extended(50000), "229 Entering Extended Passive Mode (|||50000|)"),
+    ] {
+        assert_eq!(str::from_utf8(&line), Ok(text));
+    }
+}
+
+#[test]
+fn the_rest_of_a_reply_stays() {
+    let line = b"227 Da geht's lang: 10,0,0,30,195,80. Gru\xdf";
+    let Some((227, true, Says::Passive(_, place))) = says(line) else { panic!() };
+    let line = passive_in(line, &place, v4("10.0.0.100:1024")).unwrap();
+    assert_eq!(line[..], b"227 Da geht's lang: 10,0,0,100,4,0. Gru\xdf"[..]);
+    let line = b"229 ok (!!!1!).";
+    let Some((229, true, Says::Extended(_, place))) = says(line) else { panic!() };
+    assert_eq!(extended_in(line, &place, 50000).unwrap()[..], b"229 ok (!!!50000!)."[..]);
+    for len in [LONGEST - 4, LONGEST - 3] {
+        let line = [b"229 (|||1|)", &vec![b'x'; len - 11][..]].concat();
+        let written = extended_in(&line, &(8..9), 50000).map(|line| line.len());
+        assert_eq!(written, (len + 4 == LONGEST).then_some(LONGEST));
+    }
+}
+
+proptest! {
+    /// What can be read, the beginning of which could become so.
+    #[test]
+    fn all_that_tells_something_may_begin_so(noise: Vec<u8>, line in sample(), cut: prop::sample::Index) {
+        for line in [&noise[..], &line, &[&line[..], &noise].concat(), &[&noise[..], &line].concat()] {
+            let cut = cut.index(line.len() + 1);
+            if Command::parse(line) != Command::Other {
+                prop_assert!(Command::may_begin(&line[..cut]));
+            }
+            if Reply::parse(line).is_some_and(|reply| reply.says != Says::Other) {
+                prop_assert!(Reply::may_begin(&line[..cut]));
+            }
+            // Once it can't be, it can't be for ever.
+            prop_assert!(Command::may_begin(&line[..cut]) || !Command::may_begin(line));
+            prop_assert!(Reply::may_begin(&line[..cut]) || !Reply::may_begin(line));
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_so(address: [u8; 4], address6: [u8; 16], at in 1u16..) {
+        let v4 = SocketAddrV4::new(address.into(), at);
+        let v6 = SocketAddr::new(Ipv6Addr::from(address6).into(), at);
+        prop_assert_eq!(Command::parse(&port(v4)), Command::Port(Some(v4)));
+        prop_assert_eq!(Command::parse(&eprt(v4.into())), Command::Eprt(Some(v4.into())));
+        prop_assert_eq!(Command::parse(&eprt(v6)), Command::Eprt(Some(v6)));
+        let passive = says(&passive(v4));
+        prop_assert!(matches!(passive, Some((227, true, Says::Passive(to, _))) if to == v4));
+        let extended = says(&extended(at));
+        prop_assert!(matches!(extended, Some((229, true, Says::Extended(to, _))) if to == at));
+    }
+}
+
+fn sample() -> impl Strategy<Value = Vec<u8>> {
+    prop::sample::select(vec![
+        &b"PORT 10,0,0,9,4,1"[..],
+        b"\xff\xf4 \xff\xfb\x01eprt |1|10.0.0.9|1025|",
+        b"pasv",
+        b"EPSV ALL",
+        b"AUTH TLS",
+        b"227 (10,0,0,30,195,80)",
+        b"229 (|||6446|)",
+        b"234 ok",
+    ])
+    .prop_map(<[u8]>::to_vec)
+}

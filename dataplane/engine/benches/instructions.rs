@@ -3,6 +3,7 @@
 
 use engine::frame::BURST;
 use kit::field::{Field, Flat, Way};
+use kit::lines::Lines;
 use kit::world::Via;
 use std::hint::black_box;
 
@@ -17,6 +18,11 @@ fn main() {
         "nat-out" => (Via::Nat, Way::Out),
         "snat-in" => (Via::Snat, Way::In),
         "snat-out" => (Via::Snat, Way::Out),
+        "tcp-dsr-in" => return segments(Via::Dsr, Way::In),
+        "tcp-nat-in" => return segments(Via::Nat, Way::In),
+        "tcp-nat-out" => return segments(Via::Nat, Way::Out),
+        "tcp-snat-in" => return segments(Via::Snat, Way::In),
+        "tcp-snat-out" => return segments(Via::Snat, Way::Out),
         "new-dsr" => return requests(Via::Dsr),
         "new-nat" => return requests(Via::Nat),
         "new-snat" => return requests(Via::Snat),
@@ -31,6 +37,15 @@ fn main() {
     }
 }
 
+fn segments(via: Via, way: Way) {
+    let mut lines = Lines::new(via, FLOWS);
+    let mut frames = vec![Flat::EMPTY; BURST];
+    for _ in 0..BURSTS {
+        lines.draw(way, &mut frames);
+        measured_segments(&mut lines, way, &mut frames);
+    }
+}
+
 fn requests(via: Via) {
     let mut field = Field::empty(via, FLOWS);
     let mut frames = vec![Flat::EMPTY; BURST];
@@ -38,6 +53,11 @@ fn requests(via: Via) {
         field.ask(burst * BURST as u32, &mut frames);
         measured(&mut field, Way::In, &mut frames);
     }
+}
+
+#[inline(never)]
+fn measured_segments(lines: &mut Lines, way: Way, frames: &mut [Flat]) {
+    black_box(lines.walk(way, frames));
 }
 
 #[inline(never)]

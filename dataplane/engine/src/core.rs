@@ -14,6 +14,8 @@ use crate::stage::admit::{Admitted, Datagram, admit, check_station, ether_type};
 use crate::stage::answer;
 use crate::stage::apart::{is_apart, pass_apart};
 use crate::stage::classify::{Parcel, classify, classify_other};
+use crate::stage::connection::reset::cut_off;
+use crate::stage::connection::{self, Segment};
 use crate::stage::cross;
 use crate::stage::edit;
 use crate::stage::forward::forward;
@@ -27,7 +29,7 @@ use std::sync::Arc;
 use wire::ip::Ip;
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
-use wire::plain::Plain;
+use wire::plain::{Plain, PlainTcp};
 
 /// What one worker knows and owns.
 pub struct Core {
@@ -88,26 +90,33 @@ impl Core {
         let Core { tables, own } = self;
         let here = own.here(tables, now, 0, By::Device);
         own.expire(&here);
+        own.expire_connections(&here);
         own.look_for_orphans(&here);
+        own.look_for_cut_off(&here);
     }
 
     /// Whether this worker has something to say of its own accord: [`Core::speak`].
     #[inline]
     pub fn has_to_speak(&self) -> bool {
-        !self.own.outbox.is_empty()
+        !self.own.outbox.is_empty() || !self.own.resets.is_empty()
     }
 
     /// The next frame of our own making, and where it leaves.
     pub fn speak(&mut self, now: Tick) -> Option<(InterfaceId, Speech)> {
         let Core { tables, own } = self;
         let here = own.here(tables, now, 0, By::Device);
-        loop {
-            let id = own.outbox.next(now, tables.speech)?;
+        while let Some(id) = own.outbox.next(now, tables.speech) {
             own.outbox.charge(own.flows.detail(id).terms.windowsize());
             if let Some((hop, speech)) = speak(id, &here, own) {
                 return Some((hop.interface, speech));
             }
         }
+        while let Some(id) = own.resets.next(now, RESETS) {
+            if let Some((hop, speech)) = cut_off(id, &here, own) {
+                return Some((hop.interface, speech));
+            }
+        }
+        None
     }
 
     /// Moves what this worker owns to this room, which then holds what is left over.
@@ -126,49 +135,61 @@ impl Core {
     }
 }
 
-/// The datagrams of a burst, by version of IP.
+/// Connections that are broken off in a tick, at the most: a dead server's clients are all told in a second or two.
+const RESETS: u32 = 2048;
+
+/// The datagrams and segments of a burst, by version of IP.
 #[derive(Default)]
 struct Parcels<'a> {
     v4: Burst<Parcel<'a, Ipv4>>,
     v6: Burst<Parcel<'a, Ipv6>>,
+    tcp_v4: Burst<Segment<'a, Ipv4>>,
+    tcp_v6: Burst<Segment<'a, Ipv6>>,
 }
 
 /// Decides on whole datagrams first, then on all else. Answers whether some are strays.
 fn decide<F: Frame>(burst: &mut [F], verdicts: &mut [Verdict], here: &Here, own: &mut Own) -> bool {
-    let mut apart = Burst::new();
-    let strays = decide_whole(burst, verdicts, &mut apart, here, own);
-    strays | (!apart.is_empty() && pass_apart(&apart, burst, verdicts, here, own))
+    let strays = decide_whole(burst, verdicts, here, own);
+    strays | (!own.apart.is_empty() && pass_apart(burst, verdicts, here, own))
 }
 
-/// All packets' way up to their transfers, then each packet's own. `apart` gets the places of frames that
-/// hold no whole datagram.
+/// All packets' way up to their transfers, then each packet's own. [`Own::apart`] gets the places of frames that
+/// hold no whole datagram, or go a long way.
 #[inline]
 fn decide_whole<F: Frame>(
     burst: &mut [F],
     verdicts: &mut [Verdict],
-    apart: &mut Burst<usize>,
     here: &Here,
     own: &mut Own,
 ) -> bool {
     let mut parcels = Parcels::default();
     for (place, frame) in burst.iter_mut().enumerate() {
-        if let Err(verdict) = sort(frame.bytes_mut(), place, here, own, &mut parcels, apart) {
-            verdicts[place] = verdict;
+        match sort(frame.bytes_mut(), place, here, own, &mut parcels) {
+            Ok(()) => {}
+            // A rule may be for what a server opens by itself.
+            Err(Verdict::Kernel) if !here.tables.nat.is_empty() => own.apart.push(place),
+            Err(verdict) => verdicts[place] = verdict,
         }
     }
     let strays = pass(&mut parcels.v4, verdicts, here, own);
-    strays | (!parcels.v6.is_empty() && pass_v6(&mut parcels.v6, verdicts, here, own))
+    let Parcels { v6, tcp_v4, tcp_v6, .. } = &mut parcels;
+    if !tcp_v4.is_empty() {
+        pass_segments(tcp_v4, verdicts, here, own);
+    }
+    if !tcp_v6.is_empty() {
+        pass_segments(tcp_v6, verdicts, here, own);
+    }
+    strays | (!v6.is_empty() && pass_v6(v6, verdicts, here, own))
 }
 
 /// Adds the frame to the parcels, unless it is clear already what becomes of it.
-#[inline]
+#[inline(always)]
 fn sort<'a>(
     frame: &'a mut [u8],
     place: usize,
     here: &Here,
-    own: &Own,
+    own: &mut Own,
     parcels: &mut Parcels<'a>,
-    apart: &mut Burst<usize>,
 ) -> Step<()> {
     check_station(frame, here.mac)?;
     match Plain::check(frame) {
@@ -176,7 +197,7 @@ fn sort<'a>(
             let packet = Datagram::plain(frame, len).ok_or(Reason::Truncated)?;
             parcels.v4.push(classify(packet, place, here, own)?);
         }
-        None => sort_unusual(frame, place, here, own, parcels, apart)?,
+        None => sort_unusual(frame, place, here, own, parcels)?,
     }
     Ok(())
 }
@@ -187,14 +208,19 @@ fn sort_unusual<'a>(
     frame: &'a mut [u8],
     place: usize,
     here: &Here,
-    own: &Own,
+    own: &mut Own,
     parcels: &mut Parcels<'a>,
-    apart: &mut Burst<usize>,
 ) -> Step<()> {
-    let Parcels { v4, v6 } = parcels;
+    let Parcels { v4, v6, tcp_v4, tcp_v6 } = parcels;
+    if let Some(len) = PlainTcp::check(frame) {
+        let (PlainTcp { ethernet, ip, tcp }, _) =
+            PlainTcp::split(frame).ok_or(Reason::Truncated)?;
+        tcp_v4.push(Segment::classify((ethernet, ip, tcp), len, place, here, own)?);
+        return Ok(());
+    }
     match ether_type(frame)? {
-        Ipv4::ETHER_TYPE => sort_by_header(frame, place, here, own, v4, apart),
-        Ipv6::ETHER_TYPE => sort_by_header(frame, place, here, own, v6, apart),
+        Ipv4::ETHER_TYPE => sort_by_header(frame, place, here, own, (v4, tcp_v4)),
+        Ipv6::ETHER_TYPE => sort_by_header(frame, place, here, own, (v6, tcp_v6)),
         _ => Err(Verdict::Kernel),
     }
 }
@@ -203,17 +229,20 @@ fn sort_by_header<'a, H: Family>(
     frame: &'a mut [u8],
     place: usize,
     here: &Here,
-    own: &Own,
-    parcels: &mut Burst<Parcel<'a, H>>,
-    apart: &mut Burst<usize>,
+    own: &mut Own,
+    (parcels, segments): (&mut Burst<Parcel<'a, H>>, &mut Burst<Segment<'a, H>>),
 ) -> Step<()> {
     match admit(frame)? {
         Admitted::Datagram(packet) => {
             parcels.push(classify(packet, place, here, own)?);
             Ok(())
         }
-        Admitted::Other(packet) if is_apart(&packet.split) => {
-            apart.push(place);
+        Admitted::Segment(packet, len) => {
+            segments.push(Segment::classify(packet, len, place, here, own)?);
+            Ok(())
+        }
+        Admitted::Other(packet) if is_apart(&packet.split, here) => {
+            own.apart.push(place);
             Ok(())
         }
         Admitted::Other(packet) => Err(classify_other(packet, here)),
@@ -221,7 +250,7 @@ fn sort_by_header<'a, H: Family>(
 }
 
 /// Each packet's way from its transfer on. Answers whether some are strays.
-#[inline]
+#[inline(never)]
 fn pass<H: Family>(
     parcels: &mut [Parcel<H>],
     verdicts: &mut [Verdict],
@@ -253,4 +282,24 @@ fn pass_v6(
     own: &mut Own,
 ) -> bool {
     pass(parcels, verdicts, here, own)
+}
+
+/// Each segment's way from its connection on.
+#[inline(never)]
+fn pass_segments<H: Family>(
+    segments: &mut [Segment<H>],
+    verdicts: &mut [Verdict],
+    here: &Here,
+    own: &mut Own,
+) {
+    for segment in segments.iter_mut() {
+        segment.guess = own.connections.guess(segment.spot);
+    }
+    for segment in segments {
+        segment.name_anew(&own.hosts);
+        match connection::routine::routine(segment, here, own) {
+            Some(Ok(verdict) | Err(verdict)) => verdicts[segment.place] = verdict,
+            None => own.apart.push(segment.place),
+        }
+    }
 }

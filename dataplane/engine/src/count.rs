@@ -5,7 +5,7 @@ use crate::alg::End;
 use crate::flow::record::Flow;
 use crate::policy::Refusal;
 use crate::reason::Reason;
-use crate::tables::Tables;
+use crate::tables::{BackendId, Tables};
 use crate::verdict::Verdict;
 use crossbeam::utils::CachePadded;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -243,7 +243,13 @@ impl Counters {
     /// Those of the flow's backend.
     #[inline]
     pub fn of(&self, flow: &Flow) -> &Transfers {
-        &self.backends[usize::from(flow.backend)]
+        self.backend(flow.backend)
+    }
+
+    /// Those of this backend.
+    #[inline]
+    pub fn backend(&self, id: BackendId) -> &Transfers {
+        &self.backends[usize::from(id)]
     }
 
     /// Records what became of a packet of `bytes` bytes.

@@ -2,6 +2,7 @@
 //! and how transfers begin and end in them.
 
 pub mod adopt;
+pub mod connections;
 mod help;
 pub mod room;
 pub mod uses;
@@ -9,6 +10,7 @@ pub mod uses;
 use crate::alg::{End, Lesson};
 use crate::count::Counters;
 use crate::flow::FlowId;
+use crate::flow::connections::Connections;
 use crate::flow::hosts::{Host, Hosts};
 use crate::flow::key::{KeyKind, Seed};
 use crate::flow::ports::Ports;
@@ -56,6 +58,8 @@ pub struct Own {
     pub workers: u16,
     /// Its transfers.
     pub flows: Table,
+    /// Its connections.
+    pub connections: Connections,
     /// The names of their clients, and of the SNAT addresses.
     pub hosts: Hosts,
     /// Its places in the rotas, by those and [`crate::family::Family::PLACE`].
@@ -64,6 +68,8 @@ pub struct Own {
     pub sticky: Sticky,
     /// Datagrams that come in parts.
     pub fragments: Fragments,
+    /// Places of packets of the burst in hand that go a way apart from the others'.
+    pub apart: Burst<usize>,
     /// Packets of the burst in hand that are for the other version of IP.
     pub crossings: Burst<(usize, Crossing)>,
     /// Packets of the burst in hand whose senders are to be told that they don't go on.
@@ -82,6 +88,10 @@ pub struct Own {
     pub outbox: Outbox,
     /// Where it looks for those whose server is dead.
     pub sweep: Sweep,
+    /// Connections whose clients are to be told that their server is dead.
+    pub resets: Outbox,
+    /// Where it looks for those.
+    pub connection_sweep: Sweep,
     /// What it counts.
     pub counters: Arc<Counters>,
     /// Its share of the SNAT ports, by address.
@@ -106,6 +116,7 @@ impl Own {
             worker,
             workers,
             flows: Table::new(store.flows, store.details, seed, now),
+            connections: Connections::new(store.connections, seed, now),
             hosts: Hosts::new(store.named, seed),
             cursors: cursors(worker, tables),
             sticky: Sticky::new(if tables.is_sticky() { max_flows } else { 0 }, seed),
@@ -114,7 +125,10 @@ impl Own {
             edits: Burst::new(),
             outbox: Outbox::new(),
             sweep: Sweep::new(max_flows),
+            resets: Outbox::new(),
+            connection_sweep: Sweep::new(max_flows),
             fragments: Fragments::new(seed),
+            apart: Burst::new(),
             crossings: Burst::new(),
             notices: Burst::new(),
             notice_rate: Rate::default(),
@@ -134,17 +148,17 @@ impl Own {
 
     /// The memory that so many transfers need, of the process's own.
     pub fn store(max_flows: u32) -> Store {
-        Store::new(max_flows, max_flows + ROOM_FOR_V6)
+        Store::new(max_flows, names(max_flows))
     }
 
     /// Bytes that so many transfers need in memory that outlives the process, for [`Own::lasting_store`].
     pub fn size(max_flows: u32) -> usize {
-        Store::size(max_flows, max_flows + ROOM_FOR_V6)
+        Store::size(max_flows, names(max_flows))
     }
 
     /// The memory that so many transfers need, in such memory.
     pub fn lasting_store(memory: &'static mut [u8], max_flows: u32) -> Store {
-        Store::lasting(memory, max_flows, max_flows + ROOM_FOR_V6)
+        Store::lasting(memory, max_flows, names(max_flows))
     }
 
     /// The circumstances of a burst that came in by the interface `from`.
@@ -287,6 +301,7 @@ impl Own {
                 query.found.push(self.view(id, of, now));
             }
         }
+        self.answer_connections(query, query.cursor..upto, tables, now);
         query.cursor = upto;
         upto == self.flows.capacity()
     }
@@ -326,6 +341,12 @@ impl Own {
         transfers.of(end).add(1);
         here.tables.backends[usize::from(flow.backend)].give_place_back();
     }
+}
+
+/// Names of IPv6 addresses that so many transfers, and as many connections, need: each has a client, and a connection
+/// can be between two hosts that are nobody's client.
+fn names(max_flows: u32) -> u32 {
+    3 * max_flows + ROOM_FOR_V6
 }
 
 /// When a flow is given up unless another packet comes.

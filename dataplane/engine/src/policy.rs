@@ -48,9 +48,14 @@ impl Refusal {
 }
 
 impl Access {
+    /// Whether it is for this client.
+    pub fn admits(&self, client: IpAddr) -> bool {
+        self.allow_clients.is_empty() || contains(&self.allow_clients, client)
+    }
+
     /// Whether this client may ask for that, but for how often it does.
     pub fn check(&self, client: IpAddr, request: &Request) -> Result<(), Refusal> {
-        if !self.allow_clients.is_empty() && !contains(&self.allow_clients, client) {
+        if !self.admits(client) {
             return Err(Refusal::Client);
         }
         if self.read_only && request.is_write {

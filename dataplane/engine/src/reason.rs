@@ -47,6 +47,8 @@ reasons! {
     BadChecksum = "bad-checksum",
     /// Its UDP length contradicts the IP length; over IPv6 also: it has no checksum.
     BadUdp = "bad-udp",
+    /// Its TCP header does not fit the packet.
+    BadTcp = "bad-tcp",
     /// Its source is no address a host can have, or one of ours.
     BadSource = "bad-source",
     /// A fragment that overlaps another one, is no sound part of a datagram, or can't be forwarded.
@@ -59,6 +61,14 @@ reasons! {
     BadTftp = "bad-tftp",
     /// To a VIP, but part of no transfer.
     NoTransfer = "no-transfer",
+    /// Of TCP, but part of no connection, and its sender was not told.
+    NoConnection = "no-connection",
+    /// A reset that is not within its connection's window.
+    BadReset = "bad-reset",
+    /// Of a control connection, and not in order; its sender repeats it.
+    OutOfOrder = "out-of-order",
+    /// A server's own connection, which a rule is for, to where the kernel knows no way.
+    NoRoute = "no-route",
     /// From a client to a port that is not its transfer's TID.
     WrongTid = "wrong-tid",
     /// From a server port that is not its transfer's TID, and the server was not told.

@@ -58,6 +58,8 @@ pub struct Tables {
     pub nat: Vec<NatRule>,
     /// Where the kernel would send what goes to none of our clients or backends.
     pub routes: Routes,
+    /// Whether some service is of another protocol than TFTP.
+    pub has_connections: bool,
     /// How much each worker may say of its own accord in a tick ([`crate::outbox`]).
     pub speech: u32,
 }

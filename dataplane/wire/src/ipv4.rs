@@ -1,7 +1,7 @@
 //! IPv4 (RFC 791).
 
 use crate::checksum::{self, Delta};
-use crate::ip::{Fragment, HOPS, Ip, Malformed, PROTOCOL_UDP, Split};
+use crate::ip::{Fragment, HOPS, Ip, Malformed, Split};
 use crate::trouble::{Fields, Trouble};
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
@@ -51,12 +51,17 @@ impl Ipv4 {
         self.fragment & U16::new(MORE_FRAGMENTS | FRAGMENT_OFFSET) != U16::ZERO
     }
 
-    /// Whether it is without options, sound, and carries a whole UDP datagram.
+    /// Whether it carries something of this protocol.
+    #[inline(always)]
+    pub(crate) fn carries(&self, protocol: u8) -> bool {
+        self.protocol == protocol
+    }
+
+    /// Whether it is without options, sound, and carries all of something.
     #[inline]
-    pub(crate) fn is_plain_udp(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         (self.version_ihl == 0x45)
             & !self.is_fragment()
-            & (self.protocol == PROTOCOL_UDP)
             & checksum::is_sound([self.as_bytes(), &[]])
     }
 

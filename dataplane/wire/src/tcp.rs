@@ -62,6 +62,12 @@ impl Tcp {
         Some((header, options, data))
     }
 
+    /// Whether a payload of IP is a segment whose header fits the bytes there are.
+    pub fn is_sound(bytes: &[u8]) -> bool {
+        Tcp::ref_from_prefix(bytes)
+            .is_ok_and(|(header, _)| (HEADER..=bytes.len()).contains(&header.header_len()))
+    }
+
     /// A header for these options, padded to words, and this data, checksum included.
     pub fn new(says: &Says, ip: &impl Ip, options: &[u8], data: &[u8]) -> Tcp {
         let mut header = Tcp {

@@ -42,7 +42,7 @@ impl Flat {
     /// No bytes.
     pub const EMPTY: Flat = Flat { bytes: [0; ROOM], len: 0 };
 
-    fn copy(&mut self, frame: &[u8]) {
+    pub(crate) fn copy(&mut self, frame: &[u8]) {
         self.bytes[..frame.len()].copy_from_slice(frame);
         self.len = frame.len();
     }

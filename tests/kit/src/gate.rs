@@ -3,12 +3,13 @@
 use crate::ledger::{Ledger, balances};
 use crate::notice::Notice;
 use crate::packet::Packet;
+use crate::segment::Segment;
 use crate::world;
 use engine::core::Core;
 use engine::count::Counters;
 use engine::flow::key::Seed;
 use engine::flow::store::Store;
-use engine::flow::view::{FlowQuery, TransferView};
+use engine::flow::view::{ConnectionView, FlowQuery, TransferView};
 use engine::frame::Frame;
 use engine::here::By;
 use engine::own::Own;
@@ -175,18 +176,27 @@ impl Gate {
 
     /// All transfers.
     pub fn transfers(&self) -> Vec<TransferView> {
-        let found = Vec::with_capacity(self.core.own.flows.capacity());
+        self.flows().found
+    }
+
+    /// All connections.
+    pub fn connections(&self) -> Vec<ConnectionView> {
+        self.flows().connections
+    }
+
+    fn flows(&self) -> FlowQuery {
+        let room = self.core.own.flows.capacity();
         let mut query = FlowQuery {
             service: None,
             client: None,
-            found,
-            connections: vec![],
+            found: Vec::with_capacity(room),
+            connections: Vec::with_capacity(room),
             matching: 0,
             cursor: 0,
         };
         while !self.core.answer(&mut query, self.now) {}
-        assert_eq!(query.matching, query.found.len());
-        query.found
+        assert_eq!(query.matching, query.found.len() + query.connections.len());
+        query
     }
 
     /// The transfer of this client.
@@ -232,6 +242,30 @@ impl Outcome {
         let packet = Packet::read(&self.bytes);
         assert_eq!(packet.from, world::gate_mac(interface));
         packet
+    }
+
+    /// It was sent on as a segment, by the interface that the new source address is of.
+    ///
+    /// # Panics
+    ///
+    /// It was not, or a checksum is wrong.
+    #[track_caller]
+    pub fn sent_segment(self) -> Segment {
+        let Verdict::Transmit(interface) = self.verdict else { panic!("{:?}", self.verdict) };
+        let segment = Segment::read(&self.bytes);
+        assert_eq!(segment.from, world::gate_mac(interface));
+        segment
+    }
+
+    /// It became a segment to its sender.
+    ///
+    /// # Panics
+    ///
+    /// It did not, or a checksum is wrong.
+    #[track_caller]
+    pub fn answered_by_segment(self) -> Segment {
+        assert_eq!(self.verdict, Verdict::Answer);
+        Segment::read(&self.bytes)
     }
 
     /// It became an answer.

@@ -6,6 +6,7 @@
 //! code that wrote it.
 #![forbid(unsafe_code)]
 
+pub mod connections;
 pub mod farm;
 pub mod field;
 pub mod gate;
@@ -13,9 +14,11 @@ pub mod growth;
 pub mod house;
 pub mod lab;
 pub mod ledger;
+pub mod lines;
 pub mod notice;
 pub mod packet;
 pub mod parts;
+pub mod segment;
 pub mod story;
 pub mod talk;
 pub mod world;

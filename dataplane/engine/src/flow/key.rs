@@ -1,6 +1,7 @@
 //! What a packet is looked up by, and its hash.
 
 use super::hosts::{Endpoint, Host};
+use super::tuple::Tuple;
 use crate::tables::ServiceId;
 use std::net::{IpAddr, Ipv6Addr};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -60,6 +61,13 @@ impl Seed {
     #[inline]
     pub fn hash(self, kind: KeyKind, key: Key) -> u64 {
         folded(key.0 ^ self.0[0], (self.0[1] ^ ODD).wrapping_add(kind as u64))
+    }
+
+    /// The hash of a connection's ends.
+    #[inline]
+    pub fn of_tuple(self, tuple: &Tuple) -> u64 {
+        let [first, second]: [u64; 2] = zerocopy::transmute!(*tuple);
+        folded(second ^ folded(first ^ self.0[0], self.0[1] ^ ODD), self.0[1] ^ ODD)
     }
 
     /// An address's hash: all 64 bits are good.

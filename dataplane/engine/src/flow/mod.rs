@@ -1,5 +1,8 @@
-//! Transfers and where they are kept: the [`record`]s, the [`table`] that owns them, and its parts.
+//! What goes through us and where it is kept. Transfers of TFTP: the [`record`]s and the [`table`] that owns them;
+//! all else: each [`connection`] and the table of [`connections`]; and the parts of both.
 
+pub mod connection;
+pub mod connections;
 pub mod hosts;
 mod index;
 pub mod kept;
@@ -9,6 +12,7 @@ pub mod ports;
 pub mod record;
 pub mod store;
 pub mod table;
+pub mod tuple;
 pub mod view;
 mod wheel;
 

@@ -1,6 +1,7 @@
 //! The memory of one worker's transfers, as far as they can't be found out again: plain data, in memory of the
 //! process's own or in such that outlives it. Everything else about them is made anew from it.
 
+use super::connection::Connection;
 use super::record::{Detail, Flow};
 use std::ops::{Deref, DerefMut};
 use zerocopy::{FromZeros, Immutable, IntoBytes, KnownLayout, TryFromBytes};
@@ -37,11 +38,12 @@ impl<T> DerefMut for Rows<T> {
 }
 
 /// The meaning of every byte of it: another number is another meaning. The sizes alone would not tell.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// What has to be the same for a process to go on with what another one has left.
 pub fn layout() -> String {
-    let sizes = [size_of::<Flow>(), size_of::<Detail>(), size_of::<Named>()];
+    let sizes =
+        [size_of::<Flow>(), size_of::<Detail>(), size_of::<Connection>(), size_of::<Named>()];
     format!("{LAYOUT} {sizes:?} {}", if cfg!(target_endian = "little") { "le" } else { "be" })
 }
 
@@ -55,23 +57,26 @@ pub struct Store {
     pub flows: Rows<Flow>,
     /// The cold ones.
     pub details: Rows<Detail>,
+    /// The connections.
+    pub connections: Rows<Connection>,
     /// The addresses of IPv6 clients, by their names.
     pub named: Rows<Named>,
 }
 
 impl Store {
-    /// In memory of the process's own: so many transfers and names, none yet.
+    /// In memory of the process's own: so many transfers, as many connections, and so many names, none yet.
     pub fn new(flows: u32, named: u32) -> Store {
         Store {
             flows: Rows::Own(vec![Flow::FREE; flows as usize].into()),
             details: Rows::Own(vec![Detail::NONE; flows as usize].into()),
+            connections: Rows::Own(vec![Connection::FREE; flows as usize].into()),
             named: Rows::Own(vec![[0; 16]; named as usize].into()),
         }
     }
 
     /// Bytes that so many transfers and names take in memory that outlives the process.
     pub fn size(flows: u32, named: u32) -> usize {
-        let each = size_of::<Flow>() + size_of::<Detail>();
+        let each = size_of::<Flow>() + size_of::<Connection>() + size_of::<Detail>();
         flows as usize * each + named as usize * size_of::<Named>()
     }
 
@@ -84,10 +89,12 @@ impl Store {
     pub fn lasting(memory: &'static mut [u8], flows: u32, named: u32) -> Store {
         assert_eq!(memory.len(), Store::size(flows, named), "memory of another size");
         let (hot, rest) = memory.split_at_mut(flows as usize * size_of::<Flow>());
+        let (connections, rest) = rest.split_at_mut(flows as usize * size_of::<Connection>());
         let (cold, rest) = rest.split_at_mut(flows as usize * size_of::<Detail>());
         Store {
             flows: Rows::Lasting(rows(hot)),
             details: Rows::Lasting(rows(cold)),
+            connections: Rows::Lasting(rows(connections)),
             named: Rows::Lasting(rows(rest)),
         }
     }

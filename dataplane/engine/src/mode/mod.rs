@@ -42,3 +42,12 @@ pub struct Pools<'a> {
     /// The moment.
     pub now: Tick,
 }
+
+impl Pools<'_> {
+    /// A port of this address of ours.
+    pub fn take_of(&mut self, host: Host) -> Option<Endpoint> {
+        let id = self.hosts.iter().position(|&known| known == host)?;
+        let port = self.ports[id].take(self.now)?;
+        Some(Endpoint { host, port })
+    }
+}

@@ -1,19 +1,23 @@
 //! What an earlier process has left: its transfers go on. Rows that are torn, or don't fit what is configured
 //! now, are freed.
 
+mod connections;
+
 use super::{Own, deadline};
 use crate::flow::FlowId;
+use crate::flow::connection::NO_BACKEND;
 use crate::flow::key::{Key, KeyKind};
 use crate::flow::ports::Ports;
 use crate::flow::store::Store;
 use crate::here::Here;
 use crate::mode::rules;
 use crate::tables::{Mode, Tables};
+use crate::tick::Tick;
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Adopted {
-    /// Transfers that go on.
+    /// Transfers and connections that go on.
     pub whole: usize,
     /// Rows that were freed.
     pub broken: usize,
@@ -32,13 +36,17 @@ impl Own {
                 adopted.broken += 1;
             }
         }
+        let connections = self.adopt_connections(here);
+        adopted.whole += connections.whole;
+        adopted.broken += connections.broken;
         adopted
     }
 
     /// Gives the memory back, with all that lies in it: what a process leaves.
     pub fn leave(self) -> Store {
         let (flows, details) = self.flows.leave();
-        Store { flows, details, named: self.hosts.leave_names() }
+        let connections = self.connections.leave();
+        Store { flows, details, connections, named: self.hosts.leave_names() }
     }
 
     fn adopt_one(&mut self, id: FlowId, here: &Here) -> bool {
@@ -91,16 +99,24 @@ impl Own {
 
     /// The SNAT ports that transfers don't have, by address.
     pub(super) fn free_ports(&self, tables: &Tables) -> Vec<Ports> {
-        let mut taken: Vec<(FlowId, usize, u16)> = vec![];
-        for id in self.flows.scan(0..self.flows.capacity()) {
+        let flows = self.flows.scan(0..self.flows.capacity()).map(|id| {
             let flow = &self.flows[id];
-            if let Mode::Snat(_) = tables.service_of(flow.backend).mode
-                && let Some(place) = self.snat.iter().position(|&host| host == flow.seen_as().host)
+            (flow.backend, flow.seen_as(), self.flows.detail(id).begun)
+        });
+        let connections = self.connections.scan(0..self.connections.capacity()).map(|id| {
+            let connection = &self.connections[id];
+            (connection.backend, connection.seen_as(), connection.begun)
+        });
+        let mut taken: Vec<(Tick, usize, u16)> = vec![];
+        for (backend, seen_as, begun) in flows.chain(connections) {
+            let is_ours =
+                backend != NO_BACKEND && matches!(tables.service_of(backend).mode, Mode::Snat(_));
+            if is_ours && let Some(place) = self.snat.iter().position(|&host| host == seen_as.host)
             {
-                taken.push((id, place, flow.seen_as().port));
+                taken.push((begun, place, seen_as.port));
             }
         }
-        taken.sort_by_key(|&(id, ..)| self.flows.detail(id).begun.0);
+        taken.sort_by_key(|&(begun, ..)| begun.0);
         let of = |place| taken.iter().filter(move |one| one.1 == place).map(|one| one.2);
         (0..self.snat.len())
             .map(|place| Ports::without(self.worker, self.workers, &of(place).collect::<Vec<_>>()))

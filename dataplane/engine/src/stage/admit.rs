@@ -4,9 +4,10 @@ use crate::family::Family;
 use crate::reason::Reason;
 use crate::verdict::Step;
 use wire::ethernet::{Ethernet, Mac};
-use wire::ip::{Malformed, PROTOCOL_UDP, Split};
+use wire::ip::{Malformed, PROTOCOL_TCP, PROTOCOL_UDP, Split};
 use wire::ipv4::Ipv4;
 use wire::plain::Plain;
+use wire::tcp::Tcp;
 use wire::udp::Udp;
 use zerocopy::FromBytes;
 
@@ -14,6 +15,8 @@ use zerocopy::FromBytes;
 pub enum Admitted<'a, H> {
     /// A whole and sound UDP datagram.
     Datagram(Datagram<'a, H>),
+    /// A whole TCP segment, and how much data it has.
+    Segment((&'a mut Ethernet, &'a mut H, &'a mut Tcp), u32),
     /// Anything else in IP.
     Other(Packet<'a, H>),
 }
@@ -68,11 +71,21 @@ pub fn admit<H: Family>(frame: &mut [u8]) -> Step<Admitted<'_, H>> {
         Malformed::Contradiction => H::BAD,
         Malformed::Checksum => Reason::BadChecksum,
     })?;
+    if is_tcp(&split) && Tcp::is_sound(split.body) {
+        let Split { ip, body, .. } = split;
+        let (tcp, _, data) = Tcp::split(body).ok_or(Reason::BadTcp)?;
+        return Ok(Admitted::Segment((ethernet, ip, tcp), data.len() as u32));
+    }
     if !is_udp(&split) || !Udp::is_sound::<H>(split.body) {
         return Ok(Admitted::Other(Packet { ethernet, split }));
     }
     let (udp, data) = Udp::split(split.body).ok_or(Reason::BadUdp)?;
     Ok(Admitted::Datagram(Datagram { ethernet, ip: split.ip, udp, data }))
+}
+
+/// Whether it is a whole TCP segment, sound or not.
+pub fn is_tcp<H>(split: &Split<H>) -> bool {
+    split.protocol == PROTOCOL_TCP && split.fragment.is_none()
 }
 
 /// Whether it is a whole UDP datagram, sound or not.

@@ -1,6 +1,6 @@
 //! Whose packet is it: a client's, a server's, or the kernel's? And which worker owns it?
 
-use super::admit::{Datagram, Packet, is_udp};
+use super::admit::{Datagram, Packet, is_tcp, is_udp};
 use super::answer;
 use super::transmit::transmit;
 use crate::count::Counters;
@@ -12,7 +12,7 @@ use crate::flow::{FlowId, NO_FLOW, Spot, ports};
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
-use crate::tables::{Mode, Owner, ServerId, VipId};
+use crate::tables::{Mode, Owner, VipId};
 use crate::verdict::{Step, Verdict};
 use wire::icmp;
 
@@ -85,66 +85,103 @@ pub fn classify<'a, H: Family>(
     here: &Here,
     own: &Own,
 ) -> Step<Parcel<'a, H>> {
-    let (side, key) = match H::owner(packet.ip.destination(), here.tables) {
-        Some(Owner::Vip(vip)) => to_vip(&packet, vip, here, own),
-        Some(Owner::Snat(_)) => to_snat(&packet, here, own),
-        Some(Owner::Everybody) => to_everybody(&packet, here, own),
-        owner => to_others(&packet, owner, here, own),
-    }?;
+    let ports = (packet.udp.source(), packet.udp.destination());
+    let (side, key) = between(&*packet.ip, ports, here, |Ends { side, near, port, far }| {
+        (side, Key::new(Endpoint { host: H::name(near, &own.hosts), port }, far))
+    })?;
     let spot = own.flows.expect(side.key_kind(), key);
     Ok(Parcel { packet, side, key, spot, place, guess: NO_FLOW })
 }
 
+/// Between whom a packet goes.
+pub struct Ends<A> {
+    /// Who sent it.
+    pub side: Side,
+    /// The end that is not ours, or stands for it: the client.
+    pub near: A,
+    /// Its port.
+    pub port: u16,
+    /// The number of the VIP or server at the other end.
+    pub far: u16,
+}
+
+/// What a packet with this header, from and to these ports, is found by, as `key` makes it of its ends: it is made for
+/// each kind of sender apart, which spares most packets to be asked again.
 #[inline(always)]
-fn to_vip<H: Family>(
-    packet: &Datagram<H>,
-    vip: VipId,
+pub fn between<H: Family, K>(
+    ip: &H,
+    (from, to): (u16, u16),
     here: &Here,
-    own: &Own,
-) -> Step<(Side, Key)> {
-    mine(H::worker(packet.ip.source(), here.workers), here)?;
-    let host = H::name(packet.ip.source(), &own.hosts);
-    let client = Endpoint { host, port: packet.udp.source() };
-    Ok((Side::Client(vip), Key::new(client, vip)))
+    key: impl Fn(Ends<H::Address>) -> K,
+) -> Step<K> {
+    match H::owner(ip.destination(), here.tables) {
+        Some(Owner::Vip(vip)) => to_vip(ip, from, vip, here, key),
+        Some(Owner::Snat(_)) => to_snat(ip, to, here, key),
+        Some(Owner::Everybody) => to_everybody(ip, from, here, key),
+        owner => to_others(ip, to, owner, here, key),
+    }
+}
+
+#[inline(always)]
+fn to_vip<H: Family, K>(
+    ip: &H,
+    port: u16,
+    far: VipId,
+    here: &Here,
+    key: impl Fn(Ends<H::Address>) -> K,
+) -> Step<K> {
+    mine(H::worker(ip.source(), here.workers), here)?;
+    Ok(key(Ends { side: Side::Client(far), near: ip.source(), port, far }))
 }
 
 /// Some clients send their requests and all that follows to everybody. Lookup will tell.
 #[cold]
-fn to_everybody<H: Family>(packet: &Datagram<H>, here: &Here, own: &Own) -> Step<(Side, Key)> {
+fn to_everybody<H: Family, K>(
+    ip: &H,
+    from: u16,
+    here: &Here,
+    key: impl Fn(Ends<H::Address>) -> K,
+) -> Step<K> {
     let vip = here.tables.interfaces[usize::from(here.from)].broadcast;
     match vip.filter(|&vip| here.tables.is_live(vip)) {
-        Some(vip) => to_vip(packet, vip, here, own),
+        Some(vip) => to_vip(ip, from, vip, here, key),
         None => Err(Verdict::Kernel),
     }
 }
 
 #[inline(always)]
-fn to_snat<H: Family>(packet: &Datagram<H>, here: &Here, own: &Own) -> Step<(Side, Key)> {
-    let server = match check_source(packet.ip, here)? {
+fn to_snat<H: Family, K>(
+    ip: &H,
+    port: u16,
+    here: &Here,
+    key: impl Fn(Ends<H::Address>) -> K,
+) -> Step<K> {
+    let far = match check_source(ip, here)? {
         Some(Owner::Routed(server) | Owner::Answering(server)) => server,
         Some(_) | None => return Err(Reason::NoTransfer.into()),
     };
-    mine(ports::owner(packet.udp.destination(), here.workers), here)?;
-    Ok((Side::Server, server_key(packet, server, own)))
+    mine(ports::owner(port, here.workers), here)?;
+    Ok(key(Ends { side: Side::Server, near: ip.destination(), port, far }))
 }
 
 /// Servers that route through us send other things too: lookup will tell.
 #[inline(always)]
-fn to_others<H: Family>(
-    packet: &Datagram<H>,
+fn to_others<H: Family, K>(
+    ip: &H,
+    port: u16,
     owner: Option<Owner>,
     here: &Here,
-    own: &Own,
-) -> Step<(Side, Key)> {
+    key: impl Fn(Ends<H::Address>) -> K,
+) -> Step<K> {
     if owner == Some(Owner::Down) {
         return Err(Reason::VipDown.into());
     }
-    match H::owner(packet.ip.source(), here.tables) {
-        Some(Owner::Routed(server)) => {
-            mine(H::worker(packet.ip.destination(), here.workers), here)?;
-            Ok((Side::ServerToClient, server_key(packet, server, own)))
+    match H::owner(ip.source(), here.tables) {
+        Some(Owner::Routed(far)) => {
+            mine(H::worker(ip.destination(), here.workers), here)?;
+            Ok(key(Ends { side: Side::ServerToClient, near: ip.destination(), port, far }))
         }
-        Some(owner) if owner.is_ours() => Err(from_ours(packet.ip, owner, here)),
+        Some(owner) if owner.is_ours() => Err(from_ours(ip, owner, here)),
         Some(_) | None => Err(Verdict::Kernel),
     }
 }
@@ -167,12 +204,6 @@ fn from_ours<H: Family>(ip: &H, owner: Owner, here: &Here) -> Verdict {
     }
 }
 
-#[inline(always)]
-fn server_key<H: Family>(packet: &Datagram<H>, server: ServerId, own: &Own) -> Key {
-    let host = H::name(packet.ip.destination(), &own.hosts);
-    Key::new(Endpoint { host, port: packet.udp.destination() }, server)
-}
-
 /// What is no datagram: at a VIP or a SNAT address a ping is answered and all else dropped; the rest is
 /// the kernel's to forward.
 pub fn classify_other<H: Family>(packet: Packet<H>, here: &Here) -> Verdict {
@@ -188,6 +219,7 @@ pub fn classify_other<H: Family>(packet: Packet<H>, here: &Here) -> Verdict {
     match step {
         Err(verdict) => verdict,
         Ok(_) if is_udp(split) => Reason::BadUdp.into(),
+        Ok(_) if is_tcp(split) => Reason::BadTcp.into(),
         Ok(_) if split.protocol != H::ICMP => Reason::NoService.into(),
         Ok(_) if icmp::is_about_neighbours(split.ip, split.body) => Verdict::Kernel,
         Ok(_) => answer::echo(packet, here.mac),

@@ -3,7 +3,7 @@
 use super::classify::{Parcel, Side};
 use super::cross::Crossing;
 use super::edit::Edit;
-use super::lookup::lookup;
+use super::lookup::{Found, lookup};
 use super::rescue::rescue;
 use super::schedule::schedule;
 use super::track::track;
@@ -29,7 +29,17 @@ pub fn forward<H: Family>(
     here: &Here,
     own: &mut Own,
 ) -> Step<Verdict> {
-    let found = lookup(parcel, here, own)?;
+    let found = match lookup(parcel, here, own)? {
+        Found::Transfer(id) => Some(id),
+        Found::Nothing => None,
+        Found::Elsewhere if whole > parcel.packet.data.len() => {
+            return Err(Reason::Fragment.into());
+        }
+        Found::Elsewhere => {
+            own.apart.push(parcel.place);
+            return Ok(Verdict::Kernel);
+        }
+    };
     let message = message(parcel.packet.data, whole)?;
     let id = schedule(parcel, message, found, here, own)?;
     if let Some(step) = rescue(parcel, message, id, here, own) {

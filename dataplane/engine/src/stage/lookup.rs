@@ -7,47 +7,105 @@ use crate::flow::FlowId;
 use crate::flow::hosts::Endpoint;
 use crate::flow::key::{Key, KeyKind};
 use crate::flow::table::Table;
+use crate::flow::tuple::Tuple;
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
-use crate::tables::Owner;
+use crate::tables::{Owner, Protocol, VipId};
 use crate::verdict::{Step, Verdict};
 use wire::ip::PROTOCOL_UDP;
 use wire::tftp::Message;
 
 /// Has the memory of all packets' transfers come at once: waiting for one after the other is what takes
 /// the time.
-#[inline]
+#[inline(always)]
 pub fn guess<H>(burst: &mut [Parcel<H>], flows: &Table) {
     for parcel in burst {
         parcel.guess = flows.guess(parcel.spot);
     }
 }
 
+/// What a datagram is part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// This transfer.
+    Transfer(FlowId),
+    /// None yet: it can be a request.
+    Nothing,
+    /// Not of TFTP, but of a connection, which it may begin.
+    Elsewhere,
+}
+
 /// The packet's transfer, which the packets before may have made or ended. Without one, only a
 /// client's packet to a service's port may go on: it can be a request.
-pub fn lookup<H: Family>(parcel: &Parcel<H>, here: &Here, own: &Own) -> Step<Option<FlowId>> {
+pub fn lookup<H: Family>(parcel: &Parcel<H>, here: &Here, own: &Own) -> Step<Found> {
     let udp = &parcel.packet.udp;
     // Port 0 is nobody's.
     if udp.source() == 0 || udp.destination() == 0 {
         return Err(Reason::BadUdp.into());
     }
-    let flow = own.flows.find(parcel.side.key_kind(), parcel.key);
+    let transfer = own.flows.find(parcel.side.key_kind(), parcel.key);
     match parcel.side {
-        _ if flow.is_some() => Ok(flow),
-        Side::Client(vip) => {
-            let Datagram { ip, udp, .. } = &parcel.packet;
-            let service = here.tables.service(vip, PROTOCOL_UDP, udp.destination());
-            // What else is said to everybody is for the kernel too.
-            let to_all = H::owner(ip.destination(), here.tables) == Some(Owner::Everybody);
-            if to_all && service.is_none() {
-                return Err(Verdict::Kernel);
-            }
+        Side::Client(vip) => by_client(parcel, vip, transfer, here, own),
+        Side::Server | Side::ServerToClient => by_server(parcel, transfer, here, own),
+    }
+}
+
+fn by_client<H: Family>(
+    parcel: &Parcel<H>,
+    vip: VipId,
+    transfer: Option<FlowId>,
+    here: &Here,
+    own: &Own,
+) -> Step<Found> {
+    let Datagram { ip, udp, .. } = &parcel.packet;
+    let to = udp.destination();
+    let is_its = transfer.is_some_and(|id| own.flows[id].client_tid() == Some(to));
+    if let Some(id) = transfer.filter(|_| is_its || !here.tables.has_connections) {
+        return Ok(Found::Transfer(id));
+    }
+    let service = here.tables.service(vip, PROTOCOL_UDP, to);
+    let protocol = service.map(|id| here.tables.services[usize::from(id)].protocol);
+    match (protocol, transfer) {
+        (Some(Protocol::Udp), _) => Ok(Found::Elsewhere),
+        (_, Some(id)) => Ok(Found::Transfer(id)),
+        (Some(_), None) => {
             check_source(&**ip, here)?;
-            service.map(|_| None).ok_or(Reason::NoService.into())
+            Ok(Found::Nothing)
         }
-        Side::Server => Err(Reason::NoTransfer.into()),
-        Side::ServerToClient => Err(not_by_this_server(parcel, here, own)),
+        // What else is said to everybody is for the kernel too.
+        (None, None) if H::owner(ip.destination(), here.tables) == Some(Owner::Everybody) => {
+            Err(Verdict::Kernel)
+        }
+        (None, None) if here.tables.vips[usize::from(vip)].any.is_some() => Ok(Found::Elsewhere),
+        (None, None) => {
+            check_source(&**ip, here)?;
+            Err(Reason::NoService.into())
+        }
+    }
+}
+
+fn by_server<H: Family>(
+    parcel: &Parcel<H>,
+    transfer: Option<FlowId>,
+    here: &Here,
+    own: &Own,
+) -> Step<Found> {
+    let from = parcel.packet.udp.source();
+    let is_its = transfer.is_some_and(|id| own.flows[id].tid() == Some(from));
+    if let Some(id) = transfer.filter(|_| is_its || !here.tables.has_connections) {
+        return Ok(Found::Transfer(id));
+    }
+    let (near, far) = (parcel.key.endpoint(), parcel.key.other());
+    let tuple = Tuple::at_server(near, far, from, PROTOCOL_UDP);
+    match transfer {
+        _ if own.connections.find(&tuple).is_some() => Ok(Found::Elsewhere),
+        Some(id) => Ok(Found::Transfer(id)),
+        None if parcel.side == Side::Server => Err(Reason::NoTransfer.into()),
+        None => match not_by_this_server(parcel, here, own) {
+            Verdict::Kernel if !here.tables.nat.is_empty() => Ok(Found::Elsewhere),
+            why_not => Err(why_not),
+        },
     }
 }
 

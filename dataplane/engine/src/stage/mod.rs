@@ -9,6 +9,7 @@ pub mod admit;
 pub mod answer;
 pub mod apart;
 pub mod classify;
+pub mod connection;
 pub mod cross;
 pub mod edit;
 pub mod error;

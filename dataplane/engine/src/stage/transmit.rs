@@ -29,11 +29,16 @@ pub fn check_size<H: Family>(
 
 /// Bytes that may lie behind the IP header of a packet that goes there. The header may be another one then.
 pub fn room<H: Family>(is_part: bool, side: Side, flow: &Flow, here: &Here) -> Step<u16> {
-    let mtu = here.tables.interfaces[usize::from(hop(side, flow, here)?.interface)].mtu;
     let receiver = match side {
         Side::Client(_) => here.tables.backends[usize::from(flow.backend)].address,
         Side::Server | Side::ServerToClient => here.tables.vips[usize::from(flow.vip())].address,
     };
+    Ok(room_to::<H>(is_part, hop(side, flow, here)?, receiver, here))
+}
+
+/// The same on the way to this station, with a receiver of this version of IP.
+pub fn room_to<H: Family>(is_part: bool, hop: &Hop, receiver: IpAddr, here: &Here) -> u16 {
+    let mtu = here.tables.interfaces[usize::from(hop.interface)].mtu;
     let header = match receiver {
         IpAddr::V4(_) => size_of::<Ipv4>(),
         IpAddr::V6(_) if is_part && H::ETHER_TYPE == Ipv4::ETHER_TYPE => {
@@ -41,7 +46,7 @@ pub fn room<H: Family>(is_part: bool, side: Side, flow: &Flow, here: &Here) -> S
         }
         IpAddr::V6(_) => size_of::<Ipv6>(),
     };
-    Ok(mtu.saturating_sub(header as u16))
+    mtu.saturating_sub(header as u16)
 }
 
 /// Addresses the frame, of an IP packet of `len` bytes, to the next station, and counts it for its backend.
@@ -60,11 +65,17 @@ pub fn transmit(
         Side::Server | Side::ServerToClient => (&counters.packets_out, &counters.bytes_out),
     };
     let hop = hop(side, flow, here)?;
-    ethernet.destination = hop.mac;
-    ethernet.source = here.tables.interfaces[usize::from(hop.interface)].mac;
     packets.add(1);
     bytes.add(len as u64);
-    Ok(Verdict::Transmit(hop.interface))
+    Ok(send(ethernet, hop, here))
+}
+
+/// Addresses the frame to the next station.
+#[inline(always)]
+pub fn send(ethernet: &mut Ethernet, hop: &Hop, here: &Here) -> Verdict {
+    ethernet.destination = hop.mac;
+    ethernet.source = here.tables.interfaces[usize::from(hop.interface)].mac;
+    Verdict::Transmit(hop.interface)
 }
 
 #[inline(always)]

@@ -184,6 +184,12 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
         }
         // Its client is told.
         Reason::Refused => None,
+        // Of TCP: see there.
+        Reason::BadTcp
+        | Reason::NoConnection
+        | Reason::BadReset
+        | Reason::OutOfOrder
+        | Reason::NoRoute => None,
         // Of devices, rings and queues, which the engine does not have.
         Reason::ForeignVlan | Reason::TransmitFull | Reason::KernelFull | Reason::HandOverFull => {
             None

@@ -58,7 +58,7 @@ fn one_fault_at_a_time() {
         ("from IPv4", from_address("::ffff:10.0.0.9"), Reason::BadSource),
         ("from the VIP itself", from_address(&vip.to_string()), Reason::BadSource),
         ("from a SNAT address", from_address(&VIA.snat().to_string()), Reason::BadSource),
-        ("TCP", ip(client, vip, IpNumber::TCP, &[0; 20]), Reason::NoService),
+        ("TCP", ip(client, vip, IpNumber::TCP, &[0; 20]), Reason::BadTcp),
         ("no next header", with_ip(6, &[59]), Reason::NoService),
         ("encrypted", with_ip(6, &[50]), Reason::NoService),
         ("IPv4's ICMP", with_ip(6, &[1]), Reason::NoService),

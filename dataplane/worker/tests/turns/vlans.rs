@@ -136,7 +136,7 @@ fn a_mere_priority_is_untagged_on_a_plain_interface_too() {
     house.moved(&[
         ("received", 3),
         ("transmitted", 1),
-        ("no-service", 1),
+        ("bad-tcp", 1),
         ("to_kernel", 1),
         ("started", 1),
         ("packets_in", 1),

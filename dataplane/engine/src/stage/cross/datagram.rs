@@ -1,4 +1,4 @@
-//! A datagram, or a part of one.
+//! A datagram, a part of one, or a segment.
 
 use super::{Crossing, Head, Plan, add_ip};
 use crate::family::Family;
@@ -7,7 +7,8 @@ use crate::reason::Reason;
 use crate::verdict::Step;
 use wire::checksum::Delta;
 use wire::ethernet;
-use wire::ip::{Fragment, PROTOCOL_UDP, Split};
+use wire::ip::{Fragment, PROTOCOL_TCP, Split};
+use wire::tcp::Tcp;
 use wire::udp::Udp;
 use zerocopy::FromBytes;
 
@@ -19,17 +20,20 @@ impl Crossing {
     /// Adds the headers to come, and rewrites that of UDP.
     pub(super) fn datagram<A: Family, B: Family>(
         &self,
-        Split { ip: old, fragment, body, .. }: Split<A>,
+        Split { ip: old, protocol, fragment, body }: Split<A>,
         mut head: Head,
         own: &mut Own,
     ) -> Step<Plan> {
         let at = ethernet::HEADER + old.total_len() - body.len();
         let len = match fragment {
             Some(_) => body.len(),
+            None if protocol == PROTOCOL_TCP => body.len(),
             None => Udp::split(body).map(|(udp, _)| udp.total_len()).ok_or(Reason::BadUdp)?,
         };
-        let mut ip: B = self.header(old, PROTOCOL_UDP, len)?;
-        if fragment.is_none_or(|part| part.offset == 0) {
+        let mut ip: B = self.header(old, protocol, len)?;
+        if protocol == PROTOCOL_TCP {
+            self.rewrite_tcp(old, &ip, &mut body[..len])?;
+        } else if fragment.is_none_or(|part| part.offset == 0) {
             self.rewrite_udp(old, &ip, fragment, &mut body[..len])?;
         }
         if fragment.is_none() {
@@ -41,6 +45,13 @@ impl Crossing {
         let id = |part: Fragment| self.id.map_or(part.id, u32::from);
         add_ip(&mut head, ip, fragment.map(|part| Fragment { id: id(part), ..part }));
         Ok(Plan { head, rest: at..at + len })
+    }
+
+    fn rewrite_tcp<A: Family, B: Family>(&self, old: &A, ip: &B, body: &mut [u8]) -> Step<()> {
+        let (tcp, _) = Tcp::mut_from_prefix(body).map_err(|_| Reason::BadTcp)?;
+        let addresses = Delta::replaced(old.addresses(), ip.addresses());
+        tcp.set_ports(self.source.port(), self.destination.port(), addresses);
+        Ok(())
     }
 
     /// Ports, and a checksum over the new addresses. That of a datagram can't be made from a part of it (RFC 7915

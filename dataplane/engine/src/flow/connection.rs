@@ -1,0 +1,165 @@
+//! What is known of one connection: of TCP, of UDP other than TFTP, or of all that a client sends to a VIP.
+//! Plain data, as [`super::record`] has it for TFTP's transfers.
+
+use super::hosts::Endpoint;
+use super::index::{FlowId, NO_FLOW};
+use super::tuple::{Far, Tuple};
+use super::view::{ConnectionKind, Stage};
+use crate::tables::{BackendId, Hop, VipId};
+use crate::tick::Tick;
+use wire::ethernet::Mac;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, TryFromBytes};
+
+/// One connection.
+#[derive(Debug, Clone, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Connection {
+    /// As clients see it.
+    pub client: Tuple,
+    /// As servers see it.
+    pub server: Tuple,
+    /// Bytes from the client and from the server, as IP counts them.
+    pub bytes: [u64; 2],
+    /// How far the client and the server have got over TCP, as the client sees it.
+    pub halves: [Half; 2],
+    /// When its last packet passed.
+    pub last_packet: Tick,
+    /// When its first packet passed.
+    pub begun: Tick,
+    /// The one that it carries data for, or that a bond was made by last.
+    pub parent: FlowId,
+    /// What is read of it ([`crate::alg::ftp`]): counted from 1; 0: nothing.
+    pub session: u32,
+    /// Connections that carry data for it, or that a bond is of.
+    pub children: u32,
+    /// Its backend, or [`NO_BACKEND`].
+    pub backend: BackendId,
+    /// The station that the client's packets come from.
+    pub back: Hop,
+    /// The station that the server's packets come from; of a rule's connections alone.
+    pub fore: Hop,
+    /// What it is.
+    pub kind: ConnectionKind,
+    /// Where it stands.
+    pub stage: Stage,
+    /// The alias that its server has, counted from 1; 0: the backend's own address.
+    pub alias: u8,
+    /// [`flag`]s.
+    pub flags: u8,
+    /// Fills two cache lines.
+    pub rest: [u8; 24],
+}
+
+/// In place of a backend: it has none.
+pub const NO_BACKEND: BackendId = BackendId::MAX;
+
+/// How far one side of a TCP connection has got.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(C)]
+pub struct Half {
+    /// The sequence number behind all that it has sent.
+    pub next: u32,
+    /// The sequence number behind all of the other side's that it has acknowledged.
+    pub acked: u32,
+}
+
+/// What is so of a connection.
+pub mod flag {
+    /// The client has said that it is done.
+    pub const CLIENT_DONE: u8 = 1;
+    /// The server has.
+    pub const SERVER_DONE: u8 = 2;
+    /// The server opened it.
+    pub const BY_SERVER: u8 = 4;
+    /// Whoever did not open it has answered.
+    pub const ANSWERED: u8 = 8;
+    /// It is found by the client's tuple.
+    pub const BY_CLIENT_TUPLE: u8 = 16;
+    /// It is found by the server's.
+    pub const BY_SERVER_TUPLE: u8 = 32;
+    /// No connection, but what binds its client to a backend.
+    pub const BOND: u8 = 64;
+    /// Its backend died.
+    pub const CUT_OFF: u8 = 128;
+}
+
+impl Connection {
+    /// What stands where no connection is.
+    pub const FREE: Connection = Connection {
+        client: Tuple::NONE,
+        server: Tuple::NONE,
+        bytes: [0; 2],
+        halves: [Half { next: 0, acked: 0 }; 2],
+        last_packet: Tick(0),
+        begun: Tick(0),
+        parent: NO_FLOW,
+        session: 0,
+        children: 0,
+        backend: NO_BACKEND,
+        back: Hop { mac: Mac([0; 6]), interface: 0 },
+        fore: Hop { mac: Mac([0; 6]), interface: 0 },
+        kind: ConnectionKind::Client,
+        stage: Stage::HalfOpen,
+        alias: 0,
+        flags: 0,
+        rest: [0; 24],
+    };
+
+    /// Whether this is a connection.
+    pub fn is_in_use(&self) -> bool {
+        self.has(flag::BY_CLIENT_TUPLE | flag::BY_SERVER_TUPLE)
+    }
+
+    /// Whether one of these is so.
+    #[inline]
+    pub fn has(&self, flags: u8) -> bool {
+        self.flags & flags != 0
+    }
+
+    /// Whether it is found by this tuple.
+    #[inline]
+    pub fn is(&self, tuple: &Tuple) -> bool {
+        match tuple.kind() {
+            Far::Vip => self.has(flag::BY_CLIENT_TUPLE) && self.client == *tuple,
+            Far::Server | Far::Host => self.has(flag::BY_SERVER_TUPLE) && self.server == *tuple,
+        }
+    }
+
+    /// The VIP that the client talks to.
+    #[inline]
+    pub fn vip(&self) -> VipId {
+        self.client.far()
+    }
+
+    /// The endpoint that the server sees as the client.
+    #[inline]
+    pub fn seen_as(&self) -> Endpoint {
+        self.server.near()
+    }
+
+    /// Whether the server's packets come through us.
+    #[inline]
+    pub fn answers_seen(&self) -> bool {
+        // No other tuple of a server is of all protocols.
+        self.server.protocol != 0
+    }
+
+    /// Whether it is yet to be answered.
+    pub fn is_half_open(&self) -> bool {
+        matches!(self.stage, Stage::Expected | Stage::HalfOpen)
+    }
+
+    /// Whether nothing more of it matters.
+    pub fn is_over(&self) -> bool {
+        self.stage == Stage::Closed
+    }
+
+    /// Whether it counts among its backend's transfers.
+    pub fn is_counted(&self) -> bool {
+        self.backend != NO_BACKEND
+            && !matches!(self.stage, Stage::Expected | Stage::Closed)
+            && (!self.has(flag::BOND) || self.client.protocol == 0)
+    }
+}

@@ -1,0 +1,237 @@
+//! One worker's connections, each found by what clients send and by what servers send. All memory is
+//! taken at the start.
+
+use super::connection::{Connection, flag};
+use super::index::{FlowId, Index, Spot};
+use super::key::Seed;
+use super::lists::Lists;
+use super::store::Rows;
+use super::table::Full;
+use super::tuple::Tuple;
+use super::view::Stage;
+use super::wheel::Wheel;
+use crate::tick::Tick;
+use prefetch_index::prefetch_index;
+use std::ops::{Index as At, IndexMut as AtMut};
+
+/// The table. Connections are reached by index: `connections[id]`.
+pub struct Connections {
+    index: Index,
+    rows: Rows<Connection>,
+    lists: Lists,
+    wheel: Wheel,
+    seed: Seed,
+    /// Those that are yet to be answered.
+    half_open: u32,
+}
+
+/// Lists that a connection can be in: free, yet to be answered, or closed; a running one is in none.
+const FREE: u32 = 0;
+const HALF_OPEN: u32 = 1;
+const CLOSED: u32 = 2;
+
+/// Of all places, the share that those may take that are yet to be answered: a flood of them leaves the rest.
+const HALF_OPEN_SHARE: u32 = 4;
+
+impl Connections {
+    /// A table over these rows. What stands in them already is not found until it is adopted.
+    pub fn new(rows: Rows<Connection>, seed: Seed, now: Tick) -> Connections {
+        let capacity = rows.len() as u32;
+        let mut lists = Lists::new(capacity, 3);
+        let free = (0..capacity).filter(|&id| !rows[id as usize].is_in_use());
+        free.for_each(|id| lists.append(FREE, id));
+        Connections {
+            index: Index::new(2 * capacity as usize),
+            rows,
+            lists,
+            wheel: Wheel::new(capacity, now),
+            seed,
+            half_open: 0,
+        }
+    }
+
+    /// Gives the rows back.
+    pub fn leave(self) -> Rows<Connection> {
+        self.rows
+    }
+
+    /// Enters what an earlier process left in this row; it comes up at `deadline`.
+    pub fn adopt(&mut self, id: FlowId, deadline: Tick) -> Result<(), Full> {
+        self.enter(id)?;
+        self.list(id);
+        self.wheel.set(id, deadline);
+        Ok(())
+    }
+
+    /// Frees a row that was not adopted.
+    pub fn discard(&mut self, id: FlowId) {
+        self.rows[id as usize] = Connection::FREE;
+        self.lists.append(FREE, id);
+    }
+
+    /// Where a tuple will be looked for.
+    #[inline]
+    pub fn expect(&self, tuple: &Tuple) -> Spot {
+        self.index.expect(self.seed.of_tuple(tuple))
+    }
+
+    /// The connection that most likely has the tuple expected there, or [`super::NO_FLOW`]: to be confirmed.
+    #[inline(always)]
+    pub fn guess(&self, spot: Spot) -> FlowId {
+        let id = self.index.guess(spot);
+        prefetch_index(&*self.rows, id as usize);
+        id
+    }
+
+    /// The connection that was guessed, if it is the one with that tuple.
+    #[inline]
+    pub fn confirm(&mut self, guess: FlowId, tuple: &Tuple) -> Option<&mut Connection> {
+        self.rows.get_mut(guess as usize).filter(|connection| connection.is(tuple))
+    }
+
+    /// The connection that is found by this tuple.
+    pub fn find(&self, tuple: &Tuple) -> Option<FlowId> {
+        self.index.find(self.seed.of_tuple(tuple), |id| self[id].is(tuple))
+    }
+
+    /// Enters a connection, found by the tuples that its flags say; it comes up at `deadline` unless moved. The
+    /// caller has made sure that no other has one of them.
+    pub fn insert(&mut self, connection: &Connection, deadline: Tick) -> Result<FlowId, Full> {
+        let id = self.lists.first(FREE).ok_or(Full)?;
+        self.rows[id as usize].clone_from(connection);
+        if let Err(full) = self.enter(id) {
+            self.rows[id as usize] = Connection::FREE;
+            return Err(full);
+        }
+        self.lists.remove(id);
+        self.list(id);
+        self.wheel.set(id, deadline);
+        Ok(id)
+    }
+
+    /// It stands there now, and comes up at `deadline`.
+    pub fn set_stage(&mut self, id: FlowId, stage: Stage, deadline: Tick) {
+        self.unlist(id);
+        self[id].stage = stage;
+        self.list(id);
+        self.wheel.set(id, deadline);
+    }
+
+    /// Frees the connection's place; answers what stood there.
+    pub fn remove(&mut self, id: FlowId) -> Connection {
+        self.unlist(id);
+        let connection = std::mem::replace(&mut self.rows[id as usize], Connection::FREE);
+        for tuple in tuples(&connection).into_iter().flatten() {
+            self.index.remove(self.seed.of_tuple(&tuple), id);
+        }
+        self.wheel.cancel(id);
+        self.lists.append(FREE, id);
+        connection
+    }
+
+    /// Whether every place is taken.
+    pub fn is_full(&self) -> bool {
+        self.lists.first(FREE).is_none()
+    }
+
+    /// What is to make room for one more that is yet to be answered: the one that has waited longest, where there
+    /// are too many of them, or no place is left; else the one that ended longest ago; never a running one.
+    pub fn expendable(&self) -> Option<FlowId> {
+        let waiting = self.lists.first(HALF_OPEN);
+        if self.half_open >= (self.rows.len() as u32 / HALF_OPEN_SHARE).max(1) {
+            return waiting;
+        }
+        if self.is_full() { self.lists.first(CLOSED).or(waiting) } else { None }
+    }
+
+    /// The one that has waited longest for its first answer.
+    pub fn longest_unanswered(&self) -> Option<FlowId> {
+        self.lists.first(HALF_OPEN)
+    }
+
+    /// A connection whose deadline has come.
+    pub fn due(&mut self, now: Tick) -> Option<FlowId> {
+        self.wheel.due(now)
+    }
+
+    /// Has the connection come up again at `deadline`.
+    pub fn rearm(&mut self, id: FlowId, deadline: Tick) {
+        self.wheel.set(id, deadline);
+    }
+
+    /// Those at these places that are in use.
+    pub fn scan(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = FlowId> {
+        places.map(|place| place as FlowId).filter(|&id| self[id].is_in_use())
+    }
+
+    /// The connection at this place, if there is one.
+    pub fn get(&self, id: FlowId) -> Option<&Connection> {
+        self.rows.get(id as usize).filter(|connection| connection.is_in_use())
+    }
+
+    /// Places for connections, used and free.
+    pub fn capacity(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Bytes of memory in all.
+    pub fn size(&self) -> usize {
+        self.index.size() + size_of_val(&*self.rows) + self.lists.size() + self.wheel.size()
+    }
+
+    /// Has the row found by its tuples.
+    fn enter(&mut self, id: FlowId) -> Result<(), Full> {
+        let [first, second] = tuples(&self.rows[id as usize]).map(|tuple| {
+            let tuple = tuple?;
+            Some(self.seed.of_tuple(&tuple))
+        });
+        let mut put = |hash: Option<u64>| hash.is_none_or(|hash| self.index.insert(hash, id));
+        if !put(first) {
+            return Err(Full);
+        }
+        if !put(second) {
+            first.into_iter().for_each(|hash| self.index.remove(hash, id));
+            return Err(Full);
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, id: FlowId) {
+        let connection = &self[id];
+        if connection.is_half_open() {
+            self.half_open += 1;
+            self.lists.append(HALF_OPEN, id);
+        } else if connection.is_over() {
+            self.lists.append(CLOSED, id);
+        }
+    }
+
+    fn unlist(&mut self, id: FlowId) {
+        self.half_open -= u32::from(self[id].is_half_open());
+        self.lists.remove(id);
+    }
+}
+
+/// What it is found by.
+fn tuples(connection: &Connection) -> [Option<Tuple>; 2] {
+    [
+        connection.has(flag::BY_CLIENT_TUPLE).then_some(connection.client),
+        connection.has(flag::BY_SERVER_TUPLE).then_some(connection.server),
+    ]
+}
+
+impl At<FlowId> for Connections {
+    type Output = Connection;
+
+    #[inline]
+    fn index(&self, id: FlowId) -> &Connection {
+        &self.rows[id as usize]
+    }
+}
+
+impl AtMut<FlowId> for Connections {
+    #[inline]
+    fn index_mut(&mut self, id: FlowId) -> &mut Connection {
+        &mut self.rows[id as usize]
+    }
+}

@@ -1,0 +1,257 @@
+//! How connections begin and end in what a worker owns.
+
+use super::{GLANCE, Own};
+use crate::alg::End;
+use crate::flow::FlowId;
+use crate::flow::connection::{Connection, NO_BACKEND, flag};
+use crate::flow::hosts::Host;
+use crate::flow::tuple::Tuple;
+use crate::flow::view::{ConnectionKind, ConnectionView, FlowQuery, Stage};
+use crate::here::Here;
+use crate::mode::rules;
+use crate::reason::Reason;
+use crate::tables::{Duty, Tables, VipId};
+use crate::tick::{PER_SECOND, Tick};
+use crate::verdict::Step;
+use std::net::SocketAddr;
+use wire::ip::PROTOCOL_TCP;
+
+/// Ticks that a connection is waited for that was announced.
+const EXPECTED: u32 = 30 * PER_SECOND;
+/// Ticks that a closed connection is kept for late packets.
+const LINGER: u32 = 10 * PER_SECOND;
+/// Ticks of silence after which a connection of a rule is given up: TCP's (RFC 5382, REQ-5), while it is half open or
+/// closing, and UDP's (RFC 4787, REQ-5).
+const TCP_IDLE: u32 = 124 * 60 * PER_SECOND;
+const TRANSITORY: u32 = 4 * 60 * PER_SECOND;
+const UDP_IDLE: u32 = 5 * 60 * PER_SECOND;
+/// Ticks after which one is looked at again that others keep alive.
+const KEPT_ALIVE: u32 = 10 * PER_SECOND;
+
+impl Own {
+    /// Enters a connection, which has a place at its backend, a name for each of its hosts, and a port of ours if it
+    /// needs one: if it can't be entered, it gives these back. One for data has no place yet, and gets one in any
+    /// case.
+    pub fn enter_connection(&mut self, connection: &Connection, here: &Here) -> Step<FlowId> {
+        if connection.is_half_open()
+            && let Some(expendable) = self.connections.expendable()
+        {
+            self.end_connection(expendable, End::Evicted, here);
+        }
+        if connection.is_counted() {
+            let cap = &here.backend(connection.backend).cap;
+            let needs_place = connection.kind == ConnectionKind::Data;
+            cap.iter().filter(|_| needs_place).for_each(|cap| cap.take_over(1));
+            self.counters.backend(connection.backend).started.add(1);
+        }
+        let deadline = deadline(connection, here.tables);
+        self.connections.insert(connection, deadline).map_err(|_full| {
+            self.count_connection_end(connection, End::Evicted, here);
+            self.let_go(connection, true, here);
+            Reason::FlowTableFull.into()
+        })
+    }
+
+    /// One connection of this backend less, if it was one.
+    fn count_connection_end(&self, connection: &Connection, end: End, here: &Here) {
+        if connection.is_counted() {
+            let transfers = self.counters.backend(connection.backend);
+            transfers.ended.add(1);
+            transfers.of(end).add(1);
+            here.backend(connection.backend).give_place_back();
+        }
+    }
+
+    /// The connection stands there now.
+    pub fn advance(&mut self, id: FlowId, stage: Stage, here: &Here) {
+        self.connections[id].last_packet = here.now;
+        let connection = &self.connections[id];
+        let next = Connection { stage, ..connection.clone() };
+        if next.is_over() {
+            self.count_connection_end(connection, how_it_ended(connection), here);
+        }
+        self.connections.set_stage(id, stage, deadline(&next, here.tables));
+    }
+
+    /// The connection is forgotten.
+    pub fn end_connection(&mut self, id: FlowId, end: End, here: &Here) {
+        let connection = self.connections.remove(id);
+        self.count_connection_end(&connection, end, here);
+        self.let_go(&connection, connection.is_over() || connection.is_half_open(), here);
+        if let Some(parent) = self.parent_of(&connection) {
+            let parent_is_bond = self.connections[parent].has(flag::BOND);
+            self.connections[parent].children -= 1;
+            self.connections[parent].last_packet = here.now;
+            if parent_is_bond && self.connections[parent].children == 0 {
+                self.end_connection(parent, End::Completed, here);
+            }
+        }
+    }
+
+    /// The connection that this one carries data for, or the bond that it keeps; the number may be another one's by
+    /// now.
+    pub fn parent_of(&self, connection: &Connection) -> Option<FlowId> {
+        let parent = self.connections.get(connection.parent)?;
+        let is_it = parent.children > 0
+            && parent.vip() == connection.vip()
+            && parent.client.near().host == connection.client.near().host
+            && parent.begun.is_due(connection.begun);
+        is_it.then_some(connection.parent)
+    }
+
+    /// What a connection holds besides its place.
+    fn let_go(&mut self, connection: &Connection, ended_well: bool, here: &Here) {
+        if connection.backend != NO_BACKEND && connection.seen_as().port != 0 {
+            let rules = rules(&here.tables.service_of(connection.backend).mode);
+            rules.release(connection.seen_as(), ended_well, &mut self.pools(here));
+        }
+        self.hosts.leave(connection.client.near().host);
+        if let Some(server) = connection.server.far_host() {
+            self.hosts.leave(server.host);
+        }
+    }
+
+    /// What binds this client to a backend of the VIP.
+    pub fn bond(&self, client: Host, vip: VipId, protocol: u8) -> Option<FlowId> {
+        self.connections.find(&Tuple::of_bond(client, vip, protocol))
+    }
+
+    /// Looks at some of the connections whose deadline has come.
+    pub fn expire_connections(&mut self, here: &Here) {
+        for _ in 0..GLANCE {
+            let Some(id) = self.connections.due(here.now) else { return };
+            let connection = &self.connections[id];
+            let deadline = deadline(connection, here.tables);
+            if !deadline.is_due(here.now) {
+                self.connections.rearm(id, deadline);
+            } else if connection.children > 0 {
+                self.connections.rearm(id, here.now.after(KEPT_ALIVE));
+            } else {
+                let unanswered = connection.is_half_open();
+                let end = if unanswered { End::Unanswered } else { End::TimedOut };
+                self.end_connection(id, end, here);
+            }
+        }
+    }
+
+    /// Breaks off some of the connections whose backend is known to be dead: their clients are told.
+    pub fn look_for_cut_off(&mut self, here: &Here) {
+        let counters = &self.counters;
+        let mut backends = here.tables.backends.iter().zip(&counters.backends);
+        let is_needed = || {
+            backends.any(|(backend, transfers)| backend.duty == Duty::Down && transfers.now() > 0)
+        };
+        for id in self.connection_sweep.places(GLANCE, here.now, is_needed) {
+            let is_cut_off = self.connections.get(id).is_some_and(|connection| {
+                connection.is_counted()
+                    && connection.client.is_tcp()
+                    && here.backend(connection.backend).duty == Duty::Down
+            });
+            if is_cut_off && self.resets.add(id) {
+                self.connections[id].flags |= flag::CUT_OFF;
+                self.advance(id, Stage::Closed, here);
+            }
+        }
+    }
+
+    /// Goes on with a question for connections, over these places.
+    pub(super) fn answer_connections(
+        &self,
+        query: &mut FlowQuery,
+        places: std::ops::Range<usize>,
+        tables: &Tables,
+        now: Tick,
+    ) {
+        for id in self.connections.scan(places) {
+            let connection = &self.connections[id];
+            let backend = Some(connection.backend).filter(|&backend| backend != NO_BACKEND);
+            let service =
+                backend.and_then(|id| tables.backends.get(usize::from(id))).map(|one| one.service);
+            let client = self.hosts.socket_address(connection.client.near());
+            // A bond is seen by the connections that made it.
+            let is_shown = !connection.has(flag::BOND) || connection.client.protocol == 0;
+            if !is_shown
+                || query.service.is_some_and(|asked| service != Some(asked))
+                || query.client.is_some_and(|asked| asked != client.ip())
+            {
+                continue;
+            }
+            query.matching += 1;
+            if query.connections.len() < query.connections.capacity() {
+                query.connections.push(self.connection_view(connection, tables, now));
+            }
+        }
+    }
+
+    fn connection_view(
+        &self,
+        connection: &Connection,
+        tables: &Tables,
+        now: Tick,
+    ) -> ConnectionView {
+        let vip = tables.vips[usize::from(connection.vip())].address;
+        let backend = Some(connection.backend).filter(|&backend| backend != NO_BACKEND);
+        let client = self.hosts.socket_address(connection.client.near());
+        let vip = SocketAddr::new(vip, connection.client.far_port());
+        let server = match (backend, connection.server.far_host()) {
+            (Some(backend), _) => {
+                let backend = &tables.backends[usize::from(backend)];
+                let port = match connection.answers_seen() {
+                    true => connection.server.far_port(),
+                    false => connection.client.far_port(),
+                };
+                SocketAddr::new(*backend.address(connection.alias), port)
+            }
+            (None, Some(host)) => self.hosts.socket_address(host),
+            (None, None) => vip,
+        };
+        let seen_as = match connection.answers_seen() {
+            true => self.hosts.socket_address(connection.seen_as()),
+            false => client,
+        };
+        ConnectionView {
+            backend,
+            kind: connection.kind,
+            protocol: connection.client.protocol,
+            client,
+            vip,
+            seen_as,
+            server,
+            stage: connection.stage,
+            bytes_in: connection.bytes[0],
+            bytes_out: connection.bytes[1],
+            age: now.since(connection.begun),
+            idle: now.since(connection.last_packet),
+        }
+    }
+}
+
+/// How one ended that is closed.
+fn how_it_ended(connection: &Connection) -> End {
+    if connection.has(flag::CUT_OFF) {
+        End::Lost
+    } else if connection.has(flag::CLIENT_DONE | flag::SERVER_DONE) {
+        End::Completed
+    } else {
+        End::Failed
+    }
+}
+
+/// When a connection is given up unless another packet comes.
+pub(super) fn deadline(connection: &Connection, tables: &Tables) -> Tick {
+    let service = (connection.backend != NO_BACKEND).then(|| tables.service_of(connection.backend));
+    let is_tcp = connection.client.protocol == PROTOCOL_TCP;
+    let idle = || match (service, is_tcp) {
+        (Some(service), _) => service.idle_timeout,
+        (None, true) => TCP_IDLE,
+        (None, false) => UDP_IDLE,
+    };
+    let transitory = || service.map_or(TRANSITORY, |service| service.transitory_timeout);
+    connection.last_packet.after(match connection.stage {
+        Stage::Expected => EXPECTED,
+        Stage::HalfOpen if is_tcp => transitory(),
+        Stage::HalfOpen | Stage::Open => idle(),
+        Stage::Closing => transitory(),
+        Stage::Closed => LINGER,
+    })
+}

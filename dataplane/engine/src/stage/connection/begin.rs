@@ -1,0 +1,131 @@
+//! A client's first packet makes a connection, at a backend.
+
+use super::seen::Seen;
+use crate::alg::End;
+use crate::family::Family;
+use crate::flow::FlowId;
+use crate::flow::connection::{Connection, flag};
+use crate::flow::hosts::{Endpoint, Host, NoRoom};
+use crate::flow::tuple::Tuple;
+use crate::flow::view::{ConnectionKind, Stage};
+use crate::here::Here;
+use crate::mode::rules;
+use crate::own::Own;
+use crate::reason::Reason;
+use crate::select::candidates::Avoid;
+use crate::select::choice::{Wish, choose};
+use crate::tables::{BackendId, Hop, Mode, Protocol, ServiceId};
+use crate::verdict::Step;
+
+/// Makes the connection to this service.
+pub fn begin<H: Family>(
+    service: ServiceId,
+    seen: &Seen<H::Address>,
+    here: &Here,
+    own: &mut Own,
+) -> Step<FlowId> {
+    let known = &here.tables.services[usize::from(service)];
+    let client = seen.addresses[0].into();
+    if !known.access.admits(client) {
+        own.counters.refusals[usize::from(service)].client.add(1);
+        return Err(Reason::Refused.into());
+    }
+    let vip = seen.tuple.far();
+    let host = own.hosts.enter(client).map_err(|NoRoom| Reason::FlowTableFull)?;
+    let bound = own.bound_backend(host, vip, service, here);
+    let wish = Wish { client, family: H::PLACE, service, request: None };
+    let chosen = bound.map_or_else(|| choose(&wish, Avoid::Nobody, here, own), Ok);
+    let made = chosen.and_then(|backend| {
+        let client = Endpoint { host, port: seen.ports[0] };
+        let made = own.connection(client, backend, seen, here);
+        if made.is_err() {
+            here.backend(backend).give_place_back();
+        }
+        made
+    });
+    let connection = made.inspect_err(|_| own.hosts.leave(host))?;
+    if let Protocol::Ftp(_) = known.protocol {
+        return own.enter_control(connection, here);
+    }
+    own.enter_connection(&connection, here)
+}
+
+impl Own {
+    /// A connection of this client to its service's backend, which is yet to be answered.
+    fn connection<A: Copy>(
+        &mut self,
+        client: Endpoint,
+        backend: BackendId,
+        seen: &Seen<A>,
+        here: &Here,
+    ) -> Step<Connection> {
+        let protocol = seen.tuple.protocol;
+        let port = here.tables.service_of(backend).port;
+        let client_tuple = Tuple::at_vip(client, seen.tuple.far(), seen.ports[1], protocol);
+        let mut connection = Connection {
+            client: client_tuple,
+            last_packet: here.now,
+            begun: here.now,
+            backend,
+            back: Hop { mac: seen.station, interface: here.from },
+            kind: ConnectionKind::Client,
+            stage: Stage::HalfOpen,
+            flags: flag::BY_CLIENT_TUPLE,
+            ..Connection::FREE
+        };
+        self.face_server(&mut connection, port, None, here)?;
+        Ok(connection)
+    }
+
+    /// Settles what a connection's backend sees of it, at this port of its: of several addresses of ours this one, if
+    /// it is said.
+    pub(super) fn face_server(
+        &mut self,
+        connection: &mut Connection,
+        port: u16,
+        pool_host: Option<Host>,
+        here: &Here,
+    ) -> Step<()> {
+        let backend = here.backend(connection.backend);
+        if here.tables.service_of(connection.backend).mode == Mode::Dsr {
+            return Ok(());
+        }
+        let client = connection.client.near();
+        let mut seen_as = self.seen_as(client, connection.backend, pool_host, here);
+        // A flood has them all.
+        if seen_as == Err(Reason::SnatPoolEmpty.into())
+            && let Some(oldest) = self.connections.longest_unanswered()
+        {
+            self.end_connection(oldest, End::Evicted, here);
+            seen_as = self.seen_as(client, connection.backend, pool_host, here);
+        }
+        let protocol = connection.client.protocol;
+        connection.server = Tuple::at_server(seen_as?, backend.server, port, protocol);
+        connection.flags |= flag::BY_SERVER_TUPLE;
+        // The same server can see the same endpoint through two VIPs.
+        if let Some(twin) = self.connections.find(&connection.server) {
+            self.end_connection(twin, End::Replaced, here);
+        }
+        Ok(())
+    }
+
+    /// The endpoint that a backend is to see as this client.
+    fn seen_as(
+        &mut self,
+        client: Endpoint,
+        backend: BackendId,
+        pool_host: Option<Host>,
+        here: &Here,
+    ) -> Step<Endpoint> {
+        let mode = &here.tables.service_of(backend).mode;
+        match (mode, pool_host) {
+            (Mode::Snat(_), Some(host)) => {
+                self.pools(here).take_of(host).ok_or(Reason::SnatPoolEmpty.into())
+            }
+            (Mode::Dsr | Mode::Nat | Mode::Snat(_), _) => {
+                let address = &here.backend(backend).address;
+                rules(mode).seen_as(client, address, &mut self.pools(here))
+            }
+        }
+    }
+}

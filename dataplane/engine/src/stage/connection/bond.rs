@@ -1,0 +1,120 @@
+//! What binds a client to a backend of a VIP, whatever the ports: all that it sends to a service that takes
+//! everything; and, as long as it has a control connection, where data goes that nobody announces.
+
+use super::seen::Seen;
+use crate::alg::End;
+use crate::family::Family;
+use crate::flow::connection::{Connection, flag};
+use crate::flow::hosts::{Host, NoRoom};
+use crate::flow::tuple::Tuple;
+use crate::flow::view::Stage;
+use crate::flow::{FlowId, NO_FLOW};
+use crate::here::Here;
+use crate::own::Own;
+use crate::reason::Reason;
+use crate::select::candidates::Avoid;
+use crate::select::choice::{Wish, choose};
+use crate::tables::{BackendId, Hop, Mode, ServiceId, VipId};
+use crate::verdict::Step;
+use wire::ip::PROTOCOL_TCP;
+
+/// In place of a protocol: all.
+const ANY: u8 = 0;
+
+/// What binds a client of a service that takes everything.
+pub fn any<H: Family>(
+    service: ServiceId,
+    vip: VipId,
+    seen: &Seen<H::Address>,
+    here: &Here,
+    own: &mut Own,
+) -> Step<FlowId> {
+    let known = own.bond(seen.tuple.near().host, vip, ANY);
+    if let Some(id) = known
+        && here.backend(own.connections[id].backend).serves()
+    {
+        return Ok(id);
+    }
+    if let Some(id) = known {
+        own.end_connection(id, End::Lost, here);
+    }
+    let client = seen.addresses[0].into();
+    if !here.tables.services[usize::from(service)].access.admits(client) {
+        own.counters.refusals[usize::from(service)].client.add(1);
+        return Err(Reason::Refused.into());
+    }
+    let host = own.hosts.enter(client).map_err(|NoRoom| Reason::FlowTableFull)?;
+    let wish = Wish { client, family: H::PLACE, service, request: None };
+    let backend = choose(&wish, Avoid::Nobody, here, own).inspect_err(|_| own.hosts.leave(host))?;
+    let bond = Connection {
+        stage: Stage::Open,
+        back: Hop { mac: seen.station, interface: here.from },
+        ..bond(Tuple::of_bond(host, vip, ANY), backend, here)
+    };
+    own.enter_connection(&bond, here)
+}
+
+fn bond(tuple: Tuple, backend: BackendId, here: &Here) -> Connection {
+    Connection {
+        client: tuple,
+        last_packet: here.now,
+        begun: here.now,
+        backend,
+        stage: Stage::Open,
+        flags: flag::BY_CLIENT_TUPLE | flag::BOND,
+        ..Connection::FREE
+    }
+}
+
+impl Own {
+    /// The backend that a client is bound to by control connections to this service, where its data has to follow
+    /// them: there is a place for one more at it.
+    pub(super) fn bound_backend(
+        &self,
+        client: Host,
+        vip: VipId,
+        service: ServiceId,
+        here: &Here,
+    ) -> Option<BackendId> {
+        if here.tables.services[usize::from(service)].mode != Mode::Dsr {
+            return None;
+        }
+        let bond = self.bond(client, vip, PROTOCOL_TCP)?;
+        let id = self.connections[bond].backend;
+        let backend = here.backend(id);
+        (backend.service == service && backend.takes() && backend.take_place()).then_some(id)
+    }
+
+    /// Enters a control connection, and binds its client to its backend.
+    pub(super) fn enter_control(
+        &mut self,
+        mut connection: Connection,
+        here: &Here,
+    ) -> Step<FlowId> {
+        let (client, vip) = (connection.client.near().host, connection.vip());
+        connection.parent = self.bond(client, vip, PROTOCOL_TCP).unwrap_or(NO_FLOW);
+        let id = self.enter_connection(&connection, here)?;
+        if self.parent_of(&connection).is_none() {
+            self.connections[id].parent = self.bind(&connection, here);
+        }
+        let parent = self.connections[id].parent;
+        if let Some(_bond) = self.connections.get(parent) {
+            let bond = &mut self.connections[parent];
+            bond.children += 1;
+            bond.parent = id;
+            bond.backend = connection.backend;
+        }
+        Ok(id)
+    }
+
+    /// Binds a control connection's client to its backend; without room, its data is not found.
+    fn bind(&mut self, control: &Connection, here: &Here) -> FlowId {
+        let client = control.client.near();
+        let tuple = Tuple::of_bond(client.host, control.vip(), PROTOCOL_TCP);
+        let address = self.hosts.socket_address(client).ip();
+        // It has a name already.
+        let Ok(_host) = self.hosts.enter(address) else { return NO_FLOW };
+        let bond = bond(tuple, control.backend, here);
+        self.enter_connection(&bond, here).unwrap_or(NO_FLOW)
+    }
+}

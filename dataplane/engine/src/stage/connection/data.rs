@@ -1,0 +1,136 @@
+//! Connections that carry data for another one: those that were announced, and those of which nobody reads the
+//! announcement.
+
+use super::seen::Seen;
+use crate::alg::End;
+use crate::family::Family;
+use crate::flow::connection::{Connection, flag};
+use crate::flow::hosts::NoRoom;
+use crate::flow::view::{ConnectionKind, Stage};
+use crate::flow::{FlowId, NO_FLOW};
+use crate::here::Here;
+use crate::own::Own;
+use crate::reason::Reason;
+use crate::stage::classify::Side;
+use crate::tables::{BackendId, Hop, Mode, VipId};
+use crate::verdict::Step;
+use wire::ip::PROTOCOL_TCP;
+use wire::tcp::Flags;
+
+/// The packet is the first one of a connection that was expected.
+pub fn complete<H: Family>(
+    id: FlowId,
+    seen: &Seen<H::Address>,
+    here: &Here,
+    own: &mut Own,
+) -> Step<FlowId> {
+    if !seen.opens() {
+        return Err(Reason::NoConnection.into());
+    }
+    let mut connection = own.connections.remove(id);
+    connection.stage = Stage::HalfOpen;
+    connection.last_packet = here.now;
+    connection.begun = here.now;
+    connection.flags = flag::BY_CLIENT_TUPLE | connection.flags & flag::BY_SERVER_TUPLE;
+    match seen.side {
+        Side::Client(_) => {
+            connection.client = seen.tuple;
+            connection.back = Hop { mac: seen.station, interface: here.from };
+            let pool_host = connection.server.near().host;
+            let port = connection.server.far_port();
+            own.face_server(&mut connection, port, Some(pool_host), here)?;
+        }
+        Side::Server | Side::ServerToClient => {
+            connection.server = seen.tuple;
+            connection.alias = here.backend(connection.backend).alias(seen.addresses[0].into());
+            connection.flags |= flag::BY_SERVER;
+            if let Some(twin) = own.connections.find(&connection.client) {
+                own.end_connection(twin, End::Replaced, here);
+            }
+        }
+    }
+    own.enter_connection(&connection, here)
+}
+
+/// A client's packet to a port of the VIP that is no service's: perhaps for a backend that has this port for data;
+/// or, where nothing can be read, for the one that the client is bound to. `None`: neither.
+pub fn unread<H: Family>(
+    vip: VipId,
+    seen: &Seen<H::Address>,
+    here: &Here,
+    own: &mut Own,
+) -> Option<Step<FlowId>> {
+    let port = seen.ports[1];
+    let ranges = &here.tables.vips[usize::from(vip)].passive;
+    let owner = ranges.iter().find(|(range, _)| range.contains(&port)).map(|&(_, owner)| owner);
+    let bond = own.bond(seen.tuple.near().host, vip, PROTOCOL_TCP);
+    let backend = match (owner, bond) {
+        (Some(owner), _) if seen.opens() => owner,
+        // It may answer a server that we don't see.
+        (None, Some(bond)) if seen.opens() || seen.has(Flags::SYN | Flags::ACK) => {
+            let bound = own.connections[bond].backend;
+            let is_dsr = here.tables.service_of(bound).mode == Mode::Dsr;
+            if !is_dsr {
+                return None;
+            }
+            bound
+        }
+        (Some(_), _) | (None, _) => return None,
+    };
+    Some(begin::<H>(backend, bond, seen, here, own))
+}
+
+fn begin<H: Family>(
+    backend: BackendId,
+    bond: Option<FlowId>,
+    seen: &Seen<H::Address>,
+    here: &Here,
+    own: &mut Own,
+) -> Step<FlowId> {
+    if !here.backend(backend).is_reached() {
+        return Err(Reason::BackendDown.into());
+    }
+    let client = seen.addresses[0].into();
+    let service = here.tables.service_of(backend);
+    if !service.access.admits(client) {
+        return Err(Reason::Refused.into());
+    }
+    let host = own.hosts.enter(client).map_err(|NoRoom| Reason::FlowTableFull)?;
+    let mut connection = Connection {
+        client: seen.tuple.with(host),
+        last_packet: here.now,
+        begun: here.now,
+        backend,
+        back: Hop { mac: seen.station, interface: here.from },
+        kind: ConnectionKind::Data,
+        stage: Stage::HalfOpen,
+        flags: flag::BY_CLIENT_TUPLE,
+        ..Connection::FREE
+    };
+    let by_server = if seen.opens() { 0 } else { flag::BY_SERVER };
+    connection.flags |= by_server;
+    // The control connection is seen by the same address, if there is one.
+    let control = bond.map_or(NO_FLOW, |bond| own.connections[bond].parent);
+    let same = own.connections.get(control).filter(|control| control.backend == backend);
+    let pool_host = same.map(|control| control.seen_as().host);
+    own.face_server(&mut connection, seen.ports[1], pool_host, here)
+        .inspect_err(|_| own.hosts.leave(host))?;
+    own.adopt_by(&mut connection, [control, bond.unwrap_or(NO_FLOW)]);
+    own.enter_connection(&connection, here)
+}
+
+impl Own {
+    /// The first of these that there is gets one more connection that carries data for it.
+    fn adopt_by(&mut self, connection: &mut Connection, parents: [FlowId; 2]) {
+        for parent in parents {
+            let Some(known) = self.connections.get(parent) else { continue };
+            let is_its = known.client.near().host == connection.client.near().host
+                && known.vip() == connection.vip();
+            if is_its {
+                self.connections[parent].children += 1;
+                connection.parent = parent;
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Which connection is a packet part of? One that has begun, one that is expected, or a new one.
+
+use super::seen::Seen;
+use super::{begin, bond, data, policy};
+use crate::alg::End;
+use crate::family::Family;
+use crate::flow::FlowId;
+use crate::flow::tuple::Tuple;
+use crate::flow::view::Stage;
+use crate::here::Here;
+use crate::own::Own;
+use crate::reason::Reason;
+use crate::stage::classify::Side;
+use crate::tables::Duty;
+use crate::verdict::{Step, Verdict};
+use wire::ip::PROTOCOL_TCP;
+
+/// The packet's connection, which may have begun with it.
+pub fn lookup<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) -> Step<FlowId> {
+    if let Some(id) = own.connections.find(&seen.tuple) {
+        if own.connections[id].stage == Stage::Expected {
+            return data::complete::<H>(id, seen, here, own);
+        }
+        if !(seen.opens() && is_past(id, here, own)) {
+            return Ok(id);
+        }
+        own.end_connection(id, End::Replaced, here);
+    }
+    match seen.side {
+        Side::Client(vip) => by_client::<H>(vip, seen, here, own),
+        Side::Server | Side::ServerToClient => by_server::<H>(seen, here, own),
+    }
+}
+
+/// Whether a packet that can begin a connection does not go on with this one, though it has the same ends.
+fn is_past(id: FlowId, here: &Here, own: &Own) -> bool {
+    let connection = &own.connections[id];
+    match connection.stage {
+        Stage::Closed => true,
+        Stage::Closing => connection.client.is_tcp(),
+        // Its server has died since it was chosen.
+        Stage::HalfOpen => {
+            let backend = here.tables.backends.get(usize::from(connection.backend));
+            backend.is_some_and(|backend| matches!(backend.duty, Duty::Down | Duty::Ejected))
+        }
+        Stage::Expected | Stage::Open => false,
+    }
+}
+
+fn by_client<H: Family>(
+    vip: u16,
+    seen: &Seen<H::Address>,
+    here: &Here,
+    own: &mut Own,
+) -> Step<FlowId> {
+    if let Some(id) = expected(&seen.tuple.from_any_port(), own) {
+        return data::complete::<H>(id, seen, here, own);
+    }
+    let (protocol, port) = (seen.tuple.protocol, seen.ports[1]);
+    if let Some(service) = here.tables.service(vip, protocol, port) {
+        if !seen.opens() {
+            return Err(NO_CONNECTION);
+        }
+        return begin::begin::<H>(service, seen, here, own);
+    }
+    if protocol == PROTOCOL_TCP
+        && let Some(step) = data::unread::<H>(vip, seen, here, own)
+    {
+        return step;
+    }
+    match here.tables.vips[usize::from(vip)].any {
+        Some(service) => bond::any::<H>(service, vip, seen, here, own),
+        None => Err(Reason::NoService.into()),
+    }
+}
+
+fn by_server<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) -> Step<FlowId> {
+    if let Some(id) = expected(&seen.tuple.to_any_port(), own) {
+        return data::complete::<H>(id, seen, here, own);
+    }
+    if seen.side == Side::Server {
+        return Err(if seen.tcp.is_some() { NO_CONNECTION } else { Reason::NoTransfer.into() });
+    }
+    policy::lookup::<H>(seen, here, own)
+}
+
+/// The connection that is expected between such ends.
+fn expected(tuple: &Tuple, own: &Own) -> Option<FlowId> {
+    own.connections.find(tuple).filter(|&id| own.connections[id].stage == Stage::Expected)
+}
+
+/// Of TCP, and of no connection.
+pub const NO_CONNECTION: Verdict = Verdict::Drop(Reason::NoConnection);

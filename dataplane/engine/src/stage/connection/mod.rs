@@ -1,0 +1,18 @@
+//! Connections: of TCP, of UDP other than TFTP's, and whatever else a service takes. Those that nothing happens to go
+//! the short way, [`routine`]; the walk of all others is [`connection`].
+
+mod begin;
+mod bond;
+mod data;
+mod follow;
+mod lookup;
+mod policy;
+pub mod reset;
+pub mod routine;
+mod seen;
+mod segment;
+mod translate;
+mod walk;
+
+pub use segment::Segment;
+pub use walk::connection;

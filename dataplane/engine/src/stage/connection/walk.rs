@@ -1,0 +1,163 @@
+//! The long way, stage by stage: for packets that open, change or end a connection, and for those that are read.
+
+use super::follow::follow;
+use super::lookup::lookup;
+use super::reset;
+use super::seen::Seen;
+use super::translate::{Body, crossing, translate, way};
+use crate::family::Family;
+use crate::flow::FlowId;
+use crate::flow::connection::{Connection, NO_BACKEND, flag};
+use crate::flow::view::Stage;
+use crate::frame::Frame;
+use crate::here::Here;
+use crate::notice::Notice;
+use crate::own::Own;
+use crate::reason::Reason;
+use crate::stage::classify::Side;
+use crate::stage::translate::Untranslated;
+use crate::stage::transmit::{room_to, send};
+use crate::tables::Hop;
+use crate::verdict::{Step, Verdict};
+use wire::ethernet::Ethernet;
+use wire::ip::Split;
+use wire::trouble::Trouble;
+use zerocopy::FromBytes;
+
+/// Decides what becomes of a frame that is perhaps of a connection, at this place in its burst.
+pub fn connection<H: Family>(
+    frame: &mut impl Frame,
+    place: usize,
+    here: &Here,
+    own: &mut Own,
+) -> Step<Verdict> {
+    let seen = Seen::of::<H>(frame.bytes_mut(), place, here, own)?;
+    let id = match lookup::<H>(&seen, here, own) {
+        Ok(id) => id,
+        Err(why_not) => return Err(refused::<H>(frame, &seen, why_not, here, own)),
+    };
+    track(&seen, id, here, own)?;
+    let step = leave::<H>(frame, &seen, id, here, own);
+    let why_not = step.err();
+    own.notices.extend(why_not.and_then(|why_not| notice::<H>(&seen, why_not, id, here, own)));
+    step
+}
+
+/// Who opens a connection that can't be is told so, and who goes on with one that is not known: they need not wait.
+fn refused<H: Family>(
+    frame: &mut impl Frame,
+    seen: &Seen<H::Address>,
+    why_not: Verdict,
+    here: &Here,
+    own: &mut Own,
+) -> Verdict {
+    let is_told = matches!(
+        why_not,
+        Verdict::Drop(
+            Reason::NoConnection
+                | Reason::NoBackend
+                | Reason::BackendsFull
+                | Reason::BackendDown
+                | Reason::Refused
+        )
+    );
+    if !is_told || seen.tcp.is_none() || !own.notice_rate.allows(here.now) {
+        return why_not;
+    }
+    reset::refuse::<H>(frame, seen, here).unwrap_or(why_not)
+}
+
+/// Takes the packet into account.
+fn track<A: Copy>(seen: &Seen<A>, id: FlowId, here: &Here, own: &mut Own) -> Step<()> {
+    let by_client = seen.is_by_client();
+    let connection = &mut own.connections[id];
+    let stage = match &seen.tcp {
+        Some(tcp) if !connection.has(flag::BOND) => follow(connection, by_client, tcp, seen.len)?,
+        Some(_) | None => answered(connection, by_client),
+    };
+    connection.bytes[usize::from(!by_client)] += seen.total_len as u64;
+    connection.last_packet = here.now;
+    let came_from = Hop { mac: seen.station, interface: here.from };
+    if by_client {
+        connection.back = came_from;
+    } else if connection.backend == NO_BACKEND {
+        connection.fore = came_from;
+    }
+    if stage != connection.stage {
+        own.advance(id, stage, here);
+    }
+    Ok(())
+}
+
+/// Where a connection stands that has no signs of its own, after a packet of one side.
+fn answered(connection: &Connection, by_client: bool) -> Stage {
+    let by_opener = by_client != connection.has(flag::BY_SERVER);
+    // Where we don't see answers, the opener's second word tells that there was one.
+    let may_be_answered = !connection.answers_seen() && connection.bytes[0] > 0;
+    if by_opener && !may_be_answered { connection.stage } else { Stage::Open }
+}
+
+/// Translates the packet and has it leave.
+fn leave<H: Family>(
+    frame: &mut impl Frame,
+    seen: &Seen<H::Address>,
+    id: FlowId,
+    here: &Here,
+    own: &mut Own,
+) -> Step<Verdict> {
+    let Own { connections, hosts, crossings, counters, .. } = own;
+    let connection = &connections[id];
+    let (hop, receiver) = way(seen.side, connection, here).ok_or(Reason::BackendDown)?;
+    let (ethernet, rest) =
+        Ethernet::mut_from_prefix(frame.bytes_mut()).map_err(|_| Reason::Truncated)?;
+    let Split { ip, protocol, body, .. } = H::split(rest).map_err(|_| H::BAD)?;
+    let len = ip.total_len();
+    if len - size_of::<H>() > usize::from(room_to::<H>(false, &hop, receiver, here)) {
+        return Err(Reason::TooBig.into());
+    }
+    match translate((ip, &mut Body(protocol, body)), seen.side, connection, here, hosts) {
+        Ok(()) => {}
+        Err(Untranslated::Expired) => return Err(Reason::TtlExpired.into()),
+        Err(Untranslated::OtherVersion) if ip.hops() <= 1 => {
+            return Err(Reason::TtlExpired.into());
+        }
+        Err(Untranslated::OtherVersion) => {
+            crossings.push((seen.place, crossing(seen.side, connection, here, hosts)));
+        }
+    }
+    if connection.backend != NO_BACKEND {
+        let transfers = counters.backend(connection.backend);
+        let (packets, bytes) = if seen.is_by_client() {
+            (&transfers.packets_in, &transfers.bytes_in)
+        } else {
+            (&transfers.packets_out, &transfers.bytes_out)
+        };
+        packets.add(1);
+        bytes.add(len as u64);
+    }
+    Ok(send(ethernet, &hop, here))
+}
+
+/// What the packet's sender is to be told, if it is to be told why the packet does not go on.
+fn notice<H: Family>(
+    seen: &Seen<H::Address>,
+    why_not: Verdict,
+    id: FlowId,
+    here: &Here,
+    own: &Own,
+) -> Option<Notice> {
+    let connection = &own.connections[id];
+    let trouble = match why_not {
+        Verdict::Drop(Reason::TtlExpired) => Trouble::Expired,
+        Verdict::Drop(Reason::TooBig) => {
+            let (hop, receiver) = way(seen.side, connection, here)?;
+            Trouble::TooBig(room_to::<H>(false, &hop, receiver, here))
+        }
+        _ => return None,
+    };
+    let from = match seen.side {
+        Side::Client(_) | Side::Server => seen.addresses[1].into(),
+        Side::ServerToClient => here.tables.vips[usize::from(connection.vip())].address,
+    };
+    Some(Notice { place: seen.place, from, trouble })
+}

@@ -1,0 +1,273 @@
+//! Connections that are not TCP's to a service: over UDP, of any protocol, those that carry data which nobody
+//! announces, and those that servers open by themselves.
+
+use engine::flow::view::{ConnectionKind, Stage};
+use engine::reason::Reason;
+use engine::routes::{Route, Routes};
+use engine::tables::{Ftp, NatRule, Protocol, Tables};
+use engine::verdict::Verdict;
+use kit::connections::{FIRST, Line, backend, tables};
+use kit::gate::Gate;
+use kit::story::{datagram, rrq};
+use kit::talk::ask;
+use kit::world::{FLOWS, INSIDE, OUTSIDE, Via, hop, mac};
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
+
+const DNS: u16 = 53;
+const FTP: Protocol = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
+
+#[test]
+fn datagrams_go_to_one_server_and_back() {
+    for via in Via::ALL {
+        let mut gate = Gate::with(tables(Protocol::Udp, DNS), FLOWS);
+        let vip = SocketAddr::new(via.vip().ip(), DNS);
+        for word in [&b"question"[..], b"another"] {
+            let question = datagram(via.client(), vip, word);
+            let heard = gate.take(&question).sent();
+            assert_eq!((heard.to, &heard.payload[..]), (mac(via.server(0)), word), "{via:?}");
+            if via.is_dsr() {
+                assert_eq!(heard.destination, vip);
+                continue;
+            }
+            let server = SocketAddr::new(via.server(0), DNS);
+            assert_eq!(heard.destination, server);
+            let heard = gate.take(datagram(server, heard.source, b"answer")).sent();
+            assert_eq!((heard.source, heard.destination), (vip, via.client()));
+            assert_eq!(gate.connections()[0].stage, Stage::Open);
+        }
+        assert_eq!(gate.connections().len(), 1);
+    }
+}
+
+#[test]
+fn transfers_and_other_datagrams_of_one_client_do_not_meet() {
+    for via in Via::SEEN {
+        let mut gate = Gate::with(tables(Protocol::Udp, DNS), FLOWS);
+        let talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
+        let _ = gate.take(talk.data(1, 512)).sent();
+        let vip = SocketAddr::new(via.vip().ip(), DNS);
+        let heard = gate.take(datagram(via.client(), vip, b"question")).sent();
+        assert_eq!(heard.destination.port(), DNS, "{via:?}");
+        let server = heard.destination;
+        let answer = gate.take(datagram(server, heard.source, b"answer")).sent();
+        assert_eq!(answer.source, vip);
+        let _ = gate.take(talk.ack(1)).sent();
+        let _ = gate.take(talk.data(2, 512)).sent();
+        assert_eq!((gate.transfers().len(), gate.connections().len()), (1, 1));
+    }
+}
+
+#[test]
+fn a_service_of_everything_has_all_that_others_do_not_have() {
+    for via in [Via::Dsr, Via::Dsr6] {
+        let mut gate = Gate::with(tables(Protocol::Any, 0), FLOWS);
+        let at = |port| SocketAddr::new(via.vip().ip(), port);
+        let open = |gate: &mut Gate, port| {
+            let line = line(via, at(port));
+            gate.take(line.from_client("S", "")).sent_segment()
+        };
+        for port in [22, 443, 50_000] {
+            assert_eq!(open(&mut gate, port).to, mac(via.server(0)), "{via:?}");
+        }
+        let heard = gate.take(datagram(via.client(), at(53), b"question")).sent();
+        assert_eq!(heard.to, mac(via.server(0)));
+        let mut gre = line(via, at(1)).from_client("S", "").bytes();
+        make_gre(via, &mut gre);
+        let outcome = gate.take(gre);
+        assert_eq!(outcome.verdict, Verdict::Transmit(OUTSIDE));
+        assert_eq!(outcome.bytes[..6], mac(via.server(0)).0);
+        // TFTP has a service of its own there.
+        let _ = gate.take(rrq(via.client(), via.vip(), "boot.img")).sent();
+        assert_eq!((gate.transfers().len(), gate.connections().len()), (1, 1));
+        let other = Line { client: SocketAddr::new(via.station(0, 77), 5), ..line(via, at(22)) };
+        let heard = gate.take(other.from_client("S", "")).sent_segment();
+        assert_eq!(heard.to, mac(via.server(1)));
+    }
+}
+
+/// The packet is GRE's.
+fn make_gre(via: Via, frame: &mut [u8]) {
+    const GRE: u8 = 47;
+    if via.is_v6() {
+        frame[14 + 6] = GRE;
+        return;
+    }
+    let sum = u16::from_be_bytes([frame[24], frame[25]]);
+    let more = (u32::from(!sum) + u32::from(GRE - 6)) as u16;
+    frame[14 + 9] = GRE;
+    frame[24..26].copy_from_slice(&(!more).to_be_bytes());
+}
+
+fn line(via: Via, vip: SocketAddr) -> Line {
+    Line { via, client: via.client(), vip, server: vip, seen_as: via.client(), next: FIRST }
+}
+
+#[test]
+fn a_data_connection_goes_to_the_backend_that_has_its_port() {
+    for via in Via::ALL {
+        let mut tables = tables(FTP, 21);
+        let ranges = [(0, 50_000..=50_099), (1, 50_100..=50_199)];
+        tables.vips[usize::from(via.service())].passive =
+            ranges.map(|(n, range)| (range, backend(via, n))).into();
+        let mut gate = Gate::with(tables, FLOWS);
+        let control = Line::open(&mut gate, via, via.client(), 21);
+        for (port, n) in [(50_000, 0), (50_099, 0), (50_100, 1), (50_199, 1)] {
+            let client = SocketAddr::new(via.client().ip(), port - 10_000);
+            let data = Line::open(&mut gate, via, client, port);
+            assert_eq!((data.server.ip(), data.server.port()), (via.server(n), port), "{via:?}");
+            assert_eq!(data.seen_as.ip(), control.seen_as.ip());
+        }
+        let kinds =
+            gate.connections().iter().filter(|one| one.kind == ConnectionKind::Data).count();
+        assert_eq!(kinds, 4);
+        if !via.is_dsr() {
+            let past = line(via, SocketAddr::new(via.vip().ip(), 50_200));
+            gate.take(past.from_client("S", "")).dropped(Reason::NoService);
+        }
+    }
+}
+
+#[test]
+fn in_dsr_data_follows_the_control_connection() {
+    for via in [Via::Dsr, Via::Dsr6] {
+        let mut gate = Gate::with(tables(FTP, 21), FLOWS);
+        let stray = line(via, SocketAddr::new(via.vip().ip(), 40_000));
+        gate.take(stray.from_client("S", "")).dropped(Reason::NoService);
+        // The second client's server is the second one.
+        Line::open(&mut gate, via, SocketAddr::new(via.station(0, 70), 999), 21);
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        assert_eq!(control.server.ip(), via.server(1));
+        let more = SocketAddr::new(via.client().ip(), 2071);
+        let mut second = Line::open(&mut gate, via, more, 21);
+        assert_eq!(second.server.ip(), via.server(1), "all of a client's go to one");
+        let passive = SocketAddr::new(via.client().ip(), 3000);
+        let data = Line::open(&mut gate, via, passive, 40_000);
+        assert_eq!(data.server.ip(), via.server(1), "{via:?}");
+        // Of what the server opens, the client's answer is the first that is seen.
+        let active = line(via, SocketAddr::new(via.vip().ip(), 20));
+        let heard = gate.take(active.from_client("SA", "")).sent_segment();
+        assert_eq!(heard.to, mac(via.server(1)));
+        control.client_says(&mut gate, "A", "");
+        for one in [&mut control, &mut second] {
+            one.client_says(&mut gate, "R", "");
+        }
+        gate.wait(200);
+        // Data is still under way; then nothing binds the client any longer.
+        let mut data = data;
+        data.client_says(&mut gate, "R", "");
+        gate.wait(4000);
+        gate.take(stray.from_client("S", "")).dropped(Reason::NoService);
+    }
+}
+
+#[test]
+fn a_control_connection_lives_as_long_as_its_data() {
+    for via in Via::ALL {
+        let mut tables = tables(FTP, 21);
+        tables.vips[usize::from(via.service())].passive = vec![(50_000..=50_099, backend(via, 0))];
+        let mut gate = Gate::with(tables, FLOWS);
+        Line::open(&mut gate, via, via.client(), 21);
+        let client = SocketAddr::new(via.client().ip(), 3000);
+        let mut data = Line::open(&mut gate, via, client, 50_000);
+        for _ in 0..4 {
+            gate.wait(kit::connections::IDLE - 10);
+            data.client_says(&mut gate, "A", "");
+        }
+        assert_eq!(gate.connections().len(), 2, "{via:?}");
+        data.client_says(&mut gate, "R", "");
+        gate.wait(kit::connections::IDLE - 100);
+        assert_eq!(gate.connections().len(), 1, "{via:?}");
+        gate.wait(300);
+        assert!(gate.connections().is_empty(), "{via:?}");
+    }
+}
+
+/// Servers of `nat` open connections from port 20 as the VIP.
+fn with_rule(via: Via) -> Tables {
+    let mut tables = tables(Protocol::Tcp, 22);
+    let net = |address| ipnet::IpNet::new(address, if via.is_v6() { 120 } else { 24 }).unwrap();
+    tables.nat = vec![NatRule {
+        from: net(via.server(0)),
+        protocol: 6,
+        source_port: Some(20),
+        to: via.service(),
+        hits: Default::default(),
+    }];
+    let to = net(via.client().ip());
+    tables.routes = Routes::new(vec![Route { to, hop: Some(hop(via.client().ip())) }]);
+    tables
+}
+
+#[test]
+fn a_server_s_own_connection_leaves_as_the_vip_by_a_rule() {
+    for via in [Via::Nat, Via::Nat6] {
+        let mut gate = Gate::with(with_rule(via), FLOWS);
+        let peer = SocketAddr::new(via.client().ip(), 7777);
+        let at = |n, port| SocketAddr::new(via.server(n), port);
+        let from = |n, port| Line {
+            via,
+            client: peer,
+            vip: at(n, port),
+            server: at(n, port),
+            seen_as: peer,
+            next: FIRST,
+        };
+        let mut first = from(0, 20);
+        let heard = gate.take(first.from_server("S", "")).sent_segment();
+        assert_eq!(heard.source, SocketAddr::new(via.vip().ip(), 20), "{via:?}");
+        assert_eq!((heard.destination, heard.to), (peer, mac(peer.ip())));
+        first.vip = heard.source;
+        first.next[1] = first.next[1].wrapping_add(1);
+        let heard = gate.take(first.from_client("SA", "")).sent_segment();
+        assert_eq!((heard.source, heard.destination), (peer, at(0, 20)));
+        assert_eq!(heard.to, mac(via.server(0)));
+        first.next[0] = first.next[0].wrapping_add(1);
+        let heard = gate.take(first.from_server("AP", "data")).sent_segment();
+        assert_eq!((heard.source, heard.text().as_str()), (first.vip, "data"));
+        // Another one, to the same peer, can't have the same port.
+        let heard = gate.take(from(1, 20).from_server("S", "")).sent_segment();
+        assert_ne!(heard.source.port(), 20);
+        assert_eq!(heard.source.ip(), via.vip().ip());
+        assert_eq!(gate.core.tables.nat[0].hits.load(Relaxed), 2);
+        let kinds: Vec<_> = gate.connections().iter().map(|one| one.kind).collect();
+        assert_eq!(kinds, [ConnectionKind::Policy; 2]);
+        // All others are routed as they are.
+        gate.take(from(0, 21).from_server("S", "")).to_kernel();
+        gate.take(from(0, 22).from_server("A", "")).to_kernel();
+        gate.take(datagram(at(0, 20), peer, b"x")).to_kernel();
+        // And so is all that is not a rule's.
+        gate.change(|tables| tables.nat.clear());
+        gate.take(from(1, 20).from_server("S", "")).to_kernel();
+    }
+}
+
+#[test]
+fn where_the_kernel_knows_no_way_a_rule_s_connection_does_not_go() {
+    let via = Via::Nat;
+    let mut tables = with_rule(via);
+    tables.routes = Routes::default();
+    let mut gate = Gate::with(tables, FLOWS);
+    let peer = SocketAddr::new(via.client().ip(), 7777);
+    let server = SocketAddr::new(via.server(0), 20);
+    let line = Line { via, client: peer, vip: server, server, seen_as: peer, next: FIRST };
+    gate.take_by(INSIDE, line.from_server("S", "")).dropped(Reason::NoRoute);
+}
+
+#[test]
+fn connections_outlive_the_process() {
+    for via in Via::ALL {
+        let world = || tables(Protocol::Tcp, 22);
+        let mut gate = Gate::with(world(), FLOWS);
+        let mut line = Line::open(&mut gate, via, via.client(), 22);
+        let mut gate = gate.reborn(world());
+        assert_eq!((gate.adopted.whole, gate.adopted.broken), (1, 0), "{via:?}");
+        line.client_says(&mut gate, "AP", "still here");
+        if !via.is_dsr() {
+            line.server_says(&mut gate, "AP", "so am I");
+        }
+        let other = SocketAddr::new(via.client().ip(), 2071);
+        let second = Line::open(&mut gate, via, other, 22);
+        assert_ne!((second.seen_as, second.client), (line.seen_as, line.client));
+    }
+}

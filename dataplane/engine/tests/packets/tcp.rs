@@ -1,0 +1,336 @@
+//! TCP connections: through every mode, from the first segment to the last.
+
+use engine::flow::view::{ConnectionKind, Stage};
+use engine::reason::Reason;
+use engine::tables::{Duty, Protocol};
+use kit::connections::{FIRST, IDLE, Line, TRANSITORY, backend, tables};
+use kit::gate::Gate;
+use kit::segment::Segment;
+use kit::world::{FLOWS, OUTSIDE, Via, interface, mac};
+use std::net::SocketAddr;
+
+const SSH: u16 = 22;
+
+fn gate() -> Gate {
+    Gate::with(tables(Protocol::Tcp, SSH), FLOWS)
+}
+
+fn stage(gate: &Gate) -> Option<Stage> {
+    gate.connections().first().map(|view| view.stage)
+}
+
+#[test]
+fn both_sides_see_the_segments_that_a_router_with_nat_would_send() {
+    for via in Via::ALL {
+        let mut gate = gate();
+        let mut line = Line::open(&mut gate, via, via.client(), SSH);
+        assert_eq!(line.server, SocketAddr::new(via.server(0), SSH), "{via:?}");
+        let seen_as = if via.is_snat() { via.snat() } else { via.client().ip() };
+        assert_eq!(line.seen_as.ip(), seen_as);
+        let said = line.from_client("AP", "SSH-2.0-client\r\n");
+        let heard = line.client_says(&mut gate, "AP", "SSH-2.0-client\r\n");
+        let to = mac(via.server(0));
+        let hops = if via.is_dsr() { 64 } else { 63 };
+        let (source, destination) = match via.is_dsr() {
+            true => (line.client, line.vip),
+            false => (line.seen_as, line.server),
+        };
+        let from = kit::world::gate_mac(interface(via.server(0)));
+        assert_eq!(heard, Segment { source, destination, from, to, ttl: hops, ..said });
+        if via.is_dsr() {
+            continue;
+        }
+        let said = line.from_server("AP", "SSH-2.0-server\r\n");
+        let heard = line.server_says(&mut gate, "AP", "SSH-2.0-server\r\n");
+        let (source, destination) = (line.vip, line.client);
+        let (from, to) = (kit::world::gate_mac(OUTSIDE), mac(line.client.ip()));
+        assert_eq!(heard, Segment { source, destination, from, to, ttl: 63, ..said });
+    }
+}
+
+#[test]
+fn a_connection_is_open_after_three_segments_and_closed_after_both_ends() {
+    for via in Via::SEEN {
+        let mut gate = gate();
+        let mut line = Line::open(&mut gate, via, via.client(), SSH);
+        assert_eq!(stage(&gate), Some(Stage::Open), "{via:?}");
+        line.client_says(&mut gate, "AF", "");
+        assert_eq!(stage(&gate), Some(Stage::Closing));
+        line.server_says(&mut gate, "AP", "the rest");
+        line.client_says(&mut gate, "A", "");
+        line.server_says(&mut gate, "AF", "");
+        assert_eq!(stage(&gate), Some(Stage::Closed));
+        line.client_says(&mut gate, "A", "");
+        gate.wait(101);
+        assert_eq!(stage(&gate), None);
+        let totals = &gate.core.own.counters.backends[usize::from(backend(via, 0))];
+        assert_eq!((totals.started.value(), totals.completed.value()), (1, 1));
+    }
+}
+
+#[test]
+fn in_dsr_the_client_alone_tells_where_it_stands() {
+    let mut gate = gate();
+    let mut line = Line::open(&mut gate, Via::Dsr, Via::Dsr.client(), SSH);
+    assert_eq!(stage(&gate), Some(Stage::Open));
+    line.client_says(&mut gate, "AF", "");
+    assert_eq!(stage(&gate), Some(Stage::Closing));
+    gate.wait(TRANSITORY + 1);
+    assert_eq!(stage(&gate), None);
+}
+
+#[test]
+fn silence_ends_what_is_half_open_soon_and_what_is_open_late() {
+    let via = Via::Nat;
+    let mut gate = gate();
+    let line = Line { ..Line::open(&mut gate, via, via.client(), SSH) };
+    let other = SocketAddr::new(via.client().ip(), 9999);
+    let _ = gate.take(Line { client: other, next: FIRST, ..line }.from_client("S", ""));
+    assert_eq!(gate.connections().len(), 2);
+    gate.wait(TRANSITORY + 1);
+    assert_eq!(gate.connections().len(), 1);
+    gate.wait(IDLE - TRANSITORY);
+    assert!(gate.connections().is_empty());
+}
+
+#[test]
+fn connections_go_to_the_backends_in_turn_and_stay_there() {
+    for via in Via::ALL {
+        let mut gate = gate();
+        for n in 0..4u16 {
+            let client = SocketAddr::new(via.client().ip(), 5000 + n);
+            let mut line = Line::open(&mut gate, via, client, SSH);
+            let to = mac(via.server(usize::from(n) % 2));
+            assert_eq!(line.client_says(&mut gate, "AP", "x").to, to, "{via:?}");
+        }
+    }
+}
+
+#[test]
+fn a_repeated_syn_goes_where_the_first_one_went() {
+    let mut gate = gate();
+    let via = Via::Snat;
+    let line = Line::open(&mut gate, via, via.client(), SSH);
+    let syn = Line { next: FIRST, ..line.clone() }.from_client("S", "");
+    let again = gate.take(syn).sent_segment();
+    assert_eq!((again.source, again.destination), (line.seen_as, line.server));
+    assert_eq!(gate.connections().len(), 1);
+}
+
+#[test]
+fn a_syn_after_the_end_begins_anew() {
+    for via in Via::SEEN {
+        let mut gate = gate();
+        let mut line = Line::open(&mut gate, via, via.client(), SSH);
+        line.client_says(&mut gate, "AF", "");
+        line.server_says(&mut gate, "AF", "");
+        let again = Line::open(&mut gate, via, via.client(), SSH);
+        assert_eq!(again.server.ip(), via.server(1), "{via:?}");
+        assert_eq!(gate.connections().len(), 1);
+    }
+}
+
+#[test]
+fn a_reset_ends_a_connection_if_it_knows_the_numbers() {
+    for via in Via::SEEN {
+        for by_client in [true, false] {
+            let mut gate = gate();
+            let mut line = Line::open(&mut gate, via, via.client(), SSH);
+            line.server_says(&mut gate, "AP", "hello");
+            line.client_says(&mut gate, "AP", "hello yourself");
+            line.server_says(&mut gate, "A", "");
+            let say = |flags: &str| match by_client {
+                true => line.from_client(flags, ""),
+                false => line.from_server(flags, ""),
+            };
+            for far in [1, 70_000, 1 << 31, u32::MAX - 100] {
+                let reset = say("R");
+                let sequence = reset.sequence.wrapping_add(far);
+                gate.take(Segment { sequence, ..reset }).dropped(Reason::BadReset);
+                assert_eq!(stage(&gate), Some(Stage::Open), "{via:?} {far}");
+            }
+            let _ = gate.take(say("R")).sent_segment();
+            assert_eq!(stage(&gate), Some(Stage::Closed));
+        }
+    }
+}
+
+#[test]
+fn a_server_that_refuses_ends_a_connection_that_is_half_open() {
+    let via = Via::Nat;
+    let mut gate = gate();
+    let mut line = Line {
+        via,
+        client: via.client(),
+        vip: SocketAddr::new(via.vip().ip(), SSH),
+        server: via.client(),
+        seen_as: via.client(),
+        next: FIRST,
+    };
+    let heard = gate.take(line.from_client("S", "")).sent_segment();
+    line.seen(heard);
+    let refusal = Segment { sequence: 0, acknowledgement: 77, ..line.from_server("AR", "") };
+    gate.take(refusal).dropped(Reason::BadReset);
+    line.next[0] = line.next[0].wrapping_add(1);
+    let refusal = Segment { sequence: 0, ..line.from_server("AR", "") };
+    let _ = gate.take(refusal).sent_segment();
+    assert_eq!(stage(&gate), Some(Stage::Closed));
+}
+
+#[test]
+fn who_goes_on_with_no_connection_is_told() {
+    for via in Via::ALL {
+        let mut gate = gate();
+        let line = Line {
+            via,
+            client: via.client(),
+            vip: SocketAddr::new(via.vip().ip(), SSH),
+            server: via.client(),
+            seen_as: via.client(),
+            next: [700, 900],
+        };
+        let told = gate.take(line.from_client("AP", "hello")).answered_by_segment();
+        assert_eq!((told.source, told.destination), (line.vip, line.client), "{via:?}");
+        assert_eq!((told.flags.as_str(), told.sequence), ("R", 900));
+        gate.take(line.from_client("R", "")).dropped(Reason::NoConnection);
+        gate.take(line.from_client("AR", "")).dropped(Reason::NoConnection);
+    }
+}
+
+#[test]
+fn who_finds_no_backend_is_told() {
+    for via in Via::ALL {
+        let mut gate = gate();
+        gate.change(|tables| tables.backends.iter_mut().for_each(|one| one.duty = Duty::Down));
+        let line = Line {
+            via,
+            client: via.client(),
+            vip: SocketAddr::new(via.vip().ip(), SSH),
+            server: via.client(),
+            seen_as: via.client(),
+            next: [700, 0],
+        };
+        let told = gate.take(line.from_client("S", "")).answered_by_segment();
+        assert_eq!((told.flags.as_str(), told.sequence), ("AR", 0), "{via:?}");
+        assert_eq!(told.acknowledgement, 701);
+        let elsewhere = Line { vip: SocketAddr::new(line.vip.ip(), 23), ..line };
+        gate.take(elsewhere.from_client("S", "")).dropped(Reason::NoService);
+    }
+}
+
+#[test]
+fn a_dead_backends_clients_are_told_at_once() {
+    for via in Via::ALL {
+        let mut gate = gate();
+        let mut line = Line::open(&mut gate, via, via.client(), SSH);
+        line.client_says(&mut gate, "AP", "get file");
+        if !via.is_dsr() {
+            line.server_says(&mut gate, "AP", "the first part");
+        }
+        line.client_says(&mut gate, "A", "");
+        gate.change(|tables| {
+            tables.backends[usize::from(backend(via, 0))].duty = Duty::Down;
+        });
+        gate.wait(20);
+        assert!(gate.core.has_to_speak(), "{via:?}");
+        let (by, words) = gate.core.speak(gate.now).expect("a reset");
+        let told = Segment::read(&words);
+        assert_eq!((by, told.to), (OUTSIDE, mac(line.client.ip())));
+        assert_eq!((told.source, told.destination), (line.vip, line.client));
+        assert_eq!((told.flags.as_str(), told.sequence), ("AR", line.next[1]), "{via:?}");
+        assert_eq!(told.acknowledgement, line.next[0]);
+        assert!(gate.core.speak(gate.now).is_none());
+        let totals = &gate.core.own.counters.backends[usize::from(backend(via, 0))];
+        assert_eq!(totals.lost.value(), 1);
+    }
+}
+
+#[test]
+fn a_flood_of_syns_pushes_out_no_open_connection() {
+    for via in Via::ALL {
+        let mut gate = gate();
+        let mut open: Vec<Line> = (0..FLOWS as u16 / 2)
+            .map(|n| SocketAddr::new(via.client().ip(), 3000 + n))
+            .map(|client| Line::open(&mut gate, via, client, SSH))
+            .collect();
+        let like = open[0].clone();
+        for n in 0..2 * FLOWS as u16 {
+            let client = SocketAddr::new(via.station(0, 200), 10_000 + n);
+            let _ = gate.take(Line { client, next: FIRST, ..like.clone() }.from_client("S", ""));
+        }
+        let half_open = |view: &&_| {
+            let view: &engine::flow::view::ConnectionView = view;
+            view.stage == Stage::HalfOpen
+        };
+        let flood = gate.connections().iter().filter(half_open).count();
+        assert_eq!(flood, FLOWS as usize / 4, "{via:?}");
+        for line in &mut open {
+            line.client_says(&mut gate, "AP", "still here");
+        }
+    }
+}
+
+#[test]
+fn a_full_table_refuses_new_connections_and_keeps_the_old() {
+    let via = Via::Nat;
+    let mut gate = gate();
+    let mut open: Vec<Line> = (0..FLOWS as u16)
+        .map(|n| SocketAddr::new(via.client().ip(), 3000 + n))
+        .map(|client| Line::open(&mut gate, via, client, SSH))
+        .collect();
+    let client = SocketAddr::new(via.client().ip(), 2000);
+    let one_more = Line { client, next: FIRST, ..open[0].clone() };
+    gate.take(one_more.from_client("S", "")).dropped(Reason::FlowTableFull);
+    for line in &mut open {
+        line.client_says(&mut gate, "AP", "still here");
+    }
+}
+
+#[test]
+fn broken_headers_are_dropped() {
+    let mut gate = gate();
+    let line = Line::open(&mut gate, Via::Nat, Via::Nat.client(), SSH);
+    let frame = line.from_client("AP", "hello").bytes();
+    const OFFSET: usize = 14 + 20 + 12;
+    for offset in [0x00, 0x40, 0xf0] {
+        let mut broken = frame.clone();
+        broken[OFFSET] = offset;
+        gate.take(broken).dropped(Reason::BadTcp);
+    }
+}
+
+#[test]
+fn the_kernel_gets_what_servers_open_by_themselves() {
+    let via = Via::Nat;
+    let mut gate = gate();
+    let line = Line::open(&mut gate, via, via.client(), SSH);
+    let elsewhere = SocketAddr::new(via.client().ip(), 443);
+    gate.take(Line { seen_as: elsewhere, ..line.clone() }.from_server("S", "")).to_kernel();
+    let ssh = Line { server: SocketAddr::new(line.server.ip(), 4000), ..line };
+    gate.take(ssh.from_server("S", "")).to_kernel();
+}
+
+#[test]
+fn what_is_seen_of_a_connection() {
+    let via = Via::Snat;
+    let mut gate = gate();
+    let mut line = Line::open(&mut gate, via, via.client(), SSH);
+    line.client_says(&mut gate, "AP", "hello");
+    let view = gate.connections().remove(0);
+    assert_eq!((view.kind, view.protocol), (ConnectionKind::Client, 6));
+    assert_eq!(
+        (view.client, view.vip, view.seen_as, view.server),
+        (line.client, line.vip, line.seen_as, line.server)
+    );
+    assert_eq!((view.bytes_in, view.bytes_out), (40 + 40 + 45, 40));
+}
+
+#[test]
+fn a_segment_that_is_too_large_for_its_way_is_not_passed() {
+    let via = Via::Nat;
+    let mut gate = gate();
+    let line = Line::open(&mut gate, via, via.client(), SSH);
+    gate.change(|tables| tables.interfaces[usize::from(OUTSIDE)].mtu = 600);
+    let large = line.from_server("AP", &"x".repeat(900));
+    gate.take(large).told(line.vip.ip(), [3, 4], 600);
+}

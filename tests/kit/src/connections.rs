@@ -1,0 +1,171 @@
+//! Connections through the small world: every VIP has one more service, with the same servers, and a client that opens
+//! a connection to it.
+
+use crate::gate::Gate;
+use crate::segment::Segment;
+use crate::world::{self, Via, gate_mac, interface, mac};
+use engine::select::maglev::Maglevs;
+use engine::select::rota::{Member, Rota, Scheduler};
+use engine::tables::{BackendId, Protocol, Rotas, Service, ServiceId, Tables};
+use std::net::SocketAddr;
+
+/// Ticks that a silent connection of this world has, and one that is not open.
+pub const IDLE: u32 = 3000;
+/// The same for one that is yet to be open, or about to be closed.
+pub const TRANSITORY: u32 = 500;
+
+/// The world with one more service at every VIP, on this port.
+pub fn tables(protocol: Protocol, port: u16) -> Tables {
+    let mut tables = world::tables();
+    tables.has_connections = true;
+    for via in Via::ALL {
+        add(&mut tables, via, protocol, port);
+    }
+    tables
+}
+
+/// The service that was added to a VIP.
+pub fn service(via: Via) -> ServiceId {
+    Via::ALL.len() as ServiceId + via.service()
+}
+
+/// One of its two backends.
+pub fn backend(via: Via, n: usize) -> BackendId {
+    2 * service(via) + n as BackendId
+}
+
+fn add(tables: &mut Tables, via: Via, protocol: Protocol, port: u16) {
+    let id = tables.services.len() as ServiceId;
+    let vip = &mut tables.vips[usize::from(via.service())];
+    match protocol {
+        Protocol::Tcp | Protocol::Ftp(_) => vip.tcp.push((port, id)),
+        Protocol::Udp | Protocol::Tftp => vip.udp.push((port, id)),
+        Protocol::Any => vip.any = Some(id),
+    }
+    let like = tables.services[usize::from(via.service())].clone();
+    let rota = tables.rotas.len() as u16;
+    tables.services.push(Service {
+        protocol,
+        port,
+        idle_timeout: IDLE,
+        transitory_timeout: TRANSITORY,
+        rota,
+        ..like
+    });
+    let first = tables.backends.len() as BackendId;
+    for n in [0, 1] {
+        let like = tables.backends[usize::from(via.backend(n))].clone();
+        tables.backends.push(engine::tables::Backend { service: id, ..like });
+    }
+    let members =
+        [0, 1].map(|n| Member { id: first + n, address: via.server(usize::from(n)), weight: 1 });
+    let mut rotas = Rotas::default();
+    rotas[via.family()] = Rota::new(Scheduler::RoundRobin, members.into(), &mut Maglevs::default());
+    tables.rotas.push(rotas);
+}
+
+/// A connection between a client and a server.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// The mode.
+    pub via: Via,
+    /// The client.
+    pub client: SocketAddr,
+    /// What it talks to.
+    pub vip: SocketAddr,
+    /// Who answers.
+    pub server: SocketAddr,
+    /// What that sees as the client.
+    pub seen_as: SocketAddr,
+    /// The next numbers of the client and of the server.
+    pub next: [u32; 2],
+}
+
+/// The first numbers of clients and servers: they wrap soon.
+pub const FIRST: [u32; 2] = [u32::MAX - 20, u32::MAX - 50];
+
+impl Line {
+    /// Opens a connection to this port; the server answers where its answers come through us, and the client confirms.
+    ///
+    /// # Panics
+    ///
+    /// The gate does not pass that on as it should.
+    #[track_caller]
+    pub fn open(gate: &mut Gate, via: Via, client: SocketAddr, port: u16) -> Line {
+        let vip = SocketAddr::new(via.vip().ip(), port);
+        let mut line = Line { via, client, vip, server: vip, seen_as: client, next: FIRST };
+        let syn = gate.take(line.from_client("S", ""));
+        line.seen(syn.sent_segment());
+        line.next[0] = line.next[0].wrapping_add(1);
+        if !via.is_dsr() {
+            let answer = gate.take(line.from_server("SA", "")).sent_segment();
+            assert_eq!((answer.source, answer.destination), (line.vip, line.client));
+        }
+        line.next[1] = line.next[1].wrapping_add(1);
+        let _ = gate.take(line.from_client("A", "")).sent_segment();
+        line
+    }
+
+    /// The server has seen this.
+    pub fn seen(&mut self, segment: Segment) {
+        (self.seen_as, self.server) = (segment.source, segment.destination);
+        if self.via.is_dsr() {
+            let server = [0, 1].map(|n| self.via.server(n));
+            let at = server.into_iter().find(|&at| mac(at) == segment.to).expect("a server");
+            self.server.set_ip(at);
+        }
+    }
+
+    /// The client says this.
+    pub fn from_client(&self, flags: &str, text: &str) -> Segment {
+        let ends = (self.client, self.vip);
+        self.segment(ends, [self.next[0], self.next[1]], flags, text)
+    }
+
+    /// The server says this.
+    pub fn from_server(&self, flags: &str, text: &str) -> Segment {
+        let ends = (self.server, self.seen_as);
+        self.segment(ends, [self.next[1], self.next[0]], flags, text)
+    }
+
+    fn segment(
+        &self,
+        (source, destination): (SocketAddr, SocketAddr),
+        [sequence, acknowledgement]: [u32; 2],
+        flags: &str,
+        text: &str,
+    ) -> Segment {
+        Segment {
+            from: mac(source.ip()),
+            to: gate_mac(interface(source.ip())),
+            source,
+            destination,
+            ttl: 64,
+            flags: flags.to_owned(),
+            sequence,
+            acknowledgement: if flags.contains('A') { acknowledgement } else { 0 },
+            options: vec![],
+            payload: text.as_bytes().to_vec(),
+        }
+    }
+
+    /// The server says this, and the client hears it.
+    #[track_caller]
+    pub fn server_says(&mut self, gate: &mut Gate, flags: &str, text: &str) -> Segment {
+        let heard = gate.take(self.from_server(flags, text)).sent_segment();
+        self.next[1] = self.next[1].wrapping_add(length(flags, text));
+        heard
+    }
+
+    /// The client says this, and the server hears it.
+    #[track_caller]
+    pub fn client_says(&mut self, gate: &mut Gate, flags: &str, text: &str) -> Segment {
+        let heard = gate.take(self.from_client(flags, text)).sent_segment();
+        self.next[0] = self.next[0].wrapping_add(length(flags, text));
+        heard
+    }
+}
+
+fn length(flags: &str, text: &str) -> u32 {
+    text.len() as u32 + u32::from(flags.contains(['S', 'F']))
+}

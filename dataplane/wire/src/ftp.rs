@@ -77,6 +77,7 @@ impl Command {
         VERBS.iter().any(|verb| {
             let common = start.len().min(verb.len());
             start[..common].eq_ignore_ascii_case(&verb[..common])
+                && start.get(verb.len()).is_none_or(u8::is_ascii_whitespace)
         })
     }
 }

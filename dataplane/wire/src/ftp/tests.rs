@@ -156,6 +156,31 @@ fn replies_that_tell_nothing() {
 }
 
 #[test]
+fn what_a_line_may_become() {
+    for start in ["", "P", "po", "PORT", "PORT ", "PORT 1,2", "\t EPR", "epsv", "PASV ", "AUTH TLS"]
+    {
+        assert!(Command::may_begin(start.as_bytes()), "{start}");
+    }
+    for start in [&b"\xff"[..], b"\xff\xf4", b"\xff\xfb", b"\xff\xf4\xffP", b"\xff\xfd\x01eps"] {
+        assert_eq!(
+            Command::may_begin(start),
+            start != b"\xff\xf4\xffP",
+            "{}",
+            start.escape_ascii()
+        );
+    }
+    for start in ["N", "PU", "PORTA", "PASVX", "PO RT", "22", "LPRT"] {
+        assert!(!Command::may_begin(start.as_bytes()), "{start}");
+    }
+    for (start, may) in [("", true), ("2", true), ("22", true), ("229 (", true), ("234-", true)]
+        .into_iter()
+        .chain([("1", false), ("220", false), ("230 ", false), ("PORT", false), (" 227", false)])
+    {
+        assert_eq!(Reply::may_begin(start.as_bytes()), may, "{start}");
+    }
+}
+
+#[test]
 fn lines_are_written() {
     let longest = "[1111:2222:3333:4444:5555:6666:7777:8888]:65535".parse().unwrap();
     for (line, text) in [

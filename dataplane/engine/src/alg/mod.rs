@@ -1,6 +1,7 @@
 //! What a protocol's payload teaches about ports and ends: one file a protocol. Each is a pure
 //! function of what is known, the direction and the payload; `stage::track` carries out what it says.
 
+pub mod ftp;
 pub mod tftp;
 
 use tftp::Progress;

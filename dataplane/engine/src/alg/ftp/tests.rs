@@ -1,0 +1,183 @@
+//! What each line asks for, and the line that goes on in its place.
+
+use super::*;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9));
+const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100));
+const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 1, 0, 30));
+const CLIENT6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9));
+const VIP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x100));
+const SERVER6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x30));
+
+const V4: Context = Context { client: CLIENT, vip: VIP, server: SERVER, foreign_data: false };
+const V6: Context = Context { client: CLIENT6, vip: VIP6, server: SERVER6, foreign_data: false };
+const V6_TO_V4: Context = Context { server: SERVER, ..V6 };
+const V4_TO_V6: Context = Context { server: SERVER6, ..V4 };
+
+fn client(line: &str, context: &Context) -> Asks {
+    from_client(line.as_bytes(), context, &mut State::default())
+}
+
+fn server(line: &str, context: &Context, state: State) -> Asks {
+    from_server(line.as_bytes(), context, &state)
+}
+
+/// What goes on in the line's place, when the gate's endpoint is this.
+fn told(line: &str, asks: &Asks, endpoint: (IpAddr, u16)) -> Option<String> {
+    let written = match asks {
+        Asks::Active { form, .. } | Asks::Passive { form, .. } => {
+            write(form, line.as_bytes(), endpoint.into())?
+        }
+        Asks::Instead(line) | Asks::Refused(line) => line.clone(),
+        Asks::Nothing | Asks::Opaque => return None,
+    };
+    Some(String::from_utf8(written.to_vec()).unwrap())
+}
+
+#[test]
+fn a_client_that_listens() {
+    let snat = (IpAddr::from([10, 1, 0, 1]), 50000);
+    let snat6 = (IpAddr::from([0x2001, 0xdb8, 1, 0, 0, 0, 0, 1]), 50000);
+    for (context, line, snat, written) in [
+        (V4, "PORT 10,0,0,9,4,1", snat, "PORT 10,1,0,1,195,80"),
+        (V4, "EPRT |1|10.0.0.9|1025|", snat, "EPRT |1|10.1.0.1|50000|"),
+        (V6, "EPRT |2|2001:db8::9|1025|", snat6, "EPRT |2|2001:db8:1::1|50000|"),
+        (V6_TO_V4, "EPRT |2|2001:db8::9|1025|", snat, "PORT 10,1,0,1,195,80"),
+        (V4_TO_V6, "PORT 10,0,0,9,4,1", snat6, "EPRT |2|2001:db8:1::1|50000|"),
+        (V4_TO_V6, "EPRT |1|10.0.0.9|1025|", snat6, "EPRT |2|2001:db8:1::1|50000|"),
+    ] {
+        let asks = client(line, &context);
+        let Asks::Active { to, .. } = asks else { panic!("{line}: {asks:?}") };
+        assert_eq!(to, SocketAddr::new(context.client, 1025), "{line}");
+        assert_eq!(told(line, &asks, snat).as_deref(), Some(written));
+    }
+}
+
+#[test]
+fn a_bounce_is_refused() {
+    for (context, line) in [
+        (V4, "PORT 10,0,0,10,4,1"),
+        (V4, "PORT 10,1,0,30,0,22"),
+        (V4, "PORT 10,0,0,9,3,255"),
+        (V4, "PORT 10,0,0,9,0,0"),
+        (V4, "PORT 10,0,0,265,4,1"),
+        (V4, "PORT"),
+        (V6, "PORT 10,0,0,9,4,1"),
+        (V6_TO_V4, "PORT 10,0,0,9,4,1"),
+    ] {
+        assert_eq!(client(line, &context), Asks::Refused(super::line(NO_PORT)), "{line}");
+    }
+    for (context, line) in [
+        (V4, "EPRT |1|10.0.0.10|1025|"),
+        (V4, "EPRT |1|10.0.0.9|1023|"),
+        (V4, "EPRT |2|2001:db8::9|1025|"),
+        (V4, "EPRT |3|10.0.0.9|1025|"),
+        (V6, "EPRT |2|2001:db8::a|1025|"),
+        (V6, "EPRT |2|::ffff:10.0.0.9|1025|"),
+        (V6_TO_V4, "EPRT |1|10.0.0.9|1025|"),
+    ] {
+        assert_eq!(client(line, &context), Asks::Refused(super::line(NO_EPRT)), "{line}");
+    }
+}
+
+#[test]
+fn data_of_others_if_they_may_have_it() {
+    let foreign = Context { foreign_data: true, ..V4 };
+    for line in ["PORT 10,0,0,10,4,1", "EPRT |1|10.0.0.10|80|", "PORT 10,0,0,265,4,1"] {
+        assert_eq!(client(line, &foreign), Asks::Nothing, "{line}");
+    }
+    assert!(matches!(client("PORT 10,0,0,9,4,1", &foreign), Asks::Active { .. }));
+    assert_eq!(client("PORT 10,0,0,9,0,80", &foreign), Asks::Refused(line(NO_PORT)));
+}
+
+#[test]
+fn a_server_that_listens() {
+    let long = "227 Gehen Sie nach (10,1,0,30,195,80), bitte.";
+    let (pasv, epsv) = (State::Pasv, State::Epsv);
+    for (context, state, line, written) in [
+        (V4, pasv, long, "227 Gehen Sie nach (10,0,0,100,234,96), bitte."),
+        (V4, pasv, "227 0,0,0,0,195,80", "227 10,0,0,100,234,96"),
+        (V4, pasv, "227 =192,0,2,1,195,80", "227 =10,0,0,100,234,96"),
+        (V4, epsv, "229 Here (|||50000|)", "229 Here (|||60000|)"),
+        (V6, epsv, "229 Here (|||50000|)", "229 Here (|||60000|)"),
+        (V6_TO_V4, epsv, long, "229 Entering Extended Passive Mode (|||60000|)"),
+        (V4_TO_V6, pasv, "229 (|||50000|)", "227 Entering Passive Mode (10,0,0,100,234,96)."),
+        (V4_TO_V6, epsv, "229 (|||50000|)", "229 (|||60000|)"),
+    ] {
+        let asks = server(line, &context, state);
+        let Asks::Passive { at, .. } = asks else { panic!("{line}: {asks:?}") };
+        assert_eq!(at, SocketAddr::new(context.server, 50000), "its own address: {line}");
+        assert_eq!(told(line, &asks, (context.vip, 60000)).as_deref(), Some(written));
+    }
+}
+
+#[test]
+fn replies_that_go_on_as_they_are() {
+    for line in [
+        "220 Hello",
+        "227 Entering Passive Mode",
+        "227 (10,1,0,30,0,22)",
+        "229 (|||22|)",
+        "500 What?",
+        "425 (|||50000|)",
+        "nothing",
+        "",
+    ] {
+        assert_eq!(server(line, &V4, State::Pasv), Asks::Nothing, "{line}");
+        assert_eq!(server(line, &V6_TO_V4, State::Epsv), Asks::Nothing, "{line}");
+    }
+    assert_eq!(server("227 (10,1,0,30,195,80)", &V6, State::Pasv), Asks::Nothing);
+    assert_eq!(server("234 Go on", &V4, State::Pasv), Asks::Opaque);
+}
+
+#[test]
+fn commands_that_go_on_as_they_are() {
+    for line in ["PASV", "EPSV", "EPSV 1", "EPSV 2", "EPSV ALL", "EPSV x", "AUTH TLS", "LIST", ""] {
+        assert_eq!(client(line, &V4), Asks::Nothing, "{line}");
+        assert_eq!(client(line, &V6), Asks::Nothing, "{line}");
+    }
+}
+
+/// RFC 6384 §3.1.
+#[test]
+fn commands_that_are_turned_over() {
+    let refused = "PORT 0,0,0,0,0,0";
+    for (context, line, written) in [
+        (V6_TO_V4, "EPSV", "PASV"),
+        (V6_TO_V4, "EPSV 2", "PASV"),
+        (V6_TO_V4, "EPSV 1", refused),
+        (V6_TO_V4, "EPSV ALL", refused),
+        (V6_TO_V4, "PASV", refused),
+        (V4_TO_V6, "PASV", "EPSV"),
+        (V4_TO_V6, "EPSV", "EPSV"),
+        (V4_TO_V6, "EPSV 1", "EPSV"),
+        (V4_TO_V6, "EPSV 2", refused),
+        (V4_TO_V6, "EPSV ALL", refused),
+    ] {
+        let asks = client(line, &context);
+        assert!(matches!(asks, Asks::Instead(_)), "{line}: {asks:?}");
+        assert_eq!(told(line, &asks, (VIP, 1)).as_deref(), Some(written), "{line}");
+    }
+    assert_eq!(client("EPSV 3", &V6_TO_V4), Asks::Nothing);
+    assert_eq!(client("AUTH TLS", &V6_TO_V4), Asks::Nothing);
+}
+
+#[test]
+fn a_client_is_answered_as_it_has_asked_last() {
+    let mut state = State::default();
+    for (line, remembered) in
+        [("NOOP", State::Pasv), ("EPSV", State::Epsv), ("LIST", State::Epsv), ("PASV", State::Pasv)]
+    {
+        from_client(line.as_bytes(), &V4_TO_V6, &mut state);
+        assert_eq!(state, remembered, "{line}");
+    }
+}
+
+#[test]
+fn an_address_that_a_line_cannot_name_is_not_written() {
+    let endpoint = SocketAddr::new(VIP6, 50000);
+    for form in [Form::Port, Form::Passive, Form::Numbers(4..5)] {
+        assert_eq!(write(&form, b"227 x", endpoint), None);
+    }
+}

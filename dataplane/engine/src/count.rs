@@ -150,6 +150,8 @@ counters! {
         client,
         /// Of clients that ask too often.
         rate,
+        /// FTP's, for data to go to somebody else than the client.
+        data,
     }
 }
 

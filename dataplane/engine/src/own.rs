@@ -15,6 +15,7 @@ use crate::flow::hosts::{Host, Hosts};
 use crate::flow::key::{KeyKind, Seed};
 use crate::flow::ports::Ports;
 use crate::flow::record::{Flow, Rescue};
+use crate::flow::sessions::Sessions;
 use crate::flow::store::Store;
 use crate::flow::table::Table;
 use crate::flow::view::{FlowQuery, State, TransferView};
@@ -47,6 +48,9 @@ const LINGER: u32 = 5 * PER_SECOND;
 /// before the oldest makes room, and SNAT addresses have theirs.
 const ROOM_FOR_V6: u32 = 1 + MOST_SNAT as u32;
 
+/// Bytes of the most data that a segment carries: a frame is always one buffer.
+const LARGEST_SEGMENT: usize = 9216;
+
 /// Flows looked at in one go, so that neither expiry nor a question for flows holds up packets.
 const GLANCE: usize = 256;
 
@@ -60,6 +64,10 @@ pub struct Own {
     pub flows: Table,
     /// Its connections.
     pub connections: Connections,
+    /// What is read of those.
+    pub sessions: Sessions,
+    /// Where a segment is rewritten.
+    pub scratch: Box<[u8]>,
     /// The names of their clients, and of the SNAT addresses.
     pub hosts: Hosts,
     /// Its places in the rotas, by those and [`crate::family::Family::PLACE`].
@@ -116,6 +124,8 @@ impl Own {
             worker,
             workers,
             flows: Table::new(store.flows, store.details, seed, now),
+            sessions: Sessions::new(store.connections.len()),
+            scratch: vec![0; LARGEST_SEGMENT].into(),
             connections: Connections::new(store.connections, seed, now),
             hosts: Hosts::new(store.named, seed),
             cursors: cursors(worker, tables),

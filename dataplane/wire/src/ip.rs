@@ -115,8 +115,8 @@ pub trait Ip: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Copy
     /// Hops it may still go.
     fn hops(&self) -> u8;
 
-    /// Its payload is so many bytes shorter now.
-    fn shorten(&mut self, by: usize);
+    /// A part of its payload was so many bytes long, and has another length now.
+    fn resize(&mut self, before: usize, after: usize);
 
     /// Who sent it.
     fn source(&self) -> Self::Address;

@@ -184,8 +184,9 @@ impl Ip for Ipv4 {
         usize::from(self.total_len.get())
     }
 
-    fn shorten(&mut self, by: usize) {
-        let len = U16::new(self.total_len.get().saturating_sub(by as u16));
+    fn resize(&mut self, before: usize, after: usize) {
+        let len = self.total_len().saturating_add(after).saturating_sub(before);
+        let len = U16::new(len as u16);
         self.checksum = Delta::word(self.total_len, len).mend(self.checksum);
         self.total_len = len;
     }

@@ -202,8 +202,9 @@ impl Ip for Ipv6 {
         HEADER + usize::from(self.payload_len.get())
     }
 
-    fn shorten(&mut self, by: usize) {
-        self.payload_len = U16::new(self.payload_len.get().saturating_sub(by as u16));
+    fn resize(&mut self, before: usize, after: usize) {
+        let len = usize::from(self.payload_len.get()).saturating_add(after).saturating_sub(before);
+        self.payload_len = U16::new(len as u16);
     }
 
     #[inline]

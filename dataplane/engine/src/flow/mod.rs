@@ -10,6 +10,7 @@ pub mod key;
 mod lists;
 pub mod ports;
 pub mod record;
+pub mod sessions;
 pub mod store;
 pub mod table;
 pub mod tuple;

@@ -46,8 +46,7 @@ impl Own {
         }
         let deadline = deadline(connection, here.tables);
         self.connections.insert(connection, deadline).map_err(|_full| {
-            self.count_connection_end(connection, End::Evicted, here);
-            self.let_go(connection, true, here);
+            self.bury(connection, End::Evicted, here);
             Reason::FlowTableFull.into()
         })
     }
@@ -76,9 +75,14 @@ impl Own {
     /// The connection is forgotten.
     pub fn end_connection(&mut self, id: FlowId, end: End, here: &Here) {
         let connection = self.connections.remove(id);
-        self.count_connection_end(&connection, end, here);
-        self.let_go(&connection, connection.is_over() || connection.is_half_open(), here);
-        if let Some(parent) = self.parent_of(&connection) {
+        self.bury(&connection, end, here);
+    }
+
+    /// A connection that is in no row any more gives back what it holds.
+    pub fn bury(&mut self, connection: &Connection, end: End, here: &Here) {
+        self.count_connection_end(connection, end, here);
+        self.let_go(connection, connection.is_over() || connection.is_half_open(), here);
+        if let Some(parent) = self.parent_of(connection) {
             let parent_is_bond = self.connections[parent].has(flag::BOND);
             self.connections[parent].children -= 1;
             self.connections[parent].last_packet = here.now;
@@ -101,6 +105,7 @@ impl Own {
 
     /// What a connection holds besides its place.
     fn let_go(&mut self, connection: &Connection, ended_well: bool, here: &Here) {
+        self.sessions.leave(connection.session);
         if connection.backend != NO_BACKEND && connection.seen_as().port != 0 {
             let rules = rules(&here.tables.service_of(connection.backend).mode);
             rules.release(connection.seen_as(), ended_well, &mut self.pools(here));

@@ -55,7 +55,7 @@ impl Edit {
         let after = self.apply(data, here);
         let summed = udp.is_summed();
         udp.set_data_len(after);
-        ip.shorten(before - after);
+        ip.resize(before, after);
         if summed {
             udp.make_checksum(ip, &data[..after]);
         }

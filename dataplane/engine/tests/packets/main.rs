@@ -10,6 +10,7 @@ mod dsr;
 mod ends;
 mod errors;
 mod failover;
+mod ftp;
 mod inheritance;
 mod learning;
 mod limits;

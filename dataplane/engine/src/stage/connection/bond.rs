@@ -4,11 +4,11 @@
 use super::seen::Seen;
 use crate::alg::End;
 use crate::family::Family;
+use crate::flow::FlowId;
 use crate::flow::connection::{Connection, flag};
 use crate::flow::hosts::{Host, NoRoom};
 use crate::flow::tuple::Tuple;
 use crate::flow::view::Stage;
-use crate::flow::{FlowId, NO_FLOW};
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
@@ -91,15 +91,15 @@ impl Own {
         mut connection: Connection,
         here: &Here,
     ) -> Step<FlowId> {
-        let (client, vip) = (connection.client.near().host, connection.vip());
-        connection.parent = self.bond(client, vip, PROTOCOL_TCP).unwrap_or(NO_FLOW);
-        let id = self.enter_connection(&connection, here)?;
-        if self.parent_of(&connection).is_none() {
-            self.connections[id].parent = self.bind(&connection, here);
+        if connection.answers_seen() {
+            connection.session = self.sessions.enter();
         }
-        let parent = self.connections[id].parent;
-        if let Some(_bond) = self.connections.get(parent) {
-            let bond = &mut self.connections[parent];
+        let (client, vip) = (connection.client.near().host, connection.vip());
+        let id = self.enter_connection(&connection, here)?;
+        let bond = self.bond(client, vip, PROTOCOL_TCP).or_else(|| self.bind(&connection, here));
+        if let Some(bond) = bond {
+            self.connections[id].parent = bond;
+            let bond = &mut self.connections[bond];
             bond.children += 1;
             bond.parent = id;
             bond.backend = connection.backend;
@@ -108,13 +108,13 @@ impl Own {
     }
 
     /// Binds a control connection's client to its backend; without room, its data is not found.
-    fn bind(&mut self, control: &Connection, here: &Here) -> FlowId {
+    fn bind(&mut self, control: &Connection, here: &Here) -> Option<FlowId> {
         let client = control.client.near();
         let tuple = Tuple::of_bond(client.host, control.vip(), PROTOCOL_TCP);
         let address = self.hosts.socket_address(client).ip();
         // It has a name already.
-        let Ok(_host) = self.hosts.enter(address) else { return NO_FLOW };
+        self.hosts.enter(address).ok()?;
         let bond = bond(tuple, control.backend, here);
-        self.enter_connection(&bond, here).unwrap_or(NO_FLOW)
+        self.enter_connection(&bond, here).ok()
     }
 }

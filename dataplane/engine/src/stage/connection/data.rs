@@ -38,7 +38,11 @@ pub fn complete<H: Family>(
             connection.back = Hop { mac: seen.station, interface: here.from };
             let pool_host = connection.server.near().host;
             let port = connection.server.far_port();
-            own.face_server(&mut connection, port, Some(pool_host), here)?;
+            let faced = own.face_server(&mut connection, port, Some(pool_host), here);
+            if let Err(why_not) = faced {
+                own.bury(&connection, End::Evicted, here);
+                return Err(why_not);
+            }
         }
         Side::Server | Side::ServerToClient => {
             connection.server = seen.tuple;

@@ -3,7 +3,9 @@
 
 mod begin;
 mod bond;
+mod control;
 mod data;
+mod expect;
 mod follow;
 mod lookup;
 mod policy;

@@ -1,5 +1,6 @@
 //! The long way, stage by stage: for packets that open, change or end a connection, and for those that are read.
 
+use super::control;
 use super::follow::follow;
 use super::lookup::lookup;
 use super::reset;
@@ -31,11 +32,16 @@ pub fn connection<H: Family>(
     here: &Here,
     own: &mut Own,
 ) -> Step<Verdict> {
-    let seen = Seen::of::<H>(frame.bytes_mut(), place, here, own)?;
+    let mut seen = Seen::of::<H>(frame.bytes_mut(), place, here, own)?;
     let id = match lookup::<H>(&seen, here, own) {
         Ok(id) => id,
         Err(why_not) => return Err(refused::<H>(frame, &seen, why_not, here, own)),
     };
+    if own.connections[id].session != 0
+        && let Some(step) = control::read::<H>(frame, &mut seen, id, here, own)
+    {
+        return step;
+    }
     track(&seen, id, here, own)?;
     let step = leave::<H>(frame, &seen, id, here, own);
     let why_not = step.err();

@@ -1,0 +1,85 @@
+//! What is read of control connections: by the number that their row has. All memory is taken at the start.
+
+use crate::alg::ftp::State;
+use crate::alg::ftp::stream::Stream;
+
+/// What is read of one control connection.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// What the client says, and what the server says.
+    pub streams: [Stream; 2],
+    /// What has been asked for.
+    pub state: State,
+    /// How much the client and the server have room for, as they have said last.
+    pub windows: [u16; 2],
+}
+
+/// All of one worker's.
+pub struct Sessions {
+    /// One that is in use may be taken out for a while.
+    all: Vec<Option<Box<Session>>>,
+    free: Vec<u32>,
+}
+
+/// Of so many connections, one can be read.
+const SHARE: usize = 64;
+/// Fewer are not worth the trouble.
+const LEAST: usize = 64;
+
+impl Sessions {
+    /// Room for what can be read of so many connections.
+    pub fn new(connections: usize) -> Sessions {
+        let count = (connections / SHARE).max(LEAST.min(connections));
+        Sessions {
+            all: (0..count).map(|_| Some(Box::new(Session::new()))).collect(),
+            free: (1..=count as u32).rev().collect(),
+        }
+    }
+
+    /// Whether no more can be read.
+    pub fn is_full(&self) -> bool {
+        self.free.is_empty()
+    }
+
+    /// The number of one that is new; 0: there is no room.
+    pub fn enter(&mut self) -> u32 {
+        let number = self.free.pop().unwrap_or_default();
+        if let Some(session) = self.slot(number).and_then(Option::as_mut) {
+            **session = Session::new();
+        }
+        number
+    }
+
+    /// That one is over.
+    pub fn leave(&mut self, number: u32) {
+        if number > 0 {
+            self.free.push(number);
+        }
+    }
+
+    /// Takes one out, to be put back.
+    pub fn take(&mut self, number: u32) -> Option<Box<Session>> {
+        self.slot(number)?.take()
+    }
+
+    /// Puts it back.
+    pub fn put(&mut self, number: u32, session: Box<Session>) {
+        if let Some(slot) = self.slot(number) {
+            *slot = Some(session);
+        }
+    }
+
+    fn slot(&mut self, number: u32) -> Option<&mut Option<Box<Session>>> {
+        self.all.get_mut((number as usize).checked_sub(1)?)
+    }
+}
+
+impl Session {
+    fn new() -> Session {
+        Session {
+            streams: [Stream::new(0), Stream::new(0)],
+            state: State::default(),
+            windows: [0; 2],
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Connections that a control connection announces: they are waited for.
+
+use crate::alg::End;
+use crate::flow::FlowId;
+use crate::flow::connection::{Connection, flag};
+use crate::flow::hosts::{Endpoint, NoRoom};
+use crate::flow::tuple::Tuple;
+use crate::flow::view::{ConnectionKind, Stage};
+use crate::here::Here;
+use crate::own::Own;
+use crate::reason::Reason;
+use crate::tables::Mode;
+use crate::verdict::Step;
+use wire::ip::PROTOCOL_TCP;
+
+/// Ports of a VIP that are tried for data, before there is none.
+const TRIES: u32 = 64;
+/// The first one that can be taken.
+const FIRST_PORT: u16 = 1024;
+
+impl Own {
+    /// The server is to open a connection to this port of a control connection's client. Answers what is to be
+    /// announced to it: a port of ours, if it does not see its client itself.
+    ///
+    /// # Errors
+    ///
+    /// There is no room, or no port.
+    pub(super) fn expect_from_server(
+        &mut self,
+        control: FlowId,
+        client_port: u16,
+        server_port: Option<u16>,
+        here: &Here,
+    ) -> Step<Endpoint> {
+        let known = self.connections[control].clone();
+        let service = here.tables.service_of(known.backend);
+        let client = Endpoint { port: client_port, ..known.client.near() };
+        let seen_as = match service.mode {
+            Mode::Snat(_) => {
+                let taken = self.pools(here).take_of(known.seen_as().host);
+                taken.ok_or(Reason::SnatPoolEmpty)?
+            }
+            Mode::Dsr | Mode::Nat => client,
+        };
+        // The port below the service's own, by default (RFC 959 §3.2).
+        let from = known.client.far_port().wrapping_sub(1);
+        let expected = Connection {
+            client: Tuple::at_vip(client, known.vip(), from, PROTOCOL_TCP),
+            server: Tuple::at_server(
+                seen_as,
+                known.server.far(),
+                server_port.unwrap_or_default(),
+                PROTOCOL_TCP,
+            ),
+            flags: flag::BY_SERVER_TUPLE,
+            ..self.announced(&known, control, here)
+        };
+        self.enter_expected(&expected, here)?;
+        Ok(seen_as)
+    }
+
+    /// The client is to open a connection that its server waits for at this port. Answers the VIP's port that it is
+    /// to come to.
+    ///
+    /// # Errors
+    ///
+    /// There is no room, or no port.
+    pub(super) fn expect_from_client(
+        &mut self,
+        control: FlowId,
+        server_port: u16,
+        here: &Here,
+    ) -> Step<u16> {
+        let known = self.connections[control].clone();
+        let port = self.free_port(&known, server_port, here).ok_or(Reason::FlowTableFull)?;
+        let client = Endpoint { port: 0, ..known.client.near() };
+        let seen_as = Endpoint { port: 0, ..known.seen_as() };
+        let expected = Connection {
+            client: Tuple::at_vip(client, known.vip(), port, PROTOCOL_TCP),
+            server: Tuple::at_server(seen_as, known.server.far(), server_port, PROTOCOL_TCP),
+            flags: flag::BY_CLIENT_TUPLE,
+            ..self.announced(&known, control, here)
+        };
+        self.enter_expected(&expected, here)?;
+        Ok(port)
+    }
+
+    /// What a connection has in common with its control connection.
+    fn announced(&self, control: &Connection, id: FlowId, here: &Here) -> Connection {
+        Connection {
+            last_packet: here.now,
+            begun: here.now,
+            parent: id,
+            backend: control.backend,
+            alias: control.alias,
+            back: control.back,
+            kind: ConnectionKind::Data,
+            stage: Stage::Expected,
+            ..Connection::FREE
+        }
+    }
+
+    fn enter_expected(&mut self, expected: &Connection, here: &Here) -> Step<()> {
+        let by_client = expected.has(flag::BY_CLIENT_TUPLE);
+        let tuple = if by_client { expected.client } else { expected.server };
+        if let Some(before) = self.connections.find(&tuple) {
+            self.end_connection(before, End::Replaced, here);
+        }
+        let address = self.hosts.socket_address(expected.client.near()).ip();
+        self.hosts.enter(address).map_err(|NoRoom| Reason::FlowTableFull)?;
+        self.connections[expected.parent].children += 1;
+        self.enter_connection(expected, here).map(|_| ())
+    }
+
+    /// A port of the control connection's VIP that its client has not been told of: the server's own, if it can be.
+    fn free_port(&self, control: &Connection, server_port: u16, here: &Here) -> Option<u16> {
+        let vip = control.vip();
+        let ranges = &here.tables.vips[usize::from(vip)].passive;
+        let is_its_own = |port| {
+            let owner = ranges.iter().find(|(range, _)| range.contains(&port));
+            owner.is_none_or(|&(_, owner)| owner == control.backend)
+        };
+        let is_free = |&port: &u16| {
+            let client = Endpoint { port: 0, ..control.client.near() };
+            let tuple = Tuple::at_vip(client, vip, port, PROTOCOL_TCP);
+            port >= FIRST_PORT
+                && is_its_own(port)
+                && here.tables.service(vip, PROTOCOL_TCP, port).is_none()
+                && self.connections.find(&tuple).is_none()
+        };
+        let others = (1..TRIES).map(|n| server_port.wrapping_add((n * 977) as u16));
+        [server_port].into_iter().chain(others).find(is_free)
+    }
+}

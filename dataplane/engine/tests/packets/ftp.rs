@@ -1,0 +1,302 @@
+//! FTP: what a control connection announces is read, rewritten, expected, and let through once.
+
+use engine::flow::view::{ConnectionKind, Stage};
+use engine::reason::Reason;
+use engine::tables::{Ftp, Protocol};
+use kit::connections::{FIRST, Line, tables};
+use kit::gate::Gate;
+use kit::segment::Segment;
+use kit::world::{FLOWS, Via};
+use std::net::{IpAddr, SocketAddr};
+
+const PLAIN: Ftp = Ftp { data_port: None, foreign_data: false };
+
+fn gate() -> Gate {
+    with(PLAIN)
+}
+
+fn with(ftp: Ftp) -> Gate {
+    Gate::with(tables(Protocol::Ftp(ftp), 21), FLOWS)
+}
+
+/// An endpoint as PORT and 227 write it.
+fn numbers(at: SocketAddr) -> String {
+    let [high, low] = at.port().to_be_bytes();
+    format!("{},{high},{low}", at.ip().to_string().replace('.', ","))
+}
+
+fn eprt(at: SocketAddr) -> String {
+    let family = if at.is_ipv4() { 1 } else { 2 };
+    format!("EPRT |{family}|{}|{}|\r\n", at.ip(), at.port())
+}
+
+/// A control connection whose client has asked so, and heard this answer of the server's. What the server was asked
+/// is returned too.
+fn passive(gate: &mut Gate, via: Via, command: &str, answer: &str) -> (Line, String, String) {
+    let mut control = Line::open(gate, via, via.client(), 21);
+    let asked = control.client_says(gate, "AP", command).text();
+    // The server counts what it has heard.
+    let server = Line {
+        next: [control.next[0].wrapping_add(grown(command, &asked)), control.next[1]],
+        ..control.clone()
+    };
+    let heard = gate.take(server.from_server("AP", answer)).sent_segment();
+    assert_eq!(heard.acknowledgement, control.next[0], "{via:?}");
+    control.next[1] = control.next[1].wrapping_add(heard.payload.len() as u32);
+    (control, asked, heard.text())
+}
+
+fn grown(before: &str, after: &str) -> u32 {
+    (after.len() as u32).wrapping_sub(before.len() as u32)
+}
+
+/// A client's connection from this port of its to that port of the VIP.
+fn data_to(via: Via, from: u16, to: u16) -> Line {
+    let client = SocketAddr::new(via.client().ip(), from);
+    let vip = SocketAddr::new(via.vip().ip(), to);
+    Line { via, client, vip, server: vip, seen_as: client, next: FIRST }
+}
+
+#[test]
+fn a_passive_data_connection_goes_where_the_server_listens() {
+    for via in [Via::Nat, Via::Snat] {
+        let mut gate = gate();
+        let at = SocketAddr::new(via.server(0), 40_001);
+        let answer = format!("227 Entering Passive Mode ({}).\r\n", numbers(at));
+        let (control, asked, heard) = passive(&mut gate, via, "PASV\r\n", &answer);
+        assert_eq!(asked, "PASV\r\n");
+        let vip = SocketAddr::new(via.vip().ip(), 40_001);
+        assert_eq!(heard, format!("227 Entering Passive Mode ({}).\r\n", numbers(vip)), "{via:?}");
+        follows(&mut gate, via, &control, 40_001, at);
+    }
+}
+
+#[test]
+fn so_does_an_extended_one_in_both_versions() {
+    for via in [Via::Nat, Via::Snat, Via::Nat6, Via::Snat6, Via::Snat46] {
+        let mut gate = gate();
+        let at = SocketAddr::new(via.server(0), 40_001);
+        let answer = "229 Extended Passive Mode Entered (|||40001|)\r\n";
+        let (control, asked, heard) = passive(&mut gate, via, "EPSV\r\n", answer);
+        assert_eq!((asked.as_str(), heard.as_str()), ("EPSV\r\n", answer), "{via:?}");
+        follows(&mut gate, via, &control, 40_001, at);
+    }
+}
+
+#[test]
+fn between_versions_epsv_becomes_pasv_and_back() {
+    let via = Via::Snat64;
+    let mut gate = gate();
+    let at = SocketAddr::new(via.server(0), 40_001);
+    let answer = format!("227 Entering Passive Mode ({}).\r\n", numbers(at));
+    let (control, asked, heard) = passive(&mut gate, via, "EPSV\r\n", &answer);
+    assert_eq!(asked, "PASV\r\n");
+    assert_eq!(heard, "229 Entering Extended Passive Mode (|||40001|)\r\n");
+    follows(&mut gate, via, &control, 40_001, at);
+}
+
+/// A client's data connection to this port of the VIP goes to that endpoint, once.
+#[track_caller]
+fn follows(gate: &mut Gate, via: Via, control: &Line, port: u16, at: SocketAddr) {
+    let stranger = SocketAddr::new(via.station(0, 66), 5000);
+    let foreign = Line { client: stranger, ..data_to(via, 5000, port) };
+    gate.take(foreign.from_client("S", "")).dropped(Reason::NoService);
+    let client = SocketAddr::new(via.client().ip(), 5000);
+    let mut data = Line::open(gate, via, client, port);
+    assert_eq!(data.server, at, "{via:?}");
+    assert_eq!(data.seen_as.ip(), control.seen_as.ip());
+    assert_eq!(data.server_says(gate, "AP", "listing").text(), "listing");
+    let kinds = || gate.connections().iter().map(|one| one.kind).collect::<Vec<_>>();
+    assert!(kinds().contains(&ConnectionKind::Data));
+    gate.take(data_to(via, 5001, port).from_client("S", "")).dropped(Reason::NoService);
+}
+
+#[test]
+fn an_active_data_connection_reaches_the_client_from_the_vip() {
+    for via in Via::SEEN {
+        let mut gate = gate();
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let to = SocketAddr::new(via.client().ip(), 5001);
+        let command = match via.is_v6() {
+            false => format!("PORT {}\r\n", numbers(to)),
+            true => eprt(to),
+        };
+        let told = control.client_says(&mut gate, "AP", &command).text();
+        let at = told_endpoint(&told);
+        assert_eq!(at.ip(), control.seen_as.ip(), "{via:?} {told}");
+        assert_eq!(told.starts_with("PORT"), at.is_ipv4());
+        if !via.is_snat() {
+            assert_eq!(at, to);
+        }
+        // From any port of the server, and once.
+        let server = SocketAddr::new(via.server(0), 20);
+        let line = Line { via, client: to, vip: to, server, seen_as: at, next: FIRST };
+        let heard = gate.take(line.from_server("S", "")).sent_segment();
+        assert_eq!(heard.source, SocketAddr::new(via.vip().ip(), 20), "{via:?}");
+        assert_eq!(heard.destination, to);
+        let mut line = Line { vip: heard.source, ..line };
+        line.next[1] = line.next[1].wrapping_add(1);
+        let heard = gate.take(line.from_client("SA", "")).sent_segment();
+        assert_eq!((heard.source, heard.destination), (at, server));
+        line.next[0] = line.next[0].wrapping_add(1);
+        line.server_says(&mut gate, "A", "");
+        assert_eq!(line.server_says(&mut gate, "AP", "listing").text(), "listing");
+        let open = gate.connections().iter().filter(|one| one.stage == Stage::Open).count();
+        assert_eq!(open, 2);
+        let again = Line { server: SocketAddr::new(via.server(0), 4444), next: FIRST, ..line };
+        let outcome = gate.take(again.from_server("S", ""));
+        match via.is_snat() {
+            true => assert_eq!(outcome.answered_by_segment().flags, "AR"),
+            false => outcome.to_kernel(),
+        }
+    }
+}
+
+/// What a server was told by PORT or EPRT.
+fn told_endpoint(line: &str) -> SocketAddr {
+    let (verb, rest) = line.trim_end().split_once(' ').expect("an argument");
+    if verb == "EPRT" {
+        let parts: Vec<_> = rest.split('|').collect();
+        return SocketAddr::new(parts[2].parse().unwrap(), parts[3].parse().unwrap());
+    }
+    let parts: Vec<u8> = rest.split(',').map(|part| part.parse().unwrap()).collect();
+    let address: [u8; 4] = parts[..4].try_into().unwrap();
+    SocketAddr::new(IpAddr::from(address), u16::from_be_bytes([parts[4], parts[5]]))
+}
+
+#[test]
+fn a_data_port_is_the_only_one_if_it_is_said() {
+    let via = Via::Nat;
+    let mut gate = with(Ftp { data_port: Some(20), ..PLAIN });
+    let mut control = Line::open(&mut gate, via, via.client(), 21);
+    let to = SocketAddr::new(via.client().ip(), 5001);
+    control.client_says(&mut gate, "AP", &format!("PORT {}\r\n", numbers(to)));
+    let from = |port| Line {
+        via,
+        client: to,
+        vip: to,
+        server: SocketAddr::new(via.server(0), port),
+        seen_as: to,
+        next: FIRST,
+    };
+    gate.take(from(4444).from_server("S", "")).to_kernel();
+    assert_eq!(gate.take(from(20).from_server("S", "")).sent_segment().source.port(), 20);
+}
+
+#[test]
+fn data_to_somebody_else_is_refused_unless_it_is_allowed() {
+    for via in [Via::Nat, Via::Snat, Via::Nat6, Via::Snat6] {
+        let other = SocketAddr::new(via.station(0, 66), 5001);
+        let low = SocketAddr::new(via.client().ip(), 22);
+        for at in [other, low] {
+            let mut gate = gate();
+            let mut control = Line::open(&mut gate, via, via.client(), 21);
+            let told = control.client_says(&mut gate, "AP", &eprt(at)).text();
+            assert_eq!(told, "EPRT |1|0.0.0.0|0|\r\n", "{via:?}");
+            assert_eq!(gate.connections().len(), 1);
+            let refusals = &gate.core.own.counters.refusals;
+            assert_eq!(refusals[usize::from(kit::connections::service(via))].data.value(), 1);
+        }
+        let mut gate = with(Ftp { foreign_data: true, ..PLAIN });
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let told = control.client_says(&mut gate, "AP", &eprt(other)).text();
+        assert_eq!(told, eprt(other));
+    }
+}
+
+#[test]
+fn an_expectation_ends_after_thirty_seconds() {
+    for via in Via::SEEN {
+        let mut gate = gate();
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let at = SocketAddr::new(via.client().ip(), 5001);
+        control.client_says(&mut gate, "AP", &eprt(at));
+        assert_eq!(gate.connections().len(), 2);
+        gate.wait(299);
+        assert_eq!(gate.connections().len(), 2);
+        gate.wait(2);
+        assert_eq!(gate.connections().len(), 1, "{via:?}");
+    }
+}
+
+#[test]
+fn numbers_are_mapped_for_the_rest_of_the_connection() {
+    let via = Via::Snat;
+    let mut gate = gate();
+    let mut control = Line::open(&mut gate, via, via.client(), 21);
+    let to = SocketAddr::new(via.client().ip(), 5001);
+    let before = format!("PORT {}\r\n", numbers(to));
+    let sent = control.client_says(&mut gate, "AP", &before);
+    let grown = grown(&before, &sent.text());
+    assert_ne!(grown, 0);
+    let mut at_server = control.clone();
+    at_server.next[0] = at_server.next[0].wrapping_add(grown);
+    let heard = gate.take(at_server.from_server("AP", "200 PORT command successful\r\n"));
+    let heard = heard.sent_segment();
+    assert_eq!(heard.acknowledgement, control.next[0]);
+    control.next[1] = control.next[1].wrapping_add(heard.payload.len() as u32);
+    at_server.next[1] = control.next[1];
+    for word in ["LIST\r\n", "", "RETR file\r\n"] {
+        let heard = control.client_says(&mut gate, "A", word);
+        assert_eq!(heard.sequence, at_server.next[0], "{word:?}");
+        at_server.next[0] = at_server.next[0].wrapping_add(word.len() as u32);
+        let sack = [1, 1, 5, 10];
+        let block = |next: u32| [next.wrapping_sub(4).to_be_bytes(), next.to_be_bytes()].concat();
+        let options = [&sack[..], &block(at_server.next[0])].concat();
+        let said = Segment { options, ..at_server.from_server("A", "") };
+        let heard = gate.take(said).sent_segment();
+        assert_eq!(heard.acknowledgement, control.next[0]);
+        assert_eq!(heard.options, [&sack[..], &block(control.next[0])].concat());
+    }
+    let reset = gate.take(at_server.from_server("R", "")).sent_segment();
+    assert_eq!(reset.sequence, control.next[1]);
+}
+
+#[test]
+fn a_command_in_pieces_is_acknowledged_and_goes_on_whole() {
+    for via in [Via::Nat, Via::Snat, Via::Snat6] {
+        let mut gate = gate();
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let to = SocketAddr::new(via.client().ip(), 5001);
+        let command = if via.is_v6() { eprt(to) } else { format!("PORT {}\r\n", numbers(to)) };
+        let (first, rest) = command.split_at(11);
+        let told = gate.take(control.from_client("AP", first)).answered_by_segment();
+        control.next[0] = control.next[0].wrapping_add(11);
+        assert_eq!((told.source, told.destination), (control.vip, control.client), "{via:?}");
+        assert_eq!((told.flags.as_str(), told.acknowledgement), ("A", control.next[0]));
+        assert_eq!(told.sequence, control.next[1]);
+        let whole = gate.take(control.from_client("AP", rest)).sent_segment();
+        assert_eq!(told_endpoint(&whole.text()).ip(), control.seen_as.ip());
+        let again = gate.take(control.from_client("AP", rest)).sent_segment();
+        assert_eq!((again.sequence, again.text()), (whole.sequence, whole.text()));
+        assert_eq!(gate.connections().len(), 2);
+    }
+}
+
+#[test]
+fn the_end_of_the_control_connection_ends_what_is_read() {
+    let via = Via::Snat;
+    let mut gate = gate();
+    for n in 0..200u16 {
+        let client = SocketAddr::new(via.client().ip(), 5000 + n);
+        let mut control = Line::open(&mut gate, via, client, 21);
+        control.client_says(&mut gate, "AP", "QUIT\r\n");
+        control.server_says(&mut gate, "AF", "221 Goodbye.\r\n");
+        control.client_says(&mut gate, "AF", "");
+        gate.wait(110);
+    }
+    assert!(gate.connections().is_empty());
+}
+
+#[test]
+fn what_is_encrypted_is_left_alone() {
+    let via = Via::Snat;
+    let mut gate = gate();
+    let mut control = Line::open(&mut gate, via, via.client(), 21);
+    control.client_says(&mut gate, "AP", "AUTH TLS\r\n");
+    control.server_says(&mut gate, "AP", "234 Proceed with negotiation.\r\n");
+    let to = SocketAddr::new(via.client().ip(), 5001);
+    let words = format!("PORT {}\r\n", numbers(to));
+    assert_eq!(control.client_says(&mut gate, "AP", &words).text(), words);
+    assert_eq!(gate.connections().len(), 1);
+}

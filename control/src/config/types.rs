@@ -1,11 +1,16 @@
 //! What a checked configuration says: only what can be true.
 
+mod device;
+mod health;
+
+pub use device::Device;
+pub use health::{Canary, Health, Login, Probe};
+
 use engine::policy::{Access, OptionLimits, Rule};
 use engine::select::rota::Scheduler;
 use engine::select::sticky;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -111,70 +116,6 @@ pub struct Interface {
     pub burst: u16,
 }
 
-/// What DPDK drives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Device {
-    /// A network card, by its whole PCI address.
-    Pci(String),
-    /// A virtual device.
-    Virtual {
-        /// Driver and number: `net_af_packet0`.
-        name: String,
-        /// What stands behind the first comma: `iface=eth1,qpairs=2`.
-        arguments: String,
-    },
-}
-
-impl Device {
-    /// What DPDK knows the device by.
-    pub fn name(&self) -> &str {
-        match self {
-            Device::Pci(name) | Device::Virtual { name, .. } => name,
-        }
-    }
-
-    /// The Linux interface that a virtual device works on.
-    pub fn linux_interface(&self) -> Option<&str> {
-        match self {
-            Device::Virtual { name, arguments } if is_on_linux(name) => {
-                arguments.split(',').find_map(|argument| argument.strip_prefix("iface="))
-            }
-            Device::Virtual { .. } | Device::Pci(_) => None,
-        }
-    }
-
-    /// The pairs of queues that an af_packet device always has.
-    pub fn queue_pairs(&self) -> Option<usize> {
-        match self {
-            Device::Virtual { name, arguments } if name.starts_with("net_af_packet") => {
-                let written = arguments.split(',').find_map(|one| one.strip_prefix("qpairs="));
-                Some(written.and_then(|pairs| pairs.parse().ok()).unwrap_or(1))
-            }
-            Device::Virtual { .. } | Device::Pci(_) => None,
-        }
-    }
-
-    /// Whether the kernel gets a copy of each frame that the device receives.
-    pub fn kernel_sees_frames(&self) -> bool {
-        self.name().starts_with("net_af_packet")
-    }
-}
-
-fn is_on_linux(name: &str) -> bool {
-    name.starts_with("net_af_packet") || name.starts_with("net_af_xdp")
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Device::Virtual { name, arguments } if !arguments.is_empty() => {
-                write!(f, "{name},{arguments}")
-            }
-            Device::Virtual { name, .. } | Device::Pci(name) => f.write_str(name),
-        }
-    }
-}
-
 /// One protocol on one VIP and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -208,65 +149,6 @@ pub struct Service {
     pub health: Option<Health>,
     /// At least one with a weight above zero.
     pub backends: Vec<Backend>,
-}
-
-/// How backends are checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// What is tried.
-    pub probe: Probe,
-    /// The port that it goes to; an echo goes to none.
-    pub port: u16,
-    /// How often.
-    pub interval: Duration,
-    /// Silence after which it has failed; no longer than the interval.
-    pub timeout: Duration,
-    /// So many in a row must pass for a dead backend to live.
-    pub rise: u32,
-    /// So many in a row must fail for it to be dead.
-    pub fall: u32,
-}
-
-/// What is tried at a backend.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Probe {
-    /// A file is fetched.
-    Tftp(Canary),
-    /// A greeting, a login if there is one, and a command that does nothing.
-    Ftp(Option<Login>),
-    /// A greeting.
-    Ssh,
-    /// A connection.
-    Tcp,
-    /// An echo.
-    Icmp,
-    /// A program and its arguments, in which `HOST` and `PORT` stand for the backend's.
-    Command(Vec<String>),
-}
-
-/// A file that is fetched to see whether that goes well.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Canary {
-    /// Its name.
-    pub file: String,
-    /// The bytes that it has.
-    pub size: Option<u64>,
-    /// Its digest.
-    pub sha256: Option<[u8; 32]>,
-}
-
-impl Canary {
-    /// It has no more bytes than this: it is fetched at every check.
-    pub const MOST: u64 = 1 << 20;
-}
-
-/// Who logs in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
-    /// The name.
-    pub user: String,
-    /// The password.
-    pub password: String,
 }
 
 /// How a client stays with its backend.

@@ -1,0 +1,62 @@
+//! How backends are checked.
+
+use std::time::Duration;
+
+/// How backends are checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// What is tried.
+    pub probe: Probe,
+    /// The port that it goes to; an echo goes to none.
+    pub port: u16,
+    /// How often.
+    pub interval: Duration,
+    /// Silence after which it has failed; no longer than the interval.
+    pub timeout: Duration,
+    /// So many in a row must pass for a dead backend to live.
+    pub rise: u32,
+    /// So many in a row must fail for it to be dead.
+    pub fall: u32,
+}
+
+/// What is tried at a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Probe {
+    /// A file is fetched.
+    Tftp(Canary),
+    /// A greeting, a login if there is one, and a command that does nothing.
+    Ftp(Option<Login>),
+    /// A greeting.
+    Ssh,
+    /// A connection.
+    Tcp,
+    /// An echo.
+    Icmp,
+    /// A program and its arguments, in which `HOST` and `PORT` stand for the backend's.
+    Command(Vec<String>),
+}
+
+/// A file that is fetched to see whether that goes well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Canary {
+    /// Its name.
+    pub file: String,
+    /// The bytes that it has.
+    pub size: Option<u64>,
+    /// Its digest.
+    pub sha256: Option<[u8; 32]>,
+}
+
+impl Canary {
+    /// It has no more bytes than this: it is fetched at every check.
+    pub const MOST: u64 = 1 << 20;
+}
+
+/// Who logs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The name.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}

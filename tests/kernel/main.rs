@@ -8,22 +8,16 @@ mod station;
 mod tap;
 mod watch;
 
-use control::config::{
-    Backend, Config, Control, Dataplane, Device, Held, Interface, Mode, Service, Written,
-};
+use control::config::{self, Config, Written};
 use control::in_force::InForce;
 use control::kernel::{Kernel, KernelError, Traffic, Wanted};
 use control::registry::Registry;
-use engine::policy::{Access, OptionLimits};
-use engine::select::rota::Scheduler;
 use station::Wire;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use wire::ethernet::Mac;
-use wire::vlan::Vlans;
 
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const CLIENT: (Mac, Ipv4Addr) = (Mac([2, 0, 0, 0, 0, 7]), Ipv4Addr::new(10, 0, 0, 7));
@@ -34,64 +28,38 @@ const SNAT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 101);
 const NEAR: (Mac, Ipv4Addr) = (Mac([2, 0, 0, 0, 0, 30]), Ipv4Addr::new(10, 0, 0, 30));
 const FAR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 30);
 
-fn config(device: Device) -> Config {
-    let backend = |name: &str, address| Backend {
-        name: name.into(),
-        address,
-        aliases: vec![],
-        mac: None,
-        weight: 1,
-        max_transfers: None,
-        interface: 0,
-    };
-    Config {
-        dataplane: Dataplane {
-            workers: vec![1],
-            hugepages: false,
-            memory_mib: 64,
-            max_flows: 1024,
-            failover_rate: 50_000,
-            eal_args: vec![],
-        },
-        control: Control { socket: PathBuf::from("/nowhere") },
-        interfaces: vec![Interface {
-            name: "lan".into(),
-            device,
-            vlans: Vlans::NONE,
-            addresses: vec!["10.0.0.2/24".parse().expect("a subnet")],
-            gateways: vec![GATEWAY.1.into()],
-            mtu: 1400,
-            queues: None,
-            rx_ring: 1024,
-            tx_ring: 1024,
-            burst: 32,
-        }],
-        services: vec![Service {
-            name: "pxe".into(),
-            vips: vec![Held { address: VIP.into(), interface: 0 }],
-            port: 69,
-            scheduler: Scheduler::default(),
-            slow_start: None,
-            mode: Mode::Snat(vec![Held { address: SNAT.into(), interface: 0 }]),
-            idle_timeout: Duration::from_secs(60),
-            persistence: None,
-            broadcast: false,
-            failover: true,
-            access: Access::default(),
-            options: OptionLimits::default(),
-            rules: vec![],
-            health: None,
-            backends: vec![backend("near", NEAR.1.into()), backend("far", FAR.into())],
-        }],
-    }
+fn config(device: &str) -> Config {
+    let text = format!(
+        r#"
+        [[interface]]
+        name = "lan"
+        device = "{device}"
+        address = ["{OWN}/24"]
+        gateway = "{}"
+        mtu = 1400
+        [[service]]
+        name = "pxe"
+        protocol = "tftp"
+        vip = "{VIP}"
+        snat = ["{SNAT}"]
+        [[service.backend]]
+        name = "near"
+        address = "{}"
+        [[service.backend]]
+        name = "far"
+        address = "{FAR}"
+        "#,
+        GATEWAY.1, NEAR.1
+    );
+    config::parse("test", &text).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
 fn pci() -> Config {
-    config(Device::Pci("0000:03:00.0".into()))
+    config("0000:03:00.0")
 }
 
 fn on_veth() -> Config {
-    config(Device::Virtual { name: "net_af_packet0".into(), arguments: "iface=v0".into() })
+    config("net_af_packet0,iface=v0")
 }
 
 /// What the kernel is to do for this configuration.

@@ -1,19 +1,14 @@
 //! Configurations from small sets, so that they have much in common.
 
-use control::config::{
-    self, Config, Control, Dataplane, Device, Held, Interface, Mode, Persistence, Written,
-};
+use control::config::{self, Config, Held, Mode, Persistence, Written};
 use control::in_force::InForce;
 use control::registry::Registry;
-use engine::policy::{Access, OptionLimits, Rule};
-use engine::select::rota::Scheduler;
+use engine::policy::Rule;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
-use wire::vlan::Vlans;
 
 /// Addresses that there are: each can be anything, from one configuration to the next.
 pub const ADDRESSES: usize = 12;
@@ -26,57 +21,39 @@ pub fn held(n: usize) -> Held {
     Held { address: address(n), interface: 0 }
 }
 
+/// What all configurations have in common, and a service and a backend like all others.
+fn common() -> Config {
+    let text = r#"
+        [dataplane]
+        max_flows = 1024
+        [[interface]]
+        name = "lan"
+        device = "0000:00:00.0"
+        address = ["10.0.0.2/24"]
+        [[service]]
+        name = "a"
+        protocol = "tftp"
+        vip = "10.0.0.100"
+        [[service.backend]]
+        name = "s0"
+        address = "10.0.0.30"
+    "#;
+    config::parse("test", text).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
 pub fn backend(n: usize, aliases: Vec<IpAddr>, weight: u16) -> config::Backend {
-    let (name, address) = (format!("s{}", n % 5), address(n));
-    config::Backend { name, address, aliases, mac: None, weight, max_transfers: None, interface: 0 }
+    let like = common().services[0].backends[0].clone();
+    config::Backend { name: format!("s{}", n % 5), address: address(n), aliases, weight, ..like }
 }
 
 pub fn service(name: &str, port: u16, vips: &[usize], mode: Mode) -> config::Service {
-    config::Service {
-        name: name.into(),
-        vips: vips.iter().map(|&n| held(n)).collect(),
-        port,
-        mode,
-        idle_timeout: Duration::from_secs(60),
-        scheduler: Scheduler::RoundRobin,
-        slow_start: None,
-        persistence: None,
-        failover: true,
-        health: None,
-        broadcast: false,
-        access: Access::default(),
-        options: OptionLimits::default(),
-        rules: vec![],
-        backends: vec![],
-    }
+    let like = common().services[0].clone();
+    let vips = vips.iter().map(|&n| held(n)).collect();
+    config::Service { name: name.into(), vips, port, mode, backends: vec![], ..like }
 }
 
 pub fn written(services: Vec<config::Service>) -> Written {
-    let config = Config {
-        dataplane: Dataplane {
-            workers: vec![1],
-            hugepages: false,
-            memory_mib: 64,
-            max_flows: 1024,
-            failover_rate: 50_000,
-            eal_args: vec![],
-        },
-        control: Control { socket: PathBuf::from("/nowhere") },
-        interfaces: vec![Interface {
-            name: "lan".into(),
-            device: Device::Pci("0000:00:00.0".into()),
-            vlans: Vlans::NONE,
-            addresses: vec!["10.0.0.2/24".parse().expect("a subnet")],
-            gateways: vec![],
-            mtu: 1500,
-            queues: None,
-            rx_ring: 64,
-            tx_ring: 64,
-            burst: 32,
-        }],
-        services,
-    };
-    Written { config, table: toml::Table::new() }
+    Written { config: Config { services, ..common() }, table: toml::Table::new() }
 }
 
 pub fn first(services: Vec<config::Service>) -> InForce {

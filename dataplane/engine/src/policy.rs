@@ -48,7 +48,8 @@ impl Refusal {
 }
 
 impl Access {
-    /// Whether it is for this client.
+    /// Whether this client may ask for anything.
+    #[inline]
     pub fn admits(&self, client: IpAddr) -> bool {
         self.allow_clients.is_empty() || contains(&self.allow_clients, client)
     }
@@ -252,6 +253,8 @@ mod tests {
     fn uploads_and_clients() {
         let nets = ["10.0.0.0/24", "fd00::/64"].map(|net| net.parse().unwrap());
         let access = Access { read_only: true, allow_clients: nets.into(), ..Access::default() };
+        let admits = |client: &str| access.admits(client.parse().unwrap());
+        assert!(admits("10.0.0.9") && admits("fd00::9") && !admits("10.0.1.9"));
         assert_eq!(check(&access, "f", false, "10.0.0.9"), Ok(()));
         assert_eq!(check(&access, "f", false, "fd00::9"), Ok(()));
         assert_eq!(check(&access, "f", true, "10.0.0.9"), Err(Refusal::ReadOnly));

@@ -181,7 +181,7 @@ impl Appliance {
                 name: written.name.clone(),
                 vips: written.vips.iter().map(|vip| vip.address).collect(),
                 port: written.port,
-                protocol: "tftp".to_owned(),
+                protocol: written.protocol.name().to_owned(),
                 mode: mode(&written.mode).to_owned(),
                 state: state(&written.vips, &tables).to_owned(),
                 transfers: totals.now(),

@@ -1,6 +1,6 @@
 //! What outlives a snapshot: each hands it on to the next.
 
-use crate::config::{Backend, Service};
+use crate::config::{Backend, NatRule, Service};
 use engine::select::cap::Places;
 use engine::select::maglev::Maglevs;
 use engine::select::slow_start::SlowStart;
@@ -8,6 +8,8 @@ use engine::tables;
 use engine::tick::{Tick, ticks};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// All of it. Backends go by the names of their services and their own, which outlive a change of the
 /// configuration.
@@ -17,12 +19,18 @@ pub struct Lasting {
     pub maglevs: Maglevs,
     places: HashMap<(String, String), Places>,
     lives: HashMap<(String, String), Life>,
+    hits: HashMap<NatRule, Arc<AtomicU64>>,
 }
 
 impl Lasting {
     /// The places that transfers have taken at this backend.
     pub fn places(&mut self, service: &Service, backend: &Backend) -> Places {
         self.places.entry(names(service, backend)).or_default().clone()
+    }
+
+    /// What has left by this rule.
+    pub fn hits(&mut self, rule: &NatRule) -> Arc<AtomicU64> {
+        Arc::clone(self.hits.entry(*rule).or_default())
     }
 
     /// Whether this backend has come back a short while ago; `made` says how it is now.

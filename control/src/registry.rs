@@ -4,7 +4,7 @@
 
 mod enter;
 
-use crate::config::{self, Held};
+use crate::config::{self, Held, Protocol};
 use crate::kernel::Wanted;
 use engine::own::uses::Uses;
 use engine::tables::{
@@ -13,6 +13,7 @@ use engine::tables::{
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 use wire::ethernet::Mac;
 
@@ -47,18 +48,22 @@ pub enum Presence {
     Gone,
 }
 
-/// A service, as far as its running transfers depend on it. With another port or other means it is another
-/// service: those that run go on by the old ones.
+/// A service, as far as its running transfers depend on it. With another protocol, another port or other means it
+/// is another service: those that run go on by the old ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// For operators.
     pub name: String,
+    /// What its clients speak.
+    pub protocol: Protocol,
     /// Where its requests go.
     pub port: u16,
     /// How its packets reach the backends.
     pub means: Means,
     /// Silence after which a transfer is given up, as it was configured last.
     pub idle_timeout: Duration,
+    /// The same for a TCP connection that is not yet open, or about to be closed.
+    pub transitory_timeout: Duration,
 }
 
 /// A mode, whatever addresses it uses.
@@ -85,6 +90,8 @@ pub struct Backend {
     pub aliases: Vec<IpAddr>,
     /// The server that it is.
     pub server: ServerId,
+    /// The ports that its clients' data connections go to, and on which VIPs.
+    pub data: Option<(RangeInclusive<u16>, Vec<VipId>)>,
     /// Its interface and fixed hardware address, if the kernel is not asked for it.
     fixed: Option<(InterfaceId, [u8; 6])>,
 }

@@ -133,7 +133,7 @@ impl Appliance {
 /// Devices, workers and the socket are made at the start.
 fn check_fixed(now: &Written, next: &Written) -> Result<(), Error> {
     let fixed = |config: &Config| {
-        let Config { dataplane, control, interfaces, services: _ } = config.clone();
+        let Config { dataplane, control, interfaces, services: _, nat: _ } = config.clone();
         (dataplane, control, interfaces)
     };
     if fixed(&now.config) == fixed(&next.config) {
@@ -142,6 +142,7 @@ fn check_fixed(now: &Written, next: &Written) -> Result<(), Error> {
     let fixed = |written: &Written| {
         let mut table = written.table.clone();
         table.remove("service");
+        table.remove("nat");
         table
     };
     Err(needs_a_restart(&changes(&fixed(now), &fixed(next))))

@@ -12,7 +12,8 @@ use engine::select::maglev::Maglevs;
 use engine::select::rota::{Member, Rota, Scheduler};
 use engine::select::sticky::Persistence;
 use engine::tables::{
-    Backend, Duty, Interface, Mode, Owner, Protocol, RotaId, Rotas, Service, Tables, Vip, VipId,
+    Backend, Duty, Ftp, Interface, Mode, NatRule, Owner, Protocol, RotaId, Rotas, Service, Tables,
+    Vip, VipId,
 };
 use engine::tick::{PER_SECOND, Tick, ticks};
 use ipnet::IpNet;
@@ -41,12 +42,22 @@ pub fn build(
         rotas: vec![Rotas::default(); registry.rotas()],
         vips: registry.vips().iter().map(|entry| Vip::new(entry.what.held.address)).collect(),
         snat: registry.snat().iter().map(|entry| entry.what.address).collect(),
+        nat: config.nat.iter().filter_map(|rule| nat(rule, registry, lasting)).collect(),
         speech: speech(&config.dataplane),
         ..Tables::default()
     };
     for (numbers, service) in numbers.iter().zip(&config.services) {
         for &vip in &numbers.vips {
-            tables.vips[usize::from(vip)].udp.push((service.port, numbers.id));
+            let vip = &mut tables.vips[usize::from(vip)];
+            match service.protocol {
+                config::Protocol::Tftp | config::Protocol::Udp => {
+                    vip.udp.push((service.port, numbers.id));
+                }
+                config::Protocol::Ftp(_) | config::Protocol::Tcp => {
+                    vip.tcp.push((service.port, numbers.id));
+                }
+                config::Protocol::Any => vip.any = Some(numbers.id),
+            }
         }
         for (&id, backend) in numbers.backends.iter().zip(&service.backends) {
             let standing = standings.of(service, backend);
@@ -64,6 +75,7 @@ pub fn build(
     for (id, vip) in here(registry.vips()).filter(|(_, vip)| vip.broadcast) {
         everybody(&mut tables, &config.interfaces, vip.held.interface, id);
     }
+    data_ports(&mut tables.vips, registry);
     own(&mut tables, registry, view);
     lasting.maglevs.tidy();
     tables
@@ -77,7 +89,7 @@ fn speech(dataplane: &config::Dataplane) -> u32 {
 fn configured(service: &config::Service, numbers: &Numbered) -> Service {
     let rules = service.rules.iter().zip(&numbers.rules);
     Service {
-        protocol: Protocol::Tftp,
+        protocol: protocol(service.protocol),
         port: service.port,
         mode: match service.mode {
             config::Mode::Dsr => Mode::Dsr,
@@ -85,7 +97,7 @@ fn configured(service: &config::Service, numbers: &Numbered) -> Service {
             config::Mode::Snat(_) => Mode::Snat(numbers.pool.clone()),
         },
         idle_timeout: ticks(service.idle_timeout),
-        transitory_timeout: ticks(service.idle_timeout),
+        transitory_timeout: ticks(service.transitory_timeout),
         persistence: service.persistence.map(persistence),
         failover: service.failover,
         access: service.access.clone(),
@@ -98,7 +110,7 @@ fn configured(service: &config::Service, numbers: &Numbered) -> Service {
 /// A service that was removed, for the transfers that it has.
 fn leaving(service: &registry::Service, rota: RotaId) -> Service {
     Service {
-        protocol: Protocol::Tftp,
+        protocol: protocol(service.protocol),
         port: service.port,
         mode: match service.means {
             Means::Dsr => Mode::Dsr,
@@ -106,13 +118,25 @@ fn leaving(service: &registry::Service, rota: RotaId) -> Service {
             Means::Snat => Mode::Snat(vec![]),
         },
         idle_timeout: ticks(service.idle_timeout),
-        transitory_timeout: ticks(service.idle_timeout),
+        transitory_timeout: ticks(service.transitory_timeout),
         persistence: None,
         failover: false,
         access: Access::default(),
         options: OptionLimits::default(),
         rules: vec![],
         rota,
+    }
+}
+
+fn protocol(written: config::Protocol) -> Protocol {
+    match written {
+        config::Protocol::Tftp => Protocol::Tftp,
+        config::Protocol::Ftp(config::Ftp { data_port, foreign_data }) => {
+            Protocol::Ftp(Ftp { data_port, foreign_data })
+        }
+        config::Protocol::Tcp => Protocol::Tcp,
+        config::Protocol::Udp => Protocol::Udp,
+        config::Protocol::Any => Protocol::Any,
     }
 }
 
@@ -194,6 +218,30 @@ fn scheduler(service: &config::Service, v6: bool) -> Scheduler {
 
 fn persistence(written: config::Persistence) -> Persistence {
     Persistence { ticks: ticks(written.length), prefixes: written.prefixes }
+}
+
+/// Ports that go to one backend. Sessions at one that was removed may still open data connections; but a port that
+/// is another backend's now is that one's.
+fn data_ports(vips: &mut [Vip], registry: &Registry) {
+    let backends: Vec<_> = here(registry.backends()).collect();
+    // The first one that fits counts.
+    for (id, backend) in backends.into_iter().rev() {
+        let Some((ports, on)) = &backend.data else { continue };
+        for &vip in on {
+            vips[usize::from(vip)].passive.push((ports.clone(), id));
+        }
+    }
+}
+
+fn nat(rule: &config::NatRule, registry: &Registry, lasting: &mut Lasting) -> Option<NatRule> {
+    let to = registry.vips().iter().position(|vip| vip.what.held.address == rule.to)?;
+    Some(NatRule {
+        from: rule.from,
+        protocol: rule.protocol,
+        source_port: rule.source_port,
+        to: to as VipId,
+        hits: lasting.hits(rule),
+    })
 }
 
 /// Whose each address is. Clients and servers may not be told apart by an address that is also

@@ -55,6 +55,11 @@ impl Uses {
             Some(_) | None => Ok(()),
         }
     }
+
+    /// Whether the address has this use.
+    pub fn has(&self, address: IpAddr, known: Use) -> bool {
+        self.0.get(&address) == Some(&known)
+    }
 }
 
 /// Reads the address of a single host, which is the same wherever it is used.
@@ -97,6 +102,16 @@ fn is_host_in(address: IpAddr, net: &IpNet) -> bool {
         IpNet::V6(net) => address == net.network(),
     };
     is_host(address) && (net.prefix_len() + 1 == net.max_prefix_len() || !edge)
+}
+
+/// Reads a network, or a single host as one.
+pub fn prefix(written: &Spanned<String>) -> Result<IpNet, Fault> {
+    let text: &str = written.as_ref();
+    let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    net.map(|net| net.trunc()).map_err(|_| {
+        let what = format!("`{text}` is no prefix");
+        Fault::at(written.span(), what, "written like \"10.0.0.0/24\" or \"fd00::/64\"")
+    })
 }
 
 fn no_address(written: &Spanned<String>) -> Fault {

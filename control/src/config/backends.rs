@@ -52,6 +52,7 @@ impl Checker {
         let max_transfers = written.max_transfers.is_some();
         let max_transfers =
             max_transfers.then(|| self.number(&written.max_transfers, most, 1..=most) as u32);
+        let passive_ports = self.passive_ports(&written.passive_ports);
         let (address, interface) = self.own_address(&written.address, Use::Backend, interfaces)?;
         if *mode == Mode::Dsr && address::on_link(address, interfaces).is_none() {
             let what = format!("{address} is in no interface's subnet");
@@ -61,7 +62,16 @@ impl Checker {
         let aliases = self.aliases(&written.aliases, address, mode);
         let mac = written.mac.as_ref().and_then(|written| self.mac(written, address, interfaces));
         let name = written.name.as_ref().clone();
-        Some(Backend { name, address, aliases, mac, weight, max_transfers, interface })
+        Some(Backend {
+            name,
+            address,
+            aliases,
+            mac,
+            weight,
+            max_transfers,
+            passive_ports,
+            interface,
+        })
     }
 
     /// Other addresses that the server at `of` may answer from.

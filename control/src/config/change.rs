@@ -203,6 +203,10 @@ mod tests {
         );
         let without = OLD.replace("[[service.rule]]\n        files = [\"*.efi\"]", "");
         assert_eq!(lines(OLD, &without), ["service pxe, rule 1: removed"]);
+        let ruled = format!("{OLD}\n[[nat]]\nsource_port = 20");
+        assert_eq!(lines(OLD, &ruled), ["nat 1: added"]);
+        let other = ruled.replace("= 20", "= 21");
+        assert_eq!(lines(&ruled, &other), ["nat 1: source_port 20 → 21"]);
     }
 
     #[test]

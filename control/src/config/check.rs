@@ -33,9 +33,15 @@ pub fn check(file: &File) -> Result<Config, Vec<Fault>> {
         interfaces: checker.interfaces(&file.interface, dataplane.workers.len()),
         dataplane,
         services: vec![],
+        nat: vec![],
     };
     let services = checker.services(&file.service, &config.interfaces);
-    if checker.faults.is_empty() { Ok(Config { services, ..config }) } else { Err(checker.faults) }
+    let nat = checker.nat(&file.nat);
+    if checker.faults.is_empty() {
+        Ok(Config { services, nat, ..config })
+    } else {
+        Err(checker.faults)
+    }
 }
 
 /// What has been found so far. Sections of the file have their own parts of it, beside this one.

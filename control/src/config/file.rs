@@ -5,10 +5,16 @@ use serde::de::{Error, IntoDeserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Range;
 use toml::Spanned;
 
 /// A value whose place is known, if it was written.
 pub type Maybe<T> = Option<Spanned<T>>;
+
+/// Where it was written.
+pub fn place<T>(written: &Maybe<T>) -> Option<Range<usize>> {
+    written.as_ref().map(Spanned::span)
+}
 
 /// One value, or a list of them.
 #[derive(Debug)]
@@ -72,6 +78,8 @@ pub struct File {
     pub interface: Vec<Spanned<Interface>>,
     #[serde(default)]
     pub service: Vec<Spanned<Service>>,
+    #[serde(default)]
+    pub nat: Vec<Spanned<Nat>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -122,9 +130,12 @@ pub struct Service {
     pub persistence_prefix: Maybe<u64>,
     pub persistence_prefix_v6: Maybe<u64>,
     pub idle_timeout: Maybe<String>,
+    pub transitory_timeout: Maybe<String>,
+    pub data_port: Maybe<u64>,
+    pub foreign_data: Maybe<bool>,
     pub broadcast: Maybe<bool>,
     pub failover: Maybe<bool>,
-    pub read_only: Option<bool>,
+    pub read_only: Maybe<bool>,
     pub allow_files: Maybe<Vec<Spanned<String>>>,
     pub deny_files: Maybe<Vec<Spanned<String>>>,
     pub allow_clients: Maybe<Vec<Spanned<String>>>,
@@ -157,6 +168,7 @@ pub struct Backend {
     pub mac: Maybe<String>,
     pub weight: Maybe<u64>,
     pub max_transfers: Maybe<u64>,
+    pub passive_ports: Maybe<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -174,6 +186,15 @@ pub struct Health {
     pub timeout: Maybe<String>,
     pub rise: Maybe<u64>,
     pub fall: Maybe<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nat {
+    pub from: Spanned<String>,
+    pub protocol: Spanned<String>,
+    pub source_port: Maybe<u64>,
+    pub to: Spanned<String>,
 }
 
 /// Keys that Tidegate will have, and that no version may ignore until then.

@@ -1,8 +1,8 @@
 //! What can be true of a service's health checks.
 
 use super::check::Checker;
-use super::file::{self, Maybe, OneOrMany};
-use super::types::{Canary, Health, Login, Mode, Probe};
+use super::file::{self, Maybe, OneOrMany, place};
+use super::types::{Canary, Health, Login, Mode, Probe, Protocol};
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 use toml::Spanned;
@@ -28,17 +28,28 @@ impl Checker {
     pub fn health(
         &mut self,
         written: &file::Health,
-        service: &file::Service,
+        (protocol, own_port): (Protocol, u16),
         mode: &Mode,
     ) -> Option<Health> {
         self.keys_of_its_check(written);
-        let own_port =
-            service.port.as_ref().map_or(super::services::TFTP_PORT.into(), |port| *port.as_ref());
+        let own_port = u64::from(own_port);
+        // A check goes to the service's port if what it tries can be there.
+        let (ftp, ssh, tcp) = match protocol {
+            Protocol::Tcp => (own_port, own_port, own_port),
+            Protocol::Ftp(_) => (own_port, SSH_PORT, own_port),
+            Protocol::Tftp | Protocol::Udp | Protocol::Any => (FTP_PORT, SSH_PORT, 0),
+        };
         let (probe, port) = match written.check.as_ref().as_str() {
-            "tftp" => (self.canary(written).map(Probe::Tftp), own_port),
-            "ftp" => (Some(Probe::Ftp(self.login(written))), FTP_PORT),
-            "ssh" => (Some(Probe::Ssh), SSH_PORT),
-            "tcp" => (self.needed(written, written.port.is_some(), "port").map(|()| Probe::Tcp), 0),
+            "tftp" => {
+                self.asks_for_files(written, protocol);
+                (self.canary(written).map(Probe::Tftp), own_port)
+            }
+            "ftp" => (Some(Probe::Ftp(self.login(written))), ftp),
+            "ssh" => (Some(Probe::Ssh), ssh),
+            "tcp" => {
+                let has_port = tcp > 0 || written.port.is_some();
+                (self.needed(written, has_port, "port").map(|()| Probe::Tcp), tcp)
+            }
             "icmp" => (Some(Probe::Icmp), 0),
             "command" => (self.command(written, mode).map(Probe::Command), own_port),
             other => {
@@ -79,6 +90,14 @@ impl Checker {
         only("password", place(&written.password), &["ftp"]);
         only("command", place(&written.command), &["command"]);
         only("port", place(&written.port), &["tftp", "ftp", "ssh", "tcp", "command"]);
+    }
+
+    fn asks_for_files(&mut self, written: &file::Health, protocol: Protocol) {
+        if protocol != Protocol::Tftp {
+            let name = protocol.name();
+            let what = format!("`check = \"tftp\"` does not go with `protocol = \"{name}\"`");
+            self.fault(written.check.span(), what, "use another check");
+        }
     }
 
     /// A key without which the check can't be.
@@ -170,10 +189,6 @@ impl Checker {
         }
         timeout
     }
-}
-
-fn place<T>(written: &Maybe<T>) -> Option<Range<usize>> {
-    written.as_ref().map(Spanned::span)
 }
 
 #[cfg(test)]

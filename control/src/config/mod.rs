@@ -9,7 +9,10 @@ mod error;
 mod file;
 mod health;
 mod interfaces;
+mod nat;
+mod passive;
 mod policy;
+mod protocol;
 mod scheduling;
 mod services;
 mod types;
@@ -17,8 +20,8 @@ mod types;
 pub use change::{Change, What, changes};
 pub use error::{Error, Faults};
 pub use types::{
-    Backend, Canary, Config, Control, Dataplane, Device, Health, Held, Interface, Login, Mode,
-    Persistence, Probe, Service,
+    Backend, Canary, Config, Control, Dataplane, Device, Ftp, Health, Held, Interface, Login, Mode,
+    NatRule, Persistence, Probe, Protocol, Service,
 };
 
 use std::path::Path;
@@ -65,5 +68,7 @@ pub fn parse(name: &str, text: &str) -> Result<Config, Faults> {
     check::check(&file).map_err(|faults| Faults::new(name, text, faults))
 }
 
+#[cfg(test)]
+pub(crate) mod sample;
 #[cfg(test)]
 mod tests;

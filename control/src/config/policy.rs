@@ -1,12 +1,12 @@
 //! What can be true of a service's policy: access, options and rules.
 
+use super::address;
 use super::check::Checker;
 use super::error::Fault;
 use super::file::{self, Maybe};
-use super::types::{Backend, Held, Mode};
+use super::types::{Backend, Held, Mode, Protocol};
 use engine::policy::{Access, OptionLimits, Rule};
 use ipnet::IpNet;
-use std::net::IpAddr;
 use std::ops::Range;
 use toml::Spanned;
 
@@ -27,7 +27,7 @@ impl Checker {
         let most = most
             .then(|| self.number(&written.max_requests_per_client, 0, 1..=MOST_REQUESTS) as u16);
         Access {
-            read_only: written.read_only.unwrap_or(false),
+            read_only: written.read_only.as_ref().is_some_and(|written| *written.as_ref()),
             allow_files: self.globs(&written.allow_files),
             deny_files: lower(self.globs(&written.deny_files)),
             allow_clients: self.prefixes(&written.allow_clients),
@@ -35,7 +35,12 @@ impl Checker {
         }
     }
 
-    pub fn options(&mut self, written: &file::Service, mode: &Mode) -> OptionLimits {
+    pub fn options(
+        &mut self,
+        written: &file::Service,
+        protocol: Protocol,
+        mode: &Mode,
+    ) -> OptionLimits {
         let mut limit = |written: &Maybe<u64>, least, most| {
             written.is_some().then(|| self.number(written, most, least..=most) as u16)
         };
@@ -43,7 +48,7 @@ impl Checker {
         let max_windowsize = limit(&written.max_windowsize, 1, MOST_WINDOWSIZE);
         let strip = match &written.strip_options {
             Some(list) => list.as_ref().iter().filter_map(|name| self.option_name(name)).collect(),
-            None if *mode == Mode::Dsr => vec![],
+            None if *mode == Mode::Dsr || protocol != Protocol::Tftp => vec![],
             None => vec![MULTICAST.to_owned()],
         };
         OptionLimits { max_blksize, max_windowsize, strip }
@@ -148,7 +153,7 @@ impl Checker {
 
     fn prefixes(&mut self, written: &Maybe<Vec<Spanned<String>>>) -> Vec<IpNet> {
         let list = written.as_ref().map(|list| list.as_ref().as_slice()).unwrap_or_default();
-        list.iter().filter_map(|prefix| self.keep(prefix_of(prefix))).collect()
+        list.iter().filter_map(|prefix| self.keep(address::prefix(prefix))).collect()
     }
 }
 
@@ -167,13 +172,4 @@ fn check_glob(written: &Spanned<String>) -> Result<String, Fault> {
         return Err(Fault::at(written.span(), format!("`{glob}` is no file's"), hint));
     }
     Ok(glob.to_owned())
-}
-
-fn prefix_of(written: &Spanned<String>) -> Result<IpNet, Fault> {
-    let text: &str = written.as_ref();
-    let net = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    net.map(|net| net.trunc()).map_err(|_| {
-        let what = format!("`{text}` is no prefix");
-        Fault::at(written.span(), what, "written like \"10.0.0.0/24\" or \"fd00::/64\"")
-    })
 }

@@ -2,18 +2,25 @@
 
 use super::check::Checker;
 use super::file::{self, Maybe};
-use super::types::Persistence;
+use super::types::{Persistence, Protocol};
 use engine::select::rota::Scheduler;
 use engine::select::sticky;
 
 impl Checker {
-    pub fn scheduler(&mut self, written: &Maybe<String>) -> Scheduler {
+    pub fn scheduler(&mut self, written: &Maybe<String>, protocol: Protocol) -> Scheduler {
         let Some(written) = written else { return Scheduler::default() };
         match written.as_ref().as_str() {
             "round-robin" => Scheduler::RoundRobin,
             "least-transfers" => Scheduler::LeastTransfers,
             "source-hash" => Scheduler::SourceHash,
-            "file-hash" => Scheduler::FileHash,
+            "file-hash" => {
+                if protocol != Protocol::Tftp {
+                    let name = protocol.name();
+                    let what = format!("`file-hash` does not go with `protocol = \"{name}\"`");
+                    self.fault(written.span(), what, "only TFTP's requests name a file");
+                }
+                Scheduler::FileHash
+            }
             other => {
                 let hint = "\"round-robin\", \"least-transfers\", \"source-hash\" or \"file-hash\"";
                 self.fault(written.span(), format!("no such scheduler: `{other}`"), hint);

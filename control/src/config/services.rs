@@ -3,15 +3,11 @@
 use super::address::{self, Use};
 use super::check::Checker;
 use super::file::{self, Maybe, OneOrMany};
-use super::types::{Backend, Held, Interface, Mode, Service};
+use super::types::{Backend, Held, Interface, Mode, Protocol, Service};
 use engine::tables::MOST_SNAT;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::time::Duration;
 use toml::Spanned;
-
-pub const TFTP_PORT: u16 = 69;
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Checker {
     pub fn services(
@@ -33,10 +29,29 @@ impl Checker {
             let hint = format!("at most {MOST_SNAT} in all pools");
             self.fault(last.span(), "too many SNAT addresses", hint);
         }
+        let services: Vec<_> =
+            written.iter().map(|written| self.service(written, interfaces)).collect();
+        self.vips_are_apart(written, &services);
+        self.data_ports_are_apart(written, &services);
+        services
+    }
+
+    /// On each VIP a port is one service's, and on each interface one VIP takes what is for everybody.
+    fn vips_are_apart(&mut self, written: &[Spanned<file::Service>], services: &[Service]) {
         let mut taken = HashSet::new();
         let mut everybody = HashMap::new();
-        let services = written.iter().filter_map(|written| {
-            let service = self.service(written, interfaces)?;
+        for (written, service) in written.iter().zip(services) {
+            for vip in &service.vips {
+                if !taken.insert((vip.address, service.protocol.number(), service.port)) {
+                    let what = match service.protocol {
+                        Protocol::Any => format!("two services for anything on {}", vip.address),
+                        Protocol::Tftp | Protocol::Ftp(_) | Protocol::Tcp | Protocol::Udp => {
+                            format!("two services on {} port {}", vip.address, service.port)
+                        }
+                    };
+                    self.fault(written.as_ref().vip.span(), what, "another VIP or port");
+                }
+            }
             let v4 = service.vips.iter().filter(|vip| service.broadcast && vip.address.is_ipv4());
             for vip in v4 {
                 let other = *everybody.entry(vip.interface).or_insert(vip.address);
@@ -45,50 +60,40 @@ impl Checker {
                     self.fault(key.span(), what, "one VIP on each interface");
                 }
             }
-            for vip in &service.vips {
-                if !taken.insert((vip.address, service.port)) {
-                    let what = format!("two services on {} port {}", vip.address, service.port);
-                    self.fault(written.as_ref().vip.span(), what, "another VIP or port");
-                }
-            }
-            Some(service)
-        });
-        services.collect()
+        }
     }
 
-    fn service(
-        &mut self,
-        spanned: &Spanned<file::Service>,
-        interfaces: &[Interface],
-    ) -> Option<Service> {
+    fn service(&mut self, spanned: &Spanned<file::Service>, interfaces: &[Interface]) -> Service {
         let written = spanned.as_ref();
-        self.only(&written.protocol, "tftp", &["ftp", "tcp", "udp", "any"]);
-        let scheduler = self.scheduler(&written.scheduler);
-        let slow_start = self.duration(&written.slow_start, 1..=3600);
         let vips = self.held(&OneOrMany::each(&written.vip), Use::Vip, interfaces);
         let mode = self.mode(written, interfaces);
+        let protocol = self.protocol(written, &mode);
+        let port = self.port(written, protocol);
+        let scheduler = self.scheduler(&written.scheduler, protocol);
+        let slow_start = self.duration(&written.slow_start, 1..=3600);
         let backends = self.backends(spanned, &mode, interfaces);
-        let idle = self.duration(&written.idle_timeout, 1..=3600);
+        let [idle_timeout, transitory_timeout] = self.timeouts(written, protocol);
         let persistence = self.persistence(written, scheduler);
-        let (access, options) = (self.access(written), self.options(written, &mode));
+        let (access, options) = (self.access(written), self.options(written, protocol, &mode));
         let health = written.health.as_ref();
-        let health = health.and_then(|health| self.health(health, written, &mode));
+        let health = health.and_then(|health| self.health(health, (protocol, port), &mode));
         let rules = self.rules(written, &vips, &mode, &backends);
-        let port = self.number(&written.port, TFTP_PORT.into(), 1..=65_535) as u16;
         if vips.is_empty() {
             self.fault(written.vip.span(), "a service without a VIP", "name an address");
         }
         self.meet(spanned, &vips, &mode, &backends);
         let broadcast = self.broadcast(&written.broadcast, &vips, &mode);
-        let failover = self.failover(&written.failover, &mode);
-        Some(Service {
+        let failover = self.failover(&written.failover, protocol, &mode);
+        Service {
             name: written.name.as_ref().clone(),
+            protocol,
             vips,
             port,
             mode,
             scheduler,
             slow_start,
-            idle_timeout: idle.unwrap_or(IDLE_TIMEOUT),
+            idle_timeout,
+            transitory_timeout,
             persistence,
             broadcast,
             failover,
@@ -97,7 +102,7 @@ impl Checker {
             rules,
             health,
             backends,
-        })
+        }
     }
 
     fn mode(&mut self, written: &file::Service, interfaces: &[Interface]) -> Mode {
@@ -169,14 +174,16 @@ impl Checker {
     }
 
     /// Where servers answer clients directly, nobody sees what these have had.
-    fn failover(&mut self, written: &Maybe<bool>, mode: &Mode) -> bool {
+    fn failover(&mut self, written: &Maybe<bool>, protocol: Protocol, mode: &Mode) -> bool {
         if let Some(written) = written.as_ref().filter(|written| *written.as_ref())
             && *mode == Mode::Dsr
         {
             let what = "`failover` does not go with `mode = \"dsr\"`";
             self.fault(written.span(), what, "servers answer clients directly: leave it out");
         }
-        *mode != Mode::Dsr && written.as_ref().is_none_or(|written| *written.as_ref())
+        protocol == Protocol::Tftp
+            && *mode != Mode::Dsr
+            && written.as_ref().is_none_or(|written| *written.as_ref())
     }
 
     /// Clients over each version of IP find a backend, and each backend is found. Behind a pool with
@@ -230,16 +237,5 @@ impl Checker {
         self.keep(noted);
         let interface = self.keep(address::reach(address, written.span(), interfaces))?;
         Some((address, interface))
-    }
-
-    /// A word that can have one value now and others later.
-    fn only(&mut self, written: &Spanned<String>, known: &str, later: &[&str]) {
-        let word: &str = written.as_ref();
-        let hint = format!("\"{known}\" is");
-        if later.contains(&word) {
-            self.fault(written.span(), format!("`{word}` is not supported in this version"), hint);
-        } else if word != known {
-            self.fault(written.span(), format!("`{word}` is not known"), hint);
-        }
     }
 }

@@ -1,25 +1,10 @@
+use super::sample::SOUND;
 use super::*;
 use engine::policy::Access;
 use engine::select::rota::Scheduler;
 use std::net::IpAddr;
 use std::time::Duration;
 use wire::ethernet::Mac;
-
-/// A sound file; tests change one line of it.
-const SOUND: &str = r#"[[interface]]
-name = "lan"
-device = "net_af_packet0,iface=eth1"
-address = ["10.0.0.2/24"]
-
-[[service]]
-name = "pxe"
-protocol = "tftp"
-vip = "10.0.0.100"
-
-[[service.backend]]
-name = "one"
-address = "10.0.0.30"
-"#;
 
 fn faults(text: &str) -> String {
     parse("test.toml", text).expect_err("it has a fault").to_string()
@@ -60,7 +45,7 @@ fn a_fault_is_shown_in_its_place() {
 
 #[test]
 fn all_faults_are_shown_at_once() {
-    let text = SOUND.replace("10.0.0.30", "::1").replace("\"tftp\"", "\"ftp\"");
+    let text = SOUND.replace("10.0.0.30", "::1").replace("\"tftp\"", "\"http\"");
     let shown = faults(&text);
     assert!(shown.contains("test.toml:8:12") && shown.contains("test.toml:13:11"), "{shown}");
 }

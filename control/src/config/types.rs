@@ -2,9 +2,11 @@
 
 mod device;
 mod health;
+mod protocol;
 
 pub use device::Device;
 pub use health::{Canary, Health, Login, Probe};
+pub use protocol::{Ftp, Protocol};
 
 use engine::policy::{Access, OptionLimits, Rule};
 use engine::select::rota::Scheduler;
@@ -12,6 +14,7 @@ use engine::select::sticky;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 use wire::ethernet::Mac;
@@ -30,6 +33,8 @@ pub struct Config {
     pub interfaces: Vec<Interface>,
     /// At least one.
     pub services: Vec<Service>,
+    /// What servers' own connections leave as; the first one that fits counts.
+    pub nat: Vec<NatRule>,
 }
 
 impl Config {
@@ -121,9 +126,11 @@ pub struct Interface {
 pub struct Service {
     /// For operators.
     pub name: String,
+    /// What its clients speak.
+    pub protocol: Protocol,
     /// Where clients find it; at least one.
     pub vips: Vec<Held>,
-    /// The UDP port that requests go to.
+    /// The port that its clients go to; 0: all.
     pub port: u16,
     /// How packets reach the backends.
     pub mode: Mode,
@@ -131,8 +138,10 @@ pub struct Service {
     pub scheduler: Scheduler,
     /// How long a backend that comes back gets less than its share.
     pub slow_start: Option<Duration>,
-    /// Silence after which a transfer is given up.
+    /// Silence after which a transfer or connection is given up.
     pub idle_timeout: Duration,
+    /// The same for a TCP connection that is not yet open, or about to be closed.
+    pub transitory_timeout: Duration,
     /// How a client stays with its backend.
     pub persistence: Option<Persistence>,
     /// Whether its clients may send to everybody on the VIPs' interfaces.
@@ -149,6 +158,16 @@ pub struct Service {
     pub health: Option<Health>,
     /// At least one with a weight above zero.
     pub backends: Vec<Backend>,
+}
+
+impl Service {
+    /// Whether clients of this VIP go to this backend. Behind a pool their version of IP does not matter to it.
+    pub fn leads_to(&self, vip: IpAddr, backend: &Backend) -> bool {
+        match self.mode {
+            Mode::Snat(_) => true,
+            Mode::Dsr | Mode::Nat => vip.is_ipv6() == backend.address.is_ipv6(),
+        }
+    }
 }
 
 /// How a client stays with its backend.
@@ -203,6 +222,21 @@ pub struct Backend {
     pub weight: u16,
     /// The most transfers that it has at a time.
     pub max_transfers: Option<u32>,
+    /// The ports that its clients' data connections go to.
+    pub passive_ports: Option<RangeInclusive<u16>>,
     /// The interface that reaches it.
     pub interface: usize,
+}
+
+/// What connections leave as that a server opens by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NatRule {
+    /// From here.
+    pub from: IpNet,
+    /// The protocol of IP's.
+    pub protocol: u8,
+    /// From this port; `None`: from any.
+    pub source_port: Option<u16>,
+    /// They leave as this VIP.
+    pub to: IpAddr,
 }

@@ -4,17 +4,21 @@ use super::{
     Backend, Entry, Means, Numbered, Numbers, Presence, Registry, Rota, Service, Vip, number,
 };
 use crate::config::{self, Held, Mode};
-use engine::tables::ServiceId;
+use engine::tables::{ServiceId, VipId};
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+/// What makes a service the one that it is: its name, protocol, port and means.
+type ServiceKey = (String, &'static str, u16, Means);
 
 /// What makes a backend the one that it is.
 type BackendKey = (ServiceId, String, IpAddr, Vec<IpAddr>);
 
 /// Where each thing is in the lists, by what makes it the one that it is.
 struct Places {
-    services: HashMap<(String, u16, Means), usize>,
+    services: HashMap<ServiceKey, usize>,
     backends: HashMap<BackendKey, usize>,
     vips: HashMap<IpAddr, usize>,
     snat: HashMap<IpAddr, usize>,
@@ -35,9 +39,8 @@ impl Registry {
     }
 
     fn places(&self) -> Places {
-        let services = self.services.iter().map(|one| (one.name.clone(), one.port, one.means));
         Places {
-            services: places(services),
+            services: places(self.services.iter().map(service_key)),
             backends: places(self.backends.iter().map(|entry| key(&entry.what))),
             vips: places(self.vips.iter().map(|entry| entry.what.held.address)),
             snat: places(self.snat.iter().map(|entry| entry.what.address)),
@@ -54,23 +57,35 @@ impl Registry {
         };
         let service = Service {
             name: written.name.clone(),
+            protocol: written.protocol,
             port: written.port,
             means,
             idle_timeout: written.idle_timeout,
+            transitory_timeout: written.transitory_timeout,
         };
-        let key = (service.name.clone(), service.port, means);
+        let key = service_key(&service);
         let id = number(put(&mut self.services, &mut places.services, key, service));
         let mut rota = |rule: Option<usize>| {
             let rota = Rota { service: id, rule: rule.map(number) };
             number(put(&mut self.rotas, &mut places.rotas, rota, rota))
         };
+        let rotas = (rota(None), (0..written.rules.len()).map(|place| rota(Some(place))).collect());
+        let vips: Vec<_> = written.vips.iter().map(|&vip| self.vip(vip, written, places)).collect();
+        let backends = written.backends.iter().map(|one| {
+            let data = one.passive_ports.clone().map(|ports| {
+                let both = written.vips.iter().zip(&vips);
+                let leading = both.filter(|(vip, _)| written.leads_to(vip.address, one));
+                (ports, leading.map(|(_, &id)| id).collect())
+            });
+            self.backend(id, one, data, places)
+        });
         Numbered {
             id,
-            rota: rota(None),
-            rules: (0..written.rules.len()).map(|place| rota(Some(place))).collect(),
-            vips: written.vips.iter().map(|&vip| self.vip(vip, written, places)).collect(),
+            backends: backends.collect(),
+            rota: rotas.0,
+            rules: rotas.1,
             pool: pool.iter().map(|&held| self.snat_address(held, places)).collect(),
-            backends: written.backends.iter().map(|one| self.backend(id, one, places)).collect(),
+            vips,
         }
     }
 
@@ -92,6 +107,7 @@ impl Registry {
         &mut self,
         service: ServiceId,
         written: &config::Backend,
+        data: Option<(RangeInclusive<u16>, Vec<VipId>)>,
         places: &mut Places,
     ) -> u16 {
         let address = written.address;
@@ -102,6 +118,7 @@ impl Registry {
             address,
             aliases: written.aliases.clone(),
             server,
+            data,
             fixed: written.mac.map(|mac| (written.interface as u8, mac.0)),
         };
         number(put(&mut self.backends, &mut places.backends, key(&backend), configured(backend)))
@@ -121,6 +138,10 @@ impl Registry {
             snat.let_go(!taken.contains(&snat.what.address));
         }
     }
+}
+
+fn service_key(service: &Service) -> ServiceKey {
+    (service.name.clone(), service.protocol.name(), service.port, service.means)
 }
 
 fn key(backend: &Backend) -> BackendKey {

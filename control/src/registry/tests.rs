@@ -33,6 +33,7 @@ fn another_port_or_mode_is_another_service() {
     for (this, that, other) in [
         ("vip =", "port = 70\nvip =", true),
         ("vip =", "mode = \"dsr\"\nvip =", true),
+        ("\"tftp\"", "\"udp\"\nport = 69", true),
         ("vip =", "snat = [\"10.0.0.101\"]\nvip =", true),
         ("\"pxe\"", "\"boot\"", true),
         ("vip =", "idle_timeout = \"7s\"\nvip =", false),

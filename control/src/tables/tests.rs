@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::sample::{pair, parsed};
 use crate::config::{Config, Control, Dataplane, Device, Held, Written};
 use crate::registry::Room;
 use crate::standing::Standings;
@@ -9,6 +10,7 @@ use engine::tables::{BackendId, Hop};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use wire::vlan::Vlans;
 
@@ -24,12 +26,14 @@ fn server(n: u8) -> IpAddr {
 fn service(vip: IpAddr, port: u16, mode: config::Mode, servers: &[(u8, u16)]) -> config::Service {
     config::Service {
         name: format!("{vip}:{port}"),
+        protocol: config::Protocol::Tftp,
         vips: vec![Held { address: vip, interface: 0 }],
         port,
         mode,
         scheduler: Scheduler::default(),
         slow_start: None,
         idle_timeout: Duration::from_secs(60),
+        transitory_timeout: Duration::from_secs(60),
         persistence: None,
         broadcast: false,
         failover: true,
@@ -46,6 +50,7 @@ fn service(vip: IpAddr, port: u16, mode: config::Mode, servers: &[(u8, u16)]) ->
                 mac: None,
                 weight,
                 max_transfers: None,
+                passive_ports: None,
                 interface: 0,
             })
             .collect(),
@@ -86,6 +91,7 @@ fn config(services: Vec<config::Service>) -> Config {
             burst: 32,
         }],
         services,
+        nat: vec![],
     }
 }
 
@@ -344,6 +350,73 @@ fn an_order_s_weight_is_before_the_file_s() {
 
 fn after_that(in_force: &InForce, view: &View) -> Tables {
     build(in_force, &[MAC], view, &Standings::default(), &mut Lasting::default(), Tick(0))
+}
+
+/// Services of all protocols on one VIP: FTP by both backends, and the others by the first.
+fn of_all_protocols() -> String {
+    let others = [("ssh", "tcp", "port = 22"), ("names", "udp", "port = 53")];
+    let others = others.into_iter().chain([("rest", "any", "mode = \"dsr\"")]);
+    let others = others.map(|(name, protocol, keys)| {
+        format!(
+            "[[service]]\nname = \"{name}\"\nprotocol = \"{protocol}\"\nvip = \"10.0.0.100\"\n{keys}\n\
+             [[service.backend]]\nname = \"one\"\naddress = \"10.0.0.30\"\n"
+        )
+    });
+    let ftp = pair()
+        .replace("\"tftp\"", "\"ftp\"\ndata_port = 20\ntransitory_timeout = \"9s\"")
+        .replace("\"one\"", "\"one\"\npassive_ports = \"50000-50099\"")
+        .replace("\"two\"", "\"two\"\npassive_ports = \"50100-50199\"");
+    let rule = "[[nat]]\nfrom = \"10.20.0.0/24\"\nprotocol = \"tcp\"\nsource_port = 20\nto = \"10.0.0.100\"\n";
+    format!("{ftp}{}{rule}", others.collect::<String>())
+}
+
+#[test]
+fn each_protocol_has_its_ports_of_a_vip() {
+    let tables = of(parsed(&of_all_protocols()));
+    let vip = &tables.vips[0];
+    assert_eq!((&vip.tcp[..], &vip.udp[..]), (&[(21, 0), (22, 1)][..], &[(53, 2)][..]));
+    assert_eq!(vip.any, Some(3));
+    let ftp = Protocol::Ftp(Ftp { data_port: Some(20), foreign_data: false });
+    let protocols: Vec<_> = tables.services.iter().map(|service| service.protocol).collect();
+    assert_eq!(protocols, [ftp, Protocol::Tcp, Protocol::Udp, Protocol::Any]);
+    let times = tables.services.iter().map(|one| (one.idle_timeout, one.transitory_timeout));
+    assert_eq!(times.take(2).collect::<Vec<_>>(), [(74_400, 90), (74_400, 2400)]);
+    let owned = |port| vip.passive.iter().find(|(ports, _)| ports.contains(&port)).map(|one| one.1);
+    assert_eq!([50_000, 50_099, 50_100, 50_199].map(owned), [Some(0), Some(0), Some(1), Some(1)]);
+    assert_eq!([49_999, 50_200].map(owned), [None; 2]);
+}
+
+/// A session at a removed server may still open data connections, but not on ports that are another one's by now.
+#[test]
+fn data_ports_of_a_removed_backend_are_its_own_until_another_has_them() {
+    let before = in_force(parsed(&of_all_protocols()));
+    let after = |text: &str| {
+        let written = Written { config: parsed(text), table: toml::Table::new() };
+        let tables = after_that(&before.next(written, Room::ANY).expect("room"), &View::default());
+        let vip = tables.vips.into_iter().next().expect("a VIP");
+        move |port| vip.passive.iter().find(|(ports, _)| ports.contains(&port)).map(|one| one.1)
+    };
+    let moved =
+        of_all_protocols().replace("\"two\"", "\"three\"").replace("10.0.0.31", "10.0.0.33");
+    let id = before.registry.backends().len() as BackendId;
+    let same_ports = after(&moved);
+    assert_eq!([50_000, 50_100].map(&same_ports), [Some(0), Some(id)]);
+    let other_ports = after(&moved.replace("50100-50199", "50150-50199"));
+    assert_eq!([50_100, 50_149, 50_150].map(&other_ports), [Some(1), Some(1), Some(id)]);
+}
+
+#[test]
+fn a_rule_keeps_its_hits_as_long_as_it_says_the_same() {
+    let mut lasting = Lasting::default();
+    let mut rules = |text: &str| next(parsed(text), &View::default(), &mut lasting, 0).nat;
+    let before = rules(&of_all_protocols());
+    let [rule] = &before[..] else { panic!("one rule") };
+    assert_eq!((rule.protocol, rule.source_port, rule.to), (6, Some(20), 0));
+    rule.hits.fetch_add(7, Relaxed);
+    let hits = |rules: Vec<NatRule>| rules[0].hits.load(Relaxed);
+    assert_eq!(hits(rules(&of_all_protocols().replace("\"two\"", "\"three\""))), 7);
+    assert_eq!(hits(rules(&of_all_protocols().replace("source_port = 20", "source_port = 21"))), 0);
+    assert_eq!(hits(rules(&of_all_protocols())), 7, "it is there again");
 }
 
 /// What was removed, as long as its transfers run, and after that.

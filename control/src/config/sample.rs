@@ -1,0 +1,29 @@
+//! Configurations that tests begin with.
+
+use super::{Config, parse};
+
+/// A sound file with one backend; tests change one line of it.
+pub const SOUND: &str = r#"[[interface]]
+name = "lan"
+device = "net_af_packet0,iface=eth1"
+address = ["10.0.0.2/24"]
+
+[[service]]
+name = "pxe"
+protocol = "tftp"
+vip = "10.0.0.100"
+
+[[service.backend]]
+name = "one"
+address = "10.0.0.30"
+"#;
+
+/// The same with a second backend.
+pub fn pair() -> String {
+    format!("{SOUND}\n[[service.backend]]\nname = \"two\"\naddress = \"10.0.0.31\"\n")
+}
+
+/// What a sound text says.
+pub fn parsed(text: &str) -> Config {
+    parse("test.toml", text).unwrap_or_else(|faults| panic!("{faults}\n{text}"))
+}

@@ -103,7 +103,7 @@ async fn serve(
     let macs = devices.macs(&written.config);
     let (mut estate, in_force) = inherit(written, devices.workers)?;
     let config = in_force.config();
-    let mut kernel = Kernel::start(config, &macs, in_force.registry.wanted()).await?;
+    let mut kernel = Kernel::start(config, &macs, in_force.wanted()).await?;
     let dataplane = devices.start(eal, config)?;
     let facts = dataplane.facts.clone();
     let traffic: Vec<Arc<Traffic>> = (0..)

@@ -2,6 +2,7 @@
 
 use crate::config::Written;
 use crate::config::{Backend, Config, Service};
+use crate::kernel::Wanted;
 use crate::registry::{Full, Numbers, Registry, Room};
 use engine::tables::{BackendId, ServiceId};
 
@@ -40,6 +41,11 @@ impl InForce {
     /// What can be true of it.
     pub fn config(&self) -> &Config {
         &self.written.config
+    }
+
+    /// What the kernel is to hold and to watch.
+    pub fn wanted(&self) -> Wanted {
+        Wanted { routes: !self.config().nat.is_empty(), ..self.registry.wanted() }
     }
 
     /// The services and their numbers, in the configuration's order.

@@ -1,6 +1,8 @@
 //! What outlives a snapshot: each hands it on to the next.
 
 use crate::config::{Backend, NatRule, Service};
+use crate::kernel::Route;
+use engine::routes::{self, Routes};
 use engine::select::cap::Places;
 use engine::select::maglev::Maglevs;
 use engine::select::slow_start::SlowStart;
@@ -20,6 +22,7 @@ pub struct Lasting {
     places: HashMap<(String, String), Places>,
     lives: HashMap<(String, String), Life>,
     hits: HashMap<NatRule, Arc<AtomicU64>>,
+    routes: (Arc<[Route]>, Routes),
 }
 
 impl Lasting {
@@ -31,6 +34,15 @@ impl Lasting {
     /// What has left by this rule.
     pub fn hits(&mut self, rule: &NatRule) -> Arc<AtomicU64> {
         Arc::clone(self.hits.entry(*rule).or_default())
+    }
+
+    /// These routes, arranged for the workers. That is done again only when they have changed.
+    pub fn routes(&mut self, seen: &Arc<[Route]>) -> Routes {
+        if !Arc::ptr_eq(&self.routes.0, seen) {
+            let all = seen.iter().map(|route| routes::Route { to: route.to, hop: route.hop() });
+            self.routes = (Arc::clone(seen), Routes::new(all));
+        }
+        self.routes.1.clone()
     }
 
     /// Whether this backend has come back a short while ago; `made` says how it is now.

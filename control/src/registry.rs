@@ -254,6 +254,7 @@ impl Registry {
             held: vips.chain(snat).collect(),
             vips: here(&self.vips).map(|(_, vip)| vip.held.address).collect(),
             backends: backends.map(|(_, backend)| backend.address).collect(),
+            routes: false,
         }
     }
 }

@@ -84,7 +84,7 @@ impl Appliance {
         if applied {
             let before = self.in_force();
             self.put_in_force(plan.next).await;
-            if let Err(error) = kernel.want(self.in_force().registry.wanted()).await {
+            if let Err(error) = kernel.want(self.in_force().wanted()).await {
                 self.put_back(&before, kernel).await;
                 return Err(Error::Refused(error.to_string()));
             }
@@ -101,7 +101,7 @@ impl Appliance {
             Ok(next) => self.put_in_force(next).await,
             Err(full) => log::error!("cannot go back: {full}"),
         }
-        if let Err(error) = kernel.want(self.in_force().registry.wanted()).await {
+        if let Err(error) = kernel.want(self.in_force().wanted()).await {
             log::error!("{error}");
         }
     }
@@ -120,7 +120,7 @@ impl Appliance {
         if next.registry == before.registry {
             return;
         }
-        if let Err(error) = kernel.want(next.registry.wanted()).await {
+        if let Err(error) = kernel.want(next.wanted()).await {
             log::error!("{error}");
         }
         for address in addresses {

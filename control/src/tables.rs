@@ -43,6 +43,7 @@ pub fn build(
         vips: registry.vips().iter().map(|entry| Vip::new(entry.what.held.address)).collect(),
         snat: registry.snat().iter().map(|entry| entry.what.address).collect(),
         nat: config.nat.iter().filter_map(|rule| nat(rule, registry, lasting)).collect(),
+        routes: lasting.routes(&view.routes),
         speech: speech(&config.dataplane),
         ..Tables::default()
     };

@@ -2,6 +2,7 @@
 //! namespace of its own and needs root.
 
 mod cut;
+mod routes;
 mod slowpath;
 mod space;
 mod station;
@@ -28,7 +29,7 @@ const SNAT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 101);
 const NEAR: (Mac, Ipv4Addr) = (Mac([2, 0, 0, 0, 0, 30]), Ipv4Addr::new(10, 0, 0, 30));
 const FAR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 30);
 
-fn config(device: &str) -> Config {
+fn config(device: &str, more: &str) -> Config {
     let text = format!(
         r#"
         [[interface]]
@@ -48,6 +49,7 @@ fn config(device: &str) -> Config {
         [[service.backend]]
         name = "far"
         address = "{FAR}"
+        {more}
         "#,
         GATEWAY.1, NEAR.1
     );
@@ -55,17 +57,17 @@ fn config(device: &str) -> Config {
 }
 
 fn pci() -> Config {
-    config("0000:03:00.0")
+    config("0000:03:00.0", "")
 }
 
 fn on_veth() -> Config {
-    config("net_af_packet0,iface=v0")
+    config("net_af_packet0,iface=v0", "")
 }
 
 /// What the kernel is to do for this configuration.
 fn wanted(config: &Config) -> Wanted {
     let written = Written { config: config.clone(), table: toml::Table::new() };
-    InForce::first(written, &Registry::default()).expect("few enough").registry.wanted()
+    InForce::first(written, &Registry::default()).expect("few enough").wanted()
 }
 
 async fn begin(config: &Config) -> Result<Kernel, KernelError> {

@@ -8,6 +8,8 @@ mod error;
 mod link;
 mod neighbour;
 mod nft;
+mod route;
+mod routes;
 mod slowpath;
 mod tap;
 mod view;
@@ -16,7 +18,7 @@ mod watch;
 pub use detour::Detour;
 pub use error::KernelError;
 pub use slowpath::Traffic;
-pub use view::{View, Wanted};
+pub use view::{Route, View, Wanted};
 
 use crate::config::{Config, Held};
 use link::Socket;

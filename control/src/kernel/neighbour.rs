@@ -3,13 +3,14 @@
 //! failed, without any traffic.
 
 use super::link;
+use super::route::{Way, way};
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourMessage,
     NeighbourState,
 };
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::packet_route::route::{RouteMessage, RouteType};
 use rtnetlink::{Error, Handle};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -47,19 +48,8 @@ fn station(route: &RouteMessage, address: IpAddr) -> Option<Station> {
     if route.header.kind != RouteType::Unicast {
         return None;
     }
-    let mut link = None;
-    let mut next = address;
-    for attribute in &route.attributes {
-        match attribute {
-            RouteAttribute::Oif(index) => link = Some(*index),
-            RouteAttribute::Gateway(RouteAddress::Inet(gateway)) => next = (*gateway).into(),
-            RouteAttribute::Gateway(RouteAddress::Inet6(gateway)) => next = (*gateway).into(),
-            // An IPv4 route by an IPv6 neighbour: not ours.
-            RouteAttribute::Via(_) => return None,
-            _ => {}
-        }
-    }
-    Some((link?, next))
+    let Way { link, gateway } = way(&route.attributes, None)?;
+    Some((link, gateway.unwrap_or(address)))
 }
 
 /// All neighbours.

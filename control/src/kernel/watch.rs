@@ -3,7 +3,8 @@
 
 use super::error::KernelError;
 use super::link::Socket;
-use super::neighbour::{self, Station};
+use super::neighbour::{self, Neighbour, Station};
+use super::routes::Routes;
 use super::view::{View, Wanted};
 use engine::tables::{Hop, InterfaceId};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
@@ -15,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 /// Changes seldom come alone: those of this long are looked at together.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -33,10 +34,13 @@ pub struct Watcher {
     taps: Vec<u32>,
     /// What is to be watched.
     wanted: watch::Receiver<Wanted>,
-    /// The backends, as of the last look.
-    backends: HashSet<IpAddr>,
-    /// Their next hops, likewise.
+    /// What was wanted at the last look.
+    before: Wanted,
+    /// The next hops of all that is wanted, likewise.
     stations: HashSet<Station>,
+    /// All that the kernel was told to keep resolved.
+    kept: HashSet<Station>,
+    routes: Routes,
     view: watch::Sender<View>,
 }
 
@@ -47,8 +51,16 @@ impl Watcher {
         taps: Vec<u32>,
     ) -> (Watcher, watch::Receiver<View>) {
         let (view, receiver) = watch::channel(View::default());
-        let (backends, stations) = (HashSet::new(), HashSet::new());
-        (Watcher { taps, wanted, backends, stations, view }, receiver)
+        let watcher = Watcher {
+            taps,
+            wanted,
+            before: Wanted::default(),
+            stations: HashSet::new(),
+            kept: HashSet::new(),
+            routes: Routes::default(),
+            view,
+        };
+        (watcher, receiver)
     }
 
     /// Looks once, and returns what goes on watching for ever.
@@ -88,13 +100,19 @@ impl Watcher {
             tokio::select! {
                 _ = at_least.tick() => {}
                 Ok(()) = self.wanted.changed() => {}
+                Some(()) = routes_due(self.routes.due()) => {}
                 event = socket.events.next() => match event {
-                    Some((event, _)) if self.concerns(&event) => {
+                    Some((event, _)) => {
+                        self.routes.note(&event, &self.taps);
+                        if !self.concerns(&event) {
+                            continue;
+                        }
                         sleep(SETTLE).await;
                         // The look that follows sees what all of these tell.
-                        while let Some(Some(_)) = socket.events.next().now_or_never() {}
+                        while let Some(Some((event, _))) = socket.events.next().now_or_never() {
+                            self.routes.note(&event, &self.taps);
+                        }
                     }
-                    Some(_) => continue,
                     None => return Error::RequestFailed,
                 }
             }
@@ -104,8 +122,8 @@ impl Watcher {
         }
     }
 
-    /// A boot storm makes the kernel learn thousands of neighbours, of which only the next hops
-    /// matter.
+    /// Whether it is to be looked into at once. A boot storm makes the kernel learn thousands of neighbours, of which
+    /// only the next hops matter.
     fn concerns(&self, event: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
         match &event.payload {
             NetlinkPayload::InnerMessage(
@@ -120,15 +138,11 @@ impl Watcher {
 
     async fn look(&mut self, handle: &Handle) -> Result<(), Error> {
         let wanted = self.wanted.borrow_and_update().clone();
-        let before = self.stations.clone();
-        let view = timeout(PATIENCE, async {
-            let live = self.live(handle, &wanted.vips).await?;
-            Ok(View { live, hops: self.hops(handle, &wanted.backends).await? })
-        });
+        let view = timeout(PATIENCE, self.view_of(handle, &wanted));
         let view = view.await.unwrap_or(Err(Error::RequestFailed))?;
-        if self.backends != wanted.backends {
-            self.forget(handle, before).await?;
-            self.backends = wanted.backends;
+        if self.before != wanted {
+            self.forget(handle).await?;
+            self.before = wanted;
         }
         self.view.send_if_modified(|old| {
             let changed = *old != view;
@@ -136,6 +150,26 @@ impl Watcher {
             changed
         });
         Ok(())
+    }
+
+    async fn view_of(&mut self, handle: &Handle, wanted: &Wanted) -> Result<View, Error> {
+        let live = self.live(handle, &wanted.vips).await?;
+        if wanted.routes {
+            self.routes.read(handle).await?;
+        } else {
+            self.routes.clear();
+        }
+        let ways = self.ways(handle, &wanted.backends).await?;
+        let next = ways.iter().map(|&(_, _, station)| station);
+        self.stations = next.chain(self.routes.gateways(&self.taps)).collect();
+        let known = neighbour::all(handle).await?;
+        self.keep(handle, &known).await?;
+        let hops = ways.into_iter().filter_map(|(backend, interface, station)| {
+            let mac = known.get(&station)?.mac?;
+            Some((backend, Hop { interface, mac }))
+        });
+        let routes = if wanted.routes { self.routes.list(&self.taps, &known) } else { vec![] };
+        Ok(View { live, hops: hops.collect(), routes: routes.into() })
     }
 
     async fn live(
@@ -154,11 +188,12 @@ impl Watcher {
         Ok(live)
     }
 
-    async fn hops(
-        &mut self,
+    /// Each backend's interface and next hop.
+    async fn ways(
+        &self,
         handle: &Handle,
         backends: &HashSet<IpAddr>,
-    ) -> Result<HashMap<IpAddr, Hop>, Error> {
+    ) -> Result<Vec<(IpAddr, InterfaceId, Station)>, Error> {
         let mut ways = Vec::new();
         for &backend in backends {
             if let Some((link, next)) = neighbour::next_hop(handle, backend).await?
@@ -167,29 +202,34 @@ impl Watcher {
                 ways.push((backend, interface, (link, next)));
             }
         }
-        self.stations = ways.iter().map(|&(_, _, station)| station).collect();
-        let known = neighbour::all(handle).await?;
+        Ok(ways)
+    }
+
+    /// Has the kernel keep all next hops resolved.
+    async fn keep(
+        &mut self,
+        handle: &Handle,
+        known: &HashMap<Station, Neighbour>,
+    ) -> Result<(), Error> {
         for &station in &self.stations {
             if !known.get(&station).is_some_and(|neighbour| neighbour.managed) {
                 neighbour::keep(handle, station).await?;
             }
         }
-        let resolved = ways.into_iter().filter_map(|(backend, interface, station)| {
-            let mac = known.get(&station)?.mac?;
-            Some((backend, Hop { interface, mac }))
-        });
-        Ok(resolved.collect())
+        self.kept.extend(&self.stations);
+        Ok(())
     }
 
-    /// Next hops of backends that were removed are no longer kept resolved. Those that only have no route at the
+    /// Next hops of what is no longer wanted are no longer kept resolved. Those that only have no route at the
     /// moment are: they may be back soon.
-    async fn forget(&self, handle: &Handle, before: HashSet<Station>) -> Result<(), Error> {
+    async fn forget(&mut self, handle: &Handle) -> Result<(), Error> {
         let known = neighbour::all(handle).await?;
-        for station in before.difference(&self.stations) {
+        for station in self.kept.difference(&self.stations) {
             if known.get(station).is_some_and(|neighbour| neighbour.managed) {
                 neighbour::forget(handle, *station).await?;
             }
         }
+        self.kept.clone_from(&self.stations);
         Ok(())
     }
 
@@ -197,6 +237,12 @@ impl Watcher {
         let position = self.taps.iter().position(|&tap| tap == link)?;
         InterfaceId::try_from(position).ok()
     }
+}
+
+/// Waits until then; answers `None` if there is nothing to wait for.
+async fn routes_due(due: Option<Instant>) -> Option<()> {
+    sleep_until(due?).await;
+    Some(())
 }
 
 /// The address that is held. Where there is a local one, the other is the peer's; over IPv6 there mostly is but the
@@ -225,13 +271,8 @@ mod tests {
     const HOP: Station = (7, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 30)));
 
     fn concerned_by(payload: NetlinkPayload<RouteNetlinkMessage>) -> bool {
-        let watcher = Watcher {
-            taps: vec![HOP.0],
-            wanted: watch::channel(Wanted::default()).1,
-            backends: HashSet::new(),
-            stations: HashSet::from([HOP]),
-            view: watch::channel(View::default()).0,
-        };
+        let (mut watcher, _) = Watcher::new(watch::channel(Wanted::default()).1, vec![HOP.0]);
+        watcher.stations = HashSet::from([HOP]);
         watcher.concerns(&NetlinkMessage::new(NetlinkHeader::default(), payload))
     }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::sample::{pair, parsed};
 use crate::config::{Config, Control, Dataplane, Device, Held, Written};
+use crate::kernel::Route;
 use crate::registry::Room;
 use crate::standing::Standings;
 use engine::own::uses::Uses;
@@ -319,7 +320,8 @@ fn the_view_makes_vips_live_and_gives_hops_and_changes_nothing_else() {
         service(OTHER_VIP, 69, config::Mode::Nat, &[(30, 1)]),
     ]);
     let hop = Hop { interface: 0, mac: Mac([2, 0, 0, 0, 0, 30]) };
-    let view = View { live: HashSet::from([OTHER_VIP]), hops: HashMap::from([(server(30), hop)]) };
+    let hops = HashMap::from([(server(30), hop)]);
+    let view = View { live: HashSet::from([OTHER_VIP]), hops, ..View::default() };
     let tables = first(config.clone(), &view);
     assert_eq!([0, 1].map(|vip| tables.is_live(vip)), [false, true]);
     let hops: Vec<_> = tables.backends.iter().map(|backend| backend.hop).collect();
@@ -406,6 +408,28 @@ fn data_ports_of_a_removed_backend_are_its_own_until_another_has_them() {
 }
 
 #[test]
+fn routes_are_the_kernel_s() {
+    let route = |to: &str, interface, mac| {
+        let to = to.parse().expect("a network");
+        Route { to, gateway: Some(server(1)), interface, mac }
+    };
+    let seen = |mac| {
+        let far = [route("10.9.0.0/16", Some(0), mac), route("10.9.9.0/24", None, mac)];
+        View { routes: far.into(), ..View::default() }
+    };
+    let mut lasting = Lasting::default();
+    let mut hops = |view: &View| {
+        let tables = next(parsed(&of_all_protocols()), view, &mut lasting, 0);
+        [[10, 9, 1, 1], [10, 9, 9, 1], [10, 8, 1, 1]].map(|to| tables.routes.hop(to.into()))
+    };
+    let (known, hop) = (seen(Some(MAC)), Hop { interface: 0, mac: MAC });
+    assert_eq!(hops(&seen(None)), [None; 3]);
+    assert_eq!(hops(&known), [Some(hop), None, None], "by none of ours is none");
+    assert_eq!(hops(&known), [Some(hop), None, None]);
+    assert_eq!(hops(&View::default()), [None; 3]);
+}
+
+#[test]
 fn a_rule_keeps_its_hits_as_long_as_it_says_the_same() {
     let mut lasting = Lasting::default();
     let mut rules = |text: &str| next(parsed(text), &View::default(), &mut lasting, 0).nat;
@@ -432,7 +456,8 @@ fn what_was_removed_finishes_and_gets_nothing_new() {
     let mut after = before.next(written, Room::ANY).expect("room");
     let hop = Hop { interface: 0, mac: Mac([2, 0, 0, 0, 0, 30]) };
     let hops = [30, 31, 32].map(|n| (server(n), hop));
-    let view = View { live: HashSet::from([VIP, OTHER_VIP]), hops: HashMap::from(hops) };
+    let live = HashSet::from([VIP, OTHER_VIP]);
+    let view = View { live, hops: HashMap::from(hops), ..View::default() };
     let tables = after_that(&after, &view);
     let duties: Vec<_> = tables.backends.iter().map(|b| (b.hop, b.duty)).collect();
     assert_eq!(

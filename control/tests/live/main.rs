@@ -27,6 +27,7 @@ fn some_view() -> View {
     View {
         live: (0..ADDRESSES).filter(|n| n % 3 > 0).map(address).collect(),
         hops: up.map(hop).collect(),
+        ..View::default()
     }
 }
 
@@ -34,5 +35,5 @@ fn some_view() -> View {
 fn sunny_view() -> View {
     let hop = |address| (address, Hop { interface: 0, mac: mac(address) });
     let all = || (0..ADDRESSES).map(address);
-    View { live: all().collect(), hops: all().map(hop).collect() }
+    View { live: all().collect(), hops: all().map(hop).collect(), ..View::default() }
 }

@@ -2,13 +2,19 @@
 
 use crate::tables::Hop;
 use ipnet::IpNet;
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-/// The kernel's routes, and what it knows of the neighbours that they lead to.
+/// The kernel's routes, and what it knows of the neighbours that they lead to. Cheap to clone: there may be thousands.
 #[derive(Debug, Clone, Default)]
-pub struct Routes {
-    /// The longest prefixes first.
-    all: Vec<Route>,
+pub struct Routes(Arc<ByPrefix>);
+
+#[derive(Debug, Default)]
+struct ByPrefix {
+    hops: HashMap<IpNet, Option<Hop>>,
+    /// Those that there are, the longest ones first, by version of IP ([`crate::family::Family::PLACE`]).
+    lengths: [Vec<u8>; 2],
 }
 
 /// One of them.
@@ -16,19 +22,83 @@ pub struct Routes {
 pub struct Route {
     /// To here.
     pub to: IpNet,
-    /// The next station; `None` while the kernel does not know its hardware address.
+    /// The next station; `None` while the kernel does not know its hardware address, or if it is none of ours.
     pub hop: Option<Hop>,
 }
 
 impl Routes {
     /// These, of which the longest one that fits counts.
-    pub fn new(mut all: Vec<Route>) -> Routes {
-        all.sort_by_key(|route| std::cmp::Reverse(route.to.prefix_len()));
-        Routes { all }
+    pub fn new(all: impl IntoIterator<Item = Route>) -> Routes {
+        let mut routes = ByPrefix::default();
+        for Route { to, hop } in all {
+            let lengths = &mut routes.lengths[usize::from(to.addr().is_ipv6())];
+            if let Err(place) = lengths.binary_search_by(|known| to.prefix_len().cmp(known)) {
+                lengths.insert(place, to.prefix_len());
+            }
+            routes.hops.insert(to.trunc(), hop);
+        }
+        Routes(Arc::new(routes))
     }
 
     /// The next station on the way there, if it is known.
     pub fn hop(&self, to: IpAddr) -> Option<Hop> {
-        self.all.iter().find(|route| route.to.contains(&to))?.hop
+        let ByPrefix { hops, lengths } = &*self.0;
+        let of_length = |&length: &u8| hops.get(&IpNet::new(to, length).ok()?.trunc());
+        *lengths[usize::from(to.is_ipv6())].iter().find_map(of_length)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use wire::ethernet::Mac;
+
+    fn hop(interface: u8) -> Hop {
+        Hop { mac: Mac([2; 6]), interface }
+    }
+
+    #[test]
+    fn the_longest_prefix_counts() {
+        let route = |to: &str, hop| Route { to: to.parse().unwrap(), hop };
+        let routes = Routes::new([
+            route("10.0.0.0/8", Some(hop(1))),
+            route("10.1.0.0/16", None),
+            route("10.1.1.1/32", Some(hop(2))),
+            route("::/0", Some(hop(3))),
+            route("fd00::/64", Some(hop(4))),
+        ]);
+        for (to, interface) in [
+            ("10.2.3.4", Some(1)),
+            ("10.1.2.3", None),
+            ("10.1.1.1", Some(2)),
+            ("11.0.0.1", None),
+            ("fd00::1", Some(4)),
+            ("fd01::1", Some(3)),
+        ] {
+            let found = routes.hop(to.parse().unwrap());
+            assert_eq!(found.map(|hop| hop.interface), interface, "{to}");
+        }
+        assert_eq!(Routes::default().hop("10.0.0.1".parse().unwrap()), None);
+    }
+
+    proptest! {
+        /// As looking at all of them says.
+        #[test]
+        fn it_is_the_longest_of_all_that_fit(
+            all in prop::collection::vec((0u8..4, 0u8..4, 0u8..=32), 0..30),
+            to in (0u8..4, 0u8..4),
+        ) {
+            let net = |(a, b, length): (u8, u8, u8)| {
+                IpNet::new(IpAddr::from([a << 6, b << 6, 0, 0]), length).unwrap().trunc()
+            };
+            let mut routes: Vec<_> = (0..).zip(&all).map(|(n, &one)| (net(one), n)).collect();
+            let found = Routes::new(routes.iter().map(|&(to, n)| Route { to, hop: Some(hop(n)) }));
+            let to = IpAddr::from([to.0 << 6, to.1 << 6, 0, 0]);
+            // Of the same prefix, the last one.
+            routes.sort_by_key(|&(net, n)| (net.prefix_len(), n));
+            let longest = routes.iter().rfind(|(net, _)| net.contains(&to)).map(|&(_, n)| hop(n));
+            prop_assert_eq!(found.hop(to), longest);
+        }
     }
 }

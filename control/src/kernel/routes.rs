@@ -1,0 +1,113 @@
+//! The routes as of late. A routing daemon may change thousands at once, so they are read again only so often, however
+//! much changes, and only if somebody wants them.
+
+use super::neighbour::{Neighbour, Station};
+use super::route::{self, MOST, Way};
+use super::view::Route;
+use engine::tables::InterfaceId;
+use ipnet::IpNet;
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::{Error, Handle};
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Time between two readings.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The routes as they were read last.
+#[derive(Debug, Default)]
+pub struct Routes {
+    known: HashMap<IpNet, Option<Way>>,
+    /// When.
+    read: Option<Instant>,
+    is_stale: bool,
+    /// Whether neighbours have changed since the last look, who may be anybody's next station.
+    is_behind: bool,
+}
+
+impl Routes {
+    /// Notes what an event means for routes.
+    pub fn note(&mut self, event: &NetlinkMessage<RouteNetlinkMessage>, taps: &[u32]) {
+        match &event.payload {
+            NetlinkPayload::InnerMessage(
+                RouteNetlinkMessage::NewNeighbour(entry) | RouteNetlinkMessage::DelNeighbour(entry),
+            ) => self.is_behind |= taps.contains(&entry.header.ifindex),
+            // A link that goes down takes routes along that nobody tells of; so may an event that was lost.
+            NetlinkPayload::InnerMessage(_) | NetlinkPayload::Overrun(_) => self.is_stale = true,
+            _ => {}
+        }
+    }
+
+    /// When they are to be looked at again, if something has changed.
+    pub fn due(&self) -> Option<Instant> {
+        let read = self.read?;
+        (self.is_stale || self.is_behind).then(|| read + PAUSE)
+    }
+
+    /// Reads them again, if they have changed and the last time was long enough ago.
+    pub async fn read(&mut self, handle: &Handle) -> Result<(), Error> {
+        if self.read.is_some_and(|read| read.elapsed() < PAUSE) {
+            return Ok(());
+        }
+        if self.is_stale || self.read.is_none() {
+            let was_full = self.known.len() == MOST;
+            self.known = route::all(handle).await?;
+            if self.known.len() == MOST && !was_full {
+                log::warn!(
+                    "the kernel has more than {MOST} routes: not all of them are known here"
+                );
+            }
+        }
+        *self = Routes {
+            known: std::mem::take(&mut self.known),
+            read: Some(Instant::now()),
+            ..Routes::default()
+        };
+        Ok(())
+    }
+
+    /// Forgets them: nobody wants them.
+    pub fn clear(&mut self) {
+        *self = Routes::default();
+    }
+
+    /// The routers on these links.
+    pub fn gateways<'a>(&'a self, taps: &'a [u32]) -> impl Iterator<Item = Station> + 'a {
+        let ways = self.known.values().flatten().filter(|way| taps.contains(&way.link));
+        ways.filter_map(|way| Some((way.link, way.gateway?)))
+    }
+
+    /// All of them, with what is known of their next stations, and all stations on these links.
+    pub fn list(&self, taps: &[u32], stations: &HashMap<Station, Neighbour>) -> Vec<Route> {
+        let interface = |link: u32| {
+            let place = taps.iter().position(|&tap| tap == link)?;
+            InterfaceId::try_from(place).ok()
+        };
+        let on_links = stations.iter().filter_map(|(&(link, address), neighbour)| {
+            let mac = Some(neighbour.mac?);
+            let interface = Some(interface(link)?);
+            let to = (!is_link_local(address)).then(|| IpNet::from(address))?;
+            Some((to, Route { to, gateway: None, interface, mac }))
+        });
+        let routes = self.known.iter().map(|(&to, way)| {
+            let interface = way.and_then(|way| interface(way.link));
+            let gateway = way.and_then(|way| way.gateway);
+            let is_host = to.prefix_len() == to.max_prefix_len();
+            let next = gateway.or(is_host.then(|| to.addr()));
+            let station = way.and_then(|way| Some((way.link, next?)));
+            let mac = station.and_then(|station| stations.get(&station)?.mac);
+            (to, Route { to, gateway, interface, mac })
+        });
+        // A route to a single station is before what is known of the station.
+        let all: BTreeMap<IpNet, Route> = on_links.chain(routes).collect();
+        all.into_values().collect()
+    }
+}
+
+/// Another station on each link, to which nothing is routed.
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}

@@ -1,0 +1,168 @@
+//! Where the kernel says that packets go: its routes, and who is on its links.
+
+use crate::space::{inside, must};
+use crate::station::Wire;
+use crate::{GATEWAY, NEAR, begin, block_on, config, pci, until, wanted};
+use control::config::Config;
+use control::kernel::{Kernel, Route, View};
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+use wire::ethernet::Mac;
+
+/// With a rule that needs routes.
+fn ruled() -> Config {
+    let rule = "[[nat]]\nfrom = \"192.0.2.0/24\"\nprotocol = \"tcp\"\nto = \"10.0.0.100\"\n";
+    config("0000:03:00.0", rule)
+}
+
+async fn start() -> (Kernel, Wire) {
+    let mut kernel = begin(&ruled()).await.expect("the kernel takes all of it");
+    let wire = Wire::new();
+    kernel.carry(0, vec![wire.rings.clone()], Arc::clone(&wire.pool));
+    (kernel, wire)
+}
+
+fn find(view: &View, to: &str) -> Option<Route> {
+    let to = to.parse().expect("a network");
+    view.routes.iter().find(|route| route.to == to).copied()
+}
+
+/// Whether there is such a route over our interface, and to whom.
+fn leads(view: &View, to: &str, gateway: Option<IpAddr>, mac: Option<Mac>) -> bool {
+    let route = find(view, to).filter(|route| route.interface == Some(0));
+    route.is_some_and(|route| (route.gateway, route.mac) == (gateway, mac))
+}
+
+#[test]
+fn routes_come_and_go_with_their_routers() {
+    inside("routes::routes_come_and_go_with_their_routers", |_| {
+        block_on(async {
+            let (kernel, mut wire) = start().await;
+            let view = kernel.view();
+            let router = Some(GATEWAY.1.into());
+            assert!(leads(&view.borrow(), "0.0.0.0/0", router, None), "the first view knows it");
+            assert!(leads(&view.borrow(), "10.0.0.0/24", None, None), "the link itself");
+
+            wire.up.insert(GATEWAY.1, GATEWAY.0);
+            until("the router is resolved", || {
+                wire.turn();
+                leads(&view.borrow(), "0.0.0.0/0", router, Some(GATEWAY.0))
+            })
+            .await;
+            let other = (Mac([2, 0, 0, 0, 0, 8]), "10.0.0.8".parse().expect("an address"));
+            wire.up.insert(other.1, other.0);
+            must("ip route add 198.51.100.0/24 via 10.0.0.8");
+            until("the new router is asked for by itself", || {
+                wire.turn();
+                leads(&view.borrow(), "198.51.100.0/24", Some(other.1.into()), Some(other.0))
+            })
+            .await;
+            let entry = must("ip neigh show to 10.0.0.8 dev lan");
+            assert!(entry.contains("managed"), "it would go stale: {entry}");
+            must("ip route del 198.51.100.0/24");
+            until("the route is gone", || find(&view.borrow(), "198.51.100.0/24").is_none()).await;
+            // Routes go with a link, and IPv4 says nothing of that.
+            must("ip link set lan down");
+            until("none is left", || find(&view.borrow(), "0.0.0.0/0").is_none()).await;
+
+            kernel.want(wanted(&pci())).await.expect("the kernel takes it");
+            until("nobody wants them", || view.borrow().routes.is_empty()).await;
+        });
+    });
+}
+
+#[test]
+fn the_best_of_several_and_none_of_others() {
+    inside("routes::the_best_of_several_and_none_of_others", |_| {
+        block_on(async {
+            let (kernel, _wire) = start().await;
+            let view = kernel.view();
+            must("ip route add 198.51.100.0/24 via 10.0.0.8 metric 20");
+            must("ip route add 198.51.100.0/24 via 10.0.0.9 metric 10");
+            must("ip route add 203.0.113.0/24 nexthop via 10.0.0.8 nexthop via 10.0.0.9");
+            must("ip route add 198.51.100.128/25 dev lo");
+            must("ip route add unreachable 198.51.100.7");
+            must("ip route add 203.0.113.9 via 10.0.0.8 table 7");
+            let by = |n: u8| Some(IpAddr::from([10, 0, 0, n]));
+            until("the better one, and the first of two", || {
+                let view = view.borrow();
+                leads(&view, "198.51.100.0/24", by(9), None)
+                    && leads(&view, "203.0.113.0/24", by(8), None)
+            })
+            .await;
+            // They hide what is less exact, and lead to none of ours.
+            let elsewhere = |to| {
+                let route = find(&view.borrow(), to);
+                route.is_some_and(|route| route.interface.is_none() && route.hop().is_none())
+            };
+            until("both", || elsewhere("198.51.100.128/25") && elsewhere("198.51.100.7/32")).await;
+            assert_eq!(find(&view.borrow(), "203.0.113.9/32"), None, "another table");
+        });
+    });
+}
+
+#[test]
+fn who_is_on_a_link_is_a_route_to_itself() {
+    inside("routes::who_is_on_a_link_is_a_route_to_itself", |_| {
+        block_on(async {
+            let (kernel, mut wire) = start().await;
+            let view = kernel.view();
+            wire.up.insert(NEAR.1, NEAR.0);
+            must("ip neigh add 10.0.0.77 lladdr 02:00:00:00:00:77 dev lan nud stale");
+            until("a backend, and somebody who is none", || {
+                wire.turn();
+                let view = view.borrow();
+                leads(&view, "10.0.0.30/32", None, Some(NEAR.0))
+                    && leads(&view, "10.0.0.77/32", None, Some(Mac([2, 0, 0, 0, 0, 0x77])))
+            })
+            .await;
+            must("ip neigh del 10.0.0.77 dev lan");
+            until("he has left", || find(&view.borrow(), "10.0.0.77/32").is_none()).await;
+        });
+    });
+}
+
+/// A routing daemon may bring thousands of routes, and take them away again, at once: few views come of it.
+#[test]
+fn a_feed_of_routes_is_taken_at_a_measured_pace() {
+    inside("routes::a_feed_of_routes_is_taken_at_a_measured_pace", |_| {
+        block_on(async {
+            let (kernel, mut wire) = start().await;
+            let mut view = kernel.view();
+            wire.up.insert(GATEWAY.1, GATEWAY.0);
+            let script = tempfile::NamedTempFile::new().expect("a temporary file");
+            let mut lines = String::new();
+            for n in 0..5000 {
+                let (high, low) = (n / 250, n % 250);
+                writeln!(lines, "route add 100.{high}.{low}.0/24 via 10.0.0.1").expect("text");
+            }
+            std::fs::write(script.path(), &lines).expect("a temporary file can be written");
+            must(&format!("ip -batch {}", script.path().display()));
+            let resolved = |view: &View| {
+                view.routes.iter().filter(|route| route.mac == Some(GATEWAY.0)).count()
+            };
+            until("all are known", || {
+                wire.turn();
+                resolved(&view.borrow()) > 5000
+            })
+            .await;
+            let (start, mut views) = (Instant::now(), 0);
+            view.borrow_and_update();
+            while start.elapsed() < Duration::from_secs(3) {
+                must("ip route change 100.0.0.0/24 via 10.0.0.9");
+                must("ip route change 100.0.0.0/24 via 10.0.0.1");
+                wire.turn();
+                sleep(Duration::from_millis(20)).await;
+                if view.has_changed().expect("it goes on") {
+                    view.borrow_and_update();
+                    views += 1;
+                }
+            }
+            assert!(views <= 8, "{views} views in three seconds");
+            assert!(resolved(&view.borrow()) >= 5000);
+        });
+    });
+}

@@ -76,6 +76,8 @@ pub fn build(
     for (id, vip) in here(registry.vips()).filter(|(_, vip)| vip.broadcast) {
         everybody(&mut tables, &config.interfaces, vip.held.interface, id);
     }
+    tables.has_connections =
+        tables.services.iter().any(|service| service.protocol != Protocol::Tftp);
     data_ports(&mut tables.vips, registry);
     own(&mut tables, registry, view);
     lasting.maglevs.tidy();

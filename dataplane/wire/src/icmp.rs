@@ -1,7 +1,7 @@
 //! ICMP (RFC 792, for IPv6 RFC 4443): echoes are answered, errors read, passed on and made.
 
-use crate::checksum;
-use crate::ip::{Fragment, Ip, PROTOCOL_UDP, Split};
+use crate::checksum::{self, Delta};
+use crate::ip::{Fragment, Ip, PROTOCOL_TCP, PROTOCOL_UDP, Split};
 use crate::trouble::Trouble;
 use crate::udp::Udp;
 use zerocopy::network_endian::{U16, U32};
@@ -60,21 +60,45 @@ pub struct ErrorHeader {
 /// Bytes of that.
 pub const ERROR_HEADER: usize = size_of::<ErrorHeader>();
 
-/// An error, and the datagram that it is about, as far as it is there.
+/// An error, and the datagram or segment that it is about, as far as it is there.
 pub struct Quoted<'a, H> {
     /// What went wrong; `None`: something that only this version of IP knows.
     pub trouble: Option<Trouble>,
     /// The datagram's IP header.
     pub ip: &'a mut H,
+    /// What it carries: UDP or TCP.
+    pub protocol: u8,
     /// Which part of it was sent, if it was sent in parts.
     pub fragment: Option<Fragment>,
-    /// Its UDP header.
-    pub udp: &'a mut Udp,
+    /// Its UDP header; of TCP, what lies there: the ports are at the same place.
+    udp: &'a mut Udp,
     /// Bytes from there on.
     pub len: usize,
 }
 
-/// Reads an error about a UDP datagram, or about the first part of one; `None`: it is something else, or its
+impl<H> Quoted<'_, H> {
+    /// Its sender's port.
+    pub fn source(&self) -> u16 {
+        self.udp.source()
+    }
+
+    /// Its receiver's port.
+    pub fn destination(&self) -> u16 {
+        self.udp.destination()
+    }
+
+    /// Rewrites both ports, and mends the checksum for that and for what happened to the addresses, as far as it is
+    /// quoted: that of TCP mostly is not (RFC 792 asks for eight bytes), and nobody looks at it.
+    pub fn set_ports(&mut self, source: u16, destination: u16, addresses: Delta) {
+        if self.protocol == PROTOCOL_UDP {
+            self.udp.set_ports(source, destination, addresses);
+        } else {
+            self.udp.set_ports_alone(source, destination);
+        }
+    }
+}
+
+/// Reads an error about a TCP segment or a UDP datagram, or about the first part of one; `None`: it is something else, or its
 /// checksum is wrong.
 pub fn split_error<'a, H: Ip>(ip: &H, bytes: &'a mut [u8]) -> Option<Quoted<'a, H>> {
     let len = u16::try_from(bytes.len()).ok()?;
@@ -89,8 +113,8 @@ pub fn split_error<'a, H: Ip>(ip: &H, bytes: &'a mut [u8]) -> Option<Quoted<'a, 
     let is_first = fragment.is_none_or(|fragment| fragment.offset == 0);
     let (trouble, len) = (H::trouble(header.what, header.rest.get()), body.len());
     let (udp, _) = Udp::mut_from_prefix(body).ok()?;
-    let is_ours = protocol == PROTOCOL_UDP && is_first;
-    is_ours.then_some(Quoted { trouble, ip, fragment, udp, len })
+    let is_ours = matches!(protocol, PROTOCOL_UDP | PROTOCOL_TCP) && is_first;
+    is_ours.then_some(Quoted { trouble, ip, protocol, fragment, udp, len })
 }
 
 /// Whether it begins as an error does.

@@ -101,6 +101,12 @@ impl Udp {
         self.destination.get()
     }
 
+    /// Rewrites both ports of what is no datagram, but has its ports where one has them.
+    pub(crate) fn set_ports_alone(&mut self, source: u16, destination: u16) {
+        self.source = U16::new(source);
+        self.destination = U16::new(destination);
+    }
+
     /// Rewrites both ports and mends the checksum for that and for what happened to the addresses.
     /// A checksum of zero means that the sender made none, and stays; one that comes out as zero
     /// is written as its other form, 0xffff (RFC 768).

@@ -4,19 +4,22 @@
 
 use super::admit::Packet;
 use super::classify::{Side, check_source, mine};
+use super::connection::translate::{server, vip, way};
 use super::cross::Crossing;
-use super::translate::NO_REQUEST;
-use super::transmit::{check_size, transmit};
+use super::transmit::{check_size, room_to, send, transmit};
 use crate::family::Family;
 use crate::flow::hosts::Endpoint;
 use crate::flow::key::Key;
-use crate::flow::ports;
 use crate::flow::record::Flow;
+use crate::flow::tuple::Tuple;
+use crate::flow::{FlowId, ports};
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::tables::{Mode, Owner, ServerId};
 use crate::verdict::{Step, Verdict};
+use std::net::SocketAddr;
+use wire::ethernet::Ethernet;
 use wire::icmp::{self, Quoted, split_error};
 use wire::ip::Split;
 use wire::trouble::Trouble;
@@ -31,6 +34,9 @@ pub fn error<H: Family>(
     let Packet { ethernet, split: Split { ip, body, .. } } = packet;
     let Some(quoted) = split_error(ip, body) else { return Err(about_nothing(ip, here)) };
     let (side, key) = about::<H>(ip, &quoted, here, own)?;
+    if let Some(id) = connection(side, key, &quoted, own) {
+        return about_connection((ethernet, ip, body), place, side, id, here, own);
+    }
     let Some(id) = own.flows.find(side.key_kind(), key) else {
         return Err(if side == Side::ServerToClient { Verdict::Kernel } else { NO_TRANSFER });
     };
@@ -44,7 +50,8 @@ pub fn error<H: Family>(
         return Ok(Verdict::Absorb);
     }
     if flow.answers_seen() {
-        let crossing = translate(ip, quoted, side, &flow, here, own)?;
+        let faces = faces_of(&flow, &quoted, here, own);
+        let crossing = translate(ip, quoted, side, &faces, here)?;
         own.crossings.extend(crossing.map(|crossing| (place, crossing)));
         icmp::make_checksum(ip, body);
     }
@@ -67,14 +74,14 @@ fn about_nothing<H: Family>(ip: &H, here: &Here) -> Verdict {
 
 /// Which transfer it is about, and who tells: the one who could not be reached, or somebody on the way.
 fn about<H: Family>(ip: &H, quoted: &Quoted<H>, here: &Here, own: &Own) -> Step<(Side, Key)> {
-    let Quoted { ip: inner, udp, .. } = quoted;
+    let Quoted { ip: inner, .. } = quoted;
     // Whoever sent the packet hears of it.
     if inner.source() != ip.destination() {
         return Err(about_nothing(ip, here));
     }
     let host = |address| H::name(address, &own.hosts);
-    let to = Endpoint { host: host(inner.destination()), port: udp.destination() };
-    let from = Endpoint { host: host(inner.source()), port: udp.source() };
+    let to = Endpoint { host: host(inner.destination()), port: quoted.destination() };
+    let from = Endpoint { host: host(inner.source()), port: quoted.source() };
     let server = || server_at::<H>(inner.destination(), here);
     match H::owner(ip.destination(), here.tables) {
         Some(Owner::Down) => Err(Reason::VipDown.into()),
@@ -102,56 +109,129 @@ fn about<H: Family>(ip: &H, quoted: &Quoted<H>, here: &Here, own: &Own) -> Step<
 fn check_port<H: Family>(quoted: &Quoted<H>, side: Side, flow: &Flow, here: &Here) -> Step<()> {
     let known = match side {
         Side::Client(_) => match flow.client_tid() {
-            Some(tid) => quoted.udp.source() == tid,
+            Some(tid) => quoted.source() == tid,
             None => !flow.answers_seen(),
         },
         Side::Server | Side::ServerToClient => {
             let asked = || here.tables.service_of(flow.backend).port;
-            quoted.udp.destination() == flow.tid().unwrap_or_else(asked)
+            quoted.destination() == flow.tid().unwrap_or_else(asked)
         }
     };
     if known { Ok(()) } else { Err(NO_TRANSFER) }
 }
 
-/// Rewrites the error and the datagram that it quotes; or answers how it is to cross, if it is for the other
+/// The ends of a transfer or connection, as both sides see them.
+struct Faces {
+    client: SocketAddr,
+    vip: SocketAddr,
+    seen_as: SocketAddr,
+    server: SocketAddr,
+    /// Whether the server does not see who its clients are.
+    are_hidden: bool,
+}
+
+/// Those of a transfer. A port that is not known yet is the one that is quoted.
+fn faces_of<H>(flow: &Flow, quoted: &Quoted<H>, here: &Here, own: &Own) -> Faces {
+    let backend = here.backend(flow.backend);
+    let vip = here.tables.vips[usize::from(flow.vip())].address;
+    Faces {
+        client: own.hosts.socket_address(flow.client()),
+        vip: SocketAddr::new(vip, flow.client_tid().unwrap_or(quoted.destination())),
+        seen_as: own.hosts.socket_address(flow.seen_as()),
+        server: SocketAddr::new(
+            *backend.address(flow.alias),
+            flow.tid().unwrap_or(quoted.source()),
+        ),
+        are_hidden: matches!(here.tables.service_of(flow.backend).mode, Mode::Snat(_)),
+    }
+}
+
+/// The connection that an error is about, if it is about one.
+fn connection<H>(side: Side, key: Key, quoted: &Quoted<H>, own: &Own) -> Option<FlowId> {
+    let (near, far, protocol) = (key.endpoint(), key.other(), quoted.protocol);
+    let tuple = match side {
+        Side::Client(vip) => Tuple::at_vip(near, vip, quoted.source(), protocol),
+        Side::Server | Side::ServerToClient => {
+            Tuple::at_server(near, far, quoted.destination(), protocol)
+        }
+    };
+    own.connections.find(&tuple)
+}
+
+/// Decides what becomes of an error about a connection.
+fn about_connection<H: Family>(
+    (ethernet, ip, body): (&mut Ethernet, &mut H, &mut [u8]),
+    place: usize,
+    side: Side,
+    id: FlowId,
+    here: &Here,
+    own: &mut Own,
+) -> Step<Verdict> {
+    let connection = &own.connections[id];
+    let (hop, receiver) = way(side, connection, here).ok_or(Reason::BackendDown)?;
+    let room = usize::from(room_to::<H>(false, &hop, receiver, here));
+    if ip.total_len() - size_of::<H>() > room {
+        return Err(Reason::TooBig.into());
+    }
+    if connection.answers_seen() {
+        let faces = Faces {
+            client: own.hosts.socket_address(connection.client.near()),
+            vip: vip(connection, here),
+            seen_as: own.hosts.socket_address(connection.seen_as()),
+            server: server(connection, here, &own.hosts),
+            are_hidden: connection.seen_as() != connection.client.near(),
+        };
+        let quoted = split_error(ip, body).ok_or(NO_TRANSFER)?;
+        let crossing = translate(ip, quoted, side, &faces, here)?;
+        own.crossings.extend(crossing.map(|crossing| (place, crossing)));
+        icmp::make_checksum(ip, body);
+    }
+    Ok(send(ethernet, &hop, here))
+}
+
+/// Rewrites the error and the packet that it quotes; or answers how it is to cross, if it is for the other
 /// version of IP.
 fn translate<H: Family>(
     ip: &mut H,
-    quoted: Quoted<H>,
+    mut quoted: Quoted<H>,
     side: Side,
-    flow: &Flow,
+    faces: &Faces,
     here: &Here,
-    own: &Own,
 ) -> Step<Option<Crossing>> {
-    let backend = &here.tables.backends[usize::from(flow.backend)];
-    let vip = &here.tables.vips[usize::from(flow.vip())].address;
-    let (server, vip) = (H::of(backend.address(flow.alias)), H::of(vip));
-    let (Some(server), Some(vip)) = (server, vip) else {
-        let tid = quoted.udp.destination();
-        return Crossing::of(ip, side, tid, NO_REQUEST, flow, here, &own.hosts).map(Some);
+    let Faces { client, vip, seen_as, server, are_hidden } = *faces;
+    let is_ours = |end: SocketAddr| H::of(&end.ip());
+    let [Some(client_at), Some(vip_at), Some(seen_at), Some(server_at)] =
+        [client, vip, seen_as, server].map(is_ours)
+    else {
+        return across(ip, side, faces).map(Some);
     };
-    let (client, seen_as) = (flow.client(), flow.seen_as());
-    let client_at = H::named(client.host, &own.hosts);
-    let seen_at = H::named(seen_as.host, &own.hosts);
-    let Quoted { ip: inner, udp, .. } = quoted;
     let (source, destination) = match side {
         Side::Client(_) => {
-            let addresses = inner.set_addresses(server, seen_at);
-            let tid = flow.tid().unwrap_or(udp.source());
-            udp.set_ports(tid, seen_as.port, addresses);
-            let hidden = matches!(here.tables.service_of(flow.backend).mode, Mode::Snat(_));
-            (if hidden { seen_at } else { ip.source() }, server)
+            let addresses = quoted.ip.set_addresses(server_at, seen_at);
+            quoted.set_ports(server.port(), seen_as.port(), addresses);
+            (if are_hidden { seen_at } else { ip.source() }, server_at)
         }
         Side::Server | Side::ServerToClient => {
-            let addresses = inner.set_addresses(client_at, vip);
-            let tid = flow.client_tid().unwrap_or(udp.destination());
-            udp.set_ports(client.port, tid, addresses);
-            (if server_of(ip, here).is_some() { vip } else { ip.source() }, client_at)
+            let addresses = quoted.ip.set_addresses(client_at, vip_at);
+            quoted.set_ports(client.port(), vip.port(), addresses);
+            (if server_of(ip, here).is_some() { vip_at } else { ip.source() }, client_at)
         }
     };
     // Its own checksum is made anew, since all that it quotes is covered.
     let _ = ip.forward(source, destination).ok_or(Reason::TtlExpired)?;
     Ok(None)
+}
+
+/// How an error crosses to the other version of IP: whoever tells it there has an address of ours.
+fn across<H: Family>(ip: &H, side: Side, faces: &Faces) -> Step<Crossing> {
+    if ip.hops() <= 1 {
+        return Err(Reason::TtlExpired.into());
+    }
+    let (source, destination) = match side {
+        Side::Client(_) => (faces.seen_as, faces.server),
+        Side::Server | Side::ServerToClient => (faces.vip, faces.client),
+    };
+    Ok(Crossing { source, destination, id: None })
 }
 
 /// Whether a transfer's own server tells, from where that is.

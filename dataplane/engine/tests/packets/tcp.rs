@@ -3,8 +3,10 @@
 use engine::flow::view::{ConnectionKind, Stage};
 use engine::reason::Reason;
 use engine::tables::{Duty, Protocol};
+use engine::verdict::Verdict;
 use kit::connections::{FIRST, IDLE, Line, TRANSITORY, backend, tables};
 use kit::gate::Gate;
+use kit::notice::{Notice, TOO_BIG, control};
 use kit::segment::Segment;
 use kit::world::{FLOWS, OUTSIDE, Via, interface, mac};
 use std::net::SocketAddr;
@@ -333,4 +335,47 @@ fn a_segment_that_is_too_large_for_its_way_is_not_passed() {
     gate.change(|tables| tables.interfaces[usize::from(OUTSIDE)].mtu = 600);
     let large = line.from_server("AP", &"x".repeat(900));
     gate.take(large).told(line.vip.ip(), [3, 4], 600);
+}
+
+#[test]
+fn whoever_sends_too_large_segments_hears_of_it() {
+    for via in Via::ALL {
+        for by_client in [true, false] {
+            if via.is_dsr() && !by_client {
+                continue;
+            }
+            let mut gate = gate();
+            let mut line = Line::open(&mut gate, via, via.client(), SSH);
+            let sent = match by_client {
+                true => line.client_says(&mut gate, "AP", "hello"),
+                false => line.server_says(&mut gate, "AP", "hello"),
+            };
+            // A router next to whoever should have got it.
+            let beyond = if by_client { via.at_server() } else { via };
+            let router = beyond.station(0, 250);
+            let what = TOO_BIG[beyond.family()];
+            let quote = &sent.bytes()[14..];
+            let outcome = gate.take(control(router, sent.source.ip(), what, 1400, quote));
+            if via.is_dsr() {
+                // Its sender is the client, whom it reaches by itself.
+                continue;
+            }
+            assert!(
+                matches!(outcome.verdict, Verdict::Transmit(_)),
+                "{via:?} {:?}",
+                outcome.verdict
+            );
+            let heard = Notice::read(&outcome.bytes);
+            let (sender, receiver) = match by_client {
+                true => (line.client, line.vip),
+                false => (line.server, line.seen_as),
+            };
+            assert_eq!(heard.to, sender.ip(), "{via:?}");
+            let header = if sender.is_ipv6() { 40 } else { 20 };
+            let ports = &heard.quote[header..header + 4];
+            let expected = [sender.port().to_be_bytes(), receiver.port().to_be_bytes()].concat();
+            assert_eq!(ports, expected, "{via:?}");
+            assert_eq!(stage(&gate), Some(Stage::Open));
+        }
+    }
 }

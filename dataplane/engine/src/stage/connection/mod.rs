@@ -13,7 +13,7 @@ pub mod reset;
 pub mod routine;
 mod seen;
 mod segment;
-mod translate;
+pub mod translate;
 mod walk;
 
 pub use segment::Segment;

@@ -7,7 +7,7 @@ use crate::verdict::Step;
 use wire::checksum::Delta;
 use wire::ethernet;
 use wire::icmp::{self, ERROR_HEADER, ErrorHeader, Quoted, split_error};
-use wire::ip::{PROTOCOL_UDP, Split};
+use wire::ip::Split;
 use wire::trouble::Trouble;
 use zerocopy::IntoBytes;
 
@@ -20,15 +20,15 @@ impl Crossing {
         mut head: Head,
     ) -> Step<Plan> {
         let (end, quote) = (ethernet::HEADER + old.total_len(), body.len() - ERROR_HEADER);
-        let quoted = split_error(old, body).ok_or(Reason::NoTransfer)?;
+        let mut quoted = split_error(old, body).ok_or(Reason::NoTransfer)?;
         let trouble = trouble(&quoted).ok_or(Reason::NoTransfer)?;
-        let Quoted { ip: inner, fragment, udp, len, .. } = quoted;
+        let Quoted { ip: ref inner, protocol, fragment, len, .. } = quoted;
         // The end may be missing, but the header tells how long it was.
         let all = inner.total_len().saturating_sub(quote - len);
         let ends = [self.destination, self.source];
-        let ip: B = header(inner, PROTOCOL_UDP, ends, all)?;
+        let ip: B = header(&**inner, protocol, ends, all)?;
         let addresses = Delta::replaced(inner.addresses(), ip.addresses());
-        udp.set_ports(ends[0].port(), ends[1].port(), addresses);
+        quoted.set_ports(ends[0].port(), ends[1].port(), addresses);
         let mut inside = Head::new();
         add_ip(&mut inside, ip, fragment);
         let kept = len.min(B::QUOTE - inside.len());

@@ -159,7 +159,7 @@ fn what_needs_a_restart_says_so_and_changes_nothing() {
              [[service.backend]]\nname = \"b\"\naddress = \"10.0.0.73\"\n\
              [[service.backend]]\nname = \"c\"\naddress = \"10.0.0.74\"\n\
              [[service]]",
-            "9 backends since the start, and there is room for 8",
+            "12 backends since the start, and there is room for 11",
         ),
     ] {
         let socket = Socket::open(true);

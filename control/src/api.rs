@@ -1,12 +1,18 @@
 //! The socket's whole protocol: JSON-RPC 2.0, a line a message. One enum of requests, a struct for
 //! each answer, one enum of errors.
 
+mod flows;
+mod ways;
+
+pub use flows::{Connection, DEFAULT_LIMIT, Flow, Flows, MAX_LIMIT, Which};
+pub use ways::{Asker, Choice, Few, NatRule, PassedOver, Route, Routes};
+
 use crate::config::Change;
 use crate::standing;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +28,12 @@ pub enum Request {
     Flows(Which),
     /// Answered by [`Stats`].
     Stats {},
+    /// Answered by a list of [`NatRule`], in the configuration's order.
+    Nat {},
+    /// Answered by [`Routes`].
+    Routes(Few),
+    /// Answered by [`Choice`].
+    Hash(Asker),
     /// Gives a backend an order; answered by its [`Backend`].
     Order(Order),
     /// Gives a backend a weight; answered by its [`Backend`].
@@ -77,26 +89,6 @@ pub struct Reload {
     pub applied: bool,
 }
 
-/// Which transfers are asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Which {
-    /// Only this service's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service: Option<String>,
-    /// Only this client's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client: Option<IpAddr>,
-    /// At most so many; [`DEFAULT_LIMIT`] if left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
-}
-
-/// Transfers in an answer, unless asked otherwise.
-pub const DEFAULT_LIMIT: usize = 100;
-/// Transfers in an answer at the most.
-pub const MAX_LIMIT: usize = 10_000;
-
 /// The daemon as a whole.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
@@ -108,7 +100,7 @@ pub struct Status {
     pub workers: Vec<Worker>,
     /// In the configuration's order.
     pub interfaces: Vec<Interface>,
-    /// Transfers now.
+    /// Transfers and connections now.
     pub transfers: u64,
 }
 
@@ -187,15 +179,15 @@ pub struct Service {
     pub name: String,
     /// Where clients find it.
     pub vips: Vec<IpAddr>,
-    /// The UDP port of requests.
+    /// The port that they go to; 0: to all.
     pub port: u16,
-    /// `tftp`.
+    /// `tftp`, `ftp`, `tcp`, `udp` or `any`.
     pub protocol: String,
     /// `dsr`, `nat` or `nat + snat`.
     pub mode: String,
     /// `live` while the kernel holds all its VIPs, `vip down` while it holds none, else `partly live`.
     pub state: String,
-    /// Transfers now.
+    /// Transfers and connections now.
     pub transfers: u64,
     /// Since the start.
     pub totals: Counts,
@@ -224,7 +216,7 @@ pub struct Backend {
     pub check: Option<Check>,
     /// The next hop's hardware address.
     pub next_hop: Option<String>,
-    /// Transfers now.
+    /// Transfers and connections now.
     pub transfers: u64,
     /// Since the start.
     pub totals: Counts,
@@ -243,44 +235,6 @@ pub struct Check {
 
 /// Counters by name, in the order of the dataplane's list.
 pub type Counts = serde_json::Map<String, Value>;
-
-/// Transfers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Flows {
-    /// All that match, even if fewer are listed.
-    pub matching: usize,
-    /// Youngest first.
-    pub flows: Vec<Flow>,
-}
-
-/// A transfer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Flow {
-    /// Its service.
-    pub service: String,
-    /// Its backend.
-    pub backend: String,
-    /// The client's endpoint.
-    pub client: SocketAddr,
-    /// The endpoint that the backend sees as the client.
-    pub seen_as: SocketAddr,
-    /// The server's port, once known.
-    pub tid: Option<u16>,
-    /// `requested`, `established`, `closing` or `completed`.
-    pub state: String,
-    /// `read` or `write`.
-    pub kind: String,
-    /// The file's name, or its end; what is not UTF-8 is replaced.
-    pub file: String,
-    /// The last block that the client has acknowledged or sent.
-    pub blocks: u32,
-    /// Bytes of DATA seen. In `dsr` only those of the client.
-    pub bytes: u64,
-    /// Seconds since its request.
-    pub age: f64,
-    /// Seconds since its last packet.
-    pub idle: f64,
-}
 
 /// Counters since the start. Received, taken over and from the kernel add up to transmitted,
 /// answered, to the kernel, handed over and all drops.

@@ -1,11 +1,13 @@
 //! What the operator asks for, read from what the daemon knows.
 
+mod flows;
 mod order;
 mod refresh;
+mod ways;
 
 use crate::api::{
-    Backend, Check, DEFAULT_LIMIT, Error, Flow, Flows, Interface, Lost, MAX_LIMIT, Request,
-    Service, Stats, Status, Tap, Which, Worker, WorkerStats,
+    Backend, Check, DEFAULT_LIMIT, Error, Interface, Lost, MAX_LIMIT, Request, Service, Stats,
+    Status, Tap, Worker, WorkerStats,
 };
 use crate::conduct::{Change, Reading, Watch};
 use crate::config::{Held, Mode};
@@ -19,9 +21,7 @@ use crate::reload::Asked;
 use crate::standing::{self, Conduct, Order, Standing, Standings, Verdict};
 use crate::stats::{self, Sum};
 use engine::count::{Counter, Counters, Packets};
-use engine::flow::view::{FlowQuery, Kind, State, TransferView};
 use engine::tables::{BackendId, Owner, ServiceId, Tables};
-use engine::tick::PER_SECOND;
 use serde_json::{Value, to_value};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -32,6 +32,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 use tokio::sync::{Mutex, mpsc, watch};
 use wire::ethernet::Mac;
+use wire::ip::{PROTOCOL_TCP, PROTOCOL_UDP};
 
 /// All that there is to know of a running daemon.
 pub struct Appliance {
@@ -93,6 +94,9 @@ impl Appliance {
             Request::Backends {} => to_value(self.backends()),
             Request::Flows(which) => to_value(self.flows(which).await?),
             Request::Stats {} => to_value(self.stats().await),
+            Request::Nat {} => to_value(self.nat()),
+            Request::Routes(few) => to_value(self.routes(few)?),
+            Request::Hash(asker) => to_value(self.hash(asker).await?),
             Request::Order(ordered) => to_value(self.order(ordered).await?),
             Request::Weight(ordered) => to_value(self.weigh(ordered).await?),
             Request::Reload(how) => to_value(self.ask_for_reload(how).await?),
@@ -230,63 +234,10 @@ impl Appliance {
         }
     }
 
-    async fn flows(&self, which: Which) -> Result<Flows, Error> {
-        let limit = which.limit.unwrap_or(DEFAULT_LIMIT);
-        if limit > MAX_LIMIT {
-            return Err(Error::Params(format!("`limit` is at most {MAX_LIMIT}")));
-        }
-        let service = which.service.map(|name| self.service_id(&name)).transpose()?;
-        let question = FlowQuery {
-            service,
-            client: which.client,
-            found: vec![],
-            connections: vec![],
-            matching: 0,
-            cursor: 0,
-        };
-        let answers = self.desks.ask(&question, limit).await?;
-        let matching = answers.iter().map(|answer| answer.matching).sum();
-        let mut found: Vec<_> = answers.into_iter().flat_map(|answer| answer.found).collect();
-        found.sort_by_key(|transfer| transfer.age);
-        found.truncate(limit);
-        Ok(Flows { matching, flows: found.iter().map(|transfer| self.flow(transfer)).collect() })
-    }
-
     fn service_id(&self, name: &str) -> Result<ServiceId, Error> {
         let in_force = self.in_force();
         let id = in_force.services().find(|(_, service)| service.name == name).map(|(id, _)| id);
         id.ok_or_else(|| Error::Unknown(format!("there is no service `{name}`")))
-    }
-
-    fn flow(&self, transfer: &TransferView) -> Flow {
-        let in_force = self.in_force();
-        let service = &in_force.registry.services()[usize::from(transfer.service)];
-        let backend = &in_force.registry.backends()[usize::from(transfer.backend)].what;
-        let seconds = |ticks| f64::from(ticks) / f64::from(PER_SECOND);
-        Flow {
-            service: service.name.clone(),
-            backend: backend.name.clone(),
-            client: transfer.client,
-            seen_as: transfer.seen_as,
-            tid: transfer.tid,
-            state: match transfer.state {
-                State::Requested => "requested",
-                State::Established => "established",
-                State::Closing => "closing",
-                State::Completed => "completed",
-            }
-            .to_owned(),
-            kind: match transfer.kind {
-                Kind::Read => "read",
-                Kind::Write => "write",
-            }
-            .to_owned(),
-            file: String::from_utf8_lossy(&transfer.file).into_owned(),
-            blocks: transfer.blocks,
-            bytes: transfer.bytes,
-            age: seconds(transfer.age),
-            idle: seconds(transfer.idle),
-        }
     }
 
     async fn stats(&self) -> Stats {
@@ -380,6 +331,24 @@ fn check(check: standing::Check) -> Check {
     };
     let since = check.since.map(|since| since.elapsed().as_secs());
     Check { verdict: verdict.to_owned(), since, last: check.last }
+}
+
+/// How many are to be listed.
+fn limit(asked: Option<usize>) -> Result<usize, Error> {
+    match asked.unwrap_or(DEFAULT_LIMIT) {
+        limit if limit <= MAX_LIMIT => Ok(limit),
+        _ => Err(Error::Params(format!("`limit` is at most {MAX_LIMIT}"))),
+    }
+}
+
+/// A protocol of IP's, in a word.
+fn protocol(number: u8) -> String {
+    match number {
+        0 => "any".to_owned(),
+        PROTOCOL_TCP => "tcp".to_owned(),
+        PROTOCOL_UDP => "udp".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 fn mode(mode: &Mode) -> &'static str {

@@ -6,8 +6,11 @@ use engine::flow::key::Seed;
 use engine::flow::view::FlowQuery;
 use engine::own::room::Room;
 use engine::own::uses::Uses;
+use engine::select::look::Look;
+use engine::steer;
 use engine::tables::Tables;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -88,10 +91,29 @@ impl Desks {
             let silent = || Error::Silent(format!("worker {} does not answer", answers.len()));
             match answer(desk, question).await.ok_or_else(silent)? {
                 Answer::Flows(answer) => answers.push(*answer),
-                Answer::Uses(_) | Answer::Latencies(_) => return Err(silent()),
+                Answer::Uses(_) | Answer::Look(_) | Answer::Latencies(_) => return Err(silent()),
             }
         }
         Ok(answers)
+    }
+
+    /// Asks the worker that the client belongs to, and answers which one that is.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer.
+    pub async fn look(&self, question: Look) -> Result<(u16, Look), Error> {
+        let _one_at_a_time = self.mailbox.lock().await;
+        let workers = self.desks.len() as u16;
+        let worker = match question.client {
+            IpAddr::V4(client) => steer::owner(client, workers),
+            IpAddr::V6(client) => steer::owner_v6(client, workers),
+        };
+        let desk = &self.desks[usize::from(worker)];
+        match answer(desk, News::Look(Box::new(question))).await {
+            Some(Answer::Look(look)) => Ok((worker, *look)),
+            _ => Err(Error::Silent(format!("worker {worker} does not answer"))),
+        }
     }
 
     /// How long frames stayed in each worker, since the start; as far as is known of one that does not
@@ -112,6 +134,7 @@ impl Desks {
 enum Answer {
     Flows(Box<FlowQuery>),
     Uses(Box<Uses>),
+    Look(Box<Look>),
     Latencies(Box<Latencies>),
 }
 
@@ -154,6 +177,7 @@ fn collect(desk: &Desk) -> Option<Answer> {
             Return::Tables(_) | Return::Room(_) => {}
             Return::Flows(answered) => answer = Some(Answer::Flows(answered)),
             Return::Uses(answered) => answer = Some(Answer::Uses(answered)),
+            Return::Look(answered) => answer = Some(Answer::Look(answered)),
             Return::Latencies(recorded) => answer = Some(Answer::Latencies(recorded)),
         }
     }

@@ -4,9 +4,9 @@ use crate::api::{Error, Request};
 use serde_json::{Map, Value, json};
 
 /// Methods without parameters.
-const BARE: [&str; 4] = ["status", "services", "backends", "stats"];
+const BARE: [&str; 5] = ["status", "services", "backends", "stats", "nat"];
 /// Methods with some.
-const OTHERS: [&str; 4] = ["flows", "order", "weight", "reload"];
+const OTHERS: [&str; 6] = ["flows", "routes", "hash", "order", "weight", "reload"];
 
 /// The line that asks for this.
 pub fn request(request: &Request) -> String {

@@ -2,6 +2,7 @@
 //! requests. Needs neither root nor DPDK.
 
 mod live;
+mod ways;
 
 use control::api::{Error, How, Reload};
 use control::appliance::{Appliance, InterfaceFacts};
@@ -9,7 +10,7 @@ use control::config;
 use control::desks::Desks;
 use control::estate::{Estate, Terms};
 use control::in_force::InForce;
-use control::kernel::{Traffic, View};
+use control::kernel::{Route, Traffic, View};
 use control::lasting::Lasting;
 use control::registry::Registry;
 use control::reload::Asked;
@@ -17,7 +18,9 @@ use control::server::Place;
 use control::standing::Standings;
 use control::tables;
 use engine::count::Counters;
-use engine::flow::view::{Kind, State, TransferView};
+use engine::flow::view::{
+    ConnectionKind, ConnectionView, FlowQuery, Kind, Stage, State, TransferView,
+};
 use engine::tables::Tables;
 use engine::tick::Tick;
 use engine::verdict::Verdict;
@@ -183,7 +186,7 @@ fn serve(place: Place, desk: Desk, file: PathBuf, stop: oneshot::Receiver<()>) {
         traffic: (0..3).map(|_| Arc::new(Traffic::default())).collect(),
         desks: Desks::new(vec![desk]),
         standings: watch::Sender::new(Standings::default()),
-        view: watch::channel(View::default()).1,
+        view: watch::channel(view()).1,
         clock: Instant::now(),
         lasting: RefCell::default(),
         estate: RefCell::new(estate),
@@ -230,9 +233,17 @@ fn answer_one(desk: &Desk) {
         Some(News::Tables(tables)) => {
             return desk.returns.push(Return::Tables(tables)).expect("room");
         }
+        Some(News::Look(mut look)) => {
+            // Of pxe's two the second one, although it is the first one's turn; of all others none.
+            if look.service == 0 {
+                (look.turn, look.chosen) = (Some(0), Some(1));
+            }
+            return desk.returns.push(Return::Look(look)).expect("room");
+        }
         Some(News::Uses(_)) | None => return std::thread::sleep(Duration::from_millis(1)),
     };
-    query.matching = 1;
+    query.matching = 3;
+    connections(&mut query);
     if query.found.capacity() > 0 {
         query.found.push(TransferView {
             service: 1,
@@ -252,6 +263,60 @@ fn answer_one(desk: &Desk) {
     desk.returns.push(Return::Flows(query)).expect("the ring has room");
 }
 
+/// A client's connection to the FTP service, and one that its server has opened by itself.
+fn connections(query: &mut FlowQuery) {
+    let endpoint = |text: &str| text.parse().expect("an endpoint");
+    let (client, server) = (endpoint("10.0.0.7:40000"), endpoint("10.1.0.70:21"));
+    let of_client = ConnectionView {
+        backend: Some(6),
+        kind: ConnectionKind::Client,
+        protocol: 6,
+        client,
+        vip: endpoint("10.0.0.140:21"),
+        seen_as: client,
+        server,
+        stage: Stage::Open,
+        bytes_in: 1000,
+        bytes_out: 2000,
+        age: 7400,
+        idle: 75,
+    };
+    let outside = endpoint("198.51.100.7:443");
+    let of_server = ConnectionView {
+        backend: None,
+        kind: ConnectionKind::Policy,
+        client: outside,
+        vip: endpoint("10.0.0.140:40001"),
+        seen_as: outside,
+        server: endpoint("10.1.0.70:40001"),
+        stage: Stage::HalfOpen,
+        bytes_in: 0,
+        bytes_out: 60,
+        age: 2,
+        idle: 2,
+        ..of_client.clone()
+    };
+    let room = query.connections.capacity();
+    query.connections.extend([of_client, of_server].into_iter().take(room));
+}
+
+/// What the kernel would say: one route over none of our interfaces, and no router that it has resolved.
+fn view() -> View {
+    let route = |to: &str, gateway: Option<&str>, interface, mac| Route {
+        to: to.parse().expect("a network"),
+        gateway: gateway.map(|gateway| gateway.parse().expect("an address")),
+        interface,
+        mac,
+    };
+    let routes = [
+        route("0.0.0.0/0", Some("10.0.0.1"), Some(0), None),
+        route("10.0.0.0/24", None, Some(0), None),
+        route("10.1.0.70/32", None, Some(1), Some(Mac([2; 6]))),
+        route("192.168.0.0/16", Some("172.16.0.1"), None, None),
+    ];
+    View { routes: routes.into(), ..View::default() }
+}
+
 fn error_code(answer: &Value) -> Option<i64> {
     answer["error"]["code"].as_i64()
 }
@@ -260,7 +325,9 @@ fn error_code(answer: &Value) -> Option<i64> {
 fn every_method_answers() {
     let socket = Socket::open(true);
     let mut connection = socket.connect();
-    for (id, method) in ["status", "services", "backends", "flows", "stats"].iter().enumerate() {
+    for (id, method) in
+        ["status", "services", "backends", "flows", "stats", "nat", "routes"].iter().enumerate()
+    {
         let line = json!({ "jsonrpc": "2.0", "id": id, "method": method }).to_string();
         let answer = connection.ask(&line);
         assert_eq!((&answer["jsonrpc"], &answer["id"]), (&json!("2.0"), &json!(id)), "{answer}");
@@ -305,6 +372,21 @@ fn bad_requests_get_errors_and_the_connection_stays() {
         (r#"{"jsonrpc":"2.0","id":1,"method":"flows","params":{"limit":-1}}"#, -32602),
         (r#"{"jsonrpc":"2.0","id":1,"method":"flows","params":{"limit":10001}}"#, -32602),
         (r#"{"jsonrpc":"2.0","id":1,"method":"flows","params":{"service":"x"}}"#, 1),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"nat","params":{"a":1}}"#, -32602),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"routes","params":{"limit":10001}}"#, -32602),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"hash"}"#, -32602),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"hash","params":{"service":"pxe","client":"x"}}"#,
+            -32602,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"hash","params":{"service":"x","client":"10.0.0.1"}}"#,
+            1,
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"hash","params":{"service":"pxe","client":"fd00::1"}}"#,
+            4,
+        ),
         (r#"{"jsonrpc":"2.0","id":1,"method":"order"}"#, -32602),
         (
             r#"{"jsonrpc":"2.0","id":1,"method":"order","params":{"service":"pxe","backend":"tftp1"}}"#,

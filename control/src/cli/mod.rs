@@ -1,9 +1,11 @@
 //! The operator's hand: `tidegate`. A command becomes a request, and the answer a table.
 
 mod client;
+mod flows;
 mod table;
+mod ways;
 
-use crate::api::{self, How, Request, Which};
+use crate::api::{self, Asker, Few, How, Request, Which};
 use crate::standing;
 use clap::{Args, Parser, Subcommand};
 use client::Failure;
@@ -36,7 +38,7 @@ enum Command {
     Services,
     /// Backends: state, transfers now, totals.
     Backends,
-    /// Transfers now, youngest first.
+    /// Transfers and connections now, youngest first.
     Flows {
         /// Only this service's.
         #[arg(long)]
@@ -47,6 +49,20 @@ enum Command {
         /// At most so many; 100 if left out.
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
+    },
+    /// Rules for connections that servers open by themselves, and how many each had.
+    Nat,
+    /// The kernel's routes by our interfaces, by address.
+    Routes {
+        /// At most so many; 100 if left out.
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
+    /// Which backend a client would get now, and why.
+    Hash {
+        service: String,
+        #[arg(value_name = "IP")]
+        client: IpAddr,
     },
     /// Counters, with the reasons of drops.
     Stats {
@@ -144,6 +160,11 @@ impl Command {
             Command::Flows { service, client, limit } => {
                 Request::Flows(Which { service: service.clone(), client: *client, limit: *limit })
             }
+            Command::Nat => Request::Nat {},
+            Command::Routes { limit } => Request::Routes(Few { limit: *limit }),
+            Command::Hash { service, client } => {
+                Request::Hash(Asker { service: service.clone(), client: *client })
+            }
             Command::Stats { .. } => Request::Stats {},
             Command::Backend(order) => order.request(),
             Command::Reload { check } => Request::Reload(How { check: *check }),
@@ -156,7 +177,10 @@ impl Command {
             Command::Status => table::status(&from(answer)?),
             Command::Services => table::services(&from(answer)?),
             Command::Backends => table::backends(&from(answer)?),
-            Command::Flows { .. } => table::flows(&from(answer)?),
+            Command::Flows { .. } => flows::flows(&from(answer)?),
+            Command::Nat => ways::nat(&from(answer)?),
+            Command::Routes { .. } => ways::routes(&from(answer)?),
+            Command::Hash { .. } => ways::hash(&from(answer)?),
             Command::Stats { .. } => {
                 let before = before.cloned().map(from).transpose()?;
                 table::stats(&from(answer)?, before.as_ref())

@@ -1,6 +1,6 @@
 //! Answers as tables that fit a screen.
 
-use crate::api::{Backend, Check, Counts, Flow, Flows, Lost, Reload, Service, Stats, Status};
+use crate::api::{Backend, Check, Counts, Lost, Reload, Service, Stats, Status};
 use comfy_table::{CellAlignment, Table, presets};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub fn status(status: &Status) -> String {
         ]);
     }
     format!(
-        "tidegated {}, up {}, {} transfers now\n\n{workers}\n\n{interfaces}",
+        "tidegated {}, up {}, {} transfers and connections now\n\n{workers}\n\n{interfaces}",
         status.version,
         humantime::format_duration(Duration::from_secs(status.uptime)),
         status.transfers,
@@ -71,11 +71,13 @@ const TOTALS: [&str; 9] =
 
 /// `tidegate services`.
 pub fn services(services: &Vec<Service>) -> String {
-    let mut table = table(&[&["SERVICE", "VIP", "MODE", "STATE"], &TOTALS[..]].concat(), 4);
+    let own = ["SERVICE", "VIP", "PROTOCOL", "MODE", "STATE"];
+    let mut table = table(&[&own, &TOTALS[..]].concat(), own.len());
     for service in services {
         let mut row = vec![
             service.name.clone(),
             endpoints(&service.vips, service.port),
+            service.protocol.clone(),
             service.mode.clone(),
             service.state.clone(),
         ];
@@ -87,8 +89,16 @@ pub fn services(services: &Vec<Service>) -> String {
 
 /// One on each line.
 fn endpoints(addresses: &[IpAddr], port: u16) -> String {
-    let endpoints = addresses.iter().map(|&address| SocketAddr::new(address, port).to_string());
+    let endpoints = addresses.iter().map(|&address| endpoint(SocketAddr::new(address, port)));
     endpoints.collect::<Vec<_>>().join("\n")
+}
+
+/// With any port, or one that is not known yet, the address alone.
+pub fn endpoint(endpoint: SocketAddr) -> String {
+    match endpoint.port() {
+        0 => endpoint.ip().to_string(),
+        _ => endpoint.to_string(),
+    }
 }
 
 /// `tidegate backends`.
@@ -121,7 +131,7 @@ fn check(Check { verdict, since, last }: &Check) -> String {
 }
 
 /// A length of time in its largest unit.
-fn coarse(seconds: u64) -> String {
+pub fn coarse(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m", seconds / 60),
@@ -171,44 +181,6 @@ fn totals(now: u64, totals: &Counts) -> [String; 9] {
     ]
 }
 
-/// `tidegate flows`.
-pub fn flows(answer: &Flows) -> String {
-    let header = [
-        "CLIENT", "SEEN AS", "SERVICE", "BACKEND", "TID", "STATE", "KIND", "BLOCKS", "BYTES",
-        "AGE", "IDLE", "FILE",
-    ];
-    let mut table = table(&header, 12);
-    for flow in &answer.flows {
-        table.add_row(row(flow));
-    }
-    let shown = answer.flows.len();
-    let rest = if shown < answer.matching {
-        format!("\n{shown} of {}; --limit shows more", answer.matching)
-    } else {
-        String::new()
-    };
-    format!("{table}{rest}")
-}
-
-fn row(flow: &Flow) -> Vec<String> {
-    let seen_as = if flow.seen_as == flow.client { "-".into() } else { flow.seen_as.to_string() };
-    vec![
-        flow.client.to_string(),
-        seen_as,
-        flow.service.clone(),
-        flow.backend.clone(),
-        flow.tid.map_or("-".to_owned(), |tid| tid.to_string()),
-        flow.state.clone(),
-        flow.kind.clone(),
-        flow.blocks.to_string(),
-        size(flow.bytes),
-        format!("{:.1}s", flow.age),
-        format!("{:.1}s", flow.idle),
-        // A client chooses the name: it must not steer the terminal.
-        flow.file.escape_debug().to_string(),
-    ]
-}
-
 /// `tidegate stats`: what has ever moved, and by how much since `before`.
 pub fn stats(now: &Stats, before: Option<&Stats>) -> String {
     let sections = [
@@ -251,12 +223,13 @@ fn number(counts: &Counts, name: &str) -> u64 {
     counts.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0)
 }
 
-fn size(bytes: u64) -> String {
+/// As people read it.
+pub fn size(bytes: u64) -> String {
     bytesize::ByteSize(bytes).to_string()
 }
 
 /// An empty table without lines; the first `words` columns are left-aligned, the others numbers.
-fn table(header: &[&str], words: usize) -> Table {
+pub fn table(header: &[&str], words: usize) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     for (number, column) in table.column_iter_mut().enumerate() {

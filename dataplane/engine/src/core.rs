@@ -10,6 +10,7 @@ use crate::own::room::Room;
 use crate::own::uses::Uses;
 use crate::reason::Reason;
 use crate::select::cap;
+use crate::select::look::{Look, look};
 use crate::stage::admit::{Admitted, Datagram, admit, check_station, ether_type};
 use crate::stage::answer;
 use crate::stage::apart::{is_apart, pass_apart};
@@ -127,6 +128,11 @@ impl Core {
     /// Goes on looking for what transfers use; answers true when all have been looked at.
     pub fn note_uses(&self, uses: &mut Uses) -> bool {
         self.own.note_uses(uses)
+    }
+
+    /// Which backend a client would get.
+    pub fn look(&self, question: &mut Look, now: Tick) {
+        look(question, &self.own.here(&self.tables, now, 0, By::Device), &self.own);
     }
 
     /// Goes on with a question for transfers; answers true when all have been looked at.

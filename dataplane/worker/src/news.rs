@@ -7,6 +7,7 @@ use engine::count::Counters;
 use engine::flow::view::FlowQuery;
 use engine::own::room::Room;
 use engine::own::uses::Uses;
+use engine::select::look::Look;
 use engine::tables::Tables;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub enum News {
     Flows(Box<FlowQuery>),
     /// A question for what its transfers use.
     Uses(Box<Uses>),
+    /// A question for the backend that a client would get.
+    Look(Box<Look>),
     /// An empty histogram, to record in from now on.
     Latencies(Box<Latencies>),
 }
@@ -36,6 +39,8 @@ pub enum Return {
     Flows(Box<FlowQuery>),
     /// The answered question.
     Uses(Box<Uses>),
+    /// The answered question.
+    Look(Box<Look>),
     /// What was recorded until now.
     Latencies(Box<Latencies>),
 }

@@ -20,6 +20,7 @@ use engine::own::Own;
 use engine::own::adopt::Adopted;
 use engine::own::uses::Uses;
 use engine::reason::Reason;
+use engine::select::look::Look;
 use engine::tables::{InterfaceId, Tables};
 use engine::tick::Tick;
 use std::sync::Arc;
@@ -60,6 +61,7 @@ pub struct Worker<P: Port> {
 enum Question {
     Flows(Box<FlowQuery>),
     Uses(Box<Uses>),
+    Look(Box<Look>),
 }
 
 /// A frame that waits, and where it came in.
@@ -73,6 +75,7 @@ impl From<Question> for Return {
         match question {
             Question::Flows(query) => Return::Flows(query),
             Question::Uses(uses) => Return::Uses(uses),
+            Question::Look(look) => Return::Look(look),
         }
     }
 }
@@ -170,6 +173,7 @@ impl<P: Port> Worker<P> {
             }
             Some(News::Flows(question)) => self.ask(Question::Flows(question)),
             Some(News::Uses(question)) => self.ask(Question::Uses(question)),
+            Some(News::Look(question)) => self.ask(Question::Look(question)),
             Some(News::Latencies(empty)) => {
                 let recorded = std::mem::replace(&mut self.latencies, empty);
                 self.give_back(Return::Latencies(recorded));
@@ -269,6 +273,10 @@ impl<P: Port> Worker<P> {
             let is_answered = match &mut question {
                 Question::Flows(query) => self.core.answer(query, now),
                 Question::Uses(uses) => self.core.note_uses(uses),
+                Question::Look(look) => {
+                    self.core.look(look, now);
+                    true
+                }
             };
             if is_answered && !self.desk.returns.is_full() {
                 self.give_back(question.into());

@@ -9,6 +9,7 @@ use engine::own::room::Room;
 use engine::own::uses::Uses;
 use engine::policy::{Access, OptionLimits};
 use engine::select::cap::{Cap, Places};
+use engine::select::look::Look;
 use engine::select::rota::Scheduler;
 use engine::select::slow_start::SlowStart;
 use engine::select::sticky::Persistence;
@@ -18,7 +19,7 @@ use kit::growth::larger;
 use kit::house::{House, Wire};
 use kit::packet::Packet;
 use kit::parts::cut;
-use kit::story::{arp, data, ping, rrq, rrq_with};
+use kit::story::{CLIENT, arp, data, ping, rrq, rrq_with};
 use kit::world::{Via, rotas, tables};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -295,6 +296,7 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
             let room = room.expect("there is more");
             desk.news.push(News::Room(Box::new(room))).expect("room");
             desk.news.push(News::Uses(Box::new(Uses::of(&larger)))).expect("room");
+            desk.news.push(News::Look(Box::new(Look::new(CLIENT.ip(), 0)))).expect("room");
             let found = Vec::with_capacity(20);
             let query = FlowQuery {
                 service: None,

@@ -12,9 +12,22 @@ use std::cell::Cell;
 pub struct Candidates<'a> {
     here: &'a Here<'a>,
     avoid: Avoid,
-    is_worst: bool,
+    whom: Whom,
+    /// Whether who is chosen gets the transfer.
+    is_meant: bool,
     /// The first one that had its turn, but has only just come back.
     passed_over: Cell<Option<BackendId>>,
+}
+
+/// Among whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whom {
+    /// Those that are to get new transfers.
+    Usual,
+    /// Those that have treated their clients badly.
+    Worst,
+    /// All, whatever speaks against them.
+    Everybody,
 }
 
 /// Who is not to be chosen.
@@ -33,7 +46,7 @@ pub enum Avoid {
 impl<'a> Candidates<'a> {
     /// Those that are to get new transfers, but for some.
     pub fn new(here: &'a Here<'a>, avoid: Avoid) -> Candidates<'a> {
-        Candidates { here, avoid, is_worst: false, passed_over: Cell::new(None) }
+        Candidates { here, avoid, whom: Whom::Usual, is_meant: true, passed_over: Cell::new(None) }
     }
 
     /// Those that have treated their clients badly: better than none, but not for a transfer that has one
@@ -41,21 +54,36 @@ impl<'a> Candidates<'a> {
     pub fn at_worst(here: &'a Here<'a>, avoid: Avoid) -> Option<Candidates<'a>> {
         match avoid {
             Avoid::Nobody | Avoid::This(_) | Avoid::ItsDeadServer(_) => {
-                Some(Candidates { is_worst: true, ..Candidates::new(here, avoid) })
+                Some(Candidates { whom: Whom::Worst, ..Candidates::new(here, avoid) })
             }
             Avoid::ItsServer(_) => None,
         }
     }
 
+    /// Everybody, to see whose turn it is: nobody gets anything.
+    pub fn everybody(here: &'a Here<'a>) -> Candidates<'a> {
+        let all = Candidates::new(here, Avoid::Nobody).only_seen();
+        Candidates { whom: Whom::Everybody, ..all }
+    }
+
+    /// The same, to see who would be chosen: nobody gets anything.
+    pub fn only_seen(self) -> Candidates<'a> {
+        Candidates { is_meant: false, ..self }
+    }
+
     /// Whether this one can take the transfer.
     pub fn has(&self, backend: BackendId) -> bool {
-        self.would_have(backend) && self.backend(backend).cap.as_ref().is_none_or(Cap::has_room)
+        self.would_have(backend) && self.has_room(backend)
     }
 
     /// Chooses this one, if it can be, and takes a place there.
     #[inline]
     pub fn take(&self, backend: BackendId) -> bool {
-        self.would_have(backend) && self.backend(backend).take_place()
+        let place = |backend| match self.is_meant {
+            true => self.backend(backend).take_place(),
+            false => self.has_room(backend),
+        };
+        self.would_have(backend) && place(backend)
     }
 
     /// The same, if this turn is among those that are its share: a lot is drawn, which is always the same for this
@@ -63,7 +91,7 @@ impl<'a> Candidates<'a> {
     #[inline]
     pub fn take_turn(&self, backend: BackendId, number: u64) -> bool {
         match self.backend(backend).slow_start {
-            Some(start) if start.share(self.here.now) <= lot(number) => {
+            Some(start) if !self.all() && start.share(self.here.now) <= lot(number) => {
                 self.pass_over(backend);
                 false
             }
@@ -104,7 +132,20 @@ impl<'a> Candidates<'a> {
                     && one.address.is_ipv6() == self.backend(other).address.is_ipv6()
             }
         };
-        suits && if self.is_worst { one.takes_at_worst() } else { one.takes() }
+        let takes = match self.whom {
+            Whom::Usual => one.takes(),
+            Whom::Worst => one.takes_at_worst(),
+            Whom::Everybody => true,
+        };
+        suits && takes
+    }
+
+    fn has_room(&self, backend: BackendId) -> bool {
+        self.all() || self.backend(backend).cap.as_ref().is_none_or(Cap::has_room)
+    }
+
+    fn all(&self) -> bool {
+        self.whom == Whom::Everybody
     }
 
     fn backend(&self, backend: BackendId) -> &Backend {

@@ -5,6 +5,7 @@ pub mod candidates;
 pub mod cap;
 pub mod choice;
 pub mod least_transfers;
+pub mod look;
 pub mod maglev;
 pub mod rate;
 pub mod rota;

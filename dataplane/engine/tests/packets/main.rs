@@ -14,6 +14,7 @@ mod ftp;
 mod inheritance;
 mod learning;
 mod limits;
+mod looking;
 mod modes;
 mod parts;
 mod pings;

@@ -2,6 +2,7 @@
 
 use engine::flow::view::{FlowQuery, State, TransferView};
 use engine::own::uses::Uses;
+use engine::select::look::Look;
 use engine::tables::Tables;
 use kit::house::House;
 use kit::story::{CLIENT, rrq};
@@ -37,9 +38,11 @@ fn ask(house: &House<MemoryPort>, limit: usize, of: impl FnOnce(&mut FlowQuery))
 fn returned(house: &House<MemoryPort>) -> Option<FlowQuery> {
     match house.desks[0].returns.pop()? {
         Return::Flows(query) => Some(*query),
-        Return::Tables(_) | Return::Room(_) | Return::Uses(_) | Return::Latencies(_) => {
-            panic!("something else")
-        }
+        Return::Tables(_)
+        | Return::Room(_)
+        | Return::Uses(_)
+        | Return::Look(_)
+        | Return::Latencies(_) => panic!("something else"),
     }
 }
 
@@ -107,6 +110,16 @@ fn a_question_is_answered() {
     house.turn();
     let answer = returned(&house).expect("an answer");
     assert_eq!((answer.matching, answer.found[0].client.ip()), (1, client));
+}
+
+#[test]
+fn who_would_be_chosen_is_answered() {
+    let mut house = house(64);
+    let client = Via::Nat.address([192, 168, 0, 3]);
+    tell(&house, News::Look(Box::new(Look::new(client, Via::Nat.service()))));
+    house.turn();
+    let Some(Return::Look(seen)) = house.desks[0].returns.pop() else { panic!() };
+    assert_eq!((seen.chosen, seen.turn), (Some(Via::Nat.backend(0)), Some(Via::Nat.backend(0))));
 }
 
 #[test]

@@ -50,27 +50,11 @@ fn lcores(workers: &[u16], cores: &[u16]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::config::sample::{SOUND, parsed};
 
     fn arguments_for(dataplane: &str, device: &str) -> String {
-        let text = format!(
-            r#"
-            [dataplane]
-            {dataplane}
-            [[interface]]
-            name = "lan"
-            device = "{device}"
-            address = ["10.0.0.2/24"]
-            [[service]]
-            name = "pxe"
-            protocol = "tftp"
-            vip = "10.0.0.100"
-            [[service.backend]]
-            name = "one"
-            address = "10.0.0.30"
-            "#
-        );
-        let config = config::parse("test", &text).unwrap_or_else(|faults| panic!("{faults}"));
+        let sound = SOUND.replace("net_af_packet0,iface=eth1", device);
+        let config = parsed(&format!("[dataplane]\n{dataplane}\n{sound}"));
         arguments(&config, &[0, 1, 3]).join(" ")
     }
 

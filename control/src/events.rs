@@ -58,14 +58,12 @@ pub fn name(service: &Service, backend: &Backend) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::sample::{SOUND, parsed};
 
     #[test]
     fn a_line_when_a_backend_dies_or_lives() {
         use Verdict::{Failed, Passed, Pending};
-        let text = "[[interface]]\nname = \"lan\"\ndevice = \"0000:03:00.0\"\naddress = [\"10.0.0.2/24\"]\n\
-                    [[service]]\nname = \"pxe\"\nprotocol = \"tftp\"\nvip = \"10.0.0.100\"\n\
-                    [[service.backend]]\nname = \"tftp1\"\naddress = \"10.0.0.30\"\n";
-        let config = crate::config::parse("test.toml", text).unwrap();
+        let config = parsed(SOUND);
         let service = &config.services[0];
         let check = |verdict| Check { verdict, last: "no answer within 1s".into(), since: None };
         for (old, new, line) in [
@@ -78,7 +76,7 @@ mod tests {
             (Failed, Failed, None),
         ] {
             let said = checked(&check(old), &check(new), service, &service.backends[0]);
-            let line = line.map(|line| format!("backend tftp1 of pxe (10.0.0.30) {line}"));
+            let line = line.map(|line| format!("backend one of pxe (10.0.0.30) {line}"));
             assert_eq!(said, line, "{old:?} to {new:?}");
         }
     }

@@ -184,47 +184,29 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::parse;
-
-    const FILE: &str = r#"
-        [[interface]]
-        name = "lan"
-        device = "net_null0"
-        address = ["10.0.0.2/24"]
-        [[service]]
-        name = "pxe"
-        protocol = "tftp"
-        vip = "10.0.0.100"
-        [[service.backend]]
-        name = "one"
-        address = "10.0.0.30"
-        [[service.backend]]
-        name = "two"
-        address = "10.0.0.31"
-        weight = 3
-    "#;
+    use crate::config::sample::{pair, parsed};
 
     #[test]
     fn what_was_ordered_is_told_apart_from_the_file() {
-        let config = |text: &str| parse("test", text).unwrap_or_else(|faults| panic!("{faults}"));
+        let file = pair() + "weight = 3\n";
         let mut standings = Standings::default();
-        assert_eq!(standings.differences(&config(FILE)), [""; 0]);
+        assert_eq!(standings.differences(&parsed(&file)), [""; 0]);
         standings.entry("pxe", "one").order = Order::Draining;
         standings.entry("pxe", "two").weight = Some(5);
         standings.entry("pxe", "gone").order = Order::Disabled;
-        standings.settle(&config(FILE));
+        standings.settle(&parsed(&file));
         assert_eq!(
-            standings.differences(&config(FILE)),
+            standings.differences(&parsed(&file)),
             [
                 "backend one of pxe is drained by command",
                 "backend two of pxe has weight 5 by command, the file says 3",
             ]
         );
-        let back = FILE.replace("\"two\"", "\"gone\"");
-        assert_eq!(standings.differences(&config(&back)).len(), 1, "it was forgotten");
-        standings.settle(&config(&FILE.replace("weight = 3", "weight = 5")));
-        standings.settle(&config(FILE));
-        assert_eq!(standings.differences(&config(FILE)).len(), 1, "the file caught up");
+        let back = file.replace("\"two\"", "\"gone\"");
+        assert_eq!(standings.differences(&parsed(&back)).len(), 1, "it was forgotten");
+        standings.settle(&parsed(&file.replace("weight = 3", "weight = 5")));
+        standings.settle(&parsed(&file));
+        assert_eq!(standings.differences(&parsed(&file)).len(), 1, "the file caught up");
     }
 
     #[test]

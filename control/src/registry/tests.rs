@@ -1,24 +1,13 @@
 use super::*;
+use crate::config::sample::pair;
 use crate::config::{Written, read};
 use crate::in_force::InForce;
 use std::fmt::Write;
 
-const FILE: &str = r#"
-    [[interface]]
-    name = "lan"
-    device = "net_null0"
-    address = ["10.0.0.2/16"]
-    [[service]]
-    name = "pxe"
-    protocol = "tftp"
-    vip = "10.0.0.100"
-    [[service.backend]]
-    name = "one"
-    address = "10.0.0.30"
-    [[service.backend]]
-    name = "two"
-    address = "10.0.0.31"
-"#;
+/// Two backends; there is room for a large pool beside them.
+fn file() -> String {
+    pair().replace("10.0.0.2/24", "10.0.0.2/16")
+}
 
 fn written(text: &str) -> Written {
     read("test", text).unwrap_or_else(|faults| panic!("{faults}"))
@@ -40,8 +29,8 @@ fn another_port_or_mode_is_another_service() {
         ("10.0.0.100", "10.0.0.200", false),
         ("name = \"one\"", "name = \"one\"\nweight = 9", false),
     ] {
-        let next = written(&FILE.replace(this, that));
-        let after = first(FILE).next(next, Room::ANY).expect("room");
+        let next = written(&file().replace(this, that));
+        let after = first(&file()).next(next, Room::ANY).expect("room");
         let expected = if other { (1, [2, 3]) } else { (0, [0, 1]) };
         let numbers = &after.numbers[0];
         assert_eq!((numbers.id, &numbers.backends[..]), (expected.0, &expected.1[..]), "{that}");
@@ -57,36 +46,36 @@ fn another_address_or_other_aliases_are_another_backend() {
         ("name = \"two\"", "name = \"two\"\naliases = [\"10.0.0.41\"]", [0, 2]),
         ("name = \"two\"", "name = \"two\"\nmac = \"02:00:00:00:00:31\"", [0, 1]),
     ] {
-        let next = written(&FILE.replace(this, that));
-        let after = first(FILE).next(next, Room::ANY).expect("room");
+        let next = written(&file().replace(this, that));
+        let after = first(&file()).next(next, Room::ANY).expect("room");
         assert_eq!(after.numbers[0].backends, backends, "{that}");
-        let back = after.next(written(FILE), Room::ANY).expect("room");
+        let back = after.next(written(&file()), Room::ANY).expect("room");
         assert_eq!(back.numbers[0].backends, [0, 1], "it has its number again");
     }
 }
 
 #[test]
 fn an_address_that_is_something_else_now_makes_way_at_once() {
-    let moved = FILE.replace("10.0.0.100", "10.0.0.200").replace("10.0.0.31", "10.0.0.100");
-    let after = first(FILE).next(written(&moved), Room::ANY).expect("room");
+    let moved = file().replace("10.0.0.100", "10.0.0.200").replace("10.0.0.31", "10.0.0.100");
+    let after = first(&file()).next(written(&moved), Room::ANY).expect("room");
     let presence: Vec<_> = after.registry.vips.iter().map(|vip| vip.presence).collect();
     assert_eq!(presence, [Presence::Gone, Presence::Configured]);
     assert_eq!(after.registry.wanted().held.len(), 1);
-    let leaving = FILE.replace("10.0.0.100", "10.0.0.200");
-    let after = first(FILE).next(written(&leaving), Room::ANY).expect("room");
+    let leaving = file().replace("10.0.0.100", "10.0.0.200");
+    let after = first(&file()).next(written(&leaving), Room::ANY).expect("room");
     assert!(after.registry.vips[0].is_leaving());
     assert_eq!(after.registry.wanted().held.len(), 2);
 }
 
 #[test]
 fn there_is_an_end_to_numbers() {
-    let other = written(&FILE.replace("\"pxe\"", "\"boot\""));
-    let refused = |room| first(FILE).next(other.clone(), room).expect_err("full").to_string();
+    let other = written(&file().replace("\"pxe\"", "\"boot\""));
+    let refused = |room| first(&file()).next(other.clone(), room).expect_err("full").to_string();
     let said = refused(Room { services: 2, backends: 3 });
     assert!(said.starts_with("4 backends since the start, and there is room for 3"), "{said}");
     let said = refused(Room { services: 1, backends: 4 });
     assert!(said.starts_with("2 services since the start, and there is room for 1"), "{said}");
-    let same = first(FILE).next(written(FILE), Room { services: 1, backends: 2 });
+    let same = first(&file()).next(written(&file()), Room { services: 1, backends: 2 });
     assert!(same.is_ok(), "the same needs nothing");
 
     let mut pool = String::new();
@@ -95,8 +84,8 @@ fn there_is_an_end_to_numbers() {
     }
     let halves = pool.split_at(pool.len() / 2);
     let cut = halves.0.len() + halves.1.find(',').expect("a list") + 1;
-    let with = |pool: &str| written(&FILE.replace("vip =", &format!("snat = [{pool}]\nvip =")));
-    let one = first(FILE).next(with(&pool[..cut]), Room::ANY).expect("room");
+    let with = |pool: &str| written(&file().replace("vip =", &format!("snat = [{pool}]\nvip =")));
+    let one = first(&file()).next(with(&pool[..cut]), Room::ANY).expect("room");
     let said = one.next(with(&pool[cut..]), Room::ANY).expect_err("too many").to_string();
     assert!(said.starts_with("1025 SNAT addresses since the start"), "{said}");
 }

@@ -1,29 +1,14 @@
 use super::*;
-use crate::config::{Canary, Probe, parse};
+use crate::config::sample::{SOUND, parsed};
+use crate::config::{Canary, Probe};
 use engine::tables::{Duty, Hop};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::{sleep, timeout};
 use wire::ethernet::Mac;
 
-const TEXT: &str = r#"
-[[interface]]
-name = "lan"
-device = "net_af_packet0,iface=eth1"
-address = ["10.0.0.2/24"]
-[[service]]
-name = "pxe"
-protocol = "tftp"
-vip = "10.0.0.100"
-[service.health]
-check = "icmp"
-[[service.backend]]
-name = "one"
-address = "10.0.0.30"
-"#;
-
 /// A service whose backends are at these addresses, checked every two seconds.
 fn config(probe: Probe, port: u16, addresses: &[IpAddr]) -> Config {
-    let mut config = parse("test.toml", TEXT).unwrap();
+    let mut config = parsed(&format!("{SOUND}\n[service.health]\ncheck = \"icmp\"\n"));
     let service = &mut config.services[0];
     let Some(health) = &mut service.health else { panic!("it is checked") };
     (health.probe, health.port) = (probe, port);

@@ -1,6 +1,7 @@
 //! Health checks: of servers that die, lose a file or an address, and come back.
 
 use crate::daemon::{Daemon, Setup, rows};
+use crate::ftp_servers::{Ftpd, Manner};
 use crate::ipv6::dual;
 use crate::peers::{self, Client};
 use kit::lab::{DSR_VIP, Lab, VIPS, VIPS_V6, until};
@@ -162,7 +163,7 @@ fn ftp_and_ssh_by_plugins_and_without() {
     let lab = Lab::new();
     files(&lab);
     let sshd = ["s1", "s2"].map(|name| peers::sshd(&lab, name));
-    let vsftpd = ["s1", "s2"].map(|name| peers::vsftpd(&lab, name));
+    let vsftpd = ["s1", "s2"].map(|name| Ftpd::Vsftpd.start(&lab, name, Manner::default()));
     let checks = [
         "check = \"command\"\ncommand = \"check_ssh -H HOST -p 22\"\n",
         "check = \"command\"\ncommand = \"check_ftp -H HOST -p PORT\"\nport = 21\n",
@@ -188,7 +189,7 @@ fn ftp_and_ssh_by_plugins_and_without() {
 fn ftp_with_a_login_and_echoes_and_connections() {
     let lab = Lab::new().with_ipv6();
     files(&lab);
-    let vsftpd = ["s1", "s2"].map(|name| peers::vsftpd(&lab, name));
+    let vsftpd = ["s1", "s2"].map(|name| Ftpd::Vsftpd.start(&lab, name, Manner::default()));
     let checks = [
         "check = \"ftp\"\nuser = \"anonymous\"\npassword = \"gate@example.com\"\n",
         "check = \"ftp\"\n",

@@ -111,38 +111,47 @@ pub fn dhcp(lab: &Lab, name: &str, options: &str) -> Process {
     lab.spawn(name, &format!("{program} {always} {options}"))
 }
 
-/// OpenSSH at all addresses of the host. It wants a folder and a user that only an installed one has: it gets
-/// them in a mount namespace of its own.
+/// OpenSSH at all addresses of the host, where root comes in with [`ssh_key`].
 pub fn sshd(lab: &Lab, name: &str) -> Process {
     let (program, dir) = (peer("openssh-server/usr/sbin/sshd"), lab.path(&format!("{name}-sshd")));
-    let dir = dir.display();
+    let (dir, key) = (dir.display(), ssh_key(lab));
+    let user = "sshd:x:65533:65534::/run/sshd:/bin/false";
     let script = format!(
-        "mkdir -p {dir}\n\
-         {{ cat /etc/passwd; echo sshd:x:65533:65534::/run/sshd:/bin/false; }} >{dir}/passwd\n\
+        "mkdir {dir}\n\
          ssh-keygen -q -t ed25519 -N '' -f {dir}/key\n\
-         mount --bind {dir}/passwd /etc/passwd && mount -t tmpfs none /run && mkdir /run/sshd\n\
-         exec {program} -D -e -f /dev/null -h {dir}/key -o UsePAM=no -o PidFile=none\n"
+         cat {key}.pub >{dir}/authorized\n\
+         mount -t tmpfs none /run && mkdir /run/sshd\n\
+         exec {program} -D -e -f /dev/null -h {dir}/key -o UsePAM=no -o PidFile=none \
+         -o StrictModes=no -o AuthorizedKeysFile={dir}/authorized -o 'Subsystem sftp internal-sftp'\n",
+        key = key.display()
     );
-    let file = lab.path(&format!("{name}-sshd.sh"));
-    std::fs::write(&file, script).expect("a script");
-    let server = lab.spawn(name, &format!("unshare --mount sh -eu {}", file.display()));
+    let server = with_user(lab, name, user, &script);
     until("sshd listens", || lab.must(name, "ss -Hltn").contains(":22 "));
     server
 }
 
-/// vsftpd at all addresses of the host, for anybody.
-pub fn vsftpd(lab: &Lab, name: &str) -> Process {
-    let (empty, config) = (lab.path(&format!("{name}-ftp")), lab.path("vsftpd.conf"));
-    std::fs::create_dir_all(&empty).expect("a folder");
-    std::fs::write(&config, "").expect("a file");
-    let (empty, config) = (empty.display(), config.display());
-    let options = "-obackground=NO -olisten=NO -olisten_ipv6=YES -oanonymous_enable=YES \
-                   -oftp_username=daemon -oseccomp_sandbox=NO -oxferlog_enable=NO";
-    let options = format!("{options} -osecure_chroot_dir={empty} -oanon_root={empty}");
-    let program = peer("vsftpd/usr/sbin/vsftpd");
-    let server = lab.spawn(name, &format!("{program} {options} {config}"));
-    until("vsftpd listens", || lab.must(name, "ss -Hltn").contains(":21 "));
-    server
+/// The client's key. Its first use makes it.
+pub fn ssh_key(lab: &Lab) -> PathBuf {
+    let key = lab.path("ssh-key");
+    if !key.exists() {
+        let make = format!("ssh-keygen+-q+-t+ed25519+-N+''+-f+{}", key.display());
+        lab.must("client", &format!("sh -c {make}"));
+    }
+    key
+}
+
+/// Starts a script in a host. Its programs want a user that only an installed one has: they get it in a mount
+/// namespace of their own.
+pub fn with_user(lab: &Lab, name: &str, user: &str, script: &str) -> Process {
+    let who = user.split(':').next().expect("a name");
+    let (users, file) = (lab.path(&format!("{name}-{who}.passwd")), format!("{name}-{who}.sh"));
+    let installed = std::fs::read_to_string("/etc/passwd").expect("users");
+    let others = installed.lines().filter(|line| !line.starts_with(&format!("{who}:")));
+    let all = others.chain([user]).collect::<Vec<_>>().join("\n");
+    std::fs::write(&users, all + "\n").expect("a file");
+    let mount = format!("mount --bind {} /etc/passwd\n", users.display());
+    std::fs::write(lab.path(&file), mount + script).expect("a script");
+    lab.spawn(name, &format!("unshare --mount sh -eu {}", lab.path(&file).display()))
 }
 
 fn serve(lab: &Lab, name: &str, address: &str, command: &str) -> Process {
@@ -153,7 +162,7 @@ fn serve(lab: &Lab, name: &str, address: &str, command: &str) -> Process {
 }
 
 /// A server program: unpacked, not installed.
-fn peer(path: &str) -> String {
+pub fn peer(path: &str) -> String {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers").join(path);
     assert!(program.exists(), "{} is missing: scripts/test unpacks it", program.display());
     program.display().to_string()
@@ -230,7 +239,8 @@ impl Client {
     }
 }
 
-fn in_url(vip: &str) -> String {
+/// An address as it stands in a URL.
+pub fn in_url(vip: &str) -> String {
     if vip.contains(':') { format!("[{vip}]") } else { vip.to_owned() }
 }
 
@@ -253,6 +263,7 @@ fn same(lab: &Lab, client: Client, got: &Path, original: &Path, vip: &str) {
     assert!(same_bytes(got, original), "{client:?} got another file from {vip}; s1: {log}");
 }
 
-fn same_bytes(one: &Path, other: &Path) -> bool {
+/// Whether two files are the same.
+pub fn same_bytes(one: &Path, other: &Path) -> bool {
     std::fs::read(one).is_ok_and(|one| std::fs::read(other).is_ok_and(|other| one == other))
 }

@@ -217,9 +217,9 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for name in ["gate", "client"] {
+            for name in ["gate", "client", "s1", "s2"] {
                 let log = std::fs::read_to_string(self.path(&format!("{name}.log")));
-                eprintln!("--- the {name}'s log\n{}", log.unwrap_or_default());
+                eprintln!("--- the log of {name}\n{}", log.unwrap_or_default());
             }
         }
         for name in &self.names {

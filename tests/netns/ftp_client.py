@@ -1,0 +1,244 @@
+"""What ftplib, or a plain socket, can do and the other clients can't be told to. In the folder of a lab:
+
+    ftp_client.py WHAT ADDRESS HOW [MORE]        HOW: passive or active; an exit code of 0 is success
+"""
+
+import ftplib
+import os
+import socket
+import sys
+import threading
+import time
+
+
+def session(address, how, kind=ftplib.FTP):
+    ftp = kind(address, timeout=60)
+    ftp.login()
+    ftp.set_pasv(how == "passive")
+    # Else ftplib takes the control connection's address for that in the answer.
+    ftp.trust_server_pasv_ipv4_address = True
+    return ftp
+
+
+def original(name):
+    with open(f"files/{name}", "rb") as file:
+        return file.read()
+
+
+def get(ftp, name, rest=None):
+    got = bytearray()
+    ftp.retrbinary(f"RETR {name}", got.extend, rest=rest)
+    expect(bytes(got) == original(name)[rest or 0:], f"{name} has come as another file")
+
+
+def put(ftp, name, sent):
+    # pure-ftpd lets nobody write over what is there.
+    if os.path.exists(f"files/{sent}"):
+        os.remove(f"files/{sent}")
+    with open(f"files/{name}", "rb") as file:
+        ftp.storbinary(f"STOR {sent}", file)
+    expect(original(sent) == original(name), f"{name} is another file at the server")
+
+
+def expect(so, otherwise):
+    if not so:
+        sys.exit(otherwise)
+
+
+def transfers(address, how):
+    """Several in one session, with all that ftplib has."""
+    ftp = session(address, how)
+    for name in ["empty", "one", "image"]:
+        get(ftp, name)
+        put(ftp, name, f"up/{name}")
+    get(ftp, "image", rest=700_000)
+    expect("image" in ftp.nlst(), "no list")
+    ftp.quit()
+
+
+def tls(address, how):
+    ftp = session(address, how, ftplib.FTP_TLS)
+    ftp.prot_p()
+    get(ftp, "image")
+    put(ftp, "image", "up/image")
+    ftp.quit()
+
+
+def abort(address, how):
+    """ABOR in the middle as RFC 959 has it, and the session goes on."""
+    ftp = session(address, how)
+    ftp.voidcmd("TYPE I")
+    data = ftp.transfercmd("RETR large")
+    data.recv(1 << 16)
+    if "Pure-FTPd" in ftp.getwelcome():
+        # It knows no Telnet, and reads on while it sends.
+        ftp.sock.sendall(b"ABOR\r\n")
+    else:
+        ftp.sock.sendall(b"\xff\xf4\xff")
+        ftp.sock.sendall(b"\xf2", socket.MSG_OOB)
+        ftp.sock.sendall(b"ABOR\r\n")
+    while data.recv(1 << 16):
+        pass
+    data.close()
+    answers = [ftp.getmultiline()]
+    while answers[-1][:3] not in ("225", "226"):
+        answers.append(ftp.getmultiline())
+    expect(answers[0][:3] in ("426", "451"), f"the transfer was not aborted: {answers}")
+    get(ftp, "image")
+    ftp.quit()
+
+
+def split(address, how):
+    """Commands in pieces, each a segment of its own."""
+    raw = Raw(address)
+    for ends in ["\r\n"], ["\r", "\n"]:
+        command, data = raw.data_command(how)
+        raw.pieces([*command.rstrip(), *ends])
+        raw.transfer(data, "image", lambda: raw.send(b"RETR image\r\n"))
+    raw.quit()
+
+
+def pipelined(address, how):
+    """Many commands in a segment, one of them in two."""
+    raw = Raw(address)
+    for _ in range(3):
+        command, data = raw.data_command(how)
+        raw.send(f"NOOP\r\n{command}NOOP\r\nRETR image\r\n".encode())
+        raw.answers("200")
+        raw.transfer(data, "image", lambda: None, noops=1)
+        command, data = raw.data_command(how)
+        at = len(command) - 4
+        raw.pieces([f"NOOP\r\n{command[:at]}", f"{command[at:]}NOOP\r\n"])
+        raw.answers("200")
+        raw.transfer(data, "image", lambda: raw.send(b"RETR image\r\n"), noops=1)
+    raw.quit()
+
+
+class Raw:
+    """A control connection, logged in, of which each `send` is a segment."""
+
+    def __init__(self, address):
+        self.control = socket.create_connection((address, 21), timeout=60)
+        self.control.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.lines = self.control.makefile("rb")
+        self.answers("220")
+        # pure-ftpd asks for no password.
+        for command, codes in [("USER anonymous", "23"), ("PASS a@b", "2"), ("TYPE I", "2")]:
+            self.send(f"{command}\r\n".encode())
+            self.answers(tuple(codes))
+
+    def send(self, data):
+        self.control.sendall(data)
+
+    def pieces(self, pieces):
+        for piece in pieces:
+            self.send(piece.encode())
+            time.sleep(0.01)
+
+    def answers(self, code):
+        """The last line of the next answer."""
+        while True:
+            line = self.lines.readline().decode()
+            expect(line, f"closed instead of {code}")
+            if line[:3].isdigit() and line[3:4] == " ":
+                expect(line.startswith(code), f"instead of {code}: {line}")
+                return line
+
+    def data_command(self, how):
+        """A command for a data connection, and for an active one the socket that waits for it."""
+        v6 = self.control.family == socket.AF_INET6
+        if how == "passive":
+            return ("EPSV\r\n" if v6 else "PASV\r\n"), None
+        own = self.control.getsockname()[0]
+        waits = socket.create_server((own, 0), family=self.control.family)
+        waits.settimeout(60)
+        port = waits.getsockname()[1]
+        if v6:
+            return f"EPRT |2|{own}|{port}|\r\n", waits
+        return f"PORT {own.replace('.', ',')},{port >> 8},{port & 255}\r\n", waits
+
+    def transfer(self, waits, name, ask, noops=0):
+        """Fetches a file after the command for its data connection, and these NOOPs after that, were sent."""
+        if waits:
+            self.answers("200")
+        else:
+            data = self.open(self.answers("22"))
+        for _ in range(noops):
+            self.answers("200")
+        ask()
+        if waits:
+            data = self.accept(waits)
+        self.answers("1")
+        got = b"".join(iter(lambda: data.recv(1 << 16), b""))
+        expect(got == original(name), f"{name} has come as another file")
+        self.answers("226")
+
+    def open(self, answer):
+        if answer.startswith("229"):
+            place = (self.control.getpeername()[0], int(answer.split("|||")[1].split("|")[0]))
+        else:
+            place = ftplib.parse227(answer)
+        return socket.create_connection(place, timeout=60)
+
+    def accept(self, waits):
+        """It comes from the address that the client knows, and the port below the control's."""
+        data, peer = waits.accept()
+        address, port = self.control.getpeername()[0], 20
+        expect(peer[0] == address and (peer[1] == port or "any-port" in sys.argv),
+               f"a data connection from {peer}")
+        return data
+
+    def quit(self):
+        self.send(b"QUIT\r\n")
+        self.answers("221")
+
+
+def crowd(address, how, size):
+    """So many sessions at once, each with a download and an upload while all others have theirs."""
+    size = int(size)
+    barrier, wrong = threading.Barrier(size, timeout=120), []
+
+    def one(n):
+        try:
+            ftp = session(address, how if how != "both" else ["passive", "active"][n % 2])
+            barrier.wait()
+            get(ftp, "image")
+            put(ftp, "image", f"up/{n}")
+            barrier.wait()
+            ftp.quit()
+        except (Exception, SystemExit) as error:
+            wrong.append(f"{n}: {error!r}")
+            barrier.abort()
+
+    threads = [threading.Thread(target=one, args=(n,)) for n in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expect(not wrong, "\n".join(wrong))
+
+
+def stay(address, how, runs, go_on):
+    """A session that makes the file `runs`, and goes on when there is a file `go_on`."""
+    ftp = session(address, how)
+    get(ftp, "image")
+    open(runs, "w").close()
+    while not os.path.exists(go_on):
+        time.sleep(0.05)
+    get(ftp, "image")
+    put(ftp, "image", "up/image")
+    ftp.quit()
+
+
+def bounce(address, how, victim):
+    """Asks for a data connection to somebody else."""
+    raw = Raw(address)
+    raw.send(f"PORT {victim.replace('.', ',')},0,22\r\n".encode())
+    raw.answers("5")
+    raw.send(b"NOOP\r\n")
+    raw.answers("200")
+    raw.quit()
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*(word for word in sys.argv[2:] if word != "any-port"))

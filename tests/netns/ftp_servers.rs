@@ -1,0 +1,150 @@
+//! Real FTP servers, where anybody may read and write.
+
+use crate::peers::{peer, with_user};
+use kit::lab::{Lab, Process, until};
+use std::fmt::Write;
+
+/// A server program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ftpd {
+    Vsftpd,
+    Proftpd,
+    Pure,
+}
+
+pub const FTPDS: [Ftpd; 3] = [Ftpd::Vsftpd, Ftpd::Proftpd, Ftpd::Pure];
+
+/// What a test varies.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner<'a> {
+    /// The first and the last of its passive ports; any if left out.
+    pub passive_ports: Option<(u16, u16)>,
+    /// The address that it names in answers to PASV; its own if left out.
+    pub named: Option<&'a str>,
+    /// Whether it takes clients in TLS, too.
+    pub tls: bool,
+}
+
+impl Ftpd {
+    /// Starts it at all addresses of the host, with the lab's `files` and a folder `up` there to write to. vsftpd
+    /// opens active connections from any port, the others from port 20.
+    pub fn start(self, lab: &Lab, name: &str, manner: Manner) -> Process {
+        folder(lab);
+        let server = match self {
+            Ftpd::Vsftpd => vsftpd(lab, name, manner),
+            Ftpd::Proftpd => proftpd(lab, name, manner),
+            Ftpd::Pure => pure_ftpd(lab, name, manner),
+        };
+        until(&format!("{self:?} listens"), || lab.must(name, "ss -Hltn").contains(":21 "));
+        server
+    }
+}
+
+/// vsftpd wants that nobody may write where it begins.
+fn folder(lab: &Lab) {
+    use std::fs::{Permissions, create_dir_all, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+    let (files, up) = (lab.path("files"), lab.path("files/up"));
+    create_dir_all(&up).expect("a folder");
+    for (folder, mode) in [(files, 0o755), (up, 0o777)] {
+        set_permissions(folder, Permissions::from_mode(mode)).expect("it is ours");
+    }
+}
+
+fn vsftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
+    let (empty, files) = (lab.path(&format!("{name}-empty")), lab.path("files"));
+    std::fs::create_dir_all(&empty).expect("a folder");
+    let mut text = format!(
+        "background=NO\nlisten=NO\nlisten_ipv6=YES\nseccomp_sandbox=NO\nxferlog_enable=NO\n\
+         secure_chroot_dir={}\nanonymous_enable=YES\nftp_username=daemon\nanon_root={}\n\
+         write_enable=YES\nanon_upload_enable=YES\n\
+         anon_other_write_enable=YES\nmax_per_ip=0\nasync_abor_enable=YES\n",
+        empty.display(),
+        files.display()
+    );
+    if let Some((first, last)) = manner.passive_ports {
+        let _ = writeln!(text, "pasv_min_port={first}\npasv_max_port={last}");
+    }
+    if let Some(address) = manner.named {
+        let _ = writeln!(text, "pasv_address={address}");
+    }
+    if manner.tls {
+        let own = certificate(lab);
+        let _ = writeln!(
+            text,
+            "ssl_enable=YES\nallow_anon_ssl=YES\nssl_ciphers=HIGH\nrequire_ssl_reuse=NO\n\
+             rsa_cert_file={own}"
+        );
+    }
+    let config = lab.path(&format!("{name}-vsftpd.conf"));
+    std::fs::write(&config, text).expect("a file");
+    let program = peer("vsftpd/usr/sbin/vsftpd");
+    lab.spawn(name, &format!("{program} {}", config.display()))
+}
+
+fn proftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
+    // Nobody else may write where it has its own.
+    let own = lab.path(&format!("{name}-proftpd"));
+    std::fs::create_dir_all(&own).expect("a folder");
+    let own = |file: &str| own.join(file);
+    let mut text = format!(
+        "ServerType standalone\nControlsEngine off\nUseIPv6 on\nUser daemon\nGroup nogroup\nUseReverseDNS off\n\
+         ScoreboardFile {}\nPidFile {}\nDelayEngine off\nAuthPAM off\nUseFtpUsers off\nWtmpLog off\n\
+         <Anonymous {}>\nUser daemon\nGroup daemon\nUserAlias anonymous daemon\n\
+         RequireValidShell off\nAllowOverwrite on\nAllowRetrieveRestart on\n</Anonymous>\n",
+        own("scoreboard").display(),
+        own("pid").display(),
+        lab.path("files").display()
+    );
+    if let Some((first, last)) = manner.passive_ports {
+        let _ = writeln!(text, "PassivePorts {first} {last}");
+    }
+    if let Some(address) = manner.named {
+        let _ = writeln!(text, "MasqueradeAddress {address}");
+    }
+    if manner.tls {
+        let modules = peer("proftpd-mod-crypto/usr/lib/proftpd");
+        let own = certificate(lab);
+        let _ = writeln!(
+            text,
+            "ModulePath {modules}\nLoadModule mod_tls.c\nTLSEngine on\nTLSRSACertificateFile {own}\n\
+             TLSRSACertificateKeyFile {own}\nTLSOptions NoSessionReuseRequired"
+        );
+    }
+    let config = own("conf");
+    std::fs::write(&config, text).expect("a file");
+    let program = peer("proftpd-core/usr/sbin/proftpd");
+    lab.spawn(name, &format!("{program} --nodaemon -S 0.0.0.0 --config {}", config.display()))
+}
+
+/// It wants a user `ftp`.
+fn pure_ftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
+    let program = peer("pure-ftpd/usr/sbin/pure-ftpd");
+    let pid = lab.path(&format!("{name}-pure-ftpd.pid"));
+    let mut script = format!(
+        "exec {program} --anonymousonly --dontresolve --maxclientsnumber 200 --pidfile {}",
+        pid.display()
+    );
+    if let Some((first, last)) = manner.passive_ports {
+        let _ = write!(script, " --passiveportrange {first}:{last}");
+    }
+    if let Some(address) = manner.named {
+        let _ = write!(script, " --forcepassiveip {address}");
+    }
+    if manner.tls {
+        let _ = write!(script, " --tls 1 --certfile {}", certificate(lab));
+    }
+    let user = format!("ftp:x:65532:65534::{}:/bin/false", lab.path("files").display());
+    with_user(lab, name, &user, &script)
+}
+
+/// A key and a certificate of its own in one file.
+fn certificate(lab: &Lab) -> String {
+    let file = lab.path("certificate.pem").display().to_string();
+    if !lab.path("certificate.pem").exists() {
+        let kind = "-x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ftp";
+        lab.must("client", &format!("openssl req {kind} -keyout {file} -out {file}.part"));
+        lab.must("client", &format!("sh -c cat+{file}.part+>>{file}"));
+    }
+    file
+}

@@ -1,7 +1,8 @@
-//! Which numbers transfers still hold: control asks before it lets go of what was removed.
+//! Which numbers transfers and connections still hold: control asks before it lets go of what was removed.
 
 use super::{GLANCE, Own};
-use crate::tables::Tables;
+use crate::flow::hosts::Host;
+use crate::tables::{BackendId, Tables, VipId};
 
 /// The question, and what was found so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,14 +50,24 @@ impl Own {
         let upto = (uses.cursor + GLANCE).min(self.flows.capacity());
         for id in self.flows.scan(uses.cursor..upto) {
             let flow = &self.flows[id];
-            note(&mut uses.backends, flow.backend.into());
-            note(&mut uses.vips, flow.vip().into());
-            let snat = self.snat.iter().position(|&host| host == flow.seen_as().host);
-            snat.into_iter().for_each(|id| note(&mut uses.snat, id));
+            self.note_use(uses, flow.backend, flow.vip(), flow.seen_as().host);
+        }
+        for id in self.connections.scan(uses.cursor..upto) {
+            let connection = &self.connections[id];
+            let seen_as = connection.seen_as().host;
+            self.note_use(uses, connection.backend, connection.vip(), seen_as);
         }
         uses.cursor = upto;
         uses.is_whole = upto == self.flows.capacity();
         uses.is_whole
+    }
+
+    fn note_use(&self, uses: &mut Uses, backend: BackendId, vip: VipId, seen_as: Host) {
+        // One of a rule has no backend, and so a number that nobody asks for.
+        note(&mut uses.backends, backend.into());
+        note(&mut uses.vips, vip.into());
+        let snat = self.snat.iter().position(|&host| host == seen_as);
+        snat.into_iter().for_each(|id| note(&mut uses.snat, id));
     }
 }
 

@@ -2,6 +2,7 @@
 //! announces, and those that servers open by themselves.
 
 use engine::flow::view::{ConnectionKind, Stage};
+use engine::own::uses::Uses;
 use engine::reason::Reason;
 use engine::routes::{Route, Routes};
 use engine::tables::{Ftp, NatRule, Protocol, Tables};
@@ -269,5 +270,23 @@ fn connections_outlive_the_process() {
         let other = SocketAddr::new(via.client().ip(), 2071);
         let second = Line::open(&mut gate, via, other, 22);
         assert_ne!((second.seen_as, second.client), (line.seen_as, line.client));
+    }
+}
+
+#[test]
+fn what_a_connection_holds_is_in_use() {
+    for via in Via::ALL {
+        let mut gate = Gate::with(tables(Protocol::Tcp, 22), FLOWS);
+        let uses = |gate: &Gate| {
+            let mut uses = Uses::of(&gate.core.tables);
+            while !gate.core.note_uses(&mut uses) {}
+            uses
+        };
+        assert!(!uses(&gate).backends.contains(&true));
+        Line::open(&mut gate, via, via.client(), 22);
+        let uses = uses(&gate);
+        assert!(uses.backends[usize::from(backend(via, 0))], "{via:?}");
+        assert!(uses.vips[usize::from(via.service())]);
+        assert_eq!(uses.snat.contains(&true), via.is_snat());
     }
 }

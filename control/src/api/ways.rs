@@ -74,7 +74,8 @@ pub struct Choice {
     /// What decides: `persistence`, `round-robin`, `least-transfers`, `source-hash`, `file-hash`, which each file is
     /// dealt out by, or `access`: the client is not allowed to ask.
     pub by: String,
-    /// Those that would come before it, or, where there is none, all; and what speaks against them.
+    /// The one that is remembered and the one whose turn it is, if it is another one; where there is no backend, all
+    /// that there are for this client.
     pub passed_over: Vec<PassedOver>,
 }
 
@@ -83,6 +84,6 @@ pub struct Choice {
 pub struct PassedOver {
     /// Its name.
     pub backend: String,
-    /// A [`super::Backend::state`], `full`, `warming up`, `weight 0`, or `up` where nothing but its turn does.
+    /// A [`super::Backend::state`], `full`, `warming up` or `weight 0`; `up`, if nothing speaks against it any longer.
     pub why: String,
 }

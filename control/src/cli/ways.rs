@@ -62,9 +62,8 @@ pub fn hash(choice: &Choice) -> String {
         }
         (None, _) => format!("{client} gets nothing of {service}: no backend can be had"),
     };
-    let others = passed_over.iter().map(|PassedOver { backend, why }| match why.as_str() {
-        "up" => format!("passed over: {backend}, it was not its turn"),
-        why => format!("passed over: {backend}, {why}"),
-    });
+    let others = passed_over
+        .iter()
+        .map(|PassedOver { backend, why }| format!("passed over: {backend}, {why}"));
     [first].into_iter().chain(others).collect::<Vec<_>>().join("\n")
 }

@@ -2,6 +2,7 @@
 //! and how transfers begin and end in them.
 
 pub mod adopt;
+mod answer;
 pub mod connections;
 mod help;
 pub mod room;
@@ -18,7 +19,7 @@ use crate::flow::record::{Flow, Rescue};
 use crate::flow::sessions::Sessions;
 use crate::flow::store::Store;
 use crate::flow::table::Table;
-use crate::flow::view::{FlowQuery, State, TransferView};
+use crate::flow::view::State;
 use crate::fragments::Fragments;
 use crate::frame::Burst;
 use crate::here::{By, Here};
@@ -34,11 +35,10 @@ use crate::stage::classify::Side;
 use crate::stage::cross::Crossing;
 use crate::stage::edit::Edit;
 use crate::sweep::Sweep;
-use crate::tables::{InterfaceId, MOST_SNAT, Mode, ServiceId, Tables, VipId};
+use crate::tables::{InterfaceId, MOST_SNAT, Mode, Tables, VipId};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
 use adopt::Adopted;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Ticks that an ended transfer is kept for a lost last packet.
@@ -292,50 +292,6 @@ impl Own {
             } else {
                 self.flows.rearm(id, deadline);
             }
-        }
-    }
-
-    /// Goes on with a question for transfers; answers true when all have been looked at.
-    pub fn answer(&self, query: &mut FlowQuery, tables: &Tables, now: Tick) -> bool {
-        let upto = (query.cursor + GLANCE).min(self.flows.capacity());
-        for id in self.flows.scan(query.cursor..upto) {
-            let flow = &self.flows[id];
-            let of = tables.backends[usize::from(flow.backend)].service;
-            if query.service.is_some_and(|service| service != of)
-                || query.client.is_some_and(|client| client != self.address(flow))
-            {
-                continue;
-            }
-            query.matching += 1;
-            if query.found.len() < query.found.capacity() {
-                query.found.push(self.view(id, of, now));
-            }
-        }
-        self.answer_connections(query, query.cursor..upto, tables, now);
-        query.cursor = upto;
-        upto == self.flows.capacity()
-    }
-
-    /// The client's address.
-    pub fn address(&self, flow: &Flow) -> IpAddr {
-        self.hosts.socket_address(flow.client()).ip()
-    }
-
-    fn view(&self, id: FlowId, service: ServiceId, now: Tick) -> TransferView {
-        let (flow, detail) = (&self.flows[id], self.flows.detail(id));
-        TransferView {
-            service,
-            backend: flow.backend,
-            client: self.hosts.socket_address(flow.client()),
-            seen_as: self.hosts.socket_address(flow.seen_as()),
-            tid: flow.tid(),
-            state: flow.state,
-            kind: flow.kind,
-            file: detail.request.file().iter().copied().collect(),
-            blocks: flow.blocks,
-            bytes: flow.bytes,
-            age: now.since(detail.begun),
-            idle: now.since(flow.last_packet),
         }
     }
 

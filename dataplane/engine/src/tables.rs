@@ -1,6 +1,10 @@
 //! What the dataplane knows of the world: a snapshot that control builds from the configuration,
 //! the kernel's neighbours and addresses, and hands to every worker. Workers only read it.
 
+mod protocol;
+
+pub use protocol::{Ftp, NatRule, Protocol};
+
 use crate::addresses::Addresses;
 use crate::policy::{Access, OptionLimits, Rule};
 use crate::routes::Routes;
@@ -8,11 +12,8 @@ use crate::select::cap::Cap;
 use crate::select::rota::Rota;
 use crate::select::slow_start::SlowStart;
 use crate::select::sticky::Persistence;
-use ipnet::IpNet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use wire::ethernet::Mac;
 use wire::ip::{PROTOCOL_TCP, PROTOCOL_UDP};
 use wire::tftp::Request;
@@ -168,45 +169,6 @@ impl Vip {
     pub fn services(&self) -> impl Iterator<Item = ServiceId> {
         self.udp.iter().chain(&self.tcp).map(|&(_, service)| service).chain(self.any)
     }
-}
-
-/// What the clients of a service speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// TFTP (RFC 1350).
-    Tftp,
-    /// FTP (RFC 959).
-    Ftp(Ftp),
-    /// Anything over TCP.
-    Tcp,
-    /// Anything over UDP.
-    Udp,
-    /// Anything over IP.
-    Any,
-}
-
-/// How a service's FTP is to be understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ftp {
-    /// The port that servers connect to their clients from; `None`: any.
-    pub data_port: Option<u16>,
-    /// Whether a client may name another host than its own for data (RFC 2577 §3 says why not).
-    pub foreign_data: bool,
-}
-
-/// What connections leave as that a server opens by itself.
-#[derive(Debug, Clone)]
-pub struct NatRule {
-    /// From here.
-    pub from: IpNet,
-    /// The protocol of IP's.
-    pub protocol: u8,
-    /// From this port; `None`: from any.
-    pub source_port: Option<u16>,
-    /// They leave as this.
-    pub to: VipId,
-    /// Connections so far, of all workers and since the start.
-    pub hits: Arc<AtomicU64>,
 }
 
 /// One protocol on one VIP and port.

@@ -6,14 +6,13 @@ use crate::flow::FlowId;
 use crate::flow::connection::{Connection, NO_BACKEND, flag};
 use crate::flow::hosts::Host;
 use crate::flow::tuple::Tuple;
-use crate::flow::view::{ConnectionKind, ConnectionView, FlowQuery, Stage};
+use crate::flow::view::{ConnectionKind, Stage};
 use crate::here::Here;
 use crate::mode::rules;
 use crate::reason::Reason;
 use crate::tables::{Duty, Tables, VipId};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
-use std::net::SocketAddr;
 use wire::ip::PROTOCOL_TCP;
 
 /// Ticks that a connection is waited for that was announced.
@@ -156,77 +155,6 @@ impl Own {
                 self.connections[id].flags |= flag::CUT_OFF;
                 self.advance(id, Stage::Closed, here);
             }
-        }
-    }
-
-    /// Goes on with a question for connections, over these places.
-    pub(super) fn answer_connections(
-        &self,
-        query: &mut FlowQuery,
-        places: std::ops::Range<usize>,
-        tables: &Tables,
-        now: Tick,
-    ) {
-        for id in self.connections.scan(places) {
-            let connection = &self.connections[id];
-            let backend = Some(connection.backend).filter(|&backend| backend != NO_BACKEND);
-            let service =
-                backend.and_then(|id| tables.backends.get(usize::from(id))).map(|one| one.service);
-            let client = self.hosts.socket_address(connection.client.near());
-            // A bond is seen by the connections that made it.
-            let is_shown = !connection.has(flag::BOND) || connection.client.protocol == 0;
-            if !is_shown
-                || query.service.is_some_and(|asked| service != Some(asked))
-                || query.client.is_some_and(|asked| asked != client.ip())
-            {
-                continue;
-            }
-            query.matching += 1;
-            if query.connections.len() < query.connections.capacity() {
-                query.connections.push(self.connection_view(connection, tables, now));
-            }
-        }
-    }
-
-    fn connection_view(
-        &self,
-        connection: &Connection,
-        tables: &Tables,
-        now: Tick,
-    ) -> ConnectionView {
-        let vip = tables.vips[usize::from(connection.vip())].address;
-        let backend = Some(connection.backend).filter(|&backend| backend != NO_BACKEND);
-        let client = self.hosts.socket_address(connection.client.near());
-        let vip = SocketAddr::new(vip, connection.client.far_port());
-        let server = match (backend, connection.server.far_host()) {
-            (Some(backend), _) => {
-                let backend = &tables.backends[usize::from(backend)];
-                let port = match connection.answers_seen() {
-                    true => connection.server.far_port(),
-                    false => connection.client.far_port(),
-                };
-                SocketAddr::new(*backend.address(connection.alias), port)
-            }
-            (None, Some(host)) => self.hosts.socket_address(host),
-            (None, None) => vip,
-        };
-        let seen_as = match connection.answers_seen() {
-            true => self.hosts.socket_address(connection.seen_as()),
-            false => client,
-        };
-        ConnectionView {
-            backend,
-            kind: connection.kind,
-            protocol: connection.client.protocol,
-            client,
-            vip,
-            seen_as,
-            server,
-            stage: connection.stage,
-            bytes_in: connection.bytes[0],
-            bytes_out: connection.bytes[1],
-            age: now.since(connection.begun),
-            idle: now.since(connection.last_packet),
         }
     }
 }

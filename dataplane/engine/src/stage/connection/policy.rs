@@ -1,6 +1,7 @@
 //! Connections that servers open by themselves: by a rule they leave as a VIP; all others are the kernel's to route.
 
 use super::seen::Seen;
+use crate::alg::End;
 use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::connection::{Connection, flag};
@@ -14,6 +15,7 @@ use crate::tables::{Hop, NatRule, VipId};
 use crate::verdict::{Step, Verdict};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
+use wire::ip::PROTOCOL_TCP;
 
 /// Ports of the VIP that are tried, before there is none.
 const TRIES: u32 = 64;
@@ -33,7 +35,7 @@ pub fn lookup<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) ->
         if !(seen.opens() && connection.is_over()) {
             return Ok(id);
         }
-        own.end_connection(id, crate::alg::End::Replaced, here);
+        own.end_connection(id, End::Replaced, here);
     }
     match rule(seen.addresses.map(Into::into), seen, here) {
         Some(rule) if seen.opens() => begin::<H>(rule, seen, here, own),
@@ -95,7 +97,7 @@ fn begin<H: Family>(
 impl Own {
     /// The station by which a host is reached: the one that it has come from as a client; else, as the kernel says.
     fn way_to(&self, host: Host, vip: VipId, address: IpAddr, here: &Here) -> Option<Hop> {
-        let control = self.bond(host, vip, wire::ip::PROTOCOL_TCP).map(|bond| {
+        let control = self.bond(host, vip, PROTOCOL_TCP).map(|bond| {
             let latest = self.connections[bond].parent;
             self.connections.get(latest).map(|control| control.back)
         });

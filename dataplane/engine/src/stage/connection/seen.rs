@@ -28,8 +28,6 @@ pub struct Seen<A> {
     pub addresses: [A; 2],
     /// Their ports; 0: the protocol has none.
     pub ports: [u16; 2],
-    /// The number of the VIP or server at our end.
-    pub far: u16,
     /// Its TCP header.
     pub tcp: Option<Tcp>,
     /// Bytes of data behind that.
@@ -59,7 +57,6 @@ impl<A: Copy> Seen<A> {
             tuple,
             addresses: [ip.source(), ip.destination()],
             ports,
-            far: ends.far,
             tcp,
             len,
             total_len: ip.total_len(),

@@ -1,0 +1,127 @@
+//! What an operator asks for: transfers and connections, copied out a few at a time.
+
+use super::{GLANCE, Own};
+use crate::flow::FlowId;
+use crate::flow::connection::{Connection, NO_BACKEND, flag};
+use crate::flow::record::Flow;
+use crate::flow::view::{ConnectionView, FlowQuery, TransferView};
+use crate::tables::{ServiceId, Tables};
+use crate::tick::Tick;
+use std::net::{IpAddr, SocketAddr};
+
+impl Own {
+    /// Goes on with a question for transfers; answers true when all have been looked at.
+    pub fn answer(&self, query: &mut FlowQuery, tables: &Tables, now: Tick) -> bool {
+        let upto = (query.cursor + GLANCE).min(self.flows.capacity());
+        for id in self.flows.scan(query.cursor..upto) {
+            let flow = &self.flows[id];
+            let of = tables.backends[usize::from(flow.backend)].service;
+            if query.service.is_some_and(|service| service != of)
+                || query.client.is_some_and(|client| client != self.address(flow))
+            {
+                continue;
+            }
+            query.matching += 1;
+            if query.found.len() < query.found.capacity() {
+                query.found.push(self.view(id, of, now));
+            }
+        }
+        self.answer_connections(query, query.cursor..upto, tables, now);
+        query.cursor = upto;
+        upto == self.flows.capacity()
+    }
+
+    /// The client's address.
+    pub fn address(&self, flow: &Flow) -> IpAddr {
+        self.hosts.socket_address(flow.client()).ip()
+    }
+
+    fn view(&self, id: FlowId, service: ServiceId, now: Tick) -> TransferView {
+        let (flow, detail) = (&self.flows[id], self.flows.detail(id));
+        TransferView {
+            service,
+            backend: flow.backend,
+            client: self.hosts.socket_address(flow.client()),
+            seen_as: self.hosts.socket_address(flow.seen_as()),
+            tid: flow.tid(),
+            state: flow.state,
+            kind: flow.kind,
+            file: detail.request.file().iter().copied().collect(),
+            blocks: flow.blocks,
+            bytes: flow.bytes,
+            age: now.since(detail.begun),
+            idle: now.since(flow.last_packet),
+        }
+    }
+
+    /// Goes on with a question for connections, over these places.
+    fn answer_connections(
+        &self,
+        query: &mut FlowQuery,
+        places: std::ops::Range<usize>,
+        tables: &Tables,
+        now: Tick,
+    ) {
+        for id in self.connections.scan(places) {
+            let connection = &self.connections[id];
+            let backend = Some(connection.backend).filter(|&backend| backend != NO_BACKEND);
+            let service =
+                backend.and_then(|id| tables.backends.get(usize::from(id))).map(|one| one.service);
+            let client = self.hosts.socket_address(connection.client.near());
+            // A bond is seen by the connections that made it.
+            let is_shown = !connection.has(flag::BOND) || connection.client.protocol == 0;
+            if !is_shown
+                || query.service.is_some_and(|asked| service != Some(asked))
+                || query.client.is_some_and(|asked| asked != client.ip())
+            {
+                continue;
+            }
+            query.matching += 1;
+            if query.connections.len() < query.connections.capacity() {
+                query.connections.push(self.connection_view(connection, tables, now));
+            }
+        }
+    }
+
+    fn connection_view(
+        &self,
+        connection: &Connection,
+        tables: &Tables,
+        now: Tick,
+    ) -> ConnectionView {
+        let vip = tables.vips[usize::from(connection.vip())].address;
+        let backend = Some(connection.backend).filter(|&backend| backend != NO_BACKEND);
+        let client = self.hosts.socket_address(connection.client.near());
+        let vip = SocketAddr::new(vip, connection.client.far_port());
+        let server = match (backend, connection.server.far_host()) {
+            (Some(backend), _) => {
+                let backend = &tables.backends[usize::from(backend)];
+                let port = match connection.answers_seen() {
+                    true => connection.server.far_port(),
+                    false => connection.client.far_port(),
+                };
+                SocketAddr::new(*backend.address(connection.alias), port)
+            }
+            (None, Some(host)) => self.hosts.socket_address(host),
+            (None, None) => vip,
+        };
+        let seen_as = match connection.answers_seen() {
+            true => self.hosts.socket_address(connection.seen_as()),
+            false => client,
+        };
+        ConnectionView {
+            backend,
+            kind: connection.kind,
+            protocol: connection.client.protocol,
+            client,
+            vip,
+            seen_as,
+            server,
+            stage: connection.stage,
+            bytes_in: connection.bytes[0],
+            bytes_out: connection.bytes[1],
+            age: now.since(connection.begun),
+            idle: now.since(connection.last_packet),
+        }
+    }
+}

@@ -175,7 +175,7 @@ impl Context {
                 let verb: &[u8] = if self.server.is_ipv4() { b"PASV" } else { b"EPSV" };
                 Asks::Instead(line(verb))
             }
-            // The server would have to refuse what it is asked for in its own version (RFC 6384 §3).
+            // The one can't be kept, since the server hears other commands; the other is not its version.
             (Epsv::All | Epsv::V4 | Epsv::V6, _) => Asks::Instead(line(NO_PORT)),
             (Epsv::Unknown, _) => Asks::Nothing,
         }

@@ -139,7 +139,7 @@ fn commands_that_go_on_as_they_are() {
     }
 }
 
-/// RFC 6384 §3.1.
+/// RFC 6384, and the same the other way round.
 #[test]
 fn commands_that_are_turned_over() {
     let refused = "PORT 0,0,0,0,0,0";

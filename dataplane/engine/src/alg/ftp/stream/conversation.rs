@@ -13,7 +13,8 @@ enum Step {
     /// Anything of it.
     RepeatFrom(Index, usize),
     Push(Index),
-    Deliver(Index),
+    /// In two parts, if it is longer than that.
+    Deliver(Index, usize),
     Acknowledge(Index),
     /// One on the way to the rewriter, to the receiver, and back.
     Lose([Option<Index>; 3]),
@@ -28,7 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => len().prop_map(Step::Repeat),
         2 => (any::<Index>(), len()).prop_map(|(at, len)| Step::RepeatFrom(at, len)),
         4 => any::<Index>().prop_map(Step::Push),
-        3 => any::<Index>().prop_map(Step::Deliver),
+        3 => (any::<Index>(), len()).prop_map(|(nth, most)| Step::Deliver(nth, most)),
         2 => any::<Index>().prop_map(Step::Acknowledge),
         1 => any::<[Option<Index>; 3]>().prop_map(Step::Lose),
         2 => Just(Step::Flow),
@@ -78,8 +79,8 @@ fn play(world: &mut World, step: &Step) {
         Step::Push(nth) => {
             let _ = take(&world.sent, nth).map(|nth| world.push(nth));
         }
-        Step::Deliver(nth) => {
-            let _ = take(&world.forwarded, nth).map(|nth| world.deliver(nth));
+        Step::Deliver(nth, most) => {
+            let _ = take(&world.forwarded, nth).map(|nth| world.deliver(nth, *most));
         }
         Step::Acknowledge(nth) => {
             let _ = take(&world.acknowledgements, nth).map(|nth| world.acknowledge(nth));
@@ -97,7 +98,7 @@ fn play(world: &mut World, step: &Step) {
                 world.push(0);
             }
             while !world.forwarded.is_empty() {
-                world.deliver(0);
+                world.deliver(0, usize::MAX);
             }
             while !world.acknowledgements.is_empty() {
                 world.acknowledge(0);

@@ -128,9 +128,13 @@ impl World {
         pushed
     }
 
-    /// A segment reaches the receiver, who acknowledges.
-    pub fn deliver(&mut self, nth: usize) {
-        let (at, data, is_last) = self.forwarded.remove(nth);
+    /// A segment, or so much of it, reaches the receiver, who acknowledges.
+    pub fn deliver(&mut self, nth: usize, most: usize) {
+        let (at, mut data, mut is_last) = self.forwarded.remove(nth);
+        if most < data.len() {
+            let rest = data.split_off(most);
+            self.forwarded.push((at + most, rest, std::mem::take(&mut is_last)));
+        }
         self.receiver.take(at, &data, is_last);
         self.acknowledgements.push(self.receiver.acknowledgement());
         if let Some(block) = self.receiver.block() {
@@ -166,7 +170,7 @@ impl World {
                 self.push(0);
             }
             while !self.forwarded.is_empty() {
-                self.deliver(0);
+                self.deliver(0, usize::MAX);
             }
             while !self.acknowledgements.is_empty() {
                 self.acknowledge(0);

@@ -112,6 +112,9 @@ fn two_commands_in_one_segment() {
     assert_eq!(client.0.unshift(upto(30)), upto(19), "half of the second is none of it");
     assert_eq!(client.0.unshift_block([upto(23), upto(47)]), [upto(19), upto(19)]);
     assert_eq!(client.0.unshift_block([upto(24), upto(48)]), [upto(19), upto(38)]);
+    client.0.acknowledged(upto(23));
+    assert_eq!(client.say(0, PORT), forward(0, LONGER), "the server has nearly all of it");
+    client.0.acknowledged(upto(24));
     assert_eq!(client.say(19, PORT), forward(24, LONGER));
 }
 

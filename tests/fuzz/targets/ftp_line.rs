@@ -1,0 +1,103 @@
+//! Any line of a control connection, from either side, between any addresses.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use engine::alg::ftp::stream::LONGEST;
+use engine::alg::ftp::{Asks, Context, State, from_client, from_server, write};
+use libfuzzer_sys::fuzz_target;
+use std::net::{IpAddr, SocketAddr};
+use wire::ftp::{Command, Reply, Says};
+
+#[derive(Debug, Arbitrary)]
+struct Input<'a> {
+    client_is_v6: bool,
+    server_is_v6: bool,
+    foreign_data: bool,
+    asked_by_epsv: bool,
+    /// Where the gate can be reached.
+    ours: [SocketAddr; 2],
+    start: u8,
+    rest: &'a [u8],
+}
+
+/// What nobody would find by chance.
+const STARTS: [&str; 10] = [
+    "",
+    "PORT ",
+    "PORT 10,0,0,9,",
+    "EPRT ",
+    "EPRT |1|10.0.0.9|",
+    "EPRT |2|2001:db8::9|",
+    "EPSV",
+    "PASV",
+    "227 (10,1,0,30,",
+    "229 (|||",
+];
+
+fuzz_target!(|input: Input| {
+    let address = |is_v6: bool, v4: [u8; 4], v6: [u16; 8]| -> IpAddr {
+        if is_v6 { v6.into() } else { v4.into() }
+    };
+    let context = Context {
+        client: address(input.client_is_v6, [10, 0, 0, 9], [0x2001, 0xdb8, 0, 0, 0, 0, 0, 9]),
+        vip: address(input.client_is_v6, [10, 0, 0, 100], [0x2001, 0xdb8, 0, 0, 0, 0, 1, 0]),
+        server: address(input.server_is_v6, [10, 1, 0, 30], [0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x30]),
+        foreign_data: input.foreign_data,
+    };
+    let start = STARTS[usize::from(input.start) % STARTS.len()];
+    let line = [start.as_bytes(), input.rest].concat();
+    let mut state = if input.asked_by_epsv { State::Epsv } else { State::Pasv };
+    may_begin(&line);
+    check(&line, from_client(&line, &context, &mut state), &context, input.ours);
+    check(&line, from_server(&line, &context, &state), &context, input.ours);
+});
+
+/// What is a part of something that matters is never taken for nothing.
+fn may_begin(line: &[u8]) {
+    if Command::parse(line) != Command::Other {
+        assert!((0..=line.len()).all(|end| Command::may_begin(&line[..end])));
+    }
+    if Reply::parse(line).is_some_and(|reply| reply.says != Says::Other) {
+        assert!((0..=line.len()).all(|end| Reply::may_begin(&line[..end])));
+    }
+}
+
+fn check(line: &[u8], asks: Asks, context: &Context, ours: [SocketAddr; 2]) {
+    match asks {
+        Asks::Nothing | Asks::Opaque => {}
+        Asks::Instead(other) | Asks::Refused(other) => {
+            assert!(other.is_ascii() && !other.contains(&b'\n'));
+        }
+        Asks::Active { to, form } => {
+            assert!(to.ip() == context.client && to.port() >= 1024, "not its own: {to}");
+            for at in ours.into_iter().filter(|at| at.port() > 0) {
+                let Some(other) = write(&form, line, at) else { continue };
+                let told = match Command::parse(&other) {
+                    Command::Port(told) => told.map(SocketAddr::V4),
+                    Command::Eprt(told) => told,
+                    command => panic!("{command:?}"),
+                };
+                assert_eq!(told.map(plain), Some(plain(at)));
+            }
+        }
+        Asks::Passive { at, form } => {
+            assert!(at.ip() == context.server && at.port() >= 1024, "not its own: {at}");
+            for at in ours.into_iter().filter(|at| at.port() > 0) {
+                let Some(other) = write(&form, line, at) else {
+                    assert!(line.len() > LONGEST || at.is_ipv6());
+                    continue;
+                };
+                match Reply::parse(&other).map(|reply| reply.says) {
+                    Some(Says::Passive(told, _)) => assert_eq!(SocketAddr::V4(told), plain(at)),
+                    Some(Says::Extended(told, _)) => assert_eq!(told, at.port()),
+                    says => panic!("{says:?}"),
+                }
+            }
+        }
+    }
+}
+
+/// What a line can name.
+fn plain(at: SocketAddr) -> SocketAddr {
+    SocketAddr::new(at.ip(), at.port())
+}

@@ -1,0 +1,187 @@
+//! Any segments of a stream, sent, sent again in other parts, lost and acknowledged: nothing is said twice with
+//! another meaning, nothing is acknowledged that was not sent, and in the end all of it arrives.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use engine::alg::ftp::stream::{LEAST_ROOM, Pushed, Rewrite, Segment, Side, Stream};
+use libfuzzer_sys::fuzz_target;
+use std::collections::BTreeMap;
+
+#[derive(Debug, Arbitrary)]
+struct Input<'a> {
+    first: u32,
+    is_server: bool,
+    room: u8,
+    steps: Vec<Step<'a>>,
+    pieces: Vec<Piece<'a>>,
+}
+
+#[derive(Debug, Arbitrary)]
+struct Piece<'a> {
+    start: u8,
+    noise: &'a [u8],
+    end: u8,
+}
+
+/// What nobody would find by chance.
+const STARTS: [&[u8]; 8] =
+    [b"", b"PORT ", b"EPRT ", b"PASV", b"227 ", b"229 ", b"PORTAL ", &[b' '; 250]];
+const ENDS: [&[u8]; 6] = [b"", b"\r\n", b"\n", b"\r", b"\0\r\n", b"\r\nPORT 1\r\n227 0\r\n"];
+
+#[derive(Debug, Arbitrary)]
+enum Step<'a> {
+    /// From so far before or behind what is to come next.
+    Send {
+        from: i8,
+        len: u16,
+        arrives: bool,
+    },
+    /// So much of what has arrived.
+    Acknowledge {
+        less: u8,
+    },
+    /// What anybody may send.
+    Forged {
+        sequence: u32,
+        data: &'a [u8],
+        is_last: bool,
+    },
+    Nonsense {
+        acknowledgement: u32,
+        block: [u32; 2],
+    },
+}
+
+/// Places are counted from the start of the stream.
+struct World {
+    stream: Stream,
+    side: Side,
+    first: u32,
+    room: usize,
+    text: Vec<u8>,
+    /// What the sender knows to have come, and what it has sent.
+    known: usize,
+    sent: usize,
+    arrived: BTreeMap<usize, u8>,
+    end: Option<usize>,
+}
+
+fuzz_target!(|input: Input| {
+    let side = if input.is_server { Side::Server } else { Side::Client };
+    let text = input.pieces.iter().flat_map(Piece::text).collect();
+    let mut world = World {
+        stream: Stream::new(input.first),
+        side,
+        first: input.first,
+        room: LEAST_ROOM + usize::from(input.room),
+        text,
+        known: 0,
+        sent: 0,
+        arrived: BTreeMap::new(),
+        end: None,
+    };
+    for step in &input.steps {
+        match *step {
+            Step::Send { from, len, arrives } => {
+                let from = world.sent.saturating_add_signed(from.into());
+                world.send(from, len.into(), arrives);
+            }
+            Step::Acknowledge { less } => world.acknowledge(less.into()),
+            Step::Forged { sequence, data, is_last } => {
+                // On a copy: what it does to its own stream is its own fault.
+                let mut stream = world.stream.clone();
+                let mut out = vec![0; world.room];
+                let segment = Segment { sequence, data, is_last };
+                stream.push(segment, side, rewrite, &mut out);
+                stream.push(segment, side, |_| Rewrite::Opaque, &mut out);
+                stream.leave_alone();
+                stream.push(segment, side, rewrite, &mut out);
+            }
+            Step::Nonsense { acknowledgement, block } => {
+                let mut stream = world.stream.clone();
+                stream.acknowledged(acknowledgement);
+                let upto = stream.unshift(acknowledgement);
+                let beyond = upto.wrapping_sub(input.first) as i32 - world.sent as i32;
+                assert!(beyond <= 0, "{beyond} more than was sent");
+                stream.unshift_block(block);
+                stream.shift_sequence(acknowledgement);
+            }
+        }
+    }
+    world.finish();
+});
+
+impl Piece<'_> {
+    fn text(&self) -> Vec<u8> {
+        let start = STARTS[usize::from(self.start) % STARTS.len()];
+        let end = ENDS[usize::from(self.end) % ENDS.len()];
+        [start, self.noise, end].concat()
+    }
+}
+
+fn rewrite(line: &[u8]) -> Rewrite {
+    match line {
+        [b'P', .., last] if last % 2 == 0 => Rewrite::Replace([b'P'; 254].into()),
+        [b'2', .., last] if last % 2 == 0 => Rewrite::Replace(std::iter::once(b'2').collect()),
+        _ => Rewrite::Keep,
+    }
+}
+
+impl World {
+    /// The end is a place of its own, behind the text.
+    fn send(&mut self, from: usize, len: usize, arrives: bool) {
+        let end = self.text.len() + 1;
+        let (from, to) = (from.min(self.text.len()), (from + len).min(end));
+        let is_last = to == end;
+        self.sent = self.sent.max(to);
+        let data = self.text.get(from..to - usize::from(is_last)).unwrap_or_default();
+        let sequence = self.first.wrapping_add(from as u32);
+        let mut out = vec![0; self.room];
+        let segment = Segment { sequence, data, is_last };
+        match self.stream.push(segment, self.side, rewrite, &mut out) {
+            Pushed::Forward { sequence, len, is_last } if arrives && (len > 0 || is_last) => {
+                self.arrive(sequence.wrapping_sub(self.first) as usize, &out[..len], is_last);
+            }
+            Pushed::Forward { .. } | Pushed::Absorb => {}
+            Pushed::Acknowledge { upto } => self.hear(upto),
+        }
+    }
+
+    fn arrive(&mut self, at: usize, data: &[u8], is_last: bool) {
+        for (at, &byte) in (at..).zip(data) {
+            let before = self.arrived.insert(at, byte);
+            assert!(before.is_none_or(|before| before == byte), "another byte at {at}");
+        }
+        if is_last {
+            let end = at + data.len();
+            assert!(self.end.is_none_or(|before| before == end), "another end");
+            self.end = Some(end);
+        }
+    }
+
+    fn acknowledge(&mut self, less: usize) {
+        let there = self.arrived.keys().zip(0..).take_while(|&(&at, nth)| at == nth).count();
+        let there = (there + usize::from(self.end == Some(there))).saturating_sub(less);
+        let acknowledgement = self.first.wrapping_add(there as u32);
+        self.stream.acknowledged(acknowledgement);
+        self.hear(self.stream.unshift(acknowledgement));
+    }
+
+    fn hear(&mut self, upto: u32) {
+        let upto = upto.wrapping_sub(self.first) as usize;
+        assert!(upto <= self.sent, "{upto} is acknowledged, {} was sent", self.sent);
+        self.known = self.known.max(upto);
+    }
+
+    fn finish(&mut self) {
+        let end = self.text.len() + 1;
+        for _ in 0..4 * end + 10 {
+            if self.known == end {
+                return;
+            }
+            self.send(self.known, self.room, true);
+            self.acknowledge(0);
+        }
+        panic!("{} of {end} have come", self.known);
+    }
+}

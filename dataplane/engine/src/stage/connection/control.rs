@@ -184,7 +184,9 @@ fn say_instead<H: Family>(
     }
     // Its header may be behind extensions: it is where the data was.
     let bytes = frame.bytes_mut();
-    bytes[end - said.data.len()..].copy_from_slice(said.data);
+    let place = &mut bytes[end - said.data.len()..];
+    let is_same = before == said.data.len() && *place == *said.data;
+    place.copy_from_slice(said.data);
     let packet = &mut bytes[ethernet::HEADER..];
     let (ip, _) = H::mut_from_prefix(packet).map_err(|_| Reason::Truncated)?;
     ip.resize(before, said.data.len());
@@ -196,7 +198,9 @@ fn say_instead<H: Family>(
         tcp.map_blocks(options, |block| other.unshift_block(block));
     }
     let fin = if said.is_last { Flags::FIN } else { Flags::default() };
-    tcp.set_flags(tcp.flags().without(Flags::FIN) | fin);
+    // Which of its bytes is urgent is no longer so.
+    let urgent = if is_same { Flags::default() } else { Flags::URG };
+    tcp.set_flags(tcp.flags().without(Flags::FIN | urgent) | fin);
     tcp.make_checksum(ip, options, data);
     if seen.is_by_client() {
         // The client does not know what goes on in its place.

@@ -17,14 +17,19 @@ pub const TRANSITORY: u32 = 500;
 /// The world with one more service at every VIP, on this port.
 pub fn tables(protocol: Protocol, port: u16) -> Tables {
     let mut tables = world::tables();
-    tables.has_connections = true;
-    for via in Via::ALL {
-        add(&mut tables, via, protocol, port);
-    }
+    add(&mut tables, protocol, port, [1, 1]);
     tables
 }
 
-/// The service that was added to a VIP.
+/// Every VIP gets one more service, on this port, with the same servers, which have these weights.
+pub fn add(tables: &mut Tables, protocol: Protocol, port: u16, weights: [u16; 2]) {
+    tables.has_connections = true;
+    for via in Via::ALL {
+        add_to(tables, via, protocol, port, weights);
+    }
+}
+
+/// The first service that was added to a VIP.
 pub fn service(via: Via) -> ServiceId {
     Via::ALL.len() as ServiceId + via.service()
 }
@@ -34,7 +39,7 @@ pub fn backend(via: Via, n: usize) -> BackendId {
     2 * service(via) + n as BackendId
 }
 
-fn add(tables: &mut Tables, via: Via, protocol: Protocol, port: u16) {
+fn add_to(tables: &mut Tables, via: Via, protocol: Protocol, port: u16, weights: [u16; 2]) {
     let id = tables.services.len() as ServiceId;
     let vip = &mut tables.vips[usize::from(via.service())];
     match protocol {
@@ -57,8 +62,10 @@ fn add(tables: &mut Tables, via: Via, protocol: Protocol, port: u16) {
         let like = tables.backends[usize::from(via.backend(n))].clone();
         tables.backends.push(engine::tables::Backend { service: id, ..like });
     }
-    let members =
-        [0, 1].map(|n| Member { id: first + n, address: via.server(usize::from(n)), weight: 1 });
+    let members = [0, 1].map(|n| {
+        let place = usize::from(n);
+        Member { id: first + n, address: via.server(place), weight: weights[place] }
+    });
     let mut rotas = Rotas::default();
     rotas[via.family()] = Rota::new(Scheduler::RoundRobin, members.into(), &mut Maglevs::default());
     tables.rotas.push(rotas);
@@ -85,6 +92,12 @@ pub struct Line {
 pub const FIRST: [u32; 2] = [u32::MAX - 20, u32::MAX - 50];
 
 impl Line {
+    /// One that is to be opened, to this port; who answers is yet to be seen.
+    pub fn new(via: Via, client: SocketAddr, port: u16) -> Line {
+        let vip = SocketAddr::new(via.vip().ip(), port);
+        Line { via, client, vip, server: vip, seen_as: client, next: FIRST }
+    }
+
     /// Opens a connection to this port; the server answers where its answers come through us, and the client confirms.
     ///
     /// # Panics
@@ -92,16 +105,15 @@ impl Line {
     /// The gate does not pass that on as it should.
     #[track_caller]
     pub fn open(gate: &mut Gate, via: Via, client: SocketAddr, port: u16) -> Line {
-        let vip = SocketAddr::new(via.vip().ip(), port);
-        let mut line = Line { via, client, vip, server: vip, seen_as: client, next: FIRST };
+        let mut line = Line::new(via, client, port);
         let syn = gate.take(line.from_client("S", ""));
         line.seen(syn.sent_segment());
-        line.next[0] = line.next[0].wrapping_add(1);
+        line.goes_on(0, "S", "");
         if !via.is_dsr() {
             let answer = gate.take(line.from_server("SA", "")).sent_segment();
             assert_eq!((answer.source, answer.destination), (line.vip, line.client));
         }
-        line.next[1] = line.next[1].wrapping_add(1);
+        line.goes_on(1, "SA", "");
         let _ = gate.take(line.from_client("A", "")).sent_segment();
         line
     }
@@ -153,7 +165,7 @@ impl Line {
     #[track_caller]
     pub fn server_says(&mut self, gate: &mut Gate, flags: &str, text: &str) -> Segment {
         let heard = gate.take(self.from_server(flags, text)).sent_segment();
-        self.next[1] = self.next[1].wrapping_add(length(flags, text));
+        self.goes_on(1, flags, text);
         heard
     }
 
@@ -161,11 +173,13 @@ impl Line {
     #[track_caller]
     pub fn client_says(&mut self, gate: &mut Gate, flags: &str, text: &str) -> Segment {
         let heard = gate.take(self.from_client(flags, text)).sent_segment();
-        self.next[0] = self.next[0].wrapping_add(length(flags, text));
+        self.goes_on(0, flags, text);
         heard
     }
-}
 
-fn length(flags: &str, text: &str) -> u32 {
-    text.len() as u32 + u32::from(flags.contains(['S', 'F']))
+    /// One side, the client (0) or the server (1), has said this.
+    pub fn goes_on(&mut self, side: usize, flags: &str, text: &str) {
+        let len = text.len() as u32 + u32::from(flags.contains(['S', 'F']));
+        self.next[side] = self.next[side].wrapping_add(len);
+    }
 }

@@ -9,6 +9,7 @@
 pub mod connections;
 pub mod farm;
 pub mod field;
+pub mod ftp;
 pub mod gate;
 pub mod growth;
 pub mod house;

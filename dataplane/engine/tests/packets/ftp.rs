@@ -4,10 +4,11 @@ use engine::flow::view::{ConnectionKind, Stage};
 use engine::reason::Reason;
 use engine::tables::{Ftp, Protocol};
 use kit::connections::{FIRST, Line, tables};
+use kit::ftp::{active, endpoint_in, eprt, passive_at, port};
 use kit::gate::Gate;
 use kit::segment::Segment;
 use kit::world::{FLOWS, Via};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 const PLAIN: Ftp = Ftp { data_port: None, foreign_data: false };
 
@@ -17,17 +18,6 @@ fn gate() -> Gate {
 
 fn with(ftp: Ftp) -> Gate {
     Gate::with(tables(Protocol::Ftp(ftp), 21), FLOWS)
-}
-
-/// An endpoint as PORT and 227 write it.
-fn numbers(at: SocketAddr) -> String {
-    let [high, low] = at.port().to_be_bytes();
-    format!("{},{high},{low}", at.ip().to_string().replace('.', ","))
-}
-
-fn eprt(at: SocketAddr) -> String {
-    let family = if at.is_ipv4() { 1 } else { 2 };
-    format!("EPRT |{family}|{}|{}|\r\n", at.ip(), at.port())
 }
 
 /// A control connection whose client has asked so, and heard this answer of the server's. What the server was asked
@@ -62,11 +52,11 @@ fn a_passive_data_connection_goes_where_the_server_listens() {
     for via in [Via::Nat, Via::Snat] {
         let mut gate = gate();
         let at = SocketAddr::new(via.server(0), 40_001);
-        let answer = format!("227 Entering Passive Mode ({}).\r\n", numbers(at));
+        let answer = passive_at(at);
         let (control, asked, heard) = passive(&mut gate, via, "PASV\r\n", &answer);
         assert_eq!(asked, "PASV\r\n");
         let vip = SocketAddr::new(via.vip().ip(), 40_001);
-        assert_eq!(heard, format!("227 Entering Passive Mode ({}).\r\n", numbers(vip)), "{via:?}");
+        assert_eq!(heard, passive_at(vip), "{via:?}");
         follows(&mut gate, via, &control, 40_001, at);
     }
 }
@@ -88,7 +78,7 @@ fn between_versions_epsv_becomes_pasv_and_back() {
     let via = Via::Snat64;
     let mut gate = gate();
     let at = SocketAddr::new(via.server(0), 40_001);
-    let answer = format!("227 Entering Passive Mode ({}).\r\n", numbers(at));
+    let answer = passive_at(at);
     let (control, asked, heard) = passive(&mut gate, via, "EPSV\r\n", &answer);
     assert_eq!(asked, "PASV\r\n");
     assert_eq!(heard, "229 Entering Extended Passive Mode (|||40001|)\r\n");
@@ -117,14 +107,11 @@ fn an_active_data_connection_reaches_the_client_from_the_vip() {
         let mut gate = gate();
         let mut control = Line::open(&mut gate, via, via.client(), 21);
         let to = SocketAddr::new(via.client().ip(), 5001);
-        let command = match via.is_v6() {
-            false => format!("PORT {}\r\n", numbers(to)),
-            true => eprt(to),
-        };
-        let told = control.client_says(&mut gate, "AP", &command).text();
-        let at = told_endpoint(&told);
-        assert_eq!(at.ip(), control.seen_as.ip(), "{via:?} {told}");
-        assert_eq!(told.starts_with("PORT"), at.is_ipv4());
+        let command = active(to);
+        let words = control.client_says(&mut gate, "AP", &command).text();
+        let at = endpoint_in(&words);
+        assert_eq!(at.ip(), control.seen_as.ip(), "{via:?} {words}");
+        assert_eq!(words.starts_with("PORT"), at.is_ipv4());
         if !via.is_snat() {
             assert_eq!(at, to);
         }
@@ -152,25 +139,13 @@ fn an_active_data_connection_reaches_the_client_from_the_vip() {
     }
 }
 
-/// What a server was told by PORT or EPRT.
-fn told_endpoint(line: &str) -> SocketAddr {
-    let (verb, rest) = line.trim_end().split_once(' ').expect("an argument");
-    if verb == "EPRT" {
-        let parts: Vec<_> = rest.split('|').collect();
-        return SocketAddr::new(parts[2].parse().unwrap(), parts[3].parse().unwrap());
-    }
-    let parts: Vec<u8> = rest.split(',').map(|part| part.parse().unwrap()).collect();
-    let address: [u8; 4] = parts[..4].try_into().unwrap();
-    SocketAddr::new(IpAddr::from(address), u16::from_be_bytes([parts[4], parts[5]]))
-}
-
 #[test]
 fn a_data_port_is_the_only_one_if_it_is_said() {
     let via = Via::Nat;
     let mut gate = with(Ftp { data_port: Some(20), ..PLAIN });
     let mut control = Line::open(&mut gate, via, via.client(), 21);
     let to = SocketAddr::new(via.client().ip(), 5001);
-    control.client_says(&mut gate, "AP", &format!("PORT {}\r\n", numbers(to)));
+    control.client_says(&mut gate, "AP", &port(to));
     let from = |port| Line {
         via,
         client: to,
@@ -225,7 +200,7 @@ fn numbers_are_mapped_for_the_rest_of_the_connection() {
     let mut gate = gate();
     let mut control = Line::open(&mut gate, via, via.client(), 21);
     let to = SocketAddr::new(via.client().ip(), 5001);
-    let before = format!("PORT {}\r\n", numbers(to));
+    let before = port(to);
     let sent = control.client_says(&mut gate, "AP", &before);
     let grown = grown(&before, &sent.text());
     assert_ne!(grown, 0);
@@ -258,7 +233,7 @@ fn a_command_in_pieces_is_acknowledged_and_goes_on_whole() {
         let mut gate = gate();
         let mut control = Line::open(&mut gate, via, via.client(), 21);
         let to = SocketAddr::new(via.client().ip(), 5001);
-        let command = if via.is_v6() { eprt(to) } else { format!("PORT {}\r\n", numbers(to)) };
+        let command = active(to);
         let (first, rest) = command.split_at(11);
         let told = gate.take(control.from_client("AP", first)).answered_by_segment();
         control.next[0] = control.next[0].wrapping_add(11);
@@ -266,7 +241,7 @@ fn a_command_in_pieces_is_acknowledged_and_goes_on_whole() {
         assert_eq!((told.flags.as_str(), told.acknowledgement), ("A", control.next[0]));
         assert_eq!(told.sequence, control.next[1]);
         let whole = gate.take(control.from_client("AP", rest)).sent_segment();
-        assert_eq!(told_endpoint(&whole.text()).ip(), control.seen_as.ip());
+        assert_eq!(endpoint_in(&whole.text()).ip(), control.seen_as.ip());
         let again = gate.take(control.from_client("AP", rest)).sent_segment();
         assert_eq!((again.sequence, again.text()), (whole.sequence, whole.text()));
         assert_eq!(gate.connections().len(), 2);
@@ -296,7 +271,7 @@ fn what_is_encrypted_is_left_alone() {
     control.client_says(&mut gate, "AP", "AUTH TLS\r\n");
     control.server_says(&mut gate, "AP", "234 Proceed with negotiation.\r\n");
     let to = SocketAddr::new(via.client().ip(), 5001);
-    let words = format!("PORT {}\r\n", numbers(to));
+    let words = port(to);
     assert_eq!(control.client_says(&mut gate, "AP", &words).text(), words);
     assert_eq!(gate.connections().len(), 1);
 }

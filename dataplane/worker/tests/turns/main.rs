@@ -1,6 +1,7 @@
 //! Workers over ports made of memory, turned by hand.
 
 mod bursts;
+mod connections;
 mod faults;
 mod full;
 mod growth;

@@ -1,10 +1,15 @@
 //! After its start a worker neither takes memory nor gives any back: counted by the allocator
-//! itself, over transfers in all modes, hand-over, expiry, full tables, questions and new tables.
+//! itself, over transfers and connections in all modes, hand-over, expiry, full tables, questions and
+//! new tables.
 
-use crossbeam::queue::ArrayQueue;
+mod connections;
+mod counting;
+mod lending;
+
+use connections::connections;
+use counting::calls;
 use engine::flow::key::Seed;
 use engine::flow::view::FlowQuery;
-use engine::frame::{Burst, Frame};
 use engine::own::room::Room;
 use engine::own::uses::Uses;
 use engine::policy::{Access, OptionLimits};
@@ -16,160 +21,18 @@ use engine::select::sticky::Persistence;
 use engine::tick::Tick;
 use kit::farm::Farm;
 use kit::growth::larger;
-use kit::house::{House, Wire};
+use kit::house::{House, Wire as _};
 use kit::packet::Packet;
 use kit::parts::cut;
 use kit::story::{CLIENT, arp, data, ping, rrq, rrq_with};
-use kit::world::{Via, rotas, tables};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use kit::world::{Via, rotas};
+use lending::Lending;
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use worker::latency;
 use worker::news::{News, Return};
-use worker::port::Port;
-
-/// Counts, while it is told to, what this thread does with memory.
-struct Counting;
-
-thread_local! {
-    static IS_WATCHED: Cell<bool> = const { Cell::new(false) };
-    static CALLS: Cell<u64> = const { Cell::new(0) };
-}
-
-fn note() {
-    if IS_WATCHED.try_with(Cell::get).unwrap_or(false) {
-        CALLS.with(|calls| calls.set(calls.get() + 1));
-    }
-}
-
-// SAFETY: every call goes to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        note();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(memory, layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// What the allocator was called for in the meantime.
-fn calls(work: impl FnOnce()) -> u64 {
-    let before = CALLS.get();
-    IS_WATCHED.set(true);
-    work();
-    IS_WATCHED.set(false);
-    CALLS.get() - before
-}
-
-/// Bytes that a buffer has.
-const SIZE: usize = 2048;
-
-type Shelf = Arc<ArrayQueue<Box<[u8; SIZE]>>>;
-
-/// A buffer that goes back to where it came from, as a device's does.
-struct Loan {
-    /// Taken out when it goes back.
-    bytes: Option<Box<[u8; SIZE]>>,
-    len: usize,
-    shelf: Shelf,
-}
-
-impl Frame for Loan {
-    fn bytes(&self) -> &[u8] {
-        &self.bytes.as_ref().expect("until it is dropped")[..self.len]
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes.as_mut().expect("until it is dropped")[..self.len]
-    }
-
-    fn set_len(&mut self, len: usize) -> bool {
-        let fits = len <= SIZE;
-        if fits {
-            self.len = len;
-        }
-        fits
-    }
-}
-
-impl Drop for Loan {
-    fn drop(&mut self) {
-        let bytes = self.bytes.take().expect("once");
-        self.shelf.push(bytes).expect("room for all there are");
-    }
-}
-
-/// A port whose buffers are on loan.
-#[derive(Clone)]
-struct Lending {
-    wire_in: Arc<ArrayQueue<Loan>>,
-    wire_out: Arc<ArrayQueue<Loan>>,
-    shelf: Shelf,
-}
-
-impl Wire for Lending {
-    fn new(room: usize) -> Lending {
-        let shelf = ArrayQueue::new(8192);
-        while shelf.push(Box::new([0; SIZE])).is_ok() {}
-        Lending {
-            wire_in: Arc::new(ArrayQueue::new(room)),
-            wire_out: Arc::new(ArrayQueue::new(room)),
-            shelf: Arc::new(shelf),
-        }
-    }
-
-    fn arrive(&self, frame: &[u8]) {
-        let loan = self.clone().frame(frame).expect("a buffer");
-        assert!(self.wire_in.push(loan).is_ok(), "room on the wire");
-    }
-
-    fn leave(&self) -> Option<Vec<u8>> {
-        self.wire_out.pop().map(|loan| loan.bytes().to_vec())
-    }
-}
-
-impl Port for Lending {
-    type Buffer = Loan;
-
-    fn receive(&mut self, burst: &mut Burst<Loan>) {
-        while !burst.is_full()
-            && let Some(frame) = self.wire_in.pop()
-        {
-            burst.push(frame);
-        }
-    }
-
-    fn transmit(&mut self, burst: &mut Burst<Loan>) {
-        let room = self.wire_out.capacity() - self.wire_out.len();
-        let sent = room.min(burst.len());
-        for frame in burst.drain(..sent) {
-            self.wire_out.force_push(frame);
-        }
-    }
-
-    fn frame(&mut self, frame: &[u8]) -> Option<Loan> {
-        let mut bytes = self.shelf.pop()?;
-        bytes[..frame.len()].copy_from_slice(frame);
-        Some(Loan { bytes: Some(bytes), len: frame.len(), shelf: Arc::clone(&self.shelf) })
-    }
-}
 
 const WORKERS: u16 = 2;
 /// Fewer than the requests of the flood: the table is full for a while.
@@ -259,7 +122,7 @@ fn flood(house: &mut House<Lending>, n: u16) {
 
 #[test]
 fn no_memory_is_taken_or_given_back_after_the_start() {
-    let mut world = tables();
+    let mut world = connections::world();
     world.services[usize::from(Via::Snat.service())].persistence =
         Some(Persistence { ticks: 50, prefixes: [24, 64] });
     world.services[usize::from(Via::Snat6.service())].access = Access {
@@ -291,6 +154,7 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
         let larger = larger(&world);
         transfers(&mut house, 16 + 8 * round);
         noise(&mut house);
+        connections(&mut house, &world, round);
         for (number, desk) in (0..).zip(&house.desks) {
             let room = Room::between(&world, &larger, number, WORKERS, PLACES, seed);
             let room = room.expect("there is more");
@@ -302,7 +166,7 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
                 service: None,
                 client: None,
                 found,
-                connections: vec![],
+                connections: Vec::with_capacity(20),
                 matching: 0,
                 cursor: 0,
             };
@@ -317,6 +181,7 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
         assert_eq!(flows, usize::from(WORKERS));
         pass(&mut house, 1300);
     }
+    pass(&mut house, kit::connections::IDLE);
     let ledger = house.ledger();
     for counter in [
         "completed",
@@ -332,6 +197,11 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
         "file",
         "held",
         "backends-full",
+        "failed",
+        "lost",
+        "made",
+        "bad-reset",
+        "no-connection",
     ] {
         assert!(ledger.at(counter) > 0, "{counter}");
     }

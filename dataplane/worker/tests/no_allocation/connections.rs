@@ -1,0 +1,245 @@
+//! Connections of every kind, from the first packet to the last.
+
+use crate::lending::Lending;
+use crate::{pass, turn};
+use engine::routes::{Route, Routes};
+use engine::select::cap::{Cap, Places};
+use engine::tables::{Duty, Ftp, NatRule, Protocol, Tables};
+use kit::connections::{Line, add, backend};
+use kit::ftp::{active, endpoint_in, passive_at};
+use kit::house::House;
+use kit::packet::Packet;
+use kit::segment::Segment;
+use kit::story::datagram;
+use kit::world::{self, Via, hop};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use worker::news::News;
+
+const SSH: u16 = 22;
+const FTP: u16 = 21;
+const DNS: u16 = 53;
+/// The port that servers open connections from by themselves.
+const OWN: u16 = 7000;
+
+/// The small world with services of every protocol that connections are made to, and with rules for servers' own.
+pub fn world() -> Tables {
+    let mut tables = world::tables();
+    let transfers = tables.backends.len();
+    let ftp = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
+    for (protocol, port) in [(Protocol::Tcp, SSH), (ftp, FTP), (Protocol::Udp, DNS)] {
+        add(&mut tables, protocol, port, [1, 1]);
+    }
+    for backend in &mut tables.backends[transfers..] {
+        backend.cap = Some(Cap::new(u32::MAX, Places::default()));
+    }
+    tables.nat = [Via::Nat, Via::Nat6].map(rule).into();
+    let route = |via: Via| {
+        let hop = hop(peer(via).ip());
+        Route { to: net(via, peer(via)).parse().expect("a network"), hop: Some(hop) }
+    };
+    tables.routes = Routes::new([Via::Nat, Via::Nat6].map(route));
+    tables
+}
+
+fn rule(via: Via) -> NatRule {
+    NatRule {
+        from: net(via, SocketAddr::new(via.server(0), 0)).parse().expect("a network"),
+        protocol: 6,
+        source_port: Some(OWN),
+        to: via.service(),
+        hits: Arc::default(),
+    }
+}
+
+fn net(via: Via, at: SocketAddr) -> String {
+    format!("{}/{}", at.ip(), if via.is_v6() { 120 } else { 24 })
+}
+
+/// Whom servers talk to by themselves.
+fn peer(via: Via) -> SocketAddr {
+    SocketAddr::new(via.station(0, 9), 7777)
+}
+
+/// A round of them, in every mode, arriving at both workers.
+pub fn connections(house: &mut House<Lending>, tables: &Tables, round: u8) {
+    house.left();
+    for (n, via) in (0..4).flat_map(|n| Via::ALL.map(|via| (n, via))) {
+        let mut at = At { house, queue: usize::from(n % 2) };
+        let client = SocketAddr::new(via.address([172, 99, round, n]), 2070);
+        at.shell(via, client, n);
+        at.questions(via, client);
+        at.files(via, SocketAddr::new(client.ip(), 2090));
+    }
+    for via in [Via::Nat, Via::Nat6] {
+        At { house, queue: 0 }.servers_own(via);
+    }
+    flood(house);
+    death(house, tables);
+}
+
+/// What arrives at one queue, and what leaves for it.
+struct At<'a> {
+    house: &'a mut House<Lending>,
+    queue: usize,
+}
+
+impl At<'_> {
+    /// The frame that leaves, if one does.
+    fn try_take(&mut self, frame: impl Into<Vec<u8>>) -> Option<Vec<u8>> {
+        self.house.arrive(self.queue, frame);
+        // It may be handed over.
+        turn(self.house);
+        turn(self.house);
+        self.house.left().pop()
+    }
+
+    #[track_caller]
+    fn take(&mut self, segment: Segment) -> Segment {
+        Segment::read(&self.try_take(segment).expect("a frame"))
+    }
+
+    #[track_caller]
+    fn says(&mut self, line: &mut Line, side: usize, flags: &str, text: &str) -> Segment {
+        let heard = self.take(match side {
+            0 => line.from_client(flags, text),
+            _ => line.from_server(flags, text),
+        });
+        line.goes_on(side, flags, text);
+        heard
+    }
+
+    #[track_caller]
+    fn open(&mut self, via: Via, client: SocketAddr, port: u16) -> Line {
+        let mut line = Line::new(via, client, port);
+        let syn = self.says(&mut line, 0, "S", "");
+        line.seen(syn);
+        if !via.is_dsr() {
+            self.says(&mut line, 1, "SA", "");
+        }
+        self.says(&mut line, 0, "A", "");
+        line
+    }
+
+    /// A connection that is used, and then closed, broken off by one side, or left alone.
+    fn shell(&mut self, via: Via, client: SocketAddr, way: u8) {
+        let mut line = self.open(via, client, SSH);
+        self.says(&mut line, 0, "AP", "hello");
+        let mut stranger = line.from_client("R", "");
+        stranger.sequence = stranger.sequence.wrapping_add(1 << 30);
+        assert_eq!(self.try_take(stranger), None);
+        if via.is_dsr() {
+            self.says(&mut line, 0, "AF", "");
+            return;
+        }
+        self.says(&mut line, 1, "AP", "hello yourself");
+        self.says(&mut line, 0, "A", "");
+        match way {
+            0 => {
+                self.says(&mut line, 0, "AF", "");
+                self.says(&mut line, 1, "AF", "");
+                self.says(&mut line, 0, "A", "");
+            }
+            1 => drop(self.says(&mut line, 0, "R", "")),
+            2 => drop(self.says(&mut line, 1, "AR", "")),
+            _ => {}
+        }
+        let nobody = Line { client: SocketAddr::new(client.ip(), 9999), ..line };
+        self.take(nobody.from_client("A", "who is there?"));
+        assert_eq!(self.try_take(nobody.from_client("R", "")), None);
+    }
+
+    /// A datagram, and its answer.
+    fn questions(&mut self, via: Via, client: SocketAddr) {
+        let vip = SocketAddr::new(via.vip().ip(), DNS);
+        let asked = self.try_take(datagram(client, vip, b"question")).expect("a frame");
+        if !via.is_dsr() {
+            let asked = Packet::read(&asked);
+            let answer = datagram(asked.destination, asked.source, b"answer");
+            self.try_take(answer).expect("a frame");
+        }
+    }
+
+    /// Data whose client connects, and data whose server does, which is announced in pieces.
+    fn files(&mut self, via: Via, client: SocketAddr) {
+        let mut control = self.open(via, client, FTP);
+        if via.is_dsr() {
+            self.says(&mut control, 0, "AF", "");
+            return;
+        }
+        let asked =
+            self.says(&mut control, 0, "AP", if via.is_v6() { "EPSV\r\n" } else { "PASV\r\n" });
+        let answer = match asked.text().as_str() {
+            "PASV\r\n" => passive_at(SocketAddr::new(control.server.ip(), 40_001)),
+            _ => "229 Extended Passive Mode Entered (|||40001|)\r\n".to_owned(),
+        };
+        self.take(control.from_server("AP", &answer));
+        let data = self.open(via, SocketAddr::new(client.ip(), 2091), 40_001);
+        self.take(data.from_server("R", ""));
+
+        let mut control = self.open(via, SocketAddr::new(client.ip(), 2092), FTP);
+        let listens = SocketAddr::new(client.ip(), 5001);
+        let words = active(listens);
+        let (first, rest) = words.split_at(9);
+        let told = self.says(&mut control, 0, "AP", first);
+        assert_eq!((told.source, told.destination), (control.vip, control.client));
+        let whole = self.says(&mut control, 0, "AP", rest);
+        let server = SocketAddr::new(control.server.ip(), 4444);
+        let data = Line {
+            client: listens,
+            server,
+            seen_as: endpoint_in(&whole.text()),
+            ..Line::new(via, listens, 20)
+        };
+        assert_eq!(self.take(data.from_server("S", "")).destination, listens);
+        // Sent again, in the new words.
+        self.house.now = self.house.now.after(1);
+        control.next[0] = control.next[0].wrapping_sub(rest.len() as u32);
+        assert_eq!(self.take(control.from_client("AP", rest)).text(), whole.text());
+    }
+
+    /// A connection that a server opens by itself.
+    fn servers_own(&mut self, via: Via) {
+        let peer = peer(via);
+        let server = SocketAddr::new(via.server(0), OWN);
+        let mut line = Line { server, seen_as: peer, ..Line::new(via, peer, OWN) };
+        let heard = self.says(&mut line, 1, "S", "");
+        assert_eq!(heard.source.ip(), via.vip().ip());
+        line.vip = heard.source;
+        self.says(&mut line, 0, "SA", "");
+        self.says(&mut line, 1, "A", "");
+        self.says(&mut line, 1, "AF", "");
+        self.says(&mut line, 0, "AF", "");
+    }
+}
+
+/// More SYNs than there are places.
+fn flood(house: &mut House<Lending>) {
+    for via in Via::ALL {
+        for n in 0..400u16 {
+            let [high, low] = n.to_be_bytes();
+            let client = SocketAddr::new(via.address([172, 98, high, low]), 2070);
+            house.arrive(usize::from(n % 2), Line::new(via, client, SSH).from_client("S", ""));
+        }
+        pass(house, 20);
+        house.left();
+    }
+}
+
+/// The servers of a service die, and come back.
+fn death(house: &mut House<Lending>, tables: &Tables) {
+    let mut without = tables.clone();
+    for via in Via::SEEN {
+        for n in [0, 1] {
+            without.backends[usize::from(backend(via, n))].duty = Duty::Down;
+        }
+    }
+    for tables in [&without, tables] {
+        for desk in &house.desks {
+            desk.news.push(News::Tables(Arc::new(tables.clone()))).expect("room");
+        }
+        pass(house, 20);
+        house.left();
+        while house.desks.iter().any(|desk| desk.returns.pop().is_some()) {}
+    }
+}

@@ -6,7 +6,7 @@ use traces::capture;
 use traces::rows::ROWS;
 use traces::script;
 
-/// What real TFTP clients and servers do, as captures at the gate
+/// What real clients and servers do, as captures at the gate
 #[derive(Parser)]
 struct Arguments {
     /// Where to write them

@@ -1,6 +1,7 @@
-//! The stories: what real TFTP clients and servers do, by number. Where it can be seen is said with each.
+//! The stories: what real clients and servers do, by number. Where it can be seen is said with each.
 
 mod clients;
+mod connections;
 mod network;
 mod servers;
 
@@ -8,7 +9,8 @@ use crate::scene::Scene;
 use engine::policy::OptionLimits;
 use engine::select::cap::{Cap, Places};
 use engine::select::rota::Scheduler;
-use engine::tables::{Owner, Tables};
+use engine::tables::{Ftp, Owner, Protocol, Tables};
+use kit::connections::add;
 use kit::world::{self, OUTSIDE, Via};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -30,7 +32,7 @@ const fn row(number: u8, name: &'static str, modes: &'static [Via], play: fn(&mu
 }
 
 /// All of them.
-pub const ROWS: [Row; 25] = [
+pub const ROWS: [Row; 33] = [
     row(1, "answers come from a new port", &Via::ALL, servers::new_port),
     row(2, "a repeated request has two answers", &Via::ALL, servers::two_answers),
     row(3, "clients lock onto the first address", &Via::ALL, clients::one_address),
@@ -56,7 +58,19 @@ pub const ROWS: [Row; 25] = [
     row(23, "answers pass the gate by", &[Via::Dsr, Via::Dsr6], servers::direct_return),
     row(24, "a server takes so many at most", &Via::ALL, servers::limit).at(limits),
     row(25, "a server does not answer", &Via::ALL, servers::silence).at(two_servers),
+    row(26, "tcp from syn to fin", &Via::ALL, connections::tcp),
+    row(27, "nobody listens over tcp", &Via::SEEN, connections::refused),
+    row(28, "ftp where clients connect", &Via::SEEN, connections::passive),
+    row(29, "ftp where servers connect", &Via::SEEN, connections::server_connects),
+    row(30, "ftp says port in two segments", &Via::SEEN, connections::split),
+    row(31, "ftp says port in two segments and again", &Via::SEEN, connections::sent_again),
+    row(32, "ftp says port twice in a segment", &Via::SEEN, connections::pipelined),
+    row(33, "ftp goes over to tls", &Via::SEEN, connections::encrypted),
 ];
+
+/// The ports of services over TCP.
+const SSH: u16 = 22;
+const FTP: u16 = 21;
 
 const FROM_V4: [Via; 3] = [Via::Nat, Via::Snat, Via::Snat46];
 const FROM_V6: [Via; 4] = [Via::Dsr6, Via::Nat6, Via::Snat6, Via::Snat64];
@@ -99,6 +113,9 @@ fn broadcast(tables: &mut Tables, via: Via) {
 
 const EVERYBODY: IpAddr = IpAddr::V4(Ipv4Addr::BROADCAST);
 
+/// The weights of two servers of which only the first one is asked.
+const ONE: [u16; 2] = [1, 0];
+
 impl Row {
     const fn at(self, world: fn(&mut Tables, Via)) -> Row {
         Row { world, ..self }
@@ -114,7 +131,11 @@ impl Row {
     pub fn tables(&self, via: Via) -> Tables {
         let mut tables = world::tables();
         for (via, rotas) in Via::ALL.into_iter().zip(&mut tables.rotas) {
-            *rotas = world::rotas(via, Scheduler::RoundRobin, [1, 0]);
+            *rotas = world::rotas(via, Scheduler::RoundRobin, ONE);
+        }
+        let ftp = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
+        for (protocol, port) in [(Protocol::Tcp, SSH), (ftp, FTP)] {
+            add(&mut tables, protocol, port, ONE);
         }
         self.prepare(&mut tables, via);
         tables

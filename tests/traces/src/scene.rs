@@ -1,6 +1,8 @@
 //! Tells what happens at the gate, and notes it down: each packet as its sender sends it, and as the other
 //! side is to get it, built from scratch.
 
+pub mod line;
+
 use crate::capture::Moment;
 use engine::tick::PER_SECOND;
 use kit::packet::Packet;

@@ -3,7 +3,7 @@
 use engine::flow::view::{ConnectionKind, Stage};
 use engine::reason::Reason;
 use engine::tables::{Ftp, Protocol};
-use kit::connections::{FIRST, Line, tables};
+use kit::connections::{FIRST, Line, add, tables};
 use kit::ftp::{active, endpoint_in, eprt, passive_at, port};
 use kit::gate::Gate;
 use kit::segment::Segment;
@@ -274,4 +274,54 @@ fn what_is_encrypted_is_left_alone() {
     let words = port(to);
     assert_eq!(control.client_says(&mut gate, "AP", &words).text(), words);
     assert_eq!(gate.connections().len(), 1);
+}
+
+/// Two commands that announce data, in one segment.
+fn announces(via: Via, ports: [u16; 2]) -> String {
+    ports.map(|at| active(SocketAddr::new(via.client().ip(), at))).concat()
+}
+
+#[test]
+fn one_that_is_half_open_makes_no_room_for_what_it_announces() {
+    for via in Via::SEEN {
+        let mut gate = gate();
+        let clients = (0..FLOWS as u16 / 4).map(|n| SocketAddr::new(via.client().ip(), 3000 + n));
+        let mut half_open: Vec<Line> = clients
+            .map(|client| {
+                let mut line = Line::new(via, client, 21);
+                line.client_says(&mut gate, "S", "");
+                line
+            })
+            .collect();
+        // The oldest one goes on, with commands in its first segment.
+        half_open[0].client_says(&mut gate, "AP", &announces(via, [5001, 5002]));
+        assert_eq!(gate.connections().len(), half_open.len(), "{via:?}");
+    }
+}
+
+#[test]
+fn one_that_is_over_makes_no_room_for_what_it_announces() {
+    for via in Via::SEEN {
+        let mut world = tables(Protocol::Ftp(PLAIN), 21);
+        add(&mut world, Protocol::Tcp, 22, [1, 1]);
+        let mut gate = Gate::with(world, FLOWS);
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let _ = gate.take(control.from_server("R", "")).sent_segment();
+        // Others have all places that it and what binds its client leave.
+        for n in 2..FLOWS as u16 {
+            Line::open(&mut gate, via, SocketAddr::new(via.client().ip(), 3000 + n), 22);
+        }
+        control.client_says(&mut gate, "AP", &announces(via, [5001, 5002]));
+        assert_eq!(gate.connections().len(), FLOWS as usize - 1, "{via:?}");
+    }
+}
+
+#[test]
+fn one_that_announces_itself_goes_on() {
+    for via in Via::SEEN {
+        let mut gate = with(Ftp { data_port: Some(21), ..PLAIN });
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        control.client_says(&mut gate, "AP", &announces(via, [via.client().port(), 5001]));
+        assert_eq!(control.server_says(&mut gate, "A", "").destination, control.client);
+    }
 }

@@ -24,7 +24,7 @@ impl Own {
     ///
     /// # Errors
     ///
-    /// There is no room, or no port.
+    /// There is no room, or no port, or it may not announce any.
     pub(super) fn expect_from_server(
         &mut self,
         control: FlowId,
@@ -32,7 +32,7 @@ impl Own {
         server_port: Option<u16>,
         here: &Here,
     ) -> Step<Endpoint> {
-        let known = self.connections[control].clone();
+        let known = self.announcing(control)?;
         let service = here.tables.service_of(known.backend);
         let client = Endpoint { port: client_port, ..known.client.near() };
         let seen_as = match service.mode {
@@ -64,14 +64,14 @@ impl Own {
     ///
     /// # Errors
     ///
-    /// There is no room, or no port.
+    /// There is no room, or no port, or it may not announce any.
     pub(super) fn expect_from_client(
         &mut self,
         control: FlowId,
         server_port: u16,
         here: &Here,
     ) -> Step<u16> {
-        let known = self.connections[control].clone();
+        let known = self.announcing(control)?;
         let port = self.free_port(&known, server_port, here).ok_or(Reason::FlowTableFull)?;
         let client = Endpoint { port: 0, ..known.client.near() };
         let seen_as = Endpoint { port: 0, ..known.seen_as() };
@@ -83,6 +83,16 @@ impl Own {
         };
         self.enter_expected(&expected, here)?;
         Ok(port)
+    }
+
+    /// A control connection that announces others. One that is yet to be answered, or over, would be the first to make
+    /// room for them.
+    fn announcing(&self, control: FlowId) -> Step<Connection> {
+        let known = &self.connections[control];
+        match known.stage {
+            Stage::Open | Stage::Closing => Ok(known.clone()),
+            Stage::Expected | Stage::HalfOpen | Stage::Closed => Err(Reason::NoConnection.into()),
+        }
     }
 
     /// What a connection has in common with its control connection.
@@ -103,8 +113,10 @@ impl Own {
     fn enter_expected(&mut self, expected: &Connection, here: &Here) -> Step<()> {
         let by_client = expected.has(flag::BY_CLIENT_TUPLE);
         let tuple = if by_client { expected.client } else { expected.server };
-        if let Some(before) = self.connections.find(&tuple) {
-            self.end_connection(before, End::Replaced, here);
+        match self.connections.find(&tuple) {
+            Some(before) if before == expected.parent => return Err(Reason::NoConnection.into()),
+            Some(before) => self.end_connection(before, End::Replaced, here),
+            None => {}
         }
         let address = self.hosts.socket_address(expected.client.near()).ip();
         self.hosts.enter(address).map_err(|NoRoom| Reason::FlowTableFull)?;

@@ -105,13 +105,18 @@ impl Own {
     /// What a connection holds besides its place.
     fn let_go(&mut self, connection: &Connection, ended_well: bool, here: &Here) {
         self.sessions.leave(connection.session);
-        if connection.backend != NO_BACKEND && connection.seen_as().port != 0 {
-            let rules = rules(&here.tables.service_of(connection.backend).mode);
-            rules.release(connection.seen_as(), ended_well, &mut self.pools(here));
-        }
+        self.release_port(connection, ended_well, here);
         self.hosts.leave(connection.client.near().host);
         if let Some(server) = connection.server.far_host() {
             self.hosts.leave(server.host);
+        }
+    }
+
+    /// A connection's port of ours is another one's, if it has one.
+    pub fn release_port(&mut self, connection: &Connection, ended_well: bool, here: &Here) {
+        if connection.backend != NO_BACKEND && connection.seen_as().port != 0 {
+            let rules = rules(&here.tables.service_of(connection.backend).mode);
+            rules.release(connection.seen_as(), ended_well, &mut self.pools(here));
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::alg::End;
 use crate::flow::FlowId;
 use crate::flow::connection::{Connection, flag};
-use crate::flow::hosts::{Endpoint, NoRoom};
+use crate::flow::hosts::Endpoint;
 use crate::flow::tuple::Tuple;
 use crate::flow::view::{ConnectionKind, Stage};
 use crate::here::Here;
@@ -111,16 +111,22 @@ impl Own {
     }
 
     fn enter_expected(&mut self, expected: &Connection, here: &Here) -> Step<()> {
+        let address = self.hosts.socket_address(expected.client.near()).ip();
+        if self.hosts.enter(address).is_err() {
+            self.release_port(expected, true, here);
+            return Err(Reason::FlowTableFull.into());
+        }
+        self.connections[expected.parent].children += 1;
         let by_client = expected.has(flag::BY_CLIENT_TUPLE);
         let tuple = if by_client { expected.client } else { expected.server };
         match self.connections.find(&tuple) {
-            Some(before) if before == expected.parent => return Err(Reason::NoConnection.into()),
+            Some(before) if before == expected.parent => {
+                self.bury(expected, End::Evicted, here);
+                return Err(Reason::NoConnection.into());
+            }
             Some(before) => self.end_connection(before, End::Replaced, here),
             None => {}
         }
-        let address = self.hosts.socket_address(expected.client.near()).ip();
-        self.hosts.enter(address).map_err(|NoRoom| Reason::FlowTableFull)?;
-        self.connections[expected.parent].children += 1;
         self.enter_connection(expected, here).map(|_| ())
     }
 

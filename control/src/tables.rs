@@ -44,6 +44,7 @@ pub fn build(
         snat: registry.snat().iter().map(|entry| entry.what.address).collect(),
         nat: config.nat.iter().filter_map(|rule| nat(rule, registry, lasting)).collect(),
         routes: lasting.routes(&view.routes),
+        local: config.interfaces.iter().flat_map(|one| one.addresses.clone()).collect(),
         speech: speech(&config.dataplane),
         ..Tables::default()
     };
@@ -76,8 +77,8 @@ pub fn build(
     for (id, vip) in here(registry.vips()).filter(|(_, vip)| vip.broadcast) {
         everybody(&mut tables, &config.interfaces, vip.held.interface, id);
     }
-    tables.has_connections =
-        tables.services.iter().any(|service| service.protocol != Protocol::Tftp);
+    tables.has_connections = !tables.nat.is_empty()
+        || tables.services.iter().any(|service| service.protocol != Protocol::Tftp);
     data_ports(&mut tables.vips, registry);
     own(&mut tables, registry, view);
     lasting.maglevs.tidy();

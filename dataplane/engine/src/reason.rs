@@ -83,6 +83,8 @@ reasons! {
     BackendDown = "backend-down",
     /// A request found every place in the flow table taken by running transfers.
     FlowTableFull = "flow-table-full",
+    /// An FTP session found every place taken in which one can be read.
+    SessionsFull = "sessions-full",
     /// A request found no free port in the SNAT pool.
     SnatPoolEmpty = "snat-pool-empty",
     /// Its time to live ran out here.

@@ -12,6 +12,7 @@ use crate::select::cap::Cap;
 use crate::select::rota::Rota;
 use crate::select::slow_start::SlowStart;
 use crate::select::sticky::Persistence;
+use ipnet::IpNet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use wire::ethernet::Mac;
@@ -55,6 +56,8 @@ pub struct Tables {
     pub snat: Vec<IpAddr>,
     /// Whose an address is.
     pub addresses: Addresses,
+    /// Our own addresses, those of the kernel, with their networks.
+    pub local: Vec<IpNet>,
     /// What servers' own connections leave as; the first one that fits counts.
     pub nat: Vec<NatRule>,
     /// Where the kernel would send what goes to none of our clients or backends.

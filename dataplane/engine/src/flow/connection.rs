@@ -32,6 +32,8 @@ pub struct Connection {
     pub session: u32,
     /// Connections that carry data for it, or that a bond is of.
     pub children: u32,
+    /// The last ones that it has announced: they may be over.
+    pub announced: [FlowId; ANNOUNCED],
     /// Its backend, or [`NO_BACKEND`].
     pub backend: BackendId,
     /// The station that the client's packets come from.
@@ -47,8 +49,11 @@ pub struct Connection {
     /// [`flag`]s.
     pub flags: u8,
     /// Fills two cache lines.
-    pub rest: [u8; 24],
+    pub rest: [u8; 8],
 }
+
+/// Connections that one may have announced and not yet got: some clients don't wait for answers.
+pub const ANNOUNCED: usize = 4;
 
 /// In place of a backend: it has none.
 pub const NO_BACKEND: BackendId = BackendId::MAX;
@@ -97,6 +102,7 @@ impl Connection {
         parent: NO_FLOW,
         session: 0,
         children: 0,
+        announced: [NO_FLOW; ANNOUNCED],
         backend: NO_BACKEND,
         back: Hop { mac: Mac([0; 6]), interface: 0 },
         fore: Hop { mac: Mac([0; 6]), interface: 0 },
@@ -104,7 +110,7 @@ impl Connection {
         stage: Stage::HalfOpen,
         alias: 0,
         flags: 0,
-        rest: [0; 24],
+        rest: [0; 8],
     };
 
     /// Whether this is a connection.
@@ -116,6 +122,12 @@ impl Connection {
     #[inline]
     pub fn has(&self, flags: u8) -> bool {
         self.flags & flags != 0
+    }
+
+    /// Whether its segments need only be passed on: it is not read, and no bond.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.session == 0 && !self.has(flag::BOND)
     }
 
     /// Whether it is found by this tuple.

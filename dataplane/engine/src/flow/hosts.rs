@@ -164,7 +164,7 @@ impl Hosts {
 
     /// The address has one user less; after the last it loses its name.
     pub fn leave(&mut self, host: Host) {
-        let Some(place) = host.place() else { return };
+        let Some(place) = host.place().filter(|&place| place < self.users.len()) else { return };
         self.users[place] -= 1;
         if self.users[place] == 0 {
             let address = self.addresses[place].into();

@@ -36,18 +36,13 @@ impl Sessions {
         }
     }
 
-    /// Whether no more can be read.
-    pub fn is_full(&self) -> bool {
-        self.free.is_empty()
-    }
-
-    /// The number of one that is new; 0: there is no room.
-    pub fn enter(&mut self) -> u32 {
-        let number = self.free.pop().unwrap_or_default();
+    /// The number of one that is new, whose client and server begin with these numbers; `None`: there is no room.
+    pub fn enter(&mut self, first: [u32; 2]) -> Option<u32> {
+        let number = self.free.pop()?;
         if let Some(session) = self.slot(number).and_then(Option::as_mut) {
-            **session = Session::new();
+            session.begin(first);
         }
-        number
+        Some(number)
     }
 
     /// That one is over.
@@ -76,10 +71,13 @@ impl Sessions {
 
 impl Session {
     fn new() -> Session {
-        Session {
-            streams: [Stream::new(0), Stream::new(0)],
-            state: State::default(),
-            windows: [0; 2],
-        }
+        let streams = [Stream::new(0), Stream::new(0)];
+        Session { streams, state: State::default(), windows: [0; 2] }
+    }
+
+    fn begin(&mut self, first: [u32; 2]) {
+        self.streams = first.map(Stream::new);
+        self.state = State::default();
+        self.windows = [0; 2];
     }
 }

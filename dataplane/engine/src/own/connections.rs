@@ -32,7 +32,7 @@ impl Own {
     /// needs one: if it can't be entered, it gives these back. One for data has no place yet, and gets one in any
     /// case.
     pub fn enter_connection(&mut self, connection: &Connection, here: &Here) -> Step<FlowId> {
-        if connection.is_half_open()
+        if (connection.is_half_open() || self.connections.is_full())
             && let Some(expendable) = self.connections.expendable()
         {
             self.end_connection(expendable, End::Evicted, here);

@@ -4,6 +4,7 @@
 
 use super::admit::Packet;
 use super::classify::{Side, check_source, mine};
+use super::connection::bond::ANY;
 use super::connection::translate::{server, vip, way};
 use super::cross::Crossing;
 use super::transmit::{check_size, room_to, send, transmit};
@@ -155,7 +156,11 @@ fn connection<H>(side: Side, key: Key, quoted: &Quoted<H>, own: &Own) -> Option<
             Tuple::at_server(near, far, quoted.destination(), protocol)
         }
     };
-    own.connections.find(&tuple)
+    let bond = || match side {
+        Side::Client(vip) => own.bond(near.host, vip, ANY),
+        Side::Server | Side::ServerToClient => None,
+    };
+    own.connections.find(&tuple).or_else(bond)
 }
 
 /// Decides what becomes of an error about a connection.

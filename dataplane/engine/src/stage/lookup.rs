@@ -64,6 +64,10 @@ fn by_client<H: Family>(
     if let Some(id) = transfer.filter(|_| is_its || !here.tables.has_connections) {
         return Ok(Found::Transfer(id));
     }
+    let near = parcel.key.endpoint();
+    if own.connections.find(&Tuple::at_vip(near, vip, to, PROTOCOL_UDP)).is_some() {
+        return Ok(Found::Elsewhere);
+    }
     let service = here.tables.service(vip, PROTOCOL_UDP, to);
     let protocol = service.map(|id| here.tables.services[usize::from(id)].protocol);
     match (protocol, transfer) {

@@ -189,6 +189,7 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
         | Reason::NoConnection
         | Reason::BadReset
         | Reason::OutOfOrder
+        | Reason::SessionsFull
         | Reason::NoRoute => None,
         // Of devices, rings and queues, which the engine does not have.
         Reason::ForeignVlan | Reason::TransmitFull | Reason::KernelFull | Reason::HandOverFull => {

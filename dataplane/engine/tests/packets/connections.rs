@@ -290,3 +290,61 @@ fn what_a_connection_holds_is_in_use() {
         assert_eq!(uses.snat.contains(&true), via.is_snat());
     }
 }
+
+#[test]
+fn a_rule_s_datagrams_have_answers() {
+    let via = Via::Nat;
+    let mut tables = with_rule(via);
+    tables.nat[0].protocol = 17;
+    let mut gate = Gate::with(tables, FLOWS);
+    let peer = SocketAddr::new(via.client().ip(), 7777);
+    let server = SocketAddr::new(via.server(0), 20);
+    let heard = gate.take(datagram(server, peer, b"question")).sent();
+    assert_eq!((heard.source.ip(), heard.destination), (via.vip().ip(), peer));
+    let heard = gate.take(datagram(peer, heard.source, b"answer")).sent();
+    assert_eq!((heard.source, heard.destination), (peer, server));
+}
+
+#[test]
+fn what_servers_say_to_the_kernel_is_no_rule_s() {
+    let via = Via::Nat;
+    let mut tables = with_rule(via);
+    tables.nat[0].source_port = None;
+    let own = ipnet::IpNet::new(via.station(0, 2), 24).unwrap();
+    tables.local = vec![own];
+    let mut gate = Gate::with(tables, FLOWS);
+    let server = SocketAddr::new(via.server(0), 4000);
+    for to in [via.station(0, 2), via.station(0, 255), via.address([224, 0, 0, 1])] {
+        let to = SocketAddr::new(to, 22);
+        let line = Line { via, client: to, vip: server, server, seen_as: to, next: FIRST };
+        gate.take_by(INSIDE, line.from_server("S", "")).to_kernel();
+    }
+}
+
+#[test]
+fn a_service_of_everything_takes_parts_too() {
+    let via = Via::Dsr;
+    let mut tables = tables(Protocol::Any, 0);
+    tables.vips[usize::from(via.service())].udp.clear();
+    let mut gate = Gate::with(tables, FLOWS);
+    let vip = SocketAddr::new(via.vip().ip(), 53);
+    let large = datagram(via.client(), vip, &[7; 3000]);
+    for part in kit::parts::cut(&large, 1200) {
+        let outcome = gate.take(part);
+        assert_eq!(outcome.verdict, Verdict::Transmit(OUTSIDE));
+        assert_eq!(outcome.bytes[..6], mac(via.server(0)).0);
+    }
+    assert_eq!(gate.connections().len(), 1);
+}
+
+#[test]
+fn in_dsr_data_is_found_by_the_next_process_too() {
+    let via = Via::Dsr;
+    let world = || tables(FTP, 21);
+    let mut gate = Gate::with(world(), FLOWS);
+    Line::open(&mut gate, via, via.client(), 21);
+    let mut gate = gate.reborn(world());
+    let client = SocketAddr::new(via.client().ip(), 3000);
+    let data = Line::open(&mut gate, via, client, 40_000);
+    assert_eq!(data.server.ip(), via.server(0));
+}

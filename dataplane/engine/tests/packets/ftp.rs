@@ -185,7 +185,7 @@ fn an_expectation_ends_after_thirty_seconds() {
         let mut gate = gate();
         let mut control = Line::open(&mut gate, via, via.client(), 21);
         let at = SocketAddr::new(via.client().ip(), 5001);
-        control.client_says(&mut gate, "AP", &eprt(at));
+        control.client_says(&mut gate, "AP", &active(at));
         assert_eq!(gate.connections().len(), 2);
         gate.wait(299);
         assert_eq!(gate.connections().len(), 2);
@@ -286,7 +286,7 @@ fn one_that_is_half_open_makes_no_room_for_what_it_announces() {
     for via in Via::SEEN {
         let mut gate = gate();
         let clients = (0..FLOWS as u16 / 4).map(|n| SocketAddr::new(via.client().ip(), 3000 + n));
-        let mut half_open: Vec<Line> = clients
+        let half_open: Vec<Line> = clients
             .map(|client| {
                 let mut line = Line::new(via, client, 21);
                 line.client_says(&mut gate, "S", "");
@@ -294,7 +294,8 @@ fn one_that_is_half_open_makes_no_room_for_what_it_announces() {
             })
             .collect();
         // The oldest one goes on, with commands in its first segment.
-        half_open[0].client_says(&mut gate, "AP", &announces(via, [5001, 5002]));
+        let commands = half_open[0].from_client("AP", &announces(via, [5001, 5002]));
+        gate.take(commands).dropped(Reason::OutOfOrder);
         assert_eq!(gate.connections().len(), half_open.len(), "{via:?}");
     }
 }
@@ -323,5 +324,58 @@ fn one_that_announces_itself_goes_on() {
         let mut control = Line::open(&mut gate, via, via.client(), 21);
         control.client_says(&mut gate, "AP", &announces(via, [via.client().port(), 5001]));
         assert_eq!(control.server_says(&mut gate, "A", "").destination, control.client);
+    }
+}
+
+#[test]
+fn a_reset_of_a_control_connection_has_to_know_its_number() {
+    for via in [Via::Nat, Via::Snat, Via::Nat6] {
+        for by_client in [true, false] {
+            let mut gate = gate();
+            let mut control = Line::open(&mut gate, via, via.client(), 21);
+            control.server_says(&mut gate, "AP", "220 ready\r\n");
+            control.client_says(&mut gate, "AP", "USER anonymous\r\n");
+            let reset = match by_client {
+                true => control.from_client("R", ""),
+                false => control.from_server("R", ""),
+            };
+            for far in [1, 1 << 16, 1 << 30, u32::MAX - 1000] {
+                let sequence = reset.sequence.wrapping_add(far);
+                let outcome = gate.take(Segment { sequence, ..reset.clone() });
+                outcome.dropped(Reason::BadReset);
+            }
+            let _ = gate.take(reset).sent_segment();
+            assert_ne!(gate.connections()[0].stage, Stage::Open, "{via:?}");
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_syns_takes_no_session() {
+    for via in [Via::Nat, Via::Snat6] {
+        let mut gate = gate();
+        for n in 0..2 * FLOWS as u16 {
+            let client = SocketAddr::new(via.station(0, 200), 10_000 + n);
+            let _ = gate.take(Line::new(via, client, 21).from_client("S", ""));
+        }
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let at = SocketAddr::new(via.client().ip(), 5001);
+        control.client_says(&mut gate, "AP", &active(at));
+        let expected = |one: &&engine::flow::view::ConnectionView| one.stage == Stage::Expected;
+        assert_eq!(gate.connections().iter().filter(expected).count(), 1, "{via:?}");
+    }
+}
+
+#[test]
+fn some_announcements_of_a_connection_wait_at_the_most() {
+    // Behind a pool the server would have to acknowledge what is rewritten.
+    for via in [Via::Nat, Via::Nat6] {
+        let mut gate = gate();
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        for n in 0..30 {
+            let at = SocketAddr::new(via.client().ip(), 5001 + n);
+            control.client_says(&mut gate, "AP", &active(at));
+        }
+        assert_eq!(gate.connections().len(), 1 + engine::flow::connection::ANNOUNCED, "{via:?}");
     }
 }

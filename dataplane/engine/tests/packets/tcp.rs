@@ -379,3 +379,58 @@ fn whoever_sends_too_large_segments_hears_of_it() {
         }
     }
 }
+
+/// Who does not see the connection's packets guesses at their numbers.
+#[test]
+fn whoever_does_not_know_the_numbers_changes_nothing() {
+    for via in Via::SEEN {
+        for by_client in [true, false] {
+            let mut gate = gate();
+            let mut line = Line::open(&mut gate, via, via.client(), SSH);
+            line.server_says(&mut gate, "AP", "hello");
+            line.client_says(&mut gate, "AP", "hello yourself");
+            line.server_says(&mut gate, "A", "");
+            let say = |flags: &str| match by_client {
+                true => line.from_client(flags, ""),
+                false => line.from_server(flags, ""),
+            };
+            for flags in ["S", "SA", "A", "AF"] {
+                for far in [1 << 20, 1 << 23, 1 << 25, 1 << 31, u32::MAX - (1 << 25)] {
+                    let (like, reset) = (say(flags), say("R"));
+                    let sequence = like.sequence.wrapping_add(far);
+                    let acknowledgement = like.acknowledgement.wrapping_add(far);
+                    let guess = Segment { sequence, acknowledgement, ..like };
+                    let _ = gate.take(guess).sent_segment();
+                    for next in [0, 1] {
+                        let sequence = sequence.wrapping_add(next);
+                        let outcome = gate.take(Segment { sequence, ..reset.clone() });
+                        outcome.dropped(Reason::BadReset);
+                    }
+                    assert_eq!(stage(&gate), Some(Stage::Open), "{via:?} {flags} {far}");
+                }
+            }
+            let heard = line.client_says(&mut gate, "AP", "still here");
+            assert_eq!(heard.to, mac(via.server(0)));
+        }
+    }
+}
+
+#[test]
+fn a_connection_opens_only_for_who_has_heard_the_answer() {
+    for via in Via::SEEN {
+        let mut gate = gate();
+        let mut line = Line::new(via, via.client(), SSH);
+        line.client_says(&mut gate, "S", "");
+        let view = gate.connections().remove(0);
+        (line.seen_as, line.server) = (view.seen_as, view.server);
+        line.server_says(&mut gate, "SA", "");
+        let answer = line.from_client("A", "");
+        for far in [1, 1 << 16, 1 << 31, u32::MAX] {
+            let acknowledgement = answer.acknowledgement.wrapping_add(far);
+            let _ = gate.take(Segment { acknowledgement, ..answer.clone() }).sent_segment();
+            assert_eq!(stage(&gate), Some(Stage::HalfOpen), "{via:?} {far}");
+        }
+        let _ = gate.take(answer).sent_segment();
+        assert_eq!(stage(&gate), Some(Stage::Open), "{via:?}");
+    }
+}

@@ -22,6 +22,10 @@ use output::Output;
 /// Bytes of the longest line that is read, its end included. With other numbers in it, it can still be written.
 pub const LONGEST: usize = 240;
 
+/// Bytes that the sender of what is not read may be ahead of what was seen of it: whoever guesses at its numbers is not to
+/// move them.
+const FURTHEST: u32 = 1 << 20;
+
 /// Bytes that a segment must be able to carry: the longest that goes out whole.
 pub const LEAST_ROOM: usize = TEXT;
 
@@ -138,6 +142,12 @@ impl Stream {
         self.mode = Mode::Opaque;
     }
 
+    /// Whether this is the number of what its sender says next, as far as that can be known.
+    pub fn is_next(&self, sequence: u32) -> bool {
+        let end = self.next.wrapping_add(self.ended.into());
+        !is_before(sequence, self.front()) && !is_before(end, sequence)
+    }
+
     /// What a segment without data or end is numbered for the receiver, when its sender numbers it so.
     #[inline]
     pub fn shift_sequence(&self, sequence: u32) -> u32 {
@@ -196,7 +206,8 @@ impl Stream {
             return self.hear_again(end);
         }
         if is_before(self.next, sequence) {
-            if self.mode != Mode::Opaque || self.held_len > 0 || self.ended {
+            let is_far = sequence.wrapping_sub(self.next) > FURTHEST;
+            if self.mode != Mode::Opaque || self.held_len > 0 || self.ended || is_far {
                 return Pushed::Absorb;
             }
             self.next = sequence;

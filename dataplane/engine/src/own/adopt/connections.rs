@@ -27,7 +27,24 @@ impl Own {
                 adopted.broken += usize::from(!passing);
             }
         }
+        for &id in &rows {
+            self.bind_again(id, here);
+        }
         adopted
+    }
+
+    /// What binds a client to the backend of its control connection is made anew.
+    fn bind_again(&mut self, id: FlowId, here: &Here) {
+        let is_control = self.connections.get(id).is_some_and(|connection| {
+            connection.kind == ConnectionKind::Client
+                && connection.backend != NO_BACKEND
+                && !connection.is_over()
+                && !connection.has(flag::BOND)
+                && matches!(here.tables.service_of(connection.backend).protocol, Protocol::Ftp(_))
+        });
+        if is_control {
+            self.bind_control(id, here);
+        }
     }
 
     fn adopt_connection(&mut self, id: FlowId, here: &Here) -> bool {

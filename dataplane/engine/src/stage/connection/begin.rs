@@ -30,10 +30,6 @@ pub fn begin<H: Family>(
         own.counters.refusals[usize::from(service)].client.add(1);
         return Err(Reason::Refused.into());
     }
-    let is_read = matches!(known.protocol, Protocol::Ftp(_)) && known.mode != Mode::Dsr;
-    if is_read && own.sessions.is_full() {
-        return Err(Reason::FlowTableFull.into());
-    }
     let vip = seen.tuple.far();
     let host = own.hosts.enter(client).map_err(|NoRoom| Reason::FlowTableFull)?;
     let bound = own.bound_backend(host, vip, service, here);

@@ -8,7 +8,7 @@ use crate::flow::FlowId;
 use crate::flow::connection::{Connection, flag};
 use crate::flow::hosts::{Host, NoRoom};
 use crate::flow::tuple::Tuple;
-use crate::flow::view::Stage;
+use crate::flow::view::{ConnectionKind, Stage};
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
@@ -19,7 +19,7 @@ use crate::verdict::Step;
 use wire::ip::PROTOCOL_TCP;
 
 /// In place of a protocol: all.
-const ANY: u8 = 0;
+pub const ANY: u8 = 0;
 
 /// What binds a client of a service that takes everything.
 pub fn any<H: Family>(
@@ -47,7 +47,7 @@ pub fn any<H: Family>(
     let wish = Wish { client, family: H::PLACE, service, request: None };
     let backend = choose(&wish, Avoid::Nobody, here, own).inspect_err(|_| own.hosts.leave(host))?;
     let bond = Connection {
-        stage: Stage::Open,
+        stage: Stage::HalfOpen,
         back: Hop { mac: seen.station, interface: here.from },
         ..bond(Tuple::of_bond(host, vip, ANY), backend, here)
     };
@@ -86,16 +86,26 @@ impl Own {
     }
 
     /// Enters a control connection, and binds its client to its backend.
-    pub(super) fn enter_control(
-        &mut self,
-        mut connection: Connection,
-        here: &Here,
-    ) -> Step<FlowId> {
-        if connection.answers_seen() {
-            connection.session = self.sessions.enter();
-        }
-        let (client, vip) = (connection.client.near().host, connection.vip());
+    pub(super) fn enter_control(&mut self, connection: Connection, here: &Here) -> Step<FlowId> {
         let id = self.enter_connection(&connection, here)?;
+        self.bind_control(id, here);
+        Ok(id)
+    }
+
+    /// The connection whose number a bond has, if it is still one of its client's.
+    pub(super) fn latest_control(&self, bond: FlowId) -> Option<FlowId> {
+        let bond = &self.connections[bond];
+        let control = self.connections.get(bond.parent)?;
+        let is_its = control.client.near().host == bond.client.near().host
+            && control.vip() == bond.vip()
+            && control.kind == ConnectionKind::Client;
+        is_its.then_some(bond.parent)
+    }
+
+    /// Binds a control connection's client to its backend.
+    pub fn bind_control(&mut self, id: FlowId, here: &Here) {
+        let connection = self.connections[id].clone();
+        let (client, vip) = (connection.client.near().host, connection.vip());
         let bond = self.bond(client, vip, PROTOCOL_TCP).or_else(|| self.bind(&connection, here));
         if let Some(bond) = bond {
             self.connections[id].parent = bond;
@@ -104,7 +114,6 @@ impl Own {
             bond.parent = id;
             bond.backend = connection.backend;
         }
-        Ok(id)
     }
 
     /// Binds a control connection's client to its backend; without room, its data is not found.

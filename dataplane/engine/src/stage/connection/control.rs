@@ -1,14 +1,16 @@
 //! A control connection is read on its way: what it announces is expected, and where it names an address that the other
 //! side does not see, another one goes on.
 
+use super::follow::opens;
 use super::reset::answer;
 use super::seen::Seen;
 use super::translate::{server, vip, way};
-use crate::alg::ftp::stream::{Pushed, Rewrite, Segment, Side, Stream};
+use crate::alg::ftp::stream::{Pushed, Rewrite, Segment, Side};
 use crate::alg::ftp::{Asks, Context, State, from_client, from_server, write};
 use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::sessions::Session;
+use crate::flow::view::{ConnectionKind, Stage};
 use crate::frame::Frame;
 use crate::here::Here;
 use crate::own::Own;
@@ -20,6 +22,34 @@ use std::net::SocketAddr;
 use wire::ethernet;
 use wire::ip::Split;
 use wire::tcp::{Flags, Tcp, answer_timestamps};
+
+/// Makes room for what is read of a control connection, when its client opens it. Answers why that can't be.
+pub fn begin<H: Family>(
+    seen: &Seen<H::Address>,
+    id: FlowId,
+    here: &Here,
+    own: &mut Own,
+) -> Option<Verdict> {
+    let connection = &own.connections[id];
+    let is_control = connection.kind == ConnectionKind::Client
+        && connection.answers_seen()
+        && matches!(here.tables.service_of(connection.backend).protocol, Protocol::Ftp(_));
+    let tcp = seen.tcp.filter(|_| is_control)?;
+    // Data that comes with a SYN would go on unread (RFC 7413).
+    if tcp.flags().has(Flags::SYN) && seen.len > 0 {
+        return Some(Reason::OutOfOrder.into());
+    }
+    if !opens(connection, seen.is_by_client(), &tcp) {
+        return (seen.len > 0).then_some(Reason::OutOfOrder.into());
+    }
+    let first = connection.halves.map(|half| half.next);
+    let Some(number) = own.sessions.enter(first) else {
+        return Some(Reason::SessionsFull.into());
+    };
+    own.connections[id].session = number;
+    own.advance(id, Stage::Open, here);
+    None
+}
 
 /// Reads a segment of a control connection, and rewrites it in its frame. Answers what becomes of it, if it does not go
 /// on.
@@ -47,43 +77,32 @@ fn listen<H: Family>(
 ) -> Option<Step<Verdict>> {
     let tcp = seen.tcp?;
     let from = usize::from(!seen.is_by_client());
-    session.windows[from] = tcp.window();
-    if tcp.flags().has(Flags::SYN) {
-        if own.connections[id].is_half_open() {
-            session.begin(from, &tcp);
-        }
-        return None;
+    // A reset that does not know the numbers would be given the right ones.
+    if tcp.flags().has(Flags::RST) && !session.streams[from].is_next(tcp.sequence()) {
+        return Some(Err(Reason::BadReset.into()));
     }
-    if tcp.flags().has(Flags::ACK) {
-        session.streams[1 - from].acknowledged(tcp.acknowledgement());
+    if tcp.flags().has(Flags::SYN) {
+        return None;
     }
     let mut scratch = std::mem::take(&mut own.scratch);
     let pushed = push::<H>(frame.bytes_mut(), (seen, &tcp), session, id, here, own, &mut scratch);
     let step = match pushed {
-        Some(Pushed::Forward { sequence, len, is_last }) => {
+        Ok(Pushed::Forward { sequence, len, is_last }) => {
             let said = Said { sequence, data: &scratch[..len], is_last };
             say_instead::<H>(frame, seen, &said, session).err().map(Err)
         }
-        Some(Pushed::Acknowledge { upto }) => {
+        Ok(Pushed::Acknowledge { upto }) => {
             let told = tell_sender::<H>(frame, seen, upto, session, here);
             Some(Ok(told.unwrap_or(Reason::OutOfOrder.into())))
         }
-        Some(Pushed::Absorb) => Some(Err(Reason::OutOfOrder.into())),
-        None => Some(Err(Reason::BadTcp.into())),
+        Ok(Pushed::Absorb) => Some(Err(Reason::OutOfOrder.into())),
+        Err(why_not) => Some(Err(why_not)),
     };
     own.scratch = scratch;
     step
 }
 
-impl Session {
-    /// One side opens the connection.
-    fn begin(&mut self, from: usize, syn: &Tcp) {
-        let first = syn.sequence().wrapping_add(1);
-        self.streams[from] = Stream::new(first);
-    }
-}
-
-/// Has the sender's stream take the segment; `None`: it was damaged, which a new checksum would hide.
+/// Has the sender's stream take the segment. One that was damaged is dropped: a new checksum would hide that.
 fn push<H: Family>(
     frame: &mut [u8],
     (seen, tcp): (&Seen<H::Address>, &Tcp),
@@ -92,15 +111,23 @@ fn push<H: Family>(
     here: &Here,
     own: &mut Own,
     out: &mut [u8],
-) -> Option<Pushed> {
-    let (hop, receiver) = way(seen.side, &own.connections[id], here)?;
+) -> Step<Pushed> {
+    let (hop, receiver) = way(seen.side, &own.connections[id], here).ok_or(Reason::BackendDown)?;
     let room = room_to::<H>(false, &hop, receiver, here);
     let room = usize::from(room).saturating_sub(tcp.header_len()).min(out.len());
-    let Split { ip, body, .. } = H::split(frame.get_mut(ethernet::HEADER..)?).ok()?;
-    let (header, options, data) = Tcp::split(body)?;
+    let packet = frame.get_mut(ethernet::HEADER..).ok_or(Reason::Truncated)?;
+    let Split { ip, body, .. } = H::split(packet).map_err(|_| H::BAD)?;
+    let (header, options, data) = Tcp::split(body).ok_or(Reason::BadTcp)?;
     if !header.is_right(ip, options, data) {
-        return None;
+        return Err(Reason::BadTcp.into());
     }
+    let from = usize::from(!seen.is_by_client());
+    session.windows[from] = tcp.window();
+    if tcp.flags().has(Flags::ACK) {
+        session.streams[1 - from].acknowledged(tcp.acknowledgement());
+    }
+    // What a reset carries is no line.
+    let data = if tcp.flags().has(Flags::RST) { &[][..] } else { data };
     let by_client = seen.is_by_client();
     let Session { streams: [client, server], state, .. } = session;
     let (side, stream, other) =
@@ -113,7 +140,7 @@ fn push<H: Family>(
         }
         rewrite
     };
-    Some(stream.push(segment, side, rewrite, &mut out[..room]))
+    Ok(stream.push(segment, side, rewrite, &mut out[..room]))
 }
 
 /// What becomes of a line, and what is expected because of it.

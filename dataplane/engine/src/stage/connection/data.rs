@@ -4,10 +4,10 @@
 use super::seen::Seen;
 use crate::alg::End;
 use crate::family::Family;
+use crate::flow::FlowId;
 use crate::flow::connection::{Connection, flag};
 use crate::flow::hosts::NoRoom;
 use crate::flow::view::{ConnectionKind, Stage};
-use crate::flow::{FlowId, NO_FLOW};
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
@@ -16,6 +16,9 @@ use crate::tables::{BackendId, Hop, Mode, VipId};
 use crate::verdict::Step;
 use wire::ip::PROTOCOL_TCP;
 use wire::tcp::Flags;
+
+/// The first port that is for data.
+pub(super) const FIRST_PORT: u16 = 1024;
 
 /// The packet is the first one of a connection that was expected.
 pub fn complete<H: Family>(
@@ -28,7 +31,6 @@ pub fn complete<H: Family>(
         return Err(Reason::NoConnection.into());
     }
     let mut connection = own.connections.remove(id);
-    connection.stage = Stage::HalfOpen;
     connection.last_packet = here.now;
     connection.begun = here.now;
     connection.flags = flag::BY_CLIENT_TUPLE | connection.flags & flag::BY_SERVER_TUPLE;
@@ -53,6 +55,7 @@ pub fn complete<H: Family>(
             }
         }
     }
+    connection.stage = Stage::HalfOpen;
     own.enter_connection(&connection, here)
 }
 
@@ -74,7 +77,8 @@ pub fn unread<H: Family>(
         (None, Some(bond)) if seen.opens() || seen.has(Flags::SYN | Flags::ACK) => {
             let bound = own.connections[bond].backend;
             let is_dsr = here.tables.service_of(bound).mode == Mode::Dsr;
-            if !is_dsr {
+            // What is below is for no data, unless the server has opened it.
+            if !is_dsr || (seen.opens() && port < FIRST_PORT) {
                 return None;
             }
             bound
@@ -97,6 +101,8 @@ fn begin<H: Family>(
     let client = seen.addresses[0].into();
     let service = here.tables.service_of(backend);
     if !service.access.admits(client) {
+        let service = here.backend(backend).service;
+        own.counters.refusals[usize::from(service)].client.add(1);
         return Err(Reason::Refused.into());
     }
     let host = own.hosts.enter(client).map_err(|NoRoom| Reason::FlowTableFull)?;
@@ -114,27 +120,14 @@ fn begin<H: Family>(
     let by_server = if seen.opens() { 0 } else { flag::BY_SERVER };
     connection.flags |= by_server;
     // The control connection is seen by the same address, if there is one.
-    let control = bond.map_or(NO_FLOW, |bond| own.connections[bond].parent);
-    let same = own.connections.get(control).filter(|control| control.backend == backend);
-    let pool_host = same.map(|control| control.seen_as().host);
+    let control = bond.and_then(|bond| own.latest_control(bond));
+    let same = control.filter(|&control| own.connections[control].backend == backend);
+    let pool_host = same.map(|control| own.connections[control].seen_as().host);
     own.face_server(&mut connection, seen.ports[1], pool_host, here)
         .inspect_err(|_| own.hosts.leave(host))?;
-    own.adopt_by(&mut connection, [control, bond.unwrap_or(NO_FLOW)]);
-    own.enter_connection(&connection, here)
-}
-
-impl Own {
-    /// The first of these that there is gets one more connection that carries data for it.
-    fn adopt_by(&mut self, connection: &mut Connection, parents: [FlowId; 2]) {
-        for parent in parents {
-            let Some(known) = self.connections.get(parent) else { continue };
-            let is_its = known.client.near().host == connection.client.near().host
-                && known.vip() == connection.vip();
-            if is_its {
-                self.connections[parent].children += 1;
-                connection.parent = parent;
-                return;
-            }
-        }
+    if let Some(parent) = control.or(bond) {
+        own.connections[parent].children += 1;
+        connection.parent = parent;
     }
+    own.enter_connection(&connection, here)
 }

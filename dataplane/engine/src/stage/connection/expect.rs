@@ -1,8 +1,9 @@
 //! Connections that a control connection announces: they are waited for.
 
+use super::data::FIRST_PORT;
 use crate::alg::End;
 use crate::flow::FlowId;
-use crate::flow::connection::{Connection, flag};
+use crate::flow::connection::{ANNOUNCED, Connection, flag};
 use crate::flow::hosts::Endpoint;
 use crate::flow::tuple::Tuple;
 use crate::flow::view::{ConnectionKind, Stage};
@@ -15,8 +16,6 @@ use wire::ip::PROTOCOL_TCP;
 
 /// Ports of a VIP that are tried for data, before there is none.
 const TRIES: u32 = 64;
-/// The first one that can be taken.
-const FIRST_PORT: u16 = 1024;
 
 impl Own {
     /// The server is to open a connection to this port of a control connection's client. Answers what is to be
@@ -124,10 +123,32 @@ impl Own {
                 self.bury(expected, End::Evicted, here);
                 return Err(Reason::NoConnection.into());
             }
+            // Its client, or server, has one there.
+            Some(before) if self.connections[before].stage == Stage::Open => {
+                self.bury(expected, End::Evicted, here);
+                return Err(Reason::NoConnection.into());
+            }
             Some(before) => self.end_connection(before, End::Replaced, here),
             None => {}
         }
-        self.enter_connection(expected, here).map(|_| ())
+        let id = self.enter_connection(expected, here)?;
+        self.note_announced(id, here);
+        Ok(())
+    }
+
+    /// A control connection has announced this one: of those before, some are still waited for at the most.
+    fn note_announced(&mut self, id: FlowId, here: &Here) {
+        let parent = self.connections[id].parent;
+        let announced = &mut self.connections[parent].announced;
+        let oldest = announced[ANNOUNCED - 1];
+        announced.rotate_right(1);
+        announced[0] = id;
+        let is_waited_for = self.connections.get(oldest).is_some_and(|connection| {
+            connection.stage == Stage::Expected && connection.parent == parent && oldest != id
+        });
+        if is_waited_for {
+            self.end_connection(oldest, End::Replaced, here);
+        }
     }
 
     /// A port of the control connection's VIP that its client has not been told of: the server's own, if it can be.

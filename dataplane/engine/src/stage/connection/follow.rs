@@ -1,18 +1,24 @@
 //! What a segment changes in what is known of its connection: enough to know open, closing and dead (RFC 9293
-//! §3.3.2). Numbers are those that the client sees.
+//! §3.3.2). Numbers are those that the client sees. Nobody who does not see the connection's packets is to change it
+//! (RFC 5961): what has a wrong number goes on, for the other side to judge, but is not taken into account.
 
 use crate::flow::connection::{Connection, Half, flag};
 use crate::flow::view::Stage;
 use crate::reason::Reason;
 use wire::tcp::{Flags, Tcp};
 
-/// Bytes that a side may be ahead of what was seen of it: more than any window that is in use. Whoever guesses at
-/// numbers does not move them.
+/// Bytes that a side may be ahead of what was seen of it: more than any window that is in use.
 const FURTHEST: u32 = 1 << 24;
 
 /// One side has come so far with this segment, of so many bytes of data.
 #[inline]
-pub fn advance(half: &mut Half, tcp: &Tcp, len: u32) {
+pub fn advance(halves: &mut [Half; 2], from: usize, tcp: &Tcp, len: u32) {
+    let others = halves[1 - from].next;
+    // Of a side that is not seen nothing is known.
+    if others != 0 && others.wrapping_sub(tcp.acknowledgement()) >= FURTHEST {
+        return;
+    }
+    let half = &mut halves[from];
     raise(&mut half.next, tcp.sequence().wrapping_add(len));
     raise(&mut half.acked, tcp.acknowledgement());
 }
@@ -39,46 +45,76 @@ pub fn follow(
     if flags.has(Flags::RST) {
         return reset(connection, by_client, tcp);
     }
-    let by_opener = by_client != connection.has(flag::BY_SERVER);
-    let control = u32::from(flags.has(Flags::SYN)) + u32::from(flags.has(Flags::FIN));
-    let half = &mut connection.halves[usize::from(!by_client)];
+    let from = usize::from(!by_client);
     if flags.has(Flags::SYN) {
-        *half = Half { next: tcp.sequence(), acked: tcp.acknowledgement() };
-        connection.flags |= if by_opener { 0 } else { flag::ANSWERED };
+        if connection.stage == Stage::HalfOpen {
+            begin(connection, from, tcp, len);
+        }
+        // Otherwise its receiver answers it by what it waits for.
+        return Ok(stage(connection, by_client, tcp));
     }
-    if !flags.has(Flags::SYN) && half.acked == 0 {
+    let is_end = flags.has(Flags::FIN) && is_within(connection, from, tcp.sequence());
+    let half = &mut connection.halves[from];
+    if half.acked == 0 {
         half.acked = tcp.acknowledgement();
     }
-    advance(half, tcp, len + control);
-    if flags.has(Flags::FIN) {
+    advance(&mut connection.halves, from, tcp, len + u32::from(is_end));
+    if is_end {
         connection.flags |= if by_client { flag::CLIENT_DONE } else { flag::SERVER_DONE };
     }
-    Ok(stage(connection, by_client, flags))
+    Ok(stage(connection, by_client, tcp))
+}
+
+/// A side says where it begins to count.
+fn begin(connection: &mut Connection, from: usize, syn: &Tcp, len: u32) {
+    let next = syn.sequence().wrapping_add(len + 1);
+    connection.halves[from] = Half { next, acked: syn.acknowledgement() };
+    let by_opener = (from == 0) != connection.has(flag::BY_SERVER);
+    connection.flags |= if by_opener { 0 } else { flag::ANSWERED };
+}
+
+/// Whether a segment that begins there is among those that its receiver can be waiting for.
+fn is_within(connection: &Connection, from: usize, sequence: u32) -> bool {
+    let (sender, receiver) = (connection.halves[from], connection.halves[1 - from]);
+    // Where the receiver is not seen, its sender tells.
+    let expected = if receiver.acked == 0 { sender.next } else { receiver.acked };
+    let in_flight = sender.next.wrapping_sub(expected);
+    in_flight < FURTHEST && sequence.wrapping_sub(expected) <= in_flight
 }
 
 /// Where it stands after a segment that is no reset.
-fn stage(connection: &Connection, by_client: bool, flags: Flags) -> Stage {
+fn stage(connection: &Connection, by_client: bool, tcp: &Tcp) -> Stage {
     let is_done = [flag::CLIENT_DONE, flag::SERVER_DONE].map(|done| connection.has(done));
-    let by_opener = by_client != connection.has(flag::BY_SERVER);
-    // Where we don't see answers, the opener's second word tells that there was one.
-    let is_answered = connection.has(flag::ANSWERED) || !connection.answers_seen();
     match (connection.stage, is_done) {
         (Stage::Closed, _) | (_, [true, true]) => Stage::Closed,
         (_, [true, _] | [_, true]) => Stage::Closing,
-        (Stage::Expected | Stage::HalfOpen, _) => {
-            let opens = by_opener && is_answered && !flags.has(Flags::SYN);
-            let is_answer = !by_opener && !connection.answers_seen();
-            if opens || is_answer { Stage::Open } else { Stage::HalfOpen }
-        }
-        (stage @ (Stage::Open | Stage::Closing), _) => stage,
+        (Stage::Expected | Stage::HalfOpen, _) if opens(connection, by_client, tcp) => Stage::Open,
+        (Stage::Expected, _) => Stage::HalfOpen,
+        (stage @ (Stage::HalfOpen | Stage::Open | Stage::Closing), _) => stage,
     }
 }
 
-/// A reset ends the connection if its number is exactly what the other side expects, or its sender would send next.
-/// One between these two goes on, for the other side to judge.
+/// Whether a segment opens a connection that is half open: whoever asked for it has heard the answer, and knows its
+/// number.
+pub fn opens(connection: &Connection, by_client: bool, tcp: &Tcp) -> bool {
+    let by_opener = by_client != connection.has(flag::BY_SERVER);
+    if !connection.answers_seen() {
+        // The opener's second word tells that there was an answer, or the client's is one.
+        return !by_opener || !tcp.flags().has(Flags::SYN);
+    }
+    let other = connection.halves[usize::from(by_client)];
+    by_opener
+        && connection.has(flag::ANSWERED)
+        && tcp.flags().has(Flags::ACK)
+        && !tcp.flags().has(Flags::SYN)
+        && tcp.acknowledgement() == other.next
+}
+
+/// A reset ends the connection if its number is exactly the one that the other side waits for. One that has the number
+/// that its sender has come to may be right too, and the connection is not kept for long then.
 fn reset(connection: &Connection, by_client: bool, tcp: &Tcp) -> Result<Stage, Reason> {
-    let [client, server] = connection.halves;
-    let (sender, receiver) = if by_client { (client, server) } else { (server, client) };
+    let from = usize::from(!by_client);
+    let (sender, receiver) = (connection.halves[from], connection.halves[1 - from]);
     let by_opener = by_client != connection.has(flag::BY_SERVER);
     if connection.stage == Stage::HalfOpen && !by_opener && !connection.has(flag::ANSWERED) {
         // Nobody listens: there is no number yet but the opener's own.
@@ -87,10 +123,12 @@ fn reset(connection: &Connection, by_client: bool, tcp: &Tcp) -> Result<Stage, R
     }
     let sequence = tcp.sequence();
     let expected = if receiver.acked == 0 { sender.next } else { receiver.acked };
-    if sequence == expected || sequence == sender.next {
+    if sequence == expected {
         return Ok(Stage::Closed);
     }
-    let in_flight = sender.next.wrapping_sub(expected);
-    let is_within = sequence.wrapping_sub(expected) <= in_flight && in_flight < FURTHEST;
-    if is_within { Ok(connection.stage) } else { Err(Reason::BadReset) }
+    if !is_within(connection, from, sequence) {
+        return Err(Reason::BadReset);
+    }
+    let is_open = connection.stage == Stage::Open && sequence == sender.next;
+    Ok(if is_open { Stage::Closing } else { connection.stage })
 }

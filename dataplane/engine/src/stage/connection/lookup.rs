@@ -37,7 +37,8 @@ fn is_past(id: FlowId, here: &Here, own: &Own) -> bool {
     let connection = &own.connections[id];
     match connection.stage {
         Stage::Closed => true,
-        Stage::Closing => connection.client.is_tcp(),
+        // Where the server's last word is not seen.
+        Stage::Closing => !connection.answers_seen(),
         // Its server has died since it was chosen.
         Stage::HalfOpen => {
             let backend = here.tables.backends.get(usize::from(connection.backend));

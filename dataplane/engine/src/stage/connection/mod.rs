@@ -2,7 +2,7 @@
 //! the short way, [`routine`]; the walk of all others is [`connection`].
 
 mod begin;
-mod bond;
+pub mod bond;
 mod control;
 mod data;
 mod expect;

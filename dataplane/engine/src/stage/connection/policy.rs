@@ -37,18 +37,21 @@ pub fn lookup<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) ->
         }
         own.end_connection(id, End::Replaced, here);
     }
-    match rule(seen.addresses.map(Into::into), seen, here) {
-        Some(rule) if seen.opens() => begin::<H>(rule, seen, here, own),
+    let [from, to] = seen.addresses.map(Into::into);
+    let is_for_peer = H::is_host(seen.addresses[1]) && !is_local(to, here);
+    match rule(from, seen, here) {
+        Some(rule) if is_for_peer && seen.opens() => begin::<H>(rule, seen, here, own),
         Some(_) | None => Err(Verdict::Kernel),
     }
 }
 
+/// Whether the kernel has this address, or all stations of one of our networks have it.
+fn is_local(address: IpAddr, here: &Here) -> bool {
+    here.tables.local.iter().any(|net| net.addr() == address || net.broadcast() == address)
+}
+
 /// The first rule for this packet.
-fn rule<'a, A: Copy>(
-    [from, _]: [IpAddr; 2],
-    seen: &Seen<A>,
-    here: &'a Here,
-) -> Option<&'a NatRule> {
+fn rule<'a, A: Copy>(from: IpAddr, seen: &Seen<A>, here: &'a Here) -> Option<&'a NatRule> {
     here.tables.nat.iter().find(|rule| {
         rule.from.contains(&from)
             && rule.protocol == seen.tuple.protocol
@@ -97,11 +100,11 @@ fn begin<H: Family>(
 impl Own {
     /// The station by which a host is reached: the one that it has come from as a client; else, as the kernel says.
     fn way_to(&self, host: Host, vip: VipId, address: IpAddr, here: &Here) -> Option<Hop> {
-        let control = self.bond(host, vip, PROTOCOL_TCP).map(|bond| {
-            let latest = self.connections[bond].parent;
-            self.connections.get(latest).map(|control| control.back)
-        });
-        control.flatten().or_else(|| here.tables.routes.hop(address))
+        let bond = self.bond(host, vip, PROTOCOL_TCP);
+        let control = bond.and_then(|bond| self.latest_control(bond));
+        control
+            .map(|control| self.connections[control].back)
+            .or_else(|| here.tables.routes.hop(address))
     }
 
     /// A connection's ends as its peer is to see them: from the server's own port, if no other one has it.

@@ -27,7 +27,7 @@ pub fn routine<H: Family>(
     let anyhow = Flags::PSH | Flags::ECE | Flags::CWR;
     let usual = segment.tcp.flags().without(anyhow) == Flags::ACK;
     // What is read is read on the long way.
-    if !usual || connection.stage != Stage::Open || connection.session != 0 {
+    if !usual || connection.stage != Stage::Open || !connection.is_plain() {
         return None;
     }
     let backend = here.tables.backends.get(usize::from(connection.backend))?;
@@ -41,7 +41,7 @@ pub fn routine<H: Family>(
         Side::Server | Side::ServerToClient => (segment.side, 1),
     };
     translate((&mut *segment.ip, &mut *segment.tcp), side, connection, here, hosts).ok()?;
-    advance(&mut connection.halves[from], segment.tcp, segment.len);
+    advance(&mut connection.halves, from, segment.tcp, segment.len);
     connection.last_packet = here.now;
     connection.bytes[from] += len as u64;
     let transfers = counters.backend(connection.backend);

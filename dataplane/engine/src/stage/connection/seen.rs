@@ -47,8 +47,14 @@ impl<A: Copy> Seen<A> {
         own: &Own,
     ) -> Step<Seen<A>> {
         let (ethernet, rest) = Ethernet::mut_from_prefix(frame).map_err(|_| Reason::Truncated)?;
-        let Split { ip, protocol, body, .. } = H::split(rest).map_err(|_| H::BAD)?;
-        let (ports, tcp, len) = layer_4(protocol, body)?;
+        let Split { ip, protocol, fragment, body } = H::split(rest).map_err(|_| H::BAD)?;
+        // A part goes where all goes that its client sends.
+        let protocol = if fragment.is_some() { 0 } else { protocol };
+        let is_passing = H::owner(ip.destination(), here.tables).is_none();
+        let (ports, tcp, len) = layer_4(protocol, body).map_err(|why_not| {
+            // What is broken on its way through is the kernel's to judge.
+            if is_passing { Verdict::Kernel } else { why_not.into() }
+        })?;
         let ends = whose(&*ip, (ports[0], ports[1]), here)?;
         let tuple = tuple::<H>(&ends, (ports[0], ports[1]), protocol, &own.hosts);
         Ok(Seen {

@@ -37,6 +37,11 @@ pub fn connection<H: Family>(
         Ok(id) => id,
         Err(why_not) => return Err(refused::<H>(frame, &seen, why_not, here, own)),
     };
+    if own.connections[id].is_half_open()
+        && let Some(verdict) = control::begin::<H>(&seen, id, here, own)
+    {
+        return Err(refused::<H>(frame, &seen, verdict, here, own));
+    }
     if own.connections[id].session != 0
         && let Some(step) = control::read::<H>(frame, &mut seen, id, here, own)
     {
@@ -64,6 +69,7 @@ fn refused<H: Family>(
                 | Reason::NoBackend
                 | Reason::BackendsFull
                 | Reason::BackendDown
+                | Reason::SessionsFull
                 | Reason::Refused
         )
     );

@@ -1,8 +1,10 @@
 //! Where the kernel would send a packet.
 
 use crate::tables::Hop;
+use crossbeam::queue::ArrayQueue;
 use ipnet::IpNet;
 use std::collections::HashMap;
+use std::iter;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -48,6 +50,31 @@ impl Routes {
     }
 }
 
+/// Addresses to which workers have found no hop, for control to have the kernel find them. All clones are one.
+#[derive(Debug, Clone)]
+pub struct Sought(Arc<ArrayQueue<IpAddr>>);
+
+/// How many are kept.
+const ROOM: usize = 64;
+
+impl Default for Sought {
+    fn default() -> Sought {
+        Sought(Arc::new(ArrayQueue::new(ROOM)))
+    }
+}
+
+impl Sought {
+    /// Notes one. It is lost if there is no room: who wants to go there tries again.
+    pub fn note(&self, address: IpAddr) {
+        let _ = self.0.push(address);
+    }
+
+    /// Takes out all that there are now.
+    pub fn take(&self) -> impl Iterator<Item = IpAddr> {
+        iter::from_fn(|| self.0.pop()).take(self.0.len())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +107,18 @@ mod tests {
             assert_eq!(found.map(|hop| hop.interface), interface, "{to}");
         }
         assert_eq!(Routes::default().hop("10.0.0.1".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn what_is_sought_is_bounded_and_told_once() {
+        let sought = Sought::default();
+        let all = [0, 1, 2].map(|high| (0..50).map(move |n| IpAddr::from([10, 0, high, n])));
+        let all: Vec<_> = all.into_iter().flatten().collect();
+        all.iter().for_each(|&address| sought.clone().note(address));
+        assert_eq!(sought.take().collect::<Vec<_>>(), all[..ROOM]);
+        assert_eq!(sought.take().count(), 0);
+        sought.note(all[149]);
+        assert_eq!(sought.take().collect::<Vec<_>>(), [all[149]], "there is room again");
     }
 
     proptest! {

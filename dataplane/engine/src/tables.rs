@@ -7,7 +7,7 @@ pub use protocol::{Ftp, NatRule, Protocol};
 
 use crate::addresses::Addresses;
 use crate::policy::{Access, OptionLimits, Rule};
-use crate::routes::Routes;
+use crate::routes::{Routes, Sought};
 use crate::select::cap::Cap;
 use crate::select::rota::Rota;
 use crate::select::slow_start::SlowStart;
@@ -62,6 +62,8 @@ pub struct Tables {
     pub nat: Vec<NatRule>,
     /// Where the kernel would send what goes to none of our clients or backends.
     pub routes: Routes,
+    /// Those of them to whom there was no way when one was needed.
+    pub sought: Sought,
     /// Whether some service is of another protocol than TFTP.
     pub has_connections: bool,
     /// How much each worker may say of its own accord in a tick ([`crate::outbox`]).

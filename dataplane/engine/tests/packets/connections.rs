@@ -244,15 +244,24 @@ fn a_server_s_own_connection_leaves_as_the_vip_by_a_rule() {
 }
 
 #[test]
-fn where_the_kernel_knows_no_way_a_rule_s_connection_does_not_go() {
-    let via = Via::Nat;
-    let mut tables = with_rule(via);
-    tables.routes = Routes::default();
-    let mut gate = Gate::with(tables, FLOWS);
-    let peer = SocketAddr::new(via.client().ip(), 7777);
-    let server = SocketAddr::new(via.server(0), 20);
-    let line = Line { via, client: peer, vip: server, server, seen_as: peer, next: FIRST };
-    gate.take_by(INSIDE, line.from_server("S", "")).dropped(Reason::NoRoute);
+fn where_the_kernel_knows_no_way_a_rule_s_connection_does_not_go_yet() {
+    for via in [Via::Nat, Via::Nat6] {
+        let mut tables = with_rule(via);
+        let known = std::mem::take(&mut tables.routes);
+        let mut gate = Gate::with(tables, FLOWS);
+        let peer = SocketAddr::new(via.client().ip(), 7777);
+        let server = SocketAddr::new(via.server(0), 20);
+        let line = Line { via, client: peer, vip: server, server, seen_as: peer, next: FIRST };
+        let sought = |gate: &Gate| gate.core.tables.sought.take().collect::<Vec<_>>();
+        for _ in 0..2 {
+            gate.take_by(INSIDE, line.from_server("S", "")).dropped(Reason::NoRoute);
+            assert_eq!(sought(&gate), [peer.ip()], "{via:?}: somebody has to find it");
+        }
+        gate.change(|tables| tables.routes = known);
+        let heard = gate.take_by(INSIDE, line.from_server("S", "")).sent_segment();
+        assert_eq!((heard.destination, heard.to), (peer, mac(peer.ip())));
+        assert!(sought(&gate).is_empty(), "{via:?}");
+    }
 }
 
 #[test]

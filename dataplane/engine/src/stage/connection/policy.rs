@@ -67,7 +67,11 @@ fn begin<H: Family>(
     own: &mut Own,
 ) -> Step<FlowId> {
     let [server, peer] = seen.addresses.map(Into::into);
-    let back = own.way_to(seen.tuple.near().host, rule.to, peer, here).ok_or(Reason::NoRoute)?;
+    let Some(back) = own.way_to(seen.tuple.near().host, rule.to, peer, here) else {
+        // The server tries again; by then the kernel may have found it.
+        here.tables.sought.note(peer);
+        return Err(Reason::NoRoute.into());
+    };
     let peer_host = own.hosts.enter(peer).map_err(|NoRoom| Reason::FlowTableFull)?;
     let Ok(server_host) = own.hosts.enter(server) else {
         own.hosts.leave(peer_host);

@@ -103,7 +103,9 @@ async fn serve(
     let macs = devices.macs(&written.config);
     let (mut estate, in_force) = inherit(written, devices.workers)?;
     let config = in_force.config();
-    let mut kernel = Kernel::start(config, &macs, in_force.wanted()).await?;
+    let mut lasting = Lasting::default();
+    let sought = lasting.sought.clone();
+    let mut kernel = Kernel::start(config, &macs, in_force.wanted(), sought).await?;
     let dataplane = devices.start(eal, config)?;
     let facts = dataplane.facts.clone();
     let traffic: Vec<Arc<Traffic>> = (0..)
@@ -113,7 +115,6 @@ async fn serve(
     let stop = Arc::new(AtomicBool::new(false));
     let standings = watch::Sender::new(estate.standings.clone());
     estate.save(&in_force.registry, &standings.borrow());
-    let mut lasting = Lasting::default();
     let (view, clock) = (kernel.view(), estate::clock());
     let now = Tick::at(clock.elapsed());
     let first =

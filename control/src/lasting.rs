@@ -2,7 +2,7 @@
 
 use crate::config::{Backend, NatRule, Service};
 use crate::kernel::Route;
-use engine::routes::{self, Routes};
+use engine::routes::{self, Routes, Sought};
 use engine::select::cap::Places;
 use engine::select::maglev::Maglevs;
 use engine::select::slow_start::SlowStart;
@@ -19,6 +19,8 @@ use std::sync::atomic::AtomicU64;
 pub struct Lasting {
     /// Tables for hashes, while their backends stay the same.
     pub maglevs: Maglevs,
+    /// To whom workers have found no way.
+    pub sought: Sought,
     places: HashMap<(String, String), Places>,
     lives: HashMap<(String, String), Life>,
     hits: HashMap<NatRule, Arc<AtomicU64>>,

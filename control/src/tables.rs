@@ -45,6 +45,7 @@ pub fn build(
         nat: config.nat.iter().filter_map(|rule| nat(rule, registry, lasting)).collect(),
         routes: lasting.routes(&view.routes),
         local: config.interfaces.iter().flat_map(|one| one.addresses.clone()).collect(),
+        sought: lasting.sought.clone(),
         speech: speech(&config.dataplane),
         ..Tables::default()
     };

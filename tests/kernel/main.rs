@@ -13,6 +13,7 @@ use control::config::{self, Config, Written};
 use control::in_force::InForce;
 use control::kernel::{Kernel, KernelError, Traffic, Wanted};
 use control::registry::Registry;
+use engine::routes::Sought;
 use station::Wire;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -71,7 +72,7 @@ fn wanted(config: &Config) -> Wanted {
 }
 
 async fn begin(config: &Config) -> Result<Kernel, KernelError> {
-    Kernel::start(config, &[MAC], wanted(config)).await
+    Kernel::start(config, &[MAC], wanted(config), Sought::default()).await
 }
 
 async fn start() -> (Kernel, Wire, Arc<Traffic>) {

@@ -1,12 +1,14 @@
 //! Where the kernel says that packets go: its routes, and who is on its links.
 
 use crate::space::{inside, must};
-use crate::station::Wire;
-use crate::{GATEWAY, NEAR, begin, block_on, config, pci, until, wanted};
+use crate::station::{Arp, Wire};
+use crate::{FAR, GATEWAY, MAC, NEAR, VIP, block_on, config, pci, until, wanted};
 use control::config::Config;
 use control::kernel::{Kernel, Route, View};
+use engine::routes::Sought;
+use std::collections::HashSet;
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -18,11 +20,13 @@ fn ruled() -> Config {
     config("0000:03:00.0", rule)
 }
 
-async fn start() -> (Kernel, Wire) {
-    let mut kernel = begin(&ruled()).await.expect("the kernel takes all of it");
+async fn start() -> (Kernel, Wire, Sought) {
+    let (config, sought) = (ruled(), Sought::default());
+    let kernel = Kernel::start(&config, &[MAC], wanted(&config), sought.clone()).await;
+    let mut kernel = kernel.expect("the kernel takes all of it");
     let wire = Wire::new();
     kernel.carry(0, vec![wire.rings.clone()], Arc::clone(&wire.pool));
-    (kernel, wire)
+    (kernel, wire, sought)
 }
 
 fn find(view: &View, to: &str) -> Option<Route> {
@@ -40,7 +44,7 @@ fn leads(view: &View, to: &str, gateway: Option<IpAddr>, mac: Option<Mac>) -> bo
 fn routes_come_and_go_with_their_routers() {
     inside("routes::routes_come_and_go_with_their_routers", |_| {
         block_on(async {
-            let (kernel, mut wire) = start().await;
+            let (kernel, mut wire, _) = start().await;
             let view = kernel.view();
             let router = Some(GATEWAY.1.into());
             assert!(leads(&view.borrow(), "0.0.0.0/0", router, None), "the first view knows it");
@@ -78,7 +82,7 @@ fn routes_come_and_go_with_their_routers() {
 fn the_best_of_several_and_none_of_others() {
     inside("routes::the_best_of_several_and_none_of_others", |_| {
         block_on(async {
-            let (kernel, _wire) = start().await;
+            let (kernel, _wire, _) = start().await;
             let view = kernel.view();
             must("ip route add 198.51.100.0/24 via 10.0.0.8 metric 20");
             must("ip route add 198.51.100.0/24 via 10.0.0.9 metric 10");
@@ -108,7 +112,7 @@ fn the_best_of_several_and_none_of_others() {
 fn who_is_on_a_link_is_a_route_to_itself() {
     inside("routes::who_is_on_a_link_is_a_route_to_itself", |_| {
         block_on(async {
-            let (kernel, mut wire) = start().await;
+            let (kernel, mut wire, _) = start().await;
             let view = kernel.view();
             wire.up.insert(NEAR.1, NEAR.0);
             must("ip neigh add 10.0.0.77 lladdr 02:00:00:00:00:77 dev lan nud stale");
@@ -125,12 +129,115 @@ fn who_is_on_a_link_is_a_route_to_itself() {
     });
 }
 
+/// Whom the kernel has asked for on the wire since the last time.
+fn asked_for(wire: &Wire) -> impl Iterator<Item = Ipv4Addr> {
+    let asked = wire.turn().into_iter().filter_map(|frame| Arp::parse(&frame));
+    asked.filter(|arp| arp.request).map(|arp| arp.target.1)
+}
+
+#[test]
+fn whom_a_worker_looks_for_is_found() {
+    inside("routes::whom_a_worker_looks_for_is_found", |_| {
+        block_on(async {
+            let (kernel, mut wire, sought) = start().await;
+            let view = kernel.view();
+            let silent = (Mac([2, 0, 0, 0, 0, 0x55]), Ipv4Addr::new(10, 0, 0, 55));
+            wire.up.insert(silent.1, silent.0);
+            wire.up.insert(GATEWAY.1, GATEWAY.0);
+            // Neither a station of ours, nor one without an address of its own, nor a router's host is asked for.
+            let others = [VIP, Ipv4Addr::new(10, 0, 0, 255), Ipv4Addr::new(224, 0, 0, 1), FAR];
+            let mut asked = HashSet::new();
+            until("it is a route to itself", || {
+                others.into_iter().chain([silent.1]).for_each(|one| sought.note(one.into()));
+                asked.extend(asked_for(&wire));
+                leads(&view.borrow(), "10.0.0.55/32", None, Some(silent.0))
+            })
+            .await;
+            assert!(asked.contains(&silent.1), "{asked:?}");
+            assert!(others.iter().all(|other| !asked.contains(other)), "{asked:?}");
+
+            // One may be asked for before it is up.
+            let late = Ipv4Addr::new(10, 0, 0, 56);
+            until("it is asked for in vain", || {
+                sought.note(late.into());
+                wire.turn();
+                must("ip neigh show to 10.0.0.56 dev lan").contains("FAILED")
+            })
+            .await;
+            wire.up.insert(late, silent.0);
+            until("it is asked for again", || {
+                sought.note(late.into());
+                wire.turn();
+                leads(&view.borrow(), "10.0.0.56/32", None, Some(silent.0))
+            })
+            .await;
+        });
+    });
+}
+
+#[test]
+fn who_is_kept_resolved_stays_so() {
+    inside("routes::who_is_kept_resolved_stays_so", |_| {
+        block_on(async {
+            let (_kernel, _wire, sought) = start().await;
+            let is_managed = || must("ip neigh show to 10.0.0.30 dev lan").contains("managed");
+            until("the backend is", is_managed).await;
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_secs(2) {
+                sought.note(NEAR.1.into());
+                sleep(Duration::from_millis(5)).await;
+                assert!(is_managed(), "it was asked for like others");
+            }
+        });
+    });
+}
+
+#[test]
+fn a_scan_is_asked_for_at_a_measured_pace() {
+    inside("routes::a_scan_is_asked_for_at_a_measured_pace", |_| {
+        block_on(async {
+            let (kernel, mut wire, sought) = start().await;
+            let mut view = kernel.view();
+            let all = (0..4000u32).map(|n| Ipv4Addr::from_bits(0x0a01_0000 + n));
+            must("ip route add 10.1.0.0/16 dev lan");
+            wire.up.extend(all.clone().map(|one| (one, NEAR.0)));
+            let mut all = all.cycle();
+            let (mut asked, mut known) = (HashSet::new(), HashSet::new());
+            let (start, mut views) = (Instant::now(), 0);
+            let resolved = |view: &View| {
+                let found = view.routes.iter().filter(|route| route.mac == Some(NEAR.0));
+                found.map(|route| route.to.addr()).collect::<Vec<_>>()
+            };
+            let is_scanned = |one: &Ipv4Addr| one.octets()[1] == 1;
+            while start.elapsed() < Duration::from_secs(3) {
+                all.by_ref().take(50).for_each(|one| sought.note(one.into()));
+                asked.extend(asked_for(&wire).filter(is_scanned).map(IpAddr::from));
+                sleep(Duration::from_millis(10)).await;
+                if view.has_changed().expect("it goes on") {
+                    known.extend(resolved(&view.borrow_and_update()));
+                    views += 1;
+                }
+            }
+            // The first one of the pace comes at once, and may come late.
+            let seconds = start.elapsed().as_secs() as usize + 2;
+            assert!(asked.len() <= 64 * seconds, "{} in {seconds} seconds", asked.len());
+            assert!(views <= 2 * seconds, "{views} views in {seconds} seconds");
+            until("each of them was known once", || {
+                wire.turn();
+                known.extend(resolved(&view.borrow()));
+                !known.is_empty() && asked.is_subset(&known)
+            })
+            .await;
+        });
+    });
+}
+
 /// A routing daemon may bring thousands of routes, and take them away again, at once: few views come of it.
 #[test]
 fn a_feed_of_routes_is_taken_at_a_measured_pace() {
     inside("routes::a_feed_of_routes_is_taken_at_a_measured_pace", |_| {
         block_on(async {
-            let (kernel, mut wire) = start().await;
+            let (kernel, mut wire, _) = start().await;
             let mut view = kernel.view();
             wire.up.insert(GATEWAY.1, GATEWAY.0);
             let script = tempfile::NamedTempFile::new().expect("a temporary file");

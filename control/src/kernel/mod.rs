@@ -21,6 +21,7 @@ pub use slowpath::Traffic;
 pub use view::{Route, View, Wanted};
 
 use crate::config::{Config, Held};
+use engine::routes::Sought;
 use link::Socket;
 use nft::Table;
 use rtnetlink::Handle;
@@ -49,8 +50,8 @@ pub struct Kernel {
 impl Kernel {
     /// Cuts devices off the kernel where it would answer twice, makes the TAPs with their
     /// addresses and routes and with the services' addresses, and begins to watch. `macs` are the devices', in
-    /// the order of the configuration's interfaces. The first view is complete but for neighbours that the
-    /// kernel has yet to resolve.
+    /// the order of the configuration's interfaces; `sought` is whom workers look for. The first view is complete
+    /// but for neighbours that the kernel has yet to resolve.
     ///
     /// # Errors
     ///
@@ -59,6 +60,7 @@ impl Kernel {
         config: &Config,
         macs: &[Mac],
         wanted: Wanted,
+        sought: Sought,
     ) -> Result<Kernel, KernelError> {
         let cuts = cut_off(config)?;
         let socket = Socket::open()?;
@@ -73,7 +75,7 @@ impl Kernel {
         }
         let indices = taps.iter().map(Tap::index).collect();
         let (wanted, told) = tokio::sync::watch::channel(wanted);
-        let (watcher, view) = watch::Watcher::new(told, indices);
+        let (watcher, view) = watch::Watcher::new(told, indices, sought);
         let mut tasks = JoinSet::new();
         tasks.spawn(watcher.start(socket).await?);
         Ok(Kernel { tasks, taps, view, cuts, wanted, handle })

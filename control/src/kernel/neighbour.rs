@@ -11,7 +11,7 @@ use rtnetlink::packet_route::neighbour::{
     NeighbourState,
 };
 use rtnetlink::packet_route::route::{RouteMessage, RouteType};
-use rtnetlink::{Error, Handle};
+use rtnetlink::{Error, Handle, NeighbourAddRequest};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use wire::ethernet::Mac;
@@ -125,14 +125,27 @@ pub async fn forget(handle: &Handle, (link, address): Station) -> Result<(), Err
 /// # Errors
 ///
 /// The kernel did not answer. Its refusal (the link is down) is none: it is asked again.
-pub async fn keep(handle: &Handle, (link, address): Station) -> Result<(), Error> {
-    let mut request = handle
-        .neighbours()
-        .add(link, address)
-        .replace()
-        .state(NeighbourState::None)
-        .flags(NeighbourFlags::Use);
+pub async fn keep(handle: &Handle, station: Station) -> Result<(), Error> {
+    let mut request = request(handle, station);
     request.message_mut().attributes.push(NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed));
+    ask(request).await
+}
+
+/// Has the kernel resolve a station once, as if it had a packet for it.
+///
+/// # Errors
+///
+/// The kernel did not answer. Its refusal (the link is down, the table is full) is none: it is asked again.
+pub async fn find(handle: &Handle, station: Station) -> Result<(), Error> {
+    ask(request(handle, station)).await
+}
+
+fn request(handle: &Handle, (link, address): Station) -> NeighbourAddRequest {
+    let request = handle.neighbours().add(link, address).replace();
+    request.state(NeighbourState::None).flags(NeighbourFlags::Use)
+}
+
+async fn ask(request: NeighbourAddRequest) -> Result<(), Error> {
     match request.execute().await {
         Ok(()) | Err(Error::NetlinkError(_)) => Ok(()),
         Err(error) => Err(error),

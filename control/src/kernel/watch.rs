@@ -1,11 +1,14 @@
 //! The kernel's addresses, routes and neighbours, followed. Whatever changes, and even when the
 //! kernel says that it could not tell all changes, the answer is the same: look at everything again.
 
+mod sought;
+
 use super::error::KernelError;
 use super::link::Socket;
 use super::neighbour::{self, Neighbour, Station};
 use super::routes::Routes;
 use super::view::{View, Wanted};
+use engine::routes::Sought;
 use engine::tables::{Hop, InterfaceId};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
@@ -41,14 +44,17 @@ pub struct Watcher {
     /// All that the kernel was told to keep resolved.
     kept: HashSet<Station>,
     routes: Routes,
+    /// Whom workers look for.
+    sought: Sought,
     view: watch::Sender<View>,
 }
 
 impl Watcher {
-    /// A watcher for these VIPs and backends, and where its views come out.
+    /// A watcher for these VIPs and backends, and for whom workers look for, and where its views come out.
     pub fn new(
         wanted: watch::Receiver<Wanted>,
         taps: Vec<u32>,
+        sought: Sought,
     ) -> (Watcher, watch::Receiver<View>) {
         let (view, receiver) = watch::channel(View::default());
         let watcher = Watcher {
@@ -58,6 +64,7 @@ impl Watcher {
             stations: HashSet::new(),
             kept: HashSet::new(),
             routes: Routes::default(),
+            sought,
             view,
         };
         (watcher, receiver)
@@ -96,11 +103,17 @@ impl Watcher {
     async fn follow(&mut self, mut socket: Socket) -> Error {
         let mut at_least = interval(AT_LEAST);
         at_least.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seek = interval(sought::PAUSE);
+        seek.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = at_least.tick() => {}
                 Ok(()) = self.wanted.changed() => {}
                 Some(()) = routes_due(self.routes.due()) => {}
+                _ = seek.tick(), if self.before.routes => match self.seek(&socket.handle).await {
+                    Ok(()) => continue,
+                    Err(error) => return error,
+                },
                 event = socket.events.next() => match event {
                     Some((event, _)) => {
                         self.routes.note(&event, &self.taps);
@@ -271,7 +284,8 @@ mod tests {
     const HOP: Station = (7, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 30)));
 
     fn concerned_by(payload: NetlinkPayload<RouteNetlinkMessage>) -> bool {
-        let (mut watcher, _) = Watcher::new(watch::channel(Wanted::default()).1, vec![HOP.0]);
+        let (mut watcher, _) =
+            Watcher::new(watch::channel(Wanted::default()).1, vec![HOP.0], Sought::default());
         watcher.stations = HashSet::from([HOP]);
         watcher.concerns(&NetlinkMessage::new(NetlinkHeader::default(), payload))
     }

@@ -430,6 +430,16 @@ fn routes_are_the_kernel_s() {
 }
 
 #[test]
+fn whom_workers_look_for_outlives_snapshots() {
+    let mut lasting = Lasting::default();
+    let tables = next(parsed(&of_all_protocols()), &View::default(), &mut lasting, 0);
+    tables.sought.note(server(30));
+    let _ = next(parsed(&of_all_protocols()), &View::default(), &mut lasting, 1);
+    assert_eq!(lasting.sought.take().collect::<Vec<_>>(), [server(30)]);
+    assert_eq!(tables.sought.take().count(), 0);
+}
+
+#[test]
 fn a_rule_keeps_its_hits_as_long_as_it_says_the_same() {
     let mut lasting = Lasting::default();
     let mut rules = |text: &str| next(parsed(text), &View::default(), &mut lasting, 0).nat;

@@ -1,25 +1,35 @@
-//! Any frame, to a gate where a transfer runs in every mode.
+//! Any frame, to a gate where a transfer runs in every mode, and connections of every kind.
 #![no_main]
 
 use engine::policy::{Access, OptionLimits};
-use engine::tables::Service;
+use engine::tables::{Ftp, Protocol, Service};
 use engine::verdict::Verdict;
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use kit::connections::{Line, add, add_rules};
 use kit::gate::Gate;
 use kit::talk::run;
-use kit::world::Via;
+use kit::world::{FLOWS, Via, tables};
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
+
+const FTP: Protocol = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
+/// Services beside TFTP's.
+const SERVICES: [(Protocol, u16); 3] = [(Protocol::Tcp, 22), (FTP, 21), (Protocol::Udp, 53)];
 
 thread_local! {
     static GATE: RefCell<Gate> = RefCell::new(gate());
 }
 
 fn gate() -> Gate {
-    let mut gate = Gate::new();
-    gate.change(|tables| tables.services.iter_mut().for_each(restrict));
+    let mut world = tables();
+    world.services.iter_mut().for_each(restrict);
+    SERVICES.into_iter().for_each(|(protocol, port)| add(&mut world, protocol, port, [1, 1]));
+    add_rules(&mut world, None);
+    let mut gate = Gate::with(world, FLOWS);
     for via in Via::ALL {
         run(&mut gate, via, via.client());
+        Line::open(&mut gate, via, via.client(), 22);
+        Line::open(&mut gate, via, via.client(), 21);
     }
     gate
 }
@@ -62,6 +72,17 @@ fn is_sound(frame: &[u8]) -> bool {
             let header = ip.header().to_header();
             let sum = udp.to_header().calc_checksum_ipv6(&header, udp.payload());
             udp.checksum() != 0 && is_same(sum.ok(), udp.checksum())
+        }
+        (Some(NetSlice::Ipv4(ip)), Some(TransportSlice::Tcp(tcp))) => {
+            let header = ip.header().to_header();
+            let sum = tcp.to_header().calc_checksum_ipv4(&header, tcp.payload());
+            header.header_checksum == header.calc_header_checksum()
+                && is_same(sum.ok(), tcp.checksum())
+        }
+        (Some(NetSlice::Ipv6(ip)), Some(TransportSlice::Tcp(tcp))) => {
+            let header = ip.header().to_header();
+            let sum = tcp.to_header().calc_checksum_ipv6(&header, tcp.payload());
+            is_same(sum.ok(), tcp.checksum())
         }
         _ => true,
     }

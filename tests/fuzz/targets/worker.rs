@@ -1,20 +1,25 @@
 //! Any frames, at any time, to two workers: what real clients and servers send, changed at will.
 #![no_main]
 
+use engine::select::cap::{Cap, Places};
+use engine::tables::Protocol;
+use kit::connections::{add, add_rules};
 use kit::house::House;
-use kit::world::{FLOWS, IDLE, Via};
+use kit::world::{IDLE, Via};
 use libfuzzer_sys::fuzz_target;
 use traces::rows::ROWS;
 use traces::script::decode;
 use worker::memory::MemoryPort;
 
 const WORKERS: u16 = 2;
+/// Each worker's places for transfers, and for connections: a few clients have them all.
+const PLACES: u32 = 16;
 /// Ticks between two frames.
 const MOST_TICKS: u16 = 700;
-/// Ticks after which no transfer is there any longer.
-const LONG: u32 = IDLE + 100;
-/// In what ways transfers end.
-const ENDS: [&str; 9] = [
+/// Ticks after which no transfer and no connection is there any longer, and none that those kept alive.
+const LONG: u32 = 3 * IDLE;
+/// In what ways they end.
+const ENDS: [&str; 10] = [
     "completed",
     "size_probes",
     "not_found",
@@ -24,6 +29,7 @@ const ENDS: [&str; 9] = [
     "timed_out",
     "replaced",
     "evicted",
+    "lost",
 ];
 
 fuzz_target!(|script: &[u8]| {
@@ -31,8 +37,14 @@ fuzz_target!(|script: &[u8]| {
     for row in &ROWS {
         row.modes.iter().for_each(|&via| row.prepare(&mut tables, via));
     }
+    add(&mut tables, Protocol::Udp, 53, [1, 1]);
+    add_rules(&mut tables, None);
+    tables.services.iter_mut().for_each(|service| service.idle_timeout = IDLE);
+    for backend in &mut tables.backends {
+        backend.cap.get_or_insert_with(|| Cap::new(u32::MAX, Places::default()));
+    }
     let caps: Vec<_> = tables.backends.iter().filter_map(|backend| backend.cap.clone()).collect();
-    let mut house = House::with(WORKERS, tables, FLOWS, |_| MemoryPort::new(64));
+    let mut house = House::with(WORKERS, tables, PLACES, |_| MemoryPort::new(64));
     for arrival in decode(script) {
         house.wait((arrival.ticks % MOST_TICKS).into());
         house.arrive(usize::from(arrival.queue) % usize::from(WORKERS), arrival.frame);

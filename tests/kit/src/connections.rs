@@ -3,11 +3,15 @@
 
 use crate::gate::Gate;
 use crate::segment::Segment;
-use crate::world::{self, Via, gate_mac, interface, mac};
+use crate::world::{self, Via, gate_mac, hop, interface, mac};
+use engine::routes::{Route, Routes};
 use engine::select::maglev::Maglevs;
 use engine::select::rota::{Member, Rota, Scheduler};
-use engine::tables::{BackendId, Protocol, Rotas, Service, ServiceId, Tables};
-use std::net::SocketAddr;
+use engine::tables::{BackendId, NatRule, Protocol, Rotas, Service, ServiceId, Tables};
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use wire::ip::PROTOCOL_TCP;
 
 /// Ticks that a silent connection of this world has, and one that is not open.
 pub const IDLE: u32 = 3000;
@@ -27,6 +31,28 @@ pub fn add(tables: &mut Tables, protocol: Protocol, port: u16, weights: [u16; 2]
     for via in Via::ALL {
         add_to(tables, via, protocol, port, weights);
     }
+}
+
+/// Connections that the servers of `nat` open from this port, or any, to most clients leave as their VIP.
+pub fn add_rules(tables: &mut Tables, source_port: Option<u16>) {
+    let rule = |via: Via| NatRule {
+        from: net(via.server(0)),
+        protocol: PROTOCOL_TCP,
+        source_port,
+        to: via.service(),
+        hits: Arc::default(),
+    };
+    let way = |via: Via| {
+        let client = via.client().ip();
+        Route { to: net(client), hop: Some(hop(client)) }
+    };
+    tables.nat = [Via::Nat, Via::Nat6].map(rule).into();
+    tables.routes = Routes::new([Via::Nat, Via::Nat6].map(way));
+}
+
+/// The network of a station.
+fn net(station: IpAddr) -> IpNet {
+    IpNet::new(station, if station.is_ipv6() { 120 } else { 24 }).expect("a length")
 }
 
 /// The first service that was added to a VIP.

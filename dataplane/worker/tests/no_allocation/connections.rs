@@ -2,16 +2,15 @@
 
 use crate::lending::Lending;
 use crate::{pass, turn};
-use engine::routes::{Route, Routes};
 use engine::select::cap::{Cap, Places};
-use engine::tables::{Duty, Ftp, NatRule, Protocol, Tables};
-use kit::connections::{Line, add, backend};
+use engine::tables::{Duty, Ftp, Protocol, Tables};
+use kit::connections::{Line, add, add_rules, backend};
 use kit::ftp::{active, endpoint_in, passive_at};
 use kit::house::House;
 use kit::packet::Packet;
 use kit::segment::Segment;
 use kit::story::datagram;
-use kit::world::{self, Via, hop};
+use kit::world::{self, Via};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use worker::news::News;
@@ -33,27 +32,8 @@ pub fn world() -> Tables {
     for backend in &mut tables.backends[transfers..] {
         backend.cap = Some(Cap::new(u32::MAX, Places::default()));
     }
-    tables.nat = [Via::Nat, Via::Nat6].map(rule).into();
-    let route = |via: Via| {
-        let hop = hop(peer(via).ip());
-        Route { to: net(via, peer(via)).parse().expect("a network"), hop: Some(hop) }
-    };
-    tables.routes = Routes::new([Via::Nat, Via::Nat6].map(route));
+    add_rules(&mut tables, Some(OWN));
     tables
-}
-
-fn rule(via: Via) -> NatRule {
-    NatRule {
-        from: net(via, SocketAddr::new(via.server(0), 0)).parse().expect("a network"),
-        protocol: 6,
-        source_port: Some(OWN),
-        to: via.service(),
-        hits: Arc::default(),
-    }
-}
-
-fn net(via: Via, at: SocketAddr) -> String {
-    format!("{}/{}", at.ip(), if via.is_v6() { 120 } else { 24 })
 }
 
 /// Whom servers talk to by themselves.

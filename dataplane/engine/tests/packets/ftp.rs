@@ -379,3 +379,19 @@ fn some_announcements_of_a_connection_wait_at_the_most() {
         assert_eq!(gate.connections().len(), 1 + engine::flow::connection::ANNOUNCED, "{via:?}");
     }
 }
+
+/// Telnet's signals in front of ABOR: the second half is urgent, and so would be what is behind it.
+#[test]
+fn what_is_urgent_goes_on_at_once_and_hides_no_command() {
+    let via = Via::Snat;
+    let mut gate = gate();
+    let mut control = Line::open(&mut gate, via, via.client(), 21);
+    for signal in [&[0xff, 0xf4, 0xff][..], &[0xf2]] {
+        let said = Segment { payload: signal.to_vec(), ..control.from_client("AP", "") };
+        assert_eq!(gate.take(said).sent_segment().payload, signal);
+        control.next[0] = control.next[0].wrapping_add(signal.len() as u32);
+    }
+    let foreign = SocketAddr::new(via.station(0, 66), 5001);
+    let told = control.client_says(&mut gate, "AP", &active(foreign)).text();
+    assert_eq!(told, "PORT 0,0,0,0,0,0\r\n");
+}

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Telnet's commands, and what they begin with (RFC 854), are these bytes and those above.
+const TELNET: u8 = 240;
+
 impl Stream {
     /// What has come for the first time. Answers whether all of it has gone on or is held; what has not,
     /// its sender will say again.
@@ -34,6 +37,13 @@ impl Stream {
         rewrite: &mut impl FnMut(&[u8]) -> Rewrite,
         out: &mut Output,
     ) -> usize {
+        let telnet = fresh.iter().take_while(|&&byte| byte >= TELNET).count();
+        if self.held_len == 0 && telnet > 0 {
+            // In front of ABOR, and urgent: the server has to hear of it at once (RFC 959 §4.1.3).
+            let before = out.len();
+            out.put(&fresh[..telnet]);
+            return out.len() - before;
+        }
         let newline = fresh.iter().position(|&byte| byte == b'\n');
         let part = newline.map_or(fresh, |at| &fresh[..=at]);
         let Some(line) = self.line(part).filter(|line| may_matter(line, side)) else {

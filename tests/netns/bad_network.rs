@@ -3,6 +3,8 @@
 
 use crate::client::{Habits, fetch};
 use crate::daemon::{Daemon, Setup};
+use crate::ftp_clients::{Curl, DATA, DATA_V6, must_ftplib};
+use crate::ftp_servers::{Ftpd, Manner};
 use crate::ipv6::{CROSSING, OLD_FARM};
 use crate::peers::{self, Client};
 use crate::wiring::{Wiring, plug};
@@ -85,10 +87,10 @@ async fn carry(
     while let Ok(len) = from.recv(&mut buffer).await {
         let frame = buffer[..len].to_vec();
         // Neighbours find each other: that is the kernels' affair.
-        let is_udp =
-            frame.get(23) == Some(&17) || frame.get(20).is_some_and(|next| matches!(next, 17 | 44));
+        let is_data = frame.get(23).is_some_and(|protocol| matches!(protocol, 6 | 17))
+            || frame.get(20).is_some_and(|next| matches!(next, 6 | 17 | 44));
         let mut strikes = |percent, count: &AtomicU32| {
-            let strikes = is_udp && chance.u32(..100) < percent;
+            let strikes = is_data && chance.u32(..100) < percent;
             count.fetch_add(strikes.into(), Relaxed);
             strikes
         };
@@ -216,6 +218,34 @@ fn real_clients_in_every_mode_over_both_versions() {
         // It waits for six seconds when an ACK is lost.
         Client::Curl.get(&lab, vip, "small", Some(1408));
         Client::Curl.put(&lab, vip, "small", Some(1408));
+    }
+    faults.check();
+    daemon.finish();
+}
+
+/// Control connections are read whose segments are lost, come twice or late.
+#[test]
+fn sessions_of_ftp() {
+    let lab = Lab::new().with_ipv6();
+    peers::files(&lab, &[("image", 1 << 20), ("small", 15_000)]);
+    let (faults, _cables) = bad_cables(&lab);
+    let _servers = [("s1", Ftpd::Vsftpd), ("s2", Ftpd::Pure)]
+        .map(|(name, ftpd)| ftpd.start(&lab, name, Manner::default()));
+    let daemon = Daemon::start(&lab, Setup { protocol: "ftp", ..two_workers() });
+    daemon.has_workers(2);
+    for vip in VIPS.into_iter().chain(VIPS_V6) {
+        for &data in if vip.contains(':') { &DATA_V6[..] } else { &DATA[..] } {
+            let curl = Curl::new(&lab, vip, data);
+            curl.get(&["small", "image"]);
+            curl.put(&["small", "image"]);
+        }
+    }
+    for vip in [NAT_VIP, SNAT_VIP] {
+        for what in ["split", "pipelined"] {
+            for how in ["passive", "active"] {
+                must_ftplib(&lab, &format!("{what} {vip} {how}"));
+            }
+        }
     }
     faults.check();
     daemon.finish();

@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 
 /// What a test varies.
 pub struct Setup {
+    /// Of every service.
+    pub protocol: &'static str,
     /// CPU cores.
     pub workers: &'static str,
     /// Behind the devices' names and interfaces.
@@ -26,6 +28,7 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Setup {
         Setup {
+            protocol: "tftp",
             workers: "1",
             device_arguments: "",
             service: "",
@@ -71,9 +74,10 @@ impl Setup {
     }
 
     fn one(&self, name: &str, vips: &str, mode: &str) -> String {
-        let Setup { service, first_backend, ipv6, .. } = self;
+        let Setup { protocol, service, first_backend, ipv6, .. } = self;
         let mut text = format!(
-            "[[service]]\nname = \"{name}\"\nprotocol = \"tftp\"\nvip = {vips}\n{mode}\n{service}\n\
+            "[[service]]\nname = \"{name}\"\nprotocol = \"{protocol}\"\nvip = {vips}\n{mode}\n\
+             {service}\n\
              [[service.backend]]\nname = \"s1\"\naddress = \"10.77.0.30\"\n{first_backend}\n\
              [[service.backend]]\nname = \"s2\"\naddress = \"10.77.0.31\"\n"
         );

@@ -1,12 +1,14 @@
 //! FTP: every server with every client, active and passive.
 
+use crate::daemon::{Daemon, Setup};
 use crate::ftp_clients::{Curl, DATA, DATA_V6, Data, lftp, must_ftplib};
 use crate::ftp_servers::{FTPDS, Ftpd, Manner};
 use crate::peers;
-use kit::lab::Lab;
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, VIPS, VIPS_V6};
 
+/// More than all buffers between a server and a client hold is in the last one.
 pub const FILES: [(&str, usize); 4] =
-    [("empty", 0), ("one", 1), ("image", 1 << 20), ("large", 200 << 20)];
+    [("empty", 0), ("one", 1), ("image", 1 << 20), ("long", 32 << 20)];
 const SMALL: [&str; 3] = ["empty", "one", "image"];
 
 /// All that is tested below, without anything between servers and clients.
@@ -20,8 +22,56 @@ fn servers_and_clients_understand_each_other() {
             curl(&lab, at);
             others(&lab, ftpd, at, if ftpd == Ftpd::Vsftpd { "any-port" } else { "" });
         }
-        Curl::new(&lab, "10.77.0.30", Data::Epsv).get(&["large"]);
     }
+}
+
+#[test]
+fn vsftpd_in_every_mode() {
+    in_every_mode(Ftpd::Vsftpd);
+}
+
+#[test]
+fn proftpd_in_every_mode() {
+    in_every_mode(Ftpd::Proftpd);
+}
+
+#[test]
+fn pure_ftpd_in_every_mode() {
+    in_every_mode(Ftpd::Pure);
+}
+
+fn in_every_mode(ftpd: Ftpd) {
+    let lab = Lab::new().with_ipv6();
+    peers::files(&lab, &FILES);
+    let _servers = ["s1", "s2"].map(|name| ftpd.start(&lab, name, Manner::default()));
+    let daemon = Daemon::start(&lab, ftp());
+    for vip in VIPS.into_iter().chain(VIPS_V6) {
+        curl(&lab, vip);
+    }
+    // In dsr the gate does not see where data comes from.
+    let dsr_port = if ftpd == Ftpd::Vsftpd { "any-port" } else { "" };
+    for (vip, any_port) in [(NAT_VIP, ""), (VIPS_V6[1], ""), (DSR_VIP, dsr_port)] {
+        others(&lab, ftpd, vip, any_port);
+    }
+    daemon.finish();
+}
+
+#[test]
+fn two_hundred_mebibytes_in_every_mode() {
+    let lab = Lab::new().with_ipv6();
+    peers::files(&lab, &[("large", 200 << 20)]);
+    let _servers = ["s1", "s2"].map(|name| Ftpd::Vsftpd.start(&lab, name, Manner::default()));
+    let daemon = Daemon::start(&lab, ftp());
+    for (vip, vip_v6) in VIPS.into_iter().zip(VIPS_V6) {
+        Curl::new(&lab, vip, Data::Epsv).get(&["large"]);
+        Curl::new(&lab, vip_v6, Data::Eprt).put(&["large"]);
+    }
+    daemon.finish();
+}
+
+/// Services of FTP over both versions of IP.
+pub fn ftp() -> Setup {
+    Setup { protocol: "ftp", ipv6: true, ..Setup::default() }
 }
 
 /// All of curl's ways to this address.

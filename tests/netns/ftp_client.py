@@ -68,7 +68,7 @@ def abort(address, how):
     """ABOR in the middle as RFC 959 has it, and the session goes on."""
     ftp = session(address, how)
     ftp.voidcmd("TYPE I")
-    data = ftp.transfercmd("RETR large")
+    data = ftp.transfercmd("RETR long")
     data.recv(1 << 16)
     if "Pure-FTPd" in ftp.getwelcome():
         # It knows no Telnet, and reads on while it sends.
@@ -168,6 +168,9 @@ class Raw:
         ask()
         if waits:
             data = self.accept(waits)
+        self.receive(data, name)
+
+    def receive(self, data, name):
         self.answers("1")
         got = b"".join(iter(lambda: data.recv(1 << 16), b""))
         expect(got == original(name), f"{name} has come as another file")
@@ -193,14 +196,16 @@ class Raw:
         self.answers("221")
 
 
-def crowd(address, how, size):
-    """So many sessions at once, each with a download and an upload while all others have theirs."""
-    size = int(size)
-    barrier, wrong = threading.Barrier(size, timeout=120), []
+def crowd(address, how, size, net):
+    """So many sessions at once, each from an address of its own, each with files while all others have theirs."""
+    barrier, wrong = threading.Barrier(int(size), timeout=120), []
 
     def one(n):
         try:
-            ftp = session(address, how if how != "both" else ["passive", "active"][n % 2])
+            ftp = ftplib.FTP(address, timeout=120, source_address=(f"{net}{n + 1}", 0))
+            ftp.login()
+            ftp.set_pasv(n % 2 == 0 if how == "both" else how == "passive")
+            ftp.trust_server_pasv_ipv4_address = True
             barrier.wait()
             get(ftp, "image")
             put(ftp, "image", f"up/{n}")
@@ -210,12 +215,29 @@ def crowd(address, how, size):
             wrong.append(f"{n}: {error!r}")
             barrier.abort()
 
-    threads = [threading.Thread(target=one, args=(n,)) for n in range(size)]
+    threads = [threading.Thread(target=one, args=(n,)) for n in range(int(size))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     expect(not wrong, "\n".join(wrong))
+
+
+def slow(address, how, seconds):
+    """A download that lasts so long, and then another one."""
+    ftp = session(address, how)
+    ftp.voidcmd("TYPE I")
+    end = time.monotonic() + int(seconds)
+    with ftp.transfercmd("RETR long") as data, open("files/long", "rb") as file:
+        while got := data.recv(1 << 16):
+            expect(got == file.read(len(got)), "long has come as another file")
+            if time.monotonic() < end:
+                time.sleep(0.05)
+        expect(not file.read(1), "long has not come as a whole")
+    expect(time.monotonic() > end, "long has come too soon")
+    ftp.voidresp()
+    get(ftp, "image")
+    ftp.quit()
 
 
 def stay(address, how, runs, go_on):
@@ -226,17 +248,27 @@ def stay(address, how, runs, go_on):
     while not os.path.exists(go_on):
         time.sleep(0.05)
     get(ftp, "image")
-    put(ftp, "image", "up/image")
+    put(ftp, "image", f"up/{runs}")
     ftp.quit()
 
 
-def bounce(address, how, victim):
-    """Asks for a data connection to somebody else."""
+def foreign(address, how, other, word):
+    """Asks for data to go to another address, which gets it if that is allowed."""
     raw = Raw(address)
-    raw.send(f"PORT {victim.replace('.', ',')},0,22\r\n".encode())
-    raw.answers("5")
-    raw.send(b"NOOP\r\n")
-    raw.answers("200")
+    waits = socket.create_server((other, 0))
+    waits.settimeout(60)
+    port = waits.getsockname()[1]
+    for command in [f"PORT {other.replace('.', ',')},{port >> 8},{port & 255}", f"EPRT |1|{other}|{port}|"]:
+        raw.send(f"{command}\r\n".encode())
+        if word == "allowed":
+            raw.answers("200")
+            raw.send(b"RETR image\r\n")
+            # The line went on as it was, and the server connects as it would without a gate.
+            raw.receive(waits.accept()[0], "image")
+        else:
+            raw.answers("5")
+            raw.send(b"NOOP\r\n")
+            raw.answers("200")
     raw.quit()
 
 

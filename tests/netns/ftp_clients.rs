@@ -162,6 +162,7 @@ pub fn must_ftplib(lab: &Lab, words: &str) {
     assert!(output.status.success(), "ftplib: {words}: {}", said(&output));
 }
 
-fn said(output: &Output) -> String {
+/// All that a program has said.
+pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
 }

@@ -23,6 +23,8 @@ pub struct Manner<'a> {
     pub named: Option<&'a str>,
     /// Whether it takes clients in TLS, too.
     pub tls: bool,
+    /// Whether clients may name other hosts for data; pure-ftpd alone knows this.
+    pub foreign: bool,
 }
 
 impl Ftpd {
@@ -55,7 +57,7 @@ fn vsftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
     let (empty, files) = (lab.path(&format!("{name}-empty")), lab.path("files"));
     std::fs::create_dir_all(&empty).expect("a folder");
     let mut text = format!(
-        "background=NO\nlisten=NO\nlisten_ipv6=YES\nseccomp_sandbox=NO\nxferlog_enable=NO\n\
+        "background=NO\nseccomp_sandbox=NO\nxferlog_enable=NO\n\
          secure_chroot_dir={}\nanonymous_enable=YES\nftp_username=daemon\nanon_root={}\n\
          write_enable=YES\nanon_upload_enable=YES\n\
          anon_other_write_enable=YES\nmax_per_ip=0\nasync_abor_enable=YES\n",
@@ -65,8 +67,12 @@ fn vsftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
     if let Some((first, last)) = manner.passive_ports {
         let _ = writeln!(text, "pasv_min_port={first}\npasv_max_port={last}");
     }
-    if let Some(address) = manner.named {
-        let _ = writeln!(text, "pasv_address={address}");
+    // It names no other address in a socket of both versions.
+    match manner.named {
+        Some(address) => {
+            let _ = writeln!(text, "listen=YES\nlisten_ipv6=NO\npasv_address={address}");
+        }
+        None => text += "listen=NO\nlisten_ipv6=YES\n",
     }
     if manner.tls {
         let own = certificate(lab);
@@ -133,6 +139,9 @@ fn pure_ftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
     }
     if manner.tls {
         let _ = write!(script, " --tls 1 --certfile {}", certificate(lab));
+    }
+    if manner.foreign {
+        script += " --allowanonymousfxp";
     }
     let user = format!("ftp:x:65532:65534::{}:/bin/false", lab.path("files").display());
     with_user(lab, name, &user, &script)

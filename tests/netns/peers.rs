@@ -80,11 +80,13 @@ pub fn atftpd(lab: &Lab, name: &str) -> Server {
     vec![at(address(name)), at(DSR_VIP)]
 }
 
-fn address(name: &str) -> &'static str {
+/// The address of a host.
+pub fn address(name: &str) -> &'static str {
     if name == "s1" { "10.77.0.30" } else { "10.77.0.31" }
 }
 
-fn address_v6(name: &str) -> &'static str {
+/// The same over IPv6.
+pub fn address_v6(name: &str) -> &'static str {
     if name == "s1" { "fd00:77::30" } else { "fd00:77::31" }
 }
 

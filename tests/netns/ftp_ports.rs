@@ -1,0 +1,115 @@
+//! FTP's data connections by their ports: where nobody reads which, and where not all are let in.
+
+use crate::daemon::{Daemon, Setup};
+use crate::ftp::{FILES, ftp};
+use crate::ftp_clients::{Curl, Data, must_ftplib, said};
+use crate::ftp_servers::{FTPDS, Ftpd, Manner};
+use crate::peers;
+use kit::lab::{Lab, NAT_VIP, Process, SNAT_VIP, VIPS, VIPS_V6};
+
+const RANGES: [(&str, (u16, u16)); 2] = [("s1", (50_000, 50_099)), ("s2", (50_100, 50_199))];
+
+/// The backends of a configuration have these ranges.
+fn with_ranges(mut text: String) -> String {
+    for (address, ports) in [("10.77.0.30", "50000-50099"), ("10.77.0.31", "50100-50199")] {
+        let line = format!("address = \"{address}\"\n");
+        text = text.replace(&line, &format!("{line}passive_ports = \"{ports}\"\n"));
+    }
+    text
+}
+
+fn servers(lab: &Lab, ftpd: Ftpd, manner: Manner) -> Vec<Process> {
+    let start =
+        |(name, range)| ftpd.start(lab, name, Manner { passive_ports: Some(range), ..manner });
+    RANGES.map(start).into()
+}
+
+/// Nobody can read what is said; the ports say which backend it is.
+#[test]
+fn ftps_over_passive_ranges() {
+    let lab = Lab::new();
+    peers::files(&lab, &FILES);
+    let setup = Setup { ipv6: false, ..ftp() };
+    let daemon = Daemon::with(&lab, &with_ranges(setup.text(&lab)));
+    for ftpd in FTPDS {
+        for vip in VIPS {
+            let manner = Manner { named: Some(vip), tls: true, ..Manner::default() };
+            let _servers = servers(&lab, ftpd, manner);
+            for data in [Data::Pasv, Data::Epsv] {
+                let curl = Curl { tls: true, ..Curl::new(&lab, vip, data) };
+                // Both servers have their turn with each.
+                (0..2).for_each(|_| curl.get(&["empty", "one", "image"]));
+                (0..2).for_each(|_| curl.put(&["image"]));
+            }
+            must_ftplib(&lab, &format!("tls {vip} passive"));
+        }
+    }
+    let _servers = servers(&lab, Ftpd::Vsftpd, Manner { tls: true, ..Manner::default() });
+    for vip in VIPS {
+        Curl { tls: true, ..Curl::new(&lab, vip, Data::Epsv) }.get(&["long"]);
+        Curl { tls: true, ..Curl::new(&lab, vip, Data::Epsv) }.put(&["long"]);
+    }
+    daemon.finish();
+}
+
+/// What can be read goes well with ranges, too.
+#[test]
+fn plain_sessions_over_passive_ranges() {
+    let lab = Lab::new().with_ipv6();
+    peers::files(&lab, &FILES);
+    let daemon = Daemon::with(&lab, &with_ranges(ftp().text(&lab)));
+    let _servers = servers(&lab, Ftpd::Vsftpd, Manner::default());
+    for vip in VIPS {
+        for data in [Data::Pasv, Data::Epsv, Data::Port] {
+            let curl = Curl::new(&lab, vip, data);
+            (0..2).for_each(|_| curl.get(&["one", "image"]));
+        }
+    }
+    for vip in VIPS_V6 {
+        Curl::new(&lab, vip, Data::Epsv).get(&["image"]);
+    }
+    daemon.finish();
+}
+
+/// Behind a pool nobody reaches a client from another port than is let in.
+#[test]
+fn a_data_port_is_kept_to() {
+    let lab = Lab::new();
+    peers::files(&lab, &FILES);
+    let daemon = Daemon::with(&lab, &not_in_dsr(&lab, "data_port = 20"));
+    let _servers = [("s1", Ftpd::Pure), ("s2", Ftpd::Vsftpd)]
+        .map(|(name, ftpd)| ftpd.start(&lab, name, Manner::default()));
+    let mut got = [0, 0];
+    for _ in 0..4 {
+        let command = format!("curl --max-time 30 -sSv --ftp-port - -o got ftp://{SNAT_VIP}/image");
+        let output = lab.run("client", &command);
+        got[usize::from(output.status.success())] += 1;
+        let refused = said(&output).contains("< 425");
+        assert!(refused || output.status.success(), "{}", said(&output));
+    }
+    assert_eq!(got, [2, 2]);
+    daemon.finish();
+}
+
+/// Services with a key that `dsr` does not have.
+fn not_in_dsr(lab: &Lab, key: &'static str) -> String {
+    let text = Setup { ipv6: false, service: key, ..ftp() }.text(lab);
+    let last = text.rfind(key).expect("three services");
+    [&text[..last], "#", &text[last..]].concat()
+}
+
+/// Data for somebody else than the client: the server would give it, but does not hear of it.
+#[test]
+fn nobody_else_gets_the_data() {
+    let lab = Lab::new();
+    peers::files(&lab, &FILES);
+    let _servers = ["s1", "s2"]
+        .map(|name| Ftpd::Pure.start(&lab, name, Manner { foreign: true, ..Manner::default() }));
+    lab.must("client", "ip address add 10.78.0.99/16 dev c0");
+    for (allowed, word) in [(false, "refused"), (true, "allowed")] {
+        let keys = ["foreign_data = false", "foreign_data = true"];
+        let daemon = Daemon::with(&lab, &not_in_dsr(&lab, keys[usize::from(allowed)]));
+        must_ftplib(&lab, &format!("foreign {NAT_VIP} active 10.78.0.99 {word}"));
+        daemon.finish();
+    }
+}

@@ -3,9 +3,10 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dpdk::HugePages;
 use engine::core::Core;
-use engine::frame::BURST;
+use engine::frame::{BURST, Burst};
 use engine::verdict::Verdict;
 use kit::field::{Field, Flat, Way};
+use kit::lines::Lines;
 use kit::world::Via;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -16,6 +17,9 @@ static MEMORY: HugePages = HugePages;
 
 /// Live transfers that packets are drawn from at random.
 const FLOWS: [u32; 5] = [4 << 10, 64 << 10, 1 << 20, 4 << 20, 16_500_000];
+
+/// Open TCP connections, likewise.
+const CONNECTIONS: [u32; 2] = [4 << 10, 64 << 10];
 
 /// Bursts timed in one go: few enough that their frames stay in the first cache, as a NIC's do.
 const BURSTS: usize = 2;
@@ -31,29 +35,72 @@ fn established(c: &mut Criterion) {
     }
 }
 
+fn tcp(c: &mut Criterion) {
+    for count in CONNECTIONS {
+        for via in Via::V4 {
+            bursts(c, ("tcp ", via, count), || Lines::new(via, count));
+        }
+    }
+}
+
 fn running(c: &mut Criterion, via: Via, flows: u32) {
-    let mut field = None;
+    bursts(c, ("", via, flows), || Field::new(via, flows));
+}
+
+/// Bursts of packets that go on with what there is, each way.
+fn bursts<S: Source>(
+    c: &mut Criterion,
+    (what, via, count): (&str, Via, u32),
+    make: impl Fn() -> S,
+) {
+    let mut source = None;
     let ways: &[Way] = if via.is_dsr() { &[Way::In] } else { &[Way::In, Way::Out] };
     for &way in ways {
-        let mut group = c.benchmark_group(format!("{via:?} {way:?}").to_lowercase());
+        let mut group = c.benchmark_group(format!("{what}{via:?} {way:?}").to_lowercase());
         group.throughput(Throughput::Elements(BURST as u64));
-        group.bench_function(flows.to_string(), |bencher| {
-            let field = field.get_or_insert_with(|| Field::new(via, flows));
-            bencher.iter_custom(|iterations| walks(field, way, iterations));
+        group.bench_function(count.to_string(), |bencher| {
+            let source = source.get_or_insert_with(&make);
+            bencher.iter_custom(|iterations| walks(source, way, iterations));
         });
     }
 }
 
+/// What packets are drawn from.
+trait Source {
+    fn draw(&mut self, way: Way, frames: &mut [Flat]);
+    fn walk(&mut self, way: Way, burst: &mut [Flat]) -> Burst<Verdict>;
+}
+
+impl Source for Field {
+    fn draw(&mut self, way: Way, frames: &mut [Flat]) {
+        Field::draw(self, way, frames);
+    }
+
+    fn walk(&mut self, way: Way, burst: &mut [Flat]) -> Burst<Verdict> {
+        Field::walk(self, way, burst)
+    }
+}
+
+impl Source for Lines {
+    fn draw(&mut self, way: Way, frames: &mut [Flat]) {
+        Lines::draw(self, way, frames);
+    }
+
+    fn walk(&mut self, way: Way, burst: &mut [Flat]) -> Burst<Verdict> {
+        Lines::walk(self, way, burst)
+    }
+}
+
 /// So many bursts of random packets; only the engine's part is timed.
-fn walks(field: &mut Field, way: Way, iterations: u64) -> Duration {
+fn walks(source: &mut impl Source, way: Way, iterations: u64) -> Duration {
     let mut frames = vec![Flat::EMPTY; BURST * BURSTS];
     let mut total = Duration::ZERO;
     for left in (0..iterations).rev().step_by(BURSTS) {
         let frames = &mut frames[..BURST * BURSTS.min(left as usize + 1)];
-        field.draw(way, frames);
+        source.draw(way, frames);
         let start = Instant::now();
         for burst in frames.chunks_mut(BURST) {
-            black_box(field.walk(way, burst));
+            black_box(source.walk(way, burst));
         }
         total += start.elapsed();
     }
@@ -122,6 +169,6 @@ criterion_group! {
         .sample_size(20)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = established, new_transfers, expiry
+    targets = established, tcp, new_transfers, expiry
 }
 criterion_main!(benches);

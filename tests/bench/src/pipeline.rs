@@ -20,6 +20,14 @@ pub fn measure(results: &mut Results) {
         let what = format!("pipeline, {way}, 1048576 flows");
         results.add(&what, a_packet(way, "1048576"), "ns a packet", None);
     }
+    for way in ["dsr in", "nat in", "nat out", "snat in", "snat out"] {
+        for count in ["4096", "65536"] {
+            let what = format!("pipeline, {way}, {count} TCP connections");
+            let tcp = a_packet(&format!("tcp {way}"), count);
+            let against = ("TFTP", a_packet(way, count));
+            results.compare(&what, tcp, "ns a packet", against, Some(Reach::AtMost(1.15)));
+        }
+    }
     let nat = |flows| 0.5 * (a_packet("nat in", flows) + a_packet("nat out", flows));
     let rate = |flows| 1000.0 / nat(flows);
     let (few, million, most) = (rate("4096"), rate("1048576"), rate("16500000"));

@@ -1,12 +1,13 @@
 //! A gate with many running transfers of one mode, and packets of theirs drawn at random: what
 //! benchmarks measure.
 
-use crate::packet::Packet;
-use crate::story;
+mod frames;
+
+pub use frames::Frames;
+
 use crate::world::{self, Via};
 use engine::core::Core;
 use engine::count::Counters;
-use engine::family::Family;
 use engine::flow::key::Seed;
 use engine::frame::{BURST, Burst, Frame};
 use engine::here::By;
@@ -16,17 +17,10 @@ use engine::tick::Tick;
 use engine::verdict::Verdict;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use wire::ethernet::{Ethernet, Mac};
-use wire::ip::Split;
-use wire::ipv4::Ipv4;
-use wire::ipv6::Ipv6;
-use wire::udp::Udp;
-use zerocopy::FromBytes;
+use wire::ethernet::Mac;
 
 /// Bytes of a buffer: a DATA of 512 bytes fits, over IPv6 too, and the buffer fills cache lines.
 const ROOM: usize = 640 - size_of::<usize>();
-/// The port that every server process answers from.
-const TID: u16 = 40_000;
 /// SNAT ports that one address has.
 const PORTS: u32 = 64_512;
 
@@ -81,19 +75,6 @@ pub struct Field {
     frames: Frames,
     flows: u32,
     random: Random,
-}
-
-/// Frames of transfers, one of each client: number `n`'s address is 11.0.0.0 and `n`, over IPv6 the same
-/// in fd00::/96.
-pub struct Frames {
-    via: Via,
-    /// The SNAT addresses.
-    pool: Vec<IpAddr>,
-    /// Servers that clients were dealt to in turn.
-    servers: u32,
-    ack: Vec<u8>,
-    data: Vec<u8>,
-    request: Vec<u8>,
 }
 
 impl Field {
@@ -166,78 +147,6 @@ impl Field {
     }
 }
 
-impl Frames {
-    /// Those of a service whose clients are dealt to one or both of its servers in turn; in `snat`
-    /// servers see them at these addresses.
-    pub fn new(via: Via, pool: Vec<IpAddr>, servers: u32) -> Frames {
-        let client = via.client();
-        let server = SocketAddr::new(via.server(0), TID);
-        let vip = SocketAddr::new(via.vip().ip(), TID);
-        Frames {
-            via,
-            pool,
-            servers,
-            ack: padded(story::ack(client, vip, 1)),
-            data: padded(story::data(server, client, 1, 512)),
-            request: padded(story::rrq(client, via.vip(), "pxelinux.0")),
-        }
-    }
-
-    /// The same, all addressed to this station.
-    pub fn to(mut self, gate: Mac) -> Frames {
-        for frame in [&mut self.ack, &mut self.data, &mut self.request] {
-            frame[..6].copy_from_slice(&gate.0);
-        }
-        self
-    }
-
-    fn inside(&self) -> InterfaceId {
-        world::interface(self.via.server(0))
-    }
-
-    /// A packet of a client's running transfer.
-    pub fn fill(&self, way: Way, client: u32, frame: &mut Flat) {
-        match way {
-            Way::In => self.ack(client, frame),
-            Way::Out => self.data(client, frame),
-        }
-    }
-
-    /// The client's request.
-    pub fn request(&self, client: u32, frame: &mut Flat) {
-        frame.copy(&self.request);
-        readdress(frame.bytes_mut(), endpoint(self.via, client), self.via.vip());
-    }
-
-    fn ack(&self, client: u32, frame: &mut Flat) {
-        frame.copy(&self.ack);
-        let vip = SocketAddr::new(self.via.vip().ip(), TID);
-        readdress(frame.bytes_mut(), endpoint(self.via, client), vip);
-    }
-
-    fn data(&self, client: u32, frame: &mut Flat) {
-        frame.copy(&self.data);
-        let server = SocketAddr::new(self.via.server((client % self.servers) as usize), TID);
-        readdress(frame.bytes_mut(), server, self.seen_as(client));
-    }
-
-    /// What the gate learns the TID from: in `dsr` the client's first packet.
-    pub fn first_answer(&self, client: u32, frame: &mut Flat) {
-        if self.via.is_dsr() { self.ack(client, frame) } else { self.data(client, frame) }
-    }
-
-    /// SNAT addresses are taken by the client's address, their ports in order.
-    fn seen_as(&self, client: u32) -> SocketAddr {
-        if !self.via.is_snat() {
-            return endpoint(self.via, client);
-        }
-        // Its size is a power of two, and the first client's number a multiple of that.
-        let pool = self.pool.len() as u32;
-        let address = self.pool[(client % pool) as usize];
-        SocketAddr::new(address, 1024 + (client / pool % PORTS) as u16)
-    }
-}
-
 /// Xorshift: good enough to defeat caches, and the same in every run.
 pub struct Random(u64);
 
@@ -257,8 +166,16 @@ impl Random {
     }
 }
 
-/// The small world with more SNAT addresses, if that is what its clients need.
 fn tables(via: Via, room: u32) -> Tables {
+    let mut tables = roomy(via, room);
+    for backend in &mut tables.backends {
+        backend.hop = backend.hop.map(|hop| Hop { mac: Mac([2, 0, 0, 0, 9, 9]), ..hop });
+    }
+    tables
+}
+
+/// The small world with more SNAT addresses, if that is what its clients need.
+pub(crate) fn roomy(via: Via, room: u32) -> Tables {
     let mut tables = world::tables();
     let pool = (room.div_ceil(PORTS) + 1).next_power_of_two() as u16;
     if via.is_snat() {
@@ -268,9 +185,6 @@ fn tables(via: Via, room: u32) -> Tables {
             tables.addresses.insert(address, Owner::Snat(id));
         }
         tables.services[usize::from(via.service())].mode = Mode::Snat((0..pool).collect());
-    }
-    for backend in &mut tables.backends {
-        backend.hop = backend.hop.map(|hop| Hop { mac: Mac([2, 0, 0, 0, 9, 9]), ..hop });
     }
     tables
 }
@@ -282,25 +196,4 @@ pub fn endpoint(via: Via, client: u32) -> SocketAddr {
 
 fn address(via: Via, bits: u32) -> IpAddr {
     via.address(Ipv4Addr::from_bits(bits))
-}
-
-fn padded(packet: Packet) -> Vec<u8> {
-    packet.padded().bytes()
-}
-
-/// Another transfer's addresses and ports in a sound frame.
-fn readdress(frame: &mut [u8], source: SocketAddr, destination: SocketAddr) {
-    match source {
-        SocketAddr::V4(_) => readdress_in::<Ipv4>(frame, source, destination),
-        SocketAddr::V6(_) => readdress_in::<Ipv6>(frame, source, destination),
-    }
-}
-
-fn readdress_in<H: Family>(frame: &mut [u8], source: SocketAddr, destination: SocketAddr) {
-    let (_, rest) = Ethernet::mut_from_prefix(frame).expect("a whole frame");
-    let Split { ip, body, .. } = H::split(rest).expect("a sound packet");
-    let (udp, _) = Udp::split(body).expect("a datagram");
-    let [from, to] = [source, destination].map(|end| H::of(&end.ip()).expect("its version"));
-    let delta = ip.set_addresses(from, to);
-    udp.set_ports(source.port(), destination.port(), delta);
 }

@@ -1,10 +1,9 @@
 //! A gate with many open TCP connections of one mode, and segments of theirs drawn at random: what benchmarks
 //! measure, beside [`crate::field`].
 
-use crate::connections::{self, FIRST, Line};
-use crate::field::{Flat, Random, Way, endpoint};
+use crate::connections::{Line, add};
+use crate::field::{Flat, Frames, Random, Way, endpoint, roomy};
 use crate::gate::Gate;
-use crate::segment::Segment;
 use crate::world::{self, Via};
 use engine::core::Core;
 use engine::frame::{BURST, Burst};
@@ -22,8 +21,8 @@ pub struct Lines {
     core: Core,
     now: Tick,
     via: Via,
-    /// By [`Way`]: a frame of each connection.
-    frames: [Vec<Vec<u8>>; 2],
+    count: u32,
+    frames: Frames,
     random: Random,
 }
 
@@ -34,24 +33,27 @@ impl Lines {
     ///
     /// The gate did not take them.
     pub fn new(via: Via, count: u32) -> Lines {
-        let tables = connections::tables(Protocol::Tcp, PORT);
-        let mut gate = Gate::with(tables, count + count / 2);
-        let mut frames = [vec![], vec![]];
-        for client in 0..count {
+        let room = count + count / 2;
+        let mut tables = roomy(via, room);
+        add(&mut tables, Protocol::Tcp, PORT, [1, 1]);
+        let mut gate = Gate::with(tables, room);
+        let first = Line::open(&mut gate, via, endpoint(via, 0), PORT);
+        let frames = Frames::of_line(&first, gate.core.tables.snat.clone());
+        for client in 1..count {
             let line = Line::open(&mut gate, via, endpoint(via, client), PORT);
-            assert_ne!(line.next, FIRST);
-            let block = "x".repeat(512);
-            frames[0].push(padded(line.from_client("A", "")));
-            frames[1].push(padded(line.from_server("A", &block)));
+            assert_eq!(line.next, first.next);
+            if !via.is_dsr() {
+                let ends = (frames.server(client), frames.seen_as(client));
+                assert_eq!((line.server, line.seen_as), ends);
+            }
         }
-        Lines { core: gate.core, now: gate.now, via, frames, random: Random::default() }
+        Lines { core: gate.core, now: gate.now, via, count, frames, random: Random::default() }
     }
 
     /// Fills the frames with segments of random connections: acknowledgements one way, 512 bytes the other.
     pub fn draw(&mut self, way: Way, frames: &mut [Flat]) {
-        let all = &self.frames[way as usize];
         for frame in frames {
-            frame.copy(&all[self.random.below(all.len() as u32) as usize]);
+            self.frames.fill(way, self.random.below(self.count), frame);
         }
     }
 
@@ -64,11 +66,4 @@ impl Lines {
         };
         self.core.walk(self.now, from, By::Device, frames)
     }
-}
-
-/// Ethernet's least frame.
-fn padded(segment: Segment) -> Vec<u8> {
-    let mut frame = segment.bytes();
-    frame.resize(frame.len().max(60), 0xee);
-    frame
 }

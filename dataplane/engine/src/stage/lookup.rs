@@ -65,7 +65,8 @@ fn by_client<H: Family>(
         return Ok(Found::Transfer(id));
     }
     let near = parcel.key.endpoint();
-    if own.connections.find(&Tuple::at_vip(near, vip, to, PROTOCOL_UDP)).is_some() {
+    let tuple = Tuple::at_vip(near, vip, to, PROTOCOL_UDP);
+    if here.tables.has_connections && own.connections.find(&tuple).is_some() {
         return Ok(Found::Elsewhere);
     }
     let service = here.tables.service(vip, PROTOCOL_UDP, to);

@@ -144,6 +144,11 @@ impl Connections {
         if self.is_full() { self.lists.first(CLOSED).or(waiting) } else { None }
     }
 
+    /// The one that ended longest ago.
+    pub fn longest_over(&self) -> Option<FlowId> {
+        self.lists.first(CLOSED)
+    }
+
     /// The one that has waited longest for its first answer.
     pub fn longest_unanswered(&self) -> Option<FlowId> {
         self.lists.first(HALF_OPEN)

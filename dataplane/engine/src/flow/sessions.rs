@@ -22,9 +22,9 @@ pub struct Sessions {
 }
 
 /// Of so many connections, one can be read.
-const SHARE: usize = 64;
+const SHARE: usize = 32;
 /// Fewer are not worth the trouble.
-const LEAST: usize = 64;
+const LEAST: usize = 256;
 
 impl Sessions {
     /// Room for what can be read of so many connections.

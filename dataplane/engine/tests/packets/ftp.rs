@@ -395,3 +395,15 @@ fn what_is_urgent_goes_on_at_once_and_hides_no_command() {
     let told = control.client_says(&mut gate, "AP", &active(foreign)).text();
     assert_eq!(told, "PORT 0,0,0,0,0,0\r\n");
 }
+
+#[test]
+fn sessions_that_are_over_make_room_for_new_ones() {
+    let via = Via::Snat;
+    let mut gate = Gate::with(tables(Protocol::Ftp(PLAIN), 21), 4 * FLOWS);
+    for n in 0..3 * FLOWS as u16 {
+        let client = SocketAddr::new(via.client().ip(), 5000 + n);
+        let mut control = Line::open(&mut gate, via, client, 21);
+        control.server_says(&mut gate, "AF", "");
+        control.client_says(&mut gate, "AF", "");
+    }
+}

@@ -5,6 +5,7 @@ use super::follow::opens;
 use super::reset::answer;
 use super::seen::Seen;
 use super::translate::{server, vip, way};
+use crate::alg::End;
 use crate::alg::ftp::stream::{Pushed, Rewrite, Segment, Side};
 use crate::alg::ftp::{Asks, Context, State, from_client, from_server, write};
 use crate::family::Family;
@@ -22,6 +23,9 @@ use std::net::SocketAddr;
 use wire::ethernet;
 use wire::ip::Split;
 use wire::tcp::{Flags, Tcp, answer_timestamps};
+
+/// Connections that are over, and make room for one that is to be read, at the most.
+const MOST_OVER: u32 = 64;
 
 /// Makes room for what is read of a control connection, when its client opens it. Answers why that can't be.
 pub fn begin<H: Family>(
@@ -43,9 +47,14 @@ pub fn begin<H: Family>(
         return (seen.len > 0).then_some(Reason::OutOfOrder.into());
     }
     let first = connection.halves.map(|half| half.next);
-    let Some(number) = own.sessions.enter(first) else {
-        return Some(Reason::SessionsFull.into());
-    };
+    let mut number = own.sessions.enter(first);
+    // Those that are over are kept for late packets, as long as nobody needs their places.
+    for _ in 0..MOST_OVER {
+        let Some(over) = own.connections.longest_over().filter(|_| number.is_none()) else { break };
+        own.end_connection(over, End::Evicted, here);
+        number = own.sessions.enter(first);
+    }
+    let Some(number) = number else { return Some(Reason::SessionsFull.into()) };
     own.connections[id].session = number;
     own.advance(id, Stage::Open, here);
     None

@@ -17,10 +17,15 @@ fn servers_and_clients_understand_each_other() {
     let lab = Lab::new().with_ipv6();
     peers::files(&lab, &FILES);
     for ftpd in FTPDS {
-        let _server = ftpd.start(&lab, "s1", Manner::default());
+        let _server = ftpd.start(&lab, "s1", Manner { tls: true, ..Manner::default() });
         for at in ["10.77.0.30", "fd00:77::30"] {
             curl(&lab, at);
-            others(&lab, ftpd, at, if ftpd == Ftpd::Vsftpd { "any-port" } else { "" });
+            others(&lab, ftpd, at, if ftpd == Ftpd::Pure { "" } else { "any-port" });
+            abort(&lab, at);
+            Curl { tls: true, ..Curl::new(&lab, at, Data::Epsv) }.get(&SMALL);
+            for how in ["passive", "active"] {
+                must_ftplib(&lab, &format!("tls {at} {how}"));
+            }
         }
     }
 }
@@ -49,10 +54,13 @@ fn in_every_mode(ftpd: Ftpd) {
         curl(&lab, vip);
     }
     // In dsr the gate does not see where data comes from.
-    let dsr_port = if ftpd == Ftpd::Vsftpd { "any-port" } else { "" };
+    let dsr_port = if ftpd == Ftpd::Pure { "" } else { "any-port" };
     for (vip, any_port) in [(NAT_VIP, ""), (VIPS_V6[1], ""), (DSR_VIP, dsr_port)] {
         others(&lab, ftpd, vip, any_port);
     }
+    // Behind a pool, servers of both versions of IP serve all clients.
+    let sessions = daemon.by_backend("snat", "started");
+    assert!(sessions.iter().all(|&sessions| sessions > 0), "{sessions:?}");
     daemon.finish();
 }
 
@@ -91,10 +99,17 @@ pub fn others(lab: &Lab, ftpd: Ftpd, at: &str, any_port: &str) {
     let pieces: &[_] = if ftpd == Ftpd::Proftpd { &[] } else { &["split", "pipelined"] };
     for how in ["passive", "active"] {
         lftp_at(lab, at, how);
-        for what in ["transfers", "abort"].iter().chain(pieces) {
+        for what in ["transfers"].iter().chain(pieces) {
             must_ftplib(lab, &format!("{what} {at} {how} {any_port}"));
         }
     }
+}
+
+/// The client has had enough.
+fn abort(lab: &Lab, at: &str) {
+    ["passive", "active"]
+        .iter()
+        .for_each(|how| must_ftplib(lab, &format!("abort {at} {how} any-port")));
 }
 
 /// lftp does not wait for answers.

@@ -52,6 +52,24 @@ fn ftps_over_passive_ranges() {
     daemon.finish();
 }
 
+/// Active, nobody can read where to either: a rule has the server's port 20 leave as the VIP.
+#[test]
+fn active_ftps_by_a_rule() {
+    const RULE: &str = "[[nat]]\nfrom = \"10.77.0.0/24\"\nprotocol = \"tcp\"\n\
+                        source_port = 20\nto = \"10.78.0.100\"\n";
+    let lab = Lab::new();
+    peers::files(&lab, &FILES);
+    let setup = Setup { ipv6: false, ..ftp() };
+    let daemon = Daemon::with(&lab, &(setup.text(&lab) + RULE));
+    let manner = Manner { tls: true, ..Manner::default() };
+    let _servers = ["s1", "s2"].map(|name| Ftpd::Pure.start(&lab, name, manner));
+    // curl waits for ever here, also without a gate.
+    (0..2).for_each(|_| must_ftplib(&lab, &format!("tls {NAT_VIP} active")));
+    let rules = daemon.ask("nat").expect("rules");
+    assert_eq!(rules[0]["hits"], 4, "{rules}");
+    daemon.finish();
+}
+
 /// What can be read goes well with ranges, too.
 #[test]
 fn plain_sessions_over_passive_ranges() {

@@ -28,8 +28,8 @@ pub struct Manner<'a> {
 }
 
 impl Ftpd {
-    /// Starts it at all addresses of the host, with the lab's `files` and a folder `up` there to write to. vsftpd
-    /// opens active connections from any port, the others from port 20.
+    /// Starts it at all addresses of the host, with the lab's `files` and a folder `up` there to write to. pure-ftpd
+    /// opens active connections from port 20, the others from any.
     pub fn start(self, lab: &Lab, name: &str, manner: Manner) -> Process {
         folder(lab);
         let server = match self {

@@ -57,6 +57,7 @@ fn in_every_mode(ftpd: Ftpd) {
     let dsr_port = if ftpd == Ftpd::Pure { "" } else { "any-port" };
     for (vip, any_port) in [(NAT_VIP, ""), (VIPS_V6[1], ""), (DSR_VIP, dsr_port)] {
         others(&lab, ftpd, vip, any_port);
+        abort(&lab, vip);
     }
     // Behind a pool, servers of both versions of IP serve all clients.
     let sessions = daemon.by_backend("snat", "started");

@@ -53,11 +53,12 @@ fn folder(lab: &Lab) {
     }
 }
 
+/// Its sessions stay in the host's namespace, where the lab ends what is left.
 fn vsftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
     let (empty, files) = (lab.path(&format!("{name}-empty")), lab.path("files"));
     std::fs::create_dir_all(&empty).expect("a folder");
     let mut text = format!(
-        "background=NO\nseccomp_sandbox=NO\nxferlog_enable=NO\n\
+        "background=NO\nseccomp_sandbox=NO\nisolate_network=NO\nxferlog_enable=NO\n\
          secure_chroot_dir={}\nanonymous_enable=YES\nftp_username=daemon\nanon_root={}\n\
          write_enable=YES\nanon_upload_enable=YES\n\
          anon_other_write_enable=YES\nmax_per_ip=0\nasync_abor_enable=YES\n",

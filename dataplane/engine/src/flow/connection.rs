@@ -3,53 +3,53 @@
 
 use super::hosts::Endpoint;
 use super::index::{FlowId, NO_FLOW};
-use super::tuple::{Far, Tuple};
+use super::tuple::{Far, Tuple, Tuples};
 use super::view::{ConnectionKind, Stage};
 use crate::tables::{BackendId, Hop, VipId};
 use crate::tick::Tick;
 use wire::ethernet::Mac;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
-/// One connection.
+/// One connection. What forwarding needs is in the first cache line.
 #[derive(Debug, Clone, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Connection {
-    /// As clients see it.
-    pub client: Tuple,
-    /// As servers see it.
-    pub server: Tuple,
-    /// Bytes from the client and from the server, as IP counts them.
-    pub bytes: [u64; 2],
+    /// As clients see it, and as servers see it.
+    pub tuples: Tuples,
     /// How far the client and the server have got over TCP, as the client sees it.
     pub halves: [Half; 2],
+    /// The lower half of the number of [bytes](Connection::bytes).
+    pub low_bytes: [u32; 2],
     /// When its last packet passed.
     pub last_packet: Tick,
+    /// Its backend, or [`NO_BACKEND`].
+    pub backend: BackendId,
+    /// The station that the client's packets come from.
+    pub back: Hop,
+    /// What it is.
+    pub kind: ConnectionKind,
+    /// Where it stands.
+    pub stage: Stage,
+    /// [`flag`]s.
+    pub flags: u8,
+    /// The upper half.
+    pub high_bytes: [u32; 2],
     /// When its first packet passed.
     pub begun: Tick,
     /// The one that it carries data for, or that a bond was made by last.
     pub parent: FlowId,
-    /// What is read of it ([`crate::alg::ftp`]): counted from 1; 0: nothing.
+    /// What is read of it ([`crate::alg::ftp`]), if it [is read](flag::READ).
     pub session: u32,
     /// Connections that carry data for it, or that a bond is of.
     pub children: u32,
     /// The last ones that it has announced: they may be over.
     pub announced: [FlowId; ANNOUNCED],
-    /// Its backend, or [`NO_BACKEND`].
-    pub backend: BackendId,
-    /// The station that the client's packets come from.
-    pub back: Hop,
     /// The station that the server's packets come from; of a rule's connections alone.
     pub fore: Hop,
-    /// What it is.
-    pub kind: ConnectionKind,
-    /// Where it stands.
-    pub stage: Stage,
-    /// The alias that its server has, counted from 1; 0: the backend's own address.
-    pub alias: u8,
-    /// [`flag`]s.
-    pub flags: u8,
-    /// Fills two cache lines.
-    pub rest: [u8; 8],
+    /// Whether it ended because its backend died.
+    pub is_cut_off: bool,
+    /// Fills the second line.
+    pub rest: [u8; 16],
 }
 
 /// Connections that one may have announced and not yet got: some clients don't wait for answers.
@@ -86,31 +86,31 @@ pub mod flag {
     pub const BY_SERVER_TUPLE: u8 = 32;
     /// No connection, but what binds its client to a backend.
     pub const BOND: u8 = 64;
-    /// Its backend died.
-    pub const CUT_OFF: u8 = 128;
+    /// It is read.
+    pub const READ: u8 = 128;
 }
 
 impl Connection {
     /// What stands where no connection is.
     pub const FREE: Connection = Connection {
-        client: Tuple::NONE,
-        server: Tuple::NONE,
-        bytes: [0; 2],
+        tuples: Tuples::NONE,
         halves: [Half { next: 0, acked: 0 }; 2],
+        low_bytes: [0; 2],
         last_packet: Tick(0),
+        backend: NO_BACKEND,
+        back: Hop { mac: Mac([0; 6]), interface: 0 },
+        kind: ConnectionKind::Client,
+        stage: Stage::HalfOpen,
+        flags: 0,
+        high_bytes: [0; 2],
         begun: Tick(0),
         parent: NO_FLOW,
         session: 0,
         children: 0,
         announced: [NO_FLOW; ANNOUNCED],
-        backend: NO_BACKEND,
-        back: Hop { mac: Mac([0; 6]), interface: 0 },
         fore: Hop { mac: Mac([0; 6]), interface: 0 },
-        kind: ConnectionKind::Client,
-        stage: Stage::HalfOpen,
-        alias: 0,
-        flags: 0,
-        rest: [0; 8],
+        is_cut_off: false,
+        rest: [0; 16],
     };
 
     /// Whether this is a connection.
@@ -127,35 +127,61 @@ impl Connection {
     /// Whether its segments need only be passed on: it is not read, and no bond.
     #[inline]
     pub fn is_plain(&self) -> bool {
-        self.session == 0 && !self.has(flag::BOND)
+        !self.has(flag::READ | flag::BOND)
     }
 
     /// Whether it is found by this tuple.
     #[inline]
     pub fn is(&self, tuple: &Tuple) -> bool {
         match tuple.kind() {
-            Far::Vip => self.has(flag::BY_CLIENT_TUPLE) && self.client == *tuple,
-            Far::Server | Far::Host => self.has(flag::BY_SERVER_TUPLE) && self.server == *tuple,
+            Far::Vip => self.has(flag::BY_CLIENT_TUPLE) && self.client() == *tuple,
+            Far::Server | Far::Host => self.has(flag::BY_SERVER_TUPLE) && self.server() == *tuple,
         }
+    }
+
+    /// What the client's packets are found by.
+    #[inline]
+    pub fn client(&self) -> Tuple {
+        self.tuples.client()
+    }
+
+    /// What the server's packets are found by, if they come through us.
+    #[inline]
+    pub fn server(&self) -> Tuple {
+        self.tuples.server()
     }
 
     /// The VIP that the client talks to.
     #[inline]
     pub fn vip(&self) -> VipId {
-        self.client.far()
+        self.client().far()
     }
 
     /// The endpoint that the server sees as the client.
     #[inline]
     pub fn seen_as(&self) -> Endpoint {
-        self.server.near()
+        self.server().near()
     }
 
     /// Whether the server's packets come through us.
     #[inline]
     pub fn answers_seen(&self) -> bool {
-        // No other tuple of a server is of all protocols.
-        self.server.protocol != 0
+        self.tuples.have_server()
+    }
+
+    /// So many bytes more from the client (0) or from the server (1).
+    #[inline]
+    pub fn count(&mut self, from: usize, bytes: u32) {
+        let (sum, is_over) = self.low_bytes[from].overflowing_add(bytes);
+        self.low_bytes[from] = sum;
+        if is_over {
+            self.high_bytes[from] += 1;
+        }
+    }
+
+    /// Bytes from the client and from the server, as IP counts them.
+    pub fn bytes(&self) -> [u64; 2] {
+        [0, 1].map(|from| u64::from(self.high_bytes[from]) << 32 | u64::from(self.low_bytes[from]))
     }
 
     /// Whether it is yet to be answered.
@@ -172,6 +198,25 @@ impl Connection {
     pub fn is_counted(&self) -> bool {
         self.backend != NO_BACKEND
             && !matches!(self.stage, Stage::Expected | Stage::Closed)
-            && (!self.has(flag::BOND) || self.client.protocol == 0)
+            && (!self.has(flag::BOND) || self.client().protocol == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::offset_of;
+
+    #[test]
+    fn what_forwarding_needs_is_a_cache_line() {
+        assert_eq!(offset_of!(Connection, high_bytes), 64);
+        assert_eq!(size_of::<Connection>(), 128);
+    }
+
+    #[test]
+    fn bytes_are_counted_beyond_four_gibibytes() {
+        let mut connection = Connection::FREE;
+        (0..5).for_each(|_| connection.count(1, u32::MAX));
+        assert_eq!(connection.bytes(), [0, 5 * u64::from(u32::MAX)]);
     }
 }

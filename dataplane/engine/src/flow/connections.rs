@@ -220,8 +220,8 @@ impl Connections {
 /// What it is found by.
 fn tuples(connection: &Connection) -> [Option<Tuple>; 2] {
     [
-        connection.has(flag::BY_CLIENT_TUPLE).then_some(connection.client),
-        connection.has(flag::BY_SERVER_TUPLE).then_some(connection.server),
+        connection.has(flag::BY_CLIENT_TUPLE).then_some(connection.client()),
+        connection.has(flag::BY_SERVER_TUPLE).then_some(connection.server()),
     ]
 }
 

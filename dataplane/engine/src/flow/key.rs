@@ -66,7 +66,7 @@ impl Seed {
     /// The hash of a connection's ends.
     #[inline]
     pub fn of_tuple(self, tuple: &Tuple) -> u64 {
-        let [first, second]: [u64; 2] = zerocopy::transmute!(*tuple);
+        let [first, second] = tuple.words();
         folded(second ^ folded(first ^ self.0[0], self.0[1] ^ ODD), self.0[1] ^ ODD)
     }
 

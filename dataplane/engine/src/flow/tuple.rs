@@ -7,8 +7,7 @@ use wire::ip::PROTOCOL_TCP;
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
 /// Both ends of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tuple {
     /// The end that is not ours, or stands for it: the client.
     near: Host,
@@ -19,7 +18,6 @@ pub struct Tuple {
     /// The protocol of IP's; 0: all.
     pub protocol: u8,
     kind: Far,
-    rest: [u8; 2],
 }
 
 /// What the far end is.
@@ -35,17 +33,6 @@ pub enum Far {
 }
 
 impl Tuple {
-    /// The tuple of no connection.
-    pub const NONE: Tuple = Tuple {
-        near: Host::NOBODY,
-        far: 0,
-        near_port: 0,
-        far_port: 0,
-        protocol: 0,
-        kind: Far::Vip,
-        rest: [0; 2],
-    };
-
     /// A client's endpoint and a VIP's port.
     #[inline]
     pub fn at_vip(client: Endpoint, vip: VipId, port: u16, protocol: u8) -> Tuple {
@@ -66,7 +53,7 @@ impl Tuple {
     #[inline]
     fn new(near: Endpoint, (kind, far): (Far, u32), far_port: u16, protocol: u8) -> Tuple {
         let Endpoint { host: near, port: near_port } = near;
-        Tuple { near, far, near_port, far_port, protocol, kind, rest: [0; 2] }
+        Tuple { near, far, near_port, far_port, protocol, kind }
     }
 
     /// The end that is not ours.
@@ -99,6 +86,16 @@ impl Tuple {
         self.kind
     }
 
+    /// All of it in two words: put together in registers, where its parts are, and not read back from memory.
+    #[inline]
+    pub fn words(&self) -> [u64; 2] {
+        let ports = u64::from(self.near_port) << 16 | u64::from(self.far_port);
+        [
+            u64::from(self.near.to_bits()) << 32 | u64::from(self.far),
+            u64::from(self.protocol) << 40 | (self.kind as u64) << 32 | ports,
+        ]
+    }
+
     /// The same with this host.
     #[inline]
     pub fn with(self, near: Host) -> Tuple {
@@ -124,5 +121,88 @@ impl Tuple {
     #[inline]
     pub fn is_tcp(&self) -> bool {
         self.protocol == PROTOCOL_TCP
+    }
+}
+
+/// The two tuples of a connection, put close: they are of one protocol, and a client's is always at a VIP.
+#[derive(Debug, Clone, Copy, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct Tuples {
+    client: Host,
+    seen_as: Host,
+    server: u32,
+    client_port: u16,
+    vip: VipId,
+    vip_port: u16,
+    seen_as_port: u16,
+    server_port: u16,
+    protocol: u8,
+    /// What `server` counts; [`Far::Vip`]: there is no tuple of a server's.
+    server_kind: Far,
+}
+
+impl Tuples {
+    /// The tuples of no connection.
+    pub const NONE: Tuples = Tuples {
+        client: Host::NOBODY,
+        seen_as: Host::NOBODY,
+        server: 0,
+        client_port: 0,
+        vip: 0,
+        vip_port: 0,
+        seen_as_port: 0,
+        server_port: 0,
+        protocol: 0,
+        server_kind: Far::Vip,
+    };
+
+    /// Of a connection whose server's packets don't come through us, or about which that is yet to be settled.
+    pub fn of_client(client: Tuple) -> Tuples {
+        Tuples { protocol: client.protocol, ..Tuples::NONE.with_client(client) }
+    }
+
+    /// The same with this one of the server's.
+    #[must_use]
+    pub fn with_server(self, server: Tuple) -> Tuples {
+        Tuples {
+            seen_as: server.near,
+            seen_as_port: server.near_port,
+            server: server.far,
+            server_port: server.far_port,
+            server_kind: server.kind,
+            ..self
+        }
+    }
+
+    /// The same with this one of the client's.
+    #[must_use]
+    pub fn with_client(self, client: Tuple) -> Tuples {
+        Tuples {
+            client: client.near,
+            client_port: client.near_port,
+            vip: client.far(),
+            vip_port: client.far_port,
+            ..self
+        }
+    }
+
+    /// What the client's packets are found by.
+    #[inline]
+    pub fn client(&self) -> Tuple {
+        let near = Endpoint { host: self.client, port: self.client_port };
+        Tuple::at_vip(near, self.vip, self.vip_port, self.protocol)
+    }
+
+    /// What the server's packets are found by, if there are any.
+    #[inline]
+    pub fn server(&self) -> Tuple {
+        let near = Endpoint { host: self.seen_as, port: self.seen_as_port };
+        Tuple::new(near, (self.server_kind, self.server), self.server_port, self.protocol)
+    }
+
+    /// Whether there are packets of the server's.
+    #[inline]
+    pub fn have_server(&self) -> bool {
+        self.server_kind != Far::Vip
     }
 }

@@ -67,9 +67,9 @@ impl Own {
             let backend = Some(connection.backend).filter(|&backend| backend != NO_BACKEND);
             let service =
                 backend.and_then(|id| tables.backends.get(usize::from(id))).map(|one| one.service);
-            let client = self.hosts.socket_address(connection.client.near());
+            let client = self.hosts.socket_address(connection.client().near());
             // A bond is seen by the connections that made it.
-            let is_shown = !connection.has(flag::BOND) || connection.client.protocol == 0;
+            let is_shown = !connection.has(flag::BOND) || connection.client().protocol == 0;
             if !is_shown
                 || query.service.is_some_and(|asked| service != Some(asked))
                 || query.client.is_some_and(|asked| asked != client.ip())
@@ -91,16 +91,16 @@ impl Own {
     ) -> ConnectionView {
         let vip = tables.vips[usize::from(connection.vip())].address;
         let backend = Some(connection.backend).filter(|&backend| backend != NO_BACKEND);
-        let client = self.hosts.socket_address(connection.client.near());
-        let vip = SocketAddr::new(vip, connection.client.far_port());
-        let server = match (backend, connection.server.far_host()) {
+        let client = self.hosts.socket_address(connection.client().near());
+        let vip = SocketAddr::new(vip, connection.client().far_port());
+        let server = match (backend, connection.server().far_host()) {
             (Some(backend), _) => {
                 let backend = &tables.backends[usize::from(backend)];
                 let port = match connection.answers_seen() {
-                    true => connection.server.far_port(),
-                    false => connection.client.far_port(),
+                    true => connection.server().far_port(),
+                    false => connection.client().far_port(),
                 };
-                SocketAddr::new(*backend.address(connection.alias), port)
+                SocketAddr::new(backend.address, port)
             }
             (None, Some(host)) => self.hosts.socket_address(host),
             (None, None) => vip,
@@ -109,17 +109,18 @@ impl Own {
             true => self.hosts.socket_address(connection.seen_as()),
             false => client,
         };
+        let [bytes_in, bytes_out] = connection.bytes();
         ConnectionView {
             backend,
             kind: connection.kind,
-            protocol: connection.client.protocol,
+            protocol: connection.client().protocol,
             client,
             vip,
             seen_as,
             server,
             stage: connection.stage,
-            bytes_in: connection.bytes[0],
-            bytes_out: connection.bytes[1],
+            bytes_in,
+            bytes_out,
             age: now.since(connection.begun),
             idle: now.since(connection.last_packet),
         }

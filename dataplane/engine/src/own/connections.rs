@@ -97,7 +97,7 @@ impl Own {
         let parent = self.connections.get(connection.parent)?;
         let is_it = parent.children > 0
             && parent.vip() == connection.vip()
-            && parent.client.near().host == connection.client.near().host
+            && parent.client().near().host == connection.client().near().host
             && parent.begun.is_due(connection.begun);
         is_it.then_some(connection.parent)
     }
@@ -106,8 +106,8 @@ impl Own {
     fn let_go(&mut self, connection: &Connection, ended_well: bool, here: &Here) {
         self.sessions.leave(connection.session);
         self.release_port(connection, ended_well, here);
-        self.hosts.leave(connection.client.near().host);
-        if let Some(server) = connection.server.far_host() {
+        self.hosts.leave(connection.client().near().host);
+        if let Some(server) = connection.server().far_host() {
             self.hosts.leave(server.host);
         }
     }
@@ -153,11 +153,11 @@ impl Own {
         for id in self.connection_sweep.places(GLANCE, here.now, is_needed) {
             let is_cut_off = self.connections.get(id).is_some_and(|connection| {
                 connection.is_counted()
-                    && connection.client.is_tcp()
+                    && connection.client().is_tcp()
                     && here.backend(connection.backend).duty == Duty::Down
             });
             if is_cut_off && self.resets.add(id) {
-                self.connections[id].flags |= flag::CUT_OFF;
+                self.connections[id].is_cut_off = true;
                 self.advance(id, Stage::Closed, here);
             }
         }
@@ -166,7 +166,7 @@ impl Own {
 
 /// How one ended that is closed.
 fn how_it_ended(connection: &Connection) -> End {
-    if connection.has(flag::CUT_OFF) {
+    if connection.is_cut_off {
         End::Lost
     } else if connection.has(flag::CLIENT_DONE | flag::SERVER_DONE) {
         End::Completed
@@ -178,7 +178,7 @@ fn how_it_ended(connection: &Connection) -> End {
 /// When a connection is given up unless another packet comes.
 pub(super) fn deadline(connection: &Connection, tables: &Tables) -> Tick {
     let service = (connection.backend != NO_BACKEND).then(|| tables.service_of(connection.backend));
-    let is_tcp = connection.client.protocol == PROTOCOL_TCP;
+    let is_tcp = connection.client().protocol == PROTOCOL_TCP;
     let idle = || match (service, is_tcp) {
         (Some(service), _) => service.idle_timeout,
         (None, true) => TCP_IDLE,

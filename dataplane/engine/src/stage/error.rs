@@ -180,11 +180,11 @@ fn about_connection<H: Family>(
     }
     if connection.answers_seen() {
         let faces = Faces {
-            client: own.hosts.socket_address(connection.client.near()),
+            client: own.hosts.socket_address(connection.client().near()),
             vip: vip(connection, here),
             seen_as: own.hosts.socket_address(connection.seen_as()),
             server: server(connection, here, &own.hosts),
-            are_hidden: connection.seen_as() != connection.client.near(),
+            are_hidden: connection.seen_as() != connection.client().near(),
         };
         let quoted = split_error(ip, body).ok_or(NO_TRANSFER)?;
         let crossing = translate(ip, quoted, side, &faces, here)?;

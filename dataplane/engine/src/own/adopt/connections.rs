@@ -54,7 +54,7 @@ impl Own {
         if !self.is_sound_connection(&connection, here) {
             return false;
         }
-        let own_hosts = [Some(connection.client.near().host), other_host(&connection)];
+        let own_hosts = [Some(connection.client().near().host), other_host(&connection)];
         let hosts = own_hosts.into_iter().flatten();
         let known = hosts.clone().take_while(|&host| self.hosts.adopt(host)).count();
         let is_whole = known == hosts.clone().count()
@@ -81,25 +81,25 @@ impl Own {
                 let is_read = matches!(service.protocol, Protocol::Ftp(_)) && is_seen;
                 let is_control = connection.kind == ConnectionKind::Client;
                 is_seen == connection.answers_seen()
-                    && (!is_seen || connection.server.far() == backend.server)
+                    && (!is_seen || connection.server().far() == backend.server)
                     && !(is_read && is_control)
             }
-            None => connection.backend == NO_BACKEND && connection.server.far_host().is_some(),
+            None => connection.backend == NO_BACKEND && connection.server().far_host().is_some(),
         };
         let is_alone = |tuple: &Tuple| self.connections.find(tuple).is_none();
         is_known
             && usize::from(connection.vip()) < tables.vips.len()
             && connection.last_packet.is_due(here.now)
-            && is_alone(&connection.client)
-            && is_alone(&connection.server)
+            && is_alone(&connection.client())
+            && is_alone(&connection.server())
     }
 }
 
 /// The other host that a connection names: a server that is nobody's backend; or an address of ours, which has its name
 /// as long as we have it.
 fn other_host(connection: &Connection) -> Option<Host> {
-    let client = connection.client.near().host;
+    let client = connection.client().near().host;
     let is_ours = connection.answers_seen() && connection.seen_as().host != client;
     let ours = is_ours.then_some(connection.seen_as().host);
-    connection.server.far_host().map(|server| server.host).or(ours)
+    connection.server().far_host().map(|server| server.host).or(ours)
 }

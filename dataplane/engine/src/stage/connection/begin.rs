@@ -6,7 +6,7 @@ use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::connection::{Connection, flag};
 use crate::flow::hosts::{Endpoint, Host, NoRoom};
-use crate::flow::tuple::Tuple;
+use crate::flow::tuple::{Tuple, Tuples};
 use crate::flow::view::{ConnectionKind, Stage};
 use crate::here::Here;
 use crate::mode::rules;
@@ -63,7 +63,7 @@ impl Own {
         let port = here.tables.service_of(backend).port;
         let client_tuple = Tuple::at_vip(client, seen.tuple.far(), seen.ports[1], protocol);
         let mut connection = Connection {
-            client: client_tuple,
+            tuples: Tuples::of_client(client_tuple),
             last_packet: here.now,
             begun: here.now,
             backend,
@@ -90,7 +90,7 @@ impl Own {
         if here.tables.service_of(connection.backend).mode == Mode::Dsr {
             return Ok(());
         }
-        let client = connection.client.near();
+        let client = connection.client().near();
         let mut seen_as = self.seen_as(client, connection.backend, pool_host, here);
         // A flood has them all.
         if seen_as == Err(Reason::SnatPoolEmpty.into())
@@ -99,11 +99,12 @@ impl Own {
             self.end_connection(oldest, End::Evicted, here);
             seen_as = self.seen_as(client, connection.backend, pool_host, here);
         }
-        let protocol = connection.client.protocol;
-        connection.server = Tuple::at_server(seen_as?, backend.server, port, protocol);
+        let protocol = connection.client().protocol;
+        let server = Tuple::at_server(seen_as?, backend.server, port, protocol);
+        connection.tuples = connection.tuples.with_server(server);
         connection.flags |= flag::BY_SERVER_TUPLE;
         // The same server can see the same endpoint through two VIPs.
-        if let Some(twin) = self.connections.find(&connection.server) {
+        if let Some(twin) = self.connections.find(&server) {
             self.end_connection(twin, End::Replaced, here);
         }
         Ok(())

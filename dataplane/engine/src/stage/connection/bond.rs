@@ -7,7 +7,7 @@ use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::connection::{Connection, flag};
 use crate::flow::hosts::{Host, NoRoom};
-use crate::flow::tuple::Tuple;
+use crate::flow::tuple::{Tuple, Tuples};
 use crate::flow::view::{ConnectionKind, Stage};
 use crate::here::Here;
 use crate::own::Own;
@@ -56,7 +56,7 @@ pub fn any<H: Family>(
 
 fn bond(tuple: Tuple, backend: BackendId, here: &Here) -> Connection {
     Connection {
-        client: tuple,
+        tuples: Tuples::of_client(tuple),
         last_packet: here.now,
         begun: here.now,
         backend,
@@ -96,7 +96,7 @@ impl Own {
     pub(super) fn latest_control(&self, bond: FlowId) -> Option<FlowId> {
         let bond = &self.connections[bond];
         let control = self.connections.get(bond.parent)?;
-        let is_its = control.client.near().host == bond.client.near().host
+        let is_its = control.client().near().host == bond.client().near().host
             && control.vip() == bond.vip()
             && control.kind == ConnectionKind::Client;
         is_its.then_some(bond.parent)
@@ -105,7 +105,7 @@ impl Own {
     /// Binds a control connection's client to its backend.
     pub fn bind_control(&mut self, id: FlowId, here: &Here) {
         let connection = self.connections[id].clone();
-        let (client, vip) = (connection.client.near().host, connection.vip());
+        let (client, vip) = (connection.client().near().host, connection.vip());
         let bond = self.bond(client, vip, PROTOCOL_TCP).or_else(|| self.bind(&connection, here));
         if let Some(bond) = bond {
             self.connections[id].parent = bond;
@@ -118,7 +118,7 @@ impl Own {
 
     /// Binds a control connection's client to its backend; without room, its data is not found.
     fn bind(&mut self, control: &Connection, here: &Here) -> Option<FlowId> {
-        let client = control.client.near();
+        let client = control.client().near();
         let tuple = Tuple::of_bond(client.host, control.vip(), PROTOCOL_TCP);
         let address = self.hosts.socket_address(client).ip();
         // It has a name already.

@@ -10,6 +10,7 @@ use crate::alg::ftp::stream::{Pushed, Rewrite, Segment, Side};
 use crate::alg::ftp::{Asks, Context, State, from_client, from_server, write};
 use crate::family::Family;
 use crate::flow::FlowId;
+use crate::flow::connection::flag;
 use crate::flow::sessions::Session;
 use crate::flow::view::{ConnectionKind, Stage};
 use crate::frame::Frame;
@@ -56,6 +57,7 @@ pub fn begin<H: Family>(
     }
     let Some(number) = number else { return Some(Reason::SessionsFull.into()) };
     own.connections[id].session = number;
+    own.connections[id].flags |= flag::READ;
     own.advance(id, Stage::Open, here);
     None
 }
@@ -165,7 +167,7 @@ fn judge(
     let service = here.tables.service_of(connection.backend);
     let Protocol::Ftp(ftp) = service.protocol else { return Rewrite::Keep };
     let context = Context {
-        client: own.hosts.socket_address(connection.client.near()).ip(),
+        client: own.hosts.socket_address(connection.client().near()).ip(),
         vip: vip(connection, here).ip(),
         server: server(connection, here, &own.hosts).ip(),
         foreign_data: ftp.foreign_data,

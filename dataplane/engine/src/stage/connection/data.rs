@@ -7,6 +7,7 @@ use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::connection::{Connection, flag};
 use crate::flow::hosts::NoRoom;
+use crate::flow::tuple::Tuples;
 use crate::flow::view::{ConnectionKind, Stage};
 use crate::here::Here;
 use crate::own::Own;
@@ -36,10 +37,10 @@ pub fn complete<H: Family>(
     connection.flags = flag::BY_CLIENT_TUPLE | connection.flags & flag::BY_SERVER_TUPLE;
     match seen.side {
         Side::Client(_) => {
-            connection.client = seen.tuple;
+            connection.tuples = connection.tuples.with_client(seen.tuple);
             connection.back = Hop { mac: seen.station, interface: here.from };
-            let pool_host = connection.server.near().host;
-            let port = connection.server.far_port();
+            let pool_host = connection.server().near().host;
+            let port = connection.server().far_port();
             let faced = own.face_server(&mut connection, port, Some(pool_host), here);
             if let Err(why_not) = faced {
                 own.bury(&connection, End::Evicted, here);
@@ -47,10 +48,9 @@ pub fn complete<H: Family>(
             }
         }
         Side::Server | Side::ServerToClient => {
-            connection.server = seen.tuple;
-            connection.alias = here.backend(connection.backend).alias(seen.addresses[0].into());
+            connection.tuples = connection.tuples.with_server(seen.tuple);
             connection.flags |= flag::BY_SERVER;
-            if let Some(twin) = own.connections.find(&connection.client) {
+            if let Some(twin) = own.connections.find(&connection.client()) {
                 own.end_connection(twin, End::Replaced, here);
             }
         }
@@ -107,7 +107,7 @@ fn begin<H: Family>(
     }
     let host = own.hosts.enter(client).map_err(|NoRoom| Reason::FlowTableFull)?;
     let mut connection = Connection {
-        client: seen.tuple.with(host),
+        tuples: Tuples::of_client(seen.tuple.with(host)),
         last_packet: here.now,
         begun: here.now,
         backend,

@@ -5,7 +5,7 @@ use crate::alg::End;
 use crate::flow::FlowId;
 use crate::flow::connection::{ANNOUNCED, Connection, flag};
 use crate::flow::hosts::Endpoint;
-use crate::flow::tuple::Tuple;
+use crate::flow::tuple::{Tuple, Tuples};
 use crate::flow::view::{ConnectionKind, Stage};
 use crate::here::Here;
 use crate::own::Own;
@@ -33,7 +33,7 @@ impl Own {
     ) -> Step<Endpoint> {
         let known = self.announcing(control)?;
         let service = here.tables.service_of(known.backend);
-        let client = Endpoint { port: client_port, ..known.client.near() };
+        let client = Endpoint { port: client_port, ..known.client().near() };
         let seen_as = match service.mode {
             Mode::Snat(_) => {
                 let taken = self.pools(here).take_of(known.seen_as().host);
@@ -42,15 +42,12 @@ impl Own {
             Mode::Dsr | Mode::Nat => client,
         };
         // The port below the service's own, by default (RFC 959 §3.2).
-        let from = known.client.far_port().wrapping_sub(1);
+        let from = known.client().far_port().wrapping_sub(1);
+        let server_port = server_port.unwrap_or_default();
+        let server = Tuple::at_server(seen_as, known.server().far(), server_port, PROTOCOL_TCP);
+        let client = Tuple::at_vip(client, known.vip(), from, PROTOCOL_TCP);
         let expected = Connection {
-            client: Tuple::at_vip(client, known.vip(), from, PROTOCOL_TCP),
-            server: Tuple::at_server(
-                seen_as,
-                known.server.far(),
-                server_port.unwrap_or_default(),
-                PROTOCOL_TCP,
-            ),
+            tuples: Tuples::of_client(client).with_server(server),
             flags: flag::BY_SERVER_TUPLE,
             ..self.announced(&known, control, here)
         };
@@ -72,11 +69,12 @@ impl Own {
     ) -> Step<u16> {
         let known = self.announcing(control)?;
         let port = self.free_port(&known, server_port, here).ok_or(Reason::FlowTableFull)?;
-        let client = Endpoint { port: 0, ..known.client.near() };
+        let client = Endpoint { port: 0, ..known.client().near() };
         let seen_as = Endpoint { port: 0, ..known.seen_as() };
+        let server = Tuple::at_server(seen_as, known.server().far(), server_port, PROTOCOL_TCP);
+        let client = Tuple::at_vip(client, known.vip(), port, PROTOCOL_TCP);
         let expected = Connection {
-            client: Tuple::at_vip(client, known.vip(), port, PROTOCOL_TCP),
-            server: Tuple::at_server(seen_as, known.server.far(), server_port, PROTOCOL_TCP),
+            tuples: Tuples::of_client(client).with_server(server),
             flags: flag::BY_CLIENT_TUPLE,
             ..self.announced(&known, control, here)
         };
@@ -101,7 +99,6 @@ impl Own {
             begun: here.now,
             parent: id,
             backend: control.backend,
-            alias: control.alias,
             back: control.back,
             kind: ConnectionKind::Data,
             stage: Stage::Expected,
@@ -110,14 +107,14 @@ impl Own {
     }
 
     fn enter_expected(&mut self, expected: &Connection, here: &Here) -> Step<()> {
-        let address = self.hosts.socket_address(expected.client.near()).ip();
+        let address = self.hosts.socket_address(expected.client().near()).ip();
         if self.hosts.enter(address).is_err() {
             self.release_port(expected, true, here);
             return Err(Reason::FlowTableFull.into());
         }
         self.connections[expected.parent].children += 1;
         let by_client = expected.has(flag::BY_CLIENT_TUPLE);
-        let tuple = if by_client { expected.client } else { expected.server };
+        let tuple = if by_client { expected.client() } else { expected.server() };
         match self.connections.find(&tuple) {
             Some(before) if before == expected.parent => {
                 self.bury(expected, End::Evicted, here);
@@ -160,7 +157,7 @@ impl Own {
             owner.is_none_or(|&(_, owner)| owner == control.backend)
         };
         let is_free = |&port: &u16| {
-            let client = Endpoint { port: 0, ..control.client.near() };
+            let client = Endpoint { port: 0, ..control.client().near() };
             let tuple = Tuple::at_vip(client, vip, port, PROTOCOL_TCP);
             port >= FIRST_PORT
                 && is_its_own(port)

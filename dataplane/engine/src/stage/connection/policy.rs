@@ -6,7 +6,7 @@ use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::connection::{Connection, flag};
 use crate::flow::hosts::{Endpoint, Host, NoRoom};
-use crate::flow::tuple::Tuple;
+use crate::flow::tuple::{Tuple, Tuples};
 use crate::flow::view::{ConnectionKind, Stage};
 use crate::here::Here;
 use crate::own::Own;
@@ -84,9 +84,9 @@ fn begin<H: Family>(
         own.hosts.leave(server_host);
         return Err(Reason::SnatPoolEmpty.into());
     };
+    let server = Tuple::at_host(near, far, seen.tuple.protocol);
     let connection = Connection {
-        client,
-        server: Tuple::at_host(near, far, seen.tuple.protocol),
+        tuples: Tuples::of_client(client).with_server(server),
         last_packet: here.now,
         begun: here.now,
         back,

@@ -5,7 +5,6 @@ use super::seen::Seen;
 use super::translate::vip;
 use crate::family::Family;
 use crate::flow::FlowId;
-use crate::flow::connection::flag;
 use crate::frame::Frame;
 use crate::here::Here;
 use crate::own::Own;
@@ -60,9 +59,9 @@ pub fn answer<H: Family>(
 
 /// What the client of a connection is told whose server is dead, and where to; the connection is over.
 pub fn cut_off(id: FlowId, here: &Here, own: &Own) -> Option<(Hop, Speech)> {
-    let connection = own.connections.get(id).filter(|one| one.has(flag::CUT_OFF))?;
+    let connection = own.connections.get(id).filter(|one| one.is_cut_off)?;
     let client = connection.halves[0];
-    let (from, to) = (vip(connection, here), own.hosts.socket_address(connection.client.near()));
+    let (from, to) = (vip(connection, here), own.hosts.socket_address(connection.client().near()));
     let says = Says {
         source: from.port(),
         destination: to.port(),

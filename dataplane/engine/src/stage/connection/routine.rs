@@ -43,7 +43,7 @@ pub fn routine<H: Family>(
     translate((&mut *segment.ip, &mut *segment.tcp), side, connection, here, hosts).ok()?;
     advance(&mut connection.halves, from, segment.tcp, segment.len);
     connection.last_packet = here.now;
-    connection.bytes[from] += len as u64;
+    connection.count(from, len as u32);
     let transfers = counters.backend(connection.backend);
     let hop = if from == 0 {
         connection.back = Hop { mac: segment.ethernet.source, interface: here.from };

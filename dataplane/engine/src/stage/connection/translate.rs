@@ -65,17 +65,17 @@ pub fn translate<H: Family>(
         Side::Client(_) => {
             let seen_as = connection.seen_as();
             let server = match here.tables.backends.get(usize::from(connection.backend)) {
-                Some(backend) => H::of(backend.address(connection.alias)).ok_or(OtherVersion)?,
+                Some(backend) => H::of(&backend.address).ok_or(OtherVersion)?,
                 None => H::of(&server(connection, here, hosts).ip()).ok_or(OtherVersion)?,
             };
             let near = H::named(seen_as.host, hosts);
-            (near, server, seen_as.port, connection.server.far_port())
+            (near, server, seen_as.port, connection.server().far_port())
         }
         Side::Server | Side::ServerToClient => {
             let vip = &here.tables.vips[usize::from(connection.vip())].address;
-            let client = connection.client.near();
+            let client = connection.client().near();
             let vip = H::of(vip).ok_or(OtherVersion)?;
-            (vip, H::named(client.host, hosts), connection.client.far_port(), client.port)
+            (vip, H::named(client.host, hosts), connection.client().far_port(), client.port)
         }
     };
     let addresses = ip.forward(source, destination).ok_or(Expired)?;
@@ -90,7 +90,7 @@ pub fn crossing(side: Side, connection: &Connection, here: &Here, hosts: &Hosts)
             (hosts.socket_address(connection.seen_as()), server(connection, here, hosts))
         }
         Side::Server | Side::ServerToClient => {
-            (vip(connection, here), hosts.socket_address(connection.client.near()))
+            (vip(connection, here), hosts.socket_address(connection.client().near()))
         }
     };
     Crossing { source, destination, id: None }
@@ -99,16 +99,16 @@ pub fn crossing(side: Side, connection: &Connection, here: &Here, hosts: &Hosts)
 /// The endpoint that the client talks to.
 pub fn vip(connection: &Connection, here: &Here) -> SocketAddr {
     let vip = here.tables.vips[usize::from(connection.vip())].address;
-    SocketAddr::new(vip, connection.client.far_port())
+    SocketAddr::new(vip, connection.client().far_port())
 }
 
 /// The server's endpoint, where answers come through us.
 pub fn server(connection: &Connection, here: &Here, hosts: &Hosts) -> SocketAddr {
-    match connection.server.far_host() {
+    match connection.server().far_host() {
         Some(server) => hosts.socket_address(server),
         None => {
             let backend = here.backend(connection.backend);
-            SocketAddr::new(*backend.address(connection.alias), connection.server.far_port())
+            SocketAddr::new(backend.address, connection.server().far_port())
         }
     }
 }

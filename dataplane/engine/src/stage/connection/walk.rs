@@ -42,7 +42,7 @@ pub fn connection<H: Family>(
     {
         return Err(refused::<H>(frame, &seen, verdict, here, own));
     }
-    if own.connections[id].session != 0
+    if own.connections[id].has(flag::READ)
         && let Some(step) = control::read::<H>(frame, &mut seen, id, here, own)
     {
         return step;
@@ -87,7 +87,7 @@ fn track<A: Copy>(seen: &Seen<A>, id: FlowId, here: &Here, own: &mut Own) -> Ste
         Some(tcp) if !connection.has(flag::BOND) => follow(connection, by_client, tcp, seen.len)?,
         Some(_) | None => answered(connection, by_client),
     };
-    connection.bytes[usize::from(!by_client)] += seen.total_len as u64;
+    connection.count(usize::from(!by_client), seen.total_len as u32);
     connection.last_packet = here.now;
     let came_from = Hop { mac: seen.station, interface: here.from };
     if by_client {
@@ -105,7 +105,7 @@ fn track<A: Copy>(seen: &Seen<A>, id: FlowId, here: &Here, own: &mut Own) -> Ste
 fn answered(connection: &Connection, by_client: bool) -> Stage {
     let by_opener = by_client != connection.has(flag::BY_SERVER);
     // Where we don't see answers, the opener's second word tells that there was one.
-    let may_be_answered = !connection.answers_seen() && connection.bytes[0] > 0;
+    let may_be_answered = !connection.answers_seen() && connection.bytes()[0] > 0;
     if by_opener && !may_be_answered { connection.stage } else { Stage::Open }
 }
 

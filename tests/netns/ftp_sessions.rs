@@ -86,7 +86,8 @@ fn an_idle_session_ends() {
         assert!(!session.0.wait().expect("it ends").success());
     }
     let log = std::fs::read_to_string(lab.path("client.log")).expect("a log");
-    assert_eq!(log.matches("\nConnectionResetError: ").count(), 3, "{log}");
+    // They write at once, each its lines.
+    assert_eq!(log.matches("ConnectionResetError: [Errno").count(), 3, "{log}");
     daemon.finish();
 }
 

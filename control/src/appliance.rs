@@ -3,25 +3,22 @@
 mod flows;
 mod order;
 mod refresh;
+mod services;
+mod stats;
 mod ways;
 
-use crate::api::{
-    Backend, Check, DEFAULT_LIMIT, Error, Interface, Lost, MAX_LIMIT, Request, Service, Stats,
-    Status, Tap, Worker, WorkerStats,
-};
+use crate::api::{DEFAULT_LIMIT, Error, Interface, Lost, MAX_LIMIT, Request, Status, Tap, Worker};
 use crate::conduct::{Change, Reading, Watch};
-use crate::config::{Held, Mode};
 use crate::desks::Desks;
 use crate::estate::Estate;
 use crate::in_force::InForce;
 use crate::kernel::{Traffic, View};
 use crate::lasting::Lasting;
-use crate::registry;
 use crate::reload::Asked;
-use crate::standing::{self, Conduct, Order, Standing, Standings, Verdict};
-use crate::stats::{self, Sum};
-use engine::count::{Counter, Counters, Packets};
-use engine::tables::{BackendId, Owner, ServiceId, Tables};
+use crate::standing::Standings;
+use crate::stats::Sum;
+use engine::count::Counters;
+use engine::tables::{BackendId, ServiceId, Tables};
 use serde_json::{Value, to_value};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -175,101 +172,10 @@ impl Appliance {
             .collect()
     }
 
-    fn services(&self) -> Vec<Service> {
-        let tables = self.tables.borrow();
-        let in_force = self.in_force();
-        let services = in_force.services().map(|(id, written)| {
-            let totals = self.totals(&tables, |backend| backend.service == id);
-            let refused = self.counters().map(|counters| &*counters.refusals[usize::from(id)]);
-            Service {
-                name: written.name.clone(),
-                vips: written.vips.iter().map(|vip| vip.address).collect(),
-                port: written.port,
-                protocol: written.protocol.name().to_owned(),
-                mode: mode(&written.mode).to_owned(),
-                state: state(&written.vips, &tables).to_owned(),
-                transfers: totals.now(),
-                totals: totals.named(),
-                refused: Sum::of(refused).named(),
-            }
-        });
-        services.collect()
-    }
-
-    /// Those of the configuration, and removed ones as long as they have transfers.
-    fn backends(&self) -> Vec<Backend> {
-        let (in_force, standings) = (self.in_force(), self.standings.borrow());
-        let configured = in_force.backends().map(|(id, service, backend)| {
-            let standing = standings.of(service, backend);
-            let row = self.backend(id, &service.name, &backend.name);
-            let state = state_of_backend(&standing, row.next_hop.is_some()).to_owned();
-            let (weight, file_weight) = (standing.weight(backend), backend.weight);
-            let check = service.health.is_some().then(|| check(standing.check));
-            Backend { state, weight, file_weight, check, ..row }
-        });
-        let removed = (0..).zip(in_force.registry.backends()).filter(|(_, one)| one.is_leaving());
-        let removed = removed.map(|(id, registry::Entry { what, .. })| {
-            let service = &in_force.registry.services()[usize::from(what.service)].name;
-            self.backend(id, service, &what.name)
-        });
-        configured.chain(removed.filter(|row| row.transfers > 0)).collect()
-    }
-
-    /// One that was removed.
-    fn backend(&self, id: BackendId, service: &str, name: &str) -> Backend {
-        let backend = &self.tables.borrow().backends[usize::from(id)];
-        let totals = self.counters().map(|counters| &*counters.backends[usize::from(id)]);
-        let totals = Sum::of(totals);
-        Backend {
-            service: service.to_owned(),
-            name: name.to_owned(),
-            address: backend.address,
-            weight: 0,
-            file_weight: 0,
-            state: "removed".to_owned(),
-            check: None,
-            next_hop: backend.hop.map(|hop| hop.mac.to_string()),
-            transfers: totals.now(),
-            totals: totals.named(),
-        }
-    }
-
     fn service_id(&self, name: &str) -> Result<ServiceId, Error> {
         let in_force = self.in_force();
         let id = in_force.services().find(|(_, service)| service.name == name).map(|(id, _)| id);
         id.ok_or_else(|| Error::Unknown(format!("there is no service `{name}`")))
-    }
-
-    async fn stats(&self) -> Stats {
-        let latencies = self.desks.latencies().await;
-        let workers: Vec<WorkerStats> = self
-            .workers()
-            .into_iter()
-            .zip(&latencies)
-            .map(|((core, counters), latencies)| WorkerStats {
-                core,
-                packets: Sum::of([&*counters.packets]).named(),
-                drops: stats::drops([&*counters.drops]),
-                latency: stats::latency([latencies]),
-            })
-            .collect();
-        let count = |of: fn(&Packets) -> &Counter| -> u64 {
-            self.counters().map(|counters| of(&counters.packets).value()).sum()
-        };
-        let handed_over = count(|packets| &packets.handed_over);
-        let received = count(|packets| &packets.received);
-        Stats {
-            packets: Sum::of(self.counters().map(|counters| &*counters.packets)).named(),
-            drops: stats::drops(self.counters().map(|counters| &*counters.drops)),
-            workers,
-            transfers: self.all_services().named(),
-            refused: Sum::of(
-                self.counters().flat_map(|counters| &counters.refusals).map(|set| &**set),
-            )
-            .named(),
-            latency: stats::latency(&latencies),
-            handed_over_share: handed_over as f64 / received.max(1) as f64,
-        }
     }
 
     fn workers(&self) -> Vec<(u16, &Counters)> {
@@ -299,40 +205,6 @@ impl Appliance {
     }
 }
 
-/// What the operator ordered comes first.
-fn state_of_backend(standing: &Standing, is_reached: bool) -> &'static str {
-    match (standing.order, standing.check.verdict, standing.conduct) {
-        (Order::Disabled, _, _) => "disabled",
-        (Order::Draining, _, _) => "draining",
-        _ if !is_reached => "unresolved",
-        (Order::Enabled, Verdict::Failed, _) => "down",
-        (Order::Enabled, Verdict::Pending | Verdict::Passed, conduct) => match conduct {
-            Conduct::Answers => "up",
-            Conduct::Suspected => "suspected",
-            Conduct::Ejected => "ejected",
-        },
-    }
-}
-
-fn state(vips: &[Held], tables: &Tables) -> &'static str {
-    let is_live = |vip: &&Held| matches!(tables.addresses.get(vip.address), Some(Owner::Vip(_)));
-    match vips.iter().filter(is_live).count() {
-        0 => "vip down",
-        live if live == vips.len() => "live",
-        _ => "partly live",
-    }
-}
-
-fn check(check: standing::Check) -> Check {
-    let verdict = match check.verdict {
-        Verdict::Pending => "pending",
-        Verdict::Passed => "passed",
-        Verdict::Failed => "failed",
-    };
-    let since = check.since.map(|since| since.elapsed().as_secs());
-    Check { verdict: verdict.to_owned(), since, last: check.last }
-}
-
 /// How many are to be listed.
 fn limit(asked: Option<usize>) -> Result<usize, Error> {
     match asked.unwrap_or(DEFAULT_LIMIT) {
@@ -348,13 +220,5 @@ fn protocol(number: u8) -> String {
         PROTOCOL_TCP => "tcp".to_owned(),
         PROTOCOL_UDP => "udp".to_owned(),
         other => other.to_string(),
-    }
-}
-
-fn mode(mode: &Mode) -> &'static str {
-    match mode {
-        Mode::Dsr => "dsr",
-        Mode::Nat => "nat",
-        Mode::Snat(_) => "nat + snat",
     }
 }

@@ -1,6 +1,7 @@
 //! Where packets go, and why.
 
-use super::{Appliance, limit, protocol, state_of_backend};
+use super::services::state_of_backend;
+use super::{Appliance, limit, protocol};
 use crate::api::{Asker, Choice, Error, Few, NatRule, PassedOver, Route, Routes};
 use crate::config::{Persistence, Service};
 use engine::select::cap::Cap;

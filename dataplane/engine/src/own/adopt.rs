@@ -3,7 +3,8 @@
 
 mod connections;
 
-use super::{Own, deadline};
+use super::Own;
+use super::transfers::deadline;
 use crate::flow::FlowId;
 use crate::flow::connection::NO_BACKEND;
 use crate::flow::key::{Key, KeyKind};

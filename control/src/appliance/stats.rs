@@ -1,0 +1,40 @@
+//! What has been counted and timed.
+
+use super::Appliance;
+use crate::api::{Stats, WorkerStats};
+use crate::stats::{self, Sum};
+use engine::count::{Counter, Packets};
+
+impl Appliance {
+    pub(super) async fn stats(&self) -> Stats {
+        let latencies = self.desks.latencies().await;
+        let workers: Vec<WorkerStats> = self
+            .workers()
+            .into_iter()
+            .zip(&latencies)
+            .map(|((core, counters), latencies)| WorkerStats {
+                core,
+                packets: Sum::of([&*counters.packets]).named(),
+                drops: stats::drops([&*counters.drops]),
+                latency: stats::latency([latencies]),
+            })
+            .collect();
+        let count = |of: fn(&Packets) -> &Counter| -> u64 {
+            self.counters().map(|counters| of(&counters.packets).value()).sum()
+        };
+        let handed_over = count(|packets| &packets.handed_over);
+        let received = count(|packets| &packets.received);
+        Stats {
+            packets: Sum::of(self.counters().map(|counters| &*counters.packets)).named(),
+            drops: stats::drops(self.counters().map(|counters| &*counters.drops)),
+            workers,
+            transfers: self.all_services().named(),
+            refused: Sum::of(
+                self.counters().flat_map(|counters| &counters.refusals).map(|set| &**set),
+            )
+            .named(),
+            latency: stats::latency(&latencies),
+            handed_over_share: handed_over as f64 / received.max(1) as f64,
+        }
+    }
+}

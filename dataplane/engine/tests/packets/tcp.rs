@@ -132,15 +132,21 @@ fn a_syn_after_the_end_begins_anew() {
     }
 }
 
+/// A connection both sides of which have said something.
+fn in_conversation(via: Via) -> (Gate, Line) {
+    let mut gate = gate();
+    let mut line = Line::open(&mut gate, via, via.client(), SSH);
+    line.server_says(&mut gate, "AP", "hello");
+    line.client_says(&mut gate, "AP", "hello yourself");
+    line.server_says(&mut gate, "A", "");
+    (gate, line)
+}
+
 #[test]
 fn a_reset_ends_a_connection_if_it_knows_the_numbers() {
     for via in Via::SEEN {
         for by_client in [true, false] {
-            let mut gate = gate();
-            let mut line = Line::open(&mut gate, via, via.client(), SSH);
-            line.server_says(&mut gate, "AP", "hello");
-            line.client_says(&mut gate, "AP", "hello yourself");
-            line.server_says(&mut gate, "A", "");
+            let (mut gate, line) = in_conversation(via);
             let say = |flags: &str| match by_client {
                 true => line.from_client(flags, ""),
                 false => line.from_server(flags, ""),
@@ -385,11 +391,7 @@ fn whoever_sends_too_large_segments_hears_of_it() {
 fn whoever_does_not_know_the_numbers_changes_nothing() {
     for via in Via::SEEN {
         for by_client in [true, false] {
-            let mut gate = gate();
-            let mut line = Line::open(&mut gate, via, via.client(), SSH);
-            line.server_says(&mut gate, "AP", "hello");
-            line.client_says(&mut gate, "AP", "hello yourself");
-            line.server_says(&mut gate, "A", "");
+            let (mut gate, mut line) = in_conversation(via);
             let say = |flags: &str| match by_client {
                 true => line.from_client(flags, ""),
                 false => line.from_server(flags, ""),

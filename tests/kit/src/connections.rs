@@ -131,17 +131,27 @@ impl Line {
     /// The gate does not pass that on as it should.
     #[track_caller]
     pub fn open(gate: &mut Gate, via: Via, client: SocketAddr, port: u16) -> Line {
-        let mut line = Line::new(via, client, port);
-        let syn = gate.take(line.from_client("S", ""));
-        line.seen(syn.sent_segment());
-        line.goes_on(0, "S", "");
-        if !via.is_dsr() {
-            let answer = gate.take(line.from_server("SA", "")).sent_segment();
-            assert_eq!((answer.source, answer.destination), (line.vip, line.client));
+        Line::new(via, client, port).opened(gate)
+    }
+
+    /// Opens it from its numbers on.
+    ///
+    /// # Panics
+    ///
+    /// As [`Line::open`].
+    #[must_use]
+    #[track_caller]
+    pub fn opened(mut self, gate: &mut Gate) -> Line {
+        let syn = gate.take(self.from_client("S", ""));
+        self.seen(syn.sent_segment());
+        self.goes_on(0, "S", "");
+        if !self.via.is_dsr() {
+            let answer = gate.take(self.from_server("SA", "")).sent_segment();
+            assert_eq!((answer.source, answer.destination), (self.vip, self.client));
         }
-        line.goes_on(1, "SA", "");
-        let _ = gate.take(line.from_client("A", "")).sent_segment();
-        line
+        self.goes_on(1, "SA", "");
+        let _ = gate.take(self.from_client("A", "")).sent_segment();
+        self
     }
 
     /// The server has seen this.

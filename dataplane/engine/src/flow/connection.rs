@@ -40,6 +40,8 @@ pub struct Connection {
     pub parent: FlowId,
     /// What is read of it ([`crate::alg::ftp`]), if it [is read](flag::READ).
     pub session: u32,
+    /// The sequence number behind the SYN by which it was [opened again](Connection::opened_again).
+    pub again: u32,
     /// Connections that carry data for it, or that a bond is of.
     pub children: u32,
     /// The last ones that it has announced: they may be over.
@@ -48,8 +50,10 @@ pub struct Connection {
     pub fore: Hop,
     /// Whether it ended because its backend died.
     pub is_cut_off: bool,
+    /// Whether its opener has opened it once more.
+    pub opened_again: bool,
     /// Fills the second line.
-    pub rest: [u8; 16],
+    pub rest: [u8; 11],
 }
 
 /// Connections that one may have announced and not yet got: some clients don't wait for answers.
@@ -106,11 +110,13 @@ impl Connection {
         begun: Tick(0),
         parent: NO_FLOW,
         session: 0,
+        again: 0,
         children: 0,
         announced: [NO_FLOW; ANNOUNCED],
         fore: Hop { mac: Mac([0; 6]), interface: 0 },
         is_cut_off: false,
-        rest: [0; 16],
+        opened_again: false,
+        rest: [0; 11],
     };
 
     /// Whether this is a connection.

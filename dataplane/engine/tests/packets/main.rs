@@ -1,5 +1,6 @@
 //! Bytes in, verdict and bytes out: the engine in a small world, one packet at a time.
 
+mod again;
 mod bad_input;
 mod bad_ipv6;
 mod broadcast;

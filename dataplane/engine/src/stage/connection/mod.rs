@@ -1,6 +1,7 @@
 //! Connections: of TCP, of UDP other than TFTP's, and whatever else a service takes. Those that nothing happens to go
 //! the short way, [`routine`]; the walk of all others is [`connection`].
 
+mod again;
 mod begin;
 pub mod bond;
 mod control;

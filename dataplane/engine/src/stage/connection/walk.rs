@@ -1,5 +1,6 @@
 //! The long way, stage by stage: for packets that open, change or end a connection, and for those that are read.
 
+use super::again::begins_again;
 use super::control;
 use super::follow::follow;
 use super::lookup::lookup;
@@ -37,6 +38,7 @@ pub fn connection<H: Family>(
         Ok(id) => id,
         Err(why_not) => return Err(refused::<H>(frame, &seen, why_not, here, own)),
     };
+    begins_again(&seen, id, here, own);
     if own.connections[id].is_half_open()
         && let Some(verdict) = control::begin::<H>(&seen, id, here, own)
     {

@@ -1,0 +1,92 @@
+//! A machine that lost its power boots again and uses the same port, while the gate still has its old connection.
+
+use engine::flow::view::Stage;
+use engine::tables::{Ftp, Protocol};
+use engine::verdict::Verdict;
+use kit::connections::{Line, tables};
+use kit::ftp::passive_at;
+use kit::gate::Gate;
+use kit::world::{FLOWS, Via};
+use std::net::SocketAddr;
+
+const SSH: u16 = 22;
+/// Where both sides begin to count the second time.
+const LATER: [u32; 2] = [1 << 30, 3 << 29];
+
+fn gate() -> Gate {
+    Gate::with(tables(Protocol::Tcp, SSH), FLOWS)
+}
+
+fn stage(gate: &Gate) -> Option<Stage> {
+    gate.connections().first().map(|view| view.stage)
+}
+
+/// The same ends, from other numbers on.
+fn later(via: Via, port: u16) -> Line {
+    Line { next: LATER, ..Line::new(via, via.client(), port) }
+}
+
+#[test]
+fn a_server_that_has_forgotten_the_old_connection_has_a_new_one() {
+    for via in Via::SEEN {
+        for is_closing in [false, true] {
+            let mut gate = gate();
+            let mut before = Line::open(&mut gate, via, via.client(), SSH);
+            if is_closing {
+                before.server_says(&mut gate, "AF", "");
+            }
+            let mut line = later(via, SSH).opened(&mut gate);
+            assert_eq!(line.server, before.server, "{via:?}");
+            assert_eq!(stage(&gate), Some(Stage::Open));
+            line.client_says(&mut gate, "AP", "SSH-2.0-client");
+            line.server_says(&mut gate, "AP", "SSH-2.0-server");
+            // The old one's numbers are worth nothing, the new one's all.
+            let late = gate.take(before.from_client("R", "")).verdict;
+            assert!(matches!(late, Verdict::Drop(_)), "{via:?}: {late:?}");
+            line.client_says(&mut gate, "AF", "");
+            assert_eq!(stage(&gate), Some(Stage::Closing));
+            line.server_says(&mut gate, "AF", "");
+            assert_eq!(stage(&gate), Some(Stage::Closed));
+            let backend =
+                &gate.core.own.counters.backends[usize::from(kit::connections::backend(via, 0))];
+            assert_eq!((backend.started.value(), backend.ended.value()), (2, 2));
+        }
+    }
+}
+
+#[test]
+fn a_server_that_knows_it_says_so_and_it_goes_on() {
+    for via in Via::SEEN {
+        let mut gate = gate();
+        let mut line = Line::open(&mut gate, via, via.client(), SSH);
+        let _ = gate.take(later(via, SSH).from_client("S", "")).sent_segment();
+        // RFC 5961 §4.2: what the server waits for.
+        line.server_says(&mut gate, "A", "");
+        // Nor does it help to guess at an answer.
+        let _ = gate.take(line.from_server("SA", "")).sent_segment();
+        line.client_says(&mut gate, "AP", "still here");
+        line.server_says(&mut gate, "AP", "so am I");
+        assert_eq!(stage(&gate), Some(Stage::Open), "{via:?}");
+        let _ = gate.take(line.from_client("R", "")).sent_segment();
+        assert_eq!(stage(&gate), Some(Stage::Closed));
+    }
+}
+
+#[test]
+fn the_new_conversation_is_read_from_its_start() {
+    for via in [Via::Nat, Via::Snat] {
+        let ftp = Ftp { data_port: None, foreign_data: false };
+        let mut gate = Gate::with(tables(Protocol::Ftp(ftp), 21), FLOWS);
+        let announce = |gate: &mut Gate, mut control: Line, port| {
+            let answer = passive_at(SocketAddr::new(via.server(0), port));
+            control.server_says(gate, "AP", "220 Ready.\r\n");
+            control.client_says(gate, "AP", "PASV\r\n");
+            let heard = gate.take(control.from_server("AP", &answer)).sent_segment();
+            assert_eq!(heard.text(), passive_at(SocketAddr::new(via.vip().ip(), port)), "{via:?}");
+        };
+        let first = Line::open(&mut gate, via, via.client(), 21);
+        announce(&mut gate, first, 40_001);
+        let second = later(via, 21).opened(&mut gate);
+        announce(&mut gate, second, 40_002);
+    }
+}

@@ -3,7 +3,7 @@
 use engine::flow::view::Stage;
 use engine::tables::{Ftp, Protocol};
 use engine::verdict::Verdict;
-use kit::connections::{Line, tables};
+use kit::connections::{FIRST, Line, tables};
 use kit::ftp::passive_at;
 use kit::gate::Gate;
 use kit::world::{FLOWS, Via};
@@ -88,5 +88,29 @@ fn the_new_conversation_is_read_from_its_start() {
         announce(&mut gate, first, 40_001);
         let second = later(via, 21).opened(&mut gate);
         announce(&mut gate, second, 40_002);
+    }
+}
+
+/// A server with few ports announces one again while the last connection to it is about to be closed.
+#[test]
+fn what_is_announced_is_not_taken_for_the_connection_before() {
+    for via in [Via::Nat, Via::Snat] {
+        let ftp = Ftp { data_port: None, foreign_data: false };
+        let mut gate = Gate::with(tables(Protocol::Ftp(ftp), 21), FLOWS);
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let client = SocketAddr::new(via.client().ip(), 5000);
+        let answer = passive_at(SocketAddr::new(via.server(0), 40_001));
+        // The server counts what it says, the client what it hears.
+        let mut server = control.clone();
+        for first in [FIRST, LATER] {
+            control.client_says(&mut gate, "AP", "PASV\r\n");
+            server.goes_on(0, "AP", "PASV\r\n");
+            let heard = server.server_says(&mut gate, "AP", &answer);
+            control.goes_on(1, "AP", &heard.text());
+            let data = Line { next: first, ..Line::new(via, client, 40_001) };
+            data.opened(&mut gate).server_says(&mut gate, "AF", "");
+            let is_waited_for = gate.connections().iter().any(|one| one.stage == Stage::Expected);
+            assert!(!is_waited_for, "{via:?}");
+        }
     }
 }

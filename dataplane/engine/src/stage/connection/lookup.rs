@@ -21,7 +21,7 @@ pub fn lookup<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) ->
         if own.connections[id].stage == Stage::Expected {
             return data::complete::<H>(id, seen, here, own);
         }
-        if !(seen.opens() && is_past(id, here, own)) {
+        if !(seen.opens() && (is_past(id, here, own) || is_announced_anew(id, seen, own))) {
             return Ok(id);
         }
         own.end_connection(id, End::Replaced, here);
@@ -46,6 +46,14 @@ fn is_past(id: FlowId, here: &Here, own: &Own) -> bool {
         }
         Stage::Expected | Stage::Open => false,
     }
+}
+
+/// Whether it is expected between the ends of one that is about to be closed: they were announced once more.
+fn is_announced_anew<A>(id: FlowId, seen: &Seen<A>, own: &Own) -> bool {
+    own.connections[id].stage == Stage::Closing
+        && [seen.tuple.from_any_port(), seen.tuple.to_any_port()]
+            .iter()
+            .any(|tuple| expected(tuple, own).is_some())
 }
 
 fn by_client<H: Family>(

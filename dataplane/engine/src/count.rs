@@ -254,6 +254,20 @@ impl Counters {
         &self.backends[usize::from(id)]
     }
 
+    /// A packet of so many bytes, as IP counts them, has gone from a client to its backend, or back; a connection of a
+    /// rule has none.
+    #[inline(always)]
+    pub fn pass(&self, backend: BackendId, by_client: bool, bytes: usize) {
+        let Some(transfers) = self.backends.get(usize::from(backend)) else { return };
+        let (packets, sum) = if by_client {
+            (&transfers.packets_in, &transfers.bytes_in)
+        } else {
+            (&transfers.packets_out, &transfers.bytes_out)
+        };
+        packets.add(1);
+        sum.add(bytes as u64);
+    }
+
     /// Records what became of a packet of `bytes` bytes.
     #[inline]
     pub fn verdict(&self, verdict: Verdict, bytes: usize) {

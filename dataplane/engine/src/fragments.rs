@@ -4,6 +4,7 @@
 
 use crate::flow::FlowId;
 use crate::flow::key::{Key, Seed};
+use crate::flow::tuple::Tuple;
 use crate::reason::Reason;
 use crate::stage::classify::Side;
 use crate::tick::{PER_SECOND, Tick};
@@ -30,23 +31,41 @@ const GRAIN: usize = 8;
 pub enum Way {
     /// Not known before the first one has come.
     Unknown,
-    /// The same as what this transfer's packets do.
-    Transfer(TransferWay),
+    /// After the first one.
+    After(Lead),
     /// What became of the first one.
     As(Verdict),
 }
 
-/// The way of one side of a transfer, as long as that has this key.
+impl Way {
+    /// What it is worth to know it, against others.
+    fn worth(&self) -> u8 {
+        match self {
+            Way::Unknown | Way::As(_) => 0,
+            Way::After(Lead { of: Of::Connection(..), .. }) => 1,
+            Way::After(Lead { of: Of::Transfer(..), .. }) => 2,
+        }
+    }
+}
+
+/// What the first part has found for the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TransferWay {
-    /// The transfer.
-    pub flow: FlowId,
-    /// Its key.
-    pub key: Key,
+pub struct Lead {
+    /// What the datagram is part of.
+    pub of: Of,
     /// Who sends.
     pub side: Side,
     /// The datagram's number from now on, where the source is translated.
     pub id: Option<u16>,
+}
+
+/// What a datagram is part of, as long as it is found so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// A transfer, by its key.
+    Transfer(FlowId, Key),
+    /// A connection, by its tuple.
+    Connection(FlowId, Tuple),
 }
 
 /// A datagram of which parts have come.
@@ -263,13 +282,12 @@ impl Fragments {
         set(name).find(is_it)
     }
 
-    /// A new entry: where none is, or one is out of time; else in the place of one that is of no transfer, as far as
-    /// it is known, and only then of one that is; of several, the oldest.
+    /// A new entry: where none is, or one is out of time; else in the place of one that is of nothing, as far as it is
+    /// known; then of a connection, which anybody may begin, and only then of a transfer; of several, the oldest.
     fn make(&mut self, name: u64, now: Tick) -> usize {
         let worth = |&place: &usize| match &self.entries[place] {
-            entry if entry.name == NOBODY || entry.until.is_due(now) => (false, 0),
-            Entry { way: Way::Transfer(_), until, .. } => (true, until.since(now)),
-            Entry { until, .. } => (false, until.since(now)),
+            entry if entry.name == NOBODY || entry.until.is_due(now) => (0, 0),
+            Entry { way, until, .. } => (way.worth(), until.since(now)),
         };
         let first = set(name).start;
         let place = set(name).min_by_key(worth).unwrap_or(first);

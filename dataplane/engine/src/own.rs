@@ -9,10 +9,9 @@ mod transfers;
 pub mod uses;
 
 use crate::count::Counters;
-use crate::flow::FlowId;
 use crate::flow::connections::Connections;
 use crate::flow::hosts::{Host, Hosts};
-use crate::flow::key::{KeyKind, Seed};
+use crate::flow::key::Seed;
 use crate::flow::ports::Ports;
 use crate::flow::sessions::Sessions;
 use crate::flow::store::Store;
@@ -27,11 +26,10 @@ use crate::policy::Refusal;
 use crate::select::rate::Rates;
 use crate::select::round_robin::Cursor;
 use crate::select::sticky::Sticky;
-use crate::stage::classify::Side;
 use crate::stage::cross::Crossing;
 use crate::stage::edit::Edit;
 use crate::sweep::Sweep;
-use crate::tables::{InterfaceId, MOST_SNAT, Mode, Tables, VipId};
+use crate::tables::{InterfaceId, MOST_SNAT, Tables, VipId};
 use crate::tick::Tick;
 use adopt::Adopted;
 use std::sync::Arc;
@@ -181,13 +179,6 @@ impl Own {
     pub fn next_id(&mut self) -> u16 {
         self.last_id = self.last_id.wrapping_add(self.workers);
         self.last_id
-    }
-
-    /// Whether the receiver sees this transfer's packets of this side come from the same address as those
-    /// of other clients.
-    pub fn is_one_of_many(&self, flow: FlowId, side: Side, here: &Here) -> bool {
-        let service = here.tables.service_of(self.flows[flow].backend);
-        side.key_kind() == KeyKind::Client && matches!(service.mode, Mode::Snat(_))
     }
 }
 

@@ -87,7 +87,7 @@ fuzz_target!(|steps: Vec<Step>| {
                 assert!(usize::from(slot) < HELD);
                 held.insert(slot, (name, part));
             }
-            Way::As(_) | Way::Transfer { .. } => assert!(entry.has_first),
+            Way::As(_) | Way::After(_) => assert!(entry.has_first),
         }
         table.pass(place);
         for slot in std::mem::take(table.released()) {

@@ -1,6 +1,8 @@
 //! Datagrams in parts: cut as a sender cuts them, and put together as a receiver does.
 
+use crate::gate::Gate;
 use crate::packet::Packet;
+use engine::verdict::Verdict;
 use etherparse::{
     EtherType, Ethernet2Header, IpFragOffset, IpNumber, Ipv4Header, Ipv6FragmentHeader, Ipv6Header,
 };
@@ -61,6 +63,23 @@ pub fn part(packet: &Packet, offset: usize, more: bool, bytes: &[u8]) -> Vec<u8>
     let ether_type = if packet.is_v6() { EtherType::IPV6 } else { EtherType::IPV4 };
     let ethernet = Ethernet2Header { source: packet.from.0, destination: packet.to.0, ether_type };
     [&ethernet.to_bytes()[..], &ip, bytes].concat()
+}
+
+/// The whole datagram as the other side of the gate puts it together.
+///
+/// # Panics
+///
+/// A part does not go on, or the datagram is not whole, or one of its checksums is wrong.
+#[track_caller]
+pub fn joined(gate: &mut Gate, frames: Vec<Vec<u8>>) -> Packet {
+    let mut joiner = Joiner::default();
+    let mut whole = None;
+    for frame in frames {
+        let outcome = gate.take(frame);
+        assert!(matches!(outcome.verdict, Verdict::Transmit(_)), "{:?}", outcome.verdict);
+        whole = whole.or(joiner.take(outcome.bytes));
+    }
+    Packet::read(&whole.expect("a whole datagram"))
 }
 
 /// A receiver: takes frames, and gives whole ones as soon as they are.

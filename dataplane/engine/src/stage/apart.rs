@@ -28,8 +28,9 @@ fn is_error<H: Family>(split: &Split<H>) -> bool {
     split.protocol == H::ICMP && icmp::is_error::<H>(split.body)
 }
 
-/// A ping is answered all the same.
-fn is_anything<H: Family>(split: &Split<H>, here: &Here) -> bool {
+/// Whether it goes where all goes that its client sends to that VIP. A ping is answered all the same, and a part of what
+/// may be another service's waits for the first one.
+pub fn is_anything<H: Family>(split: &Split<H>, here: &Here) -> bool {
     let is_echo = split.protocol == H::ICMP && split.body.first() == Some(&H::ECHO_REQUEST);
     let vip = match H::owner(split.ip.destination(), here.tables) {
         Some(Owner::Vip(vip)) => &here.tables.vips[usize::from(vip)],
@@ -75,7 +76,7 @@ fn apart<H: Family>(
     let is_error = is_error(&split);
     let fragment = split.fragment.filter(|_| !is_anything(&split, here));
     match fragment {
-        Some(fragment) => part(Packet { ethernet, split }, fragment, place, here, own),
+        Some(fragment) => part::<H>(frame, fragment, place, here, own),
         None if is_error => error(Packet { ethernet, split }, place, here, own),
         None => connection::<H>(frame, place, here, own),
     }

@@ -39,19 +39,15 @@ pub struct Crossing {
 }
 
 impl Crossing {
-    /// What the other side is to see of a packet with this header, from this port.
-    pub fn of<H: Family>(
-        ip: &H,
+    /// What the other side is to see of a transfer's packet from this port.
+    pub fn of(
         side: Side,
         from: u16,
         message: Message,
         flow: &Flow,
         here: &Here,
         hosts: &Hosts,
-    ) -> Step<Crossing> {
-        if ip.hops() <= 1 {
-            return Err(Reason::TtlExpired.into());
-        }
+    ) -> Crossing {
         let (source, destination) = match side {
             Side::Client(_) => {
                 let (&address, port) = server(message, flow, here);
@@ -65,7 +61,7 @@ impl Crossing {
                 )
             }
         };
-        Ok(Crossing { source, destination, id: None })
+        Crossing { source, destination, id: None }
     }
 }
 

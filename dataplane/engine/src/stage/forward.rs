@@ -21,7 +21,8 @@ use wire::tftp::{self, Message};
 use wire::trouble::Trouble;
 
 /// From the transfer that the packet belongs to, to the interface that it leaves by. `whole` is the length
-/// of its datagram's data, of which it may be the first part. Not inlined: most packets are routine.
+/// of its datagram's data, of which it may be the first part. If it is of a connection, [`Own::apart`] gets its place.
+/// Not inlined: most packets are routine.
 #[inline(never)]
 pub fn forward<H: Family>(
     parcel: &mut Parcel<H>,
@@ -32,9 +33,6 @@ pub fn forward<H: Family>(
     let found = match lookup(parcel, here, own)? {
         Found::Transfer(id) => Some(id),
         Found::Nothing => None,
-        Found::Elsewhere if whole > parcel.packet.data.len() => {
-            return Err(Reason::Fragment.into());
-        }
         Found::Elsewhere => {
             own.apart.push(parcel.place);
             return Ok(Verdict::Kernel);
@@ -76,11 +74,11 @@ fn leave<H: Family>(
     check_size(&*parcel.packet.ip, is_part, parcel.side, flow, here)?;
     match translate(parcel, message, flow, here, hosts) {
         Ok(()) => Ok(None),
-        Err(Untranslated::Expired) => Err(Reason::TtlExpired.into()),
-        Err(Untranslated::OtherVersion) => {
-            let (ip, from) = (&*parcel.packet.ip, parcel.packet.udp.source());
-            Crossing::of(ip, parcel.side, from, message, flow, here, hosts).map(Some)
+        Err(Untranslated::OtherVersion) if parcel.packet.ip.hops() > 1 => {
+            let from = parcel.packet.udp.source();
+            Ok(Some(Crossing::of(parcel.side, from, message, flow, here, hosts)))
         }
+        Err(Untranslated::Expired | Untranslated::OtherVersion) => Err(Reason::TtlExpired.into()),
     }
 }
 

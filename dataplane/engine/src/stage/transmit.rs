@@ -29,11 +29,17 @@ pub fn check_size<H: Family>(
 
 /// Bytes that may lie behind the IP header of a packet that goes there. The header may be another one then.
 pub fn room<H: Family>(is_part: bool, side: Side, flow: &Flow, here: &Here) -> Step<u16> {
+    let (hop, receiver) = way(side, flow, here)?;
+    Ok(room_to::<H>(is_part, hop, receiver, here))
+}
+
+/// Where a transfer's packet goes next, and an address of the version that its receiver has.
+pub fn way<'a>(side: Side, flow: &'a Flow, here: &'a Here) -> Step<(&'a Hop, IpAddr)> {
     let receiver = match side {
         Side::Client(_) => here.tables.backends[usize::from(flow.backend)].address,
         Side::Server | Side::ServerToClient => here.tables.vips[usize::from(flow.vip())].address,
     };
-    Ok(room_to::<H>(is_part, hop(side, flow, here)?, receiver, here))
+    Ok((hop(side, flow, here)?, receiver))
 }
 
 /// The same on the way to this station, with a receiver of this version of IP.
@@ -59,14 +65,8 @@ pub fn transmit(
     here: &Here,
     counters: &Counters,
 ) -> Step<Verdict> {
-    let counters = counters.of(flow);
-    let (packets, bytes) = match side {
-        Side::Client(_) => (&counters.packets_in, &counters.bytes_in),
-        Side::Server | Side::ServerToClient => (&counters.packets_out, &counters.bytes_out),
-    };
     let hop = hop(side, flow, here)?;
-    packets.add(1);
-    bytes.add(len as u64);
+    counters.pass(flow.backend, matches!(side, Side::Client(_)), len);
     Ok(send(ethernet, hop, here))
 }
 

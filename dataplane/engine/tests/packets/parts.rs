@@ -6,7 +6,7 @@ use engine::verdict::Verdict;
 use etherparse::IpNumber;
 use kit::gate::Gate;
 use kit::packet::Packet;
-use kit::parts::{Joiner, cut, part};
+use kit::parts::{Joiner, cut, joined, part};
 use kit::story::{data, datagram, fragment, ip};
 use kit::talk::{Talk, run};
 use kit::world::{FLOWS, OUTSIDE, Via, interface, tables};
@@ -14,18 +14,6 @@ use kit::world::{FLOWS, OUTSIDE, Via, interface, tables};
 /// A block that fills two parts and begins a third.
 fn block(talk: Talk, number: u16) -> Packet {
     Packet { id: 7000 + number, ..talk.data(number, 1000) }
-}
-
-/// The whole datagram as the other side puts it together.
-fn joined(gate: &mut Gate, frames: Vec<Vec<u8>>) -> Packet {
-    let mut joiner = Joiner::default();
-    let mut whole = None;
-    for frame in frames {
-        let outcome = gate.take(frame);
-        assert!(matches!(outcome.verdict, Verdict::Transmit(_)), "{:?}", outcome.verdict);
-        whole = whole.or(joiner.take(outcome.bytes));
-    }
-    Packet::read(&whole.expect("a whole datagram"))
 }
 
 #[test]

@@ -1,11 +1,15 @@
-//! Whole transfers in parts: cut, shuffled and repeated on the way to the gate, by any queue.
+//! Whole transfers, and connections' datagrams, in parts: cut, shuffled and repeated on the way to the gate, by any queue.
 
 use crate::transfers::crowd;
+use engine::tables::Protocol;
+use kit::connections;
 use kit::farm::Farm;
 use kit::house::House;
 use kit::packet::Packet;
 use kit::parts::{Joiner, cut};
+use kit::story::datagram;
 use kit::world::{Via, tables};
+use std::net::SocketAddr;
 use worker::memory::MemoryPort;
 
 /// Numbers that tell one run from another.
@@ -104,6 +108,47 @@ fn a_part_that_comes_twice_costs_nothing() {
             for order in [Order::Kept, Order::Reversed, Order::Mixed] {
                 carry(workers, &Via::ALL, order, true, seed);
             }
+        }
+    }
+}
+
+/// What leaves of a datagram of a connection whose parts come in the wrong order, each by any queue.
+fn pass(house: &mut House<MemoryPort>, dice: &mut Dice, workers: u16, sent: &Packet) -> Packet {
+    for frame in cut(sent, 400).into_iter().rev() {
+        house.arrive(dice.below(workers.into()), frame);
+    }
+    for _ in 0..4 {
+        house.turn();
+    }
+    let mut joiner = Joiner::default();
+    let whole: Vec<_> = house.left().into_iter().filter_map(|frame| joiner.take(frame)).collect();
+    let [whole] = &whole[..] else { panic!("one datagram: {}", whole.len()) };
+    Packet::read(whole)
+}
+
+#[test]
+fn parts_of_connections_in_any_order_arrive_by_any_queue() {
+    const PORT: u16 = 7007;
+    for workers in [1, 2, 3] {
+        for via in Via::ALL {
+            let mut house = House::new(workers, connections::tables(Protocol::Udp, PORT));
+            let (mut dice, vip) = (Dice(3), SocketAddr::new(via.vip().ip(), PORT));
+            for number in 0..20u8 {
+                let client = SocketAddr::new(via.station(0, 200 + number % 4), 999);
+                let words = [number; 1500];
+                let question = datagram(client, vip, &words);
+                let heard = pass(&mut house, &mut dice, workers, &question);
+                assert_eq!(heard.payload, words, "{via:?} {workers}");
+                if !via.is_dsr() {
+                    let answer = datagram(heard.destination, heard.source, &words);
+                    let heard = pass(&mut house, &mut dice, workers, &answer);
+                    assert_eq!((heard.source, heard.destination), (vip, client), "{via:?}");
+                    assert_eq!(heard.payload, words);
+                }
+            }
+            let ledger = house.ledger();
+            assert_eq!(ledger.at("held"), ledger.at("released"), "{via:?} {workers}");
+            assert_eq!(ledger.at("fragment"), 0, "{via:?} {workers}");
         }
     }
 }

@@ -18,4 +18,4 @@ pub mod translate;
 mod walk;
 
 pub use segment::Segment;
-pub use walk::connection;
+pub use walk::{connection, first_part};

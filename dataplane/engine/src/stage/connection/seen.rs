@@ -6,6 +6,7 @@ use crate::flow::tuple::Tuple;
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
+use crate::stage::apart::is_anything;
 use crate::stage::classify::{Ends, Side, between, check_source, mine};
 use crate::tables::Owner;
 use crate::verdict::{Step, Verdict};
@@ -34,6 +35,8 @@ pub struct Seen<A> {
     pub len: u32,
     /// Bytes of the whole packet.
     pub total_len: usize,
+    /// Whether it is a part of a datagram.
+    pub is_part: bool,
     /// The station that it comes from.
     pub station: Mac,
 }
@@ -47,11 +50,13 @@ impl<A: Copy> Seen<A> {
         own: &Own,
     ) -> Step<Seen<A>> {
         let (ethernet, rest) = Ethernet::mut_from_prefix(frame).map_err(|_| Reason::Truncated)?;
-        let Split { ip, protocol, fragment, body } = H::split(rest).map_err(|_| H::BAD)?;
-        // A part goes where all goes that its client sends.
-        let protocol = if fragment.is_some() { 0 } else { protocol };
+        let split: Split<H> = H::split(rest).map_err(|_| H::BAD)?;
+        let is_part = split.fragment.is_some();
+        // A part that does not wait for the ports goes where all goes that its client sends.
+        let protocol = if is_part && is_anything(&split, here) { 0 } else { split.protocol };
+        let Split { ip, body, .. } = split;
         let is_passing = H::owner(ip.destination(), here.tables).is_none();
-        let (ports, tcp, len) = layer_4(protocol, body).map_err(|why_not| {
+        let (ports, tcp, len) = layer_4::<H>(protocol, is_part, body).map_err(|why_not| {
             // What is broken on its way through is the kernel's to judge.
             if is_passing { Verdict::Kernel } else { why_not.into() }
         })?;
@@ -66,6 +71,7 @@ impl<A: Copy> Seen<A> {
             tcp,
             len,
             total_len: ip.total_len(),
+            is_part,
             station: ethernet.source,
         })
     }
@@ -95,7 +101,11 @@ impl<A: Copy> Seen<A> {
 }
 
 /// Ports, and of TCP the header and how much data is behind it.
-fn layer_4(protocol: u8, body: &mut [u8]) -> Result<([u16; 2], Option<Tcp>, u32), Reason> {
+fn layer_4<H: Family>(
+    protocol: u8,
+    is_part: bool,
+    body: &mut [u8],
+) -> Result<([u16; 2], Option<Tcp>, u32), Reason> {
     match protocol {
         PROTOCOL_TCP => {
             let (tcp, _, data) = Tcp::split(body).ok_or(Reason::BadTcp)?;
@@ -104,7 +114,8 @@ fn layer_4(protocol: u8, body: &mut [u8]) -> Result<([u16; 2], Option<Tcp>, u32)
             if ports.contains(&0) { Err(Reason::BadTcp) } else { Ok((ports, Some(*tcp), len)) }
         }
         PROTOCOL_UDP => {
-            let (udp, data) = Udp::split(body).ok_or(Reason::BadUdp)?;
+            let split = if is_part { Udp::split_part::<H>(body) } else { Udp::split(body) };
+            let (udp, data) = split.ok_or(Reason::BadUdp)?;
             let ports = [udp.source(), udp.destination()];
             let len = data.len() as u32;
             if ports.contains(&0) { Err(Reason::BadUdp) } else { Ok((ports, None, len)) }

@@ -49,10 +49,35 @@ pub fn connection<H: Family>(
     {
         return step;
     }
-    track(&seen, id, here, own)?;
-    let step = leave::<H>(frame, &seen, id, here, own);
+    pass::<H>(frame, &seen, id, here, own)
+}
+
+/// The same for a frame that holds the first part of a datagram; answers also which connection that is of, and who sent
+/// it.
+pub fn first_part<H: Family>(
+    frame: &mut impl Frame,
+    place: usize,
+    here: &Here,
+    own: &mut Own,
+) -> Step<(FlowId, Side, Verdict)> {
+    let seen = Seen::of::<H>(frame.bytes_mut(), place, here, own)?;
+    let id = lookup::<H>(&seen, here, own)?;
+    let verdict = pass::<H>(frame, &seen, id, here, own)?;
+    Ok((id, seen.side, verdict))
+}
+
+/// Takes the packet into account and passes it on.
+fn pass<H: Family>(
+    frame: &mut impl Frame,
+    seen: &Seen<H::Address>,
+    id: FlowId,
+    here: &Here,
+    own: &mut Own,
+) -> Step<Verdict> {
+    track(seen, id, here, own)?;
+    let step = leave::<H>(frame, seen, id, here, own);
     let why_not = step.err();
-    own.notices.extend(why_not.and_then(|why_not| notice::<H>(&seen, why_not, id, here, own)));
+    own.notices.extend(why_not.and_then(|why_not| notice::<H>(seen, why_not, id, here, own)));
     step
 }
 
@@ -126,7 +151,7 @@ fn leave<H: Family>(
         Ethernet::mut_from_prefix(frame.bytes_mut()).map_err(|_| Reason::Truncated)?;
     let Split { ip, protocol, body, .. } = H::split(rest).map_err(|_| H::BAD)?;
     let len = ip.total_len();
-    if len - size_of::<H>() > usize::from(room_to::<H>(false, &hop, receiver, here)) {
+    if len - size_of::<H>() > usize::from(room_to::<H>(seen.is_part, &hop, receiver, here)) {
         return Err(Reason::TooBig.into());
     }
     match translate((ip, &mut Body(protocol, body)), seen.side, connection, here, hosts) {
@@ -139,16 +164,7 @@ fn leave<H: Family>(
             crossings.push((seen.place, crossing(seen.side, connection, here, hosts)));
         }
     }
-    if connection.backend != NO_BACKEND {
-        let transfers = counters.backend(connection.backend);
-        let (packets, bytes) = if seen.is_by_client() {
-            (&transfers.packets_in, &transfers.bytes_in)
-        } else {
-            (&transfers.packets_out, &transfers.bytes_out)
-        };
-        packets.add(1);
-        bytes.add(len as u64);
-    }
+    counters.pass(connection.backend, seen.is_by_client(), len);
     Ok(send(ethernet, &hop, here))
 }
 
@@ -165,7 +181,7 @@ fn notice<H: Family>(
         Verdict::Drop(Reason::TtlExpired) => Trouble::Expired,
         Verdict::Drop(Reason::TooBig) => {
             let (hop, receiver) = way(seen.side, connection, here)?;
-            Trouble::TooBig(room_to::<H>(false, &hop, receiver, here))
+            Trouble::TooBig(room_to::<H>(seen.is_part, &hop, receiver, here))
         }
         _ => return None,
     };

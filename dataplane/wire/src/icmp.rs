@@ -60,46 +60,54 @@ pub struct ErrorHeader {
 /// Bytes of that.
 pub const ERROR_HEADER: usize = size_of::<ErrorHeader>();
 
-/// An error, and the datagram or segment that it is about, as far as it is there.
+/// An error, and the packet that it is about, as far as it is there.
 pub struct Quoted<'a, H> {
     /// What went wrong; `None`: something that only this version of IP knows.
     pub trouble: Option<Trouble>,
-    /// The datagram's IP header.
+    /// The packet's IP header.
     pub ip: &'a mut H,
-    /// What it carries: UDP or TCP.
+    /// What it carries.
     pub protocol: u8,
     /// Which part of it was sent, if it was sent in parts.
     pub fragment: Option<Fragment>,
-    /// Its UDP header; of TCP, what lies there: the ports are at the same place.
-    udp: &'a mut Udp,
-    /// Bytes from there on.
+    /// Its UDP header; of TCP, what lies there: the ports are at the same place. `None`: it has neither, or is not the
+    /// first part.
+    udp: Option<&'a mut Udp>,
+    /// Bytes behind the IP header.
     pub len: usize,
 }
 
 impl<H> Quoted<'_, H> {
-    /// Its sender's port.
-    pub fn source(&self) -> u16 {
-        self.udp.source()
+    /// Whether its ports are known.
+    pub fn has_ports(&self) -> bool {
+        self.udp.is_some()
     }
 
-    /// Its receiver's port.
+    /// Its sender's port; 0: it is not known.
+    pub fn source(&self) -> u16 {
+        self.udp.as_ref().map_or(0, |udp| udp.source())
+    }
+
+    /// Its receiver's port; 0: it is not known.
     pub fn destination(&self) -> u16 {
-        self.udp.destination()
+        self.udp.as_ref().map_or(0, |udp| udp.destination())
     }
 
     /// Rewrites both ports, and mends the checksum for that and for what happened to the addresses, as far as it is
     /// quoted: that of TCP mostly is not (RFC 792 asks for eight bytes), and nobody looks at it.
     pub fn set_ports(&mut self, source: u16, destination: u16, addresses: Delta) {
-        if self.protocol == PROTOCOL_UDP {
-            self.udp.set_ports(source, destination, addresses);
-        } else {
-            self.udp.set_ports_alone(source, destination);
+        match &mut self.udp {
+            Some(udp) if self.protocol == PROTOCOL_UDP => {
+                udp.set_ports(source, destination, addresses);
+            }
+            Some(tcp) => tcp.set_ports_alone(source, destination),
+            None => {}
         }
     }
 }
 
-/// Reads an error about a TCP segment or a UDP datagram, or about the first part of one; `None`: it is something else, or its
-/// checksum is wrong.
+/// Reads an error; `None`: it is something else, its checksum is wrong, or too little is quoted of a TCP segment or a
+/// UDP datagram.
 pub fn split_error<'a, H: Ip>(ip: &H, bytes: &'a mut [u8]) -> Option<Quoted<'a, H>> {
     let len = u16::try_from(bytes.len()).ok()?;
     if checksum::fold(checksum::sum(bytes, ip.icmp_sum(len))) != 0xffff {
@@ -112,9 +120,11 @@ pub fn split_error<'a, H: Ip>(ip: &H, bytes: &'a mut [u8]) -> Option<Quoted<'a, 
     let Split { ip, protocol, fragment, body } = H::split_quote(quote)?;
     let is_first = fragment.is_none_or(|fragment| fragment.offset == 0);
     let (trouble, len) = (H::trouble(header.what, header.rest.get()), body.len());
-    let (udp, _) = Udp::mut_from_prefix(body).ok()?;
-    let is_ours = matches!(protocol, PROTOCOL_UDP | PROTOCOL_TCP) && is_first;
-    is_ours.then_some(Quoted { trouble, ip, protocol, fragment, udp, len })
+    let udp = match protocol {
+        PROTOCOL_UDP | PROTOCOL_TCP if is_first => Some(Udp::mut_from_prefix(body).ok()?.0),
+        _ => None,
+    };
+    Some(Quoted { trouble, ip, protocol, fragment, udp, len })
 }
 
 /// Whether it begins as an error does.

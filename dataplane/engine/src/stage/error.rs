@@ -1,26 +1,25 @@
-//! Errors about packets of transfers (ICMP, for IPv6 ICMPv6): translated outside and inside, so that whoever
-//! sent the packet hears what it can understand. A server whose port nobody listens on any longer has given
+//! Errors about packets of transfers and connections (ICMP, for IPv6 ICMPv6): translated outside and inside, so that
+//! whoever sent the packet hears what it can understand. A server whose port nobody listens on any longer has given
 //! its transfer up.
+
+mod connection;
 
 use super::admit::Packet;
 use super::classify::{Side, check_source, mine};
-use super::connection::bond::ANY;
-use super::connection::translate::{server, vip, way};
 use super::cross::Crossing;
-use super::transmit::{check_size, room_to, send, transmit};
+use super::transmit::{check_size, transmit};
 use crate::family::Family;
 use crate::flow::hosts::Endpoint;
 use crate::flow::key::Key;
+use crate::flow::ports;
 use crate::flow::record::Flow;
-use crate::flow::tuple::Tuple;
-use crate::flow::{FlowId, ports};
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::tables::{Mode, Owner, ServerId};
 use crate::verdict::{Step, Verdict};
+use connection::{about_connection, bond, connection};
 use std::net::SocketAddr;
-use wire::ethernet::Ethernet;
 use wire::icmp::{self, Quoted, split_error};
 use wire::ip::Split;
 use wire::trouble::Trouble;
@@ -34,6 +33,11 @@ pub fn error<H: Family>(
 ) -> Step<Verdict> {
     let Packet { ethernet, split: Split { ip, body, .. } } = packet;
     let Some(quoted) = split_error(ip, body) else { return Err(about_nothing(ip, here)) };
+    if !quoted.has_ports() {
+        let (vip, bond) = bond(ip, &quoted, here, own)?;
+        let side = Side::Client(vip);
+        return about_connection((ethernet, ip, body), place, side, bond, here, own);
+    }
     let (side, key) = about::<H>(ip, &quoted, here, own)?;
     if let Some(id) = connection(side, key, &quoted, own) {
         return about_connection((ethernet, ip, body), place, side, id, here, own);
@@ -64,7 +68,7 @@ pub fn error<H: Family>(
 
 const NO_TRANSFER: Verdict = Verdict::Drop(Reason::NoTransfer);
 
-/// An error about something else than a datagram.
+/// An error about something else than what we pass on.
 fn about_nothing<H: Family>(ip: &H, here: &Here) -> Verdict {
     match H::owner(ip.destination(), here.tables) {
         Some(Owner::Down) => Reason::VipDown.into(),
@@ -73,7 +77,7 @@ fn about_nothing<H: Family>(ip: &H, here: &Here) -> Verdict {
     }
 }
 
-/// Which transfer it is about, and who tells: the one who could not be reached, or somebody on the way.
+/// Which transfer or connection it is about, and who tells: the one who could not be reached, or somebody on the way.
 fn about<H: Family>(ip: &H, quoted: &Quoted<H>, here: &Here, own: &Own) -> Step<(Side, Key)> {
     let Quoted { ip: inner, .. } = quoted;
     // Whoever sent the packet hears of it.
@@ -98,7 +102,12 @@ fn about<H: Family>(ip: &H, quoted: &Quoted<H>, here: &Here, own: &Own) -> Step<
             Ok((Side::Server, Key::new(from, server)))
         }
         Some(Owner::Everybody | Owner::Routed(_) | Owner::Answering(_)) | None => {
-            let server = server().ok_or(Verdict::Kernel)?;
+            let server = match server() {
+                Some(server) => server,
+                None if here.tables.nat.is_empty() => return Err(Verdict::Kernel),
+                // A rule may be for it.
+                None => ServerId::MAX,
+            };
             mine(H::worker(inner.source(), here.workers), here)?;
             Ok((Side::ServerToClient, Key::new(from, server)))
         }
@@ -147,53 +156,6 @@ fn faces_of<H>(flow: &Flow, quoted: &Quoted<H>, here: &Here, own: &Own) -> Faces
     }
 }
 
-/// The connection that an error is about, if it is about one.
-fn connection<H>(side: Side, key: Key, quoted: &Quoted<H>, own: &Own) -> Option<FlowId> {
-    let (near, far, protocol) = (key.endpoint(), key.other(), quoted.protocol);
-    let tuple = match side {
-        Side::Client(vip) => Tuple::at_vip(near, vip, quoted.source(), protocol),
-        Side::Server | Side::ServerToClient => {
-            Tuple::at_server(near, far, quoted.destination(), protocol)
-        }
-    };
-    let bond = || match side {
-        Side::Client(vip) => own.bond(near.host, vip, ANY),
-        Side::Server | Side::ServerToClient => None,
-    };
-    own.connections.find(&tuple).or_else(bond)
-}
-
-/// Decides what becomes of an error about a connection.
-fn about_connection<H: Family>(
-    (ethernet, ip, body): (&mut Ethernet, &mut H, &mut [u8]),
-    place: usize,
-    side: Side,
-    id: FlowId,
-    here: &Here,
-    own: &mut Own,
-) -> Step<Verdict> {
-    let connection = &own.connections[id];
-    let (hop, receiver) = way(side, connection, here).ok_or(Reason::BackendDown)?;
-    let room = usize::from(room_to::<H>(false, &hop, receiver, here));
-    if ip.total_len() - size_of::<H>() > room {
-        return Err(Reason::TooBig.into());
-    }
-    if connection.answers_seen() {
-        let faces = Faces {
-            client: own.hosts.socket_address(connection.client().near()),
-            vip: vip(connection, here),
-            seen_as: own.hosts.socket_address(connection.seen_as()),
-            server: server(connection, here, &own.hosts),
-            are_hidden: connection.seen_as() != connection.client().near(),
-        };
-        let quoted = split_error(ip, body).ok_or(NO_TRANSFER)?;
-        let crossing = translate(ip, quoted, side, &faces, here)?;
-        own.crossings.extend(crossing.map(|crossing| (place, crossing)));
-        icmp::make_checksum(ip, body);
-    }
-    Ok(send(ethernet, &hop, here))
-}
-
 /// Rewrites the error and the packet that it quotes; or answers how it is to cross, if it is for the other
 /// version of IP.
 fn translate<H: Family>(
@@ -219,7 +181,8 @@ fn translate<H: Family>(
         Side::Server | Side::ServerToClient => {
             let addresses = quoted.ip.set_addresses(client_at, vip_at);
             quoted.set_ports(client.port(), vip.port(), addresses);
-            (if server_of(ip, here).is_some() { vip_at } else { ip.source() }, client_at)
+            let is_by_server = server_of(ip, here).is_some() || ip.source() == server_at;
+            (if is_by_server { vip_at } else { ip.source() }, client_at)
         }
     };
     // Its own checksum is made anew, since all that it quotes is covered.

@@ -5,6 +5,7 @@ mod bad_input;
 mod bad_ipv6;
 mod broadcast;
 mod capacity;
+mod connection_errors;
 mod connection_parts;
 mod connections;
 mod crossing;

@@ -104,10 +104,25 @@ impl Client<UdpSocket> {
     pub fn say(&self, word: &str) -> Answer {
         ask(&self.socket, word)
     }
+
+    /// Sends one more, again and again as long as there is no answer.
+    pub fn say_until_heard(&self, word: &str) -> Answer {
+        let mut words = vec![0; 1 << 16];
+        let wait = |time| self.socket.set_read_timeout(Some(time)).expect("a timeout");
+        wait(Duration::from_secs(1));
+        let mut tries = (0..20).map(|_| {
+            self.socket.send(word.as_bytes()).expect("a way");
+            self.socket.recv(&mut words)
+        });
+        let len = tries.find_map(Result::ok).expect("an answer");
+        drop(tries);
+        wait(PATIENCE);
+        Answer::new(&words[..len], word)
+    }
 }
 
 fn ask(socket: &UdpSocket, word: &str) -> Answer {
-    let mut words = [0; 100];
+    let mut words = vec![0; 1 << 16];
     socket.send(word.as_bytes()).expect("a way");
     let len = socket.recv(&mut words).expect("an answer");
     Answer::new(&words[..len], word)

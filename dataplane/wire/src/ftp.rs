@@ -1,4 +1,4 @@
-//! FTP's grammar (RFC 959, extended by RFC 2428): what a line of the control connection says, of the little
+//! FTP's grammar (RFC 959, extended by RFC 2428 and RFC 1639): what a line of the control connection says, of the little
 //! that names addresses and ports, as lenient as real peers read it. A line comes without its end.
 
 mod number;
@@ -25,10 +25,14 @@ pub enum Command {
     Port(Option<SocketAddrV4>),
     /// The same of any protocol.
     Eprt(Option<SocketAddr>),
+    /// It listens at an address of any kind, as RFC 1639 has it. Nobody uses that.
+    Lprt,
     /// The server is to listen.
     Pasv,
     /// The same, without naming its address.
     Epsv(Epsv),
+    /// The server is to listen, and to answer as RFC 1639 has it.
+    Lpsv,
     /// From the server's consent on, the rest is in a language that can't be read (RFC 2228, RFC 4217).
     Auth,
     /// Nothing about any of that.
@@ -51,7 +55,7 @@ pub enum Epsv {
 }
 
 /// The commands that are not [`Command::Other`].
-const VERBS: [&[u8]; 5] = [b"PORT", b"EPRT", b"PASV", b"EPSV", b"AUTH"];
+const VERBS: [&[u8]; 7] = [b"PORT", b"EPRT", b"LPRT", b"PASV", b"EPSV", b"LPSV", b"AUTH"];
 
 impl Command {
     /// Reads a whole line.
@@ -63,8 +67,10 @@ impl Command {
         match known.map(|at| VERBS[at]) {
             Some(b"PORT") => Command::Port(number::endpoint(argument)),
             Some(b"EPRT") => Command::Eprt(eprt_argument(argument)),
+            Some(b"LPRT") => Command::Lprt,
             Some(b"PASV") => Command::Pasv,
             Some(b"EPSV") => Command::Epsv(Epsv::parse(argument)),
+            Some(b"LPSV") => Command::Lpsv,
             Some(b"AUTH") => Command::Auth,
             Some(_) | None => Command::Other,
         }

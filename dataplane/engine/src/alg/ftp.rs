@@ -92,6 +92,9 @@ const LEAST_PORT: u16 = 1024;
 const NO_PORT: &[u8] = b"PORT 0,0,0,0,0,0";
 const NO_EPRT: &[u8] = b"EPRT |1|0.0.0.0|0|";
 
+/// What a server says when there can be no connection for data.
+const NO_DATA: &[u8] = b"425 Can't open data connection.";
+
 /// Reads a line of the client.
 pub fn from_client(line: &[u8], context: &Context, state: &mut State) -> Asks {
     match Command::parse(line) {
@@ -105,6 +108,10 @@ pub fn from_client(line: &[u8], context: &Context, state: &mut State) -> Asks {
             *state = State::Epsv;
             context.epsv(epsv)
         }
+        // Nothing follows what these name; but there may be servers that do.
+        Command::Lprt if context.foreign_data => Asks::Nothing,
+        Command::Lprt => Asks::Refused(self::line(NO_PORT)),
+        Command::Lpsv => Asks::Instead(self::line(NO_PORT)),
         Command::Auth | Command::Other => Asks::Nothing,
     }
 }
@@ -119,19 +126,28 @@ pub fn from_server(line: &[u8], context: &Context, state: &State) -> Asks {
     }
 }
 
-/// The line that tells this endpoint instead of what `line` told; `None`: it would be too long, or can't name
-/// an address of that IP version.
+/// The line that tells this endpoint instead of what `line` told; `None`: it can't name an address of that IP version.
 pub fn write(form: &Form, line: &[u8], endpoint: SocketAddr) -> Option<Line> {
     let port = endpoint.port();
     match (form, endpoint) {
         (Form::Port, SocketAddr::V4(endpoint)) => Some(ftp::port(endpoint)),
         (Form::Passive, SocketAddr::V4(endpoint)) => Some(ftp::passive(endpoint)),
-        (Form::Numbers(place), SocketAddr::V4(at)) => ftp::passive_in(line, place, at),
+        (Form::Numbers(place), SocketAddr::V4(at)) => Some(ftp::passive_in(line, place, at)),
         (Form::Port | Form::Passive | Form::Numbers(_), SocketAddr::V6(_)) => None,
         (Form::Eprt, _) => Some(ftp::eprt(endpoint)),
         (Form::Extended, _) => Some(ftp::extended(port)),
-        (Form::Digits(place), _) => ftp::extended_in(line, place, port),
+        (Form::Digits(place), _) => Some(ftp::extended_in(line, place, port)),
     }
+}
+
+/// The line that goes on if there is no endpoint to be told: the server refuses it, or the client is refused by it. What
+/// was said would lead nowhere.
+pub fn refuse(form: &Form) -> Line {
+    line(match form {
+        Form::Port => NO_PORT,
+        Form::Eprt => NO_EPRT,
+        Form::Numbers(_) | Form::Digits(_) | Form::Passive | Form::Extended => NO_DATA,
+    })
 }
 
 impl Context {

@@ -179,6 +179,24 @@ fn data_to_somebody_else_is_refused_unless_it_is_allowed() {
     }
 }
 
+/// Such as nobody sends, but a server may understand (RFC 1639).
+#[test]
+fn addresses_that_cannot_be_followed_are_refused() {
+    for via in [Via::Nat, Via::Snat, Via::Nat6] {
+        let mut gate = gate();
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        for line in ["LPRT 4,4,10,1,0,30,2,0,22\r\n", "lpsv\r\n"] {
+            let mut other = control.clone();
+            let heard = other.client_says(&mut gate, "AP", line);
+            assert_eq!(heard.text(), "PORT 0,0,0,0,0,0\r\n", "{line}");
+            let refusals =
+                &gate.core.own.counters.refusals[usize::from(kit::connections::service(via))];
+            assert_eq!(refusals.data.value(), 1, "the first names another host");
+            control = Line::open(&mut gate, via, SocketAddr::new(via.client().ip(), 5002), 21);
+        }
+    }
+}
+
 #[test]
 fn an_expectation_ends_after_thirty_seconds() {
     for via in Via::SEEN {
@@ -312,7 +330,10 @@ fn one_that_is_over_makes_no_room_for_what_it_announces() {
         for n in 2..FLOWS as u16 {
             Line::open(&mut gate, via, SocketAddr::new(via.client().ip(), 3000 + n), 22);
         }
-        control.client_says(&mut gate, "AP", &announces(via, [5001, 5002]));
+        let told = control.client_says(&mut gate, "AP", &announces(via, [5001, 5002])).text();
+        // The server would wait in vain where the client listens.
+        let is_refused = |line| line == "PORT 0,0,0,0,0,0" || line == "EPRT |1|0.0.0.0|0|";
+        assert!(told.lines().count() == 2 && told.lines().all(is_refused), "{via:?} {told}");
         assert_eq!(gate.connections().len(), FLOWS as usize - 1, "{via:?}");
     }
 }

@@ -36,8 +36,10 @@ fn commands() {
         (b"AUTH TLS", Command::Auth),
         (b"auth GSSAPI", Command::Auth),
         (b"\xff\xf4\xff\xf2ABOR", Command::Other),
-        (b"LPRT 4,4,10,0,0,9,2,4,1", Command::Other),
-        (b"LPSV", Command::Other),
+        (b"LPRT 4,4,10,0,0,9,2,4,1", Command::Lprt),
+        (b"lprt", Command::Lprt),
+        (b"LPSV", Command::Lpsv),
+        (b"LPSVX", Command::Other),
         (b"PORTAL 10,0,0,9,4,1", Command::Other),
         (b"POR", Command::Other),
         (b"", Command::Other),
@@ -157,8 +159,10 @@ fn replies_that_tell_nothing() {
 
 #[test]
 fn what_a_line_may_become() {
-    for start in ["", "P", "po", "PORT", "PORT ", "PORT 1,2", "\t EPR", "epsv", "PASV ", "AUTH TLS"]
-    {
+    for start in [
+        "", "P", "po", "PORT", "PORT ", "PORT 1,2", "\t EPR", "epsv", "PASV ", "LP", "LPRT 4,4",
+        "AUTH TLS",
+    ] {
         assert!(Command::may_begin(start.as_bytes()), "{start}");
     }
     for start in [&b"\xff"[..], b"\xff\xf4", b"\xff\xfb", b"\xff\xf4\xffP", b"\xff\xfd\x01eps"] {
@@ -169,7 +173,7 @@ fn what_a_line_may_become() {
             start.escape_ascii()
         );
     }
-    for start in ["N", "PU", "PORTA", "PASVX", "PO RT", "22", "LPRT"] {
+    for start in ["N", "PU", "PORTA", "PASVX", "PO RT", "22", "LPR ", "LIST"] {
         assert!(!Command::may_begin(start.as_bytes()), "{start}");
     }
     for (start, may) in [("", true), ("2", true), ("22", true), ("229 (", true), ("234-", true)]
@@ -198,16 +202,26 @@ fn lines_are_written() {
 fn the_rest_of_a_reply_stays() {
     let line = b"227 Da geht's lang: 10,0,0,30,195,80. Gru\xdf";
     let Some((227, true, Says::Passive(_, place))) = says(line) else { panic!() };
-    let line = passive_in(line, &place, v4("10.0.0.100:1024")).unwrap();
+    let line = passive_in(line, &place, v4("10.0.0.100:1024"));
     assert_eq!(line[..], b"227 Da geht's lang: 10,0,0,100,4,0. Gru\xdf"[..]);
     let line = b"229 ok (!!!1!).";
     let Some((229, true, Says::Extended(_, place))) = says(line) else { panic!() };
-    assert_eq!(extended_in(line, &place, 50000).unwrap()[..], b"229 ok (!!!50000!)."[..]);
-    for len in [LONGEST - 4, LONGEST - 3] {
-        let line = [b"229 (|||1|)", &vec![b'x'; len - 11][..]].concat();
-        let written = extended_in(&line, &(8..9), 50000).map(|line| line.len());
-        assert_eq!(written, (len + 4 == LONGEST).then_some(LONGEST));
+    assert_eq!(extended_in(line, &place, 50000)[..], b"229 ok (!!!50000!)."[..]);
+}
+
+#[test]
+fn a_reply_that_is_too_long_becomes_one_of_ours() {
+    for (len, is_kept) in [(LONGEST - 4, true), (LONGEST - 3, false), (4000, false)] {
+        let rest = vec![b'x'; len - 11];
+        let line = extended_in(&[b"229 (|||1|)", &rest[..]].concat(), &(8..9), 50000);
+        match is_kept {
+            true => assert_eq!(line[..], [b"229 (|||50000|)", &rest[..]].concat()),
+            false => assert_eq!(line, extended(50000)),
+        }
     }
+    let long = [b"227-(1,2,3,4,5,6)", &[b' '; 300][..]].concat();
+    let line = passive_in(&long, &(5..16), v4("10.0.0.100:1024"));
+    assert_eq!(line[..], b"227-Entering Passive Mode (10,0,0,100,4,0)."[..]);
 }
 
 proptest! {
@@ -248,6 +262,8 @@ fn sample() -> impl Strategy<Value = Vec<u8>> {
         b"\xff\xf4 \xff\xfb\x01eprt |1|10.0.0.9|1025|",
         b"pasv",
         b"EPSV ALL",
+        b"LPRT 4,4,10,0,0,9,2,4,1",
+        b"lpsv",
         b"AUTH TLS",
         b"227 (10,0,0,30,195,80)",
         b"229 (|||6446|)",

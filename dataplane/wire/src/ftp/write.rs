@@ -27,14 +27,14 @@ pub fn extended(port: u16) -> Line {
     line(format_args!("229 Entering Extended Passive Mode (|||{port}|)"))
 }
 
-/// A reply with another endpoint at this place of it; `None`: that is too long.
-pub fn passive_in(reply: &[u8], place: &Range<usize>, at: SocketAddrV4) -> Option<Line> {
-    replaced(reply, place, Numbers(at))
+/// A reply with another endpoint at this place of it; one of ours, if that is too long.
+pub fn passive_in(reply: &[u8], place: &Range<usize>, at: SocketAddrV4) -> Line {
+    replaced(reply, place, Numbers(at)).unwrap_or_else(|| begin_as(reply, passive(at)))
 }
 
-/// A reply with another port at this place of it; `None`: that is too long.
-pub fn extended_in(reply: &[u8], place: &Range<usize>, port: u16) -> Option<Line> {
-    replaced(reply, place, port)
+/// A reply with another port at this place of it; one of ours, if that is too long.
+pub fn extended_in(reply: &[u8], place: &Range<usize>, port: u16) -> Line {
+    replaced(reply, place, port).unwrap_or_else(|| begin_as(reply, extended(port)))
 }
 
 fn replaced(reply: &[u8], place: &Range<usize>, with: impl Display) -> Option<Line> {
@@ -43,6 +43,12 @@ fn replaced(reply: &[u8], place: &Range<usize>, with: impl Display) -> Option<Li
     write!(line, "{with}").ok()?;
     line.try_extend_from_slice(reply.get(place.end..)?).ok()?;
     Some(line)
+}
+
+/// A line with the code of this reply, and with what says whether more lines of it follow.
+fn begin_as(reply: &[u8], mut line: Line) -> Line {
+    line.iter_mut().zip(reply).take(4).for_each(|(byte, &as_there)| *byte = as_there);
+    line
 }
 
 /// All of these are shorter than a line can be.

@@ -81,6 +81,33 @@ fn a_bounce_is_refused() {
     }
 }
 
+/// RFC 1639's: what they lead to could not be followed.
+#[test]
+fn long_addresses_are_refused() {
+    let foreign = Context { foreign_data: true, ..V4 };
+    let lprt = "LPRT 4,4,10,0,0,9,2,4,1";
+    for context in [V4, V6, V6_TO_V4, V4_TO_V6] {
+        assert_eq!(client(lprt, &context), Asks::Refused(line(NO_PORT)));
+        assert_eq!(client("LPSV", &context), Asks::Instead(line(NO_PORT)));
+    }
+    assert_eq!(client(lprt, &foreign), Asks::Nothing);
+    assert_eq!(client("LPSV", &foreign), Asks::Instead(line(NO_PORT)));
+}
+
+#[test]
+fn what_has_no_endpoint_is_refused() {
+    for (form, refusal) in [
+        (Form::Port, NO_PORT),
+        (Form::Eprt, NO_EPRT),
+        (Form::Numbers(4..5), NO_DATA),
+        (Form::Digits(4..5), NO_DATA),
+        (Form::Passive, NO_DATA),
+        (Form::Extended, NO_DATA),
+    ] {
+        assert_eq!(refuse(&form)[..], *refusal, "{form:?}");
+    }
+}
+
 #[test]
 fn data_of_others_if_they_may_have_it() {
     let foreign = Context { foreign_data: true, ..V4 };

@@ -7,7 +7,7 @@ use super::seen::Seen;
 use super::translate::{server, vip, way};
 use crate::alg::End;
 use crate::alg::ftp::stream::{Pushed, Rewrite, Segment, Side};
-use crate::alg::ftp::{Asks, Context, State, from_client, from_server, write};
+use crate::alg::ftp::{Asks, Context, Form, State, from_client, from_server, refuse, write};
 use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::connection::flag;
@@ -177,26 +177,31 @@ fn judge(
         false => from_server(line, &context, state),
     };
     let backend = connection.backend;
-    let told = match asks {
-        Asks::Nothing => None,
-        Asks::Opaque => return Rewrite::Opaque,
-        Asks::Instead(other) => Some(other),
+    match asks {
+        Asks::Nothing => Rewrite::Keep,
+        Asks::Opaque => Rewrite::Opaque,
+        Asks::Instead(other) => Rewrite::Replace(other),
         Asks::Refused(other) => {
             let service = here.backend(backend).service;
             own.counters.refusals[usize::from(service)].data.add(1);
-            Some(other)
+            Rewrite::Replace(other)
         }
         Asks::Active { to, form } => {
             let seen_as = own.expect_from_server(id, to.port(), ftp.data_port, here).ok();
             let at = seen_as.map(|seen_as| own.hosts.socket_address(seen_as));
-            at.and_then(|at| write(&form, line, at))
+            tell(&form, line, at)
         }
         Asks::Passive { at, form } => {
             let port = own.expect_from_client(id, at.port(), here).ok();
-            port.and_then(|port| write(&form, line, SocketAddr::new(context.vip, port)))
+            tell(&form, line, port.map(|port| SocketAddr::new(context.vip, port)))
         }
-    };
-    told.map_or(Rewrite::Keep, Rewrite::Replace)
+    }
+}
+
+/// Tells this endpoint; `None`: the other side could not be let through, and nobody is to wait for it.
+fn tell(form: &Form, line: &[u8], endpoint: Option<SocketAddr>) -> Rewrite {
+    let told = endpoint.and_then(|at| write(form, line, at));
+    Rewrite::Replace(told.unwrap_or_else(|| refuse(form)))
 }
 
 /// What goes on in the place of a segment.

@@ -3,7 +3,9 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use engine::alg::ftp::stream::{LEAST_ROOM, Pushed, Rewrite, Segment, Side, Stream};
+use engine::alg::ftp::stream::{
+    Buffer, LEAST_ROOM, LONGEST, Pushed, Rewrite, Segment, Side, Stream,
+};
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
 
@@ -20,13 +22,18 @@ struct Input<'a> {
 struct Piece<'a> {
     start: u8,
     noise: &'a [u8],
+    /// Blanks behind that.
+    more: u16,
     end: u8,
 }
 
 /// What nobody would find by chance.
-const STARTS: [&[u8]; 8] =
-    [b"", b"PORT ", b"EPRT ", b"PASV", b"227 ", b"229 ", b"PORTAL ", &[b' '; 250]];
+const STARTS: [&[u8]; 9] =
+    [b"", b"PORT ", b"EPRT ", b"PASV", b"227 ", b"229 ", b"PORTAL ", &[b' '; 230], &[b' '; 4090]];
 const ENDS: [&[u8]; 6] = [b"", b"\r\n", b"\n", b"\r", b"\0\r\n", b"\r\nPORT 1\r\n227 0\r\n"];
+
+/// Bytes of the longest conversation.
+const MOST: usize = 5 * LONGEST;
 
 #[derive(Debug, Arbitrary)]
 enum Step<'a> {
@@ -50,11 +57,17 @@ enum Step<'a> {
         acknowledgement: u32,
         block: [u32; 2],
     },
+    /// Other streams need the memory for long lines, or give it back.
+    Share {
+        is_here: bool,
+    },
 }
 
 /// Places are counted from the start of the stream.
 struct World {
     stream: Stream,
+    spare: Vec<Buffer>,
+    elsewhere: Vec<Buffer>,
     side: Side,
     first: u32,
     room: usize,
@@ -63,14 +76,18 @@ struct World {
     known: usize,
     sent: usize,
     arrived: BTreeMap<usize, u8>,
+    /// Without a gap.
+    there: usize,
     end: Option<usize>,
 }
 
 fuzz_target!(|input: Input| {
     let side = if input.is_server { Side::Server } else { Side::Client };
-    let text = input.pieces.iter().flat_map(Piece::text).collect();
+    let text = input.pieces.iter().flat_map(Piece::text).take(MOST).collect();
     let mut world = World {
         stream: Stream::new(input.first),
+        spare: vec![Buffer::new([0; LONGEST])],
+        elsewhere: vec![],
         side,
         first: input.first,
         room: LEAST_ROOM + usize::from(input.room),
@@ -78,6 +95,7 @@ fuzz_target!(|input: Input| {
         known: 0,
         sent: 0,
         arrived: BTreeMap::new(),
+        there: 0,
         end: None,
     };
     for step in &input.steps {
@@ -90,6 +108,7 @@ fuzz_target!(|input: Input| {
             Step::Forged { sequence, data, is_last } => {
                 // On a copy: what it does to its own stream is its own fault.
                 let mut stream = world.stream.clone();
+                stream.borrow(&mut world.spare.clone());
                 let mut out = vec![0; world.room];
                 let segment = Segment { sequence, data, is_last };
                 stream.push(segment, side, rewrite, &mut out);
@@ -106,6 +125,8 @@ fuzz_target!(|input: Input| {
                 stream.unshift_block(block);
                 stream.shift_sequence(acknowledgement);
             }
+            Step::Share { is_here: true } => world.spare.append(&mut world.elsewhere),
+            Step::Share { is_here: false } => world.elsewhere.append(&mut world.spare),
         }
     }
     world.finish();
@@ -115,7 +136,8 @@ impl Piece<'_> {
     fn text(&self) -> Vec<u8> {
         let start = STARTS[usize::from(self.start) % STARTS.len()];
         let end = ENDS[usize::from(self.end) % ENDS.len()];
-        [start, self.noise, end].concat()
+        let more = vec![b' '; usize::from(self.more) % LONGEST];
+        [start, self.noise, &more, end].concat()
     }
 }
 
@@ -138,7 +160,10 @@ impl World {
         let sequence = self.first.wrapping_add(from as u32);
         let mut out = vec![0; self.room];
         let segment = Segment { sequence, data, is_last };
-        match self.stream.push(segment, self.side, rewrite, &mut out) {
+        self.stream.borrow(&mut self.spare);
+        let pushed = self.stream.push(segment, self.side, rewrite, &mut out);
+        self.stream.give_back(&mut self.spare);
+        match pushed {
             Pushed::Forward { sequence, len, is_last } if arrives && (len > 0 || is_last) => {
                 self.arrive(sequence.wrapping_sub(self.first) as usize, &out[..len], is_last);
             }
@@ -152,6 +177,9 @@ impl World {
             let before = self.arrived.insert(at, byte);
             assert!(before.is_none_or(|before| before == byte), "another byte at {at}");
         }
+        while self.arrived.contains_key(&self.there) {
+            self.there += 1;
+        }
         if is_last {
             let end = at + data.len();
             assert!(self.end.is_none_or(|before| before == end), "another end");
@@ -160,10 +188,11 @@ impl World {
     }
 
     fn acknowledge(&mut self, less: usize) {
-        let there = self.arrived.keys().zip(0..).take_while(|&(&at, nth)| at == nth).count();
-        let there = (there + usize::from(self.end == Some(there))).saturating_sub(less);
+        let is_end = self.end == Some(self.there);
+        let there = (self.there + usize::from(is_end)).saturating_sub(less);
         let acknowledgement = self.first.wrapping_add(there as u32);
         self.stream.acknowledged(acknowledgement);
+        self.stream.give_back(&mut self.spare);
         self.hear(self.stream.unshift(acknowledgement));
     }
 
@@ -174,6 +203,7 @@ impl World {
     }
 
     fn finish(&mut self) {
+        self.spare.append(&mut self.elsewhere);
         let end = self.text.len() + 1;
         for _ in 0..4 * end + 10 {
             if self.known == end {

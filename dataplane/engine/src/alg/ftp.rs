@@ -11,7 +11,6 @@ pub mod stream;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use wire::ftp::{self, Command, Epsv, Line, Reply, Says};
-use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
 /// Whose control connection it is.
 #[derive(Debug, Clone, Copy)]
@@ -28,10 +27,7 @@ pub struct Context {
 
 /// What is to be remembered of a control connection, besides its streams: how the client has asked last that
 /// the server listen, for so it is to be answered.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, TryFromBytes, IntoBytes, KnownLayout, Immutable,
-)]
-#[repr(u8)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum State {
     /// By PASV, or not at all.
     #[default]

@@ -1,7 +1,7 @@
 //! What is read of control connections: by the number that their row has. All memory is taken at the start.
 
 use crate::alg::ftp::State;
-use crate::alg::ftp::stream::Stream;
+use crate::alg::ftp::stream::{Buffer, LONGEST, Stream};
 
 /// What is read of one control connection.
 #[derive(Debug, Clone)]
@@ -19,12 +19,16 @@ pub struct Sessions {
     /// One that is in use may be taken out for a while.
     all: Vec<Option<Box<Session>>>,
     free: Vec<u32>,
+    /// Memory for long lines that no stream has.
+    spare: Vec<Buffer>,
 }
 
 /// Of so many connections, one can be read.
 const SHARE: usize = 32;
 /// Fewer are not worth the trouble.
 const LEAST: usize = 256;
+/// Long lines that can be held at a time: hardly anybody has one.
+const LONG_LINES: usize = 64;
 
 impl Sessions {
     /// Room for what can be read of so many connections.
@@ -33,6 +37,7 @@ impl Sessions {
         Sessions {
             all: (0..count).map(|_| Some(Box::new(Session::new()))).collect(),
             free: (1..=count as u32).rev().collect(),
+            spare: (0..LONG_LINES).map(|_| Buffer::new([0; LONGEST])).collect(),
         }
     }
 
@@ -47,6 +52,10 @@ impl Sessions {
 
     /// That one is over.
     pub fn leave(&mut self, number: u32) {
+        if let Some(mut session) = self.take(number) {
+            session.streams.iter_mut().for_each(Stream::discard);
+            self.put(number, session);
+        }
         if number > 0 {
             self.free.push(number);
         }
@@ -57,8 +66,14 @@ impl Sessions {
         self.slot(number)?.take()
     }
 
+    /// Lends memory for a long line to a stream that is about to hear more, if there is any.
+    pub fn lend(&mut self, stream: &mut Stream) {
+        stream.borrow(&mut self.spare);
+    }
+
     /// Puts it back.
-    pub fn put(&mut self, number: u32, session: Box<Session>) {
+    pub fn put(&mut self, number: u32, mut session: Box<Session>) {
+        session.streams.iter_mut().for_each(|stream| stream.give_back(&mut self.spare));
         if let Some(slot) = self.slot(number) {
             *slot = Some(session);
         }

@@ -14,6 +14,7 @@ mod ends;
 mod errors;
 mod failover;
 mod ftp;
+mod ftp_lines;
 mod inheritance;
 mod learning;
 mod limits;

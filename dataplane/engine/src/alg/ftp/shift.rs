@@ -7,8 +7,6 @@
 //!             base ----+- base + growth --------------------
 //! ```
 
-use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
-
 /// Edits that are remembered.
 const MOST: usize = 4;
 
@@ -16,8 +14,7 @@ const MOST: usize = 4;
 pub const TEXT: usize = 256;
 
 /// What went on in the place of something else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edit {
     /// Where the sender has what was there.
     pub start: u32,
@@ -28,8 +25,7 @@ pub struct Edit {
 }
 
 /// The edits of a stream, the oldest first.
-#[derive(Debug, Clone, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
+#[derive(Debug, Clone)]
 pub struct Shift {
     base: u32,
     count: u32,

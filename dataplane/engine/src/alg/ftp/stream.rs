@@ -5,6 +5,8 @@
 //!   it, since it may wait for that before it says more; from then on it is ours to send again.
 //! - What became of such a line is remembered until the receiver has acknowledged it. Whatever
 //!   of it is sent again, it goes out whole, as it did before.
+//! - A line that is longer than most is held in memory that is lent. If it goes on as it was, it may leave in
+//!   several segments (`stream/long.rs`).
 //! - What comes before what is still missing is left to its sender to send again.
 //!
 //! A line with a NUL or a CR that is not at its end, and a line that is too long, is never read.
@@ -12,15 +14,21 @@
 use super::shift::{Shift, TEXT, earlier, is_before, later};
 use arrayvec::ArrayVec;
 use wire::ftp::{Command, Line, Reply};
-use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
+mod again;
+mod long;
 mod output;
 mod read;
 
+pub use long::Buffer;
+use long::Long;
 use output::Output;
 
-/// Bytes of the longest line that is read, its end included. With other numbers in it, it can still be written.
-pub const LONGEST: usize = 240;
+/// Bytes of the longest line that is read, its end included.
+pub const LONGEST: usize = 4096;
+
+/// Bytes of the longest line for which a stream has memory of its own. It goes on in one piece.
+const SHORT: usize = 240;
 
 /// Bytes that the sender of what is not read may be ahead of what was seen of it: whoever guesses at its numbers is not to
 /// move them.
@@ -30,26 +38,26 @@ const FURTHEST: u32 = 1 << 20;
 pub const LEAST_ROOM: usize = TEXT;
 
 /// What is known of the stream.
-#[derive(Debug, Clone, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(C)]
+#[derive(Debug, Clone)]
 pub struct Stream {
-    /// The sender's next byte: all before has gone on or is held.
+    /// The sender's next byte: all before has gone on, or is held, or leaves.
     next: u32,
     /// The byte that its sender may have been told we wait for: it sends none before again for long.
     told: u32,
     /// The byte that the receiver waits for, in its own count.
     heard: u32,
     shift: Shift,
-    held: [u8; LONGEST],
+    /// What is held, unless it is in `long`.
+    held: [u8; SHORT],
     held_len: u16,
+    long: Long,
     mode: Mode,
-    /// Whether the receiver has been told that no more comes.
+    /// Whether its sender says no more. The receiver is told when all has gone on.
     ended: bool,
 }
 
 /// What becomes of the next byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
-#[repr(u8)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     /// It belongs to a line that may have to be rewritten.
     Reading,
@@ -130,11 +138,28 @@ impl Stream {
             told: first,
             heard: first,
             shift: Shift::NONE,
-            held: [0; LONGEST],
+            held: [0; SHORT],
             held_len: 0,
+            long: Long::default(),
             mode: Mode::Reading,
             ended: false,
         }
+    }
+
+    /// Takes a buffer from these, if there is one, so that it can hold a long line of the next segment.
+    pub fn borrow(&mut self, spare: &mut Vec<Buffer>) {
+        self.long.borrow(spare);
+    }
+
+    /// Gives its buffer back, unless there is a line in it.
+    pub fn give_back(&mut self, spare: &mut Vec<Buffer>) {
+        self.long.give_back(spare);
+    }
+
+    /// It is over: what it holds is no longer needed.
+    pub fn discard(&mut self) {
+        self.held_len = 0;
+        self.long.free();
     }
 
     /// From now on nothing is read any more.
@@ -155,7 +180,7 @@ impl Stream {
             return self.shift.received(sequence);
         }
         let ahead = sequence.wrapping_sub(self.next) as i32;
-        self.front_received().wrapping_add(ahead.clamp(0, i32::from(self.ended)) as u32)
+        self.front_received().wrapping_add(ahead.clamp(0, i32::from(self.end_said())) as u32)
     }
 
     /// What the receiver acknowledges, as the sender counts it: with it goes what is held, which only we have.
@@ -164,25 +189,32 @@ impl Stream {
         let ahead = acknowledgement.wrapping_sub(self.front_received()) as i32;
         let sent = match ahead {
             ..0 => self.shift.sent(acknowledgement)[0],
+            // Whoever knows that all has come does not make us say the rest.
+            0.. if self.long.unsaid() > 0 => self.front(),
             0.. => self.next.wrapping_add(ahead.min(self.ended.into()) as u32),
         };
         later(sent, self.told)
     }
 
-    /// The edges of what the receiver has besides, as the sender counts them: of an edit only all of it.
+    /// The edges of what the receiver has besides, as the sender counts them: of an edit, and of a line that
+    /// leaves, only all of it.
     pub fn unshift_block(&self, [left, right]: [u32; 2]) -> [u32; 2] {
-        [self.shift.sent(left)[1], self.shift.sent(right)[0]]
+        [self.long.ends(self.shift.sent(left)[1])[1], self.long.ends(self.shift.sent(right)[0])[0]]
     }
 
     /// The receiver has acknowledged this, in its own count.
     #[inline]
     pub fn acknowledged(&mut self, acknowledgement: u32) {
-        let most = self.front_received().wrapping_add(self.ended.into());
+        let most = self.front_received().wrapping_add(self.end_said().into());
         if is_before(acknowledgement, self.heard) || is_before(most, acknowledgement) {
             return;
         }
         self.told = self.unshift(acknowledgement);
         self.heard = acknowledgement;
+        let left = self.long.leaving().map(|line| self.shift.received(line.end()));
+        if left.is_some_and(|end| !is_before(acknowledgement, end)) {
+            self.long.free();
+        }
         self.shift.forget(acknowledgement);
     }
 
@@ -207,7 +239,7 @@ impl Stream {
         }
         if is_before(self.next, sequence) {
             let is_far = sequence.wrapping_sub(self.next) > FURTHEST;
-            if self.mode != Mode::Opaque || self.held_len > 0 || self.ended || is_far {
+            if self.mode != Mode::Opaque || self.front() != self.next || self.ended || is_far {
                 return Pushed::Absorb;
             }
             self.next = sequence;
@@ -231,63 +263,22 @@ impl Stream {
         Pushed::Absorb
     }
 
-    /// All of a segment has come, and its sender does not know it. Only who has it should tell: the receiver is
-    /// asked by a byte that it has.
-    fn hear_again(&self, end: u32) -> Pushed {
-        if self.held_len > 0 && is_before(self.front(), end) {
-            return Pushed::Acknowledge { upto: self.told };
-        }
-        Pushed::Forward { sequence: self.heard.wrapping_sub(1), len: 0, is_last: false }
-    }
-
-    /// Where what goes on for a segment begins, as the sender counts: at its first byte that is still needed,
-    /// or at the start of what that is part of.
-    fn beginning(&self, segment: &Segment) -> u32 {
-        let start = later(segment.sequence, self.told);
-        let end = segment.sequence.wrapping_add(segment.data.len() as u32);
-        // The end of the stream was perhaps sent behind what was held, which its sender does not send again.
-        let is_bare = segment.is_last && start == end;
-        let is_part = |end: u32| is_before(start, end) || (is_bare && end == start);
-        let edits = self.shift.edits().iter();
-        let part = edits.rev().find(|edit| is_before(edit.start, start) && is_part(edit.end()));
-        earlier(part.map_or(start, |edit| edit.start), self.front())
-    }
-
-    /// What has gone on before goes on again, from `begin` on. Answers whether there was room for all of it.
-    fn say_again(&self, begin: u32, segment: &Segment, out: &mut Output) -> bool {
-        let Segment { sequence, data, .. } = *segment;
-        let end = earlier(sequence.wrapping_add(data.len() as u32), self.front());
-        let between = |from: u32, to: u32| {
-            let at = |place: u32| (place.wrapping_sub(sequence) as usize).min(data.len());
-            let part = is_before(from, to).then(|| data.get(at(from)..at(to)));
-            part.flatten().unwrap_or_default()
-        };
-        let mut at = begin;
-        for edit in self.shift.edits() {
-            if is_before(edit.start, at) {
-                continue;
-            }
-            if !is_before(edit.start, end) {
-                break;
-            }
-            if !out.put(between(at, edit.start)) || !out.put_whole(edit.text()) {
-                return false;
-            }
-            at = edit.end();
-        }
-        out.put(between(at, end))
-    }
-
-    /// The stream ends here, and what is held with it.
+    /// The stream ends here, and what is held with it. Answers whether all has gone on.
     fn end(&mut self, out: &mut Output) -> bool {
         self.ended = self.ended || self.held_len == 0 || self.release(&[], out);
-        self.ended
+        self.ended && self.long.say(out)
+    }
+
+    /// Whether the receiver may have been told that no more comes.
+    #[inline]
+    fn end_said(&self) -> bool {
+        self.ended && self.long.unsaid() == 0
     }
 
     /// The first byte that has not gone on, as the sender counts.
     #[inline]
     fn front(&self) -> u32 {
-        self.next.wrapping_sub(self.held_len.into())
+        self.next.wrapping_sub(u32::from(self.held_len) + u32::from(self.long.unsaid()))
     }
 
     /// The same, as the receiver counts.
@@ -295,14 +286,12 @@ impl Stream {
     fn front_received(&self) -> u32 {
         self.shift.received(self.front())
     }
-
-    fn held(&self) -> &[u8] {
-        &self.held[..usize::from(self.held_len).min(LONGEST)]
-    }
 }
 
 #[cfg(test)]
 mod conversation;
+#[cfg(test)]
+mod long_lines;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

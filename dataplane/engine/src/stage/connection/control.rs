@@ -140,6 +140,7 @@ fn push<H: Family>(
     // What a reset carries is no line.
     let data = if tcp.flags().has(Flags::RST) { &[][..] } else { data };
     let by_client = seen.is_by_client();
+    own.sessions.lend(&mut session.streams[from]);
     let Session { streams: [client, server], state, .. } = session;
     let (side, stream, other) =
         if by_client { (Side::Client, client, server) } else { (Side::Server, server, client) };

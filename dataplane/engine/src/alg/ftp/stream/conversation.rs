@@ -20,6 +20,8 @@ enum Step {
     Lose([Option<Index>; 3]),
     /// All goes well for once.
     Flow,
+    /// Other streams need the memory for long lines, or give it back.
+    Share(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -33,6 +35,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<Index>().prop_map(Step::Acknowledge),
         1 => any::<[Option<Index>; 3]>().prop_map(Step::Lose),
         2 => Just(Step::Flow),
+        1 => any::<bool>().prop_map(Step::Share),
     ]
 }
 
@@ -46,15 +49,36 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         1 => any::<u16>().prop_map(|port| format!("229 Extended (|||{port}|)")),
         2 => prop::sample::select(vec!["", "P", "22", "NOOP", "PASV", "226 Done.", "PORTAL", "\u{0}"])
             .prop_map(str::to_owned),
-        1 => ("(PORT |227 |LIST )", 200usize..300).prop_map(|(verb, len)| format!("{verb}{}", "x".repeat(len))),
+        4 => long(),
         1 => "(PORT |227 )[ -~]{0,10}[\r\u{0}][ -~]{0,10}",
     ];
     (content, prop_oneof![8 => Just("\r\n"), 1 => Just("\n"), 1 => Just("\r\r\n")])
         .prop_map(|(content, end)| [content, end.to_owned()].concat().into_bytes())
 }
 
+/// About as much as can be held without a buffer, as leaves in several segments, as can be read at all; some with a byte
+/// that no line has.
+fn long() -> impl Strategy<Value = String> {
+    let len = prop_oneof![2 => 200usize..300, 1 => 1000usize..1500, 1 => 4000usize..4200];
+    let start =
+        prop::sample::select(vec!["PORT ", "EPRT", "227 ", "234 ", "AUTH ", "LIST ", " ", "\t"]);
+    let odd =
+        prop_oneof![6 => Just("x"), 1 => Just("\u{0}"), 1 => Just("\r"), 1 => Just("\rPORT 1,2")];
+    (start, "[x ]", len, any::<Index>(), odd).prop_map(|(start, filler, len, at, odd)| {
+        let at = at.index(len);
+        [
+            start,
+            &filler.repeat(at),
+            odd,
+            &filler.repeat(len.saturating_sub(at + start.len() + odd.len())),
+        ]
+        .concat()
+    })
+}
+
 fn text() -> impl Strategy<Value = Vec<u8>> {
-    let rest = prop_oneof![Just(""), Just("PORT 1,2"), Just("22"), Just("QUIT"), Just("227 \r")];
+    let short = prop::sample::select(vec!["", "PORT 1,2", "22", "QUIT", "227 \r"]);
+    let rest = prop_oneof![4 => short.prop_map(str::to_owned), 1 => long()];
     (prop::collection::vec(line(), 0..12), rest)
         .prop_map(|(lines, rest)| [lines.concat(), rest.as_bytes().to_vec()].concat())
 }
@@ -93,6 +117,8 @@ fn play(world: &mut World, step: &Step) {
             let lost = acknowledgement.as_ref().and_then(|nth| take(&world.acknowledgements, nth));
             lost.map(|nth| world.acknowledgements.remove(nth));
         }
+        Step::Share(false) => world.elsewhere.append(&mut world.spare),
+        Step::Share(true) => world.spare.append(&mut world.elsewhere),
         Step::Flow => {
             while !world.sent.is_empty() {
                 world.push(0);

@@ -5,12 +5,18 @@ use super::*;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+/// Bytes of the longest line that is read (issue 6: "a control line over 4 KiB").
+const LONGEST_LINE: usize = 4 << 10;
+
 /// Data of one segment, and whether it has the FIN.
 type Sent = (usize, usize, bool);
 
 /// Both ends of a stream, and the rewriter between them.
 pub struct World {
     pub stream: Stream,
+    /// Memory for long lines.
+    pub spare: Vec<Buffer>,
+    pub elsewhere: Vec<Buffer>,
     side: Side,
     first: u32,
     room: usize,
@@ -33,6 +39,8 @@ pub struct World {
 #[derive(Default)]
 pub struct Receiver {
     bytes: BTreeMap<usize, u8>,
+    /// Without a gap.
+    there: usize,
     end: Option<usize>,
 }
 
@@ -42,6 +50,9 @@ impl Receiver {
         for (at, &byte) in (at..).zip(data) {
             let before = self.bytes.insert(at, byte);
             assert!(before.is_none_or(|before| before == byte), "other data at {at}");
+        }
+        while self.bytes.contains_key(&self.there) {
+            self.there += 1;
         }
         if is_last {
             let end = at + data.len();
@@ -53,8 +64,7 @@ impl Receiver {
     }
 
     fn acknowledgement(&self) -> usize {
-        let there = (0..).take_while(|at| self.bytes.contains_key(at)).count();
-        there + usize::from(self.end == Some(there))
+        self.there + usize::from(self.end == Some(self.there))
     }
 
     /// What it has behind a gap.
@@ -74,6 +84,8 @@ impl World {
     pub fn new(first: u32, side: Side, room: usize, text: Vec<u8>) -> World {
         World {
             stream: Stream::new(first),
+            spare: vec![Buffer::new([0; LONGEST])],
+            elsewhere: vec![],
             side,
             first,
             room,
@@ -103,7 +115,7 @@ impl World {
     /// A segment reaches the rewriter.
     pub fn push(&mut self, nth: usize) -> Pushed {
         let (from, to, is_last) = self.sent.remove(nth);
-        let World { stream, side, first, room, text, judged, .. } = self;
+        let World { stream, spare, side, first, room, text, judged, .. } = self;
         let sequence = first.wrapping_add(from as u32);
         let mut out = vec![0; *room];
         let note = |line: &[u8]| {
@@ -111,7 +123,9 @@ impl World {
             judge(line)
         };
         let segment = Segment { sequence, data: &text[from..to], is_last };
+        stream.borrow(spare);
         let pushed = stream.push(segment, *side, note, &mut out);
+        stream.give_back(spare);
         match pushed {
             Pushed::Forward { sequence, len, is_last } => {
                 let at = sequence.wrapping_sub(self.first) as i32;
@@ -149,6 +163,7 @@ impl World {
     pub fn acknowledge(&mut self, nth: usize) {
         let acknowledgement = self.first.wrapping_add(self.acknowledgements.remove(nth) as u32);
         self.stream.acknowledged(acknowledgement);
+        self.stream.give_back(&mut self.spare);
         self.hear(self.stream.unshift(acknowledgement));
     }
 
@@ -161,8 +176,10 @@ impl World {
     /// The network is good from now on, and the sender patient: it sends so much, and again until it hears
     /// that it has come.
     pub fn finish(&mut self, len: usize) {
+        self.spare.append(&mut self.elsewhere);
         for _ in 0..4 * self.end() + 10 {
             if self.unacknowledged == self.end() {
+                assert_eq!(self.spare.len(), 1, "the buffer is back");
                 return;
             }
             self.send(self.unacknowledged, len);
@@ -189,13 +206,13 @@ pub fn judge(line: &[u8]) -> Rewrite {
     if !known.iter().any(|known| line.starts_with(known)) {
         return Rewrite::Keep;
     }
-    let sum: u16 = line.iter().map(|&byte| u16::from(byte)).sum();
+    let sum = line.iter().fold(0u16, |sum, &byte| sum.wrapping_add(byte.into()));
     let endpoint = SocketAddr::from(([10, 0, (sum >> 8) as u8, 1], sum));
-    Rewrite::Replace(match sum % 3 {
-        0 => wire::ftp::eprt(endpoint),
-        1 => Line::try_from(&b"227"[..]).unwrap(),
-        _ => line.iter().copied().collect(),
-    })
+    match sum % 3 {
+        0 => Rewrite::Replace(wire::ftp::eprt(endpoint)),
+        1 => Rewrite::Replace(Line::try_from(&b"227"[..]).unwrap()),
+        _ => Line::try_from(line).map_or(Rewrite::Keep, Rewrite::Replace),
+    }
 }
 
 /// The stream that this makes, line by line, as long as no more than so many become others; and those lines.
@@ -205,7 +222,8 @@ pub fn rewritten(text: &[u8], most: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
         let end = if line.ends_with(b"\r\n") { 2 } else { 1 };
         let content = line.get(..line.len() - end).unwrap_or_default();
         let is_plain = !content.contains(&0) && !content.contains(&b'\r');
-        if !line.ends_with(b"\n") || line.len() > 240 || !is_plain || judged.len() == most {
+        if !line.ends_with(b"\n") || line.len() > LONGEST_LINE || !is_plain || judged.len() == most
+        {
             return line.to_vec();
         }
         match judge(content) {

@@ -6,8 +6,8 @@ use super::*;
 const TELNET: u8 = 240;
 
 impl Stream {
-    /// What has come for the first time. Answers whether all of it has gone on or is held; what has not,
-    /// its sender will say again.
+    /// What has come for the first time, behind what leaves. Answers whether all of it has gone on or is held; what
+    /// has not, its sender will say again.
     pub(super) fn say(
         &mut self,
         mut fresh: &[u8],
@@ -15,7 +15,10 @@ impl Stream {
         mut rewrite: impl FnMut(&[u8]) -> Rewrite,
         out: &mut Output,
     ) -> bool {
-        while !fresh.is_empty() {
+        while self.long.say(out) {
+            if fresh.is_empty() {
+                return true;
+            }
             let taken = match self.mode {
                 Mode::Reading => self.read(fresh, side, &mut rewrite, out),
                 Mode::Passing | Mode::Opaque => self.pass(fresh, out),
@@ -26,7 +29,7 @@ impl Stream {
             self.next = self.next.wrapping_add(taken as u32);
             fresh = &fresh[taken..];
         }
-        true
+        false
     }
 
     /// Takes what belongs to the line that is read. Answers how many bytes of it could be taken.
@@ -46,45 +49,79 @@ impl Stream {
         }
         let newline = fresh.iter().position(|&byte| byte == b'\n');
         let part = newline.map_or(fresh, |at| &fresh[..=at]);
-        let Some(line) = self.line(part).filter(|line| may_matter(line, side)) else {
+        if !self.may_matter(part, side) {
             self.mode = Mode::Passing;
             return self.pass(fresh, out);
+        }
+        let is_taken = match newline {
+            Some(_) => self.judge(part, rewrite, out),
+            None => self.hold(part),
         };
-        if newline.is_none() {
-            self.held[..line.len()].copy_from_slice(&line);
-            self.held_len = line.len() as u16;
-            return part.len();
-        }
-        // It is judged once: whatever comes of it must fit.
-        if self.shift.is_full() || out.room() < TEXT {
-            return 0;
-        }
-        let (text, end) = line.split_at(text(&line).len());
-        let verdict = rewrite(text);
-        self.mode = if verdict == Rewrite::Opaque { Mode::Opaque } else { Mode::Reading };
-        match verdict {
-            Rewrite::Replace(other) if other[..] != *text => {
-                let mut whole = ArrayVec::<u8, TEXT>::new();
-                whole.extend(other.iter().chain(end).copied());
-                self.edit(part.len(), &whole, out);
-            }
-            Rewrite::Keep | Rewrite::Opaque | Rewrite::Replace(_) if self.held_len == 0 => {
-                out.put(part);
-            }
-            Rewrite::Keep | Rewrite::Opaque | Rewrite::Replace(_) => {
-                self.edit(part.len(), &line, out);
-            }
-        }
-        part.len()
+        if is_taken { part.len() } else { 0 }
     }
 
-    /// What is held, and this part behind it; `None`: too long to be read, now or when its end has come.
-    fn line(&self, part: &[u8]) -> Option<ArrayVec<u8, LONGEST>> {
-        let mut line = ArrayVec::new();
-        line.try_extend_from_slice(self.held()).ok()?;
-        line.try_extend_from_slice(part).ok()?;
-        let fits = !line.is_full() || line.ends_with(b"\n");
-        fits.then_some(line)
+    /// Whether what is held, with this part behind it, is to be read.
+    fn may_matter(&mut self, part: &[u8], side: Side) -> bool {
+        let len = self.held().len() + part.len();
+        let fits = len < LONGEST || (len == LONGEST && part.ends_with(b"\n"));
+        let is_in_line = self.held().ends_with(b"\r") && part != b"\n";
+        let is_plain = !is_in_line && !text(part).iter().any(|byte| matches!(byte, 0 | b'\r'));
+        fits && is_plain && side.may_matter(text(self.beginning_with(part)))
+    }
+
+    /// What is held and this part behind it, as far as there is memory for that.
+    fn beginning_with<'a>(&'a mut self, part: &'a [u8]) -> &'a [u8] {
+        let held = usize::from(self.held_len);
+        if held == 0 {
+            return part;
+        }
+        let memory = self.memory();
+        let len = part.len().min(memory.len() - held);
+        memory[held..][..len].copy_from_slice(&part[..len]);
+        &memory[..held + len]
+    }
+
+    /// Holds this part of the line, too. Answers whether there was memory for it.
+    fn hold(&mut self, part: &[u8]) -> bool {
+        let is_held = self.store(part);
+        self.held_len += if is_held { part.len() as u16 } else { 0 };
+        is_held
+    }
+
+    /// Judges the line that ends with this part. Answers whether that could be done.
+    fn judge(
+        &mut self,
+        part: &[u8],
+        rewrite: &mut impl FnMut(&[u8]) -> Rewrite,
+        out: &mut Output,
+    ) -> bool {
+        // It is judged once: whatever comes of it must fit.
+        if self.shift.is_full() || out.room() < TEXT {
+            return false;
+        }
+        let is_whole = self.held_len == 0 && part.len() <= out.room();
+        if !is_whole && !self.store(part) {
+            return false;
+        }
+        let len = usize::from(self.held_len) + part.len();
+        let line = if is_whole { part } else { &self.memory()[..len] };
+        let end: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
+        let (other, mode) = match rewrite(text(line)) {
+            Rewrite::Replace(same) if same[..] == *text(line) => (None, Mode::Reading),
+            Rewrite::Replace(other) => (Some(other), Mode::Reading),
+            Rewrite::Keep => (None, Mode::Reading),
+            Rewrite::Opaque => (None, Mode::Opaque),
+        };
+        self.mode = mode;
+        match other {
+            Some(other) => {
+                let mut whole = ArrayVec::<u8, TEXT>::new();
+                whole.extend(other.iter().chain(end).copied());
+                self.edit(part.len(), &whole, out)
+            }
+            None if is_whole => out.put(part),
+            None => self.release(part, out),
+        }
     }
 
     /// Takes what goes on unread. Answers how many bytes could be taken.
@@ -109,6 +146,12 @@ impl Stream {
 
     /// Lets go what is held, and these bytes behind it. Answers whether there was room for that.
     pub(super) fn release(&mut self, more: &[u8], out: &mut Output) -> bool {
+        if self.long.held().is_some() {
+            let is_stored = self.store(more);
+            self.long.leave(self.front(), self.held_len + more.len() as u16);
+            self.held_len = 0;
+            return is_stored;
+        }
         let mut whole = ArrayVec::<u8, TEXT>::new();
         whole.extend(self.held().iter().chain(more).copied());
         self.edit(more.len(), &whole, out)
@@ -121,14 +164,35 @@ impl Stream {
         }
         self.shift.push(self.front(), usize::from(self.held_len) + more, text);
         self.held_len = 0;
+        if self.long.held().is_some() {
+            self.long.free();
+        }
         true
     }
-}
 
-/// Whether a line, or what there is of it, is to be read.
-fn may_matter(line: &[u8], side: Side) -> bool {
-    let text = text(line);
-    !text.iter().any(|byte| matches!(byte, 0 | b'\r')) && side.may_matter(text)
+    /// Puts this part behind what is held, where that becomes long into a buffer. Answers whether there was one.
+    fn store(&mut self, part: &[u8]) -> bool {
+        let held = usize::from(self.held_len);
+        let len = held + part.len();
+        if len > SHORT && !self.long.hold(&self.held[..held.min(SHORT)]) {
+            return false;
+        }
+        self.memory()[held..len].copy_from_slice(part);
+        true
+    }
+
+    /// Where a line is held.
+    fn memory(&mut self) -> &mut [u8] {
+        match self.long.held_mut() {
+            Some(buffer) => &mut buffer[..],
+            None => &mut self.held,
+        }
+    }
+
+    fn held(&self) -> &[u8] {
+        let memory = self.long.held().map_or(&self.held[..], |buffer| &buffer[..]);
+        &memory[..usize::from(self.held_len)]
+    }
 }
 
 /// A line, or what there is of it, without its end.

@@ -213,7 +213,7 @@ fn what_can_be_no_command_does_not_wait() {
 #[test]
 fn lines_that_are_never_read() {
     let long = [PORT.trim_ascii_end(), &vec![b' '; 4096]].concat();
-    let full = [&b"PORT "[..], &vec![b'x'; 234], b"\n"].concat();
+    let full = [&b"PORT "[..], &vec![b'x'; 4090], b"\n"].concat();
     for (line, is_read) in [
         (&b"PORT 10,0,0,9,4,1\0\r\n"[..], false),
         (b"PORT 10,0,0,9\r,4,1\r\n", false),
@@ -237,10 +237,6 @@ fn lines_that_are_never_read() {
 }
 
 #[test]
-fn it_can_be_read_from_its_bytes() {
-    let mut client = Client::new();
-    client.say(0, &PORT[..7]);
-    let mut copy = Client(Stream::try_read_from_bytes(client.0.as_bytes()).unwrap());
-    assert_eq!(copy.say(7, &PORT[7..]), forward(0, LONGER));
-    assert_eq!(size_of::<Stream>(), 1320);
+fn it_is_small_since_there_are_many() {
+    assert!(size_of::<Stream>() <= 1400, "{}", size_of::<Stream>());
 }

@@ -1,0 +1,163 @@
+//! FTP's long lines: read up to 4 KiB however they come, and untouched beyond.
+
+use engine::reason::Reason;
+use engine::tables::{Ftp, Protocol};
+use engine::verdict::Verdict;
+use kit::connections::{Line, tables};
+use kit::ftp::{active, endpoint_in, passive_at};
+use kit::gate::Gate;
+use kit::segment::Segment;
+use kit::world::{FLOWS, Via};
+use std::net::SocketAddr;
+
+const PLAIN: Ftp = Ftp { data_port: None, foreign_data: false };
+
+fn gate(flows: u32) -> Gate {
+    Gate::with(tables(Protocol::Ftp(PLAIN), 21), flows)
+}
+
+/// One side of a control connection says this, and repeats what is not acknowledged; the other one acknowledges.
+/// Answers what has arrived.
+#[track_caller]
+fn arrives(gate: &mut Gate, control: &Line, by_client: bool, text: &str, len: usize) -> String {
+    let from = usize::from(!by_client);
+    let first = control.next[from];
+    let mut arrived: Vec<u8> = vec![];
+    let mut known = 0;
+    for _ in 0..text.len() {
+        if known == text.len() {
+            return String::from_utf8(arrived).unwrap();
+        }
+        let part = &text[known..(known + len).min(text.len())];
+        let said = match by_client {
+            true => control.from_client("AP", part),
+            false => control.from_server("AP", part),
+        };
+        let outcome = gate.take(Segment { sequence: first.wrapping_add(known as u32), ..said });
+        let told = match outcome.verdict {
+            Verdict::Answer => outcome.answered_by_segment(),
+            Verdict::Drop(Reason::OutOfOrder) => continue,
+            _ => {
+                let heard = outcome.sent_segment();
+                let at = heard.sequence.wrapping_sub(first) as usize;
+                let new = heard.payload.get(arrived.len() - at..).unwrap_or_default();
+                arrived.extend(new);
+                let answer = match by_client {
+                    true => control.from_server("A", ""),
+                    false => control.from_client("A", ""),
+                };
+                let acknowledgement = first.wrapping_add(arrived.len() as u32);
+                gate.take(Segment { acknowledgement, ..answer }).sent_segment()
+            }
+        };
+        known = told.acknowledgement.wrapping_sub(first) as usize;
+    }
+    panic!("{known} of {} have come", text.len());
+}
+
+/// A line with blanks up to that length.
+fn padded(line: &str, len: usize) -> String {
+    format!("{:<1$}\r\n", line.trim_end(), len - 2)
+}
+
+const LENGTHS: [usize; 4] = [100, 239, 700, 1400];
+
+#[test]
+fn a_padded_command_that_names_another_host_is_refused() {
+    for via in [Via::Nat, Via::Snat, Via::Nat6] {
+        for (len, part) in [2000, 4096].into_iter().flat_map(|len| LENGTHS.map(|part| (len, part)))
+        {
+            let mut gate = gate(FLOWS);
+            let control = Line::open(&mut gate, via, via.client(), 21);
+            let other = padded(&active(SocketAddr::new(via.station(0, 66), 5001)), len);
+            let heard = arrives(&mut gate, &control, true, &other, part);
+            assert!(
+                heard == "PORT 0,0,0,0,0,0\r\n" || heard == "EPRT |1|0.0.0.0|0|\r\n",
+                "{heard}"
+            );
+            assert_eq!(gate.connections().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_padded_command_that_names_the_client_works() {
+    for via in Via::SEEN {
+        for part in LENGTHS {
+            let mut gate = gate(FLOWS);
+            let control = Line::open(&mut gate, via, via.client(), 21);
+            let own = padded(&active(SocketAddr::new(via.client().ip(), 5001)), 2000);
+            let heard = arrives(&mut gate, &control, true, &own, part);
+            assert_eq!(endpoint_in(&heard).ip(), control.seen_as.ip(), "{via:?}");
+            assert_eq!(gate.connections().len(), 2);
+        }
+    }
+}
+
+#[test]
+fn a_padded_reply_names_the_vip() {
+    for via in [Via::Nat, Via::Snat] {
+        for part in LENGTHS {
+            let mut gate = gate(FLOWS);
+            let control = Line::open(&mut gate, via, via.client(), 21);
+            let at = SocketAddr::new(via.server(0), 40_001);
+            let reply = padded(&passive_at(at), 2000);
+            let heard = arrives(&mut gate, &control, false, &reply, part);
+            assert_eq!(heard, passive_at(SocketAddr::new(via.vip().ip(), 40_001)), "{via:?}");
+            assert_eq!(gate.connections().len(), 2);
+        }
+    }
+}
+
+#[test]
+fn lines_that_are_not_read_arrive_whole() {
+    let via = Via::Snat;
+    let own = active(SocketAddr::new(via.client().ip(), 5001));
+    let with = |byte: &str| format!("{}{byte}\r\n", padded(&own, 2000).trim_end_matches("\r\n"));
+    for line in [padded(&own, 4097), padded(&own, 5000), with("\0"), with("\r")] {
+        for part in LENGTHS {
+            let mut gate = gate(FLOWS);
+            let control = Line::open(&mut gate, via, via.client(), 21);
+            let text = format!("{line}NOOP\r\n");
+            assert_eq!(arrives(&mut gate, &control, true, &text, part), text);
+            assert_eq!(gate.connections().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_held_waits_until_another_one_ends() {
+    let via = Via::Nat;
+    let mut gate = gate(8 * FLOWS);
+    let long = "PORT ".to_owned() + &" ".repeat(300);
+    let open = |n: u16, gate: &mut Gate| {
+        let client = SocketAddr::new(via.client().ip(), 5000 + n);
+        Line::open(gate, via, client, 21)
+    };
+    let controls: Vec<Line> = (0..64).map(|n| open(n, &mut gate)).collect();
+    for control in &controls {
+        let _ = gate.take(control.from_client("AP", &long)).answered_by_segment();
+    }
+    let last = open(64, &mut gate);
+    gate.take(last.from_client("AP", &long)).dropped(Reason::OutOfOrder);
+    let end = format!("{}10,0,0,9,4,1\r\n", &long[300..]);
+    let mut first = controls[0].clone();
+    first.next[0] = first.next[0].wrapping_add(long.len() as u32);
+    let heard = first.client_says(&mut gate, "AP", &end).text();
+    assert_eq!(heard, "PORT 10,0,0,9,4,1\r\n");
+    let _ = gate.take(last.from_client("AP", &long)).answered_by_segment();
+}
+
+#[test]
+fn connections_that_end_give_back_what_held_their_lines() {
+    let via = Via::Nat;
+    let mut gate = gate(FLOWS);
+    let long = "PORT ".to_owned() + &" ".repeat(300);
+    for n in 0..200 {
+        let client = SocketAddr::new(via.client().ip(), 5000 + n);
+        let control = Line::open(&mut gate, via, client, 21);
+        let _ = gate.take(control.from_client("AP", &long)).answered_by_segment();
+        let _ = gate.take(control.from_server("R", "")).sent_segment();
+        gate.wait(110);
+    }
+}

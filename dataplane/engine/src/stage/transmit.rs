@@ -34,6 +34,7 @@ pub fn room<H: Family>(is_part: bool, side: Side, flow: &Flow, here: &Here) -> S
 }
 
 /// Where a transfer's packet goes next, and an address of the version that its receiver has.
+#[inline(always)]
 pub fn way<'a>(side: Side, flow: &'a Flow, here: &'a Here) -> Step<(&'a Hop, IpAddr)> {
     let receiver = match side {
         Side::Client(_) => here.tables.backends[usize::from(flow.backend)].address,

@@ -114,6 +114,9 @@ pub struct Line {
     pub next: [u32; 2],
 }
 
+/// Ticks that a closed connection is kept.
+pub const LINGER: u32 = 600;
+
 /// The first numbers of clients and servers: they wrap soon.
 pub const FIRST: [u32; 2] = [u32::MAX - 20, u32::MAX - 50];
 

@@ -30,6 +30,9 @@ const FREE: u32 = 0;
 const HALF_OPEN: u32 = 1;
 const CLOSED: u32 = 2;
 
+/// As many are looked at to find one that can make way.
+const FEW: usize = 64;
+
 /// Of all places, the share that those may take that are yet to be answered: a flood of them leaves the rest.
 const HALF_OPEN_SHARE: u32 = 4;
 
@@ -144,14 +147,14 @@ impl Connections {
         if self.is_full() { self.lists.first(CLOSED).or(waiting) } else { None }
     }
 
-    /// The one that ended longest ago.
-    pub fn longest_over(&self) -> Option<FlowId> {
-        self.lists.first(CLOSED)
+    /// Those that have waited longest for their first answer.
+    pub fn unanswered(&self) -> impl Iterator<Item = FlowId> {
+        self.lists.all(HALF_OPEN).take(FEW)
     }
 
-    /// The one that has waited longest for its first answer.
-    pub fn longest_unanswered(&self) -> Option<FlowId> {
-        self.lists.first(HALF_OPEN)
+    /// Those that ended longest ago.
+    pub fn over(&self) -> impl Iterator<Item = FlowId> {
+        self.lists.all(CLOSED).take(FEW)
     }
 
     /// A connection whose deadline has come.

@@ -33,6 +33,14 @@ impl Lists {
         Some(self.links[(self.nodes + list) as usize].behind).filter(|&node| node < self.nodes)
     }
 
+    /// All in the list, the one that has been longest in it first.
+    pub fn all(&self, list: u32) -> impl Iterator<Item = FlowId> {
+        let next = |&node: &FlowId| {
+            Some(self.links[node as usize].behind).filter(|&node| node < self.nodes)
+        };
+        std::iter::successors(self.first(list), next)
+    }
+
     /// Moves a flow to the end of the list, out of any it was in.
     pub fn append(&mut self, list: u32, node: FlowId) {
         self.remove(node);
@@ -75,6 +83,7 @@ mod tests {
         lists.remove(0);
         lists.remove(0);
         lists.append(0, 1);
+        assert!(lists.all(0).eq([3, 1]));
         assert_eq!(drained(&mut lists, 0), [3, 1]);
         assert_eq!(drained(&mut lists, 1), [2]);
         assert_eq!(lists.first(0), None);

@@ -17,8 +17,9 @@ use wire::ip::PROTOCOL_TCP;
 
 /// Ticks that a connection is waited for that was announced.
 const EXPECTED: u32 = 30 * PER_SECOND;
-/// Ticks that a closed connection is kept for late packets.
-const LINGER: u32 = 10 * PER_SECOND;
+/// Ticks that a closed connection is kept for late packets, unless its place or port is needed: as long as its server's
+/// kernel keeps it.
+const LINGER: u32 = 60 * PER_SECOND;
 /// Ticks of silence after which a connection of a rule is given up: TCP's (RFC 5382, REQ-5), while it is half open or
 /// closing, and UDP's (RFC 4787, REQ-5).
 const TCP_IDLE: u32 = 124 * 60 * PER_SECOND;

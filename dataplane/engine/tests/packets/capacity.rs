@@ -186,7 +186,7 @@ fn pool_of(left: usize) -> Gate {
 }
 
 /// Uses up ports of the pool, without leaving transfers behind.
-fn drain(gate: &mut Gate, ports: usize) {
+pub fn drain(gate: &mut Gate, ports: usize) {
     let via = Via::Snat;
     let engine::core::Core { tables, own } = &mut gate.core;
     let here = own.here(tables, gate.now, 0, engine::here::By::Device);

@@ -3,7 +3,7 @@
 use engine::flow::view::{ConnectionKind, Stage};
 use engine::reason::Reason;
 use engine::tables::{Ftp, Protocol};
-use kit::connections::{FIRST, Line, add, tables};
+use kit::connections::{FIRST, LINGER, Line, add, tables};
 use kit::ftp::{active, endpoint_in, eprt, passive_at, port};
 use kit::gate::Gate;
 use kit::segment::Segment;
@@ -276,7 +276,7 @@ fn the_end_of_the_control_connection_ends_what_is_read() {
         control.client_says(&mut gate, "AP", "QUIT\r\n");
         control.server_says(&mut gate, "AF", "221 Goodbye.\r\n");
         control.client_says(&mut gate, "AF", "");
-        gate.wait(110);
+        gate.wait(LINGER + 10);
     }
     assert!(gate.connections().is_empty());
 }

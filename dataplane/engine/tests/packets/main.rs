@@ -13,6 +13,7 @@ mod dsr;
 mod ends;
 mod errors;
 mod failover;
+mod floods;
 mod ftp;
 mod ftp_lines;
 mod inheritance;

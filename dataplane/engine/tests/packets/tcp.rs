@@ -4,7 +4,7 @@ use engine::flow::view::{ConnectionKind, Stage};
 use engine::reason::Reason;
 use engine::tables::{Duty, Protocol};
 use engine::verdict::Verdict;
-use kit::connections::{FIRST, IDLE, Line, TRANSITORY, backend, tables};
+use kit::connections::{FIRST, IDLE, LINGER, Line, TRANSITORY, backend, tables};
 use kit::gate::Gate;
 use kit::notice::{Notice, TOO_BIG, control};
 use kit::segment::Segment;
@@ -63,7 +63,7 @@ fn a_connection_is_open_after_three_segments_and_closed_after_both_ends() {
         line.server_says(&mut gate, "AF", "");
         assert_eq!(stage(&gate), Some(Stage::Closed));
         line.client_says(&mut gate, "A", "");
-        gate.wait(101);
+        gate.wait(LINGER + 1);
         assert_eq!(stage(&gate), None);
         let totals = &gate.core.own.counters.backends[usize::from(backend(via, 0))];
         assert_eq!((totals.started.value(), totals.completed.value()), (1, 1));

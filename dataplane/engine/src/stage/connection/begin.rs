@@ -4,7 +4,7 @@ use super::seen::Seen;
 use crate::alg::End;
 use crate::family::Family;
 use crate::flow::FlowId;
-use crate::flow::connection::{Connection, flag};
+use crate::flow::connection::{Connection, NO_BACKEND, flag};
 use crate::flow::hosts::{Endpoint, Host, NoRoom};
 use crate::flow::tuple::{Tuple, Tuples};
 use crate::flow::view::{ConnectionKind, Stage};
@@ -34,7 +34,11 @@ pub fn begin<H: Family>(
     let host = own.hosts.enter(client).map_err(|NoRoom| Reason::FlowTableFull)?;
     let bound = own.bound_backend(host, vip, service, here);
     let wish = Wish { client, family: H::PLACE, service, request: None };
-    let chosen = bound.map_or_else(|| choose(&wish, Avoid::Nobody, here, own), Ok);
+    let mut chosen = bound.map_or_else(|| choose(&wish, Avoid::Nobody, here, own), Ok);
+    // Whoever never answers is not to keep all others out.
+    if chosen == Err(Reason::BackendsFull.into()) && own.give_up_place(service, here) {
+        chosen = choose(&wish, Avoid::Nobody, here, own);
+    }
     let made = chosen.and_then(|backend| {
         let client = Endpoint { host, port: seen.ports[0] };
         let made = own.connection(client, backend, seen, here);
@@ -92,22 +96,53 @@ impl Own {
         }
         let client = connection.client().near();
         let mut seen_as = self.seen_as(client, connection.backend, pool_host, here);
-        // A flood has them all.
         if seen_as == Err(Reason::SnatPoolEmpty.into())
-            && let Some(oldest) = self.connections.longest_unanswered()
+            && self.give_up_port(connection.backend, pool_host, here)
         {
-            self.end_connection(oldest, End::Evicted, here);
             seen_as = self.seen_as(client, connection.backend, pool_host, here);
         }
         let protocol = connection.client().protocol;
         let server = Tuple::at_server(seen_as?, backend.server, port, protocol);
         connection.tuples = connection.tuples.with_server(server);
         connection.flags |= flag::BY_SERVER_TUPLE;
-        // The same server can see the same endpoint through two VIPs.
+        // The same server can see the same endpoint through two VIPs. A running connection is not given up for whoever
+        // says to be its client.
         if let Some(twin) = self.connections.find(&server) {
+            if self.connections[twin].stage == Stage::Open {
+                return Err(Reason::BackendsFull.into());
+            }
             self.end_connection(twin, End::Replaced, here);
         }
         Ok(())
+    }
+
+    /// One that is over, or waits for its answer, has its port of this backend's pool, or of this address of it, taken
+    /// from it. Answers whether there was one.
+    fn give_up_port(&mut self, backend: BackendId, host: Option<Host>, here: &Here) -> bool {
+        let mode = &here.tables.service_of(backend).mode;
+        let has_port = |&id: &FlowId| {
+            let connection = &self.connections[id];
+            let Endpoint { host: its, port } = connection.seen_as();
+            port != 0
+                && connection.backend != NO_BACKEND
+                && here.tables.service_of(connection.backend).mode == *mode
+                && host.is_none_or(|host| host == its)
+        };
+        let expendable =
+            self.connections.over().chain(self.connections.unanswered()).find(has_port);
+        expendable.into_iter().for_each(|id| self.end_connection(id, End::Evicted, here));
+        expendable.is_some()
+    }
+
+    /// One that waits for its answer gives its place at a backend of this service up. Answers whether there was one.
+    fn give_up_place(&mut self, service: ServiceId, here: &Here) -> bool {
+        let has_place = |&id: &FlowId| {
+            let connection = &self.connections[id];
+            connection.is_counted() && here.backend(connection.backend).service == service
+        };
+        let unanswered = self.connections.unanswered().find(has_place);
+        unanswered.into_iter().for_each(|id| self.end_connection(id, End::Evicted, here));
+        unanswered.is_some()
     }
 
     /// The endpoint that a backend is to see as this client.

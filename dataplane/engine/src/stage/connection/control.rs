@@ -25,9 +25,6 @@ use wire::ethernet;
 use wire::ip::Split;
 use wire::tcp::{Flags, Tcp, answer_timestamps};
 
-/// Connections that are over, and make room for one that is to be read, at the most.
-const MOST_OVER: u32 = 64;
-
 /// Makes room for what is read of a control connection, when its client opens it. Answers why that can't be.
 pub fn begin<H: Family>(
     seen: &Seen<H::Address>,
@@ -49,13 +46,16 @@ pub fn begin<H: Family>(
     }
     let first = connection.halves.map(|half| half.next);
     let mut number = own.sessions.enter(first);
-    // Those that are over are kept for late packets, as long as nobody needs their places.
-    for _ in 0..MOST_OVER {
-        let Some(over) = own.connections.longest_over().filter(|_| number.is_none()) else { break };
-        own.end_connection(over, End::Evicted, here);
+    // One that is over is kept for late packets, as long as nobody needs its place.
+    if number.is_none() {
+        let over = own.connections.over().find(|&over| own.connections[over].has(flag::READ));
+        over.into_iter().for_each(|over| own.end_connection(over, End::Evicted, here));
         number = own.sessions.enter(first);
     }
-    let Some(number) = number else { return Some(Reason::SessionsFull.into()) };
+    let Some(number) = number else {
+        own.end_connection(id, End::Evicted, here);
+        return Some(Reason::SessionsFull.into());
+    };
     own.connections[id].session = number;
     own.connections[id].flags |= flag::READ;
     own.advance(id, Stage::Open, here);

@@ -98,6 +98,9 @@ fn stage(connection: &Connection, by_client: bool, tcp: &Tcp) -> Stage {
 /// number.
 pub fn opens(connection: &Connection, by_client: bool, tcp: &Tcp) -> bool {
     let by_opener = by_client != connection.has(flag::BY_SERVER);
+    if tcp.flags().has(Flags::RST) {
+        return false;
+    }
     if !connection.answers_seen() {
         // The opener's second word tells that there was an answer, or the client's is one.
         return !by_opener || !tcp.flags().has(Flags::SYN);

@@ -267,6 +267,18 @@ fn a_command_in_pieces_is_acknowledged_and_goes_on_whole() {
 }
 
 #[test]
+fn a_client_that_gives_up_in_the_middle_of_a_line_is_heard() {
+    for via in Via::SEEN {
+        let mut gate = gate();
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let _ = gate.take(control.from_client("AP", "PORT 10,0,")).answered_by_segment();
+        control.goes_on(0, "AP", "PORT 10,0,");
+        control.client_says(&mut gate, "R", "");
+        assert_eq!(gate.connections()[0].stage, Stage::Closed, "{via:?}");
+    }
+}
+
+#[test]
 fn the_end_of_the_control_connection_ends_what_is_read() {
     let via = Via::Snat;
     let mut gate = gate();

@@ -103,6 +103,11 @@ fn listen<H: Family>(
             say_instead::<H>(frame, seen, &said, session).err().map(Err)
         }
         Ok(Pushed::Acknowledge { upto }) => {
+            if seen.is_by_client() {
+                // For the client its server has heard it.
+                let [client, server] = &mut own.connections[id].halves;
+                (client.next, server.acked) = (upto, upto);
+            }
             let told = tell_sender::<H>(frame, seen, upto, session, here);
             Some(Ok(told.unwrap_or(Reason::OutOfOrder.into())))
         }

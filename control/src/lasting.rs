@@ -38,6 +38,11 @@ impl Lasting {
         Arc::clone(self.hits.entry(*rule).or_default())
     }
 
+    /// Whether there is a rule, or was one.
+    pub fn has_rules(&self) -> bool {
+        !self.hits.is_empty()
+    }
+
     /// These routes, arranged for the workers. That is done again only when they have changed.
     pub fn routes(&mut self, seen: &Arc<[Route]>) -> Routes {
         if !Arc::ptr_eq(&self.routes.0, seen) {

@@ -10,6 +10,7 @@ use engine::own::uses::Uses;
 use engine::tables::{
     BackendId, Hop, InterfaceId, MOST_SNAT, RotaId, ServerId, ServiceId, SnatId, VipId,
 };
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
@@ -64,6 +65,8 @@ pub struct Service {
     pub idle_timeout: Duration,
     /// The same for a TCP connection that is not yet open, or about to be closed.
     pub transitory_timeout: Duration,
+    /// Whose connections for data it still takes; nobody named: all clients'.
+    pub allow_clients: Vec<IpNet>,
 }
 
 /// A mode, whatever addresses it uses.

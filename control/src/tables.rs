@@ -78,7 +78,8 @@ pub fn build(
     for (id, vip) in here(registry.vips()).filter(|(_, vip)| vip.broadcast) {
         everybody(&mut tables, &config.interfaces, vip.held.interface, id);
     }
-    tables.has_connections = !tables.nat.is_empty()
+    tables.has_rules = lasting.has_rules();
+    tables.has_connections = tables.has_rules
         || tables.services.iter().any(|service| service.protocol != Protocol::Tftp);
     data_ports(&mut tables.vips, registry);
     own(&mut tables, registry, view);
@@ -126,7 +127,7 @@ fn leaving(service: &registry::Service, rota: RotaId) -> Service {
         transitory_timeout: ticks(service.transitory_timeout),
         persistence: None,
         failover: false,
-        access: Access::default(),
+        access: Access { allow_clients: service.allow_clients.clone(), ..Access::default() },
         options: OptionLimits::default(),
         rules: vec![],
         rota,

@@ -62,6 +62,7 @@ impl Registry {
             means,
             idle_timeout: written.idle_timeout,
             transitory_timeout: written.transitory_timeout,
+            allow_clients: written.access.allow_clients.clone(),
         };
         let key = service_key(&service);
         let id = number(put(&mut self.services, &mut places.services, key, service));

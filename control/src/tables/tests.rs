@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::sample::{pair, parsed};
+use crate::config::sample::{SOUND, pair, parsed};
 use crate::config::{Config, Control, Dataplane, Device, Held, Written};
 use crate::kernel::Route;
 use crate::registry::Room;
@@ -451,6 +451,8 @@ fn a_rule_keeps_its_hits_as_long_as_it_says_the_same() {
     assert_eq!(hits(rules(&of_all_protocols().replace("\"two\"", "\"three\""))), 7);
     assert_eq!(hits(rules(&of_all_protocols().replace("source_port = 20", "source_port = 21"))), 0);
     assert_eq!(hits(rules(&of_all_protocols())), 7, "it is there again");
+    let none = next(parsed(SOUND), &View::default(), &mut lasting, 0);
+    assert!(none.nat.is_empty() && none.has_rules && none.has_connections, "some may still run");
 }
 
 /// What was removed, as long as its transfers run, and after that.
@@ -459,6 +461,7 @@ fn what_was_removed_finishes_and_gets_nothing_new() {
     let one = service(VIP, 69, snat(&[SNAT]), &[(30, 1), (31, 1)]);
     let mut two = service(OTHER_VIP, 70, config::Mode::Nat, &[(32, 1)]);
     two.idle_timeout = Duration::from_secs(7);
+    two.access.allow_clients = vec!["10.0.0.0/8".parse().unwrap()];
     let before = in_force(config(vec![one.clone(), two]));
     let fewer = service(VIP, 69, snat(&[server(102)]), &[(31, 1)]);
     let fewer = config::Service { name: one.name, ..fewer };
@@ -478,6 +481,7 @@ fn what_was_removed_finishes_and_gets_nothing_new() {
     assert_eq!(tables.rotas, [[left.clone(), left], Default::default()]);
     assert!(tables.is_live(1) && tables.service(1, wire::ip::PROTOCOL_UDP, 70).is_none());
     assert_eq!((tables.services[1].port, tables.services[1].idle_timeout), (70, 70));
+    assert!(!tables.services[1].access.admits("11.0.0.1".parse().unwrap()));
     let owner = |tables: &Tables, address| tables.addresses.get(address);
     assert_eq!(owner(&tables, SNAT), Some(Owner::Snat(0)));
     assert_eq!(owner(&tables, server(102)), Some(Owner::Snat(1)));

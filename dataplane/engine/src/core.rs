@@ -173,7 +173,7 @@ fn decide_whole<F: Frame>(
         match sort(frame.bytes_mut(), place, here, own, &mut parcels) {
             Ok(()) => {}
             // A rule may be for what a server opens by itself.
-            Err(Verdict::Kernel) if !here.tables.nat.is_empty() => own.apart.push(place),
+            Err(Verdict::Kernel) if here.tables.has_rules => own.apart.push(place),
             Err(verdict) => verdicts[place] = verdict,
         }
     }

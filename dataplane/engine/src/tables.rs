@@ -59,6 +59,8 @@ pub struct Tables {
     pub local: Vec<IpNet>,
     /// What servers' own connections leave as; the first one that fits counts.
     pub nat: Vec<NatRule>,
+    /// Whether there are rules, or were: connections by them may still run.
+    pub has_rules: bool,
     /// Where the kernel would send what goes to none of our clients or backends.
     pub routes: Routes,
     /// Those of them to whom there was no way when one was needed.

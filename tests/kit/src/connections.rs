@@ -47,6 +47,7 @@ pub fn add_rules(tables: &mut Tables, source_port: Option<u16>) {
         Route { to: net(client), hop: Some(hop(client)) }
     };
     tables.nat = [Via::Nat, Via::Nat6].map(rule).into();
+    tables.has_rules = true;
     tables.routes = Routes::new([Via::Nat, Via::Nat6].map(way));
 }
 

@@ -104,7 +104,7 @@ fn about<H: Family>(ip: &H, quoted: &Quoted<H>, here: &Here, own: &Own) -> Step<
         Some(Owner::Everybody | Owner::Routed(_) | Owner::Answering(_)) | None => {
             let server = match server() {
                 Some(server) => server,
-                None if here.tables.nat.is_empty() => return Err(Verdict::Kernel),
+                None if !here.tables.has_rules => return Err(Verdict::Kernel),
                 // A rule may be for it.
                 None => ServerId::MAX,
             };

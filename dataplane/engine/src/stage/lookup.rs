@@ -108,7 +108,7 @@ fn by_server<H: Family>(
         Some(id) => Ok(Found::Transfer(id)),
         None if parcel.side == Side::Server => Err(Reason::NoTransfer.into()),
         None => match not_by_this_server(parcel, here, own) {
-            Verdict::Kernel if !here.tables.nat.is_empty() => Ok(Found::Elsewhere),
+            Verdict::Kernel if here.tables.has_rules => Ok(Found::Elsewhere),
             why_not => Err(why_not),
         },
     }

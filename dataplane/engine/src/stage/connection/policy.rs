@@ -22,7 +22,7 @@ const TRIES: u32 = 64;
 
 /// The connection of a server's packet that is of no backend's; a rule may have it begin.
 pub fn lookup<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) -> Step<FlowId> {
-    if here.tables.nat.is_empty() {
+    if !here.tables.has_rules {
         return Err(Verdict::Kernel);
     }
     let [server, _] = seen.addresses;

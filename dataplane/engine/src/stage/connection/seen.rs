@@ -127,7 +127,7 @@ fn layer_4<H: Family>(
 /// Between whom it goes; of what is nobody's so far, a rule may say that it leaves as a VIP.
 fn whose<H: Family>(ip: &H, ports: (u16, u16), here: &Here) -> Step<Ends<H::Address>> {
     match between(ip, ports, here, |ends| ends) {
-        Err(Verdict::Kernel) if !here.tables.nat.is_empty() => {
+        Err(Verdict::Kernel) if here.tables.has_rules => {
             let server = match H::owner(ip.source(), here.tables) {
                 Some(Owner::Routed(server) | Owner::Answering(server)) => server,
                 Some(_) | None => u16::MAX,

@@ -27,7 +27,7 @@ pub fn first<H: Family>(
 ) -> Step<(Lead, Verdict)> {
     let of_transfer = match of_transfer::<H>(frame, place, here, own) {
         // A rule may be for what a server sends by itself.
-        Err(Verdict::Kernel) if !here.tables.nat.is_empty() => None,
+        Err(Verdict::Kernel) if here.tables.has_rules => None,
         step => step?,
     };
     let FirstPart { of, backend, side, verdict } = match of_transfer {

@@ -88,7 +88,9 @@ impl Checker {
             self.fault(written.protocol.span(), what, "this one needs `port`");
         }
         let own = protocol.own_port().unwrap_or_default();
-        self.number(&written.port, own.into(), 1..=65_535) as u16
+        // Active data comes to clients from the port below.
+        let least = if matches!(protocol, Protocol::Ftp(_)) { 2 } else { 1 };
+        self.number(&written.port, own.into(), least..=65_535) as u16
     }
 
     /// After how much silence something is given up: an open connection or a transfer, and a connection that is

@@ -69,6 +69,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("tftp", "idle_timeout = \"2h\"", "9:16", "from \"1s\" to \"1h\""),
     ("tcp", "port = 1\ndata_port = 20", "10:13", "`data_port` does not go with"),
     ("tcp", "port = 1\nforeign_data = true", "10:16", "`foreign_data` does not go with"),
+    ("ftp", "port = 1", "9:8", "1 is out of range"),
     ("ftp", "data_port = 0", "9:13", "0 is out of range"),
     ("ftp", "mode = \"dsr\"\ndata_port = 20", "10:13", "does not go with `mode = \"dsr\"`"),
     ("ftp", "mode = \"dsr\"\nforeign_data = true", "10:16", "does not go with `mode = \"dsr\"`"),

@@ -33,9 +33,7 @@ impl Own {
     /// needs one: if it can't be entered, it gives these back. One for data has no place yet, and gets one in any
     /// case.
     pub fn enter_connection(&mut self, connection: &Connection, here: &Here) -> Step<FlowId> {
-        if (connection.is_half_open() || self.connections.is_full())
-            && let Some(expendable) = self.connections.expendable()
-        {
+        if let Some(expendable) = self.expendable_for(connection) {
             self.end_connection(expendable, End::Evicted, here);
         }
         if connection.is_counted() {
@@ -49,6 +47,15 @@ impl Own {
             self.bury(connection, End::Evicted, here);
             Reason::FlowTableFull.into()
         })
+    }
+
+    /// What is to make room for this one. A bond is open at once, and made for one that may be half open: for a bond
+    /// only what is over makes room.
+    fn expendable_for(&self, connection: &Connection) -> Option<FlowId> {
+        if connection.is_half_open() {
+            return self.connections.expendable();
+        }
+        self.connections.over().next().filter(|_| self.connections.is_full())
     }
 
     /// One connection of this backend less, if it was one.

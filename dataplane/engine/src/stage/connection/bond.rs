@@ -113,6 +113,10 @@ impl Own {
             bond.children += 1;
             bond.parent = id;
             bond.backend = connection.backend;
+            // Those that an earlier process has left come in any order.
+            if connection.begun.is_due(bond.begun) {
+                bond.begun = connection.begun;
+            }
         }
     }
 

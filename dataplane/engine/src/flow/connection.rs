@@ -50,10 +50,12 @@ pub struct Connection {
     pub fore: Hop,
     /// Whether it ended because its backend died.
     pub is_cut_off: bool,
+    /// Of those that a bond is of, the ones that carry data.
+    pub data: u32,
     /// Whether its opener has opened it once more.
     pub opened_again: bool,
     /// Fills the second line.
-    pub rest: [u8; 11],
+    pub rest: [u8; 7],
 }
 
 /// Connections that one may have announced and not yet got: some clients don't wait for answers.
@@ -115,8 +117,9 @@ impl Connection {
         announced: [NO_FLOW; ANNOUNCED],
         fore: Hop { mac: Mac([0; 6]), interface: 0 },
         is_cut_off: false,
+        data: 0,
         opened_again: false,
-        rest: [0; 11],
+        rest: [0; 7],
     };
 
     /// Whether this is a connection.

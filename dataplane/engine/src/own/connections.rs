@@ -90,16 +90,20 @@ impl Own {
         self.count_connection_end(connection, end, here);
         self.let_go(connection, connection.is_over() || connection.is_half_open(), here);
         if let Some(parent) = self.parent_of(connection) {
-            let parent_is_bond = self.connections[parent].has(flag::BOND);
-            self.connections[parent].children -= 1;
-            self.connections[parent].last_packet = here.now;
-            if parent_is_bond && self.connections[parent].children == 0 {
+            let is_data = connection.kind == ConnectionKind::Data;
+            let known = &mut self.connections[parent];
+            known.children -= 1;
+            known.data = known.data.saturating_sub(u32::from(is_data));
+            if is_data {
+                known.last_packet = here.now;
+            }
+            if known.has(flag::BOND) && known.children == 0 {
                 self.end_connection(parent, End::Completed, here);
             }
         }
     }
 
-    /// The connection that this one carries data for, or the bond that it keeps; the number may be another one's by
+    /// The connection that this one carries data for, or the bond that is of it; the number may be another one's by
     /// now.
     pub fn parent_of(&self, connection: &Connection) -> Option<FlowId> {
         let parent = self.connections.get(connection.parent)?;
@@ -133,6 +137,21 @@ impl Own {
         self.connections.find(&Tuple::of_bond(client, vip, protocol))
     }
 
+    /// When a silent connection is looked at again, if others keep it alive: those that carry data for it; for one
+    /// whose data is not known from that of its client's others, any of that.
+    fn kept_alive(&self, connection: &Connection, here: &Here) -> Option<Tick> {
+        let later = here.now.after(KEPT_ALIVE);
+        if connection.children > 0 {
+            return Some(later);
+        }
+        let may_have_data =
+            connection.kind == ConnectionKind::Client && connection.stage == Stage::Open;
+        let bond = self.parent_of(connection).filter(|_| may_have_data)?;
+        let bond = &self.connections[bond];
+        let until = if bond.data > 0 { later } else { deadline(bond, here.tables) };
+        Some(until).filter(|until| !until.is_due(here.now))
+    }
+
     /// Looks at some of the connections whose deadline has come.
     pub fn expire_connections(&mut self, here: &Here) {
         for _ in 0..GLANCE {
@@ -141,8 +160,8 @@ impl Own {
             let deadline = deadline(connection, here.tables);
             if !deadline.is_due(here.now) {
                 self.connections.rearm(id, deadline);
-            } else if connection.children > 0 {
-                self.connections.rearm(id, here.now.after(KEPT_ALIVE));
+            } else if let Some(later) = self.kept_alive(connection, here) {
+                self.connections.rearm(id, later);
             } else {
                 let unanswered = connection.is_half_open();
                 let end = if unanswered { End::Unanswered } else { End::TimedOut };

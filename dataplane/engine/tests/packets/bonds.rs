@@ -2,7 +2,7 @@
 
 use engine::tables::{Ftp, Protocol, Tables};
 use engine::verdict::Verdict;
-use kit::connections::{IDLE, Line, TRANSITORY, add, tables};
+use kit::connections::{IDLE, Line, TRANSITORY, add, backend, tables};
 use kit::gate::Gate;
 use kit::world::{FLOWS, Via};
 use std::net::SocketAddr;
@@ -14,6 +14,13 @@ const SSH: u16 = 22;
 fn with_ssh() -> Tables {
     let mut tables = tables(FTP, 21);
     add(&mut tables, Protocol::Tcp, SSH, [1, 1]);
+    tables
+}
+
+/// FTP on port 21; the first server has some ports for data.
+fn with_range(via: Via) -> Tables {
+    let mut tables = tables(FTP, 21);
+    tables.vips[usize::from(via.service())].passive = vec![(50_000..=50_099, backend(via, 0))];
     tables
 }
 
@@ -95,5 +102,65 @@ fn a_bond_that_is_made_anew_ends_with_its_control_connections() {
         lines.iter_mut().for_each(|line| _ = line.client_says(&mut gate, "R", ""));
         gate.wait(TRANSITORY);
         assert_eq!(rows(&gate), 0, "{via:?}");
+    }
+}
+
+#[test]
+fn any_data_of_a_client_keeps_all_its_control_connections() {
+    for via in Via::ALL {
+        for second_ends in [false, true] {
+            let mut gate = Gate::with(with_range(via), FLOWS);
+            let mut first = Line::open(&mut gate, via, at(via, 2000), 21);
+            let mut second = Line::open(&mut gate, via, at(via, 2001), 21);
+            let mut data = Line::open(&mut gate, via, at(via, 3000), 50_000);
+            if second_ends {
+                second.client_says(&mut gate, "R", "");
+            }
+            for _ in 0..4 {
+                gate.wait(IDLE - 10);
+                data.client_says(&mut gate, "A", "");
+            }
+            assert!(has(&gate, &first), "{via:?}");
+            assert_eq!(has(&gate, &second), !second_ends, "{via:?}");
+            data.client_says(&mut gate, "R", "");
+            // After its data each has its own time again.
+            gate.wait(IDLE / 2);
+            first.client_says(&mut gate, "A", "");
+            gate.wait(IDLE - 10);
+            assert!(has(&gate, &first) && !has(&gate, &second), "{via:?}");
+            gate.wait(200);
+            assert_eq!(rows(&gate), 0, "{via:?}");
+        }
+    }
+}
+
+#[test]
+fn data_that_an_earlier_process_has_left_keeps_them_too() {
+    for via in [Via::Dsr, Via::Dsr6] {
+        let mut gate = Gate::with(with_range(via), FLOWS);
+        let control = Line::open(&mut gate, via, via.client(), 21);
+        gate.wait(10);
+        let mut data = Line::open(&mut gate, via, at(via, 3000), 50_000);
+        let mut gate = gate.reborn(with_range(via));
+        for _ in 0..4 {
+            gate.wait(IDLE - 10);
+            data.client_says(&mut gate, "A", "");
+        }
+        assert!(has(&gate, &control), "{via:?}");
+        data.client_says(&mut gate, "R", "");
+        gate.wait(2 * IDLE);
+        assert_eq!(rows(&gate), 0, "{via:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_closing_is_kept_by_no_data() {
+    for via in Via::ALL {
+        let mut gate = Gate::with(with_range(via), FLOWS);
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        Line::open(&mut gate, via, at(via, 3000), 50_000);
+        control.client_says(&mut gate, "AF", "");
+        gate.wait(TRANSITORY + 1);
+        assert!(!has(&gate, &control), "{via:?}");
     }
 }

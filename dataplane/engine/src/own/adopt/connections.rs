@@ -11,6 +11,7 @@ use crate::here::Here;
 use crate::own::Own;
 use crate::own::connections::deadline;
 use crate::tables::{Mode, Protocol};
+use wire::ip::PROTOCOL_TCP;
 
 impl Own {
     /// Takes over what lies in the rows of connections.
@@ -30,6 +31,9 @@ impl Own {
         for &id in &rows {
             self.bind_again(id, here);
         }
+        for &id in &rows {
+            self.join_again(id);
+        }
         adopted
     }
 
@@ -47,9 +51,20 @@ impl Own {
         }
     }
 
+    /// Data is its client's again.
+    fn join_again(&mut self, id: FlowId) {
+        let data = self.connections.get(id).filter(|one| one.kind == ConnectionKind::Data);
+        let Some(data) = data.cloned() else { return };
+        if let Some(bond) = self.bond(data.client().near().host, data.vip(), PROTOCOL_TCP) {
+            self.connections[id].parent = bond;
+            self.join(bond, &data);
+        }
+    }
+
     fn adopt_connection(&mut self, id: FlowId, here: &Here) -> bool {
         self.connections[id].parent = NO_FLOW;
         self.connections[id].children = 0;
+        self.connections[id].data = 0;
         let connection = self.connections[id].clone();
         if !self.is_sound_connection(&connection, here) {
             return false;

@@ -109,14 +109,20 @@ impl Own {
         let bond = self.bond(client, vip, PROTOCOL_TCP).or_else(|| self.bind(&connection, here));
         if let Some(bond) = bond {
             self.connections[id].parent = bond;
-            let bond = &mut self.connections[bond];
-            bond.children += 1;
-            bond.parent = id;
-            bond.backend = connection.backend;
-            // Those that an earlier process has left come in any order.
-            if connection.begun.is_due(bond.begun) {
-                bond.begun = connection.begun;
-            }
+            self.connections[bond].parent = id;
+            self.connections[bond].backend = connection.backend;
+            self.join(bond, &connection);
+        }
+    }
+
+    /// The bond is of this connection too, which has its number.
+    pub fn join(&mut self, bond: FlowId, connection: &Connection) {
+        let bond = &mut self.connections[bond];
+        bond.children += 1;
+        bond.data += u32::from(connection.kind == ConnectionKind::Data);
+        // Those that an earlier process has left come in any order.
+        if connection.begun.is_due(bond.begun) {
+            bond.begun = connection.begun;
         }
     }
 

@@ -125,9 +125,10 @@ fn begin<H: Family>(
     let pool_host = same.map(|control| own.connections[control].seen_as().host);
     own.face_server(&mut connection, seen.ports[1], pool_host, here)
         .inspect_err(|_| own.hosts.leave(host))?;
-    if let Some(parent) = control.or(bond) {
-        own.connections[parent].children += 1;
-        connection.parent = parent;
+    // Which of a client's control connections it is for is not known.
+    if let Some(bond) = bond {
+        connection.parent = bond;
+        own.join(bond, &connection);
     }
     own.enter_connection(&connection, here)
 }

@@ -52,10 +52,12 @@ pub struct Connection {
     pub is_cut_off: bool,
     /// Of those that a bond is of, the ones that carry data.
     pub data: u32,
+    /// Of those that a bond is of, the ones that are [under way](Connection::is_under_way).
+    pub under_way: u32,
     /// Whether its opener has opened it once more.
     pub opened_again: bool,
     /// Fills the second line.
-    pub rest: [u8; 7],
+    pub rest: [u8; 3],
 }
 
 /// Connections that one may have announced and not yet got: some clients don't wait for answers.
@@ -118,8 +120,9 @@ impl Connection {
         fore: Hop { mac: Mac([0; 6]), interface: 0 },
         is_cut_off: false,
         data: 0,
+        under_way: 0,
         opened_again: false,
-        rest: [0; 7],
+        rest: [0; 3],
     };
 
     /// Whether this is a connection.
@@ -196,6 +199,11 @@ impl Connection {
     /// Whether it is yet to be answered.
     pub fn is_half_open(&self) -> bool {
         matches!(self.stage, Stage::Expected | Stage::HalfOpen)
+    }
+
+    /// Whether neither side has said that it is done.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self.stage, Stage::HalfOpen | Stage::Open)
     }
 
     /// Whether nothing more of it matters.

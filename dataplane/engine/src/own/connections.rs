@@ -76,7 +76,18 @@ impl Own {
         if next.is_over() {
             self.count_connection_end(connection, how_it_ended(connection), here);
         }
+        if connection.is_under_way() && !next.is_under_way() {
+            self.loosen_bond(&next);
+        }
         self.connections.set_stage(id, stage, deadline(&next, here.tables));
+    }
+
+    /// A connection is no longer under way: its bond has one less of these, if it has one.
+    fn loosen_bond(&mut self, connection: &Connection) {
+        if let Some(parent) = self.parent_of(connection) {
+            let under_way = &mut self.connections[parent].under_way;
+            *under_way = under_way.saturating_sub(1);
+        }
     }
 
     /// The connection is forgotten.
@@ -89,6 +100,9 @@ impl Own {
     pub fn bury(&mut self, connection: &Connection, end: End, here: &Here) {
         self.count_connection_end(connection, end, here);
         self.let_go(connection, connection.is_over() || connection.is_half_open(), here);
+        if connection.is_under_way() {
+            self.loosen_bond(connection);
+        }
         if let Some(parent) = self.parent_of(connection) {
             let is_data = connection.kind == ConnectionKind::Data;
             let known = &mut self.connections[parent];

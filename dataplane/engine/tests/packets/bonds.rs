@@ -1,11 +1,12 @@
 //! What binds a client to a backend, and for how long.
 
-use engine::tables::{Ftp, Protocol, Tables};
+use engine::select::cap::{Cap, Places};
+use engine::tables::{Duty, Ftp, Protocol, Tables};
 use engine::verdict::Verdict;
 use kit::connections::{IDLE, Line, TRANSITORY, add, backend, tables};
 use kit::gate::Gate;
 use kit::world::{FLOWS, Via};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 const FTP: Protocol = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
 const SSH: u16 = 22;
@@ -162,5 +163,81 @@ fn a_connection_that_is_closing_is_kept_by_no_data() {
         control.client_says(&mut gate, "AF", "");
         gate.wait(TRANSITORY + 1);
         assert!(!has(&gate, &control), "{via:?}");
+    }
+}
+
+/// FTP in a world where the client has control connections, and these are at the first server.
+fn bound(via: Via, controls: u16) -> (Gate, Vec<Line>) {
+    let mut gate = Gate::with(tables(FTP, 21), FLOWS);
+    let open = |n| Line::open(&mut gate, via, at(via, 2000 + n), 21);
+    let lines: Vec<Line> = (0..controls).map(open).collect();
+    assert!(lines.iter().all(|line| line.server.ip() == via.server(0)), "{via:?}");
+    (gate, lines)
+}
+
+fn server_of_data(gate: &mut Gate, via: Via, port: u16) -> IpAddr {
+    Line::open(gate, via, at(via, port), 40_000).server.ip()
+}
+
+#[test]
+fn a_drain_moves_no_bond_from_under_what_is_under_way() {
+    for via in [Via::Dsr, Via::Dsr6] {
+        let (mut gate, mut lines) = bound(via, 1);
+        let set = |gate: &mut Gate, duty| {
+            gate.change(|tables| tables.backends[usize::from(backend(via, 0))].duty = duty);
+        };
+        set(&mut gate, Duty::Draining);
+        let second = Line::open(&mut gate, via, at(via, 2100), 21);
+        assert_eq!(second.server.ip(), via.server(0), "{via:?}");
+        let data = Line::open(&mut gate, via, at(via, 3000), 40_000);
+        assert_eq!(data.server.ip(), via.server(0));
+        lines.extend([second, data]);
+        // What is closing holds nobody.
+        for line in &mut lines {
+            line.client_says(&mut gate, "F", "");
+        }
+        let mut third = Line::open(&mut gate, via, at(via, 2101), 21);
+        assert_eq!(third.server.ip(), via.server(1), "{via:?}");
+        assert_eq!(server_of_data(&mut gate, via, 3001), via.server(1));
+        set(&mut gate, Duty::Serving);
+        third.client_says(&mut gate, "A", "");
+        gate.wait(2 * IDLE);
+        assert_eq!(rows(&gate), 0, "{via:?}");
+    }
+}
+
+#[test]
+fn who_is_bound_to_a_full_backend_is_refused() {
+    for via in [Via::Dsr, Via::Dsr6] {
+        let (mut gate, _) = bound(via, 2);
+        gate.change(|tables| {
+            let backend = &mut tables.backends[usize::from(backend(via, 0))];
+            backend.cap = Some(Cap::new(2, Places::default()));
+        });
+        let one_more = Line::new(via, at(via, 2100), 21).from_client("S", "");
+        let told = gate.take(one_more).answered_by_segment();
+        assert_eq!(told.flags, "AR", "{via:?}");
+        assert_eq!(server_of_data(&mut gate, via, 3000), via.server(0));
+        let other = SocketAddr::new(via.station(0, 70), 999);
+        assert_eq!(Line::open(&mut gate, via, other, 21).server.ip(), via.server(1));
+    }
+}
+
+#[test]
+fn a_bond_moves_when_its_backend_serves_no_longer() {
+    for via in [Via::Dsr, Via::Dsr6] {
+        for is_ejected in [true, false] {
+            let (mut gate, _) = bound(via, 1);
+            gate.change(|tables| {
+                let first = &mut tables.backends[usize::from(backend(via, 0))];
+                match is_ejected {
+                    true => first.duty = Duty::Ejected,
+                    false => first.hop = None,
+                }
+            });
+            let second = Line::open(&mut gate, via, at(via, 2100), 21);
+            assert_eq!(second.server.ip(), via.server(1), "{via:?}");
+            assert_eq!(server_of_data(&mut gate, via, 3000), via.server(1));
+        }
     }
 }

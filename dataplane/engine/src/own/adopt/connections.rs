@@ -65,6 +65,7 @@ impl Own {
         self.connections[id].parent = NO_FLOW;
         self.connections[id].children = 0;
         self.connections[id].data = 0;
+        self.connections[id].under_way = 0;
         let connection = self.connections[id].clone();
         if !self.is_sound_connection(&connection, here) {
             return false;

@@ -32,12 +32,15 @@ pub fn begin<H: Family>(
     }
     let vip = seen.tuple.far();
     let host = own.hosts.enter(client).map_err(|NoRoom| Reason::FlowTableFull)?;
-    let bound = own.bound_backend(host, vip, service, here);
     let wish = Wish { client, family: H::PLACE, service, request: None };
-    let mut chosen = bound.map_or_else(|| choose(&wish, Avoid::Nobody, here, own), Ok);
+    let choice = |own: &mut Own| {
+        let bound = own.bound_backend(host, vip, service, here);
+        bound.unwrap_or_else(|| choose(&wish, Avoid::Nobody, here, own))
+    };
+    let mut chosen = choice(own);
     // Whoever never answers is not to keep all others out.
     if chosen == Err(Reason::BackendsFull.into()) && own.give_up_place(service, here) {
-        chosen = choose(&wish, Avoid::Nobody, here, own);
+        chosen = choice(own);
     }
     let made = chosen.and_then(|backend| {
         let client = Endpoint { host, port: seen.ports[0] };

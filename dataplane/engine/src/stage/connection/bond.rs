@@ -67,9 +67,26 @@ fn bond(tuple: Tuple, backend: BackendId, here: &Here) -> Connection {
 }
 
 impl Own {
-    /// The backend that a client is bound to by control connections to this service, where its data has to follow
-    /// them: there is a place for one more at it.
+    /// The backend that a client is bound to by what is under way between it and this service, where its data has to
+    /// follow: there is a place for one more at it. One that is draining is no exception: the bond would move away
+    /// from under what is there.
+    ///
+    /// # Errors
+    ///
+    /// It is full.
     pub(super) fn bound_backend(
+        &self,
+        client: Host,
+        vip: VipId,
+        service: ServiceId,
+        here: &Here,
+    ) -> Option<Step<BackendId>> {
+        let id = self.bound(client, vip, service, here)?;
+        Some(if here.backend(id).take_place() { Ok(id) } else { Err(Reason::BackendsFull.into()) })
+    }
+
+    /// The same, whether there is a place or not.
+    pub fn bound(
         &self,
         client: Host,
         vip: VipId,
@@ -79,10 +96,10 @@ impl Own {
         if here.tables.services[usize::from(service)].mode != Mode::Dsr {
             return None;
         }
-        let bond = self.bond(client, vip, PROTOCOL_TCP)?;
-        let id = self.connections[bond].backend;
-        let backend = here.backend(id);
-        (backend.service == service && backend.takes() && backend.take_place()).then_some(id)
+        let bond = &self.connections[self.bond(client, vip, PROTOCOL_TCP)?];
+        let backend = here.backend(bond.backend);
+        let binds = bond.under_way > 0 && backend.service == service && backend.serves();
+        binds.then_some(bond.backend)
     }
 
     /// Enters a control connection, and binds its client to its backend.
@@ -120,6 +137,7 @@ impl Own {
         let bond = &mut self.connections[bond];
         bond.children += 1;
         bond.data += u32::from(connection.kind == ConnectionKind::Data);
+        bond.under_way += u32::from(connection.is_under_way());
         // Those that an earlier process has left come in any order.
         if connection.begun.is_due(bond.begun) {
             bond.begun = connection.begun;

@@ -234,9 +234,13 @@ fn answer_one(desk: &Desk) {
             return desk.returns.push(Return::Tables(tables)).expect("room");
         }
         Some(News::Look(mut look)) => {
-            // Of pxe's two the second one, although it is the first one's turn; of all others none.
-            if look.service == 0 {
-                (look.turn, look.chosen) = (Some(0), Some(1));
+            // Of pxe's two the second one, although it is the first one's turn; of files the bound one, which is
+            // full; of rest the bound one; of all others none.
+            match look.service {
+                0 => (look.turn, look.chosen) = (Some(0), Some(1)),
+                4 => look.bound = Some(6),
+                6 => (look.turn, look.bound, look.chosen) = (Some(8), Some(8), Some(8)),
+                _ => {}
             }
             return desk.returns.push(Return::Look(look)).expect("room");
         }

@@ -145,6 +145,11 @@ fn who_a_client_would_get_and_why() {
             "hash sftp 10.0.0.7",
             "10.0.0.7 gets nothing of sftp: no backend can be had\npassed over: sftp1",
         ),
+        (
+            "hash files 10.0.0.7",
+            "10.0.0.7 gets nothing of files: the backend that it is bound to is full\npassed over: ftp1,",
+        ),
+        ("hash rest 10.0.0.7", "10.0.0.7 gets image1 of rest: it is bound to it in worker 0\n"),
         ("hash rest fd00::7", "service `rest` is not there over IPv6"),
         ("hash nobody 10.0.0.7", "there is no service `nobody`"),
     ] {

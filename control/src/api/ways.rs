@@ -71,11 +71,12 @@ pub struct Choice {
     pub worker: u16,
     /// The backend; `null`: none.
     pub backend: Option<String>,
-    /// What decides: `persistence`, `round-robin`, `least-transfers`, `source-hash`, `file-hash`, which each file is
-    /// dealt out by, or `access`: the client is not allowed to ask.
+    /// What decides: `bound`, which the client is by its control connections or by what it has sent to an `any`
+    /// service; `persistence`, `round-robin`, `least-transfers`, `source-hash`, `file-hash`, which each file is dealt
+    /// out by, or `access`: the client is not allowed to ask.
     pub by: String,
-    /// The one that is remembered and the one whose turn it is, if it is another one; where there is no backend, all
-    /// that there are for this client.
+    /// The one that is remembered and the one whose turn it is, if it is another one; where there is no backend, the
+    /// one that the client is bound to, or all that there are for this client.
     pub passed_over: Vec<PassedOver>,
 }
 

@@ -66,15 +66,19 @@ impl Appliance {
         Ok(choice)
     }
 
-    /// Those before the one that is chosen; all of the service's for this client, if none is.
+    /// Those before the one that is chosen; if none is, the one that the client is bound to, or all of the service's
+    /// for this client.
     fn passed_over(&self, of: &str, look: &Look) -> Vec<PassedOver> {
         let in_force = self.in_force();
         let all = in_force.backends().filter(|(_, service, backend)| {
             service.name == *of && service.leads_to(look.client, backend)
         });
         let mut before: Vec<BackendId> = match look.chosen {
-            None => all.map(|(id, ..)| id).collect(),
-            Some(chosen) if look.remembered == Some(chosen) => vec![],
+            None => match look.bound {
+                Some(bound) => vec![bound],
+                None => all.map(|(id, ..)| id).collect(),
+            },
+            Some(chosen) if [look.bound, look.remembered].contains(&Some(chosen)) => vec![],
             Some(chosen) => {
                 let before = [look.remembered, look.turn].into_iter().flatten();
                 before.filter(|&backend| backend != chosen).collect()
@@ -122,6 +126,9 @@ fn by(service: &Service, look: &Look) -> &'static str {
     let of_networks = |one: Persistence| one.is_of_networks(look.client.is_ipv6());
     if !service.access.admits(look.client) {
         return ACCESS;
+    }
+    if look.bound.is_some() {
+        return "bound";
     }
     if look.remembered.is_some() && look.remembered == look.chosen {
         return "persistence";

@@ -47,6 +47,7 @@ pub fn routes(answer: &Routes) -> String {
 pub fn hash(choice: &Choice) -> String {
     let Choice { service, client, worker, backend, by, passed_over } = choice;
     let why = match by.as_str() {
+        "bound" => format!("it is bound to it in worker {worker}"),
         "persistence" => format!("worker {worker} remembers it"),
         "round-robin" => format!("by round-robin, it is the next one in worker {worker}"),
         "least-transfers" => format!("it has the fewest for its weight in worker {worker}"),
@@ -59,6 +60,9 @@ pub fn hash(choice: &Choice) -> String {
         }
         (None, "file-hash") => {
             format!("{client} gets a backend of {service} by the file that it asks for")
+        }
+        (None, "bound") => {
+            format!("{client} gets nothing of {service}: the backend that it is bound to is full")
         }
         (None, _) => format!("{client} gets nothing of {service}: no backend can be had"),
     };

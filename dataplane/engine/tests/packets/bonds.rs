@@ -1,11 +1,12 @@
 //! What binds a client to a backend, and for how long.
 
 use engine::select::cap::{Cap, Places};
+use engine::select::look::Look;
 use engine::tables::{Duty, Ftp, Protocol, Tables};
 use engine::verdict::Verdict;
-use kit::connections::{IDLE, Line, TRANSITORY, add, backend, tables};
+use kit::connections::{IDLE, Line, TRANSITORY, add, backend, service, tables};
 use kit::gate::Gate;
-use kit::world::{FLOWS, Via};
+use kit::world::{FLOWS, Via, mac};
 use std::net::{IpAddr, SocketAddr};
 
 const FTP: Protocol = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
@@ -239,5 +240,54 @@ fn a_bond_moves_when_its_backend_serves_no_longer() {
             assert_eq!(second.server.ip(), via.server(1), "{via:?}");
             assert_eq!(server_of_data(&mut gate, via, 3000), via.server(1));
         }
+    }
+}
+
+/// What is said of the client.
+fn look(gate: &Gate, via: Via) -> Look {
+    let mut question = Look::new(via.client().ip(), service(via));
+    gate.core.look(&mut question, gate.now);
+    question
+}
+
+#[test]
+fn a_look_sees_a_bond_of_control_connections() {
+    for via in Via::ALL {
+        let (mut gate, mut lines) = bound(via, 1);
+        let [first, second] = [0, 1].map(|n| backend(via, n));
+        let seen = look(&gate, via);
+        let binds = via.is_dsr().then_some(first);
+        assert_eq!((seen.bound, seen.turn), (binds, Some(second)), "{via:?}");
+        assert_eq!(seen.chosen, binds.or(Some(second)), "{via:?}");
+        if !via.is_dsr() {
+            continue;
+        }
+        gate.change(|tables| {
+            tables.backends[usize::from(first)].cap = Some(Cap::new(1, Places::default()));
+        });
+        let seen = look(&gate, via);
+        assert_eq!((seen.bound, seen.chosen), (Some(first), None), "{via:?}: it is full");
+        gate.change(|tables| tables.backends[usize::from(first)].duty = Duty::Ejected);
+        assert_eq!(look(&gate, via).bound, None, "{via:?}");
+        lines[0].client_says(&mut gate, "R", "");
+        gate.wait(TRANSITORY);
+        assert_eq!((look(&gate, via).bound, rows(&gate)), (None, 0), "{via:?}");
+    }
+}
+
+#[test]
+fn a_look_sees_a_bond_of_everything() {
+    for via in [Via::Dsr, Via::Dsr6] {
+        let mut gate = Gate::with(tables(Protocol::Any, 0), FLOWS);
+        assert_eq!(look(&gate, via).bound, None);
+        let first = backend(via, 0);
+        let _ = gate.take(Line::new(via, via.client(), 22).from_client("S", "")).sent_segment();
+        gate.change(|tables| {
+            tables.backends[usize::from(first)].cap = Some(Cap::new(1, Places::default()));
+        });
+        let seen = look(&gate, via);
+        assert_eq!((seen.bound, seen.chosen), (Some(first), Some(first)), "{via:?}");
+        let heard = gate.take(Line::new(via, via.client(), 23).from_client("S", ""));
+        assert_eq!(heard.sent_segment().to, mac(via.server(0)), "it has its place");
     }
 }

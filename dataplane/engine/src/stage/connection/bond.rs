@@ -14,7 +14,7 @@ use crate::own::Own;
 use crate::reason::Reason;
 use crate::select::candidates::Avoid;
 use crate::select::choice::{Wish, choose};
-use crate::tables::{BackendId, Hop, Mode, ServiceId, VipId};
+use crate::tables::{BackendId, Hop, Mode, Protocol, ServiceId, VipId};
 use crate::verdict::Step;
 use wire::ip::PROTOCOL_TCP;
 
@@ -67,9 +67,8 @@ fn bond(tuple: Tuple, backend: BackendId, here: &Here) -> Connection {
 }
 
 impl Own {
-    /// The backend that a client is bound to by what is under way between it and this service, where its data has to
-    /// follow: there is a place for one more at it. One that is draining is no exception: the bond would move away
-    /// from under what is there.
+    /// The backend that a new control connection to this service goes to, as its client is bound to it: there is a
+    /// place for one more.
     ///
     /// # Errors
     ///
@@ -85,7 +84,8 @@ impl Own {
         Some(if here.backend(id).take_place() { Ok(id) } else { Err(Reason::BackendsFull.into()) })
     }
 
-    /// The same, whether there is a place or not.
+    /// The backend that a client of this service is bound to. Of FTP whose data has to follow, it is so by what is
+    /// under way. One that is draining is no exception: the bond would move away from under what is there.
     pub fn bound(
         &self,
         client: Host,
@@ -93,13 +93,16 @@ impl Own {
         service: ServiceId,
         here: &Here,
     ) -> Option<BackendId> {
-        if here.tables.services[usize::from(service)].mode != Mode::Dsr {
-            return None;
-        }
-        let bond = &self.connections[self.bond(client, vip, PROTOCOL_TCP)?];
+        let known = &here.tables.services[usize::from(service)];
+        let protocol = match (known.protocol, &known.mode) {
+            (Protocol::Ftp(_), Mode::Dsr) => PROTOCOL_TCP,
+            (Protocol::Any, _) => ANY,
+            (Protocol::Ftp(_) | Protocol::Tcp | Protocol::Udp | Protocol::Tftp, _) => return None,
+        };
+        let bond = &self.connections[self.bond(client, vip, protocol)?];
         let backend = here.backend(bond.backend);
-        let binds = bond.under_way > 0 && backend.service == service && backend.serves();
-        binds.then_some(bond.backend)
+        let is_ours = backend.service == service && (protocol == ANY || bond.under_way > 0);
+        (is_ours && backend.serves()).then_some(bond.backend)
     }
 
     /// Enters a control connection, and binds its client to its backend.

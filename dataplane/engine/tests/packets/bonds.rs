@@ -1,8 +1,9 @@
 //! What binds a client to a backend, and for how long.
 
+use engine::reason::Reason;
 use engine::select::cap::{Cap, Places};
 use engine::select::look::Look;
-use engine::tables::{Duty, Ftp, Protocol, Tables};
+use engine::tables::{Backend, Duty, Ftp, Protocol, Tables};
 use engine::verdict::Verdict;
 use kit::connections::{IDLE, Line, TRANSITORY, add, backend, service, tables};
 use kit::gate::Gate;
@@ -11,6 +12,10 @@ use std::net::{IpAddr, SocketAddr};
 
 const FTP: Protocol = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
 const SSH: u16 = 22;
+
+/// After each of these a backend serves no longer.
+const CHANGES: [fn(&mut Backend); 3] =
+    [|one| one.duty = Duty::Down, |one| one.duty = Duty::Ejected, |one| one.hop = None];
 
 /// FTP on port 21, and SSH.
 fn with_ssh() -> Tables {
@@ -227,15 +232,9 @@ fn who_is_bound_to_a_full_backend_is_refused() {
 #[test]
 fn a_bond_moves_when_its_backend_serves_no_longer() {
     for via in [Via::Dsr, Via::Dsr6] {
-        for is_ejected in [true, false] {
+        for change in CHANGES {
             let (mut gate, _) = bound(via, 1);
-            gate.change(|tables| {
-                let first = &mut tables.backends[usize::from(backend(via, 0))];
-                match is_ejected {
-                    true => first.duty = Duty::Ejected,
-                    false => first.hop = None,
-                }
-            });
+            gate.change(|tables| change(&mut tables.backends[usize::from(backend(via, 0))]));
             let second = Line::open(&mut gate, via, at(via, 2100), 21);
             assert_eq!(second.server.ip(), via.server(1), "{via:?}");
             assert_eq!(server_of_data(&mut gate, via, 3000), via.server(1));
@@ -289,5 +288,24 @@ fn a_look_sees_a_bond_of_everything() {
         assert_eq!((seen.bound, seen.chosen), (Some(first), Some(first)), "{via:?}");
         let heard = gate.take(Line::new(via, via.client(), 23).from_client("S", ""));
         assert_eq!(heard.sent_segment().to, mac(via.server(0)), "it has its place");
+    }
+}
+
+#[test]
+fn what_a_server_opens_from_its_own_range_is_answered() {
+    for via in Via::ALL {
+        let mut gate = Gate::with(with_range(via), FLOWS);
+        let active = Line::new(via, at(via, 4000), 50_050);
+        gate.take(active.from_client("SA", "")).dropped(Reason::NoService);
+        let control = Line::open(&mut gate, via, via.client(), 21);
+        let answer = gate.take(active.from_client("SA", ""));
+        if !via.is_dsr() {
+            answer.dropped(Reason::NoService);
+            continue;
+        }
+        assert_eq!(answer.sent_segment().to, mac(control.server.ip()), "{via:?}");
+        let data = gate.take(active.from_client("A", "")).sent_segment();
+        assert_eq!(data.to, mac(control.server.ip()), "{via:?}");
+        assert!(has(&gate, &active));
     }
 }

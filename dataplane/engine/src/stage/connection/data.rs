@@ -71,19 +71,17 @@ pub fn unread<H: Family>(
     let ranges = &here.tables.vips[usize::from(vip)].passive;
     let owner = ranges.iter().find(|(range, _)| range.contains(&port)).map(|&(_, owner)| owner);
     let bond = own.bond(seen.tuple.near().host, vip, PROTOCOL_TCP);
-    let backend = match (owner, bond) {
+    let bound = bond.map(|bond| own.connections[bond].backend);
+    // Where data follows the control connection.
+    let bound = bound.filter(|&bound| here.tables.service_of(bound).mode == Mode::Dsr);
+    // It answers a server that we don't see, whose own port may be in a range too.
+    let answers = seen.has(Flags::SYN | Flags::ACK);
+    let backend = match (owner, bound) {
+        (_, Some(bound)) if answers => bound,
         (Some(owner), _) if seen.opens() => owner,
-        // It may answer a server that we don't see.
-        (None, Some(bond)) if seen.opens() || seen.has(Flags::SYN | Flags::ACK) => {
-            let bound = own.connections[bond].backend;
-            let is_dsr = here.tables.service_of(bound).mode == Mode::Dsr;
-            // What is below is for no data, unless the server has opened it.
-            if !is_dsr || (seen.opens() && port < FIRST_PORT) {
-                return None;
-            }
-            bound
-        }
-        (Some(_), _) | (None, _) => return None,
+        // What is below is for no data, unless the server has opened it.
+        (None, Some(bound)) if seen.opens() && port >= FIRST_PORT => bound,
+        (Some(_) | None, _) => return None,
     };
     Some(begin::<H>(backend, bond, seen, here, own))
 }

@@ -11,7 +11,6 @@ use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::stage::classify::Side;
-use crate::tables::Duty;
 use crate::verdict::{Step, Verdict};
 use wire::ip::PROTOCOL_TCP;
 
@@ -21,7 +20,8 @@ pub fn lookup<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) ->
         if own.connections[id].stage == Stage::Expected {
             return data::complete::<H>(id, seen, here, own);
         }
-        if !(seen.opens() && (is_past(id, here, own) || is_announced_anew(id, seen, own))) {
+        let is_another = is_past(seen, id, here, own) || is_announced_anew(id, seen, own);
+        if !(seen.opens() && is_another) {
             return Ok(id);
         }
         own.end_connection(id, End::Replaced, here);
@@ -33,18 +33,22 @@ pub fn lookup<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) ->
 }
 
 /// Whether a packet that can begin a connection does not go on with this one, though it has the same ends.
-fn is_past(id: FlowId, here: &Here, own: &Own) -> bool {
+fn is_past<A: Copy>(seen: &Seen<A>, id: FlowId, here: &Here, own: &Own) -> bool {
     let connection = &own.connections[id];
+    // What such a server still says is heard.
+    let is_left = || {
+        let backend = here.tables.backends.get(usize::from(connection.backend));
+        seen.is_by_client() && backend.is_some_and(|backend| !backend.serves())
+    };
     match connection.stage {
         Stage::Closed => true,
         // Where the server's last word is not seen.
         Stage::Closing => !connection.answers_seen(),
         // Its server has died since it was chosen.
-        Stage::HalfOpen => {
-            let backend = here.tables.backends.get(usize::from(connection.backend));
-            backend.is_some_and(|backend| matches!(backend.duty, Duty::Down | Duty::Ejected))
-        }
-        Stage::Expected | Stage::Open => false,
+        Stage::HalfOpen => is_left(),
+        // A datagram is as good a beginning as the first one was. The client of a TCP connection is told.
+        Stage::Open => !connection.client().is_tcp() && is_left(),
+        Stage::Expected => false,
     }
 }
 

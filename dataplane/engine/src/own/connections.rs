@@ -2,11 +2,11 @@
 
 use super::{GLANCE, Own};
 use crate::alg::End;
-use crate::flow::FlowId;
 use crate::flow::connection::{Connection, NO_BACKEND, flag};
 use crate::flow::hosts::Host;
 use crate::flow::tuple::Tuple;
 use crate::flow::view::{ConnectionKind, Stage};
+use crate::flow::{FlowId, NO_FLOW};
 use crate::here::Here;
 use crate::mode::rules;
 use crate::reason::Reason;
@@ -71,15 +71,16 @@ impl Own {
     /// The connection stands there now.
     pub fn advance(&mut self, id: FlowId, stage: Stage, here: &Here) {
         self.connections[id].last_packet = here.now;
-        let connection = &self.connections[id];
-        let next = Connection { stage, ..connection.clone() };
-        if next.is_over() {
-            self.count_connection_end(connection, how_it_ended(connection), here);
-        }
-        if connection.is_under_way() && !next.is_under_way() {
-            self.loosen_bond(&next);
-        }
+        let before = self.connections[id].clone();
+        let next = Connection { stage, ..before.clone() };
         self.connections.set_stage(id, stage, deadline(&next, here.tables));
+        if next.is_over() {
+            self.count_connection_end(&before, how_it_ended(&before), here);
+            self.connections[id].parent = NO_FLOW;
+            self.leave_parent(&before, here);
+        } else if before.is_under_way() && !next.is_under_way() {
+            self.loosen_bond(&before);
+        }
     }
 
     /// A connection is no longer under way: its bond has one less of these, if it has one.
@@ -87,6 +88,24 @@ impl Own {
         if let Some(parent) = self.parent_of(connection) {
             let under_way = &mut self.connections[parent].under_way;
             *under_way = under_way.saturating_sub(1);
+        }
+    }
+
+    /// What a connection carries data for, or what binds its client, is without it from now on.
+    fn leave_parent(&mut self, connection: &Connection, here: &Here) {
+        if connection.is_under_way() {
+            self.loosen_bond(connection);
+        }
+        let Some(parent) = self.parent_of(connection) else { return };
+        let is_data = connection.kind == ConnectionKind::Data;
+        let known = &mut self.connections[parent];
+        known.children -= 1;
+        known.data = known.data.saturating_sub(u32::from(is_data));
+        if is_data {
+            known.last_packet = here.now;
+        }
+        if known.has(flag::BOND) && known.children == 0 {
+            self.end_connection(parent, End::Completed, here);
         }
     }
 
@@ -100,21 +119,7 @@ impl Own {
     pub fn bury(&mut self, connection: &Connection, end: End, here: &Here) {
         self.count_connection_end(connection, end, here);
         self.let_go(connection, connection.is_over() || connection.is_half_open(), here);
-        if connection.is_under_way() {
-            self.loosen_bond(connection);
-        }
-        if let Some(parent) = self.parent_of(connection) {
-            let is_data = connection.kind == ConnectionKind::Data;
-            let known = &mut self.connections[parent];
-            known.children -= 1;
-            known.data = known.data.saturating_sub(u32::from(is_data));
-            if is_data {
-                known.last_packet = here.now;
-            }
-            if known.has(flag::BOND) && known.children == 0 {
-                self.end_connection(parent, End::Completed, here);
-            }
-        }
+        self.leave_parent(connection, here);
     }
 
     /// The connection that this one carries data for, or the bond that is of it; the number may be another one's by

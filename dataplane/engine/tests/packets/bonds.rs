@@ -5,7 +5,7 @@ use engine::select::cap::{Cap, Places};
 use engine::select::look::Look;
 use engine::tables::{Backend, Duty, Ftp, Protocol, Tables};
 use engine::verdict::Verdict;
-use kit::connections::{IDLE, Line, TRANSITORY, add, backend, service, tables};
+use kit::connections::{IDLE, LINGER, Line, TRANSITORY, add, backend, service, tables};
 use kit::gate::Gate;
 use kit::packet::Packet;
 use kit::story::datagram;
@@ -110,7 +110,7 @@ fn a_bond_that_is_made_anew_ends_with_its_control_connections() {
         let mut gate = gate.reborn(with_ssh());
         assert_eq!(rows(&gate), 3, "{via:?}");
         lines.iter_mut().for_each(|line| _ = line.client_says(&mut gate, "R", ""));
-        gate.wait(TRANSITORY);
+        gate.wait(LINGER + 1);
         assert_eq!(rows(&gate), 0, "{via:?}");
     }
 }
@@ -272,7 +272,7 @@ fn a_look_sees_a_bond_of_control_connections() {
         gate.change(|tables| tables.backends[usize::from(first)].duty = Duty::Ejected);
         assert_eq!(look(&gate, via).bound, None, "{via:?}");
         lines[0].client_says(&mut gate, "R", "");
-        gate.wait(TRANSITORY);
+        gate.wait(LINGER + 1);
         assert_eq!((look(&gate, via).bound, rows(&gate)), (None, 0), "{via:?}");
     }
 }

@@ -7,7 +7,7 @@ use engine::reason::Reason;
 use engine::routes::{Route, Routes};
 use engine::tables::{Ftp, NatRule, Protocol, Tables};
 use engine::verdict::Verdict;
-use kit::connections::{FIRST, LINGER, Line, backend, tables};
+use kit::connections::{FIRST, Line, backend, tables};
 use kit::gate::Gate;
 use kit::story::{datagram, rrq};
 use kit::talk::ask;
@@ -179,7 +179,7 @@ fn a_control_connection_lives_as_long_as_its_data() {
         data.client_says(&mut gate, "R", "");
         gate.wait(kit::connections::IDLE - 100);
         assert_eq!(gate.connections().len(), 1, "{via:?}");
-        gate.wait(LINGER + 300);
+        gate.wait(300);
         assert!(gate.connections().is_empty(), "{via:?}");
     }
 }

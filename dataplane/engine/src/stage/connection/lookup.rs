@@ -20,8 +20,8 @@ pub fn lookup<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) ->
         if own.connections[id].stage == Stage::Expected {
             return data::complete::<H>(id, seen, here, own);
         }
-        let is_another = is_past(seen, id, here, own) || is_announced_anew(id, seen, own);
-        if !(seen.opens() && is_another) {
+        let is_another = || is_past(seen, id, here, own) || is_announced_anew(id, seen, own);
+        if !(seen.opens() && is_another()) {
             return Ok(id);
         }
         own.end_connection(id, End::Replaced, here);

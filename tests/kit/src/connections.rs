@@ -7,7 +7,9 @@ use crate::world::{self, Via, gate_mac, hop, interface, mac};
 use engine::routes::{Route, Routes};
 use engine::select::maglev::Maglevs;
 use engine::select::rota::{Member, Rota, Scheduler};
-use engine::tables::{BackendId, NatRule, Protocol, Rotas, Service, ServiceId, Tables};
+use engine::tables::{
+    Backend, BackendId, Duty, NatRule, Protocol, Rotas, Service, ServiceId, Tables,
+};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -17,6 +19,10 @@ use wire::ip::PROTOCOL_TCP;
 pub const IDLE: u32 = 3000;
 /// The same for one that is yet to be open, or about to be closed.
 pub const TRANSITORY: u32 = 500;
+
+/// After each of these a backend serves no longer.
+pub const FAILURES: [fn(&mut Backend); 3] =
+    [|one| one.duty = Duty::Down, |one| one.duty = Duty::Ejected, |one| one.hop = None];
 
 /// The world with one more service at every VIP, on this port.
 pub fn tables(protocol: Protocol, port: u16) -> Tables {
@@ -87,7 +93,7 @@ fn add_to(tables: &mut Tables, via: Via, protocol: Protocol, port: u16, weights:
     let first = tables.backends.len() as BackendId;
     for n in [0, 1] {
         let like = tables.backends[usize::from(via.backend(n))].clone();
-        tables.backends.push(engine::tables::Backend { service: id, ..like });
+        tables.backends.push(Backend { service: id, ..like });
     }
     let members = [0, 1].map(|n| {
         let place = usize::from(n);

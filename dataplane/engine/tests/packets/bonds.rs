@@ -3,22 +3,15 @@
 use engine::reason::Reason;
 use engine::select::cap::{Cap, Places};
 use engine::select::look::Look;
-use engine::tables::{Backend, Duty, Ftp, Protocol, Tables};
+use engine::tables::{Duty, Ftp, Protocol, Tables};
 use engine::verdict::Verdict;
-use kit::connections::{IDLE, LINGER, Line, TRANSITORY, add, backend, service, tables};
+use kit::connections::{FAILURES, IDLE, LINGER, Line, TRANSITORY, add, backend, service, tables};
 use kit::gate::Gate;
-use kit::packet::Packet;
-use kit::story::datagram;
 use kit::world::{FLOWS, Via, mac};
 use std::net::{IpAddr, SocketAddr};
 
 const FTP: Protocol = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
 const SSH: u16 = 22;
-const DNS: u16 = 53;
-
-/// After each of these a backend serves no longer.
-const CHANGES: [fn(&mut Backend); 3] =
-    [|one| one.duty = Duty::Down, |one| one.duty = Duty::Ejected, |one| one.hop = None];
 
 /// FTP on port 21, and SSH.
 fn with_ssh() -> Tables {
@@ -235,7 +228,7 @@ fn who_is_bound_to_a_full_backend_is_refused() {
 #[test]
 fn a_bond_moves_when_its_backend_serves_no_longer() {
     for via in [Via::Dsr, Via::Dsr6] {
-        for change in CHANGES {
+        for change in FAILURES {
             let (mut gate, _) = bound(via, 1);
             gate.change(|tables| change(&mut tables.backends[usize::from(backend(via, 0))]));
             let second = Line::open(&mut gate, via, at(via, 2100), 21);
@@ -310,73 +303,5 @@ fn what_a_server_opens_from_its_own_range_is_answered() {
         let data = gate.take(active.from_client("A", "")).sent_segment();
         assert_eq!(data.to, mac(control.server.ip()), "{via:?}");
         assert!(has(&gate, &active));
-    }
-}
-
-/// A conversation over UDP with the first server, which answers where that is seen.
-fn conversation(via: Via) -> (Gate, SocketAddr) {
-    let mut gate = Gate::with(tables(Protocol::Udp, DNS), FLOWS);
-    let vip = SocketAddr::new(via.vip().ip(), DNS);
-    let seen_as = asked(&mut gate, via, via.server(0)).source;
-    if !via.is_dsr() {
-        let server = SocketAddr::new(via.server(0), DNS);
-        let heard = gate.take(datagram(server, seen_as, b"answer")).sent();
-        assert_eq!((heard.source, heard.destination), (vip, via.client()));
-    }
-    (gate, seen_as)
-}
-
-/// The client asks, and this server hears it.
-fn asked(gate: &mut Gate, via: Via, server: IpAddr) -> Packet {
-    let vip = SocketAddr::new(via.vip().ip(), DNS);
-    let heard = gate.take(datagram(via.client(), vip, b"question")).sent();
-    assert_eq!(heard.to, mac(server), "{via:?}");
-    heard
-}
-
-#[test]
-fn datagrams_stay_with_no_server_that_serves_no_longer() {
-    for via in Via::ALL {
-        for change in CHANGES {
-            let (mut gate, seen_as) = conversation(via);
-            asked(&mut gate, via, via.server(0));
-            gate.change(|tables| change(&mut tables.backends[usize::from(backend(via, 0))]));
-            if !via.is_dsr() {
-                // It has the last word.
-                let server = SocketAddr::new(via.server(0), DNS);
-                let _ = gate.take(datagram(server, seen_as, b"late answer")).sent();
-            }
-            asked(&mut gate, via, via.server(1));
-            asked(&mut gate, via, via.server(1));
-            assert_eq!(gate.connections().len(), 1, "{via:?}");
-        }
-    }
-}
-
-#[test]
-fn datagrams_stay_with_a_server_that_drains() {
-    for via in Via::ALL {
-        let (mut gate, seen_as) = conversation(via);
-        gate.change(|tables| {
-            tables.backends[usize::from(backend(via, 0))].duty = Duty::Draining;
-        });
-        assert_eq!(asked(&mut gate, via, via.server(0)).source, seen_as, "{via:?}");
-    }
-}
-
-#[test]
-fn a_syn_that_is_repeated_goes_to_no_server_that_serves_no_longer() {
-    for via in Via::ALL {
-        for change in CHANGES {
-            let mut gate = Gate::with(tables(Protocol::Tcp, SSH), FLOWS);
-            let mut line = Line::new(via, via.client(), SSH);
-            let syn = line.from_client("S", "");
-            line.seen(gate.take(syn.clone()).sent_segment());
-            assert_eq!(line.server.ip(), via.server(0), "{via:?}");
-            gate.change(|tables| change(&mut tables.backends[usize::from(backend(via, 0))]));
-            line.seen(gate.take(syn).sent_segment());
-            assert_eq!(line.server.ip(), via.server(1), "{via:?}");
-            assert_eq!(gate.connections().len(), 1, "{via:?}");
-        }
     }
 }

@@ -22,6 +22,7 @@ mod learning;
 mod limits;
 mod looking;
 mod modes;
+mod moving;
 mod parts;
 mod pings;
 mod policy;

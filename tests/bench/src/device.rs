@@ -209,6 +209,10 @@ impl Bench {
     fn tidegated(&self) -> Run {
         let space = format!("tgb{}", std::process::id());
         let _space = Space::new(&space);
+        // A run's transfers would go on in the next one, whose opening is to be theirs.
+        for left in ["control.sock.flows", "control.sock.state"] {
+            let _ = std::fs::remove_file(self.folder.path().join(left));
+        }
         let opening = self.folder.path().join("opening.fifo");
         let _ = std::fs::remove_file(&opening);
         let made = Command::new("mkfifo").arg(&opening).status();

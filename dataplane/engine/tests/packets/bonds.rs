@@ -68,9 +68,7 @@ fn a_bond_pushes_out_no_half_open_connection() {
             let data = gate.take(Line::new(via, at(via, 3000), 40_000).from_client("S", ""));
             let is_sent = matches!(data.verdict, Verdict::Transmit(_));
             assert_eq!(is_sent, closed == 3, "{via:?} {closed}: {:?}", data.verdict);
-            control.client_says(&mut gate, "R", "");
-            gate.wait(IDLE + TRANSITORY);
-            assert_eq!(rows(&gate), 0, "{via:?} {closed}");
+            nothing_is_left_behind(&mut gate, &mut control);
         }
     }
 }
@@ -85,10 +83,16 @@ fn nor_does_one_that_is_made_anew() {
         let mut gate = gate.reborn(with_ssh());
         assert_eq!(rows(&gate), FLOWS as usize);
         assert!(has(&gate, &control), "{via:?}");
-        control.client_says(&mut gate, "R", "");
-        gate.wait(IDLE + TRANSITORY);
-        assert_eq!(rows(&gate), 0, "{via:?}");
+        nothing_is_left_behind(&mut gate, &mut control);
     }
+}
+
+/// The control connection ends, and so does all that goes with it.
+#[track_caller]
+fn nothing_is_left_behind(gate: &mut Gate, control: &mut Line) {
+    control.client_says(gate, "R", "");
+    gate.wait(IDLE + TRANSITORY);
+    assert_eq!(rows(gate), 0, "{:?}", control.via);
 }
 
 #[test]

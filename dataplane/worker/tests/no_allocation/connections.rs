@@ -11,7 +11,7 @@ use kit::packet::Packet;
 use kit::segment::Segment;
 use kit::story::datagram;
 use kit::world::{self, Via};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use worker::news::News;
 
@@ -50,6 +50,9 @@ pub fn connections(house: &mut House<Lending>, tables: &Tables, round: u8) {
         at.shell(via, client, n);
         at.questions(via, client);
         at.files(via, SocketAddr::new(client.ip(), 2090));
+        if n == 0 {
+            at.long_lines(via, client.ip());
+        }
     }
     for via in [Via::Nat, Via::Nat6] {
         At { house, queue: 0 }.servers_own(via);
@@ -176,6 +179,24 @@ impl At<'_> {
         self.house.now = self.house.now.after(1);
         control.next[0] = control.next[0].wrapping_sub(rest.len() as u32);
         assert_eq!(self.take(control.from_client("AP", rest)).text(), whole.text());
+    }
+
+    /// Lines that are held in memory that is lent: replaced, passed on as they were, or given up.
+    fn long_lines(&mut self, via: Via, client: IpAddr) {
+        if via.is_dsr() {
+            return;
+        }
+        let held = format!("PORT {}", " ".repeat(1000));
+        for (n, rest) in [(0, "\r\n"), (1, "\0\r\n"), (2, "")] {
+            let mut control = self.open(via, SocketAddr::new(client, 2100 + n), FTP);
+            let told = self.says(&mut control, 0, "AP", &held);
+            assert_eq!((told.source, told.destination), (control.vip, control.client));
+            if !rest.is_empty() {
+                let heard = self.says(&mut control, 0, "AP", rest);
+                assert_eq!(heard.payload.len() > 1000, n == 1, "{via:?}");
+            }
+            self.says(&mut control, 0, "R", "");
+        }
     }
 
     /// A connection that a server opens by itself.

@@ -2,7 +2,7 @@
 # What demo and test need: Debian's packages, Rust, the servers to test with. Sourced by them.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-peers=$root/target/peers
+unpacked=$root/target/peers
 
 fail() {
     echo "$*" >&2
@@ -48,14 +48,27 @@ dependencies() {
     rust
 }
 
-# TFTP servers, unpacked beside the build: installed, they would start, and they exclude each other.
+# Everything that end-to-end tests talk to.
+peers() {
+    # Machines that boot, and their first and second stages.
+    local machine="qemu-system-x86 ovmf ipxe-qemu grub-common grub-pc-bin grub-efi-amd64-bin"
+    # The libraries of servers that are unpacked, not installed: dnsmasq, OpenSSH's, and those for FTP.
+    local libraries="libdbus-1-3 libgmp10 libhogweed6 libidn2-0 libnetfilter-conntrack3 libnettle8 libnftables1
+        libcap2 libcom-err2 libgssapi-krb5-2 libpam0g libselinux1 libssl3 libacl1 libhiredis0.14 libmemcached11
+        libmemcachedutil2 libpcre2-posix3 libsodium23"
+    # shellcheck disable=SC2086
+    packages tcpdump busybox monitoring-plugins-basic openssh-client openssl lftp python3 $machine $libraries
+    servers tftpd-hpa atftpd dnsmasq-base openssh-server vsftpd proftpd-core proftpd-mod-crypto pure-ftpd
+}
+
+# Servers, unpacked beside the build: installed, they would start, and they exclude each other.
 servers() {
     local package
     for package in "$@"; do
-        [ -d "$peers/$package" ] && continue
-        mkdir -p "$peers/download"
-        (cd "$peers/download" && quietly apt-get -qq download -o APT::Sandbox::User=root "$package")
-        quietly dpkg -x "$peers"/download/"${package}"_*.deb "$peers/$package.part"
-        mv "$peers/$package.part" "$peers/$package"
+        [ -d "$unpacked/$package" ] && continue
+        mkdir -p "$unpacked/download"
+        (cd "$unpacked/download" && quietly apt-get -qq download -o APT::Sandbox::User=root "$package")
+        quietly dpkg -x "$unpacked"/download/"${package}"_*.deb "$unpacked/$package.part"
+        mv "$unpacked/$package.part" "$unpacked/$package"
     done
 }

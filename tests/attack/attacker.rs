@@ -1,0 +1,83 @@
+//! Somebody on a link of the gate's, who sends whatever frames they like, from any address.
+
+use crate::wiring::plug;
+use kit::lab::Lab;
+use kit::packet::Packet;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tun_rs::SyncDevice;
+use wire::ethernet::Mac;
+
+/// A host on a link, played in this process.
+pub struct Attacker {
+    device: SyncDevice,
+    gate: Mac,
+}
+
+/// The attacker's own hardware address.
+pub const MAC: Mac = Mac([2, 0, 0, 0, 0x66, 0x66]);
+
+impl Attacker {
+    /// An attacker on the switch that servers, the gate's second arm and the client's second cable share. The gate
+    /// must be running.
+    pub fn among_servers(lab: &Lab) -> Attacker {
+        let device = plug(lab, "switch", "evil");
+        lab.must("switch", "ip link set evil master br0");
+        Attacker { device, gate: gate(lab, "servers") }
+    }
+
+    /// An attacker beside the client on the gate's first arm. The gate must be running.
+    pub fn among_clients(lab: &Lab) -> Attacker {
+        for command in [
+            "ip link add br1 type bridge",
+            "ip address flush dev c0",
+            "ip link set c0 master br1",
+            "ip address add 10.78.0.10/16 dev br1",
+            "ip link set br1 up",
+        ] {
+            lab.must("client", command);
+        }
+        let device = plug(lab, "client", "evil");
+        lab.must("client", "ip link set evil master br1");
+        Attacker { device, gate: gate(lab, "clients") }
+    }
+
+    /// A datagram to the gate, whoever it claims to be from.
+    pub fn datagram(&self, source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Packet {
+        Packet {
+            from: MAC,
+            to: self.gate,
+            source,
+            destination,
+            ttl: 64,
+            id: 0x6666,
+            may_be_fragmented: false,
+            options: vec![],
+            summed: true,
+            payload: payload.to_vec(),
+            padding: vec![],
+        }
+    }
+
+    /// Sends a frame as it is.
+    pub fn send(&self, frame: impl Into<Vec<u8>>) {
+        self.device.send(&frame.into()).expect("the link takes it");
+    }
+
+    /// Sends these frames, so many a second: the attack ends with them.
+    pub fn flood(&self, frames: impl IntoIterator<Item = Packet>, a_second: u32) {
+        let (start, gap) = (Instant::now(), Duration::from_secs(1) / a_second);
+        for (n, frame) in (0..).zip(frames) {
+            std::thread::sleep((gap * n).saturating_sub(start.elapsed()));
+            self.send(frame);
+        }
+    }
+}
+
+/// The gate's hardware address on an interface.
+fn gate(lab: &Lab, interface: &str) -> Mac {
+    let address = lab.must("gate", &format!("cat /sys/class/net/{interface}/address"));
+    let bytes = address.trim().split(':').map(|byte| u8::from_str_radix(byte, 16));
+    let bytes: Vec<u8> = bytes.collect::<Result<_, _>>().expect("a hardware address");
+    Mac(bytes.try_into().expect("six bytes"))
+}

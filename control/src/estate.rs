@@ -165,6 +165,9 @@ fn read(path: &Path, terms: &Terms) -> Result<Option<Estate>, String> {
     if will.terms != *terms {
         return Err(difference(&will.terms, terms));
     }
+    if !will.registry.is_sound(terms.interfaces.len()) {
+        return Err("their state contradicts itself".to_owned());
+    }
     let memory = open(&flows(path), will.name, terms.total())?;
     Ok(Some(Estate {
         registry: will.registry,

@@ -3,6 +3,7 @@
 //! all that its transfers need to finish where they are.
 
 mod enter;
+mod sound;
 
 use crate::config::{self, Held, Protocol};
 use crate::kernel::Wanted;

@@ -69,7 +69,14 @@ fn what_does_not_fit_is_begun_anew() {
 #[test]
 fn damage_is_noticed() {
     type Damage = fn(&Path);
-    let damages: [(&str, Damage); 5] = [
+    let damages: [(&str, Damage); 6] = [
+        ("contradicts itself", |socket| {
+            let path = socket.with_added_extension("state");
+            let text = fs::read_to_string(&path).unwrap();
+            let (_, json) = text.split_once('\n').unwrap();
+            let json = json.replace(r#""rotas":[]"#, r#""rotas":[{"service":9,"rule":null}]"#);
+            fs::write(path, format!("{}\n{json}", digest(&json))).unwrap();
+        }),
         ("damaged", |socket| {
             let path = socket.with_added_extension("state");
             let text = fs::read_to_string(&path).unwrap().replace("tftp1", "tftp9");

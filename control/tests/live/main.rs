@@ -1,6 +1,7 @@
 //! Configurations that follow one another while packets flow.
 
 mod configurations;
+mod damage;
 mod numbers;
 mod transfers;
 

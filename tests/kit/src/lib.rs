@@ -19,6 +19,7 @@ pub mod lines;
 pub mod notice;
 pub mod packet;
 pub mod parts;
+pub mod remains;
 pub mod segment;
 pub mod story;
 pub mod talk;

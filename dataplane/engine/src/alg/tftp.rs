@@ -194,6 +194,11 @@ impl Progress {
     /// Nothing yet.
     pub const NEW: Progress = Progress { blksize: tftp::DEFAULT_BLKSIZE, last_block: 0, flags: 0 };
 
+    /// Whether an earlier process can have left this: it stops counting at [`MOST_UNHEARD`].
+    pub fn can_be(&self) -> bool {
+        self.flags / UNHEARD <= MOST_UNHEARD
+    }
+
     /// Whether the block after 65535 had the number 0.
     pub fn wraps_to_zero(&self) -> bool {
         self.flags & WRAPS_TO_ZERO != 0

@@ -125,6 +125,24 @@ impl Connection {
         rest: [0; 3],
     };
 
+    /// Forgets its relations to other rows and to what is read of it: numbers of a process that has ended.
+    pub fn forget_relations(&mut self) {
+        *self = Connection {
+            parent: NO_FLOW,
+            session: 0,
+            children: 0,
+            announced: [NO_FLOW; ANNOUNCED],
+            data: 0,
+            under_way: 0,
+            ..self.clone()
+        };
+    }
+
+    /// Whether it is found by the client's tuple and by the server's.
+    pub fn is_found_by_both(&self) -> bool {
+        self.has(flag::BY_CLIENT_TUPLE) && self.has(flag::BY_SERVER_TUPLE)
+    }
+
     /// Whether this is a connection.
     pub fn is_in_use(&self) -> bool {
         self.has(flag::BY_CLIENT_TUPLE | flag::BY_SERVER_TUPLE)

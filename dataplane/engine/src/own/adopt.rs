@@ -2,6 +2,7 @@
 //! now, are freed.
 
 mod connections;
+mod fit;
 
 use super::Own;
 use super::transfers::deadline;
@@ -14,6 +15,7 @@ use crate::here::Here;
 use crate::mode::rules;
 use crate::tables::{Mode, Tables};
 use crate::tick::Tick;
+use fit::{Ends, is_reachable};
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,6 +69,9 @@ impl Own {
         }
         if self.flows.adopt(id, deadline(&flow, here.tables)).is_err() {
             self.hosts.disown(client);
+            if is_ours {
+                self.hosts.disown(seen_as);
+            }
             return false;
         }
         if !flow.state.is_over() {
@@ -90,8 +95,12 @@ impl Own {
         let sees_answers = rules(&tables.service_of(flow.backend).mode).answers_seen();
         let server = sees_answers.then(|| Key::new(flow.seen_as(), backend.server));
         let is_alone = |kind, key| self.flows.find(kind, key).is_none();
+        let (client, seen_as) = (flow.client(), flow.seen_as());
+        let ends = Ends { client, vip: flow.vip(), seen_as, backend: flow.backend };
         self.flows.is_sealed(id)
-            && usize::from(flow.vip()) < tables.vips.len()
+            && ends.fit(here, &self.hosts)
+            && is_reachable(&flow.back, here)
+            && flow.progress.can_be()
             && flow.server_key() == server
             && flow.last_packet.is_due(here.now)
             && is_alone(KeyKind::Client, flow.client_key())

@@ -10,6 +10,7 @@ mod connection_errors;
 mod connection_parts;
 mod connections;
 mod crossing;
+mod damage;
 mod dsr;
 mod ends;
 mod errors;

@@ -2,11 +2,12 @@
 //! anew; a connection that was read can't go on, as what was read of it is gone: its ends are told at their next word.
 
 use super::Adopted;
+use super::fit::{Ends, is_of, is_reachable};
+use crate::flow::FlowId;
 use crate::flow::connection::{Connection, NO_BACKEND, flag};
 use crate::flow::hosts::Host;
 use crate::flow::tuple::Tuple;
 use crate::flow::view::{ConnectionKind, Stage};
-use crate::flow::{FlowId, NO_FLOW};
 use crate::here::Here;
 use crate::own::Own;
 use crate::own::connections::deadline;
@@ -62,10 +63,7 @@ impl Own {
     }
 
     fn adopt_connection(&mut self, id: FlowId, here: &Here) -> bool {
-        self.connections[id].parent = NO_FLOW;
-        self.connections[id].children = 0;
-        self.connections[id].data = 0;
-        self.connections[id].under_way = 0;
+        self.connections[id].forget_relations();
         let connection = self.connections[id].clone();
         if !self.is_sound_connection(&connection, here) {
             return false;
@@ -89,26 +87,63 @@ impl Own {
     }
 
     fn is_sound_connection(&self, connection: &Connection, here: &Here) -> bool {
-        let tables = here.tables;
-        let is_known = match tables.backends.get(usize::from(connection.backend)) {
-            Some(backend) => {
-                let service = tables.service_of(connection.backend);
-                let is_seen = service.mode != Mode::Dsr;
-                let is_read = matches!(service.protocol, Protocol::Ftp(_)) && is_seen;
-                let is_control = connection.kind == ConnectionKind::Client;
-                is_seen == connection.answers_seen()
-                    && (!is_seen || connection.server().far() == backend.server)
-                    && !(is_read && is_control)
+        let is_known = match connection.backend {
+            NO_BACKEND => is_of_rule(connection, here),
+            backend => {
+                let client = connection.client();
+                let ends = Ends {
+                    client: client.near(),
+                    vip: connection.vip(),
+                    seen_as: connection.seen_as(),
+                    backend,
+                };
+                is_at_backend(connection, here) && ends.fit(here, &self.hosts)
             }
-            None => connection.backend == NO_BACKEND && connection.server().far_host().is_some(),
         };
         let is_alone = |tuple: &Tuple| self.connections.find(tuple).is_none();
         is_known
-            && usize::from(connection.vip()) < tables.vips.len()
+            && is_reachable(&connection.back, here)
+            && is_reachable(&connection.fore, here)
             && connection.last_packet.is_due(here.now)
+            && connection.begun.is_due(here.now)
             && is_alone(&connection.client())
             && is_alone(&connection.server())
     }
+}
+
+/// Whether a row is of a connection to its backend: found by the tuples that its service's mode has, and not one that
+/// was read.
+fn is_at_backend(connection: &Connection, here: &Here) -> bool {
+    let Some(backend) = here.tables.backends.get(usize::from(connection.backend)) else {
+        return false;
+    };
+    let service = here.tables.service_of(connection.backend);
+    let (client, server) = (connection.client(), connection.server());
+    let is_seen = service.mode != Mode::Dsr;
+    let is_read = matches!(service.protocol, Protocol::Ftp(_)) && is_seen;
+    let is_control = connection.kind == ConnectionKind::Client;
+    let at_server =
+        Tuple::at_server(server.near(), backend.server, server.far_port(), client.protocol);
+    connection.answers_seen() == is_seen
+        && connection.is_found_by_both() == is_seen
+        && (!is_seen || server == at_server)
+        && !(is_read && is_control)
+        && !connection.has(flag::READ)
+        && connection.kind != ConnectionKind::Policy
+}
+
+/// Whether a row is of a connection that a server opened by itself, by a rule: between hosts of one version of IP.
+fn is_of_rule(connection: &Connection, here: &Here) -> bool {
+    let vip = here.tables.vips.get(usize::from(connection.vip()));
+    let server = connection.server().far_host();
+    let (Some(vip), Some(server)) = (vip, server) else { return false };
+    let peer = connection.client().near().host;
+    connection.kind == ConnectionKind::Policy
+        && connection.is_found_by_both()
+        && !connection.has(flag::READ)
+        && is_of(peer, &vip.address)
+        && is_of(server.host, &vip.address)
+        && connection.seen_as().host == peer
 }
 
 /// The other host that a connection names: a server that is nobody's backend; or an address of ours, which has its name

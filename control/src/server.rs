@@ -1,28 +1,27 @@
 //! The Unix socket: a connection a task, a line a request. Whatever comes, the answer is an error or
 //! a closed connection, and nothing else notices.
 
+mod seats;
+
 use crate::api::Error;
 use crate::appliance::Appliance;
 use crate::envelope;
+use seats::{MOST, Seat, Seats};
 use serde_json::Value;
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, yield_now};
 use tokio::time::timeout;
 
 /// Bytes of a request at the most.
 const LONGEST: u64 = 64 * 1024;
-/// Connections at a time.
-const CONNECTIONS: usize = 64;
 /// A client that has not finished its line, or not read its answer, by then is gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -84,19 +83,21 @@ pub struct Server {
 impl Server {
     /// Serves until it is dropped, in a `LocalSet`.
     pub async fn run(&self, appliance: Rc<Appliance>) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let seats = Seats::default();
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    let place = Arc::clone(&places).try_acquire_owned();
+                    let seat = seats.take(is_own(&stream));
                     let appliance = Rc::clone(&appliance);
                     spawn_local(async move {
                         // A client that has gone is no news.
-                        let _ = match place {
-                            Ok(_place) => serve(stream, &appliance).await,
-                            Err(_) => refuse(stream).await,
+                        let _ = match seat {
+                            Some(seat) => serve(stream, &seat, &appliance).await,
+                            None => refuse(stream).await,
                         };
                     });
+                    // Its request is read before others can take its seat.
+                    yield_now().await;
                 }
                 Err(error) => {
                     log::warn!("cannot accept a connection on the socket: {error}");
@@ -107,6 +108,12 @@ impl Server {
     }
 }
 
+/// Whether root is at the other end, or the daemon's own user.
+fn is_own(stream: &UnixStream) -> bool {
+    let own = nix::unistd::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| [0, own].contains(&peer.uid()))
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // Somebody who removed them already has done no harm.
@@ -115,34 +122,61 @@ impl Drop for Server {
     }
 }
 
-async fn serve(stream: UnixStream, appliance: &Appliance) -> io::Result<()> {
-    let (reader, mut writer) = stream.into_split();
+/// Serves one connection until its end, or until it has to make room.
+async fn serve(stream: UnixStream, seat: &Seat, appliance: &Appliance) -> io::Result<()> {
+    let (mut reader, mut writer) = stream.into_split();
+    let ended = tokio::select! {
+        biased;
+        () = seat.taken() => None,
+        ended = converse(&mut reader, &mut writer, seat, appliance) => Some(ended),
+    };
+    if let Some(ended) = ended {
+        return ended;
+    }
+    // Without waiting: it may be one that reads nothing.
+    let line = envelope::answer(Value::Null, Err(full("this one had to make room")));
+    writer.try_write(format!("{line}\n").as_bytes()).map(|_len| ())
+}
+
+async fn converse(
+    reader: &mut OwnedReadHalf,
+    writer: &mut OwnedWriteHalf,
+    seat: &Seat,
+    appliance: &Appliance,
+) -> io::Result<()> {
     let mut reader = BufReader::new(reader);
     while let Some(line) = timeout(PATIENCE, next_line(&mut reader)).await?? {
         let (id, request) = match line {
             Ok(line) => envelope::read(&line),
             Err(error) => {
-                return send(&mut writer, &envelope::answer(Value::Null, Err(error))).await;
+                return send(writer, &envelope::answer(Value::Null, Err(error))).await;
             }
         };
+        seat.is_answered();
         let answer = match request {
             Ok(request) => appliance.answer(request).await,
             Err(error) => Err(error),
         };
-        send(&mut writer, &envelope::answer(id, answer)).await?;
+        seat.is_sent_to();
+        send(writer, &envelope::answer(id, answer)).await?;
+        seat.is_waited_for();
     }
     Ok(())
 }
 
+fn full(what: &str) -> Error {
+    Error::Limit(format!("more than {MOST} connections at a time: {what}"))
+}
+
 async fn refuse(stream: UnixStream) -> io::Result<()> {
-    let error = Error::Limit(format!("more than {CONNECTIONS} connections at a time"));
+    let error = full("all of them are being answered");
     let (_, mut writer) = stream.into_split();
     send(&mut writer, &envelope::answer(Value::Null, Err(error))).await
 }
 
 /// A line without its end; `None` when there is no further one. The inner error is the client's.
 async fn next_line(
-    reader: &mut BufReader<OwnedReadHalf>,
+    reader: &mut BufReader<&mut OwnedReadHalf>,
 ) -> io::Result<Option<Result<String, Error>>> {
     let mut bytes = vec![];
     reader.take(LONGEST).read_until(b'\n', &mut bytes).await?;

@@ -1,8 +1,9 @@
 //! What a process leaves behind for the next one: the memory of its transfers, whose numbers are in it, and what
 //! the operator ordered. Beside the socket lie the memory, `SOCKET.flows`, and all else, `SOCKET.state`: JSON
-//! behind a line with its digest. What does not fit is not used, and that is said.
+//! behind a line with its digest. What does not fit is not used, and that is said. Both are for the daemon alone.
 
 use crate::config::Config;
+use crate::private;
 use crate::registry::Registry;
 use crate::standing::{Order, Standings};
 use nix::time::{ClockId, clock_gettime};
@@ -151,7 +152,7 @@ fn flows(state: &Path) -> PathBuf {
 
 /// `Ok(None)`: there is nothing.
 fn read(path: &Path, terms: &Terms) -> Result<Option<Estate>, String> {
-    let text = match fs::read_to_string(path) {
+    let text = match private::open(path).and_then(io::read_to_string) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(format!("{}: {error}", path.display())),
@@ -200,8 +201,7 @@ const MAGIC: &[u8; 8] = b"TIDEGATE";
 
 /// The memory of this name, which must be there.
 fn open(path: &Path, name: u64, len: usize) -> Result<File, String> {
-    let file = File::options().read(true).write(true).open(path);
-    let mut file = file.map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut file = private::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut head = [0; 16];
     let is_it = file.read_exact(&mut head).is_ok()
         && head[..8] == *MAGIC
@@ -213,11 +213,7 @@ fn open(path: &Path, name: u64, len: usize) -> Result<File, String> {
 /// New memory. All of it is taken now: later, a full file system would be the end of the process.
 fn make(path: &Path, name: u64, len: usize) -> io::Result<File> {
     // A new file, should an older one still be mapped by somebody.
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file = File::options().read(true).write(true).create_new(true).open(path)?;
+    let mut file = anew(path)?;
     let made = (|| {
         file.write_all(MAGIC)?;
         file.write_all(&name.to_le_bytes())?;
@@ -234,8 +230,16 @@ fn make(path: &Path, name: u64, len: usize) -> io::Result<File> {
 
 fn write(path: &Path, json: &str) -> io::Result<()> {
     let new = path.with_added_extension("new");
-    fs::write(&new, format!("{}\n{json}", digest(json)))?;
+    anew(&new)?.write_all(format!("{}\n{json}", digest(json)).as_bytes())?;
     fs::rename(new, path)
+}
+
+/// A new file in place of whatever is there.
+fn anew(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => private::create(path),
+    }
 }
 
 fn digest(text: &str) -> String {

@@ -16,6 +16,7 @@ pub mod in_force;
 pub mod kernel;
 pub mod lasting;
 pub mod preflight;
+mod private;
 pub mod registry;
 pub mod reload;
 pub mod server;

@@ -6,6 +6,7 @@ mod seats;
 use crate::api::Error;
 use crate::appliance::Appliance;
 use crate::envelope;
+use crate::private;
 use seats::{MOST, Seat, Seats};
 use serde_json::Value;
 use std::fs::{self, File, Permissions, TryLockError};
@@ -34,7 +35,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Takes the place, before anything else is started. A folder that is missing is made.
+    /// Takes the place, before anything else is started. A folder that is missing is made, for owner and group.
     ///
     /// # Errors
     ///
@@ -43,10 +44,10 @@ impl Place {
         let failed =
             |error: io::Error| format!("cannot use the socket {}: {error}", path.display());
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(failed)?;
+            private::folder(folder, path).map_err(failed)?;
         }
         let lock_path = path.with_added_extension("lock");
-        let lock = File::options().create(true).append(true).open(&lock_path).map_err(failed)?;
+        let lock = private::open_or_create(&lock_path).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Place { path: path.to_owned(), lock_path, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(format!(

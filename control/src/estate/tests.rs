@@ -1,5 +1,6 @@
 use super::*;
-use std::os::unix::fs::MetadataExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 const FRESH: [u64; 3] = [1, 2, 3];
 const LATER: [u64; 3] = [4, 5, 6];
@@ -106,4 +107,30 @@ fn where_nothing_can_be_left_all_else_goes_on() {
     let estate = Estate::open(Path::new("/nowhere/control.sock"), terms(), FRESH);
     assert!(estate.memory.is_none());
     assert_eq!(estate.seed, [2, 3]);
+}
+
+#[test]
+fn what_is_left_is_for_nobody_else() {
+    let (folder, socket) = left();
+    let [state, flows, new] =
+        ["state", "flows", "state.new"].map(|end| socket.with_added_extension(end));
+    let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+    assert_eq!([&state, &flows].map(|path| mode(path)), [0o600; 2]);
+    // As versions before have left them.
+    for path in [&state, &flows] {
+        fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+    }
+    let mut estate = Estate::open(&socket, terms(), LATER);
+    assert_eq!(estate.seed, [2, 3]);
+    assert_eq!([&state, &flows].map(|path| mode(path)), [0o600; 2]);
+    // Whatever lies where the next state is written beside the old one.
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    symlink(&victim, &new).unwrap();
+    estate.save(&Registry::default(), &Standings::default());
+    assert_eq!((mode(&state), fs::read(&victim).unwrap()), (0o600, b"precious".to_vec()));
+    assert!(read(&state, &terms()).unwrap().is_some_and(|estate| estate.seed == [2, 3]));
+    fs::remove_file(&state).unwrap();
+    symlink(&victim, &state).unwrap();
+    assert!(read(&state, &terms()).is_err(), "a link is not followed");
 }

@@ -148,6 +148,12 @@ impl<W: Wire> House<W> {
         }
     }
 
+    /// So many ticks at once, as for workers that got no turn in that time.
+    pub fn skip(&mut self, ticks: u32) {
+        self.now = self.now.after(ticks);
+        self.turn();
+    }
+
     /// All frames that were sent.
     pub fn left(&self) -> Vec<Vec<u8>> {
         let all = self.wires.iter().flatten();

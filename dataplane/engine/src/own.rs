@@ -3,6 +3,7 @@
 pub mod adopt;
 mod answer;
 pub mod connections;
+pub mod evict;
 mod help;
 pub mod room;
 mod transfers;
@@ -109,14 +110,14 @@ impl Own {
         counters: Arc<Counters>,
         now: Tick,
     ) -> (Own, Adopted) {
-        let max_flows = store.flows.len();
+        let (max_flows, backends) = (store.flows.len(), counters.backends.len());
         let mut own = Own {
             worker,
             workers,
-            flows: Table::new(store.flows, store.details, seed, now),
+            flows: Table::new((store.flows, store.details), backends, seed, now),
             sessions: Sessions::new(store.connections.len()),
             scratch: vec![0; LARGEST_SEGMENT].into(),
-            connections: Connections::new(store.connections, seed, now),
+            connections: Connections::new(store.connections, backends, seed, now),
             hosts: Hosts::new(store.named, seed),
             cursors: cursors(worker, tables),
             sticky: Sticky::new(if tables.is_sticky() { max_flows } else { 0 }, seed),

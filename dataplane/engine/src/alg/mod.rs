@@ -17,6 +17,19 @@ pub struct Lesson {
     pub end: Option<End>,
     /// What is known from now on.
     pub progress: Progress,
+    /// Whether its client is there.
+    pub assurance: Assurance,
+}
+
+/// What a packet says of whether its transfer's client is there: anybody can ask in another's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Assurance {
+    /// Nothing new.
+    Unchanged,
+    /// The client says more, but nothing that shows that it has heard its server.
+    Renewed,
+    /// It has heard its server.
+    Given,
 }
 
 /// How a transfer ends.

@@ -4,7 +4,7 @@
 
 pub mod catch_up;
 
-use super::{End, Lesson};
+use super::{Assurance, End, Lesson};
 use crate::reason::Reason;
 use wire::tftp::{self, Message};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -20,12 +20,15 @@ pub struct Progress {
 
 /// A block shorter than the others has been seen: `last_block`.
 const LAST_SEEN: u16 = 1;
-/// The client has sent DATA or an ACK.
+/// The client has sent DATA or an ACK to its server's port, which nobody knows who has not heard the server; in `dsr`,
+/// where that is not known, to any.
 const CLIENT_SPOKE: u16 = 2;
 /// The client was never heard, and the server is not to go on.
 const CUT: u16 = 4;
 /// A block with the number 0 was sent: the one after 65535.
 const WRAPS_TO_ZERO: u16 = 8;
+/// The client has sent DATA or an ACK to the service's port, which everybody knows.
+const SPOKE_TO_SERVICE: u16 = 16;
 /// Messages of the server that the client may not have heard are counted from here on.
 const UNHEARD: u16 = 1 << 8;
 
@@ -72,11 +75,12 @@ pub fn from_client(
         None if known.is_stale(to) => return Err(Reason::WrongTid),
         None => Some(to),
     };
-    let spoke = known.progress.flags & CLIENT_SPOKE != 0;
+    let spoke = known.progress.client_spoke();
     let mut lesson = Lesson { learn, ..known.lesson() };
     match message {
         Message::Data { .. } | Message::Ack { .. } => {
-            lesson.progress.flags = lesson.progress.flags & !CUT | CLIENT_SPOKE;
+            lesson.progress.flags &= !CUT;
+            lesson.client_speaks(known.tid.is_none_or(|tid| to == tid));
             lesson.follow(message);
         }
         Message::Error { code: tftp::NOT_DEFINED | tftp::OPTIONS_REFUSED } if !spoke => {
@@ -158,11 +162,22 @@ impl<P: Fn() -> u16> Known<P> {
     /// Nothing new.
     #[inline]
     pub fn lesson(&self) -> Lesson {
-        Lesson { learn: None, data: None, end: None, progress: self.progress }
+        let (progress, assurance) = (self.progress, Assurance::Unchanged);
+        Lesson { learn: None, data: None, end: None, progress, assurance }
     }
 }
 
 impl Lesson {
+    /// The client has sent DATA or an ACK, to its server's port or to the service's.
+    #[inline]
+    fn client_speaks(&mut self, to_server: bool) {
+        if self.progress.is_assured() {
+            return;
+        }
+        self.progress.flags |= if to_server { CLIENT_SPOKE } else { SPOKE_TO_SERVICE };
+        self.assurance = if to_server { Assurance::Given } else { Assurance::Renewed };
+    }
+
     /// The transfer is over when the block that was shorter than the others is acknowledged. Block
     /// numbers wrap, and a repeated or smaller one means nothing.
     #[inline]
@@ -229,6 +244,12 @@ impl Progress {
 
     /// Whether the client has sent DATA or an ACK: it has heard the server.
     pub fn client_spoke(&self) -> bool {
+        self.flags & (CLIENT_SPOKE | SPOKE_TO_SERVICE) != 0
+    }
+
+    /// Whether it has done so at its server's own port: nobody else can have, in its name.
+    #[inline]
+    pub fn is_assured(&self) -> bool {
         self.flags & CLIENT_SPOKE != 0
     }
 }

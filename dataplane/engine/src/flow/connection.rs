@@ -56,8 +56,10 @@ pub struct Connection {
     pub under_way: u32,
     /// Whether its opener has opened it once more.
     pub opened_again: bool,
+    /// Whether its opener has not yet shown that it has heard the answer, though it may be no longer half open.
+    pub unassured: bool,
     /// Fills the second line.
-    pub rest: [u8; 3],
+    pub rest: [u8; 2],
 }
 
 /// Connections that one may have announced and not yet got: some clients don't wait for answers.
@@ -122,7 +124,8 @@ impl Connection {
         data: 0,
         under_way: 0,
         opened_again: false,
-        rest: [0; 3],
+        unassured: false,
+        rest: [0; 2],
     };
 
     /// Forgets its relations to other rows and to what is read of it: numbers of a process that has ended.
@@ -217,6 +220,15 @@ impl Connection {
     /// Whether it is yet to be answered.
     pub fn is_half_open(&self) -> bool {
         matches!(self.stage, Stage::Expected | Stage::HalfOpen)
+    }
+
+    /// Whether anybody can have opened it in another's name. One that is expected was announced by somebody known.
+    pub fn is_unassured(&self) -> bool {
+        match self.stage {
+            Stage::HalfOpen => true,
+            Stage::Open | Stage::Closing => self.unassured,
+            Stage::Expected | Stage::Closed => false,
+        }
     }
 
     /// Whether neither side has said that it is done.

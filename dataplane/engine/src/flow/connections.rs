@@ -1,6 +1,7 @@
 //! One worker's connections, each found by what clients send and by what servers send. All memory is
 //! taken at the start.
 
+use super::by_backend::ByBackend;
 use super::connection::{Connection, flag};
 use super::index::{FlowId, Index, Spot};
 use super::key::Seed;
@@ -21,24 +22,25 @@ pub struct Connections {
     lists: Lists,
     wheel: Wheel,
     seed: Seed,
-    /// Those that are yet to be answered.
-    half_open: u32,
+    /// Those that are [not assured](Connection::is_unassured).
+    unassured: ByBackend,
+    unassured_len: u32,
 }
 
-/// Lists that a connection can be in: free, yet to be answered, or closed; a running one is in none.
+/// Lists that a connection can be in: free, not assured, or closed; a running one is in none.
 const FREE: u32 = 0;
-const HALF_OPEN: u32 = 1;
+const UNASSURED: u32 = 1;
 const CLOSED: u32 = 2;
 
 /// As many are looked at to find one that can make way.
 const FEW: usize = 64;
 
-/// Of all places, the share that those may take that are yet to be answered: a flood of them leaves the rest.
-const HALF_OPEN_SHARE: u32 = 4;
+/// Of all places, the share that those may take that are not assured: a flood of them leaves the rest.
+const UNASSURED_SHARE: u32 = 4;
 
 impl Connections {
-    /// A table over these rows. What stands in them already is not found until it is adopted.
-    pub fn new(rows: Rows<Connection>, seed: Seed, now: Tick) -> Connections {
+    /// A table over these rows, of so many backends. What stands in them already is not found until it is adopted.
+    pub fn new(rows: Rows<Connection>, backends: usize, seed: Seed, now: Tick) -> Connections {
         let capacity = rows.len() as u32;
         let mut lists = Lists::new(capacity, 3);
         let free = (0..capacity).filter(|&id| !rows[id as usize].is_in_use());
@@ -49,7 +51,8 @@ impl Connections {
             lists,
             wheel: Wheel::new(capacity, now),
             seed,
-            half_open: 0,
+            unassured: ByBackend::new(capacity, backends),
+            unassured_len: 0,
         }
     }
 
@@ -102,11 +105,11 @@ impl Connections {
     pub fn insert(&mut self, connection: &Connection, deadline: Tick) -> Result<FlowId, Full> {
         let id = self.lists.first(FREE).ok_or(Full)?;
         self.rows[id as usize].clone_from(connection);
+        self[id].unassured = connection.stage == Stage::HalfOpen;
         if let Err(full) = self.enter(id) {
             self.rows[id as usize] = Connection::FREE;
             return Err(full);
         }
-        self.lists.remove(id);
         self.list(id);
         self.wheel.set(id, deadline);
         Ok(id)
@@ -114,15 +117,21 @@ impl Connections {
 
     /// It stands there now, and comes up at `deadline`.
     pub fn set_stage(&mut self, id: FlowId, stage: Stage, deadline: Tick) {
-        self.unlist(id);
         self[id].stage = stage;
+        self[id].unassured |= stage == Stage::HalfOpen;
         self.list(id);
         self.wheel.set(id, deadline);
     }
 
+    /// Its opener has shown that it has heard the answer.
+    pub fn assure(&mut self, id: FlowId) {
+        self[id].unassured = false;
+        self.list(id);
+    }
+
     /// Frees the connection's place; answers what stood there.
     pub fn remove(&mut self, id: FlowId) -> Connection {
-        self.unlist(id);
+        self.forget(id);
         let connection = std::mem::replace(&mut self.rows[id as usize], Connection::FREE);
         for tuple in tuples(&connection).into_iter().flatten() {
             self.index.remove(self.seed.of_tuple(&tuple), id);
@@ -137,19 +146,23 @@ impl Connections {
         self.lists.first(FREE).is_none()
     }
 
-    /// What is to make room for one more that is yet to be answered: the one that has waited longest, where there
-    /// are too many of them, or no place is left; else the one that ended longest ago; never a running one.
-    pub fn expendable(&self) -> Option<FlowId> {
-        let waiting = self.lists.first(HALF_OPEN);
-        if self.half_open >= (self.rows.len() as u32 / HALF_OPEN_SHARE).max(1) {
-            return waiting;
-        }
-        if self.is_full() { self.lists.first(CLOSED).or(waiting) } else { None }
+    /// What is to make room for one more that is not assured: the oldest of these, where there are too many of them;
+    /// else as for any other.
+    pub fn expendable_for_stranger(&self) -> Option<FlowId> {
+        let are_many = self.unassured_len >= (self.rows.len() as u32 / UNASSURED_SHARE).max(1);
+        if are_many { self.lists.first(UNASSURED) } else { self.expendable() }
     }
 
-    /// Those that have waited longest for their first answer.
-    pub fn unanswered(&self) -> impl Iterator<Item = FlowId> {
-        self.lists.all(HALF_OPEN).take(FEW)
+    /// What is to make room for one more, if no place is left: the one that ended longest ago, else the oldest that is
+    /// not assured; never a running one.
+    pub fn expendable(&self) -> Option<FlowId> {
+        let closed = || self.lists.first(CLOSED).or_else(|| self.lists.first(UNASSURED));
+        if self.is_full() { closed() } else { None }
+    }
+
+    /// Those that are not assured.
+    pub fn unassured(&self) -> &ByBackend {
+        &self.unassured
     }
 
     /// Those that ended longest ago.
@@ -184,7 +197,8 @@ impl Connections {
 
     /// Bytes of memory in all.
     pub fn size(&self) -> usize {
-        self.index.size() + size_of_val(&*self.rows) + self.lists.size() + self.wheel.size()
+        let lists = self.lists.size() + self.unassured.size();
+        self.index.size() + size_of_val(&*self.rows) + lists + self.wheel.size()
     }
 
     /// Has the row found by its tuples.
@@ -204,20 +218,32 @@ impl Connections {
         Ok(())
     }
 
+    /// Has the connection in the list that it is to be in. One that stays in its list keeps its place there.
     fn list(&mut self, id: FlowId) {
-        let connection = &self[id];
-        if connection.is_half_open() {
-            self.half_open += 1;
-            self.lists.append(HALF_OPEN, id);
-        } else if connection.is_over() {
-            self.lists.append(CLOSED, id);
+        let (connection, was_unassured) = (&self.rows[id as usize], self.unassured.has(id));
+        if connection.is_unassured() && was_unassured {
+            return;
         }
+        let (backend, list) = (connection.backend, list_of(connection));
+        self.forget(id);
+        if list == Some(UNASSURED) {
+            self.unassured.add(id, backend);
+            self.unassured_len += 1;
+        }
+        list.into_iter().for_each(|list| self.lists.append(list, id));
     }
 
-    fn unlist(&mut self, id: FlowId) {
-        self.half_open -= u32::from(self[id].is_half_open());
+    /// Takes the connection out of the list that it is in, if any.
+    fn forget(&mut self, id: FlowId) {
+        let was_unassured = self.unassured.remove(id, self[id].backend);
+        self.unassured_len -= u32::from(was_unassured);
         self.lists.remove(id);
     }
+}
+
+/// The list that it is to be in.
+fn list_of(connection: &Connection) -> Option<u32> {
+    if connection.is_unassured() { Some(UNASSURED) } else { connection.is_over().then_some(CLOSED) }
 }
 
 /// What it is found by.

@@ -41,9 +41,19 @@ impl Lists {
         std::iter::successors(self.first(list), next)
     }
 
+    /// Whether the flow is in a list.
+    pub fn has(&self, node: FlowId) -> bool {
+        self.links[node as usize].behind != node
+    }
+
     /// Moves a flow to the end of the list, out of any it was in.
     pub fn append(&mut self, list: u32, node: FlowId) {
         self.remove(node);
+        self.push(list, node);
+    }
+
+    /// Adds a flow to the end of the list that is in none.
+    pub fn push(&mut self, list: u32, node: FlowId) {
         let end = self.nodes + list;
         let last = self.links[end as usize].before;
         self.links[node as usize] = Link { before: last, behind: end };

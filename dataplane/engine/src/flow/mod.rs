@@ -1,6 +1,7 @@
 //! What goes through us and where it is kept. Transfers of TFTP: the [`record`]s and the [`table`] that owns them;
 //! all else: each [`connection`] and the table of [`connections`]; and the parts of both.
 
+pub mod by_backend;
 pub mod connection;
 pub mod connections;
 pub mod hosts;

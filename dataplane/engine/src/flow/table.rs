@@ -1,6 +1,7 @@
 //! One worker's transfers, each found by what clients send and by what servers send. All memory is
 //! taken at the start.
 
+use super::by_backend::ByBackend;
 use super::index::{FlowId, Index, Spot};
 use super::key::{Key, KeyKind, Seed};
 use super::lists::Lists;
@@ -20,14 +21,16 @@ pub struct Table {
     flows: Rows<Flow>,
     details: Rows<Detail>,
     lists: Lists,
+    /// Those that are not assured and have a place at their backend.
+    unassured: ByBackend,
     wheel: Wheel,
     seed: Seed,
 }
 
-/// Lists that a flow can be in: free, waiting for its server's first answer, or closed; a running
-/// one is in none.
+/// Lists that a flow can be in: free; not assured, since its client has not shown that it hears its server; or closed,
+/// after it was assured. A running one is in none.
 const FREE: u32 = 0;
-const WAITING: u32 = 1;
+const UNASSURED: u32 = 1;
 const CLOSED: u32 = 2;
 
 /// Nothing more goes in: every flow is taken, or both buckets of a key are full.
@@ -35,8 +38,13 @@ const CLOSED: u32 = 2;
 pub struct Full;
 
 impl Table {
-    /// A table over these rows. What stands in them already is not found until it is adopted.
-    pub fn new(flows: Rows<Flow>, details: Rows<Detail>, seed: Seed, now: Tick) -> Table {
+    /// A table over these rows, of so many backends. What stands in them already is not found until it is adopted.
+    pub fn new(
+        (flows, details): (Rows<Flow>, Rows<Detail>),
+        backends: usize,
+        seed: Seed,
+        now: Tick,
+    ) -> Table {
         let capacity = flows.len() as u32;
         let mut lists = Lists::new(capacity, 3);
         let free = (0..capacity).filter(|&id| !flows[id as usize].is_in_use());
@@ -46,6 +54,7 @@ impl Table {
             flows,
             details,
             lists,
+            unassured: ByBackend::new(capacity, backends),
             wheel: Wheel::new(capacity, now),
             seed,
         }
@@ -54,10 +63,11 @@ impl Table {
     /// Enters what an earlier process left in this row; it comes up at `deadline`.
     pub fn adopt(&mut self, id: FlowId, deadline: Tick) -> Result<(), Full> {
         self.enter(id)?;
-        match self[id].state {
-            State::Requested => self.lists.append(WAITING, id),
-            State::Established => {}
-            State::Closing | State::Completed => self.lists.append(CLOSED, id),
+        match (self[id].progress.is_assured(), self[id].state.is_over()) {
+            (false, false) => self.renew(id),
+            (false, true) => self.lists.append(UNASSURED, id),
+            (true, false) => {}
+            (true, true) => self.lists.append(CLOSED, id),
         }
         self.wheel.set(id, deadline);
         Ok(())
@@ -94,7 +104,8 @@ impl Table {
     /// Bytes of memory in all.
     pub fn size(&self) -> usize {
         let records = size_of_val(&*self.flows) + size_of_val(&*self.details);
-        self.index.size() + records + self.lists.size() + self.wheel.size()
+        let lists = self.lists.size() + self.unassured.size();
+        self.index.size() + records + lists + self.wheel.size()
     }
 
     /// The hash by which a key is found.
@@ -145,31 +156,50 @@ impl Table {
             self.flows[id as usize] = Flow::FREE;
             return Err(full);
         }
-        self.lists.append(WAITING, id);
+        self.lists.append(UNASSURED, id);
+        self.unassured.add(id, flow.backend);
         self.wheel.set(id, deadline);
         Ok(id)
     }
 
     /// The server has answered from this port.
     pub fn learn(&mut self, id: FlowId, tid: u16, now: Tick) {
-        let was_over = self[id].state.is_over();
         self[id].learn(tid);
         self.details[id as usize].answered = now;
-        if !was_over {
+    }
+
+    /// The client has shown that it hears its server: the transfer makes room for no other one.
+    pub fn assure(&mut self, id: FlowId) {
+        if !self[id].state.is_over() {
             self.lists.remove(id);
+            self.unassured.remove(id, self[id].backend);
+        }
+    }
+
+    /// The client has not shown that, but it is as likely to be there as that of any younger request.
+    pub fn renew(&mut self, id: FlowId) {
+        if !self[id].state.is_over() {
+            let backend = self[id].backend;
+            self.lists.append(UNASSURED, id);
+            self.unassured.remove(id, backend);
+            self.unassured.add(id, backend);
         }
     }
 
     /// The transfer has ended, but is kept for late packets until `deadline`.
     pub fn close(&mut self, id: FlowId, deadline: Tick) {
         self[id].state = State::Closing;
-        self.lists.append(CLOSED, id);
+        self.unassured.remove(id, self[id].backend);
+        if self[id].progress.is_assured() {
+            self.lists.append(CLOSED, id);
+        }
         self.wheel.set(id, deadline);
     }
 
     /// Frees the flow's place; answers what stood there.
     pub fn remove(&mut self, id: FlowId) -> Flow {
         let flow = std::mem::replace(&mut self.flows[id as usize], Flow::FREE);
+        self.unassured.remove(id, flow.backend);
         self.index.remove(self.hash(KeyKind::Client, flow.client_key()), id);
         if let Some(server) = flow.server_key() {
             self.index.remove(self.hash(KeyKind::Server, server), id);
@@ -189,6 +219,9 @@ impl Table {
     ) -> Result<(), Full> {
         let before = self.hash(KeyKind::Server, self[id].server_key().ok_or(Full)?);
         self.index.remove(before, id);
+        if self.unassured.remove(id, self[id].backend) {
+            self.unassured.add(id, backend);
+        }
         self[id].move_to(backend, server);
         self.seal(id);
         let after = self.hash(KeyKind::Server, self[id].server_key().ok_or(Full)?);
@@ -218,10 +251,15 @@ impl Table {
         self.lists.first(FREE).is_none()
     }
 
-    /// What to forget first: the request that has waited longest for its first answer, else the
-    /// transfer that ended longest ago; never a running one.
+    /// What to forget first: the oldest one that is not assured, whatever its server says and also when it is over; else
+    /// the one that ended longest ago; never a running one.
     pub fn expendable(&self) -> Option<FlowId> {
-        self.lists.first(WAITING).or_else(|| self.lists.first(CLOSED))
+        self.lists.first(UNASSURED).or_else(|| self.lists.first(CLOSED))
+    }
+
+    /// Those that are not assured and have a place at their backend.
+    pub fn unassured(&self) -> &ByBackend {
+        &self.unassured
     }
 
     /// A flow whose deadline has come.

@@ -52,10 +52,13 @@ impl Own {
     /// What is to make room for this one. A bond is open at once, and made for one that may be half open: for a bond
     /// only what is over makes room.
     fn expendable_for(&self, connection: &Connection) -> Option<FlowId> {
-        if connection.is_half_open() {
-            return self.connections.expendable();
+        match connection.stage {
+            Stage::HalfOpen => self.connections.expendable_for_stranger(),
+            Stage::Expected => self.connections.expendable(),
+            Stage::Open | Stage::Closing | Stage::Closed => {
+                self.connections.over().next().filter(|_| self.connections.is_full())
+            }
         }
-        self.connections.over().next().filter(|_| self.connections.is_full())
     }
 
     /// One connection of this backend less, if it was one.

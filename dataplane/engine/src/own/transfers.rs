@@ -1,7 +1,7 @@
 //! How transfers begin and end in what a worker owns.
 
 use super::{GLANCE, Own};
-use crate::alg::{End, Lesson};
+use crate::alg::{Assurance, End, Lesson};
 use crate::flow::FlowId;
 use crate::flow::key::KeyKind;
 use crate::flow::record::{Flow, Rescue};
@@ -17,8 +17,8 @@ use crate::verdict::Step;
 const LINGER: u32 = 5 * PER_SECOND;
 
 impl Own {
-    /// Enters a transfer, which has a place at its backend. A full table makes room by forgetting an unanswered
-    /// request or an ended transfer, never a running one.
+    /// Enters a transfer, which has a place at its backend. A full table makes room by forgetting one whose client was
+    /// not heard or an ended one, never a running one.
     pub fn insert(&mut self, mut flow: Flow, request: &[u8], here: &Here) -> Step<FlowId> {
         // The same server can see the same endpoint through two VIPs.
         if let Some(key) = flow.server_key()
@@ -51,6 +51,11 @@ impl Own {
         if let Some(tid) = lesson.learn {
             self.counters.of(&self.flows[id]).responded.add(1);
             self.flows.learn(id, tid, here.now);
+        }
+        match lesson.assurance {
+            Assurance::Unchanged => {}
+            Assurance::Renewed => self.flows.renew(id),
+            Assurance::Given => self.flows.assure(id),
         }
         if let Some(end) = lesson.end {
             self.close(id, end, here);

@@ -121,6 +121,11 @@ impl<'a> Candidates<'a> {
         if full { Reason::BackendsFull } else { Reason::NoBackend }
     }
 
+    /// Those that could take the transfer if they had a place.
+    pub fn full(&self, members: &[Member]) -> impl Iterator<Item = BackendId> + Clone {
+        members.iter().map(|member| member.id).filter(|&backend| self.would_have(backend))
+    }
+
     /// Whether it could take the transfer if it had a place.
     fn would_have(&self, backend: BackendId) -> bool {
         let one = self.backend(backend);

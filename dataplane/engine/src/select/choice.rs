@@ -22,7 +22,8 @@ pub struct Wish<'a> {
     pub request: Option<&'a Request<'a>>,
 }
 
-/// The client's backend of late, if that is to last; else the next one by the rota's rule. The transfer has a place there ([`crate::tables::Backend::take_place`]), to be given back if it
+/// The client's backend of late, if that is to last; else the next one by the rota's rule. Where all are full, the oldest
+/// transfer or connection makes room whose client was not heard. The transfer has a place there ([`crate::tables::Backend::take_place`]), to be given back if it
 /// does not come about.
 pub fn choose(wish: &Wish, avoid: Avoid, here: &Here, own: &mut Own) -> Step<BackendId> {
     let service = &here.tables.services[usize::from(wish.service)];
@@ -32,13 +33,17 @@ pub fn choose(wish: &Wish, avoid: Avoid, here: &Here, own: &mut Own) -> Step<Bac
     let who = service.persistence.map_or(wish.client, |persistence| persistence.who(wish.client));
     let last = service.persistence.and_then(|_| own.sticky.find(id, who, here.now));
     let last = last.filter(|&backend| rota.has(backend) && candidates.take(backend));
-    let cursor = &mut own.cursors[usize::from(id)][wish.family];
+    let next = |candidates: &Candidates, own: &mut Own| {
+        let cursor = &mut own.cursors[usize::from(id)][wish.family];
+        rota.next(wish, who, candidates, cursor, &own.counters)
+    };
     let backend = last
-        .or_else(|| rota.next(wish, who, &candidates, cursor, &own.counters))
+        .or_else(|| next(&candidates, own))
         .or_else(|| {
-            let worst = Candidates::at_worst(here, avoid)?;
-            rota.next(wish, who, &worst, cursor, &own.counters)
+            let full = candidates.full(rota.members());
+            if own.make_room(full, here) { next(&candidates, own) } else { None }
         })
+        .or_else(|| next(&Candidates::at_worst(here, avoid)?, own))
         .ok_or_else(|| candidates.why_none(rota.members()))?;
     if let Some(Persistence { ticks, .. }) = service.persistence {
         own.sticky.keep(id, who, backend, here.now.after(ticks), here.now);

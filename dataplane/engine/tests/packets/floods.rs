@@ -1,4 +1,4 @@
-//! Connections that nobody goes on with: they keep nobody out, and end nothing that runs.
+//! Transfers and connections that nobody goes on with: they keep nobody out, and end nothing that runs.
 
 use crate::capacity::drain;
 use engine::flow::view::Stage;
@@ -7,6 +7,8 @@ use engine::select::cap::{Cap, Places};
 use engine::tables::{Protocol, Vip};
 use kit::connections::{Line, add, backend, service, tables};
 use kit::gate::Gate;
+use kit::story::{ack, rrq};
+use kit::talk::{self, Talk, ask, run};
 use kit::world::{self, FLOWS, Via};
 use std::net::SocketAddr;
 
@@ -15,6 +17,91 @@ const SSH: u16 = 22;
 /// The `n`th of many clients.
 fn client(via: Via, n: u8) -> SocketAddr {
     SocketAddr::new(via.station(0, 60 + n), 5000)
+}
+
+/// Somebody asks in the name of this client, and a server answers what it can't know is nobody's.
+fn spoof(gate: &mut Gate, via: Via, n: u16) -> Talk {
+    let talk = ask(gate, via, &rrq(talk::client(via, n), via.vip(), "boot.img"));
+    if !via.is_dsr() {
+        let _ = gate.take(talk.data(1, 512)).sent();
+    }
+    talk
+}
+
+/// A world in which each backend of the service has so many places.
+fn limited(via: Via, places: u32) -> Gate {
+    let mut tables = world::tables();
+    for n in [0, 1] {
+        let cap = Cap::new(places, Places::default());
+        tables.backends[usize::from(via.backend(n))].cap = Some(cap);
+    }
+    Gate::with(tables, FLOWS)
+}
+
+#[test]
+fn places_at_a_backend_go_to_clients_that_hear_their_server() {
+    for via in Via::ALL {
+        let mut gate = limited(via, 2);
+        let spoofed: Vec<_> = (0..4).map(|n| spoof(&mut gate, via, n)).collect();
+        // Each has had some time to be heard.
+        gate.take(rrq(talk::client(via, 10), via.vip(), "boot.img")).dropped(Reason::BackendsFull);
+        gate.wait(2);
+        let mut running = vec![];
+        for n in 0..4 {
+            gate.moves();
+            running.push(run(&mut gate, via, talk::client(via, 20 + n)));
+            let moved = gate.moves();
+            assert_eq!((moved["evicted"], moved["ended"]), (1, 1), "{via:?}");
+            // The oldest one.
+            let left: Vec<_> = gate.transfers().iter().map(|view| view.client).collect();
+            assert!(spoofed[..=usize::from(n)].iter().all(|talk| !left.contains(&talk.client)));
+            assert_eq!(left.len(), 4);
+        }
+        gate.wait(2);
+        gate.take(rrq(talk::client(via, 30), via.vip(), "boot.img")).dropped(Reason::BackendsFull);
+        running.iter().for_each(|talk| drop(gate.take(talk.ack(2)).sent()));
+    }
+}
+
+/// Who can't hear the server can send there.
+#[test]
+fn a_client_that_is_only_heard_at_the_services_port_makes_room() {
+    for via in Via::SEEN {
+        let mut gate = limited(via, 1);
+        let asked = [0, 1].map(|n| spoof(&mut gate, via, n));
+        gate.wait(2);
+        // It is as good as a younger one.
+        let _ = gate.take(ack(asked[0].client, asked[0].vip, 1)).sent();
+        run(&mut gate, via, talk::client(via, 2));
+        let left: Vec<_> = gate.transfers().iter().map(|view| view.client).collect();
+        assert!(left.contains(&asked[0].client) && !left.contains(&asked[1].client), "{via:?}");
+        run(&mut gate, via, talk::client(via, 3));
+        assert!(gate.transfers().iter().all(|view| view.client != asked[0].client));
+    }
+}
+
+#[test]
+fn answered_requests_make_room_in_a_full_table() {
+    for via in Via::ALL {
+        let mut gate = Gate::new();
+        let running: Vec<_> = (0..4).map(|n| run(&mut gate, via, talk::client(via, n))).collect();
+        for n in 4..FLOWS as u16 {
+            let talk = spoof(&mut gate, via, n);
+            // To some of these the server goes on talking, or says that there is no such file.
+            if !via.is_dsr() && n % 3 == 0 {
+                (0..5).for_each(|_| drop(gate.take(talk.data(1, 512)).sent()));
+            } else if !via.is_dsr() && n % 3 == 1 {
+                let _ = gate.take(talk.server_error(1)).sent();
+            }
+        }
+        for n in 4..FLOWS as u16 {
+            spoof(&mut gate, via, 1000 + n);
+            let left: Vec<_> = gate.transfers().iter().map(|view| view.client).collect();
+            assert!(!left.contains(&talk::client(via, n)), "{via:?}: {n} is the oldest");
+            assert_eq!(left.len(), FLOWS as usize);
+        }
+        running.iter().for_each(|talk| drop(gate.take(talk.ack(2)).sent()));
+    }
 }
 
 #[test]

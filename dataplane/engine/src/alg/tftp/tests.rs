@@ -123,11 +123,37 @@ fn a_second_answer_that_the_client_turns_down_is_no_news() {
     assert_eq!(from_client(&RUNNING, TID + 1, error), Err(Reason::WrongTid));
 }
 
+/// Anybody knows the service's port.
+#[test]
+fn a_client_is_assured_by_the_port_that_only_its_server_has_told() {
+    let ack = Message::Ack { block: 1 };
+    let lesson = from_client(&RUNNING, 69, ack).unwrap();
+    assert_eq!(lesson.assurance, Assurance::Renewed);
+    assert!(lesson.progress.client_spoke() && !lesson.progress.is_assured());
+    let known = Known { progress: lesson.progress, ..RUNNING };
+    assert_eq!(from_client(&known, 69, ack).unwrap().assurance, Assurance::Renewed);
+    let lesson = from_client(&known, TID, ack).unwrap();
+    assert_eq!(lesson.assurance, Assurance::Given);
+    assert!(lesson.progress.is_assured());
+    for port in [69, TID] {
+        let known = Known { progress: lesson.progress, ..RUNNING };
+        let lesson = from_client(&known, port, ack).unwrap();
+        assert!(lesson.assurance == Assurance::Unchanged && lesson.progress.is_assured());
+    }
+    // A server may have no other port, and where answers are not seen any port is taken for its own.
+    let single = Known { tid: Some(69), ..RUNNING };
+    let unseen = Known { answers_seen: false, ..ASKED };
+    for (known, port) in [(single, 69), (unseen, TID)] {
+        assert_eq!(from_client(&known, port, ack).unwrap().assurance, Assurance::Given);
+    }
+}
+
 proptest! {
     /// What is called routine is what the longer way would say of it.
     #[test]
     fn routine_is_what_teaches_nothing(
-        blksize in prop_oneof![Just(512u16), 8u16..40], last_block in 0u16..3, flags in 0u16..4,
+        blksize in prop_oneof![Just(512u16), 8u16..40], last_block in 0u16..3,
+        flags in prop_oneof![0u16..4, SPOKE_TO_SERVICE..SPOKE_TO_SERVICE + 4],
         opcode in 0u8..7, block in 0u16..3, len in prop_oneof![0usize..40, 500usize..520],
         short in 0usize..8,
     ) {
@@ -142,7 +168,7 @@ proptest! {
             let message = message(&bytes);
             let data = (opcode == 3).then_some(usual.len);
             prop_assert_eq!((usual.block, data.unwrap_or_default()), (block, usual.len));
-            let nothing = Lesson { learn: None, data, end: None, progress };
+            let nothing = Lesson { data, ..known.lesson() };
             prop_assert_eq!(from_client(&known, TID, message), Ok(nothing));
             prop_assert_eq!(from_server(&known, TID, message), Ok(nothing));
         }

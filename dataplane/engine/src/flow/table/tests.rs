@@ -1,6 +1,7 @@
 //! The table against a simple model, under operations in any order.
 
 use super::*;
+use crate::alg::{Assurance, tftp};
 use crate::flow::hosts::{Endpoint, Host};
 use crate::flow::kept::Kept;
 use crate::flow::record::Parties;
@@ -9,15 +10,17 @@ use crate::flow::view::Kind;
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use wire::tftp::Message;
 
 fn table(capacity: u32, seed: Seed, now: Tick) -> Table {
     let Store { flows, details, .. } = Store::new(capacity, 0);
-    Table::new(flows, details, seed, now)
+    Table::new((flows, details), usize::from(SERVERS), seed, now)
 }
 
 const CAPACITY: u32 = 6;
 const ENDPOINTS: u8 = 4;
 const VIPS: u16 = 2;
+/// Each is a backend, too.
 const SERVERS: u8 = 3;
 
 /// What can be done to a table. A flow is named by the client side's key.
@@ -25,6 +28,7 @@ const SERVERS: u8 = 3;
 enum Step {
     Insert { endpoint: u8, vip: u16, server: u8, seen: bool, wait: u32 },
     Learn { endpoint: u8, vip: u16 },
+    Speak { endpoint: u8, vip: u16, to_server: bool },
     Close { endpoint: u8, vip: u16, wait: u32 },
     Rearm { endpoint: u8, vip: u16, wait: u32 },
     Remove { endpoint: u8, vip: u16 },
@@ -39,6 +43,9 @@ fn step() -> impl Strategy<Value = Step> {
             |((endpoint, vip), server, seen, wait)| Step::Insert { endpoint, vip, server, seen, wait }
         ),
         2 => name().prop_map(|(endpoint, vip)| Step::Learn { endpoint, vip }),
+        3 => (name(), any::<bool>()).prop_map(
+            |((endpoint, vip), to_server)| Step::Speak { endpoint, vip, to_server }
+        ),
         1 => (name(), wait()).prop_map(|((endpoint, vip), wait)| Step::Close { endpoint, vip, wait }),
         1 => (name(), wait()).prop_map(|((endpoint, vip), wait)| Step::Rearm { endpoint, vip, wait }),
         1 => name().prop_map(|(endpoint, vip)| Step::Remove { endpoint, vip }),
@@ -63,6 +70,7 @@ struct Known {
     state: State,
     deadline: u32,
     entered: u32,
+    assured: bool,
 }
 
 /// A table as a map, and the real one.
@@ -93,10 +101,18 @@ impl Both {
                     self.table.learn(known.id, 5000, Tick(self.now));
                 }
             }
-            Step::Close { endpoint, vip, wait } => {
+            Step::Speak { endpoint, vip, to_server } => {
                 if let Some(known) = self.model.get_mut(&(endpoint, vip)) {
                     self.entered += 1;
-                    known.entered = self.entered;
+                    speak(&mut self.table, known, to_server, self.entered);
+                }
+            }
+            Step::Close { endpoint, vip, wait } => {
+                if let Some(known) = self.model.get_mut(&(endpoint, vip))
+                    && known.state != State::Closing
+                {
+                    self.entered += 1;
+                    known.entered = if known.assured { self.entered } else { known.entered };
                     known.state = State::Closing;
                     known.deadline = self.now.wrapping_add(wait);
                     self.table.close(known.id, Tick(known.deadline));
@@ -143,8 +159,14 @@ impl Both {
         }
         let id = entered.expect("room");
         self.entered += 1;
-        let known =
-            Known { id, server: by, state: State::Requested, deadline, entered: self.entered };
+        let known = Known {
+            id,
+            server: by,
+            state: State::Requested,
+            deadline,
+            entered: self.entered,
+            assured: false,
+        };
         self.model.insert((client, vip), known);
     }
 
@@ -189,18 +211,53 @@ impl Both {
     }
 
     fn lists_agree(&self) {
-        let first = |state: State| {
-            let of = self.model.values().filter(|known| known.state == state);
+        let oldest = |is_meant: &dyn Fn(&Known) -> bool| {
+            let of = self.model.values().filter(|known| is_meant(known));
             of.min_by_key(|known| known.entered).map(|known| known.id)
         };
-        let expendable = first(State::Requested).or_else(|| first(State::Closing));
+        let expendable = oldest(&|known| !known.assured)
+            .or_else(|| oldest(&|known| known.state == State::Closing));
         assert_eq!(self.table.expendable(), expendable);
+        let unassured = self.table.unassured();
+        let has_place = |known: &Known| !known.assured && known.state != State::Closing;
+        for backend in 0..u16::from(SERVERS) {
+            let is_its =
+                |known: &Known| known.server.map_or(0, u16::from) == backend && has_place(known);
+            assert_eq!(unassured.oldest([backend].into_iter()), oldest(&is_its));
+            let all = self.model.values().filter(|known| is_its(known)).count();
+            assert_eq!(unassured.len(backend) as usize, all);
+        }
+        let all = unassured.oldest(0..u16::from(SERVERS));
+        assert_eq!(all, oldest(&has_place));
         assert_eq!(self.table.is_full(), self.model.len() as u32 == CAPACITY);
         let mut scanned: Vec<_> = self.table.scan(0..self.table.capacity()).collect();
         let mut expected: Vec<_> = self.model.values().map(|known| known.id).collect();
         scanned.sort();
         expected.sort();
         assert_eq!(scanned, expected);
+    }
+}
+
+/// The client speaks, to its server or only to the service's port.
+fn speak(table: &mut Table, known: &mut Known, to_server: bool, now: u32) {
+    const ACK: Message = Message::Ack { block: 0 };
+    let (tid, service_port) = (Some(5000), || 69);
+    let progress = table[known.id].progress;
+    let before = tftp::Known { tid, old_tids: [0; 2], service_port, answers_seen: true, progress };
+    let to = if to_server { 5000 } else { 69 };
+    let lesson = tftp::from_client(&before, to, ACK).expect("it is taken");
+    table[known.id].progress = lesson.progress;
+    let is_over = known.state == State::Closing;
+    match lesson.assurance {
+        Assurance::Unchanged => assert!(progress.is_assured()),
+        Assurance::Renewed => {
+            table.renew(known.id);
+            known.entered = if is_over { known.entered } else { now };
+        }
+        Assurance::Given => {
+            table.assure(known.id);
+            known.assured = !is_over;
+        }
     }
 }
 
@@ -232,11 +289,11 @@ fn a_table_takes_all_it_was_made_for() {
 }
 
 #[test]
-fn a_flow_takes_at_most_128_bytes_beside_its_request() {
+fn a_flow_takes_at_most_140_bytes_beside_its_request() {
     const FLOWS: usize = 100_000;
     let one = table(FLOWS as u32, Seed([1, 2]), Tick(0));
     // The wheel's slots are the same however many flows there are.
     let fixed = table(0, Seed([1, 2]), Tick(0)).size();
-    let most = FLOWS * (128 + size_of::<Kept>());
+    let most = FLOWS * (140 + size_of::<Kept>());
     assert!(one.size() - fixed <= most, "{}", one.size());
 }

@@ -11,6 +11,7 @@ use crate::flow::view::{ConnectionKind, Stage};
 use crate::here::Here;
 use crate::mode::rules;
 use crate::own::Own;
+use crate::own::evict::backends_in;
 use crate::reason::Reason;
 use crate::select::candidates::Avoid;
 use crate::select::choice::{Wish, choose};
@@ -33,15 +34,8 @@ pub fn begin<H: Family>(
     let vip = seen.tuple.far();
     let host = own.hosts.enter(client).map_err(|NoRoom| Reason::FlowTableFull)?;
     let wish = Wish { client, family: H::PLACE, service, request: None };
-    let choice = |own: &mut Own| {
-        let bound = own.bound_backend(host, vip, service, here);
-        bound.unwrap_or_else(|| choose(&wish, Avoid::Nobody, here, own))
-    };
-    let mut chosen = choice(own);
-    // Whoever never answers is not to keep all others out.
-    if chosen == Err(Reason::BackendsFull.into()) && own.give_up_place(service, here) {
-        chosen = choice(own);
-    }
+    let bound = own.bound_backend(host, vip, service, here);
+    let chosen = bound.unwrap_or_else(|| choose(&wish, Avoid::Nobody, here, own));
     let made = chosen.and_then(|backend| {
         let client = Endpoint { host, port: seen.ports[0] };
         let made = own.connection(client, backend, seen, here);
@@ -131,21 +125,12 @@ impl Own {
                 && here.tables.service_of(connection.backend).mode == *mode
                 && host.is_none_or(|host| host == its)
         };
-        let expendable =
-            self.connections.over().chain(self.connections.unanswered()).find(has_port);
+        let expendable = self.connections.over().find(has_port).or_else(|| match host {
+            None => self.oldest_connection(backends_in(mode, here)),
+            Some(_) => self.unassured_connections(backends_in(mode, here)).find(has_port),
+        });
         expendable.into_iter().for_each(|id| self.end_connection(id, End::Evicted, here));
         expendable.is_some()
-    }
-
-    /// One that waits for its answer gives its place at a backend of this service up. Answers whether there was one.
-    fn give_up_place(&mut self, service: ServiceId, here: &Here) -> bool {
-        let has_place = |&id: &FlowId| {
-            let connection = &self.connections[id];
-            connection.is_counted() && here.backend(connection.backend).service == service
-        };
-        let unanswered = self.connections.unanswered().find(has_place);
-        unanswered.into_iter().for_each(|id| self.end_connection(id, End::Evicted, here));
-        unanswered.is_some()
     }
 
     /// The endpoint that a backend is to see as this client.

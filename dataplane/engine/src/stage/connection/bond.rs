@@ -74,14 +74,16 @@ impl Own {
     ///
     /// It is full.
     pub(super) fn bound_backend(
-        &self,
+        &mut self,
         client: Host,
         vip: VipId,
         service: ServiceId,
         here: &Here,
     ) -> Option<Step<BackendId>> {
         let id = self.bound(client, vip, service, here)?;
-        Some(if here.backend(id).take_place() { Ok(id) } else { Err(Reason::BackendsFull.into()) })
+        let takes = here.backend(id).take_place()
+            || (self.make_room([id].into_iter(), here) && here.backend(id).take_place());
+        Some(if takes { Ok(id) } else { Err(Reason::BackendsFull.into()) })
     }
 
     /// The backend that a client of this service is bound to. Of FTP whose data has to follow, it is so by what is

@@ -58,6 +58,7 @@ pub fn begin<H: Family>(
     };
     own.connections[id].session = number;
     own.connections[id].flags |= flag::READ;
+    own.connections[id].unassured = false;
     own.advance(id, Stage::Open, here);
     None
 }

@@ -83,12 +83,14 @@ fn is_within(connection: &Connection, from: usize, sequence: u32) -> bool {
 }
 
 /// Where it stands after a segment that is no reset.
-fn stage(connection: &Connection, by_client: bool, tcp: &Tcp) -> Stage {
+fn stage(connection: &mut Connection, by_client: bool, tcp: &Tcp) -> Stage {
+    // Anybody can say that it is done, in another's name.
+    connection.unassured = connection.is_unassured() && !opens(connection, by_client, tcp);
     let is_done = [flag::CLIENT_DONE, flag::SERVER_DONE].map(|done| connection.has(done));
     match (connection.stage, is_done) {
         (Stage::Closed, _) | (_, [true, true]) => Stage::Closed,
         (_, [true, _] | [_, true]) => Stage::Closing,
-        (Stage::Expected | Stage::HalfOpen, _) if opens(connection, by_client, tcp) => Stage::Open,
+        (Stage::HalfOpen, _) if !connection.unassured => Stage::Open,
         (Stage::Expected, _) => Stage::HalfOpen,
         (stage @ (Stage::HalfOpen | Stage::Open | Stage::Closing), _) => stage,
     }

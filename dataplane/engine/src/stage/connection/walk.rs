@@ -110,6 +110,7 @@ fn refused<H: Family>(
 fn track<A: Copy>(seen: &Seen<A>, id: FlowId, here: &Here, own: &mut Own) -> Step<()> {
     let by_client = seen.is_by_client();
     let connection = &mut own.connections[id];
+    let was_unassured = connection.is_unassured();
     let stage = match &seen.tcp {
         Some(tcp) if !connection.has(flag::BOND) => follow(connection, by_client, tcp, seen.len)?,
         Some(_) | None => answered(connection, by_client),
@@ -124,15 +125,20 @@ fn track<A: Copy>(seen: &Seen<A>, id: FlowId, here: &Here, own: &mut Own) -> Ste
     }
     if stage != connection.stage {
         own.advance(id, stage, here);
+    } else if was_unassured && !connection.is_unassured() {
+        own.connections.assure(id);
     }
     Ok(())
 }
 
 /// Where a connection stands that has no signs of its own, after a packet of one side.
-fn answered(connection: &Connection, by_client: bool) -> Stage {
+fn answered(connection: &mut Connection, by_client: bool) -> Stage {
     let by_opener = by_client != connection.has(flag::BY_SERVER);
     // Where we don't see answers, the opener's second word tells that there was one.
     let may_be_answered = !connection.answers_seen() && connection.bytes()[0] > 0;
+    if by_opener && (may_be_answered || connection.stage == Stage::Open) {
+        connection.unassured = false;
+    }
     if by_opener && !may_be_answered { connection.stage } else { Stage::Open }
 }
 

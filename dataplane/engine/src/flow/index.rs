@@ -1,5 +1,5 @@
 //! From hash to flow: buckets of one cache line, two of them for every hash. It never grows; when
-//! both buckets are full and none of their entries can move to its other bucket, insertion fails.
+//! both buckets are full, entries of theirs move to their other buckets, which may have to make room first.
 //!
 //! ```text
 //!  | tag x 8 (32 bytes)          | flow x 8 (32 bytes)         |   one bucket
@@ -15,6 +15,12 @@ pub const NO_FLOW: FlowId = FlowId::MAX;
 /// The tag of an empty place; hashes have odd ones.
 const EMPTY: u32 = 0;
 const WAYS: usize = 8;
+
+/// Entries that move at the most, each into the place of the next, so that one more fits. With a single one, one of ten
+/// processes refuses a flow before its table is full, the first when it is 60 % full.
+const MOVES: usize = 3;
+/// Buckets beyond what the entries need: in a small table chance weighs more.
+const SPARE: usize = 64;
 
 #[derive(Clone)]
 #[repr(C, align(64))]
@@ -38,7 +44,7 @@ pub struct Index {
 impl Index {
     /// Room for `entries`, at most five sixths full: there, hardly any pair of buckets is full.
     pub fn new(entries: usize) -> Index {
-        let buckets = (entries * 6 / 5).div_ceil(WAYS) + 1;
+        let buckets = (entries * 6 / 5).div_ceil(WAYS) + SPARE;
         let empty = Bucket { tags: [EMPTY; WAYS], flows: [0; WAYS] };
         Index { buckets: vec![empty; buckets].into() }
     }
@@ -87,8 +93,8 @@ impl Index {
         // Most are found in their first bucket, and the second one is not even fetched.
         self.buckets[first].put(entry)
             || self.buckets[second].put(entry)
-            || self.make_room(first).is_some_and(|()| self.buckets[first].put(entry))
-            || self.make_room(second).is_some_and(|()| self.buckets[second].put(entry))
+            || self.make_room(first, MOVES) && self.buckets[first].put(entry)
+            || self.make_room(second, MOVES) && self.buckets[second].put(entry)
     }
 
     /// Takes a flow out that was entered with this hash.
@@ -106,16 +112,31 @@ impl Index {
         }
     }
 
-    /// Moves one entry of a full bucket to its other one.
-    fn make_room(&mut self, place: usize) -> Option<()> {
-        let Bucket { tags, flows } = self.buckets[place].clone();
-        let way = (0..WAYS).find(|&way| {
-            let other = self.other(place, tags[way]);
-            other != place && self.buckets[other].put((tags[way], flows[way]))
-        })?;
+    /// Moves so many entries at the most, until a full bucket has room. Answers whether it has.
+    fn make_room(&mut self, place: usize, moves: usize) -> bool {
+        (0..WAYS).any(|way| self.move_out(place, way))
+            || moves > 1
+                && (0..WAYS).any(|way| {
+                    let other = self.other(place, self.buckets[place].tags[way]);
+                    other != place && self.make_room(other, moves - 1) && self.move_out(place, way)
+                })
+    }
+
+    /// Moves an entry to its other bucket, if that has room. Answers whether its place is empty.
+    fn move_out(&mut self, place: usize, way: usize) -> bool {
+        let Bucket { tags, flows } = &self.buckets[place];
+        let entry = (tags[way], flows[way]);
+        // What was moved for its sake may have been this one.
+        if entry.0 == EMPTY {
+            return true;
+        }
+        let other = self.other(place, entry.0);
+        if other == place || !self.buckets[other].put(entry) {
+            return false;
+        }
         self.buckets[place].tags[way] = EMPTY;
         self.buckets[place].flows[way] = 0;
-        Some(())
+        true
     }
 
     fn places(&self, hash: u64) -> [usize; 2] {
@@ -169,7 +190,8 @@ fn tag(hash: u64) -> u32 {
 mod tests {
     use super::*;
     use crate::flow::hosts::{Endpoint, Host};
-    use crate::flow::key::{Key, KeyKind, Seed};
+    use crate::flow::key::{Key, KeyKind, Seed, mixed};
+    use crate::flow::tuple::Tuple;
 
     fn hash(n: u32) -> u64 {
         let endpoint = Endpoint { host: Host::from_bits(n), port: 1 };
@@ -197,6 +219,29 @@ mod tests {
                 assert_eq!(index.find(hash(n), |flow| flow == n), None);
             }
         }
+    }
+
+    /// Ports count up, and so do our own behind a pool: such keys do not spread as if drawn by lot.
+    #[test]
+    fn a_full_table_takes_all_connections_of_a_few_clients() {
+        const ROWS: u32 = 16_384;
+        for n in 0..60u64 {
+            let seed = Seed([2 * n, 2 * n + 1].map(mixed));
+            let (mut tuples, mut keys) = (Index::new(2 * ROWS as usize), Index::new(ROWS as usize));
+            for row in 0..ROWS {
+                let client = endpoint(0x0a4d_0002 + row / 8192, 1024 + 2 * (row % 8192));
+                let ours = endpoint(0x0a4d_0005, 1024 + row);
+                for tuple in [Tuple::at_vip(client, 3, 21, 6), Tuple::at_server(ours, 5, 21, 6)] {
+                    assert!(tuples.insert(seed.of_tuple(&tuple), row), "{row} of {seed:?}");
+                }
+                let key = Key::new(client, 3);
+                assert!(keys.insert(seed.hash(KeyKind::Client, key), row), "{row} of {seed:?}");
+            }
+        }
+    }
+
+    fn endpoint(host: u32, port: u32) -> Endpoint {
+        Endpoint { host: Host::from_bits(host), port: port as u16 }
     }
 
     #[test]

@@ -116,14 +116,21 @@ impl<'a> Daemon<'a> {
 
     /// Starts it with this configuration, and waits for nothing.
     pub fn launch(lab: &'a Lab, text: &str) -> Daemon<'a> {
+        Daemon::launch_by(lab, text, "")
+    }
+
+    /// The same by another program, which becomes it.
+    pub fn launch_by(lab: &'a Lab, text: &str, program: &str) -> Daemon<'a> {
         let file = lab.path("tidegate.toml");
         std::fs::write(&file, text).expect("the configuration is written");
-        let command = format!("{} --config {}", tidegated(), file.display());
+        let command = format!("{program} {} --config {}", tidegated(), file.display());
         Daemon { lab, process: lab.spawn("gate", &command) }
     }
 
+    /// The socket: in the lab's folder, or in `run` there.
     pub fn socket(&self) -> PathBuf {
-        self.lab.path("control.sock")
+        let run = self.lab.path("run/control.sock");
+        if run.exists() { run } else { self.lab.path("control.sock") }
     }
 
     /// What a command says in JSON; `None` if it fails.

@@ -20,6 +20,7 @@ mod habits;
 mod health;
 mod ipv6;
 mod live;
+mod mishaps;
 mod nat_policy;
 mod operator;
 mod outage;

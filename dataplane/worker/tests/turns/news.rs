@@ -85,6 +85,37 @@ fn no_news_is_taken_while_nothing_can_go_back() {
     assert!(house.desks[0].returns.is_full());
 }
 
+/// Each packet leaves in the turn that it came in, however many rows there are to look at.
+#[test]
+fn a_question_for_a_million_transfers_holds_up_no_packet() {
+    const ROWS: u32 = 1 << 20;
+    const AT_ONCE: u32 = 2048;
+    let mut house = house(2 * ROWS);
+    let ask_for = |house: &House<MemoryPort>, n: u32| {
+        let [a, b, c, _] = (n << 8).to_be_bytes();
+        let client = SocketAddr::from(([11 + a, b, c, 1], 2070));
+        house.arrive(0, rrq(client, Via::Nat.vip(), "f"));
+    };
+    for first in (0..ROWS).step_by(AT_ONCE as usize) {
+        (first..first + AT_ONCE).for_each(|n| ask_for(&house, n));
+        (0..AT_ONCE / 32).for_each(|_| house.turn());
+        assert_eq!(house.left().len(), AT_ONCE as usize, "{first}: {:?}", house.ledger());
+    }
+    ask(&house, 10, |_| {});
+    let mut turns = 0;
+    let answer = loop {
+        ask_for(&house, ROWS + turns);
+        house.turn();
+        assert_eq!(house.left().len(), 1, "in the same turn");
+        turns += 1;
+        if let Some(answer) = returned(&house) {
+            break answer;
+        }
+    };
+    assert!(answer.matching >= ROWS as usize && answer.found.len() == 10, "{}", answer.matching);
+    assert!(turns > 1000, "some rows a turn, not all in one: {turns} turns");
+}
+
 #[test]
 fn a_question_is_answered() {
     let mut house = house(64);

@@ -1,0 +1,227 @@
+//! Bad luck and an operator's slips while transfers run: no client may notice, and the gate is afterwards what it was.
+
+use crate::client::{Failure, Habits, fetch};
+use crate::daemon::{Daemon, Setup};
+use crate::peers::{self, Client};
+use kit::lab::{Lab, NAT_VIP, Process, SNAT_VIP, until};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+const SIZE: usize = 2 << 20;
+
+fn lab() -> (Lab, [peers::Server; 2]) {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", SIZE), ("small", 1000)]);
+    let servers = ["s1", "s2"].map(|name| peers::tftpd_hpa(&lab, name));
+    (lab, servers)
+}
+
+/// Clients on both cables that fetch the image.
+struct Fetching(Vec<JoinHandle<Result<Vec<u8>, Failure>>>);
+
+impl Fetching {
+    fn start(lab: &Lab, daemon: &Daemon) -> Fetching {
+        let all = [(NAT_VIP, 78), (SNAT_VIP, 77)].map(|(vip, net)| {
+            let server = SocketAddrV4::new(vip.parse().expect("an address"), 69);
+            let from = SocketAddrV4::new(Ipv4Addr::new(10, net, 0, 10), 0);
+            lab.inside("client", move || fetch(from, server, "image", Habits::default()))
+        });
+        for service in ["nat", "snat"] {
+            until("it runs", || daemon.total(service, "responded") > 0);
+        }
+        Fetching(all.into())
+    }
+
+    /// All have the whole file.
+    fn finish(self, lab: &Lab) {
+        let original = std::fs::read(lab.path("files/image")).expect("the file");
+        for client in self.0 {
+            let got = client.join().expect("it ends");
+            assert!(got.as_ref() == Ok(&original), "{:?}", got.err());
+        }
+    }
+}
+
+fn log(lab: &Lab) -> String {
+    std::fs::read_to_string(lab.path("gate.log")).expect("the log")
+}
+
+/// The open files of the gate, and its memory in KiB.
+fn holds(process: &Process) -> (usize, u64) {
+    let of = |what: &str| format!("/proc/{}/{what}", process.0.id());
+    let files = std::fs::read_dir(of("fd")).expect("its files").count();
+    let status = std::fs::read_to_string(of("status")).expect("its status");
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("its memory");
+    let memory = line.split_whitespace().nth(1).expect("a number");
+    (files, memory.parse().expect("a number"))
+}
+
+fn must(daemon: &Daemon, command: &str) {
+    let output = daemon.tidegate(command);
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What a reload adds and the next one removes.
+const MORE: &str = "[[service]]\nname = \"more\"\nprotocol = \"tftp\"\nvip = \"10.77.0.110\"\n\
+    snat = [\"10.77.0.111\"]\n[[service.backend]]\nname = \"s1\"\naddress = \"10.77.0.30\"\n";
+
+#[test]
+fn hundreds_of_reloads_take_no_memory_and_no_files() {
+    let (lab, _servers) = lab();
+    let text = Setup::default().text(&lab);
+    let daemon = Daemon::with(&lab, &text);
+    let running = Fetching::start(&lab, &daemon);
+    let reload = |n: usize| {
+        let text = if n.is_multiple_of(2) { text.clone() + MORE } else { text.clone() };
+        std::fs::write(lab.path("tidegate.toml"), text).expect("the configuration is written");
+        must(&daemon, "reload");
+    };
+    // What is made for the first ones stays.
+    (0..20).for_each(reload);
+    let before = holds(&daemon.process);
+    (0..200).for_each(reload);
+    let after = holds(&daemon.process);
+    assert_eq!(before.0, after.0, "open files");
+    assert!(after.1 < before.1 + 8 * 1024, "{} KiB, and {} before", after.1, before.1);
+    running.finish(&lab);
+    daemon.finish();
+}
+
+/// A file system of so many bytes in the lab's folder, as long as this is there.
+struct Tmpfs(PathBuf);
+
+impl Tmpfs {
+    fn mount(lab: &Lab, size: &str) -> Tmpfs {
+        let at = lab.path("run");
+        std::fs::create_dir(&at).expect("a folder");
+        let options = ["-t", "tmpfs", "-o", &format!("size={size}"), "none"];
+        let mounted = Command::new("mount").args(options).arg(&at).status();
+        assert!(mounted.expect("mount runs").success());
+        Tmpfs(at)
+    }
+
+    /// Nothing more fits.
+    fn fill(&self) {
+        let mut all = std::fs::File::create(self.0.join("filler")).expect("a file");
+        let full = std::io::copy(&mut std::io::repeat(0), &mut all).expect_err("it is full");
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_run_folder_costs_only_what_would_lie_there() {
+    for (size, is_full_at_start) in [("256k", true), ("4m", false)] {
+        let (lab, _servers) = lab();
+        let run = Tmpfs::mount(&lab, size);
+        let text = Setup::default().text(&lab);
+        let text = text.replace("control.sock", "run/control.sock");
+        let daemon = Daemon::with(&lab, &text);
+        let running = Fetching::start(&lab, &daemon);
+        if !is_full_at_start {
+            run.fill();
+        }
+        must(&daemon, "backend drain nat s1");
+        must(&daemon, "backend enable nat s1");
+        running.finish(&lab);
+        let complaint =
+            if is_full_at_start { "will not outlive this process" } else { "cannot write" };
+        assert!(log(&lab).contains(complaint), "{}", log(&lab));
+        daemon.finish();
+    }
+}
+
+#[test]
+fn a_device_that_flaps_is_one_that_is_slow() {
+    let (lab, _servers) = lab();
+    let daemon = Daemon::start(&lab, Setup::default());
+    let running = Fetching::start(&lab, &daemon);
+    for n in 0..6 {
+        let end = ["dev0", "dev1"][n % 2];
+        lab.must("gate", &format!("ip link set {end} down"));
+        std::thread::sleep(Duration::from_millis(100));
+        lab.must("gate", &format!("ip link set {end} up"));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    running.finish(&lab);
+    for vip in [NAT_VIP, SNAT_VIP] {
+        Client::Tftp.get(&lab, vip, "small", None);
+    }
+    daemon.finish();
+}
+
+#[test]
+fn a_worker_whose_core_is_taken_is_slow_and_no_more() {
+    let (lab, _servers) = lab();
+    let daemon = Daemon::start(&lab, Setup::default());
+    let running = Fetching::start(&lab, &daemon);
+    // Five seconds beside four that do nothing but count, on the worker's core.
+    let busy = "timeout 5 taskset -c 1 sh -c while+:;do+:;done";
+    let hogs: Vec<_> = (0..4).map(|_| lab.spawn("client", busy)).collect();
+    running.finish(&lab);
+    drop(hogs);
+    daemon.finish();
+}
+
+/// The gate's own time is the machine's since its start, which nobody sets.
+#[test]
+fn a_clock_that_jumps_is_not_noticed() {
+    let (lab, _servers) = lab();
+    let clock = lab.path("clock");
+    let set = |time: &str| std::fs::write(&clock, format!("@{time} 12:00:00")).expect("it is set");
+    set("2026-01-01");
+    let program = format!(
+        "env LD_PRELOAD={} FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_NO_CACHE=1 \
+         FAKETIME_TIMESTAMP_FILE={}",
+        faketime().display(),
+        clock.display()
+    );
+    let daemon = Daemon::launch_by(&lab, &Setup::default().text(&lab), &program);
+    until("it listens", || daemon.ask("status").is_some());
+    let running = Fetching::start(&lab, &daemon);
+    for time in ["2036-01-01", "1999-01-01", "2026-01-02"] {
+        set(time);
+        Client::Tftp.get(&lab, NAT_VIP, "small", None);
+        must(&daemon, "backend drain nat s1");
+        must(&daemon, "backend enable nat s1");
+    }
+    running.finish(&lab);
+    assert!(log(&lab).contains("[2036-01-01T12:00"), "it has seen another time: {}", log(&lab));
+    for service in ["nat", "snat"] {
+        assert_eq!(daemon.total(service, "timed_out"), 0, "{service}");
+    }
+    daemon.finish();
+}
+
+/// The library by which a program sees another time.
+fn faketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").expect("libraries");
+    let mut libraries = folders
+        .filter_map(|folder| Some(folder.ok()?.path().join("faketime/libfaketimeMT.so.1")))
+        .filter(|library| library.exists());
+    libraries.next().expect("scripts/test installs it")
+}
+
+/// Another host answers for a VIP, for a while: whom it gets it gets, and afterwards all is as it was.
+#[test]
+fn somebody_else_with_the_vip() {
+    let (lab, _servers) = lab();
+    let daemon = Daemon::start(&lab, Setup::default());
+    lab.must("s2", &format!("ip address add {SNAT_VIP}/32 dev eth0"));
+    lab.must("client", &format!("ip neigh flush to {SNAT_VIP}"));
+    // The first to answer has this client; the others stay.
+    let _ = lab.run("client", &format!("ping -c 1 -W 1 {SNAT_VIP}"));
+    Client::Tftp.get(&lab, NAT_VIP, "small", None);
+    lab.must("s2", &format!("ip address del {SNAT_VIP}/32 dev eth0"));
+    lab.must("client", &format!("ip neigh flush to {SNAT_VIP}"));
+    Client::Tftp.get(&lab, SNAT_VIP, "small", None);
+    daemon.finish();
+}

@@ -58,7 +58,8 @@ peers() {
         libmemcachedutil2 libpcre2-posix3 libsodium23"
     # shellcheck disable=SC2086
     packages tcpdump busybox monitoring-plugins-basic openssh-client openssl lftp python3 faketime $machine $libraries
-    servers tftpd-hpa atftpd dnsmasq-base openssh-server vsftpd proftpd-core proftpd-mod-crypto pure-ftpd
+    servers tftpd-hpa atftpd dnsmasq-base openssh-server vsftpd proftpd-core proftpd-mod-crypto pure-ftpd \
+        python3-pyftpdlib
 }
 
 # Servers, unpacked beside the build: installed, they would start, and they exclude each other.

@@ -8,6 +8,10 @@ mod attacker;
 #[path = "../netns/daemon.rs"]
 #[allow(dead_code)] // The end-to-end tests ask it for more.
 mod daemon;
+mod ftp;
+#[path = "../netns/ftp_servers.rs"]
+#[allow(dead_code)] // The end-to-end tests vary more.
+mod ftp_servers;
 #[path = "../netns/peers.rs"]
 #[allow(dead_code)] // The end-to-end tests have more peers.
 mod peers;

@@ -1,11 +1,14 @@
 //! FTP's grammar (RFC 959, extended by RFC 2428 and RFC 1639): what a line of the control connection says, of the little
 //! that names addresses and ports, as lenient as real peers read it. A line comes without its end.
 
+mod noise;
 mod number;
 mod reply;
 mod write;
 
-pub use reply::{Reply, Says};
+use noise::is_noise;
+pub use noise::{is_signal, without_noise};
+pub use reply::{Front, Reply, Says};
 pub use write::{eprt, extended, extended_in, passive, passive_in, port};
 
 use arrayvec::ArrayVec;
@@ -35,6 +38,10 @@ pub enum Command {
     Lpsv,
     /// From the server's consent on, the rest is in a language that can't be read (RFC 2228, RFC 4217).
     Auth,
+    /// A list of bare names on the control connection: a file's name could stand there for a reply.
+    Names,
+    /// Begins with a digit, as only replies do: a server that echoes the line would seem to say it.
+    Digits,
     /// Nothing about any of that.
     Other,
 }
@@ -54,24 +61,26 @@ pub enum Epsv {
     Unknown,
 }
 
-/// The commands that are not [`Command::Other`].
-const VERBS: [&[u8]; 7] = [b"PORT", b"EPRT", b"LPRT", b"PASV", b"EPSV", b"LPSV", b"AUTH"];
+/// The commands that are not [`Command::Other`], and STAT, which may be [`Command::Names`]. P@SW is PASV for clients
+/// behind a firewall that would rewrite it.
+const VERBS: [&[u8]; 9] =
+    [b"PORT", b"EPRT", b"LPRT", b"PASV", b"P@SW", b"EPSV", b"LPSV", b"AUTH", b"STAT"];
 
 impl Command {
-    /// Reads a whole line.
+    /// Reads a whole line. Bytes that some servers drop are dropped ([`without_noise`]).
     pub fn parse(line: &[u8]) -> Command {
-        let words = behind_telnet(line).trim_ascii();
-        let end = words.iter().position(u8::is_ascii_whitespace).unwrap_or(words.len());
-        let (verb, argument) = (&words[..end], words[end..].trim_ascii_start());
+        let Words { verb, argument, is_cut } = Words::of(line);
         let known = VERBS.iter().position(|known| verb.eq_ignore_ascii_case(known));
         match known.map(|at| VERBS[at]) {
-            Some(b"PORT") => Command::Port(number::endpoint(argument)),
-            Some(b"EPRT") => Command::Eprt(eprt_argument(argument)),
+            Some(b"PORT") => Command::Port(number::endpoint(&argument).filter(|_| !is_cut)),
+            Some(b"EPRT") => Command::Eprt(eprt_argument(&argument).filter(|_| !is_cut)),
             Some(b"LPRT") => Command::Lprt,
-            Some(b"PASV") => Command::Pasv,
-            Some(b"EPSV") => Command::Epsv(Epsv::parse(argument)),
+            Some(b"PASV" | b"P@SW") => Command::Pasv,
+            Some(b"EPSV") => Command::Epsv(Epsv::parse(&argument)),
             Some(b"LPSV") => Command::Lpsv,
             Some(b"AUTH") => Command::Auth,
+            Some(b"STAT") if lists_names(&argument) => Command::Names,
+            _ if verb.first().is_some_and(u8::is_ascii_digit) => Command::Digits,
             Some(_) | None => Command::Other,
         }
     }
@@ -79,13 +88,86 @@ impl Command {
     /// Whether a line that begins like this could be another command than [`Command::Other`]. What can't be
     /// can't become so by more bytes.
     pub fn may_begin(start: &[u8]) -> bool {
-        let start = behind_telnet(start).trim_ascii_start();
-        VERBS.iter().any(|verb| {
-            let common = start.len().min(verb.len());
-            start[..common].eq_ignore_ascii_case(&verb[..common])
-                && start.get(verb.len()).is_none_or(u8::is_ascii_whitespace)
-        })
+        let (verb, is_whole) = verb(&mut noise::without_telnet(start));
+        let could_be = |known: &&[u8]| {
+            let common = if is_whole { verb.len().max(known.len()) } else { verb.len() };
+            known.get(..common).is_some_and(|known| verb.eq_ignore_ascii_case(known))
+        };
+        verb.first().is_some_and(u8::is_ascii_digit) || VERBS.iter().any(could_be)
     }
+
+    /// Whether all servers answer a line that begins like this, and once: a word of letters, with or without an
+    /// argument. ABOR is answered twice by some, for the transfer too, and by others not at all.
+    pub fn is_answered(start: &[u8]) -> bool {
+        let mut start = without_noise(start).skip_while(is_space);
+        let mut verb = ArrayVec::<u8, 5>::new();
+        for byte in &mut start {
+            match byte {
+                byte if is_space(&byte) => break,
+                byte if !(byte.is_ascii_alphanumeric() || byte == b'@') => return false,
+                byte => verb.try_push(byte).unwrap_or_default(),
+            }
+        }
+        !verb.is_empty() && !verb.eq_ignore_ascii_case(b"ABOR")
+    }
+}
+
+/// A command's two parts.
+struct Words {
+    /// As much of it as tells it from others.
+    verb: ArrayVec<u8, 5>,
+    argument: Line,
+    /// Whether there is more of the argument.
+    is_cut: bool,
+}
+
+impl Words {
+    fn of(line: &[u8]) -> Words {
+        let mut bytes = noise::without_telnet(line);
+        let (verb, _) = verb(&mut bytes);
+        let mut words = Words { verb, argument: Line::new(), is_cut: false };
+        for byte in bytes.filter(|&byte| !is_noise(byte)).skip_while(is_space) {
+            let is_there = words.argument.try_push(byte).is_ok();
+            words.is_cut |= !is_there && !is_space(&byte);
+        }
+        let len = words.argument.iter().rposition(|byte| !is_space(byte)).map_or(0, |at| at + 1);
+        words.argument.truncate(len);
+        words
+    }
+}
+
+/// The word that stands first, as much of it as tells it from others, and whether it is whole. What may be noise ends
+/// one of those that matter: some servers take it for white space.
+fn verb(bytes: &mut impl Iterator<Item = u8>) -> (ArrayVec<u8, 5>, bool) {
+    let mut verb = ArrayVec::<u8, 5>::new();
+    for byte in bytes {
+        let is_known = || VERBS.iter().any(|known| verb.eq_ignore_ascii_case(known));
+        match (is_noise(byte), is_space(&byte)) {
+            (true, _) if is_known() => return (verb, true),
+            (false, true) if !verb.is_empty() => return (verb, true),
+            (true, _) | (false, true) => {}
+            (false, false) => verb.try_push(byte).unwrap_or_default(),
+        }
+    }
+    (verb, false)
+}
+
+/// White space as C's `isspace` has it, by which servers split a line.
+fn is_space(byte: &u8) -> bool {
+    byte.is_ascii_whitespace() || *byte == 0x0b
+}
+
+/// Whether options in front of the argument ask for names alone (`-1`), or for them in columns (`-C`).
+fn lists_names(mut argument: &[u8]) -> bool {
+    while let Some(options) = argument.strip_prefix(b"-") {
+        let end = options.iter().position(|byte| !byte.is_ascii_alphanumeric());
+        let (letters, rest) = options.split_at(end.unwrap_or(options.len()));
+        if letters.iter().any(|letter| matches!(letter, b'1' | b'C')) {
+            return true;
+        }
+        argument = rest.trim_ascii_start();
+    }
+    false
 }
 
 impl Epsv {
@@ -96,19 +178,6 @@ impl Epsv {
             b"2" => Epsv::V6,
             all if all.eq_ignore_ascii_case(b"ALL") => Epsv::All,
             _ => Epsv::Unknown,
-        }
-    }
-}
-
-/// What stands behind commands of telnet (RFC 854), which clients send in front of an ABOR.
-fn behind_telnet(mut line: &[u8]) -> &[u8] {
-    loop {
-        line = match line {
-            // WILL, WON'T, DO and DON'T name an option.
-            [0xff, 0xfb..=0xfe, _, rest @ ..] | [0xff, 0xf0..=0xfa, rest @ ..] => rest,
-            [0xff] | [0xff, 0xfb..=0xfe] => &[],
-            [first, rest @ ..] if first.is_ascii_whitespace() => rest,
-            _ => return line,
         }
     }
 }

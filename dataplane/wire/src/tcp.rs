@@ -144,6 +144,11 @@ impl Tcp {
         self.window.get()
     }
 
+    /// Whether the byte that it marks as urgent, if it does, is one of so many that it carries.
+    pub fn is_urgent_within(&self, len: usize) -> bool {
+        (1..=len).contains(&usize::from(self.urgent.get()))
+    }
+
     /// Rewrites both ports and mends the checksum for that and for what happened to the addresses.
     #[inline]
     pub fn set_ports(&mut self, source: u16, destination: u16, addresses: Delta) {

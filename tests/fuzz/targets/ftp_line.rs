@@ -2,9 +2,10 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use engine::alg::ftp::{Asks, Context, State, from_client, from_server, write};
+use engine::alg::ftp::exchange::Exchange;
+use engine::alg::ftp::{Asks, Context, from_client, from_server, write};
 use libfuzzer_sys::fuzz_target;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use wire::ftp::{Command, Reply, Says};
 
 #[derive(Debug, Arbitrary)]
@@ -20,7 +21,7 @@ struct Input<'a> {
 }
 
 /// What nobody would find by chance.
-const STARTS: [&str; 10] = [
+const STARTS: [&str; 12] = [
     "",
     "PORT ",
     "PORT 10,0,0,9,",
@@ -31,7 +32,12 @@ const STARTS: [&str; 10] = [
     "PASV",
     "227 (10,1,0,30,",
     "229 (|||",
+    "STAT -",
+    "\u{0}PORT\r",
 ];
+
+/// Another address of the server's.
+const ALIASES: [IpAddr; 1] = [IpAddr::V4(Ipv4Addr::new(10, 1, 0, 31))];
 
 fuzz_target!(|input: Input| {
     let address = |is_v6: bool, v4: [u8; 4], v6: [u16; 8]| -> IpAddr {
@@ -41,14 +47,23 @@ fuzz_target!(|input: Input| {
         client: address(input.client_is_v6, [10, 0, 0, 9], [0x2001, 0xdb8, 0, 0, 0, 0, 0, 9]),
         vip: address(input.client_is_v6, [10, 0, 0, 100], [0x2001, 0xdb8, 0, 0, 0, 0, 1, 0]),
         server: address(input.server_is_v6, [10, 1, 0, 30], [0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x30]),
+        aliases: &ALIASES,
+        open_ports: None,
         foreign_data: input.foreign_data,
     };
     let start = STARTS[usize::from(input.start) % STARTS.len()];
     let line = [start.as_bytes(), input.rest].concat();
-    let mut state = if input.asked_by_epsv { State::Epsv } else { State::Pasv };
     may_begin(&line);
-    check(&line, from_client(&line, &context, &mut state), &context, input.ours);
-    check(&line, from_server(&line, &context, &state), &context, input.ours);
+    let mut exchange = Exchange::default();
+    // Nobody has asked for anything.
+    let unasked = from_server(&line, &context, &mut exchange);
+    assert!(matches!(unasked, Asks::Nothing | Asks::Instead(_)), "{unasked:?}");
+    let mut exchange = Exchange::default();
+    check(&line, from_client(&line, &context, &mut exchange), &context, input.ours);
+    let mut exchange = Exchange::default();
+    let command: &[u8] = if input.asked_by_epsv { b"EPSV" } else { b"PASV" };
+    from_client(command, &context, &mut exchange);
+    check(&line, from_server(&line, &context, &mut exchange), &context, input.ours);
 });
 
 /// What is a part of something that matters is never taken for nothing.
@@ -65,7 +80,8 @@ fn check(line: &[u8], asks: Asks, context: &Context, ours: [SocketAddr; 2]) {
     match asks {
         Asks::Nothing | Asks::Opaque => {}
         Asks::Instead(other) | Asks::Refused(other) => {
-            assert!(other.is_ascii() && !other.contains(&b'\n'));
+            assert!(!other.iter().any(|byte| matches!(byte, 0 | b'\r')));
+            assert!(line.contains(&b'\n') || !other.contains(&b'\n'));
         }
         Asks::Active { to, form } => {
             assert!(to.ip() == context.client && to.port() >= 1024, "not its own: {to}");

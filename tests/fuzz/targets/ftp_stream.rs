@@ -1,10 +1,10 @@
 //! Any segments of a stream, sent, sent again in other parts, lost and acknowledged: nothing is said twice with
-//! another meaning, nothing is acknowledged that was not sent, and in the end all of it arrives.
+//! another meaning, nothing is acknowledged that was not sent, and in the end all of it arrives. Each line is told of once.
 #![no_main]
 
 use arbitrary::Arbitrary;
 use engine::alg::ftp::stream::{
-    Buffer, LEAST_ROOM, LONGEST, Pushed, Rewrite, Segment, Side, Stream,
+    Buffer, LEAST_ROOM, LONGEST, Pushed, Reader, Rewrite, Segment, Side, Stream,
 };
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
@@ -30,7 +30,8 @@ struct Piece<'a> {
 /// What nobody would find by chance.
 const STARTS: [&[u8]; 9] =
     [b"", b"PORT ", b"EPRT ", b"PASV", b"227 ", b"229 ", b"PORTAL ", &[b' '; 230], &[b' '; 4090]];
-const ENDS: [&[u8]; 6] = [b"", b"\r\n", b"\n", b"\r", b"\0\r\n", b"\r\nPORT 1\r\n227 0\r\n"];
+const ENDS: [&[u8]; 7] =
+    [b"", b"\r\n", b"\n", b"\r", b"\0\r\n", b"\r\nPORT 1\r\n227 0\r\n", b"\xff\xfb"];
 
 /// Bytes of the longest conversation.
 const MOST: usize = 5 * LONGEST;
@@ -72,6 +73,7 @@ struct World {
     first: u32,
     room: usize,
     text: Vec<u8>,
+    told: Told,
     /// What the sender knows to have come, and what it has sent.
     known: usize,
     sent: usize,
@@ -92,6 +94,7 @@ fuzz_target!(|input: Input| {
         first: input.first,
         room: LEAST_ROOM + usize::from(input.room),
         text,
+        told: Told::default(),
         known: 0,
         sent: 0,
         arrived: BTreeMap::new(),
@@ -112,7 +115,7 @@ fuzz_target!(|input: Input| {
                 let mut out = vec![0; world.room];
                 let segment = Segment { sequence, data, is_last };
                 stream.push(segment, side, rewrite, &mut out);
-                stream.push(segment, side, |_| Rewrite::Opaque, &mut out);
+                stream.push(segment, side, |_: &[u8]| Rewrite::Opaque, &mut out);
                 stream.leave_alone();
                 stream.push(segment, side, rewrite, &mut out);
             }
@@ -141,6 +144,22 @@ impl Piece<'_> {
     }
 }
 
+/// Lines that were told of.
+#[derive(Default)]
+struct Told(usize);
+
+impl Reader for &mut Told {
+    fn judge(&mut self, line: &[u8]) -> Rewrite {
+        self.0 += 1;
+        rewrite(line)
+    }
+
+    fn passed(&mut self, start: &[u8]) {
+        assert!(start.len() <= 8 && !start.ends_with(b"\n"));
+        self.0 += 1;
+    }
+}
+
 fn rewrite(line: &[u8]) -> Rewrite {
     match line {
         [b'P', .., last] if last % 2 == 0 => Rewrite::Replace([b'P'; 254].into()),
@@ -161,7 +180,7 @@ impl World {
         let mut out = vec![0; self.room];
         let segment = Segment { sequence, data, is_last };
         self.stream.borrow(&mut self.spare);
-        let pushed = self.stream.push(segment, self.side, rewrite, &mut out);
+        let pushed = self.stream.push(segment, self.side, &mut self.told, &mut out);
         self.stream.give_back(&mut self.spare);
         match pushed {
             Pushed::Forward { sequence, len, is_last } if arrives && (len > 0 || is_last) => {
@@ -202,11 +221,28 @@ impl World {
         self.known = self.known.max(upto);
     }
 
+    /// All lines but those that are too long.
+    fn all_told(&self) {
+        let before = |at: usize| at > 0 && self.text[at - 1] == b'\r';
+        let is_end =
+            |at: &usize| self.text[*at] == b'\n' && (self.side == Side::Client || before(*at));
+        let mut start = 0;
+        let mut all = 0;
+        for end in (0..self.text.len()).filter(is_end) {
+            all += usize::from(end + 1 - start <= LONGEST);
+            start = end + 1;
+        }
+        // What is in front of a line may be Telnet's, ends of lines among it.
+        let is_plain = self.text.iter().all(|&byte| byte < 240);
+        assert!(!is_plain || self.told.0 == all, "{} of {all}", self.told.0);
+    }
+
     fn finish(&mut self) {
         self.spare.append(&mut self.elsewhere);
         let end = self.text.len() + 1;
         for _ in 0..4 * end + 10 {
             if self.known == end {
+                self.all_told();
                 return;
             }
             self.send(self.known, self.room, true);

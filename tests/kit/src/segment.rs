@@ -17,7 +17,7 @@ pub struct Segment {
     pub destination: SocketAddr,
     /// Hops it may still go.
     pub ttl: u8,
-    /// `S`, `A`, `F`, `R` and `P`, in this order.
+    /// `S`, `A`, `F`, `R`, `P` and `U`, in this order. Its last byte is the urgent one.
     pub flags: String,
     /// The number of its first byte.
     pub sequence: u32,
@@ -51,7 +51,8 @@ impl Segment {
         tcp.set_options_raw(&self.options).unwrap();
         let has = |flag| self.flags.contains(flag);
         (tcp.syn, tcp.ack, tcp.fin) = (has('S'), has('A'), has('F'));
-        (tcp.rst, tcp.psh) = (has('R'), has('P'));
+        (tcp.rst, tcp.psh, tcp.urg) = (has('R'), has('P'), has('U'));
+        tcp.urgent_pointer = if tcp.urg { self.payload.len() as u16 } else { 0 };
         let len = tcp.header_len() + self.payload.len();
         match (self.source.ip(), self.destination.ip()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -103,8 +104,14 @@ impl Segment {
             other => panic!("{other:?}"),
         };
         let (tcp, payload) = TcpHeader::from_slice(body).unwrap();
-        let flags =
-            [(tcp.syn, 'S'), (tcp.ack, 'A'), (tcp.fin, 'F'), (tcp.rst, 'R'), (tcp.psh, 'P')];
+        let flags = [
+            (tcp.syn, 'S'),
+            (tcp.ack, 'A'),
+            (tcp.fin, 'F'),
+            (tcp.rst, 'R'),
+            (tcp.psh, 'P'),
+            (tcp.urg, 'U'),
+        ];
         let segment = Segment {
             from: Mac(ethernet.source),
             to: Mac(ethernet.destination),

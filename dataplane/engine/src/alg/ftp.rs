@@ -5,35 +5,30 @@
 //! Between IP versions what one side says is turned over into what the other one can (RFC 6384): EPSV into
 //! PASV and back, EPRT into PORT and back.
 
+pub mod exchange;
 pub mod shift;
 pub mod stream;
 
-use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
+use exchange::{Asked, Exchange, Heard};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::ops::{Range, RangeInclusive};
 use wire::ftp::{self, Command, Epsv, Line, Reply, Says};
 
 /// Whose control connection it is.
 #[derive(Debug, Clone, Copy)]
-pub struct Context {
+pub struct Context<'a> {
     /// The client's address, as the client has it.
     pub client: IpAddr,
     /// The address that it talks to.
     pub vip: IpAddr,
     /// The server's own address.
     pub server: IpAddr,
+    /// Other addresses of its own.
+    pub aliases: &'a [IpAddr],
+    /// Ports that every client reaches it by.
+    pub open_ports: Option<&'a RangeInclusive<u16>>,
     /// Whether the client may have data sent to others, or taken from them (FXP).
     pub foreign_data: bool,
-}
-
-/// What is to be remembered of a control connection, besides its streams: how the client has asked last that
-/// the server listen, for so it is to be answered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum State {
-    /// By PASV, or not at all.
-    #[default]
-    Pasv,
-    /// By EPSV.
-    Epsv,
 }
 
 /// What a line asks for.
@@ -43,7 +38,7 @@ pub enum Asks {
     Nothing,
     /// This one goes on in its place.
     Instead(Line),
-    /// A connection that the client is not to have: this line, which the server refuses, goes on in its place.
+    /// Something that the client is not to have: this line, which the server refuses, goes on in its place.
     Refused(Line),
     /// The client listens there; the server is to be told where it reaches that.
     Active {
@@ -92,33 +87,36 @@ const NO_EPRT: &[u8] = b"EPRT |1|0.0.0.0|0|";
 const NO_DATA: &[u8] = b"425 Can't open data connection.";
 
 /// Reads a line of the client.
-pub fn from_client(line: &[u8], context: &Context, state: &mut State) -> Asks {
-    match Command::parse(line) {
-        Command::Port(to) => context.active(to.map(SocketAddr::V4), Form::Port, NO_PORT),
-        Command::Eprt(to) => context.active(to, Form::Eprt, NO_EPRT),
-        Command::Pasv => {
-            *state = State::Pasv;
-            context.pasv()
-        }
-        Command::Epsv(epsv) => {
-            *state = State::Epsv;
-            context.epsv(epsv)
-        }
-        // Nothing follows what these name; but there may be servers that do.
-        Command::Lprt if context.foreign_data => Asks::Nothing,
-        Command::Lprt => Asks::Refused(self::line(NO_PORT)),
-        Command::Lpsv => Asks::Instead(self::line(NO_PORT)),
-        Command::Auth | Command::Other => Asks::Nothing,
+pub fn from_client(line: &[u8], context: &Context, exchange: &mut Exchange) -> Asks {
+    let (asks, awaited) = context.asked(line);
+    match (awaited, &asks) {
+        (Some(command), _) => exchange.asks(command),
+        (None, Asks::Instead(other) | Asks::Refused(other)) => exchange.command(other),
+        (None, _) => exchange.command(line),
     }
+    asks
 }
 
-/// Reads a line of the server.
-pub fn from_server(line: &[u8], context: &Context, state: &State) -> Asks {
-    match Reply::parse(line).map(|reply| reply.says) {
-        Some(Says::Passive(at, place)) => context.passive(at.port(), context.numbers(place)),
-        Some(Says::Extended(port, place)) => context.passive(port, context.digits(place, state)),
-        Some(Says::AuthAccepted) => Asks::Opaque,
-        Some(Says::Other) | None => Asks::Nothing,
+/// Reads a line of the server. Where it listens is believed only as the last line of the reply to PASV or EPSV.
+pub fn from_server(line: &[u8], context: &Context, exchange: &mut Exchange) -> Asks {
+    let heard = exchange.hear(line);
+    let says = match heard {
+        Heard::Text => None,
+        Heard::To(_) | Heard::Other => Reply::parse(line).map(|reply| reply.says),
+    };
+    match (says, heard) {
+        (Some(Says::Passive(at, place)), Heard::To(Asked::Pasv | Asked::Epsv))
+            if context.is_of_server(at) =>
+        {
+            context.passive(at.port(), context.numbers(place))
+        }
+        (Some(Says::Extended(port, place)), Heard::To(asked @ (Asked::Pasv | Asked::Epsv))) => {
+            context.passive(port, context.digits(place, asked))
+        }
+        // Whoever asked for it is not let through there.
+        (Some(Says::Passive(..) | Says::Extended(..)), _) => Asks::Instead(self::line(NO_DATA)),
+        (Some(Says::AuthAccepted), Heard::To(Asked::Auth)) => Asks::Opaque,
+        (Some(Says::AuthAccepted | Says::Other) | None, _) => Asks::Nothing,
     }
 }
 
@@ -146,14 +144,50 @@ pub fn refuse(form: &Form) -> Line {
     })
 }
 
-impl Context {
+impl Context<'_> {
+    /// What a line of the client asks for, and which command of those that mean something goes on.
+    fn asked(&self, line: &[u8]) -> (Asks, Option<Asked>) {
+        match Command::parse(line) {
+            Command::Port(to) => {
+                (self.active(line, to.map(SocketAddr::V4), Form::Port, NO_PORT), None)
+            }
+            Command::Eprt(to) => (self.active(line, to, Form::Eprt, NO_EPRT), None),
+            Command::Pasv => self.listens(self.pasv(line), Asked::Pasv),
+            // Nobody is to listen because of that.
+            Command::Epsv(Epsv::All) => (self.epsv(Epsv::All, line), None),
+            Command::Epsv(epsv) => self.listens(self.epsv(epsv, line), Asked::Epsv),
+            // Nothing follows what these name; but there may be servers that do.
+            Command::Lprt if self.foreign_data => (plain(line), None),
+            Command::Lprt => (Asks::Refused(self::line(NO_PORT)), None),
+            Command::Lpsv => (Asks::Instead(self::line(NO_PORT)), None),
+            Command::Auth => (plain(line), Some(Asked::Auth)),
+            Command::Names | Command::Digits => (Asks::Refused(self::line(NO_PORT)), None),
+            Command::Other => (plain(line), None),
+        }
+    }
+
+    /// The server is to listen, unless it is asked for something else instead.
+    fn listens(&self, asks: Asks, command: Asked) -> (Asks, Option<Asked>) {
+        let is_refused = matches!(&asks, Asks::Instead(other) if other[..] == *NO_PORT);
+        (asks, Some(command).filter(|_| !is_refused))
+    }
+
+    /// Whether the server itself has this address, or any client reaches it by the port anyway.
+    fn is_of_server(&self, at: SocketAddrV4) -> bool {
+        let address = IpAddr::V4(*at.ip());
+        address == self.server
+            || address.is_unspecified()
+            || self.aliases.contains(&address)
+            || self.open_ports.is_some_and(|ports| ports.contains(&at.port()))
+    }
+
     /// Whether client and server are in different versions of IP.
     fn crosses(&self) -> bool {
         self.client.is_ipv4() != self.server.is_ipv4()
     }
 
     /// The client listens there. What it names besides itself is not for the server to connect to.
-    fn active(&self, to: Option<SocketAddr>, form: Form, refusal: &[u8]) -> Asks {
+    fn active(&self, command: &[u8], to: Option<SocketAddr>, form: Form, refusal: &[u8]) -> Asks {
         let own = to.filter(|to| to.ip() == self.client);
         match own {
             Some(to) if to.port() >= LEAST_PORT => {
@@ -164,23 +198,23 @@ impl Context {
                 };
                 Asks::Active { to, form }
             }
-            None if self.foreign_data => Asks::Nothing,
+            None if self.foreign_data => plain(command),
             Some(_) | None => Asks::Refused(line(refusal)),
         }
     }
 
-    fn pasv(&self) -> Asks {
+    fn pasv(&self, command: &[u8]) -> Asks {
         match self.server {
             // No answer could name an address of the client's version.
             IpAddr::V4(_) if self.crosses() => Asks::Instead(line(NO_PORT)),
             IpAddr::V6(_) if self.crosses() => Asks::Instead(line(b"EPSV")),
-            IpAddr::V4(_) | IpAddr::V6(_) => Asks::Nothing,
+            IpAddr::V4(_) | IpAddr::V6(_) => plain(command),
         }
     }
 
-    fn epsv(&self, epsv: Epsv) -> Asks {
+    fn epsv(&self, epsv: Epsv, command: &[u8]) -> Asks {
         if !self.crosses() {
-            return Asks::Nothing;
+            return plain(command);
         }
         match (epsv, self.client) {
             (Epsv::Here, _) | (Epsv::V4, IpAddr::V4(_)) | (Epsv::V6, IpAddr::V6(_)) => {
@@ -189,7 +223,7 @@ impl Context {
             }
             // The one can't be kept, since the server hears other commands; the other is not its version.
             (Epsv::All | Epsv::V4 | Epsv::V6, _) => Asks::Instead(line(NO_PORT)),
-            (Epsv::Unknown, _) => Asks::Nothing,
+            (Epsv::Unknown, _) => plain(command),
         }
     }
 
@@ -213,10 +247,24 @@ impl Context {
     }
 
     /// How a client is told what the server has told by a 229.
-    fn digits(&self, place: Range<usize>, state: &State) -> Option<Form> {
-        let asked_otherwise = self.crosses() && *state == State::Pasv;
+    fn digits(&self, place: Range<usize>, asked: Asked) -> Option<Form> {
+        let asked_otherwise = self.crosses() && asked == Asked::Pasv;
         Some(if asked_otherwise { Form::Passive } else { Form::Digits(place) })
     }
+}
+
+/// A command goes on as servers without our care for what they drop would read it.
+fn plain(command: &[u8]) -> Asks {
+    if ftp::without_noise(command).eq(command.iter().copied()) {
+        return Asks::Nothing;
+    }
+    let mut line = Line::new();
+    for byte in ftp::without_noise(command) {
+        if line.try_push(byte).is_err() {
+            return Asks::Instead(self::line(NO_PORT));
+        }
+    }
+    Asks::Instead(line)
 }
 
 /// All that is written here is shorter than a line can be.

@@ -1,15 +1,18 @@
 //! What is read of control connections: by the number that their row has. All memory is taken at the start.
 
-use crate::alg::ftp::State;
+use crate::alg::ftp::exchange::Exchange;
 use crate::alg::ftp::stream::{Buffer, LONGEST, Stream};
+use crate::tick::Tick;
 
 /// What is read of one control connection.
 #[derive(Debug, Clone)]
 pub struct Session {
     /// What the client says, and what the server says.
     pub streams: [Stream; 2],
-    /// What has been asked for.
-    pub state: State,
+    /// Which command a reply answers.
+    pub exchange: Exchange,
+    /// Since when the server has said nothing, though the client had room for that.
+    pub silent_since: Tick,
     /// How much the client and the server have room for, as they have said last.
     pub windows: [u16; 2],
 }
@@ -84,15 +87,44 @@ impl Sessions {
     }
 }
 
+/// Ticks of silence after which a server has answered all that it will.
+const SILENCE: u32 = 20;
+/// Who has room for less, in whatever unit, may be keeping the other side from speaking.
+const LEAST_WINDOW: u16 = 256;
+
 impl Session {
+    /// A client has sent a segment, and has room for so much.
+    pub fn heard_client(&mut self, window: u16, now: Tick) {
+        if self.windows[0] < LEAST_WINDOW {
+            self.silent_since = now;
+        }
+        self.windows[0] = window;
+    }
+
+    /// A server has sent a segment, perhaps with something new.
+    pub fn heard_server(&mut self, window: u16, is_new: bool, now: Tick) {
+        if is_new {
+            self.silent_since = now;
+        }
+        self.windows[1] = window;
+    }
+
+    /// Whether the server has, for a while, had nothing to say to all that was said before, and could have.
+    pub fn is_silent(&self, now: Tick) -> bool {
+        self.streams.iter().all(Stream::is_settled)
+            && !self.exchange.is_within()
+            && now.since(self.silent_since) >= SILENCE
+    }
+
     fn new() -> Session {
         let streams = [Stream::new(0), Stream::new(0)];
-        Session { streams, state: State::default(), windows: [0; 2] }
+        let exchange = Exchange::default();
+        Session { streams, exchange, silent_since: Tick(0), windows: [0; 2] }
     }
 
     fn begin(&mut self, first: [u32; 2]) {
         self.streams = first.map(Stream::new);
-        self.state = State::default();
+        self.exchange = Exchange::default();
         self.windows = [0; 2];
     }
 }

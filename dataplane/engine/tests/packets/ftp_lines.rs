@@ -1,4 +1,5 @@
-//! FTP's long lines: read up to 4 KiB however they come, and untouched beyond.
+//! FTP's odd lines: long ones are read up to 4 KiB however they come, and untouched beyond; bytes that some server drops
+//! hide no command.
 
 use engine::reason::Reason;
 use engine::tables::{Ftp, Protocol};
@@ -24,7 +25,7 @@ fn arrives(gate: &mut Gate, control: &Line, by_client: bool, text: &str, len: us
     let first = control.next[from];
     let mut arrived: Vec<u8> = vec![];
     let mut known = 0;
-    for _ in 0..text.len() {
+    for _ in 0..=text.len() {
         if known == text.len() {
             return String::from_utf8(arrived).unwrap();
         }
@@ -99,7 +100,8 @@ fn a_padded_reply_names_the_vip() {
     for via in [Via::Nat, Via::Snat] {
         for part in LENGTHS {
             let mut gate = gate(FLOWS);
-            let control = Line::open(&mut gate, via, via.client(), 21);
+            let mut control = Line::open(&mut gate, via, via.client(), 21);
+            control.client_says(&mut gate, "AP", "PASV\r\n");
             let at = SocketAddr::new(via.server(0), 40_001);
             let reply = padded(&passive_at(at), 2000);
             let heard = arrives(&mut gate, &control, false, &reply, part);
@@ -113,8 +115,7 @@ fn a_padded_reply_names_the_vip() {
 fn lines_that_are_not_read_arrive_whole() {
     let via = Via::Snat;
     let own = active(SocketAddr::new(via.client().ip(), 5001));
-    let with = |byte: &str| format!("{}{byte}\r\n", padded(&own, 2000).trim_end_matches("\r\n"));
-    for line in [padded(&own, 4097), padded(&own, 5000), with("\0"), with("\r")] {
+    for line in [padded(&own, 4097), padded(&own, 5000)] {
         for part in LENGTHS {
             let mut gate = gate(FLOWS);
             let control = Line::open(&mut gate, via, via.client(), 21);
@@ -122,6 +123,79 @@ fn lines_that_are_not_read_arrive_whole() {
             assert_eq!(arrives(&mut gate, &control, true, &text, part), text);
             assert_eq!(gate.connections().len(), 1);
         }
+    }
+}
+
+/// vsftpd, pure-ftpd and ProFTPD read each of these as PORT, or EPRT.
+#[test]
+fn what_a_server_drops_hides_no_command() {
+    for via in [Via::Nat, Via::Snat, Via::Nat6, Via::Snat64, Via::Snat46] {
+        let foreign = active(SocketAddr::new(via.station(0, 66), 5001));
+        let (verb, argument) = foreign.trim_end().split_once(' ').unwrap();
+        for line in [
+            format!("{verb} {argument}\0\r\n"),
+            format!("{verb} {argument}\r\r\n"),
+            format!("{verb}\r{argument}\r\n"),
+            format!("{verb}\x0b{argument}\n"),
+            format!("{}\0{} {argument}\n", &verb[..2], &verb[2..]),
+            format!("\r\0{verb} {argument}\n"),
+        ] {
+            for len in [1, 3, 100] {
+                let mut gate = gate(FLOWS);
+                let control = Line::open(&mut gate, via, via.client(), 21);
+                let heard = arrives(&mut gate, &control, true, &line, len);
+                let refused = ["PORT 0,0,0,0,0,0", "EPRT |1|0.0.0.0|0|"];
+                assert!(refused.contains(&heard.trim_end()), "{via:?} {line:?}: {heard:?}");
+                assert_eq!(gate.connections().len(), 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_clients_own_address_is_read_in_spite_of_them() {
+    for via in Via::SEEN {
+        let own = active(SocketAddr::new(via.client().ip(), 5001));
+        let odd = own.replace("\r\n", "\0\r\r\n").replacen(' ', "\0 ", 1);
+        let mut gate = gate(FLOWS);
+        let control = Line::open(&mut gate, via, via.client(), 21);
+        let heard = arrives(&mut gate, &control, true, &odd, 100);
+        assert_eq!(endpoint_in(&heard).ip(), control.seen_as.ip(), "{via:?}");
+        assert_eq!(gate.connections().len(), 2);
+    }
+}
+
+/// In whatever segments: ProFTPD drops a Telnet option, and a server without urgent data in line the urgent byte.
+#[test]
+fn what_is_out_of_line_hides_no_command() {
+    let via = Via::Nat;
+    let foreign = active(SocketAddr::new(via.station(0, 66), 5001)).into_bytes();
+    let refused = b"PORT 0,0,0,0,0,0\r\n";
+    for (before, at) in [(&b"\xff\xfb\x01"[..], 0), (b"\xff\xfd\n", 0), (b"\xff\xfe\xff", 2)] {
+        for cut in 0..=before.len() {
+            let mut gate = gate(FLOWS);
+            let mut control = Line::open(&mut gate, via, via.client(), 21);
+            let all = [&foreign[..at], before, &foreign[at..]].concat();
+            let mut heard = vec![];
+            for part in [&all[..at + cut], &all[at + cut..]].iter().filter(|part| !part.is_empty())
+            {
+                let said = Segment { payload: part.to_vec(), ..control.from_client("AP", "") };
+                control.next[0] = control.next[0].wrapping_add(part.len() as u32);
+                let outcome = gate.take(said);
+                if outcome.verdict != Verdict::Answer {
+                    heard.extend(outcome.sent_segment().payload);
+                }
+            }
+            assert!(heard.ends_with(refused), "{}", heard.escape_ascii());
+        }
+    }
+    let mut gate = gate(FLOWS);
+    let mut control = Line::open(&mut gate, via, via.client(), 21);
+    let line = String::from_utf8(foreign).unwrap();
+    for (text, is_urgent) in [("Px", false), ("ABOR\r\n", true), (&line[..], false)] {
+        let heard = control.client_says(&mut gate, "APU", text);
+        assert_eq!(heard.flags.contains('U'), is_urgent, "{text}");
+        control.client_says(&mut gate, "AP", "\n");
     }
 }
 

@@ -18,6 +18,7 @@ mod failover;
 mod floods;
 mod ftp;
 mod ftp_lines;
+mod ftp_replies;
 mod inheritance;
 mod learning;
 mod limits;

@@ -15,6 +15,15 @@ pub struct Reply {
     pub says: Says,
 }
 
+/// The front of a line of a reply (RFC 959 §4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Front {
+    /// Three digits.
+    pub code: u16,
+    /// Whether no more lines of the same reply follow.
+    pub is_last: bool,
+}
+
 /// What a reply tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Says {
@@ -33,10 +42,10 @@ const PASSIVE: u16 = 227;
 const EXTENDED: u16 = 229;
 const AUTH_ACCEPTED: u16 = 234;
 
-impl Reply {
-    /// Reads a whole line; `None`: it has no code.
-    pub fn parse(line: &[u8]) -> Option<Reply> {
-        let (digits, rest) = line.split_at_checked(3)?;
+impl Front {
+    /// Reads the first four bytes of a line, or fewer if it has no more; `None`: it has no code.
+    pub fn parse(start: &[u8]) -> Option<Front> {
+        let (digits, rest) = start.split_at_checked(3)?;
         let is_last = match rest.first() {
             Some(b' ') | None => true,
             Some(b'-') => false,
@@ -44,6 +53,14 @@ impl Reply {
         };
         let code = str::from_utf8(digits).ok()?;
         let code = code.bytes().all(|byte| byte.is_ascii_digit()).then(|| code.parse().ok())??;
+        Some(Front { code, is_last })
+    }
+}
+
+impl Reply {
+    /// Reads a whole line; `None`: it has no code.
+    pub fn parse(line: &[u8]) -> Option<Reply> {
+        let Front { code, is_last } = Front::parse(line)?;
         let says = match code {
             PASSIVE => passive(line),
             EXTENDED => extended(line),

@@ -47,6 +47,19 @@ fn commands() {
         (b"\xff", Command::Other),
         (b"\xff\xfb", Command::Other),
         (b"\xff\xffPORT 10,0,0,9,4,1", Command::Other),
+        (b"PORT 10,0,0,9,4,1\0", here),
+        (b"\0P\rORT\r10,0,0,\x009,4,1", here),
+        (b"P\xff\xfb\x01O\xff\xf4RT 10,0,0,9,4,1", here),
+        (b"PORT\x0b10,0,0,9,4,1\x0b", here),
+        (b"PORT\x0c10,0,0,9,4,1", here),
+        (b"P@SW", Command::Pasv),
+        (b"STAT -1", Command::Names),
+        (b"STAT  -l -aC up", Command::Names),
+        (b"STAT -l", Command::Other),
+        (b"STAT l-1", Command::Other),
+        (b"STAT", Command::Other),
+        (b"227 (10,0,0,30,9,4)", Command::Digits),
+        (b"\r 2", Command::Digits),
         (b"STOR PORT 10,0,0,9,4,1", Command::Other),
     ] {
         assert_eq!(Command::parse(line), command, "{}", line.escape_ascii());
@@ -161,7 +174,7 @@ fn replies_that_tell_nothing() {
 fn what_a_line_may_become() {
     for start in [
         "", "P", "po", "PORT", "PORT ", "PORT 1,2", "\t EPR", "epsv", "PASV ", "LP", "LPRT 4,4",
-        "AUTH TLS",
+        "AUTH TLS", "22", " 9x", "\0\rPO", "ST", "stat -1",
     ] {
         assert!(Command::may_begin(start.as_bytes()), "{start}");
     }
@@ -173,7 +186,7 @@ fn what_a_line_may_become() {
             start.escape_ascii()
         );
     }
-    for start in ["N", "PU", "PORTA", "PASVX", "PO RT", "22", "LPR ", "LIST"] {
+    for start in ["N", "PU", "PORTA", "PASVX", "PO RT", "-22", "LPR ", "LIST", "STATS"] {
         assert!(!Command::may_begin(start.as_bytes()), "{start}");
     }
     for (start, may) in [("", true), ("2", true), ("22", true), ("229 (", true), ("234-", true)]
@@ -181,6 +194,37 @@ fn what_a_line_may_become() {
         .chain([("1", false), ("220", false), ("230 ", false), ("PORT", false), (" 227", false)])
     {
         assert_eq!(Reply::may_begin(start.as_bytes()), may, "{start}");
+    }
+}
+
+#[test]
+fn commands_that_all_servers_answer() {
+    for start in [
+        "NOOP",
+        "cwd a",
+        "STOR \u{ff}",
+        "SITE CHM",
+        "X",
+        "P@SW",
+        "STAT\r",
+        " NOOP",
+        "ABORT",
+        "PORT\0 1",
+    ] {
+        assert!(Command::is_answered(start.as_bytes()), "{start}");
+    }
+    for start in ["", " ", "ABOR", "abor\r", "\0", "-", "A-B", "CWD\u{e9}", "P_ORT", "*"] {
+        assert!(!Command::is_answered(start.as_bytes()), "{start}");
+    }
+}
+
+#[test]
+fn what_may_be_urgent() {
+    for data in [&b"\xff\xf4\xff"[..], b"\xf2", b"\xff\xf2ABOR\r\n", b"abor\r\n", b"STAT\n", b""] {
+        assert!(is_signal(data), "{}", data.escape_ascii());
+    }
+    for data in [&b"PxORT 1"[..], b"\xf2PORT 1", b"ABOR\r\nPORT", b"P\xf2", b"x"] {
+        assert!(!is_signal(data), "{}", data.escape_ascii());
     }
 }
 

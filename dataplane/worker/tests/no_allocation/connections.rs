@@ -186,8 +186,9 @@ impl At<'_> {
         if via.is_dsr() {
             return;
         }
-        let held = format!("PORT {}", " ".repeat(1000));
-        for (n, rest) in [(0, "\r\n"), (1, "\0\r\n"), (2, "")] {
+        let words = [("PORT", "\r\n"), ("AUTH", "TLS\r\n"), ("PORT", "")];
+        for (n, (verb, rest)) in (0..).zip(words) {
+            let held = format!("{verb}{}", " ".repeat(1000));
             let mut control = self.open(via, SocketAddr::new(client, 2100 + n), FTP);
             let told = self.says(&mut control, 0, "AP", &held);
             assert_eq!((told.source, told.destination), (control.vip, control.client));

@@ -9,7 +9,9 @@
 //!   several segments (`stream/long.rs`).
 //! - What comes before what is still missing is left to its sender to send again.
 //!
-//! A line with a NUL or a CR that is not at its end, and a line that is too long, is never read.
+//! A line of the client ends with LF, since there are servers that take it so; one of the server ends with CRLF alone, or
+//! what a server repeats of a command could be another line. A line of the server with a NUL, CR or LF inside, and one
+//! that is too long, is never read. Of lines that are not read, the first bytes are told ([`Reader::passed`]).
 
 use super::shift::{Shift, TEXT, earlier, is_before, later};
 use arrayvec::ArrayVec;
@@ -18,11 +20,13 @@ use wire::ftp::{Command, Line, Reply};
 mod again;
 mod long;
 mod output;
+mod place;
 mod read;
 
 pub use long::Buffer;
 use long::Long;
 use output::Output;
+use place::Place;
 
 /// Bytes of the longest line that is read, its end included.
 pub const LONGEST: usize = 4096;
@@ -52,6 +56,8 @@ pub struct Stream {
     held_len: u16,
     long: Long,
     mode: Mode,
+    /// Where in its line the next byte is.
+    place: Place,
     /// Whether its sender says no more. The receiver is told when all has gone on.
     ended: bool,
 }
@@ -100,6 +106,23 @@ pub enum Rewrite {
     Opaque,
 }
 
+/// Who reads the lines of a stream.
+pub trait Reader {
+    /// A line that may matter, without its end. Answers what becomes of it.
+    fn judge(&mut self, line: &[u8]) -> Rewrite;
+
+    /// A line that went on unread has ended; these are its first bytes, without its end. One that is too long is not told.
+    fn passed(&mut self, start: &[u8]) {
+        let _ = start;
+    }
+}
+
+impl<F: FnMut(&[u8]) -> Rewrite> Reader for F {
+    fn judge(&mut self, line: &[u8]) -> Rewrite {
+        self(line)
+    }
+}
+
 /// What becomes of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pushed {
@@ -142,6 +165,7 @@ impl Stream {
             held_len: 0,
             long: Long::default(),
             mode: Mode::Reading,
+            place: Place::default(),
             ended: false,
         }
     }
@@ -165,6 +189,16 @@ impl Stream {
     /// From now on nothing is read any more.
     pub fn leave_alone(&mut self) {
         self.mode = Mode::Opaque;
+    }
+
+    /// Whether the receiver has all that its sender has said, and that ends with a line.
+    pub fn is_settled(&self) -> bool {
+        self.heard == self.front_received() && self.mode == Mode::Reading && self.place.is_start()
+    }
+
+    /// Whether this segment says something new.
+    pub fn is_new(&self, sequence: u32, len: usize) -> bool {
+        is_before(self.next, sequence.wrapping_add(len as u32))
     }
 
     /// Whether this is the number of what its sender says next, as far as that can be known.
@@ -218,14 +252,13 @@ impl Stream {
         self.shift.forget(acknowledgement);
     }
 
-    /// Takes a segment. Each line that may matter is judged once, when all of it is there, by `rewrite`, which
-    /// is given it without its end. What goes on is in `out`, which is as long as a segment may be, and no
+    /// Takes a segment. Each line that may matter is judged once, when all of it is there. What goes on is in `out`, which is as long as a segment may be, and no
     /// shorter than [`LEAST_ROOM`].
     pub fn push(
         &mut self,
         segment: Segment,
         side: Side,
-        rewrite: impl FnMut(&[u8]) -> Rewrite,
+        mut reader: impl Reader,
         out: &mut [u8],
     ) -> Pushed {
         let Segment { sequence, data, is_last } = segment;
@@ -250,7 +283,7 @@ impl Stream {
         let is_whole = self.say_again(begin, &segment, &mut out) && {
             let known = (self.next.wrapping_sub(sequence) as usize).min(data.len());
             let fresh = if self.ended { &[] } else { &data[known..] };
-            self.say(fresh, side, rewrite, &mut out)
+            self.say(fresh, side, &mut reader, &mut out)
         };
         let is_last = is_last && is_whole && self.next == end && self.end(&mut out);
         if out.len() > 0 || is_last {

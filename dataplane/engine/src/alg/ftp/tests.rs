@@ -10,17 +10,27 @@ const CLIENT6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9
 const VIP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x100));
 const SERVER6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x30));
 
-const V4: Context = Context { client: CLIENT, vip: VIP, server: SERVER, foreign_data: false };
-const V6: Context = Context { client: CLIENT6, vip: VIP6, server: SERVER6, foreign_data: false };
+const V4: Context = Context {
+    client: CLIENT,
+    vip: VIP,
+    server: SERVER,
+    aliases: &[],
+    open_ports: None,
+    foreign_data: false,
+};
+const V6: Context = Context { client: CLIENT6, vip: VIP6, server: SERVER6, ..V4 };
 const V6_TO_V4: Context = Context { server: SERVER, ..V6 };
 const V4_TO_V6: Context = Context { server: SERVER6, ..V4 };
 
 fn client(line: &str, context: &Context) -> Asks {
-    from_client(line.as_bytes(), context, &mut State::default())
+    from_client(line.as_bytes(), context, &mut Exchange::default())
 }
 
-fn server(line: &str, context: &Context, state: State) -> Asks {
-    from_server(line.as_bytes(), context, &state)
+/// The reply to this command.
+fn server(line: &str, context: &Context, command: &str) -> Asks {
+    let mut exchange = Exchange::default();
+    from_client(command.as_bytes(), context, &mut exchange);
+    from_server(line.as_bytes(), context, &mut exchange)
 }
 
 /// What goes on in the line's place, when the gate's endpoint is this.
@@ -121,18 +131,18 @@ fn data_of_others_if_they_may_have_it() {
 #[test]
 fn a_server_that_listens() {
     let long = "227 Gehen Sie nach (10,1,0,30,195,80), bitte.";
-    let (pasv, epsv) = (State::Pasv, State::Epsv);
-    for (context, state, line, written) in [
+    let (pasv, epsv) = ("PASV", "EPSV");
+    for (context, command, line, written) in [
         (V4, pasv, long, "227 Gehen Sie nach (10,0,0,100,234,96), bitte."),
         (V4, pasv, "227 0,0,0,0,195,80", "227 10,0,0,100,234,96"),
-        (V4, pasv, "227 =192,0,2,1,195,80", "227 =10,0,0,100,234,96"),
+        (V4, pasv, "227 =10,1,0,30,195,80", "227 =10,0,0,100,234,96"),
         (V4, epsv, "229 Here (|||50000|)", "229 Here (|||60000|)"),
         (V6, epsv, "229 Here (|||50000|)", "229 Here (|||60000|)"),
         (V6_TO_V4, epsv, long, "229 Entering Extended Passive Mode (|||60000|)"),
         (V4_TO_V6, pasv, "229 (|||50000|)", "227 Entering Passive Mode (10,0,0,100,234,96)."),
         (V4_TO_V6, epsv, "229 (|||50000|)", "229 (|||60000|)"),
     ] {
-        let asks = server(line, &context, state);
+        let asks = server(line, &context, command);
         let Asks::Passive { at, .. } = asks else { panic!("{line}: {asks:?}") };
         assert_eq!(at, SocketAddr::new(context.server, 50000), "its own address: {line}");
         assert_eq!(told(line, &asks, (context.vip, 60000)).as_deref(), Some(written));
@@ -151,11 +161,103 @@ fn replies_that_go_on_as_they_are() {
         "nothing",
         "",
     ] {
-        assert_eq!(server(line, &V4, State::Pasv), Asks::Nothing, "{line}");
-        assert_eq!(server(line, &V6_TO_V4, State::Epsv), Asks::Nothing, "{line}");
+        assert_eq!(server(line, &V4, "PASV"), Asks::Nothing, "{line}");
+        assert_eq!(server(line, &V6_TO_V4, "EPSV"), Asks::Nothing, "{line}");
     }
-    assert_eq!(server("227 (10,1,0,30,195,80)", &V6, State::Pasv), Asks::Nothing);
-    assert_eq!(server("234 Go on", &V4, State::Pasv), Asks::Opaque);
+    assert_eq!(server("227 (0,0,0,0,195,80)", &V6, "PASV"), Asks::Nothing);
+    assert_eq!(server("234 Go on", &V4, "AUTH TLS"), Asks::Opaque);
+    assert_eq!(server("234 Go on", &V4, "PASV"), Asks::Nothing);
+}
+
+/// Nobody asked for it, or not for that: the client is not to try it.
+#[test]
+fn a_reply_to_another_command_leads_nowhere() {
+    let refused = Asks::Instead(line(NO_DATA));
+    for line in ["227 Entering Passive Mode (10,1,0,30,195,80)", "229 (|||50000|)"] {
+        for command in ["", "NOOP", "ABOR", "AUTH TLS", "EPSV ALL", "PORT 10,0,0,9,4,1"] {
+            assert_eq!(server(line, &V4, command), refused, "{command}");
+        }
+        assert!(matches!(server(line, &V4, "P@SW"), Asks::Passive { .. }));
+    }
+    let mut exchange = Exchange::default();
+    for command in ["CWD a", "PASV"] {
+        from_client(command.as_bytes(), &V4, &mut exchange);
+    }
+    let forged = from_server(b"227 (10,1,0,30,12,234)", &V4, &mut exchange);
+    assert_eq!(forged, refused);
+    let at = SocketAddr::new(SERVER, 50000);
+    let asks = from_server(b"227 (10,1,0,30,195,80)", &V4, &mut exchange);
+    assert!(matches!(asks, Asks::Passive { at: told, .. } if told == at), "{asks:?}");
+}
+
+#[test]
+fn the_last_line_of_a_reply_counts() {
+    let mut exchange = Exchange::default();
+    from_client(b"PASV", &V4, &mut exchange);
+    for line in ["227-(10,1,0,30,12,234)", "229 (|||3306|)", "227-(10,1,0,30,12,235)"] {
+        assert_eq!(from_server(line.as_bytes(), &V4, &mut exchange), Asks::Nothing, "{line}");
+    }
+    let asks = from_server(b"227 (10,1,0,30,195,80)", &V4, &mut exchange);
+    assert!(matches!(asks, Asks::Passive { at, .. } if at.port() == 50000), "{asks:?}");
+}
+
+#[test]
+fn only_the_servers_own_address_leads_anywhere() {
+    let alias = [IpAddr::from([192, 0, 2, 1])];
+    let ranged = Context { open_ports: Some(&(50000..=50099)), ..V4 };
+    for (context, address, is_own) in [
+        (V4, "10,1,0,30", true),
+        (V4, "0,0,0,0", true),
+        (V4, "10,1,0,31", false),
+        (V4, "10,0,0,100", false),
+        (V4, "192,0,2,1", false),
+        (Context { aliases: &alias, ..V4 }, "192,0,2,1", true),
+        (Context { aliases: &alias, ..V4 }, "192,0,2,2", false),
+        // There every client comes to it anyway, and the server may say so.
+        (ranged, "10,0,0,100", true),
+    ] {
+        let asks = server(&format!("227 ({address},195,80)"), &context, "PASV");
+        match is_own {
+            true => assert!(matches!(asks, Asks::Passive { .. }), "{address}: {asks:?}"),
+            false => assert_eq!(asks, Asks::Instead(line(NO_DATA)), "{address}"),
+        }
+    }
+    let beside = server("227 (10,0,0,100,195,180)", &ranged, "PASV");
+    assert_eq!(beside, Asks::Instead(line(NO_DATA)));
+}
+
+/// As the most lenient server reads it.
+#[test]
+fn what_some_servers_drop_is_dropped() {
+    for line in [
+        "PORT 10,0,0,10,4,1\0",
+        "PORT 10,0,0,10,4,1\r",
+        "PO\0RT 10,0,0,10,4,1",
+        "\r\0PORT\x0b10,0,0,10,4,1",
+        "PORT\r10,0,0,10,4,1",
+    ] {
+        assert_eq!(client(line, &V4), Asks::Refused(super::line(NO_PORT)), "{line:?}");
+    }
+    let own = client("PORT\0 10,0,0,9,4,1\r", &V4);
+    assert!(matches!(own, Asks::Active { .. }), "{own:?}");
+    for (odd, plain) in [("PASV\r", "PASV"), ("EPSV\0 ALL", "EPSV ALL"), ("\0", "")] {
+        assert_eq!(client(odd, &V4), Asks::Instead(super::line(plain.as_bytes())), "{odd:?}");
+    }
+    let long = format!("EPSV {}\0", "x".repeat(300));
+    assert_eq!(client(&long, &V4), Asks::Instead(line(NO_PORT)));
+}
+
+/// What a server repeats of them, or lists, could be taken for a reply.
+#[test]
+fn lines_that_could_come_back_as_replies_are_refused() {
+    for line in
+        ["227 (10,1,0,30,12,234)", "2", " 213 End", "STAT -1", "stat  -la1 up", "STAT -a -C x"]
+    {
+        assert_eq!(client(line, &V4), Asks::Refused(super::line(NO_PORT)), "{line}");
+    }
+    for line in ["STAT", "STAT -la", "STAT a-1", "STAT -a 1", "RETR 227 (1,2,3,4,5,6)"] {
+        assert_eq!(client(line, &V4), Asks::Nothing, "{line}");
+    }
 }
 
 #[test]
@@ -191,14 +293,17 @@ fn commands_that_are_turned_over() {
 }
 
 #[test]
-fn a_client_is_answered_as_it_has_asked_last() {
-    let mut state = State::default();
-    for (line, remembered) in
-        [("NOOP", State::Pasv), ("EPSV", State::Epsv), ("LIST", State::Epsv), ("PASV", State::Pasv)]
-    {
-        from_client(line.as_bytes(), &V4_TO_V6, &mut state);
-        assert_eq!(state, remembered, "{line}");
+fn a_client_is_answered_as_it_has_asked() {
+    let mut exchange = Exchange::default();
+    for line in ["EPSV", "NOOP", "PASV"] {
+        from_client(line.as_bytes(), &V4_TO_V6, &mut exchange);
     }
+    let told = ["229 (|||50000|)", "200 ok", "229 (|||50000|)"].map(|line| {
+        let asks = from_server(line.as_bytes(), &V4_TO_V6, &mut exchange);
+        told(line, &asks, (VIP, 60000))
+    });
+    let passive = "227 Entering Passive Mode (10,0,0,100,234,96).";
+    assert_eq!(told, [Some("229 (|||60000|)".into()), None, Some(passive.into())]);
 }
 
 #[test]

@@ -6,8 +6,9 @@ use super::reset::answer;
 use super::seen::Seen;
 use super::translate::{server, vip, way};
 use crate::alg::End;
-use crate::alg::ftp::stream::{Pushed, Rewrite, Segment, Side};
-use crate::alg::ftp::{Asks, Context, Form, State, from_client, from_server, refuse, write};
+use crate::alg::ftp::exchange::Exchange;
+use crate::alg::ftp::stream::{Pushed, Reader, Rewrite, Segment, Side, Stream};
+use crate::alg::ftp::{Asks, Context, Form, from_client, from_server, refuse, write};
 use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::connection::flag;
@@ -18,10 +19,11 @@ use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::stage::transmit::room_to;
-use crate::tables::Protocol;
+use crate::tables::{BackendId, Protocol};
 use crate::verdict::{Step, Verdict};
 use std::net::SocketAddr;
 use wire::ethernet;
+use wire::ftp::is_signal;
 use wire::ip::Split;
 use wire::tcp::{Flags, Tcp, answer_timestamps};
 
@@ -138,69 +140,102 @@ fn push<H: Family>(
     if !header.is_right(ip, options, data) {
         return Err(Reason::BadTcp.into());
     }
-    let from = usize::from(!seen.is_by_client());
-    session.windows[from] = tcp.window();
-    if tcp.flags().has(Flags::ACK) {
-        session.streams[1 - from].acknowledged(tcp.acknowledgement());
-    }
     // What a reset carries is no line.
     let data = if tcp.flags().has(Flags::RST) { &[][..] } else { data };
     let by_client = seen.is_by_client();
+    let from = usize::from(!by_client);
+    let is_new = session.streams[from].is_new(tcp.sequence(), data.len());
+    if by_client {
+        session.heard_client(tcp.window(), here.now);
+        // Whatever was left without a reply until now stays so.
+        if is_new && session.is_silent(here.now) {
+            session.exchange.forget();
+        }
+    } else {
+        session.heard_server(tcp.window(), is_new, here.now);
+    }
+    if tcp.flags().has(Flags::ACK) {
+        session.streams[1 - from].acknowledged(tcp.acknowledgement());
+    }
     own.sessions.lend(&mut session.streams[from]);
-    let Session { streams: [client, server], state, .. } = session;
+    let Session { streams: [client, server], exchange, .. } = session;
     let (side, stream, other) =
         if by_client { (Side::Client, client, server) } else { (Side::Server, server, client) };
     let segment = Segment { sequence: tcp.sequence(), data, is_last: tcp.flags().has(Flags::FIN) };
-    let rewrite = |line: &[u8]| {
-        let rewrite = judge(line, by_client, state, id, here, own);
-        if rewrite == Rewrite::Opaque {
-            other.leave_alone();
-        }
-        rewrite
-    };
-    Ok(stream.push(segment, side, rewrite, &mut out[..room]))
+    let reader = Listener { by_client, exchange, other, id, here, own };
+    Ok(stream.push(segment, side, reader, &mut out[..room]))
 }
 
-/// What becomes of a line, and what is expected because of it.
-fn judge(
-    line: &[u8],
+/// Who reads what one side says.
+struct Listener<'a> {
     by_client: bool,
-    state: &mut State,
+    exchange: &'a mut Exchange,
+    /// What the other side says.
+    other: &'a mut Stream,
     id: FlowId,
-    here: &Here,
-    own: &mut Own,
-) -> Rewrite {
-    let connection = &own.connections[id];
-    let service = here.tables.service_of(connection.backend);
-    let Protocol::Ftp(ftp) = service.protocol else { return Rewrite::Keep };
-    let context = Context {
-        client: own.hosts.socket_address(connection.client().near()).ip(),
-        vip: vip(connection, here).ip(),
-        server: server(connection, here, &own.hosts).ip(),
-        foreign_data: ftp.foreign_data,
-    };
-    let asks = match by_client {
-        true => from_client(line, &context, state),
-        false => from_server(line, &context, state),
-    };
-    let backend = connection.backend;
-    match asks {
-        Asks::Nothing => Rewrite::Keep,
-        Asks::Opaque => Rewrite::Opaque,
-        Asks::Instead(other) => Rewrite::Replace(other),
-        Asks::Refused(other) => {
-            let service = here.backend(backend).service;
-            own.counters.refusals[usize::from(service)].data.add(1);
-            Rewrite::Replace(other)
+    here: &'a Here<'a>,
+    own: &'a mut Own,
+}
+
+impl Reader for Listener<'_> {
+    /// What becomes of a line, and what is expected because of it.
+    fn judge(&mut self, line: &[u8]) -> Rewrite {
+        let connection = &self.own.connections[self.id];
+        let (backend, vip) = (connection.backend, vip(connection, self.here).ip());
+        let service = self.here.tables.service_of(backend);
+        let Protocol::Ftp(ftp) = service.protocol else { return Rewrite::Keep };
+        match self.asks(line, ftp.foreign_data) {
+            Asks::Nothing => Rewrite::Keep,
+            Asks::Opaque => {
+                self.other.leave_alone();
+                Rewrite::Opaque
+            }
+            Asks::Instead(other) => Rewrite::Replace(other),
+            Asks::Refused(other) => {
+                let service = self.here.backend(backend).service;
+                self.own.counters.refusals[usize::from(service)].data.add(1);
+                Rewrite::Replace(other)
+            }
+            Asks::Active { to, form } => {
+                let (port, from) = (to.port(), ftp.data_port);
+                let seen_as = self.own.expect_from_server(self.id, port, from, self.here).ok();
+                let at = seen_as.map(|seen_as| self.own.hosts.socket_address(seen_as));
+                tell(&form, line, at)
+            }
+            Asks::Passive { at, form } => {
+                let port = self.own.expect_from_client(self.id, at.port(), self.here).ok();
+                tell(&form, line, port.map(|port| SocketAddr::new(vip, port)))
+            }
         }
-        Asks::Active { to, form } => {
-            let seen_as = own.expect_from_server(id, to.port(), ftp.data_port, here).ok();
-            let at = seen_as.map(|seen_as| own.hosts.socket_address(seen_as));
-            tell(&form, line, at)
+    }
+
+    fn passed(&mut self, start: &[u8]) {
+        match self.by_client {
+            true => self.exchange.command(start),
+            false => {
+                self.exchange.hear(start);
+            }
         }
-        Asks::Passive { at, form } => {
-            let port = own.expect_from_client(id, at.port(), here).ok();
-            tell(&form, line, port.map(|port| SocketAddr::new(context.vip, port)))
+    }
+}
+
+impl Listener<'_> {
+    fn asks(&mut self, line: &[u8], foreign_data: bool) -> Asks {
+        let (here, hosts) = (self.here, &self.own.hosts);
+        let connection = &self.own.connections[self.id];
+        let ranges = &here.tables.vips[usize::from(connection.vip())].passive;
+        let is_its_own = |(_, owner): &&(_, BackendId)| *owner == connection.backend;
+        let context = Context {
+            client: hosts.socket_address(connection.client().near()).ip(),
+            vip: vip(connection, here).ip(),
+            server: server(connection, here, hosts).ip(),
+            aliases: &here.backend(connection.backend).aliases,
+            open_ports: ranges.iter().find(is_its_own).map(|(ports, _)| ports),
+            foreign_data,
+        };
+        match self.by_client {
+            true => from_client(line, &context, self.exchange),
+            false => from_server(line, &context, self.exchange),
         }
     }
 }
@@ -248,8 +283,10 @@ fn say_instead<H: Family>(
         tcp.map_blocks(options, |block| other.unshift_block(block));
     }
     let fin = if said.is_last { Flags::FIN } else { Flags::default() };
-    // Which of its bytes is urgent is no longer so.
-    let urgent = if is_same { Flags::default() } else { Flags::URG };
+    // Which of its bytes is urgent is no longer so, or it is one that a line could be read without.
+    let is_line_with_it = !tcp.is_urgent_within(data.len()) || !is_signal(data);
+    let may_be_urgent = is_same && !(seen.is_by_client() && is_line_with_it);
+    let urgent = if may_be_urgent { Flags::default() } else { Flags::URG };
     tcp.set_flags(tcp.flags().without(Flags::FIN | urgent) | fin);
     tcp.make_checksum(ip, options, data);
     if seen.is_by_client() {

@@ -216,14 +216,18 @@ pub fn judge(line: &[u8]) -> Rewrite {
 }
 
 /// The stream that this makes, line by line, as long as no more than so many become others; and those lines.
-pub fn rewritten(text: &[u8], most: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
+pub fn rewritten(text: &[u8], side: Side, most: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
     let mut judged = vec![];
-    let lines = text.split_inclusive(|&byte| byte == b'\n').flat_map(|line| {
-        let end = if line.ends_with(b"\r\n") { 2 } else { 1 };
-        let content = line.get(..line.len() - end).unwrap_or_default();
-        let is_plain = !content.contains(&0) && !content.contains(&b'\r');
-        if !line.ends_with(b"\n") || line.len() > LONGEST_LINE || !is_plain || judged.len() == most
-        {
+    let lines = lines(text, side).into_iter().flat_map(|line| {
+        let is_bare = side == Side::Client && line.ends_with(b"\n");
+        let end = if line.ends_with(b"\r\n") { 2 } else { usize::from(is_bare) };
+        let content = &line[..line.len() - end];
+        let is_plain = side == Side::Client || !content.iter().any(|byte| b"\0\r\n".contains(byte));
+        let is_held = line.len() <= LONGEST_LINE && is_plain && side.may_matter(content);
+        if !is_held && side == Side::Client {
+            return line.iter().map(|&byte| if byte == 0 { b'_' } else { byte }).collect();
+        }
+        if !is_held || end == 0 || judged.len() == most {
             return line.to_vec();
         }
         match judge(content) {
@@ -235,4 +239,17 @@ pub fn rewritten(text: &[u8], most: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
         }
     });
     (lines.collect(), judged)
+}
+
+/// A client's end with LF, a server's with CRLF; the last one need not have ended.
+pub fn lines(text: &[u8], side: Side) -> Vec<&[u8]> {
+    let is_end = |at: usize| side == Side::Client || at > 0 && text[at - 1] == b'\r';
+    let ends = (0..text.len()).filter(|&at| text[at] == b'\n' && is_end(at)).map(|at| at + 1);
+    let mut lines = vec![];
+    let mut start = 0;
+    for end in ends.chain([text.len()]).filter(|&end| end > 0) {
+        lines.push(&text[start..end]);
+        start = end;
+    }
+    lines
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Telnet's commands, and what they begin with (RFC 854), are these bytes and those above.
-const TELNET: u8 = 240;
+/// What goes on for a client's NUL in a line that is not read.
+const BLANK: u8 = b'_';
 
 impl Stream {
     /// What has come for the first time, behind what leaves. Answers whether all of it has gone on or is held; what
@@ -12,7 +12,7 @@ impl Stream {
         &mut self,
         mut fresh: &[u8],
         side: Side,
-        mut rewrite: impl FnMut(&[u8]) -> Rewrite,
+        reader: &mut impl Reader,
         out: &mut Output,
     ) -> bool {
         while self.long.say(out) {
@@ -20,8 +20,9 @@ impl Stream {
                 return true;
             }
             let taken = match self.mode {
-                Mode::Reading => self.read(fresh, side, &mut rewrite, out),
-                Mode::Passing | Mode::Opaque => self.pass(fresh, out),
+                Mode::Reading => self.read(fresh, side, reader, out),
+                Mode::Passing => self.pass(fresh, side, reader, out),
+                Mode::Opaque => self.pass_opaque(fresh, out),
             };
             if taken == 0 {
                 return false;
@@ -37,36 +38,52 @@ impl Stream {
         &mut self,
         fresh: &[u8],
         side: Side,
-        rewrite: &mut impl FnMut(&[u8]) -> Rewrite,
+        reader: &mut impl Reader,
         out: &mut Output,
     ) -> usize {
-        let telnet = fresh.iter().take_while(|&&byte| byte >= TELNET).count();
-        if self.held_len == 0 && telnet > 0 {
-            // In front of ABOR, and urgent: the server has to hear of it at once (RFC 959 §4.1.3).
-            let before = out.len();
-            out.put(&fresh[..telnet]);
-            return out.len() - before;
+        if self.held_len == 0 {
+            let telnet = self.place.telnet(fresh, side).min(out.room());
+            if telnet > 0 {
+                // In front of ABOR, and urgent: the server has to hear of it at once (RFC 959 §4.1.3).
+                out.put(&fresh[..telnet]);
+                self.place.take_telnet(&fresh[..telnet], side);
+                return telnet;
+            }
         }
-        let newline = fresh.iter().position(|&byte| byte == b'\n');
-        let part = newline.map_or(fresh, |at| &fresh[..=at]);
-        if !self.may_matter(part, side) {
+        let end = self.place.end(fresh, side);
+        let part = end.map_or(fresh, |at| &fresh[..=at]);
+        if self.place.is_spoilt(fresh, side) || !self.may_matter(part, end.is_some(), side) {
             self.mode = Mode::Passing;
-            return self.pass(fresh, out);
+            if side == Side::Client {
+                self.blank_held();
+            }
+            return self.pass(fresh, side, reader, out);
         }
-        let is_taken = match newline {
-            Some(_) => self.judge(part, rewrite, out),
+        let is_taken = match end {
+            Some(_) => self.judge(part, reader, out),
             None => self.hold(part),
         };
-        if is_taken { part.len() } else { 0 }
+        match (is_taken, end) {
+            (true, Some(_)) => self.place.end_of(part),
+            (true, None) => self.place.take(part),
+            (false, _) => return 0,
+        }
+        part.len()
     }
 
     /// Whether what is held, with this part behind it, is to be read.
-    fn may_matter(&mut self, part: &[u8], side: Side) -> bool {
+    fn may_matter(&mut self, part: &[u8], is_ended: bool, side: Side) -> bool {
         let len = self.held().len() + part.len();
-        let fits = len < LONGEST || (len == LONGEST && part.ends_with(b"\n"));
-        let is_in_line = self.held().ends_with(b"\r") && part != b"\n";
-        let is_plain = !is_in_line && !text(part).iter().any(|byte| matches!(byte, 0 | b'\r'));
+        let fits = len < LONGEST || (len == LONGEST && is_ended);
+        let is_plain = side == Side::Client || self.is_plain(part, is_ended);
         fits && is_plain && side.may_matter(text(self.beginning_with(part)))
+    }
+
+    /// Whether what comes behind what is held has nothing in it that no line of a server has.
+    fn is_plain(&self, part: &[u8], is_ended: bool) -> bool {
+        let is_in_line = self.held().ends_with(b"\r") && part != b"\n";
+        let inside = if is_ended { text(part) } else { part.strip_suffix(b"\r").unwrap_or(part) };
+        !is_in_line && !inside.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n'))
     }
 
     /// What is held and this part behind it, as far as there is memory for that.
@@ -89,12 +106,7 @@ impl Stream {
     }
 
     /// Judges the line that ends with this part. Answers whether that could be done.
-    fn judge(
-        &mut self,
-        part: &[u8],
-        rewrite: &mut impl FnMut(&[u8]) -> Rewrite,
-        out: &mut Output,
-    ) -> bool {
+    fn judge(&mut self, part: &[u8], reader: &mut impl Reader, out: &mut Output) -> bool {
         // It is judged once: whatever comes of it must fit.
         if self.shift.is_full() || out.room() < TEXT {
             return false;
@@ -106,7 +118,7 @@ impl Stream {
         let len = usize::from(self.held_len) + part.len();
         let line = if is_whole { part } else { &self.memory()[..len] };
         let end: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
-        let (other, mode) = match rewrite(text(line)) {
+        let (other, mode) = match reader.judge(text(line)) {
             Rewrite::Replace(same) if same[..] == *text(line) => (None, Mode::Reading),
             Rewrite::Replace(other) => (Some(other), Mode::Reading),
             Rewrite::Keep => (None, Mode::Reading),
@@ -124,24 +136,51 @@ impl Stream {
         }
     }
 
-    /// Takes what goes on unread. Answers how many bytes could be taken.
-    fn pass(&mut self, fresh: &[u8], out: &mut Output) -> usize {
-        let newline = match self.mode {
-            Mode::Opaque => None,
-            Mode::Reading | Mode::Passing => fresh.iter().position(|&byte| byte == b'\n'),
-        };
-        let before = out.len();
+    /// Takes what goes on unread of a line. Answers how many bytes could be taken. A client's NUL, which servers take for
+    /// different things, becomes one that is none of them.
+    fn pass(
+        &mut self,
+        fresh: &[u8],
+        side: Side,
+        reader: &mut impl Reader,
+        out: &mut Output,
+    ) -> usize {
+        let end = self.place.end(fresh, side);
+        let part = end.map_or(fresh, |at| &fresh[..=at]);
+        let nul = part.iter().position(|&byte| byte == 0 && side == Side::Client);
         let taken = if self.held_len > 0 {
-            // With the first byte that its sender does not yet know to have come: by that it is found again.
-            usize::from(self.release(&fresh[..1], out))
+            self.pass_held(if nul == Some(0) { BLANK } else { part[0] }, out)
+        } else if nul == Some(0) {
+            usize::from(self.edit(1, &[BLANK], out))
         } else {
-            out.put(newline.map_or(fresh, |at| &fresh[..=at]));
-            out.len() - before
+            pass_on(&part[..nul.unwrap_or(part.len())], out)
         };
-        if newline.is_some_and(|at| taken == at + 1) {
+        self.place.take(&fresh[..taken]);
+        if end.is_some_and(|at| taken == at + 1) {
+            if self.place.len() <= LONGEST {
+                reader.passed(self.place.start());
+            }
+            self.place.begin();
             self.mode = Mode::Reading;
         }
         taken
+    }
+
+    /// Takes what can't be read.
+    fn pass_opaque(&mut self, fresh: &[u8], out: &mut Output) -> usize {
+        if self.held_len > 0 { self.pass_held(fresh[0], out) } else { pass_on(fresh, out) }
+    }
+
+    /// Lets go what is held with the first byte that its sender does not yet know to have come: by that it is found again.
+    fn pass_held(&mut self, first: u8, out: &mut Output) -> usize {
+        usize::from(self.release(&[first], out))
+    }
+
+    /// No NUL that is held goes on.
+    fn blank_held(&mut self) {
+        let len = usize::from(self.held_len);
+        let held = self.memory().iter_mut().take(len);
+        held.filter(|byte| **byte == 0).for_each(|byte| *byte = BLANK);
     }
 
     /// Lets go what is held, and these bytes behind it. Answers whether there was room for that.
@@ -193,6 +232,13 @@ impl Stream {
         let memory = self.long.held().map_or(&self.held[..], |buffer| &buffer[..]);
         &memory[..usize::from(self.held_len)]
     }
+}
+
+/// As much as there is room for goes on. Answers how much that is.
+fn pass_on(bytes: &[u8], out: &mut Output) -> usize {
+    let before = out.len();
+    out.put(bytes);
+    out.len() - before
 }
 
 /// A line, or what there is of it, without its end.

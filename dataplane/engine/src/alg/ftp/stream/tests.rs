@@ -209,15 +209,19 @@ fn what_can_be_no_command_does_not_wait() {
     assert_eq!(client.say(12, &[b"\n", PORT].concat()), forward(12, &[b"\n", LONGER].concat()));
 }
 
-/// The rule that keeps the reader small: a NUL, a CR inside, or too much of it.
+/// Servers read a client's line with a NUL or CR inside, each in its own way: so it is read here.
 #[test]
-fn lines_that_are_never_read() {
+fn lines_that_are_too_long_are_never_read() {
     let long = [PORT.trim_ascii_end(), &vec![b' '; 4096]].concat();
     let full = [&b"PORT "[..], &vec![b'x'; 4090], b"\n"].concat();
     for (line, is_read) in [
-        (&b"PORT 10,0,0,9,4,1\0\r\n"[..], false),
-        (b"PORT 10,0,0,9\r,4,1\r\n", false),
-        (b"PORT 10,0,0,9,4,1\r\r\n", false),
+        (&b"PORT 10,0,0,9,4,1\0\r\n"[..], true),
+        (b"PORT 10,0,0,9\r,4,1\r\n", true),
+        (b"PORT 10,0,0,9,4,1\r\r\n", true),
+        (b"PO\0RT 10,0,0,9,4,1\n", true),
+        (b"P\xff\xfb\x01ORT 10,0,0,9,4,1\n", true),
+        (b"PORT\x0b10,0,0,9,4,1\r\n", true),
+        (b"227 (10,0,0,30,9,4)\r\n", true),
         (&[&long[..], b"\r\n"].concat(), false),
         (&full[1..], false),
         (&full, true),
@@ -229,11 +233,96 @@ fn lines_that_are_never_read() {
             world.send(0, at);
             world.push(0);
             world.finish(5000);
-            let read = is_read && line.starts_with(b"PORT");
-            assert_eq!(world.judged.len(), 1 + usize::from(read), "{}", line.escape_ascii());
-            assert_eq!(world.receiver.text(), rewritten(&[line, PORT].concat(), usize::MAX).0);
+            assert_eq!(world.judged.len(), 1 + usize::from(is_read), "{}", line.escape_ascii());
+            let wanted = rewritten(&[line, PORT].concat(), Side::Client, usize::MAX).0;
+            assert_eq!(world.receiver.text(), wanted);
         }
     }
+}
+
+/// What a server repeats of a command is no line of its own.
+#[test]
+fn a_line_of_a_server_ends_with_both() {
+    for (text, lines) in [
+        (&b"550 a\n227 (10,0,0,30,9,4)\r\n"[..], &[][..]),
+        (b"550 a\r227 (10,0,0,30,9,4)\r\n", &[]),
+        (b"550 a\r\r\n227 ok\r\n", &[&b"227 ok"[..]]),
+        (b"227 a\nb\r\n229 b\rc\r\n227 c\0\r\n227 d\r\n", &[b"227 d"]),
+        (b"\n227 a\r\n", &[]),
+        (b"\r\n227 a\r\n", &[b"227 a"]),
+        (b"\xff\xfe\x0a227 a\r\n", &[b"227 a"]),
+        (b"\xff227 a\r\n\xf0227 b\r\n", &[]),
+    ] {
+        for len in 1..text.len() {
+            let mut world = World::new(FIRST, Side::Server, 1000, text.to_vec());
+            world.finish(len);
+            let judged: Vec<_> = world.judged.iter().filter(|line| !line.is_empty()).collect();
+            assert_eq!(judged, lines, "{}", text.escape_ascii());
+        }
+    }
+}
+
+/// Reads nothing, and is told of all.
+#[derive(Default)]
+struct Passed(Vec<Vec<u8>>);
+
+impl Reader for &mut Passed {
+    fn judge(&mut self, line: &[u8]) -> Rewrite {
+        self.0.push([b"judged ", line].concat());
+        Rewrite::Keep
+    }
+
+    fn passed(&mut self, start: &[u8]) {
+        self.0.push(start.to_vec());
+    }
+}
+
+#[test]
+fn all_lines_are_told_of_once() {
+    let long = [&b"LIST "[..], &vec![b'x'; 4100], b"\r\n"].concat();
+    for (side, text, told) in [
+        (
+            Side::Server,
+            &b"220-Hi\r\n220 x\r\n2\r\n\r\n"[..],
+            &["220-Hi", "220 x", "judged 2", "judged "][..],
+        ),
+        (Side::Server, b"226\r\n227 ok\r\n2260 Done\r\n", &["226", "judged 227 ok", "2260 Don"]),
+        (Side::Client, b"\xff\xf4\xff\xf2ABOR\r\nNOOP\nPASV\n", &["ABOR", "NOOP", "judged PASV"]),
+        (Side::Client, b"P\r\nRETR a b\0c\r\n\r\n", &["judged P", "RETR a b", "judged "]),
+        (Side::Client, &[&long, &b"NOOP\r\n"[..]].concat(), &["NOOP"]),
+    ] {
+        for len in [1, 2, 3, 5, 100] {
+            let mut stream = Stream::new(FIRST);
+            let mut passed = Passed::default();
+            for at in (0..text.len()).step_by(len) {
+                let data = &text[at..(at + len).min(text.len())];
+                let segment = Segment { sequence: upto(at), data, is_last: false };
+                let mut out = [0; 1000];
+                stream.push(segment, side, &mut passed, &mut out);
+                let end = stream.front_received();
+                stream.acknowledged(end);
+                // Again, it is none.
+                stream.push(segment, side, &mut passed, &mut out);
+                stream.acknowledged(end);
+            }
+            let told: Vec<_> = told.iter().map(|line| line.as_bytes().to_vec()).collect();
+            let is_same = |(one, other): (&Vec<u8>, &Vec<u8>)| one == other;
+            let same = passed.0.iter().zip(&told).all(is_same) && passed.0.len() == told.len();
+            assert!(same, "{}: {:?}", text.escape_ascii(), passed.0);
+        }
+    }
+}
+
+/// Servers take it for an end, for white space, or for a new line in a name.
+#[test]
+fn a_nul_goes_nowhere() {
+    let mut client = Client::new();
+    assert_eq!(client.say(0, b"MKD a\r\x00227\r\n"), forward(0, b"MKD a\r_227\r\n"));
+    assert_eq!(client.say(6, b"\x00227"), forward(6, b"_227"), "it was lost");
+    client.0.acknowledged(upto(12));
+    assert_eq!(client.say(12, b"P\0"), acknowledge(14));
+    assert_eq!(client.say(14, b"\0UT\n"), forward(12, b"P__UT\n"));
+    assert_eq!(client.say(14, b"\0UT\n"), forward(12, b"P__UT\n"), "it was lost");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::eal::Runtime;
 use crate::error::{Errno, Error};
-use crate::log::{self, Muffled};
+use crate::log;
 use crate::mempool::{Mempool, holds};
 use crate::rss;
 use crate::setup::Setup;
@@ -63,7 +63,6 @@ impl Device {
 
     /// Sets it up and starts it, if nothing was tried before.
     pub(crate) fn start(&self, setup: Setup, pool: &Arc<Mempool>) -> Result<(), Error> {
-        let _muffled = Muffled::new().map_err(Error::Hush)?;
         let info = self.info()?;
         self.check(&info, setup, pool)?;
         if self.pool.set(Arc::clone(pool)).is_err() {
@@ -193,8 +192,6 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        // Without it the libraries below have their say.
-        let _muffled = Muffled::new();
         // SAFETY: the device is ours, and no queue is left: they hold this value. The pool is
         // dropped after this.
         unsafe {

@@ -2,7 +2,7 @@
 //! process.
 
 use crate::error::{Errno, Error};
-use crate::log::{self, Muffled};
+use crate::log;
 use dpdk_sys as sys;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
@@ -30,8 +30,8 @@ impl Eal {
     /// Starts DPDK with these arguments (without the program's name), which also name the devices.
     /// A device that can't be started is no error here, but one of [`crate::Port::find`].
     ///
-    /// With [`Log::Quiet`] the process's standard output and error lead elsewhere while this runs,
-    /// and while a device starts or closes; what other threads write to them then is lost.
+    /// With [`Log::Quiet`] what C code prints by its standard streams is lost from now on, but for what explains an
+    /// error.
     pub fn init(args: &[String], log: Log) -> Result<Eal, Error> {
         let mut argv = argv(args, log)?;
         let read = start(&mut argv, log)?;
@@ -93,7 +93,6 @@ fn start(argv: &mut [*mut c_char], log: Log) -> Result<Result<usize, Errno>, Err
     if log == Log::Quiet {
         log::hush().map_err(Error::Hush)?;
     }
-    let _muffled = Muffled::new().map_err(Error::Hush)?;
     // SAFETY: `argv` holds as many pointers to C strings as it is long, and the strings live for
     // ever. EAL changes their order only.
     let read = unsafe { sys::rte_eal_init(argv.len() as c_int, argv.as_mut_ptr()) };

@@ -1,9 +1,21 @@
-//! Memory that outlives the process: a file, mapped.
+//! Memory that outlives the process: a file, mapped. Should the file be cut short, or its memory fail, the kernel
+//! says so by SIGBUS to whoever touches what is gone, and the process ends with a line that tells why. No lock keeps
+//! root or the file's owner from that, and a file that can't be cut short, a memfd with a seal, would not outlive the
+//! process.
 
+use std::ffi::{c_int, c_void};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::{mem, ptr, slice};
+
+/// Where the last map begins and ends, for the signal's handler.
+static MAPPED: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+/// What is said when memory of the map is gone.
+const GONE: &str = "the memory of the transfers is gone: its file was cut short while it was mapped, or the machine's memory is \
+                    broken; this process ends\n";
 
 /// The whole file as memory, which the kernel keeps when the process is killed. It is locked, and stays so until
 /// the process ends.
@@ -23,6 +35,10 @@ pub fn map(file: File) -> io::Result<&'static mut [u8]> {
     }
     // The lock is held for as long as the file is open.
     mem::forget(file);
+    let start = memory as usize;
+    MAPPED[0].store(start, Relaxed);
+    MAPPED[1].store(start + len, Relaxed);
+    end_when_it_is_gone()?;
     // SAFETY: these bytes are mapped and initialised, and never unmapped. Nobody else has them: other processes and
     // other calls of this keep to the lock.
     let bytes = unsafe { slice::from_raw_parts_mut(memory.cast::<u8>(), len) };
@@ -31,9 +47,64 @@ pub fn map(file: File) -> io::Result<&'static mut [u8]> {
     Ok(bytes)
 }
 
+/// Has SIGBUS answered by [`gone`].
+fn end_when_it_is_gone() -> io::Result<()> {
+    // SAFETY: numbers and pointers only, for which zeroes do: no flags, no signals blocked.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = gone;
+    action.sa_sigaction = handler as usize;
+    action.sa_flags = libc::SA_SIGINFO;
+    // SAFETY: the handler has the type that `SA_SIGINFO` asks for, and calls only what a signal's handler may.
+    match unsafe { libc::sigaction(libc::SIGBUS, &action, ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Ends the process, with a line if the map was touched. The next process finds that the file does not fit.
+extern "C" fn gone(signal: c_int, info: *mut libc::siginfo_t, _context: *mut c_void) {
+    // SAFETY: the kernel passes what it knows of the signal; for SIGBUS that is an address.
+    let at = unsafe { (*info).si_addr() } as usize;
+    if (MAPPED[0].load(Relaxed)..MAPPED[1].load(Relaxed)).contains(&at) {
+        // SAFETY: both may be called in a signal's handler; the text is as long as it says. Destructors must not run:
+        // they would touch the map again.
+        unsafe {
+            libc::write(libc::STDERR_FILENO, GONE.as_ptr().cast(), GONE.len());
+            libc::_exit(1);
+        }
+    }
+    // SAFETY: may be called in a signal's handler. The access is tried again, and ends the process as ever.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::env;
+    use std::process::Command;
+
+    #[test]
+    fn a_file_cut_short_ends_the_process_with_a_line() {
+        const CHILD: &str = "DPDK_TEST_CUT_SHORT";
+        if env::var_os(CHILD).is_some() {
+            let file = tempfile::tempfile().unwrap();
+            file.set_len(8192).unwrap();
+            let memory = map(file.try_clone().unwrap()).unwrap();
+            memory[5000] = 1;
+            file.set_len(4096).unwrap();
+            memory[100] = 1;
+            memory[5000] = 2;
+            unreachable!("it has ended");
+        }
+        let output = Command::new(env::current_exe().unwrap())
+            .args(["lasting::tests::a_file_cut_short_ends_the_process_with_a_line", "--exact"])
+            .arg("--nocapture")
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), GONE);
+        assert_eq!(output.status.code(), Some(1), "{}", output.status);
+    }
 
     #[test]
     fn what_is_written_stays_in_the_file_and_nobody_maps_it_twice() {

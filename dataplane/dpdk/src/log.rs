@@ -4,23 +4,45 @@
 use dpdk_sys as sys;
 use std::ffi::c_int;
 use std::fs::File;
-use std::io::{self, PipeReader, PipeWriter, Read};
+use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
-/// Both ends of the pipe, once DPDK's log is hushed. They stay open: DPDK's threads may log at any
-/// time.
-static PIPE: Mutex<Option<(PipeReader, PipeWriter)>> = Mutex::new(None);
+/// What is read from the pipe, once DPDK's log is hushed. The other end stays open: DPDK's threads may log
+/// at any time.
+static PIPE: Mutex<Option<PipeReader>> = Mutex::new(None);
 
-/// Sends DPDK's log into the pipe from now on.
+/// C's streams. In glibc they are variables, which a program may set.
+mod c {
+    unsafe extern "C" {
+        pub static mut stdout: *mut libc::FILE;
+        pub static mut stderr: *mut libc::FILE;
+    }
+}
+
+/// Sends DPDK's log into the pipe from now on, and with it what C code prints past that: EAL its fatal lines and, on
+/// bad arguments, its usage; libraries below the drivers know nothing of DPDK's log. The usage goes nowhere. What is
+/// set are C's streams: the descriptors of the standard output and error stay what they are, for all else in the
+/// process.
 pub(crate) fn hush() -> io::Result<()> {
     let mut pipe = PIPE.lock().unwrap_or_else(PoisonError::into_inner);
     if pipe.is_none() {
         let (reader, writer) = io::pipe()?;
         never_wait(reader.as_fd())?;
         never_wait(writer.as_fd())?;
-        write_to(writer.try_clone()?.into())?;
-        *pipe = Some((reader, writer));
+        let lines = stream(writer.into())?;
+        let nowhere = stream(File::options().write(true).open("/dev/null")?.into())?;
+        // SAFETY: the stream is open and is never closed, so DPDK may keep it. `sys::FILE` and
+        // `libc::FILE` are two names of one C type.
+        check(unsafe { sys::rte_openlog_stream(lines.cast()) })?;
+        // SAFETY: DPDK has not started, and nothing else here is C that prints: nobody reads these now. Both streams
+        // stay open.
+        unsafe {
+            c::stdout = nowhere;
+            c::stderr = lines;
+        }
+        *pipe = Some(reader);
     }
     Ok(())
 }
@@ -29,7 +51,7 @@ pub(crate) fn hush() -> io::Result<()> {
 pub(crate) fn said() -> String {
     let mut pipe = PIPE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut bytes = Vec::new();
-    if let Some((reader, _)) = &mut *pipe {
+    if let Some(reader) = &mut *pipe {
         // Ends with "would block", after all there is.
         let _ = reader.read_to_end(&mut bytes);
     }
@@ -49,60 +71,20 @@ fn never_wait(end: BorrowedFd<'_>) -> io::Result<()> {
     check(unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })
 }
 
-fn write_to(end: OwnedFd) -> io::Result<()> {
+/// A stream of C's that writes at once, and is never closed.
+fn stream(end: OwnedFd) -> io::Result<*mut libc::FILE> {
     // SAFETY: the descriptor is open and given away with `into_raw_fd`; the mode is a C string.
     let stream = unsafe { libc::fdopen(end.into_raw_fd(), c"w".as_ptr()) };
     if stream.is_null() {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the stream is open and is never closed, so DPDK may keep it. `sys::FILE` and
-    // `libc::FILE` are two names of one C type.
-    check(unsafe { sys::rte_openlog_stream(stream.cast()) })
+    // SAFETY: the stream is open and nobody has written to it yet. Without a buffer no place for one is needed.
+    check(unsafe { libc::setvbuf(stream, ptr::null_mut(), libc::_IONBF, 0) })?;
+    Ok(stream)
 }
 
 fn check(answer: c_int) -> io::Result<()> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
-/// While it lives, the process's standard error goes into the pipe and its standard output
-/// nowhere: EAL prints some lines past its log, and its usage on bad arguments; libraries below the
-/// drivers know nothing of DPDK's log.
-pub(crate) struct Muffled {
-    output: OwnedFd,
-    error: OwnedFd,
-}
-
-impl Muffled {
-    /// Begins, if the log is hushed.
-    pub(crate) fn new() -> io::Result<Option<Muffled>> {
-        let pipe = PIPE.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((_, writer)) = &*pipe else { return Ok(None) };
-        let nowhere = File::options().write(true).open("/dev/null")?;
-        let muffled = Muffled {
-            output: io::stdout().as_fd().try_clone_to_owned()?,
-            error: io::stderr().as_fd().try_clone_to_owned()?,
-        };
-        replace(nowhere.as_fd(), libc::STDOUT_FILENO)?;
-        replace(writer.as_fd(), libc::STDERR_FILENO)?;
-        Ok(Some(muffled))
-    }
-}
-
-impl Drop for Muffled {
-    fn drop(&mut self) {
-        // SAFETY: a null stream means all of C's; what EAL printed must leave before the
-        // descriptors change back.
-        unsafe { libc::fflush(std::ptr::null_mut()) };
-        // Both are open, so this can't fail in a way that anything could be done about.
-        let _ = replace(self.output.as_fd(), libc::STDOUT_FILENO);
-        let _ = replace(self.error.as_fd(), libc::STDERR_FILENO);
-    }
-}
-
-fn replace(source: BorrowedFd<'_>, target: c_int) -> io::Result<()> {
-    // SAFETY: both are numbers of open descriptors, and the target belongs to the process as a
-    // whole (standard output or error); no memory is touched.
-    check(unsafe { libc::dup2(source.as_raw_fd(), target) })
 }
 
 #[cfg(test)]

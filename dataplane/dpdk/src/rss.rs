@@ -36,7 +36,10 @@ pub(crate) fn hashes(info: &sys::rte_eth_dev_info) -> u64 {
     info.flow_type_rss_offloads & u64::from(wanted)
 }
 
-/// The length of the device's key in bytes.
+/// Room for any device's key: DPDK counts its bytes in a `u8`.
+const KEY_ROOM: usize = 1 << u8::BITS;
+
+/// The length of the device's key in bytes. Some drivers take the usual one and don't say so.
 pub(crate) fn key_len(info: &sys::rte_eth_dev_info) -> usize {
     match info.hash_key_size {
         0 => 40,
@@ -88,12 +91,15 @@ fn set_table(device: &Device, table: &[u16]) {
 }
 
 fn read_key(device: &Device, len: usize) -> Option<Vec<u8>> {
-    let mut key = vec![0; len];
+    // Some drivers write the whole of their key, whatever length they are asked for or say that it has.
+    let mut key = vec![0; KEY_ROOM];
     let mut found =
         sys::rte_eth_rss_conf { rss_key: key.as_mut_ptr(), rss_key_len: len as u8, rss_hf: 0 };
-    // SAFETY: the device is ours; the key has room for as many bytes as its keys have.
+    // SAFETY: the device is ours; there is room for the longest key that there can be.
     let answer = unsafe { sys::rte_eth_dev_rss_hash_conf_get(device.id(), &mut found) };
-    Errno::check(answer).ok().map(|()| key)
+    Errno::check(answer).ok()?;
+    key.truncate(len);
+    Some(key)
 }
 
 fn read_table(device: &Device, len: usize) -> Option<Vec<u16>> {

@@ -11,7 +11,7 @@ const OLDEST: &str = "22.11";
 const HEADER: &str = "dpdk.h";
 /// Only what the `dpdk` crate uses.
 const FUNCTIONS: &str = "dpdk_sys_(errno|link_up)|rte_strerror|rte_openlog_stream\
-    |rte_eal_(init|cleanup|remote_launch|wait_lcore|get_lcore_state)\
+    |rte_eal_(init|cleanup|remote_launch|wait_lcore|get_lcore_state|alarm_set)\
     |rte_(lcore_id|get_main_lcore|get_next_lcore)\
     |rte_pktmbuf_(pool_create|alloc|free)|rte_mempool_(free|avail_count)\
     |rte_eth_dev_(get_port_by_name|owner_new|owner_set|info_get|configure|set_mtu)\

@@ -4,6 +4,7 @@ use control::api::Lost;
 use control::appliance::InterfaceFacts;
 use control::config::{Config, Interface};
 use control::estate::{Estate, PAGE};
+use control::privilege;
 use dpdk::lasting;
 use dpdk::{BUFFERS_PER_QUEUE, Eal, Error, Mbuf, Mempool, Port, Queue, Rss, Running, Setup};
 use engine::count::Counters;
@@ -201,7 +202,14 @@ impl Dataplane {
             all.broken += worker.adopted.broken;
             let stop = Arc::clone(stop);
             workers.desks.push(desk);
-            workers.running.push(eal.launch(lcore, move || worker.run(start, &stop))?);
+            let work = move || {
+                // What moves packets needs open devices, and nothing else of the kernel.
+                if let Err(error) = privilege::give_up() {
+                    log::warn!("worker {number} keeps its privileges: {error}");
+                }
+                worker.run(start, &stop);
+            };
+            workers.running.push(eal.launch(lcore, work)?);
         }
         match all {
             Adopted { whole: 0, broken: 0 } => {}

@@ -15,9 +15,9 @@ use control::kernel::{Kernel, Traffic};
 use control::lasting::Lasting;
 use control::reload::Asked;
 use control::server::Place;
-use control::{conduct, eal, estate, preflight, tables};
+use control::{conduct, eal, estate, preflight, privilege, tables};
 use dataplane::{Devices, Workers};
-use dpdk::{Eal, HugePages, Log};
+use dpdk::{Eal, HugePages, Log, descriptors};
 use engine::flow::store;
 use engine::own::Own;
 use engine::tick::Tick;
@@ -85,6 +85,9 @@ fn run(written: Written, file: PathBuf, level: LevelFilter) -> Result<(), Box<dy
     let config = &written.config;
     let cores = preflight::check(config)?;
     let place = Place::take(&config.control.socket)?;
+    // Before DPDK makes threads, which get no more than this one has.
+    privilege::keep_for_start(config)
+        .map_err(|error| format!("cannot give up privileges: {error}"))?;
     let log = if level >= LevelFilter::Debug { Log::Shown } else { Log::Quiet };
     let eal = Eal::init(&eal::arguments(config, &cores), log)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -107,6 +110,7 @@ async fn serve(
     let sought = lasting.sought.clone();
     let mut kernel = Kernel::start(config, &macs, in_force.wanted(), sought).await?;
     let dataplane = devices.start(eal, config)?;
+    give_up_the_rest(eal)?;
     let facts = dataplane.facts.clone();
     let traffic: Vec<Arc<Traffic>> = (0..)
         .zip(&dataplane.rings)
@@ -146,6 +150,19 @@ async fn serve(
     kernel.stop().await?;
     joined?;
     outcome
+}
+
+/// Gives up what only the opening of devices needed: this thread keeps what it takes to run, EAL's keep nothing.
+/// Workers give up theirs when they begin.
+fn give_up_the_rest(eal: &Eal) -> Result<(), Box<dyn Error>> {
+    privilege::keep_for_running()?;
+    eal.on_interrupt_thread(privilege::give_up)??;
+    if let Err(error) = descriptors::keep_from_children() {
+        log::warn!(
+            "programs of health checks get open files of ours, as this kernel is old: {error}"
+        );
+    }
+    Ok(())
 }
 
 /// What the process before has left, and the configuration with the numbers in it.

@@ -17,6 +17,7 @@ pub mod kernel;
 pub mod lasting;
 pub mod preflight;
 mod private;
+pub mod privilege;
 pub mod registry;
 pub mod reload;
 pub mod server;

@@ -147,7 +147,7 @@ impl fmt::Display for Missing {
             Missing::Privilege(names) => {
                 write!(
                     f,
-                    "may not touch the network ({} missing): run it as root",
+                    "may not touch the network ({} missing): run it as root, or with these capabilities",
                     names.join(", ")
                 )
             }

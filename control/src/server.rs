@@ -41,8 +41,7 @@ impl Place {
     ///
     /// Another daemon has it, or the file system refuses it.
     pub fn take(path: &Path) -> Result<Place, String> {
-        let failed =
-            |error: io::Error| format!("cannot use the socket {}: {error}", path.display());
+        let failed = |error| cannot_use(path, &error);
         if let Some(folder) = path.parent() {
             private::folder(folder, path).map_err(failed)?;
         }
@@ -63,15 +62,26 @@ impl Place {
     /// # Errors
     ///
     /// The file system refuses it.
-    pub fn listen(self) -> io::Result<Server> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
+    pub fn listen(self) -> Result<Server, String> {
+        match open(&self.path) {
+            Ok(listener) => Ok(Server { listener, place: self }),
+            Err(error) => Err(cannot_use(&self.path, &error)),
         }
-        let listener = UnixListener::bind(&self.path)?;
-        fs::set_permissions(&self.path, Permissions::from_mode(0o660))?;
-        Ok(Server { listener, place: self })
     }
+}
+
+fn open(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o660))?;
+    Ok(listener)
+}
+
+fn cannot_use(path: &Path, error: &io::Error) -> String {
+    format!("cannot use the socket {}: {error}", path.display())
 }
 
 /// The open socket; dropping it removes it.

@@ -1,6 +1,7 @@
 /* What Tidegate uses of DPDK. */
 #include <stddef.h>
 
+#include <rte_alarm.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>

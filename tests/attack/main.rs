@@ -15,6 +15,7 @@ mod ftp_servers;
 #[path = "../netns/peers.rs"]
 #[allow(dead_code)] // The end-to-end tests have more peers.
 mod peers;
+mod privileges;
 mod spoofing;
 #[path = "../netns/wiring.rs"]
 #[allow(dead_code)] // The end-to-end tests carry frames, too.

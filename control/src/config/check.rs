@@ -3,7 +3,7 @@
 use super::address::Uses;
 use super::error::Fault;
 use super::file::{self, File, Maybe};
-use super::types::{Config, Control, Dataplane};
+use super::types::{Config, Control, Dataplane, User};
 use bytesize::ByteSize;
 use std::collections::HashSet;
 use std::ops::{Range, RangeInclusive};
@@ -28,6 +28,7 @@ const MOST_WORKERS: usize = 64;
 pub fn check(file: &File) -> Result<Config, Vec<Fault>> {
     let mut checker = Checker::default();
     let dataplane = checker.dataplane(&file.dataplane);
+    checker.program_user = checker.script_user(&file.control.script_user);
     let config = Config {
         control: Control { socket: checker.socket(&file.control.socket) },
         interfaces: checker.interfaces(&file.interface, dataplane.workers.len()),
@@ -50,6 +51,8 @@ pub struct Checker {
     faults: Vec<Fault>,
     /// What every address is used for.
     pub uses: Uses,
+    /// Who runs the programs of health checks, if there is somebody.
+    pub program_user: Option<User>,
 }
 
 impl Checker {

@@ -98,6 +98,7 @@ pub struct Dataplane {
 #[serde(deny_unknown_fields)]
 pub struct Control {
     pub socket: Maybe<String>,
+    pub script_user: Maybe<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,7 +2,7 @@
 
 use super::check::Checker;
 use super::file::{self, Maybe, OneOrMany, place};
-use super::types::{Canary, Health, Login, Mode, Probe, Protocol};
+use super::types::{Canary, Health, Login, Mode, Probe, Program, Protocol};
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 use toml::Spanned;
@@ -158,7 +158,7 @@ impl Checker {
         }
     }
 
-    fn command(&mut self, written: &file::Health, mode: &Mode) -> Option<Vec<String>> {
+    fn command(&mut self, written: &file::Health, mode: &Mode) -> Option<Program> {
         if *mode == Mode::Dsr {
             let what = "`check = \"command\"` does not go with `mode = \"dsr\"`";
             let hint = "a program can't be sent to the VIP at the backend: use another check";
@@ -176,7 +176,11 @@ impl Checker {
             let hint = "written like \"check_ssh -H HOST\", or as a list of words";
             self.fault(command.span(), "no command", hint);
         }
-        Some(words)
+        if self.program_user.is_none() {
+            let hint = "there is no user `nobody` here: name one in `control.script_user`";
+            self.fault(command.span(), "a command and nobody to run it as", hint);
+        }
+        Some(Program { words, user: self.program_user? })
     }
 
     /// Checks of one backend don't overlap.

@@ -1,6 +1,7 @@
 //! The configuration file: as it is written (`file.rs`), what can be true (`check.rs`), what
 //! is said when it is not (`error.rs`), and how two of them differ (`change.rs`).
 
+mod account;
 mod address;
 mod backends;
 mod change;
@@ -21,7 +22,7 @@ pub use change::{Change, What, changes};
 pub use error::{Error, Faults};
 pub use types::{
     Backend, Canary, Config, Control, Dataplane, Device, Ftp, Health, Held, Interface, Login, Mode,
-    NatRule, Persistence, Probe, Protocol, Service,
+    NatRule, Persistence, Probe, Program, Protocol, Service, User,
 };
 
 use std::path::Path;

@@ -5,7 +5,7 @@ mod health;
 mod protocol;
 
 pub use device::Device;
-pub use health::{Canary, Health, Login, Probe};
+pub use health::{Canary, Health, Login, Probe, Program, User};
 pub use protocol::{Ftp, Protocol};
 
 use engine::policy::{Access, OptionLimits, Rule};

@@ -1,10 +1,13 @@
-//! `command`: a program that says by its exit code how a backend is, as Nagios plugins do.
+//! `command`: a program that says by its exit code how a backend is, as Nagios plugins do. Who writes it may make a
+//! mistake, and who is checked may make use of one: it runs as a user that may do nothing, with nothing of ours.
 
 use super::said::said;
 use super::target::Target;
 use super::{Finding, Trouble, theirs};
+use crate::config::Program;
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
+use process_wrap::tokio::{CommandWrap, ProcessSession};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -13,27 +16,20 @@ use tokio::process::{ChildStdout, Command};
 
 /// Where Debian has them; they are in nobody's PATH.
 const PLUGINS: &str = "/usr/lib/nagios/plugins";
+/// All that is in its environment.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What is kept of a program's words.
 const MOST: u64 = 1024;
 
 /// Runs it. If this is dropped, the program is killed, and all that it has started.
-pub async fn find(words: &[String], target: &Target) -> Finding {
-    let address = target.address.to_string();
-    let port = target.port.to_string();
-    let arguments =
-        words.iter().skip(1).map(|it| it.replace("HOST", &address).replace("PORT", &port));
-    let name = words.first().map(String::as_str).unwrap_or_default();
-    let started = Command::new(program(name))
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn();
-    let mut child =
-        started.map_err(|error| Trouble::Ours(format!("cannot run `{name}`: {error}")))?;
+pub async fn find(program: &Program, target: &Target) -> Finding {
+    let name = program.words.first().map(String::as_str).unwrap_or_default();
+    let started = CommandWrap::from(command(program, target)).wrap(ProcessSession).spawn();
+    let child = started.map_err(|error| Trouble::Ours(format!("cannot run `{name}`: {error}")))?;
+    // Waiting for the program alone: for the whole group, a thread would wait that nothing ends.
+    let mut child = child.into_inner();
     let mut group = Group(child.id().map(u32::cast_signed).map(Pid::from_raw));
-    let output = match child.stdout.take() {
+    let output = match child.stdout().take() {
         Some(stdout) => read(stdout).await,
         None => vec![],
     };
@@ -45,8 +41,29 @@ pub async fn find(words: &[String], target: &Target) -> Finding {
     }
 }
 
+/// The program, as the user that is meant and in no group but its own. Who is not root runs it as itself. What it
+/// may do is gone by then ([`crate::privilege`]).
+fn command(Program { words, user }: &Program, target: &Target) -> Command {
+    let address = target.address.to_string();
+    let port = target.port.to_string();
+    let mut words = words.iter();
+    let mut command = Command::new(file(words.next().map(String::as_str).unwrap_or_default()));
+    command
+        .args(words.map(|it| it.replace("HOST", &address).replace("PORT", &port)))
+        .env_clear()
+        .env("PATH", PATH)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    if geteuid().is_root() {
+        command.uid(user.uid).gid(user.gid);
+    }
+    command
+}
+
 /// A plugin by its name alone, or any program.
-fn program(name: &str) -> PathBuf {
+fn file(name: &str) -> PathBuf {
     let plugin = Path::new(PLUGINS).join(name);
     if !name.contains('/') && plugin.exists() { plugin } else { PathBuf::from(name) }
 }
@@ -71,7 +88,7 @@ fn verdict(status: ExitStatus, said: &str) -> Finding {
     }
 }
 
-/// A process group that dies with this.
+/// The process group of a program, which dies with this.
 struct Group(Option<Pid>);
 
 impl Drop for Group {

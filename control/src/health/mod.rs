@@ -40,7 +40,7 @@ impl Probe {
             Probe::Ssh => ssh::find(target).await,
             Probe::Tcp => tcp::find(target).await,
             Probe::Icmp => icmp::find(target).await,
-            Probe::Command(words) => command::find(words, target).await,
+            Probe::Command(program) => command::find(program, target).await,
         }
     }
 }

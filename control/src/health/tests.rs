@@ -1,8 +1,10 @@
 //! Probes over TCP, and programs.
 
 use super::*;
-use crate::config::Login;
+use crate::config::{Login, Program, User};
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 use target::tests::target;
@@ -119,10 +121,33 @@ async fn a_connection_alone() {
     }
 }
 
+/// Run as nobody, if root runs the tests.
+fn program(words: &[&str]) -> Probe {
+    let words = words.iter().map(|&word| word.to_owned()).collect();
+    Probe::Command(Program { words, user: User { uid: 65534, gid: 65534 } })
+}
+
 async fn sh(script: &str) -> Finding {
-    let words = ["sh", "-c", script].map(str::to_owned).to_vec();
     let target = target(([10, 0, 0, 30], 2169).into());
-    timeout(Duration::from_secs(10), Probe::Command(words).find(&target)).await.expect("it ends")
+    let probe = program(&["sh", "-c", script]);
+    timeout(Duration::from_secs(10), probe.find(&target)).await.expect("it ends")
+}
+
+#[tokio::test]
+async fn programs_get_nothing_of_ours() {
+    assert_eq!(sh("pwd").await, Ok("/".into()));
+    let environment = sh("tr '\\0' ' ' </proc/$$/environ | sed 's/=[^ ]*//g'").await;
+    assert_eq!(environment.unwrap().trim(), "PATH");
+    assert_eq!(sh("readlink /proc/$$/fd/0 /proc/$$/fd/2 | uniq").await, Ok("/dev/null".into()));
+    let session =
+        sh("read -r _ _ _ _ _ session terminal _ </proc/$$/stat; echo $((session-$$)) $terminal")
+            .await;
+    assert_eq!(session, Ok("0 0".into()), "a session of its own, without a terminal");
+    if nix::unistd::geteuid().is_root() {
+        assert_eq!(sh("echo $(id -u) $(id -g) $(id -G)").await, Ok(["65534"; 3].join(" ")));
+        let none = sh("grep -cE '^Cap(Prm|Eff|Amb|Inh):.0*$' /proc/self/status").await;
+        assert_eq!(none, Ok("4".into()));
+    }
 }
 
 #[tokio::test]
@@ -134,7 +159,7 @@ async fn programs_by_their_exit_code() {
     assert_eq!(sh("exit 3").await, theirs("exit 3"));
     assert_eq!(sh("kill -9 $$").await, theirs("killed by signal 9"));
     assert_eq!(sh("head -c 100000 /dev/zero; exit 2").await, theirs("exit 2"), "it may say much");
-    let nothing = Probe::Command(vec!["/nowhere/check".into()]);
+    let nothing = program(&["/nowhere/check"]);
     let found = nothing.find(&target(closed().await)).await;
     let words = "cannot run `/nowhere/check`: No such file or directory (os error 2)";
     assert_eq!(found, Err(Trouble::Ours(words.into())));
@@ -143,11 +168,11 @@ async fn programs_by_their_exit_code() {
 #[tokio::test]
 async fn a_program_that_hangs_dies_with_all_it_has_started() {
     let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
     let file = folder.path().join("pids");
     let script =
         format!("sleep 1000 & echo $$ $! >{0}.part; mv {0}.part {0}; wait", file.display());
-    let words = ["sh", "-c", &script].map(str::to_owned).to_vec();
-    let probe = Probe::Command(words);
+    let probe = program(&["sh", "-c", &script]);
     let target = target(([10, 0, 0, 30], 69).into());
     let started = async {
         while !file.exists() {

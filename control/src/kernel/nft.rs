@@ -1,6 +1,7 @@
 //! Tables of ours in nftables, by its own program.
 
 use super::error::KernelError;
+use crate::privilege;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -84,13 +85,9 @@ fn fill(name: &str, device: &str, chains: &str) -> Result<(), KernelError> {
 
 fn run(device: &str, script: &str) -> Result<(), KernelError> {
     let failed = |said: &str| KernelError::Nft { device: device.to_owned(), said: said.to_owned() };
-    let mut child = Command::new("nft")
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(KernelError::NoNft)?;
+    let mut nft = Command::new("nft");
+    nft.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = privilege::lend(|| nft.spawn()).map_err(KernelError::NoNft)?;
     if let Some(mut stdin) = child.stdin.take() {
         // Should nft stop before it has read all, then its own words say why.
         let _ = stdin.write_all(script.as_bytes());

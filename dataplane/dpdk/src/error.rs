@@ -32,6 +32,8 @@ pub enum Error {
         /// Why not.
         errno: Errno,
     },
+    /// The interrupt thread does not take work, or does not end it.
+    InterruptThread(Errno),
     /// What ran on an lcore panicked.
     Panicked {
         /// The lcore's number.
@@ -121,6 +123,9 @@ impl fmt::Display for Error {
             Error::Start { errno: _, said } => write!(f, "DPDK did not start: {said}"),
             Error::Hush(error) => write!(f, "cannot hush DPDK's log: {error}"),
             Error::Lcore { lcore, errno } => write!(f, "lcore {lcore} takes no work: {errno}"),
+            Error::InterruptThread(errno) => {
+                write!(f, "the interrupt thread takes no work: {errno}")
+            }
             Error::Panicked { lcore, message } => write!(f, "lcore {lcore} panicked: {message}"),
             Error::Mempool { name, count, room, errno } => write!(
                 f,

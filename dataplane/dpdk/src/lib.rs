@@ -2,10 +2,12 @@
 //! devices and their queues. The dataplane's only hand-written unsafe code is here; each piece
 //! keeps alive what it stands on, so that nothing can outlive the memory it points to.
 
+pub mod descriptors;
 mod device;
 mod eal;
 mod error;
 mod huge;
+mod interrupt;
 pub mod lasting;
 mod lcore;
 mod log;

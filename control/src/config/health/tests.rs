@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::parse;
+use crate::config::{User, parse};
 
 /// A sound service over this mode, whose checks have these keys.
 fn text(mode: &str, keys: &str) -> String {
@@ -29,6 +29,34 @@ fn checked(keys: &str) -> Health {
     config.services[0].health.clone().expect("it is checked")
 }
 
+/// As Debian has them.
+const NOBODY: User = User { uid: 65534, gid: 65534 };
+
+fn program(words: &[&str]) -> Probe {
+    let words = words.iter().map(|&word| word.to_owned()).collect();
+    Probe::Command(Program { words, user: NOBODY })
+}
+
+#[test]
+fn programs_run_as_a_user_that_there_is_and_not_as_root() {
+    let with = |user: &str| {
+        let keys = "check = \"command\"\ncommand = \"x\"";
+        parse("test.toml", &format!("{}[control]\nscript_user = \"{user}\"\n", text("nat", keys)))
+    };
+    let config = with("daemon").unwrap_or_else(|faults| panic!("{faults}"));
+    let Some(Health { probe: Probe::Command(program), .. }) = &config.services[0].health else {
+        panic!("{config:?}");
+    };
+    assert_eq!(program.user, User { uid: 1, gid: 1 });
+    for (user, words) in [
+        ("no-such-user", "there is no user `no-such-user` on this machine"),
+        ("root", "don't run as root"),
+    ] {
+        let faults = with(user).unwrap_err().to_string();
+        assert!(faults.contains(words) && faults.contains("18:15"), "{faults}");
+    }
+}
+
 const SHA256: &str = "E3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 #[test]
@@ -51,7 +79,7 @@ fn defaults() {
         ("\"ssh\"\nport = 2222", Probe::Ssh, 2222),
         ("\"tcp\"\nport = 80", Probe::Tcp, 80),
         ("\"icmp\"", Probe::Icmp, 0),
-        ("\"command\"\ncommand = \"x  y\"", Probe::Command(vec!["x".into(), "y".into()]), 6969),
+        ("\"command\"\ncommand = \"x  y\"", program(&["x", "y"]), 6969),
     ] {
         let health = checked(&format!("check = {check}"));
         assert_eq!((health.probe, health.port), (probe, port), "{check}");
@@ -75,7 +103,7 @@ fn everything_written() {
     let health = checked("check = \"ftp\"\nuser = \"a\"\npassword = \"b\"");
     assert_eq!(health.probe, Probe::Ftp(Some(login)));
     let health = checked("check = \"command\"\ncommand = [\"/bin/x\", \"a b\"]");
-    assert_eq!(health.probe, Probe::Command(vec!["/bin/x".into(), "a b".into()]));
+    assert_eq!(health.probe, program(&["/bin/x", "a b"]));
     // Unwritten, the timeout is no longer than the interval.
     let health = checked("check = \"icmp\"\ninterval = \"300ms\"");
     assert_eq!(health.timeout, Duration::from_millis(300));

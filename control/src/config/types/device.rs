@@ -45,6 +45,11 @@ impl Device {
         }
     }
 
+    /// Whether it lies on a socket of the kernel's with a program in front (XDP).
+    pub fn is_af_xdp(&self) -> bool {
+        self.name().starts_with("net_af_xdp")
+    }
+
     /// Whether the kernel gets a copy of each frame that the device receives.
     pub fn kernel_sees_frames(&self) -> bool {
         self.name().starts_with("net_af_packet")

@@ -32,8 +32,26 @@ pub enum Probe {
     Tcp,
     /// An echo.
     Icmp,
-    /// A program and its arguments, in which `HOST` and `PORT` stand for the backend's.
-    Command(Vec<String>),
+    /// A program, in whose arguments `HOST` and `PORT` stand for the backend's.
+    Command(Program),
+}
+
+/// A program that looks for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Its name and arguments.
+    pub words: Vec<String>,
+    /// Who runs it, if the daemon is root's.
+    pub user: User,
+}
+
+/// An account of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct User {
+    /// Its number.
+    pub uid: u32,
+    /// Its group's.
+    pub gid: u32,
 }
 
 /// A file that is fetched to see whether that goes well.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::sample::{SOUND, parsed};
-use crate::config::{Canary, Probe};
+use crate::config::{Canary, Probe, Program, User};
 use engine::tables::{Duty, Hop};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::{sleep, timeout};
@@ -110,7 +110,8 @@ async fn what_is_not_reached_is_not_checked() {
 
 #[tokio::test(start_paused = true)]
 async fn our_own_trouble_is_nobody_s_death() {
-    let command = Probe::Command(vec!["/nowhere/check".into()]);
+    let user = User { uid: 65534, gid: 65534 };
+    let command = Probe::Command(Program { words: vec!["/nowhere/check".into()], user });
     let config = config(command, 9, &[LOOPBACK]);
     let standings = watch::Sender::new(Standings::default());
     let _checks = start(&config, &standings);

@@ -9,13 +9,14 @@ mod ways;
 
 use crate::api::{DEFAULT_LIMIT, Error, Interface, Lost, MAX_LIMIT, Request, Status, Tap, Worker};
 use crate::conduct::{Change, Reading, Watch};
+use crate::config::Mode;
 use crate::desks::Desks;
 use crate::estate::Estate;
 use crate::in_force::InForce;
 use crate::kernel::{Traffic, View};
 use crate::lasting::Lasting;
 use crate::reload::Asked;
-use crate::standing::Standings;
+use crate::standing::{Standings, Verdict};
 use crate::stats::Sum;
 use engine::count::Counters;
 use engine::tables::{BackendId, ServiceId, Tables};
@@ -106,8 +107,16 @@ impl Appliance {
         let (now, in_force) = (self.start.elapsed(), self.in_force());
         for (numbers, service) in in_force.numbers.iter().zip(&in_force.config().services) {
             let backends = numbers.backends.iter().zip(&service.backends);
-            let readings: Vec<_> =
-                backends.map(|(&id, backend)| (&*backend.name, self.reading(id))).collect();
+            let standings = self.standings.borrow();
+            let readings: Vec<_> = backends
+                .map(|(&id, backend)| {
+                    // Nothing that its server says comes by here.
+                    let is_vouched_for = service.mode == Mode::Dsr
+                        && standings.of(service, backend).check.verdict == Verdict::Passed;
+                    (&*backend.name, Reading { is_vouched_for, ..self.reading(id) })
+                })
+                .collect();
+            drop(standings);
             for change in watches.entry(service.name.clone()).or_default().look(now, &readings) {
                 let Change { backend, conduct, reason } = change;
                 log::info!("backend {backend} of {} {conduct}: {reason}", service.name);
@@ -122,10 +131,8 @@ impl Appliance {
         transfers.fold(Reading::default(), |sum, one| Reading {
             responded: sum.responded + one.responded.value(),
             packets: sum.packets + one.packets_out.value(),
-            missed: sum.missed
-                + one.ignored.value()
-                + one.failed_over.value()
-                + one.unreachable.value(),
+            missed: sum.missed + one.silences.value(),
+            is_vouched_for: false,
         })
     }
 

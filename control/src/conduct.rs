@@ -1,6 +1,6 @@
 //! Passive health: how backends treat their clients, read from the counters. One that leaves clients without an
 //! answer while others answer is suspected, and soon gets nothing for a while, which is longer each time. Clients
-//! notice sooner than any probe.
+//! notice sooner than any probe. No single client is believed, nor anybody who asks in others' names.
 
 use crate::standing::Conduct;
 use std::collections::HashMap;
@@ -9,8 +9,10 @@ use std::time::Duration;
 /// Time between two looks at the counters.
 pub const PERIOD: Duration = Duration::from_millis(200);
 
-/// Clients without an answer, one behind the other, after which a backend is ejected.
+/// Clients without an answer after which a backend is ejected, and within which time. The workers count each client
+/// once in that time, and only those that were heard.
 const ENOUGH: u64 = 3;
+const WITHIN: Duration = Duration::from_secs(60);
 /// For how long the first time; the next times twice as long each.
 const FIRST: Duration = Duration::from_secs(10);
 /// For no longer than that.
@@ -23,9 +25,10 @@ pub struct Reading {
     pub responded: u64,
     /// Packets that it sent.
     pub packets: u64,
-    /// Requests that clients had to repeat, downloads that had to go on elsewhere, and packets that its host
-    /// said nobody listens for.
+    /// Clients that it left without an answer: those that were heard, each once a minute.
     pub missed: u64,
+    /// Whether health checks, which it passes, are to be believed rather than clients.
+    pub is_vouched_for: bool,
 }
 
 /// A backend is seen differently from now on.
@@ -90,6 +93,7 @@ impl Record {
     fn note(&mut self, now: Duration, reading: Reading) {
         let last = std::mem::replace(&mut self.last, reading);
         let missed = reading.missed.saturating_sub(last.missed);
+        let missed = if reading.is_vouched_for { 0 } else { missed };
         self.responds = reading.responded > last.responded;
         if self.responds || reading.packets > last.packets {
             self.alive = Some(now);
@@ -97,7 +101,9 @@ impl Record {
         if self.responds {
             self.missed = 0;
         } else if missed > 0 {
-            self.since = if self.missed == 0 { now } else { self.since };
+            if self.missed == 0 || now - self.since >= WITHIN {
+                (self.since, self.missed) = (now, 0);
+            }
             self.missed += missed;
         }
     }
@@ -200,6 +206,28 @@ mod tests {
         assert_eq!(scene.moves([(1, 0), (1, 0)]), Some(Conduct::Answers));
         assert_eq!(scene.moves([(0, 3), (1, 0)]), Some(Conduct::Ejected));
         assert_eq!(scene.until_news().0.as_secs(), 10);
+    }
+
+    #[test]
+    fn who_leaves_a_client_without_an_answer_now_and_then_is_not_ejected() {
+        let mut scene = Scene::new();
+        assert_eq!(scene.moves([(0, 1), (1, 0)]), Some(Conduct::Suspected));
+        for _ in 0..20 {
+            assert_eq!(scene.moves([(0, 1), (1, 0)]), None);
+            scene.now += WITHIN;
+        }
+        assert_eq!(scene.moves([(0, 1), (1, 0)]), None);
+        assert_eq!(scene.moves([(0, 1), (1, 0)]), None);
+        assert_eq!(scene.moves([(0, 1), (1, 0)]), Some(Conduct::Ejected));
+    }
+
+    #[test]
+    fn where_checks_are_believed_clients_are_not() {
+        let mut scene = Scene::new();
+        scene.readings[0].is_vouched_for = true;
+        assert_eq!(scene.moves([(0, 9), (1, 0)]), None);
+        scene.readings[0].is_vouched_for = false;
+        assert_eq!(scene.moves([(0, 3), (1, 0)]), Some(Conduct::Ejected));
     }
 
     #[test]

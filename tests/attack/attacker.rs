@@ -65,7 +65,7 @@ impl Attacker {
     }
 
     /// Sends these frames, so many a second: the attack ends with them.
-    pub fn flood(&self, frames: impl IntoIterator<Item = Packet>, a_second: u32) {
+    pub fn flood(&self, frames: impl IntoIterator<Item = impl Into<Vec<u8>>>, a_second: u32) {
         let (start, gap) = (Instant::now(), Duration::from_secs(1) / a_second);
         for (n, frame) in (0..).zip(frames) {
             std::thread::sleep((gap * n).saturating_sub(start.elapsed()));

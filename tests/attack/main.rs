@@ -16,6 +16,7 @@ mod ftp_servers;
 #[allow(dead_code)] // The end-to-end tests have more peers.
 mod peers;
 mod privileges;
+mod silence;
 mod spoofing;
 #[path = "../netns/wiring.rs"]
 #[allow(dead_code)] // The end-to-end tests carry frames, too.

@@ -124,6 +124,8 @@ counters! {
         lost,
         /// Times that the backend's host said that nobody listens any longer.
         unreachable,
+        /// Clients that were heard, and that the backend had left without an answer: each counts once a minute.
+        silences,
         /// Packets from clients to backends.
         packets_in,
         /// Bytes of those, as IP counts them.

@@ -26,6 +26,7 @@ use crate::outbox::Outbox;
 use crate::policy::Refusal;
 use crate::select::rate::Rates;
 use crate::select::round_robin::Cursor;
+use crate::select::silence::Silences;
 use crate::select::sticky::Sticky;
 use crate::stage::cross::Crossing;
 use crate::stage::edit::Edit;
@@ -77,6 +78,8 @@ pub struct Own {
     pub notice_rate: Rate,
     /// Of the last datagram that got a number of ours.
     last_id: u16,
+    /// Clients that backends have left without an answer lately.
+    pub silences: Silences,
     /// How often clients ask.
     pub rates: Rates,
     /// Requests of the burst in hand that are refused: their places in it, and who tells.
@@ -122,6 +125,7 @@ impl Own {
             cursors: cursors(worker, tables),
             sticky: Sticky::new(if tables.is_sticky() { max_flows } else { 0 }, seed),
             rates: Rates::new(if tables.is_rated() { max_flows } else { 0 }, seed),
+            silences: Silences::new(seed),
             refusals: Burst::new(),
             edits: Burst::new(),
             outbox: Outbox::new(),

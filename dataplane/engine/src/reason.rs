@@ -45,7 +45,8 @@ reasons! {
     BadIpv6 = "bad-ipv6",
     /// Its IPv4 header checksum is wrong.
     BadChecksum = "bad-checksum",
-    /// Its UDP length contradicts the IP length; over IPv6 also: it has no checksum.
+    /// Its UDP length contradicts the IP length; over IPv6 also: it has no checksum. Of TFTP, where it would begin, teach
+    /// or end something: its checksum is wrong.
     BadUdp = "bad-udp",
     /// Its TCP header does not fit the packet.
     BadTcp = "bad-tcp",

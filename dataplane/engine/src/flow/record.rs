@@ -97,9 +97,15 @@ pub struct Detail {
     pub terms: Terms,
     /// How far the server has got that takes over from one that has died.
     pub catch_up: CatchUp,
+    /// The backend that had left the request unanswered before; [`NOBODY`]: none.
+    pub silent: BackendId,
+    padding: u16,
     /// What was asked for.
     pub request: Kept,
 }
+
+/// In place of a backend: no backend has this number.
+pub const NOBODY: BackendId = BackendId::MAX;
 
 /// What a request settles.
 #[derive(Debug, Clone, Copy)]
@@ -292,6 +298,7 @@ impl Detail {
         self.stalled = now;
         self.terms = Terms::PLAIN;
         self.catch_up = CatchUp::START;
+        self.silent = NOBODY;
         self.request.keep(request);
     }
 
@@ -302,6 +309,8 @@ impl Detail {
         stalled: Tick(0),
         terms: Terms::PLAIN,
         catch_up: CatchUp::START,
+        silent: NOBODY,
+        padding: 0,
         request: Kept::NONE,
     };
 }

@@ -10,6 +10,7 @@ use crate::flow::FlowId;
 use crate::flow::connection::NO_BACKEND;
 use crate::flow::key::{Key, KeyKind};
 use crate::flow::ports::Ports;
+use crate::flow::record::NOBODY;
 use crate::flow::store::Store;
 use crate::here::Here;
 use crate::mode::rules;
@@ -96,11 +97,13 @@ impl Own {
         let server = sees_answers.then(|| Key::new(flow.seen_as(), backend.server));
         let is_alone = |kind, key| self.flows.find(kind, key).is_none();
         let (client, seen_as) = (flow.client(), flow.seen_as());
+        let silent = self.flows.detail(id).silent;
         let ends = Ends { client, vip: flow.vip(), seen_as, backend: flow.backend };
         self.flows.is_sealed(id)
             && ends.fit(here, &self.hosts)
             && is_reachable(&flow.back, here)
             && flow.progress.can_be()
+            && (silent == NOBODY || usize::from(silent) < tables.backends.len())
             && flow.server_key() == server
             && flow.last_packet.is_due(here.now)
             && is_alone(KeyKind::Client, flow.client_key())

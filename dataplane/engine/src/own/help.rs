@@ -94,6 +94,7 @@ impl Own {
             self.end(twin, End::Replaced, here);
         }
         self.count_end(&self.flows[id], End::FailedOver, here);
+        self.note_silence(self.flows[id].backend, id, here);
         if !self.flows[id].rescue.is_under_way() {
             self.outbox.watch(id);
         }

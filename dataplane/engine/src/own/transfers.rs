@@ -4,12 +4,12 @@ use super::{GLANCE, Own};
 use crate::alg::{Assurance, End, Lesson};
 use crate::flow::FlowId;
 use crate::flow::key::KeyKind;
-use crate::flow::record::{Flow, Rescue};
+use crate::flow::record::{Flow, NOBODY, Rescue};
 use crate::flow::view::State;
 use crate::here::Here;
 use crate::mode::rules;
 use crate::reason::Reason;
-use crate::tables::Tables;
+use crate::tables::{BackendId, Tables};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
 
@@ -55,10 +55,30 @@ impl Own {
         match lesson.assurance {
             Assurance::Unchanged => {}
             Assurance::Renewed => self.flows.renew(id),
-            Assurance::Given => self.flows.assure(id),
+            Assurance::Given => {
+                self.flows.assure(id);
+                self.heard(id, here);
+            }
         }
         if let Some(end) = lesson.end {
             self.close(id, end, here);
+        }
+    }
+
+    /// The client of this transfer has heard its server: nobody else has made the request. Who had left that unanswered
+    /// has done so to a client that there is.
+    fn heard(&mut self, id: FlowId, here: &Here) {
+        let silent = std::mem::replace(&mut self.flows.both(id).1.silent, NOBODY);
+        if silent != NOBODY {
+            self.note_silence(silent, id, here);
+        }
+    }
+
+    /// A backend has left this transfer's client, which was heard, without an answer.
+    pub fn note_silence(&mut self, backend: BackendId, id: FlowId, here: &Here) {
+        let client = self.address(&self.flows[id]);
+        if self.silences.note(backend, client, here.now) {
+            self.counters.backend(backend).silences.add(1);
         }
     }
 

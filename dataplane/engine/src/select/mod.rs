@@ -10,5 +10,6 @@ pub mod maglev;
 pub mod rate;
 pub mod rota;
 pub mod round_robin;
+pub mod silence;
 pub mod slow_start;
 pub mod sticky;

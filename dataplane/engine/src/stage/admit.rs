@@ -8,7 +8,7 @@ use wire::ip::{Malformed, PROTOCOL_TCP, PROTOCOL_UDP, Split};
 use wire::ipv4::Ipv4;
 use wire::plain::Plain;
 use wire::tcp::Tcp;
-use wire::udp::Udp;
+use wire::udp::{self, Udp};
 use zerocopy::FromBytes;
 
 /// A frame whose headers have been checked.
@@ -47,6 +47,18 @@ impl<'a> Datagram<'a, Ipv4> {
     pub fn plain(frame: &'a mut [u8], len: usize) -> Option<Datagram<'a, Ipv4>> {
         let (Plain { ethernet, ip, udp }, data) = Plain::split(frame, len)?;
         Some(Datagram { ethernet, ip, udp, data })
+    }
+}
+
+impl<H: Family> Datagram<'_, H> {
+    /// Whether what it carries is as it was sent. Of one in parts, the first does not tell.
+    pub fn check_sum(&self) -> Step<()> {
+        let is_part = self.udp.total_len() > udp::HEADER + self.data.len();
+        if is_part || self.udp.is_right(&*self.ip, self.data) {
+            Ok(())
+        } else {
+            Err(Reason::BadUdp.into())
+        }
     }
 }
 

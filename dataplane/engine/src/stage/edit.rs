@@ -47,10 +47,6 @@ impl Edit {
     fn carry_out<H: Family>(&self, frame: &mut [u8], here: &Here) -> Option<usize> {
         let Split { ip, body, .. } = H::split(frame.get_mut(ethernet::HEADER..)?).ok()?;
         let (udp, data) = Udp::split(body)?;
-        // A new checksum would hide what was damaged on the way.
-        if !udp.is_right(ip, data) {
-            return None;
-        }
         let before = data.len();
         let after = self.apply(data, here);
         let summed = udp.is_summed();

@@ -176,10 +176,12 @@ fn is_beginning(message: Message) -> bool {
 impl Own {
     /// Nobody listens any longer at a transfer's server. Answers whether its client need not hear of that.
     pub fn is_spared(&mut self, id: FlowId, here: &Here) -> bool {
-        let (flow, detail) = self.flows.both(id);
+        let flow = &self.flows[id];
         if !flow.state.is_over() {
             self.counters.of(flow).unreachable.add(1);
+            self.note_silence(flow.backend, id, here);
         }
+        let (flow, detail) = self.flows.both(id);
         match flow.rescue {
             Rescue::Lost | Rescue::Over | Rescue::Due => true,
             Rescue::Asking | Rescue::CatchingUp | Rescue::Arrived => {

@@ -134,7 +134,10 @@ impl<'a> Asked<'a> {
             match self.backend(Avoid::This(silent), here, own) {
                 Ok(backend) => {
                     own.counters.of(&own.flows[id]).asked_elsewhere.add(1);
-                    return self.enter(Some((id, End::Unanswered)), Some(backend), here, own);
+                    let before = Some((id, End::Unanswered));
+                    let id = self.enter(before, Some(backend), here, own)?;
+                    own.flows.both(id).1.silent = silent;
+                    return Ok(id);
                 }
                 Err(none) if !here.backend(silent).is_reached() => return Err(none),
                 Err(_) => {}

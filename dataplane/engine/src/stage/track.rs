@@ -3,7 +3,7 @@
 
 use super::classify::{Parcel, Side};
 use crate::alg::tftp::catch_up::Terms;
-use crate::alg::{Lesson, tftp};
+use crate::alg::{End, Lesson, tftp};
 use crate::count::Counters;
 use crate::family::Family;
 use crate::flow::key::KeyKind;
@@ -26,6 +26,9 @@ pub fn track<H: Family>(
 ) -> Step<Lesson> {
     let had_spoken = flow.progress.client_spoke();
     let lesson = lesson(parcel, message, flow, here, counters)?;
+    if lesson.end == Some(End::Completed) {
+        parcel.packet.check_sum()?;
+    }
     flow.progress = lesson.progress;
     if lesson.learn.is_some() && parcel.side.key_kind() == KeyKind::Server {
         let backend = &here.tables.backends[usize::from(flow.backend)];

@@ -1,6 +1,7 @@
 //! Truncated, malformed, looped-back and hostile frames: each has its drop reason. And what is not
 //! ours goes to the kernel as it came.
 
+use engine::flow::view::State;
 use engine::reason::Reason;
 use engine::select::cap::{Cap, Places};
 use engine::verdict::Verdict;
@@ -271,5 +272,47 @@ fn a_frame_cut_off_anywhere_is_dropped() {
                 gate.take_by(by, &frame[..len]).dropped(reason);
             }
         }
+    }
+}
+
+/// The same with a wrong UDP checksum.
+fn damaged(packet: &Packet) -> Vec<u8> {
+    let mut frame = packet.bytes();
+    let checksum = IP_AT + if packet.is_v6() { 40 } else { 20 } + 6;
+    frame[checksum] ^= 0x10;
+    frame
+}
+
+/// Its receiver would not have taken it either.
+#[test]
+fn what_was_damaged_on_the_way_begins_teaches_and_ends_nothing() {
+    for via in Via::ALL {
+        let mut gate = Gate::new();
+        let request = rrq(via.client(), via.vip(), "boot.img");
+        gate.take(damaged(&request)).dropped(Reason::BadUdp);
+        assert!(gate.transfers().is_empty(), "{via:?}");
+        let talk = ask(&mut gate, via, &request);
+        if !via.is_dsr() {
+            gate.take(damaged(&talk.with_tid(TID + 1).data(1, 512))).dropped(Reason::BadUdp);
+            let _ = gate.take(talk.data(1, 512)).sent();
+        }
+        gate.take(damaged(&talk.ack(1))).dropped(Reason::BadUdp);
+        let _ = gate.take(talk.ack(1)).sent();
+        gate.take(damaged(&talk.client_error(0))).dropped(Reason::BadUdp);
+        if !via.is_dsr() {
+            let _ = gate.take(talk.data(2, 9)).sent();
+            gate.take(damaged(&talk.ack(2))).dropped(Reason::BadUdp);
+        }
+        assert_eq!(gate.transfer(via.client()).state, State::Established, "{via:?}");
+        let moves = gate.moves();
+        let bad = if via.is_dsr() { 3 } else { 5 };
+        assert_eq!((moves.get("bad-udp"), moves.get("retransmitted")), (Some(&bad), None));
+    }
+}
+
+#[test]
+fn a_request_without_a_checksum_is_served_over_ipv4() {
+    for via in [Via::Nat, Via::Snat, Via::Dsr] {
+        let _ = Gate::new().take(rrq(via.client(), via.vip(), "boot.img").unsummed()).sent();
     }
 }

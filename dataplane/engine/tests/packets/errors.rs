@@ -45,6 +45,7 @@ fn the_client_hears_of_its_server_s_closed_port_and_the_transfer_ends() {
             ("transmitted", 1),
             ("packets_out", 1),
             ("unreachable", 1),
+            ("silences", 1),
             ("failed", 1),
             ("ended", 1),
         ]);

@@ -2,6 +2,7 @@
 
 use engine::flow::view::State;
 use engine::policy::{Access, OptionLimits, Rule};
+use engine::reason::Reason;
 use engine::select::rota::Scheduler;
 use engine::tables::Service;
 use engine::verdict::Verdict;
@@ -152,17 +153,15 @@ fn a_repeated_request_is_known_again_though_it_was_changed() {
     }
 }
 
+/// A new checksum would hide what was damaged on the way.
 #[test]
-fn a_damaged_request_stays_damaged() {
+fn a_damaged_request_is_not_changed_but_dropped() {
     for via in Via::ALL {
         let mut gate = gate(via, |service| service.options = limits());
         let mut frame = rrq_with(via.client(), via.vip(), "f", &[("blksize", 8192)]).bytes();
         let checksum = 14 + via.ip_header() + 6;
         frame[checksum] ^= 0x40;
-        let outcome = gate.take(frame);
-        assert!(matches!(outcome.verdict, Verdict::Transmit(_)));
-        let read = std::panic::catch_unwind(|| Packet::read(&outcome.bytes));
-        assert!(read.is_err(), "{via:?}: the server must see the damage");
+        gate.take(frame).dropped(Reason::BadUdp);
     }
 }
 

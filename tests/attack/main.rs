@@ -4,6 +4,7 @@
 //! A new attack is a test in the file of what it is aimed at: what the attacker sends ([`attacker`]), and what clients,
 //! servers and counters must show all the same. Everything that is sent is bounded in count and time.
 
+mod amplification;
 mod attacker;
 #[path = "../netns/daemon.rs"]
 #[allow(dead_code)] // The end-to-end tests ask it for more.

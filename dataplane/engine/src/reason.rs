@@ -74,6 +74,8 @@ reasons! {
     WrongTid = "wrong-tid",
     /// From a server port that is not its transfer's TID, and the server was not told.
     StrayTid = "stray-tid",
+    /// From a server to a client that has not acknowledged anything: more than two messages for a request.
+    UnheardClient = "unheard-client",
     /// A request that its service refuses, and its client was not told.
     Refused = "refused",
     /// A request found no backend that can be reached.

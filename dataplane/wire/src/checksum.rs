@@ -18,15 +18,34 @@ pub fn is_sound(parts: [&[u8]; 2]) -> bool {
     fold64(carried(raw(parts[0]), raw(parts[1]))) == 0xffff
 }
 
+/// The same of a datagram, of which `pseudo` is the sum of what its checksum covers besides.
+#[inline]
+pub fn is_sound_with(pseudo: u32, parts: [&[u8]; 2]) -> bool {
+    let pseudo = u64::from(fold(pseudo).to_be());
+    fold64(carried(pseudo, carried(raw(parts[0]), raw(parts[1])))) == 0xffff
+}
+
 /// The sum of the words as they lie in memory, four at a time: modulo 0xffff neither which of them is
 /// the highest one nor the order of their bytes matters.
 #[inline]
 fn raw(bytes: &[u8]) -> u64 {
     let (fours, rest) = bytes.as_chunks::<8>();
     let total = fours.iter().fold(0, |total, four| carried(total, u64::from_ne_bytes(*four)));
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    carried(total, u64::from_ne_bytes(last))
+    carried(total, rest_of(bytes, rest))
+}
+
+/// The last bytes, as if zeroes lay behind them: read with those before, since a copy of so few costs more than all.
+#[inline]
+fn rest_of(bytes: &[u8], rest: &[u8]) -> u64 {
+    match (bytes.last_chunk::<8>(), rest.len()) {
+        (_, 0) => 0,
+        (Some(last), len) => (u64::from_le_bytes(*last) >> (64 - 8 * len)).to_le(),
+        (None, len) => {
+            let mut last = [0; 8];
+            last[..len].copy_from_slice(rest);
+            u64::from_ne_bytes(last)
+        }
+    }
 }
 
 /// The one's complement sum.

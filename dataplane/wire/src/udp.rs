@@ -74,8 +74,7 @@ impl Udp {
     /// Whether its checksum is that of this data, if there is one.
     pub fn is_right(&self, ip: &impl Ip, data: &[u8]) -> bool {
         let pseudo = ip.pseudo_sum(PROTOCOL_UDP, self.len.get());
-        let sum = checksum::sum(data, checksum::sum(self.as_bytes(), pseudo));
-        !self.is_summed() || checksum::fold(sum) == 0xffff
+        !self.is_summed() || checksum::is_sound_with(pseudo, [self.as_bytes(), data])
     }
 
     /// Its data has this length now. The checksum is to be made anew.

@@ -15,6 +15,8 @@ pub struct Lesson {
     pub data: Option<u16>,
     /// The transfer has ended like this.
     pub end: Option<End>,
+    /// It is not to reach the client, which has not been heard and has had enough.
+    pub is_withheld: bool,
     /// What is known from now on.
     pub progress: Progress,
     /// Whether its client is there.
@@ -30,6 +32,15 @@ pub enum Assurance {
     Renewed,
     /// It has heard its server.
     Given,
+}
+
+impl Lesson {
+    /// Nothing but this is known from now on.
+    #[inline]
+    pub fn of(progress: Progress) -> Lesson {
+        let assurance = Assurance::Unchanged;
+        Lesson { learn: None, data: None, end: None, is_withheld: false, progress, assurance }
+    }
 }
 
 /// How a transfer ends.

@@ -32,8 +32,11 @@ const SPOKE_TO_SERVICE: u16 = 16;
 /// Messages of the server that the client may not have heard are counted from here on.
 const UNHEARD: u16 = 1 << 8;
 
-/// Messages that a server sends to a client that it never hears: the first one and some repetitions. Who
-/// asks in another's name does not get more sent there.
+/// Messages of a server that reach a client for one request, before the client has shown that it hears them: the first
+/// one and one repetition. Whoever asks in another's name does not get more sent there.
+const MOST_PASSED: u16 = 2;
+
+/// Messages that a server sends for one request to a client that it never hears. Then it is told to stop.
 const MOST_UNHEARD: u16 = 6;
 
 /// What is known of a transfer when a packet of it comes.
@@ -116,8 +119,8 @@ pub fn from_server(
         Message::Error { .. } => lesson.end = Some(End::Failed),
         Message::Request(_) => return Err(Reason::BadTftp),
     }
-    if lesson.end.is_none() && lesson.progress.is_too_much_for_nobody() {
-        lesson.end = Some(End::Unheard);
+    if !lesson.progress.is_assured() {
+        lesson.count_unheard();
     }
     Ok(lesson)
 }
@@ -162,8 +165,7 @@ impl<P: Fn() -> u16> Known<P> {
     /// Nothing new.
     #[inline]
     pub fn lesson(&self) -> Lesson {
-        let (progress, assurance) = (self.progress, Assurance::Unchanged);
-        Lesson { learn: None, data: None, end: None, progress, assurance }
+        Lesson::of(self.progress)
     }
 }
 
@@ -175,6 +177,7 @@ impl Lesson {
             return;
         }
         self.progress.flags |= if to_server { CLIENT_SPOKE } else { SPOKE_TO_SERVICE };
+        self.progress.ask_again();
         self.assurance = if to_server { Assurance::Given } else { Assurance::Renewed };
     }
 
@@ -201,6 +204,18 @@ impl Lesson {
             | Message::Error { .. }
             | Message::Oack(_)
             | Message::Request(_) => {}
+        }
+    }
+
+    /// One more message of a server, to a client that perhaps does not hear.
+    fn count_unheard(&mut self) {
+        let progress = &mut self.progress;
+        let count = (progress.flags / UNHEARD + 1).min(MOST_UNHEARD);
+        progress.flags = progress.flags % UNHEARD + count * UNHEARD;
+        self.is_withheld = count > MOST_PASSED;
+        if self.end.is_none() && count == MOST_UNHEARD && !progress.client_spoke() {
+            progress.flags |= CUT;
+            self.end = Some(End::Unheard);
         }
     }
 }
@@ -230,16 +245,9 @@ impl Progress {
         self.flags & CUT != 0
     }
 
-    /// One more message of a server, to a client that perhaps does not hear: whether it is the last one that
-    /// goes there.
-    fn is_too_much_for_nobody(&mut self) -> bool {
-        if self.client_spoke() {
-            return false;
-        }
-        self.flags += UNHEARD;
-        let is_last = self.flags / UNHEARD == MOST_UNHEARD;
-        self.flags |= if is_last { CUT } else { 0 };
-        is_last
+    /// The client asks, once more: it has not heard what the server said.
+    pub fn ask_again(&mut self) {
+        self.flags %= UNHEARD;
     }
 
     /// Whether the client has sent DATA or an ACK: it has heard the server.

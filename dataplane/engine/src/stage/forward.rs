@@ -48,7 +48,11 @@ pub fn forward<H: Family>(
     let Own { flows, hosts, crossings, notices, edits, counters, .. } = own;
     let (flow, detail) = flows.both(id);
     let lesson = track(parcel, message, (flow, detail), here, counters)?;
-    let step = match leave(parcel, message, flow, here, hosts, whole) {
+    let leaves = match lesson.is_withheld {
+        true => Err(Reason::UnheardClient.into()),
+        false => leave(parcel, message, flow, here, hosts, whole),
+    };
+    let step = match leaves {
         Ok(crossing) => {
             crossings.extend(crossing.map(|crossing| (parcel.place, crossing)));
             edits.extend(Edit::of(message, flow, here).map(|edit| (parcel.place, edit)));

@@ -41,7 +41,9 @@ pub fn track<H: Family>(
                 flow.go_on(block);
             }
         }
-        (Side::Server | Side::ServerToClient, _) if !flow.progress.client_spoke() => {
+        (Side::Server | Side::ServerToClient, _)
+            if !flow.progress.client_spoke() && !lesson.is_withheld =>
+        {
             detail.answered = here.now;
             if let Message::Oack(options) = message {
                 detail.terms = Terms::of(options);
@@ -78,7 +80,11 @@ fn lesson<H>(
         progress: flow.progress,
     };
     match (parcel.side, message) {
-        (Side::Client(_), Message::Request(_)) => Ok(known.lesson()),
+        (Side::Client(_), Message::Request(_)) => {
+            let mut lesson = known.lesson();
+            lesson.progress.ask_again();
+            Ok(lesson)
+        }
         (Side::Client(_), _) => {
             let lesson = tftp::from_client(&known, udp.destination(), message)?;
             if known.tid.is_some_and(|tid| tid != udp.destination())

@@ -146,6 +146,10 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
             let talk = run(&mut gate, VIA, CLIENT);
             Some(gate.take(talk.with_tid(TID + 1).server_error(0)))
         }
+        Reason::UnheardClient => {
+            let talk = ask(&mut gate, VIA, &request());
+            (0..3).map(|_| gate.take(talk.data(1, 512))).last()
+        }
         Reason::NoBackend => {
             gate.change(|tables| tables.backends.iter_mut().for_each(|b| b.hop = None));
             take(&mut gate, request().into())

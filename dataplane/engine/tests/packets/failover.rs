@@ -167,7 +167,7 @@ fn silence_counts_when_the_client_is_heard_and_not_before() {
 fn one_client_counts_once_a_minute_whatever_its_port() {
     for via in Via::ALL {
         let mut gate = Gate::new();
-        let mut count = |gate: &mut Gate, client: SocketAddr| {
+        let count = |gate: &mut Gate, client: SocketAddr| {
             let talk = left_alone(gate, via, client);
             if !via.is_dsr() {
                 let _ = gate.take(talk.data(1, 512)).sent();

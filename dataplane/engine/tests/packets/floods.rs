@@ -89,7 +89,7 @@ fn answered_requests_make_room_in_a_full_table() {
             let talk = spoof(&mut gate, via, n);
             // To some of these the server goes on talking, or says that there is no such file.
             if !via.is_dsr() && n % 3 == 0 {
-                (0..5).for_each(|_| drop(gate.take(talk.data(1, 512)).sent()));
+                (0..5).for_each(|_| drop(gate.take(talk.data(1, 512))));
             } else if !via.is_dsr() && n % 3 == 1 {
                 let _ = gate.take(talk.server_error(1)).sent();
             }

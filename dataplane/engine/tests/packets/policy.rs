@@ -8,6 +8,7 @@ use engine::tables::Service;
 use engine::verdict::Verdict;
 use kit::gate::Gate;
 use kit::packet::Packet;
+use kit::parts::cut;
 use kit::story::{oack, rrq, rrq_with, wrq};
 use kit::talk::{Talk, ask, client};
 use kit::world::{OUTSIDE, Via, gate_mac, mac, rotas};
@@ -201,14 +202,18 @@ fn rules_send_requests_to_some_of_the_backends() {
     }
 }
 
-/// Who asks in another's name gets it a few messages, and no more.
+/// Who asks in another's name gets it two messages, and no more.
 #[test]
 fn a_server_does_not_go_on_talking_to_nobody() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
         let talk: Talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "large"));
-        for _ in 0..6 {
+        for _ in 0..2 {
             talk.client_gets(gate.take(talk.data(1, 512)), &talk.data(1, 512).payload);
+        }
+        for _ in 0..4 {
+            assert_eq!(gate.transfer(via.client()).state, State::Established);
+            gate.take(talk.data(1, 512)).dropped(Reason::UnheardClient);
         }
         assert_eq!(gate.transfer(via.client()).state, State::Closing);
         for _ in 0..3 {
@@ -218,6 +223,59 @@ fn a_server_does_not_go_on_talking_to_nobody() {
         }
         let moves = gate.moves();
         assert_eq!((moves.get("unheard"), moves.get("ended")), (Some(&1), Some(&1)));
+        assert_eq!(moves.get("packets_out"), Some(&2));
+    }
+}
+
+/// It has heard none of them.
+#[test]
+fn a_client_that_asks_again_gets_two_more() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let request = rrq(via.client(), via.vip(), "large");
+        let talk: Talk = ask(&mut gate, via, &request);
+        for _ in 0..3 {
+            for _ in 0..2 {
+                talk.client_gets(gate.take(talk.data(1, 512)), &talk.data(1, 512).payload);
+            }
+            gate.take(talk.data(1, 512)).dropped(Reason::UnheardClient);
+            let again = ask(&mut gate, via, &request);
+            assert_eq!(again.seen_as, talk.seen_as);
+        }
+        talk.client_gets(gate.take(talk.data(1, 512)), &talk.data(1, 512).payload);
+        talk.server_gets(gate.take(talk.ack(1)), &talk.ack(1).payload);
+    }
+}
+
+#[test]
+fn what_comes_in_parts_counts_once() {
+    for via in [Via::Nat, Via::Nat6, Via::Snat, Via::Snat6] {
+        let mut gate = Gate::new();
+        let talk: Talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "large"));
+        for n in 0..3 {
+            for part in cut(&Packet { id: n, ..talk.data(1, 2000) }, 1000) {
+                match n {
+                    0 | 1 => assert!(matches!(gate.take(part).verdict, Verdict::Transmit(_))),
+                    _ => gate.take(part).dropped(Reason::UnheardClient),
+                }
+            }
+        }
+    }
+}
+
+/// An ERROR that a server says again and again is no exception.
+#[test]
+fn errors_count_too() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk: Talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "none"));
+        for _ in 0..2 {
+            let _ = gate.take(talk.server_error(1)).sent();
+        }
+        for _ in 0..300 {
+            gate.take(talk.server_error(1)).dropped(Reason::UnheardClient);
+        }
+        assert_eq!(gate.moves().get("not_found"), Some(&1));
     }
 }
 
@@ -227,8 +285,8 @@ fn a_client_that_speaks_at_last_is_served_to_the_end() {
     for via in Via::SEEN {
         let mut gate = Gate::new();
         let talk: Talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "large"));
-        for _ in 0..6 {
-            let _ = gate.take(talk.data(1, 512)).sent();
+        for n in 0..6 {
+            assert_eq!(gate.take(talk.data(1, 512)).verdict == Verdict::Transmit(0), n < 2);
         }
         talk.server_gets(gate.take(talk.ack(1)), &talk.ack(1).payload);
         for (block, len) in [(2, 512), (3, 9)] {

@@ -13,6 +13,7 @@ mod ftp;
 #[path = "../netns/ftp_servers.rs"]
 #[allow(dead_code)] // The end-to-end tests vary more.
 mod ftp_servers;
+mod passive;
 #[path = "../netns/peers.rs"]
 #[allow(dead_code)] // The end-to-end tests have more peers.
 mod peers;

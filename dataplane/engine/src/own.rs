@@ -10,6 +10,7 @@ mod transfers;
 pub mod uses;
 
 use crate::count::Counters;
+use crate::flow::connection::Connection;
 use crate::flow::connections::Connections;
 use crate::flow::hosts::{Host, Hosts};
 use crate::flow::key::Seed;
@@ -31,7 +32,7 @@ use crate::select::sticky::Sticky;
 use crate::stage::cross::Crossing;
 use crate::stage::edit::Edit;
 use crate::sweep::Sweep;
-use crate::tables::{InterfaceId, MOST_SNAT, Tables, VipId};
+use crate::tables::{InterfaceId, MOST_SNAT, SnatId, Tables, VipId};
 use crate::tick::Tick;
 use adopt::Adopted;
 use std::sync::Arc;
@@ -100,6 +101,8 @@ pub struct Own {
     ports: Vec<Ports>,
     /// Those addresses.
     snat: Vec<Host>,
+    /// Clients of FTP by the SNAT address that servers see them by: what binds each of them counts.
+    tenants: Vec<u32>,
 }
 
 impl Own {
@@ -141,6 +144,7 @@ impl Own {
             counters,
             ports: vec![],
             snat: vec![],
+            tenants: vec![0; tables.snat.len()],
         };
         let here = own.here(tables, now, 0, By::Device);
         let adopted = own.adopt(&here);
@@ -177,6 +181,21 @@ impl Own {
     /// The SNAT ports, for a mode to take from and give back to.
     pub fn pools<'a>(&'a mut self, here: &'a Here) -> Pools<'a> {
         Pools { ports: &mut self.ports, hosts: &self.snat, now: here.now }
+    }
+
+    /// How many clients servers see by the address that this bond's is seen by, if that is one of ours.
+    pub fn tenants(&mut self, bond: &Connection) -> Option<&mut u32> {
+        let id = self.snat.iter().position(|&host| host == bond.seen_as().host)?;
+        self.tenants.get_mut(id)
+    }
+
+    /// Of the addresses of a pool the one with the fewest clients. Workers, which don't know each other's, begin at
+    /// different ones.
+    pub fn least_shared(&self, pool: &[SnatId], v6: bool) -> Option<Host> {
+        let first = usize::from(self.worker) * pool.len() / usize::from(self.workers);
+        let all = pool[first..].iter().chain(&pool[..first]).map(|&id| usize::from(id));
+        let fitting = all.filter(|&id| self.snat[id].is_v6() == v6);
+        fitting.min_by_key(|&id| self.tenants[id]).map(|id| self.snat[id])
     }
 
     /// A number for a datagram that is to be sent from an address of ours: no other worker's, and none of

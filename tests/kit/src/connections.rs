@@ -164,6 +164,15 @@ impl Line {
         self
     }
 
+    /// The client asks for TLS, and the server agrees: nobody reads what they say from then on.
+    #[track_caller]
+    pub fn goes_dark(&mut self, gate: &mut Gate) {
+        self.client_says(gate, "AP", "AUTH TLS\r\n");
+        if !self.via.is_dsr() {
+            self.server_says(gate, "AP", "234 Proceed with negotiation.\r\n");
+        }
+    }
+
     /// The server has seen this.
     pub fn seen(&mut self, segment: Segment) {
         (self.seen_as, self.server) = (segment.source, segment.destination);

@@ -40,7 +40,8 @@ pub struct Connection {
     pub parent: FlowId,
     /// What is read of it ([`crate::alg::ftp`]), if it [is read](flag::READ).
     pub session: u32,
-    /// The sequence number behind the SYN by which it was [opened again](Connection::opened_again).
+    /// The sequence number behind the SYN by which it was [opened again](Connection::opened_again); of a bond, the
+    /// number of its control connections whose [data is not announced](Connection::is_unread).
     pub again: u32,
     /// Connections that carry data for it, or that a bond is of.
     pub children: u32,
@@ -58,8 +59,10 @@ pub struct Connection {
     pub opened_again: bool,
     /// Whether its opener has not yet shown that it has heard the answer, though it may be no longer half open.
     pub unassured: bool,
+    /// Whether it is an open control connection that nobody reads: its client's data comes unannounced.
+    pub is_unread: bool,
     /// Fills the second line.
-    pub rest: [u8; 2],
+    pub rest: [u8; 1],
 }
 
 /// Connections that one may have announced and not yet got: some clients don't wait for answers.
@@ -125,7 +128,8 @@ impl Connection {
         under_way: 0,
         opened_again: false,
         unassured: false,
-        rest: [0; 2],
+        is_unread: false,
+        rest: [0; 1],
     };
 
     /// Forgets its relations to other rows and to what is read of it: numbers of a process that has ended.
@@ -137,6 +141,7 @@ impl Connection {
             announced: [NO_FLOW; ANNOUNCED],
             data: 0,
             under_way: 0,
+            is_unread: false,
             ..self.clone()
         };
     }

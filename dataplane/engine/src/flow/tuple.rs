@@ -2,7 +2,7 @@
 //! [`super::key::Key`], as the port of one end changes under way.
 
 use super::hosts::{Endpoint, Host};
-use crate::tables::{ServerId, VipId};
+use crate::tables::{BackendId, ServerId, VipId};
 use wire::ip::PROTOCOL_TCP;
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
@@ -117,6 +117,12 @@ impl Tuple {
         Tuple::at_vip(Endpoint { host: client, port: 0 }, vip, 0, protocol)
     }
 
+    /// Of what binds the data of a client to this backend of a VIP, one of several that the client can be at.
+    pub fn of_bond_at(client: Host, vip: VipId, backend: BackendId) -> Tuple {
+        let near = Endpoint { host: client, port: backend + 1 };
+        Tuple::at_vip(near, vip, 0, PROTOCOL_TCP)
+    }
+
     /// Whether it is TCP's.
     #[inline]
     pub fn is_tcp(&self) -> bool {
@@ -172,6 +178,12 @@ impl Tuples {
             server_kind: server.kind,
             ..self
         }
+    }
+
+    /// The same, of a client that servers see by this address of ours.
+    #[must_use]
+    pub fn with_own_host(self, seen_as: Host) -> Tuples {
+        Tuples { seen_as, ..self }
     }
 
     /// The same with this one of the client's.

@@ -81,9 +81,30 @@ impl Own {
             self.count_connection_end(&before, how_it_ended(&before), here);
             self.connections[id].parent = NO_FLOW;
             self.leave_parent(&before, here);
-        } else if before.is_under_way() && !next.is_under_way() {
+            self.connections[id].is_unread = false;
+            return;
+        }
+        if before.is_under_way() && !next.is_under_way() {
             self.loosen_bond(&before);
         }
+        self.note_unread(id, before.is_unread);
+    }
+
+    /// A control connection may be one whose data comes unannounced, from now on or no longer; of one that is read this
+    /// is so if it can't be read any more.
+    pub fn note_unread(&mut self, id: FlowId, is_opaque: bool) {
+        let connection = &self.connections[id];
+        let is_unread = connection.kind == ConnectionKind::Client
+            && connection.stage == Stage::Open
+            && !connection.has(flag::BOND)
+            && (is_opaque || !connection.has(flag::READ));
+        let Some(bond) = self.parent_of(connection).filter(|_| is_unread != connection.is_unread)
+        else {
+            return;
+        };
+        self.connections[id].is_unread = is_unread;
+        let unread = &mut self.connections[bond].again;
+        *unread = if is_unread { *unread + 1 } else { unread.saturating_sub(1) };
     }
 
     /// A connection is no longer under way: its bond has one less of these, if it has one.
@@ -103,6 +124,9 @@ impl Own {
         let is_data = connection.kind == ConnectionKind::Data;
         let known = &mut self.connections[parent];
         known.children -= 1;
+        if connection.is_unread {
+            known.again = known.again.saturating_sub(1);
+        }
         known.data = known.data.saturating_sub(u32::from(is_data));
         if is_data {
             known.last_packet = here.now;
@@ -120,6 +144,11 @@ impl Own {
 
     /// A connection that is in no row any more gives back what it holds.
     pub fn bury(&mut self, connection: &Connection, end: End, here: &Here) {
+        if connection.has(flag::BOND) {
+            self.tenants(connection)
+                .into_iter()
+                .for_each(|tenants| *tenants = tenants.saturating_sub(1));
+        }
         self.count_connection_end(connection, end, here);
         self.let_go(connection, connection.is_over() || connection.is_half_open(), here);
         self.leave_parent(connection, here);

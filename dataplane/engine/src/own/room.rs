@@ -19,6 +19,7 @@ pub struct Room {
     /// Those that the worker has already have no ports here.
     ports: Vec<Ports>,
     snat: Vec<Host>,
+    tenants: Vec<u32>,
     /// The SNAT addresses that are new.
     new_snat: Vec<IpAddr>,
     sticky: Option<Sticky>,
@@ -45,6 +46,7 @@ impl Room {
             cursors: cursors(worker, new),
             ports: (0..new.snat.len()).map(port).collect(),
             snat: vec![Host::NOBODY; new.snat.len()],
+            tenants: vec![0; new.snat.len()],
             new_snat: new.snat[known..].to_vec(),
             sticky: sticky.then(|| Sticky::new(max_flows as usize, seed)),
             rates: rated.then(|| Rates::new(max_flows as usize, seed)),
@@ -58,6 +60,7 @@ impl Own {
         let known = self.snat.len();
         room.cursors[..self.cursors.len()].copy_from_slice(&self.cursors);
         room.snat[..known].copy_from_slice(&self.snat);
+        room.tenants[..known].copy_from_slice(&self.tenants);
         room.ports[..known].swap_with_slice(&mut self.ports);
         for (host, &address) in room.snat[known..].iter_mut().zip(&room.new_snat) {
             // There is room for the names of all ([`super::ROOM_FOR_V6`]).
@@ -65,6 +68,7 @@ impl Own {
         }
         swap(&mut self.cursors, &mut room.cursors);
         swap(&mut self.snat, &mut room.snat);
+        swap(&mut self.tenants, &mut room.tenants);
         swap(&mut self.ports, &mut room.ports);
         room.sticky.iter_mut().for_each(|sticky| swap(&mut self.sticky, sticky));
         room.rates.iter_mut().for_each(|rates| swap(&mut self.rates, rates));

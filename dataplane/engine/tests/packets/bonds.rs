@@ -118,6 +118,11 @@ fn any_data_of_a_client_keeps_all_its_control_connections() {
         for second_ends in [false, true] {
             let mut gate = Gate::with(with_range(via), FLOWS);
             let mut first = Line::open(&mut gate, via, at(via, 2000), 21);
+            first.goes_dark(&mut gate);
+            // The next one would be at the other server.
+            gate.change(|tables| {
+                tables.backends[usize::from(backend(via, 1))].duty = Duty::Draining
+            });
             let mut second = Line::open(&mut gate, via, at(via, 2001), 21);
             let mut data = Line::open(&mut gate, via, at(via, 3000), 50_000);
             if second_ends {
@@ -165,6 +170,7 @@ fn a_connection_that_is_closing_is_kept_by_no_data() {
     for via in Via::ALL {
         let mut gate = Gate::with(with_range(via), FLOWS);
         let mut control = Line::open(&mut gate, via, via.client(), 21);
+        control.goes_dark(&mut gate);
         Line::open(&mut gate, via, at(via, 3000), 50_000);
         control.client_says(&mut gate, "AF", "");
         gate.wait(TRANSITORY + 1);

@@ -26,6 +26,7 @@ mod looking;
 mod modes;
 mod moving;
 mod parts;
+mod passive;
 mod pings;
 mod policy;
 mod properties;

@@ -12,7 +12,6 @@ use crate::here::Here;
 use crate::own::Own;
 use crate::own::connections::deadline;
 use crate::tables::{Mode, Protocol};
-use wire::ip::PROTOCOL_TCP;
 
 impl Own {
     /// Takes over what lies in the rows of connections.
@@ -33,7 +32,7 @@ impl Own {
             self.bind_again(id, here);
         }
         for &id in &rows {
-            self.join_again(id);
+            self.join_again(id, here);
         }
         adopted
     }
@@ -53,10 +52,10 @@ impl Own {
     }
 
     /// Data is its client's again.
-    fn join_again(&mut self, id: FlowId) {
+    fn join_again(&mut self, id: FlowId, here: &Here) {
         let data = self.connections.get(id).filter(|one| one.kind == ConnectionKind::Data);
         let Some(data) = data.cloned() else { return };
-        if let Some(bond) = self.bond(data.client().near().host, data.vip(), PROTOCOL_TCP) {
+        if let Some(bond) = self.bond_of_data(&data, here) {
             self.connections[id].parent = bond;
             self.join(bond, &data);
         }

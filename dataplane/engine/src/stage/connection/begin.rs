@@ -74,7 +74,8 @@ impl Own {
             flags: flag::BY_CLIENT_TUPLE,
             ..Connection::FREE
         };
-        self.face_server(&mut connection, port, None, here)?;
+        let own_host = self.own_host(client.host, seen.tuple.far(), backend, here);
+        self.face_server(&mut connection, port, own_host, here)?;
         Ok(connection)
     }
 

@@ -66,6 +66,17 @@ fn bond(tuple: Tuple, backend: BackendId, here: &Here) -> Connection {
     }
 }
 
+/// What binds a client of FTP at this backend of a VIP: to that backend alone, where some of the VIP's ports lead to it.
+/// Direct server return has no two backends of a client.
+fn bond_of(client: Host, vip: VipId, backend: BackendId, here: &Here) -> Tuple {
+    let ranges = &here.tables.vips[usize::from(vip)].passive;
+    let has_range = ranges.iter().any(|&(_, owner)| owner == backend);
+    if has_range && here.tables.service_of(backend).mode != Mode::Dsr {
+        return Tuple::of_bond_at(client, vip, backend);
+    }
+    Tuple::of_bond(client, vip, PROTOCOL_TCP)
+}
+
 impl Own {
     /// The backend that a new control connection to this service goes to, as its client is bound to it: there is a
     /// place for one more.
@@ -128,13 +139,57 @@ impl Own {
     pub fn bind_control(&mut self, id: FlowId, here: &Here) {
         let connection = self.connections[id].clone();
         let (client, vip) = (connection.client().near().host, connection.vip());
-        let bond = self.bond(client, vip, PROTOCOL_TCP).or_else(|| self.bind(&connection, here));
+        let tuple = bond_of(client, vip, connection.backend, here);
+        let bond = self.connections.find(&tuple).or_else(|| self.bind(tuple, &connection, here));
         if let Some(bond) = bond {
             self.connections[id].parent = bond;
             self.connections[bond].parent = id;
             self.connections[bond].backend = connection.backend;
             self.join(bond, &connection);
+            self.note_unread(id, false);
         }
+    }
+
+    /// The address of the pool by which this backend is to see a new control connection of FTP whose data it may not hear
+    /// announced: the one by which servers see its client's others; else the one that has the fewest clients, since a server tells
+    /// one client's data from another's by that address.
+    pub(super) fn own_host(
+        &self,
+        client: Host,
+        vip: VipId,
+        to: BackendId,
+        here: &Here,
+    ) -> Option<Host> {
+        let service = here.tables.service_of(to);
+        let (Protocol::Ftp(_), Mode::Snat(pool)) = (service.protocol, &service.mode) else {
+            return None;
+        };
+        let tuple = bond_of(client, vip, to, here);
+        if tuple == Tuple::of_bond(client, vip, PROTOCOL_TCP) {
+            return None;
+        }
+        let v6 = here.backend(to).address.is_ipv6();
+        let others = here.tables.vips[usize::from(vip)].passive.iter().map(|&(_, other)| other);
+        let others = others.map(|other| Tuple::of_bond_at(client, vip, other));
+        let mut known = [tuple].into_iter().chain(others).filter_map(|tuple| {
+            let bond = self.connections.find(&tuple)?;
+            Some(self.connections[bond].seen_as().host).filter(|host| host.is_v6() == v6)
+        });
+        known.next().or_else(|| self.least_shared(pool, v6))
+    }
+
+    /// The bond of data that an earlier process has left.
+    pub fn bond_of_data(&self, data: &Connection, here: &Here) -> Option<FlowId> {
+        let client = data.client().near().host;
+        self.connections.find(&bond_of(client, data.vip(), data.backend, here))
+    }
+
+    /// What binds a client's data to this backend of a VIP.
+    pub(super) fn bond_at(&self, client: Host, vip: VipId, backend: BackendId) -> Option<FlowId> {
+        let own = self.connections.find(&Tuple::of_bond_at(client, vip, backend));
+        // When its control connection began, the backend had no ports for data yet.
+        let usual = || self.bond(client, vip, PROTOCOL_TCP);
+        own.or_else(usual).filter(|&bond| self.connections[bond].backend == backend)
     }
 
     /// The bond is of this connection too, which has its number.
@@ -150,13 +205,15 @@ impl Own {
     }
 
     /// Binds a control connection's client to its backend; without room, its data is not found.
-    fn bind(&mut self, control: &Connection, here: &Here) -> Option<FlowId> {
-        let client = control.client().near();
-        let tuple = Tuple::of_bond(client.host, control.vip(), PROTOCOL_TCP);
-        let address = self.hosts.socket_address(client).ip();
+    fn bind(&mut self, tuple: Tuple, control: &Connection, here: &Here) -> Option<FlowId> {
+        let address = self.hosts.socket_address(control.client().near()).ip();
         // It has a name already.
         self.hosts.enter(address).ok()?;
-        let bond = bond(tuple, control.backend, here);
+        let mut bond = bond(tuple, control.backend, here);
+        if let Mode::Snat(_) = here.tables.service_of(control.backend).mode {
+            bond.tuples = bond.tuples.with_own_host(control.seen_as().host);
+            self.tenants(&bond).into_iter().for_each(|tenants| *tenants += 1);
+        }
         self.enter_connection(&bond, here).ok()
     }
 }

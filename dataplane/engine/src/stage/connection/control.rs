@@ -188,6 +188,7 @@ impl Reader for Listener<'_> {
             Asks::Nothing => Rewrite::Keep,
             Asks::Opaque => {
                 self.other.leave_alone();
+                self.own.note_unread(self.id, true);
                 Rewrite::Opaque
             }
             Asks::Instead(other) => Rewrite::Replace(other),

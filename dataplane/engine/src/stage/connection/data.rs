@@ -13,7 +13,7 @@ use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::stage::classify::Side;
-use crate::tables::{BackendId, Hop, Mode, VipId};
+use crate::tables::{Hop, Mode, VipId};
 use crate::verdict::Step;
 use wire::ip::PROTOCOL_TCP;
 use wire::tcp::Flags;
@@ -67,32 +67,36 @@ pub fn unread<H: Family>(
     here: &Here,
     own: &mut Own,
 ) -> Option<Step<FlowId>> {
-    let port = seen.ports[1];
+    let (client, port) = (seen.tuple.near().host, seen.ports[1]);
     let ranges = &here.tables.vips[usize::from(vip)].passive;
     let owner = ranges.iter().find(|(range, _)| range.contains(&port)).map(|&(_, owner)| owner);
-    let bond = own.bond(seen.tuple.near().host, vip, PROTOCOL_TCP);
-    let bound = bond.map(|bond| own.connections[bond].backend);
-    // Where data follows the control connection.
-    let bound = bound.filter(|&bound| here.tables.service_of(bound).mode == Mode::Dsr);
     // It answers a server that we don't see, whose own port may be in a range too.
     let answers = seen.has(Flags::SYN | Flags::ACK);
-    let backend = match (owner, bound) {
-        (_, Some(bound)) if answers => bound,
-        (Some(owner), _) if seen.opens() => owner,
+    let bond = match owner {
+        Some(owner) if seen.opens() => own.bond_at(client, vip, owner),
         // What is below is for no data, unless the server has opened it.
-        (None, Some(bound)) if seen.opens() && port >= FIRST_PORT => bound,
-        (Some(_) | None, _) => return None,
+        None if seen.opens() && port < FIRST_PORT => return None,
+        // Where data follows the control connection.
+        _ if seen.opens() || answers => own.bond(client, vip, PROTOCOL_TCP).filter(|&bond| {
+            here.tables.service_of(own.connections[bond].backend).mode == Mode::Dsr
+        }),
+        _ => return None,
     };
-    Some(begin::<H>(backend, bond, seen, here, own))
+    // Who has no open control connection there is a stranger; whose control connections are all read has announced
+    // its data.
+    match bond.filter(|&bond| own.connections[bond].again > 0) {
+        Some(bond) => Some(begin::<H>(bond, seen, here, own)),
+        None => owner.filter(|_| seen.opens()).map(|_| Err(Reason::NoService.into())),
+    }
 }
 
 fn begin<H: Family>(
-    backend: BackendId,
-    bond: Option<FlowId>,
+    bond: FlowId,
     seen: &Seen<H::Address>,
     here: &Here,
     own: &mut Own,
 ) -> Step<FlowId> {
+    let backend = own.connections[bond].backend;
     if !here.backend(backend).is_reached() {
         return Err(Reason::BackendDown.into());
     }
@@ -117,16 +121,18 @@ fn begin<H: Family>(
     };
     let by_server = if seen.opens() { 0 } else { flag::BY_SERVER };
     connection.flags |= by_server;
-    // The control connection is seen by the same address, if there is one.
-    let control = bond.and_then(|bond| own.latest_control(bond));
-    let same = control.filter(|&control| own.connections[control].backend == backend);
-    let pool_host = same.map(|control| own.connections[control].seen_as().host);
-    own.face_server(&mut connection, seen.ports[1], pool_host, here)
+    // By the address by which the server sees its client's control connections there.
+    let control = own.latest_control(bond).map(|control| &own.connections[control]);
+    let control = control.filter(|control| control.backend == backend);
+    let pool_host = control.unwrap_or(&own.connections[bond]).seen_as().host;
+    if own.is_announced(pool_host, backend, seen.ports[1], here) {
+        own.hosts.leave(host);
+        return Err(Reason::NoService.into());
+    }
+    own.face_server(&mut connection, seen.ports[1], Some(pool_host), here)
         .inspect_err(|_| own.hosts.leave(host))?;
     // Which of a client's control connections it is for is not known.
-    if let Some(bond) = bond {
-        connection.parent = bond;
-        own.join(bond, &connection);
-    }
+    connection.parent = bond;
+    own.join(bond, &connection);
     own.enter_connection(&connection, here)
 }

@@ -4,13 +4,13 @@ use super::data::FIRST_PORT;
 use crate::alg::End;
 use crate::flow::FlowId;
 use crate::flow::connection::{ANNOUNCED, Connection, flag};
-use crate::flow::hosts::Endpoint;
+use crate::flow::hosts::{Endpoint, Host};
 use crate::flow::tuple::{Tuple, Tuples};
 use crate::flow::view::{ConnectionKind, Stage};
 use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
-use crate::tables::Mode;
+use crate::tables::{BackendId, Mode};
 use crate::verdict::Step;
 use wire::ip::PROTOCOL_TCP;
 
@@ -73,11 +73,17 @@ impl Own {
         let seen_as = Endpoint { port: 0, ..known.seen_as() };
         let server = Tuple::at_server(seen_as, known.server().far(), server_port, PROTOCOL_TCP);
         let client = Tuple::at_vip(client, known.vip(), port, PROTOCOL_TCP);
+        // Behind a pool the server takes whoever comes first for its client: the port is found by its end, too.
+        let is_shared = matches!(here.tables.service_of(known.backend).mode, Mode::Snat(_));
+        let by_server = if is_shared { flag::BY_SERVER_TUPLE } else { 0 };
         let expected = Connection {
             tuples: Tuples::of_client(client).with_server(server),
-            flags: flag::BY_CLIENT_TUPLE,
+            flags: flag::BY_CLIENT_TUPLE | by_server,
             ..self.announced(&known, control, here)
         };
+        if let Some(before) = self.connections.find(&server).filter(|_| is_shared) {
+            self.end_connection(before, End::Replaced, here);
+        }
         self.enter_expected(&expected, here)?;
         Ok(port)
     }
@@ -146,6 +152,20 @@ impl Own {
         if is_waited_for {
             self.end_connection(oldest, End::Replaced, here);
         }
+    }
+
+    /// Whether this backend waits at this port for data that another client's control connection has announced, and that
+    /// it expects from this address of ours.
+    pub(super) fn is_announced(
+        &self,
+        seen_as: Host,
+        to: BackendId,
+        port: u16,
+        here: &Here,
+    ) -> bool {
+        let any_port = Endpoint { host: seen_as, port: 0 };
+        let server = Tuple::at_server(any_port, here.backend(to).server, port, PROTOCOL_TCP);
+        self.connections.find(&server).is_some()
     }
 
     /// A port of the control connection's VIP that its client has not been told of: the server's own, if it can be.

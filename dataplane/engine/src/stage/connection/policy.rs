@@ -104,8 +104,10 @@ fn begin<H: Family>(
 impl Own {
     /// The station by which a host is reached: the one that it has come from as a client; else, as the kernel says.
     fn way_to(&self, host: Host, vip: VipId, address: IpAddr, here: &Here) -> Option<Hop> {
-        let bond = self.bond(host, vip, PROTOCOL_TCP);
-        let control = bond.and_then(|bond| self.latest_control(bond));
+        let ranges = here.tables.vips[usize::from(vip)].passive.iter();
+        let usual = || self.bond(host, vip, PROTOCOL_TCP);
+        let mut bonds = ranges.filter_map(|&(_, owner)| self.bond_at(host, vip, owner));
+        let control = bonds.next().or_else(usual).and_then(|bond| self.latest_control(bond));
         control
             .map(|control| self.connections[control].back)
             .or_else(|| here.tables.routes.hop(address))

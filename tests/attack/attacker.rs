@@ -11,7 +11,8 @@ use wire::ethernet::Mac;
 /// A host on a link, played in this process.
 pub struct Attacker {
     device: SyncDevice,
-    gate: Mac,
+    /// The gate's hardware address there.
+    pub gate: Mac,
 }
 
 /// The attacker's own hardware address.

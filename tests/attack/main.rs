@@ -9,6 +9,7 @@ mod attacker;
 #[path = "../netns/daemon.rs"]
 #[allow(dead_code)] // The end-to-end tests ask it for more.
 mod daemon;
+mod floods;
 mod ftp;
 #[path = "../netns/ftp_servers.rs"]
 #[allow(dead_code)] // The end-to-end tests vary more.

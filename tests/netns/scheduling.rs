@@ -43,13 +43,15 @@ impl Slow {
         self.socket.send_to(b"\0\x01image\0octet\0", vip()).expect("a datagram");
     }
 
-    /// Its request is answered.
+    /// Its request is answered, and it acknowledges the first block: it is there.
     fn begins(mut self) -> Slow {
         until("a server answers", || {
             self.asks();
             self.server = self.socket.recv_from(&mut [0; 600]).ok().map(|(_, server)| server);
             self.server.is_some()
         });
+        let server = self.server.expect("it has one");
+        self.socket.send_to(b"\0\x04\0\x01", server).expect("a datagram");
         self
     }
 

@@ -92,6 +92,7 @@ impl Core {
         let here = own.here(tables, now, 0, By::Device);
         own.expire(&here);
         own.expire_connections(&here);
+        own.give_up_wanted(&here);
         own.look_for_orphans(&here);
         own.look_for_cut_off(&here);
     }

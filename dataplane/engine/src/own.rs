@@ -95,6 +95,8 @@ pub struct Own {
     pub resets: Outbox,
     /// Where it looks for those.
     pub connection_sweep: Sweep,
+    /// When it last looked for what other workers want.
+    heeded: Tick,
     /// What it counts.
     pub counters: Arc<Counters>,
     /// Its share of the SNAT ports, by address.
@@ -141,6 +143,7 @@ impl Own {
             notices: Burst::new(),
             notice_rate: Rate::default(),
             last_id: worker,
+            heeded: now,
             counters,
             ports: vec![],
             snat: vec![],

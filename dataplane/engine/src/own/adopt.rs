@@ -17,6 +17,7 @@ use crate::mode::rules;
 use crate::tables::{Mode, Tables};
 use crate::tick::Tick;
 use fit::{Ends, is_reachable};
+use std::cmp::Reverse;
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,7 +32,9 @@ impl Own {
     /// Takes over what lies in the table's rows. Before anything else is entered.
     pub fn adopt(&mut self, here: &Here) -> Adopted {
         let mut adopted = Adopted::default();
-        let rows: Vec<FlowId> = self.flows.scan(0..self.flows.capacity()).collect();
+        let mut rows: Vec<FlowId> = self.flows.scan(0..self.flows.capacity()).collect();
+        // The oldest ones are to make room first, as before.
+        rows.sort_by_key(|&id| Reverse(here.now.since(self.flows.detail(id).begun)));
         for &id in &rows {
             if self.adopt_one(id, here) {
                 adopted.whole += 1;

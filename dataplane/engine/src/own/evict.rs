@@ -5,14 +5,27 @@ use super::Own;
 use crate::alg::End;
 use crate::flow::FlowId;
 use crate::here::Here;
+use crate::select::cap::Cap;
 use crate::tables::{BackendId, Mode};
+use crate::tick::PER_SECOND;
 
-/// Ticks that a transfer's ends have to hear each other: one at the least, as its request may have come at the end of
-/// its tick. Whoever is turned away meanwhile asks again.
+/// Ticks that both ends have to hear each other: one at the least, as the first packet may have come at the end of
+/// its tick.
 const HEARING: u32 = 2;
+
+/// Ticks of a row's age and of another worker's waiting, together, after which the row gives up its place for that: at
+/// first the oldest ones do.
+const OLD: u32 = PER_SECOND;
 
 /// As many of a backend's are looked at to find one with a certain address.
 const FEW: usize = 64;
+
+/// A row that is not assured.
+#[derive(Debug, Clone, Copy)]
+enum Row {
+    Transfer(FlowId),
+    Connection(FlowId),
+}
 
 impl Own {
     /// The oldest transfer of these backends whose client was not heard.
@@ -25,7 +38,7 @@ impl Own {
         self.connections.unassured().oldest(backends)
     }
 
-    /// Some of a backend's oldest connections that are not assured.
+    /// Some of these backends' oldest connections that are not assured.
     pub fn unassured_connections(
         &self,
         backends: impl Iterator<Item = BackendId>,
@@ -33,25 +46,79 @@ impl Own {
         backends.flat_map(|backend| self.connections.unassured().of(backend).take(FEW))
     }
 
-    /// The oldest transfer or connection of these backends, all of one service, gives up its place if its client was
-    /// not heard. Answers whether there was one. A transfer keeps its place for some time in any case: otherwise all
-    /// clients of a farm that boot at once would have their requests sent on, however few its servers can bear.
+    /// Makes room for one more at one of these full backends, all of one service. Answers whether there is a place now.
+    /// A transfer keeps its place for some time in any case: otherwise all clients of a farm that boot at once would have
+    /// their requests sent on, however few its servers can bear. Its client asks again; that of a refused connection
+    /// does not.
     pub fn make_room(
         &mut self,
         backends: impl Iterator<Item = BackendId> + Clone,
         here: &Here,
     ) -> bool {
-        if let Some(id) = self.oldest_transfer(backends.clone()) {
-            let is_due = here.now.since(self.flows.detail(id).begun) >= HEARING;
-            if is_due {
-                self.end(id, End::Evicted, here);
+        let oldest = self.oldest_unassured(backends.clone());
+        let is_young = oldest.is_none_or(|row| self.age(row, here) < HEARING);
+        if is_young && self.workers > 1 {
+            if caps(backends.clone(), here).any(Cap::hand_out) {
+                return true;
             }
-            return is_due;
+            // At which of them they have any is not known.
+            caps(backends, here).for_each(|cap| cap.ask(here.now));
         }
-        let connection = self.oldest_connection(backends);
-        connection.into_iter().for_each(|id| self.end_connection(id, End::Evicted, here));
-        connection.is_some()
+        match oldest {
+            Some(Row::Transfer(_)) if is_young => return false,
+            Some(row) => self.evict(row, here),
+            None => return false,
+        }
+        true
     }
+
+    /// Gives up places that other workers have asked for, once a tick.
+    pub fn give_up_wanted(&mut self, here: &Here) {
+        if self.workers == 1 || self.heeded == here.now {
+            return;
+        }
+        self.heeded = here.now;
+        for (id, backend) in (0..).zip(&here.tables.backends) {
+            let Some(cap) = &backend.cap else { continue };
+            cap.forget_wishes(here.now);
+            for _ in 0..FEW {
+                let Some(waited) = cap.waited(here.now) else { break };
+                let Some(row) = self.oldest_unassured([id].into_iter()) else { break };
+                let age = self.age(row, here);
+                if age < HEARING || age.saturating_add(waited) < OLD || !cap.keep() {
+                    break;
+                }
+                self.evict(row, here);
+            }
+        }
+    }
+
+    fn oldest_unassured(&self, backends: impl Iterator<Item = BackendId> + Clone) -> Option<Row> {
+        let transfer = self.oldest_transfer(backends.clone()).map(Row::Transfer);
+        transfer.or_else(|| self.oldest_connection(backends).map(Row::Connection))
+    }
+
+    fn age(&self, row: Row, here: &Here) -> u32 {
+        here.now.since(match row {
+            Row::Transfer(id) => self.flows.detail(id).begun,
+            Row::Connection(id) => self.connections[id].begun,
+        })
+    }
+
+    fn evict(&mut self, row: Row, here: &Here) {
+        match row {
+            Row::Transfer(id) => drop(self.end(id, End::Evicted, here)),
+            Row::Connection(id) => self.end_connection(id, End::Evicted, here),
+        }
+    }
+}
+
+/// The limits of those that have one.
+fn caps<'a>(
+    backends: impl Iterator<Item = BackendId>,
+    here: &'a Here,
+) -> impl Iterator<Item = &'a Cap> {
+    backends.filter_map(|id| here.backend(id).cap.as_ref())
 }
 
 /// The backends of all services of this mode, which share its pool.

@@ -12,12 +12,14 @@ use crate::here::Here;
 use crate::own::Own;
 use crate::own::connections::deadline;
 use crate::tables::{Mode, Protocol};
+use std::cmp::Reverse;
 
 impl Own {
     /// Takes over what lies in the rows of connections.
     pub(super) fn adopt_connections(&mut self, here: &Here) -> Adopted {
         let mut adopted = Adopted::default();
-        let rows: Vec<FlowId> = self.connections.scan(0..self.connections.capacity()).collect();
+        let mut rows: Vec<FlowId> = self.connections.scan(0..self.connections.capacity()).collect();
+        rows.sort_by_key(|&id| Reverse(here.now.since(self.connections[id].begun)));
         for &id in &rows {
             let passing = self.connections[id].stage == Stage::Expected
                 || self.connections[id].has(flag::BOND);

@@ -6,6 +6,7 @@ use crate::kernel::View;
 use crate::lasting::Lasting;
 use crate::registry::{self, Means, Numbered, Registry, here};
 use crate::standing::{Order, Standings};
+use engine::flow::sessions::Sessions;
 use engine::policy::{Access, OptionLimits};
 use engine::select::cap::Cap;
 use engine::select::maglev::Maglevs;
@@ -73,7 +74,8 @@ pub fn build(
             known.slow_start = lasting.slow_start(service, backend, known, now);
         }
         set_rotas(&mut tables.rotas, service, numbers, standings, &mut lasting.maglevs);
-        tables.services[usize::from(numbers.id)] = configured(service, numbers);
+        tables.services[usize::from(numbers.id)] =
+            configured(service, numbers, config.dataplane.max_flows);
     }
     for (id, vip) in here(registry.vips()).filter(|(_, vip)| vip.broadcast) {
         everybody(&mut tables, &config.interfaces, vip.held.interface, id);
@@ -92,7 +94,7 @@ fn speech(dataplane: &config::Dataplane) -> u32 {
     dataplane.failover_rate.div_ceil(PER_SECOND * dataplane.workers.len() as u32)
 }
 
-fn configured(service: &config::Service, numbers: &Numbered) -> Service {
+fn configured(service: &config::Service, numbers: &Numbered, max_flows: u32) -> Service {
     let rules = service.rules.iter().zip(&numbers.rules);
     Service {
         protocol: protocol(service.protocol),
@@ -106,11 +108,22 @@ fn configured(service: &config::Service, numbers: &Numbered) -> Service {
         transitory_timeout: ticks(service.transitory_timeout),
         persistence: service.persistence.map(persistence),
         failover: service.failover,
-        access: service.access.clone(),
+        access: Access {
+            max_connections: max_connections(service, max_flows),
+            ..service.access.clone()
+        },
         options: service.options.clone(),
         rules: rules.map(|((rule, _), &rota)| (rule.clone(), rota)).collect(),
         rota: numbers.rota,
     }
+}
+
+/// The most connections of a client to this service. Of FTP there can be fewer than of anything else, and they live
+/// long: nobody has more than an eighth of the sessions that a worker can read, unless it is said.
+fn max_connections(service: &config::Service, max_flows: u32) -> Option<u32> {
+    let eighth = || Sessions::most(max_flows as usize) as u32 / 8;
+    let is_ftp = matches!(service.protocol, config::Protocol::Ftp(_));
+    service.access.max_connections.or_else(|| is_ftp.then(eighth))
 }
 
 /// A service that was removed, for the transfers that it has.

@@ -19,6 +19,7 @@ mod passive;
 #[allow(dead_code)] // The end-to-end tests have more peers.
 mod peers;
 mod privileges;
+mod quota;
 mod silence;
 mod spoofing;
 #[path = "../netns/wiring.rs"]

@@ -3,7 +3,7 @@
 use crate::daemon::{Daemon, Setup};
 use crate::ftp_servers::{Ftpd, Manner};
 use crate::peers;
-use kit::lab::{Lab, NAT_VIP, VIPS};
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, VIPS};
 
 /// Backends with ports for data, of which only the first one gets clients.
 fn config(lab: &Lab) -> String {
@@ -15,7 +15,8 @@ fn config(lab: &Lab) -> String {
     setup.text(lab).replace("name = \"s2\"", "name = \"s2\"\nweight = 0")
 }
 
-/// A stranger, whatever it has opened, gets none of the connections that a session in TLS waits for.
+/// A stranger gets none of the connections that a session in TLS waits for, nor does a client with a session that is
+/// read. In `dsr` none is, and it is for the server, which sees its clients, to tell one from the other.
 #[test]
 fn nobody_takes_the_data_of_a_session() {
     let lab = Lab::new();
@@ -33,7 +34,8 @@ fn nobody_takes_the_data_of_a_session() {
         };
         let _server = Ftpd::Vsftpd.start(&lab, "s1", manner);
         let thief = if vip == NAT_VIP { "10.78.0.66" } else { "10.77.0.66" };
-        for has in ["nothing", "a-session"] {
+        let has: &[&str] = if vip == DSR_VIP { &["nothing"] } else { &["nothing", "a-session"] };
+        for has in has {
             let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/attack/thief.py");
             lab.must(
                 "client",

@@ -141,6 +141,7 @@ pub struct Service {
     pub deny_files: Maybe<Vec<Spanned<String>>>,
     pub allow_clients: Maybe<Vec<Spanned<String>>>,
     pub max_requests_per_client: Maybe<u64>,
+    pub max_connections_per_client: Maybe<u64>,
     pub max_blksize: Maybe<u64>,
     pub max_windowsize: Maybe<u64>,
     pub strip_options: Maybe<Vec<Spanned<String>>>,

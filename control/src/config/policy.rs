@@ -16,6 +16,8 @@ const LEAST_BLKSIZE: u64 = 8;
 const MOST_WINDOWSIZE: u64 = 65_535;
 /// Requests of a client in a minute.
 const MOST_REQUESTS: u64 = 60_000;
+/// As many as there can be rows.
+const MOST_CONNECTIONS: u64 = 1 << 25;
 /// What a request holds between two zeroes.
 const MOST_OPTION: usize = 64;
 /// Multicast (RFC 2090) can't pass where addresses are translated.
@@ -26,12 +28,16 @@ impl Checker {
         let most = written.max_requests_per_client.is_some();
         let most = most
             .then(|| self.number(&written.max_requests_per_client, 0, 1..=MOST_REQUESTS) as u16);
+        let connections = &written.max_connections_per_client;
+        let connections =
+            connections.is_some().then(|| self.number(connections, 0, 1..=MOST_CONNECTIONS) as u32);
         Access {
             read_only: written.read_only.as_ref().is_some_and(|written| *written.as_ref()),
             allow_files: self.globs(&written.allow_files),
             deny_files: lower(self.globs(&written.deny_files)),
             allow_clients: self.prefixes(&written.allow_clients),
             max_requests: most,
+            max_connections: connections,
         }
     }
 

@@ -71,6 +71,8 @@ impl Checker {
         only("allow_files", place(&written.allow_files), &["tftp"]);
         only("deny_files", place(&written.deny_files), &["tftp"]);
         only("max_requests_per_client", place(&written.max_requests_per_client), &["tftp"]);
+        let connections = place(&written.max_connections_per_client);
+        only("max_connections_per_client", connections, &["ftp", "tcp", "udp"]);
         only("max_blksize", place(&written.max_blksize), &["tftp"]);
         only("max_windowsize", place(&written.max_windowsize), &["tftp"]);
         only("strip_options", place(&written.strip_options), &["tftp"]);

@@ -180,6 +180,7 @@ fn a_service_s_policy() {
             deny_files: vec!["x/**".into()],
             allow_clients: nets.into(),
             max_requests: Some(60),
+            max_connections: None,
         }
     );
     let limits = &service.options;

@@ -154,6 +154,8 @@ counters! {
         rate,
         /// FTP's, for data to go to somebody else than the client.
         data,
+        /// Of clients that have as many connections as they may.
+        connections,
     }
 }
 

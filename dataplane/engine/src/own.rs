@@ -5,6 +5,7 @@ mod answer;
 pub mod connections;
 pub mod evict;
 mod help;
+pub mod quota;
 pub mod room;
 mod transfers;
 pub mod uses;
@@ -15,6 +16,7 @@ use crate::flow::connections::Connections;
 use crate::flow::hosts::{Host, Hosts};
 use crate::flow::key::Seed;
 use crate::flow::ports::Ports;
+use crate::flow::quotas::Quotas;
 use crate::flow::sessions::Sessions;
 use crate::flow::store::Store;
 use crate::flow::table::Table;
@@ -59,6 +61,8 @@ pub struct Own {
     pub connections: Connections,
     /// What is read of those.
     pub sessions: Sessions,
+    /// How many of them each client has.
+    pub quotas: Quotas,
     /// Where a segment is rewritten.
     pub scratch: Box<[u8]>,
     /// The names of their clients, and of the SNAT addresses.
@@ -124,6 +128,7 @@ impl Own {
             workers,
             flows: Table::new((store.flows, store.details), backends, seed, now),
             sessions: Sessions::new(store.connections.len()),
+            quotas: Quotas::new(if tables.has_quotas() { max_flows } else { 0 }, seed),
             scratch: vec![0; LARGEST_SEGMENT].into(),
             connections: Connections::new(store.connections, backends, seed, now),
             hosts: Hosts::new(store.named, seed),

@@ -20,6 +20,9 @@ pub struct Access {
     pub allow_clients: Vec<IpNet>,
     /// Requests that a client may make in a minute, and at once; `None`: any number.
     pub max_requests: Option<u16>,
+    /// The most connections that a client may have at a time, and as many for data that nobody announces; `None`: any
+    /// number.
+    pub max_connections: Option<u32>,
 }
 
 /// Why a request is refused.

@@ -86,6 +86,8 @@ reasons! {
     BackendDown = "backend-down",
     /// A request found every place in the flow table taken by running transfers.
     FlowTableFull = "flow-table-full",
+    /// A client has as many connections to the service as it may have, and it was not told.
+    ClientFull = "client-full",
     /// An FTP session found every place taken in which one can be read.
     SessionsFull = "sessions-full",
     /// A request found no free port in the SNAT pool.

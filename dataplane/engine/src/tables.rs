@@ -105,6 +105,11 @@ impl Tables {
         self.services.iter().any(|service| service.access.max_requests.is_some())
     }
 
+    /// Whether some service limits the connections of a client.
+    pub fn has_quotas(&self) -> bool {
+        self.services.iter().any(|service| service.access.max_connections.is_some())
+    }
+
     /// The service that a backend belongs to.
     #[inline]
     pub fn service_of(&self, backend: BackendId) -> &Service {

@@ -79,6 +79,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("ftp", "allow_files = [\"*\"]", "9:15", "`allow_files` does not go with"),
     ("ftp", "deny_files = [\"*\"]", "9:14", "`deny_files` does not go with"),
     ("ftp", "max_requests_per_client = 9", "9:27", "`max_requests_per_client` does not go with"),
+    ("tftp", "max_connections_per_client = 9", "9:30", "does not go with `protocol = \"tftp\"`"),
+    ("tcp", "port = 1\nmax_connections_per_client = 0", "10:30", "0 is out of range"),
     ("ftp", "max_blksize = 1428", "9:15", "`max_blksize` does not go with"),
     ("ftp", "max_windowsize = 4", "9:18", "`max_windowsize` does not go with"),
     ("ftp", "strip_options = []", "9:17", "`strip_options` does not go with"),

@@ -22,7 +22,7 @@ const MOVES: usize = 3;
 /// Buckets beyond what the entries need: in a small table chance weighs more.
 const SPARE: usize = 64;
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 #[repr(C, align(64))]
 struct Bucket {
     tags: [u32; WAYS],
@@ -37,6 +37,7 @@ pub struct Spot {
     tag: u32,
 }
 
+#[derive(Debug)]
 pub struct Index {
     buckets: Box<[Bucket]>,
 }

@@ -5,12 +5,13 @@ use super::index::FlowId;
 
 /// `nodes` flows and some lists of them. List `n`'s two ends are the extra node `nodes + n`; a node
 /// in no list is linked to itself.
+#[derive(Debug)]
 pub struct Lists {
     links: Box<[Link]>,
     nodes: FlowId,
 }
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct Link {
     before: FlowId,
     behind: FlowId,

@@ -10,6 +10,7 @@ pub mod kept;
 pub mod key;
 mod lists;
 pub mod ports;
+pub mod quotas;
 pub mod record;
 pub mod sessions;
 pub mod store;

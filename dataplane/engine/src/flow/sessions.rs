@@ -1,5 +1,7 @@
 //! What is read of control connections: by the number that their row has. All memory is taken at the start.
 
+use super::index::{FlowId, NO_FLOW};
+use super::lists::Lists;
 use crate::alg::ftp::exchange::Exchange;
 use crate::alg::ftp::stream::{Buffer, LONGEST, Stream};
 use crate::tick::Tick;
@@ -22,6 +24,10 @@ pub struct Sessions {
     /// One that is in use may be taken out for a while.
     all: Vec<Option<Box<Session>>>,
     free: Vec<u32>,
+    /// Those whose client has not logged in, the oldest first; one less than their number.
+    quiet: Lists,
+    /// The connections that they are of, likewise.
+    rows: Box<[FlowId]>,
     /// Memory for long lines that no stream has.
     spare: Vec<Buffer>,
 }
@@ -34,19 +40,29 @@ const LEAST: usize = 256;
 const LONG_LINES: usize = 64;
 
 impl Sessions {
+    /// Sessions that can be read of so many connections.
+    pub fn most(connections: usize) -> usize {
+        (connections / SHARE).max(LEAST.min(connections))
+    }
+
     /// Room for what can be read of so many connections.
     pub fn new(connections: usize) -> Sessions {
-        let count = (connections / SHARE).max(LEAST.min(connections));
+        let count = Sessions::most(connections);
         Sessions {
+            quiet: Lists::new(count as u32, 1),
+            rows: vec![NO_FLOW; count].into(),
             all: (0..count).map(|_| Some(Box::new(Session::new()))).collect(),
             free: (1..=count as u32).rev().collect(),
             spare: (0..LONG_LINES).map(|_| Buffer::new([0; LONGEST])).collect(),
         }
     }
 
-    /// The number of one that is new, whose client and server begin with these numbers; `None`: there is no room.
-    pub fn enter(&mut self, first: [u32; 2]) -> Option<u32> {
+    /// The number of one that is new, of this connection, whose client and server begin with these numbers; `None`:
+    /// there is no room.
+    pub fn enter(&mut self, row: FlowId, first: [u32; 2]) -> Option<u32> {
         let number = self.free.pop()?;
+        self.rows[number as usize - 1] = row;
+        self.quiet.append(0, number - 1);
         if let Some(session) = self.slot(number).and_then(Option::as_mut) {
             session.begin(first);
         }
@@ -60,8 +76,26 @@ impl Sessions {
             self.put(number, session);
         }
         if number > 0 {
+            self.quiet.remove(number - 1);
             self.free.push(number);
         }
+    }
+
+    /// The client of this one has logged in, or may have: it can't be read any more.
+    pub fn settle(&mut self, number: u32) {
+        if number > 0 {
+            self.quiet.remove(number - 1);
+        }
+    }
+
+    /// Whether the client of this one has not logged in.
+    pub fn is_quiet(&self, number: u32) -> bool {
+        number > 0 && self.quiet.has(number - 1)
+    }
+
+    /// The connection that has been read for longest of those whose client has not logged in.
+    pub fn oldest_quiet(&self) -> Option<FlowId> {
+        self.quiet.first(0).map(|place| self.rows[place as usize])
     }
 
     /// Takes one out, to be put back.

@@ -82,7 +82,11 @@ impl Own {
             self.connections[id].parent = NO_FLOW;
             self.leave_parent(&before, here);
             self.connections[id].is_unread = false;
+            self.quotas.leave(id);
             return;
+        }
+        if stage == Stage::Open {
+            self.quotas.opens(id, before.halves[0].next);
         }
         if before.is_under_way() && !next.is_under_way() {
             self.loosen_bond(&before);
@@ -138,6 +142,7 @@ impl Own {
 
     /// The connection is forgotten.
     pub fn end_connection(&mut self, id: FlowId, end: End, here: &Here) {
+        self.quotas.leave(id);
         let connection = self.connections.remove(id);
         self.bury(&connection, end, here);
     }

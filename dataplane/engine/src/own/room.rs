@@ -5,6 +5,7 @@ use super::{Own, cursors};
 use crate::flow::hosts::Host;
 use crate::flow::key::Seed;
 use crate::flow::ports::Ports;
+use crate::flow::quotas::Quotas;
 use crate::select::rate::Rates;
 use crate::select::round_robin::Cursor;
 use crate::select::sticky::Sticky;
@@ -24,6 +25,7 @@ pub struct Room {
     new_snat: Vec<IpAddr>,
     sticky: Option<Sticky>,
     rates: Option<Rates>,
+    quotas: Option<Quotas>,
 }
 
 impl Room {
@@ -39,10 +41,11 @@ impl Room {
     ) -> Option<Room> {
         let sticky = new.is_sticky() && !old.is_sticky();
         let rated = new.is_rated() && !old.is_rated();
+        let limited = new.has_quotas() && !old.has_quotas();
         let known = old.snat.len();
         let grows = new.rotas.len() > old.rotas.len() || new.snat.len() > known;
         let port = |place| if place < known { Ports::none() } else { Ports::new(worker, workers) };
-        (grows || sticky || rated).then(|| Room {
+        (grows || sticky || rated || limited).then(|| Room {
             cursors: cursors(worker, new),
             ports: (0..new.snat.len()).map(port).collect(),
             snat: vec![Host::NOBODY; new.snat.len()],
@@ -50,6 +53,7 @@ impl Room {
             new_snat: new.snat[known..].to_vec(),
             sticky: sticky.then(|| Sticky::new(max_flows as usize, seed)),
             rates: rated.then(|| Rates::new(max_flows as usize, seed)),
+            quotas: limited.then(|| Quotas::new(max_flows as usize, seed)),
         })
     }
 }
@@ -72,5 +76,6 @@ impl Own {
         swap(&mut self.ports, &mut room.ports);
         room.sticky.iter_mut().for_each(|sticky| swap(&mut self.sticky, sticky));
         room.rates.iter_mut().for_each(|rates| swap(&mut self.rates, rates));
+        room.quotas.iter_mut().for_each(|quotas| swap(&mut self.quotas, quotas));
     }
 }

@@ -189,11 +189,12 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
         }
         // Its client is told.
         Reason::Refused => None,
-        // Of TCP: see there.
+        // Of connections: see there.
         Reason::BadTcp
         | Reason::NoConnection
         | Reason::BadReset
         | Reason::OutOfOrder
+        | Reason::ClientFull
         | Reason::SessionsFull
         | Reason::NoRoute => None,
         // Of devices, rings and queues, which the engine does not have.

@@ -30,6 +30,7 @@ mod passive;
 mod pings;
 mod policy;
 mod properties;
+mod quota;
 mod rescue;
 mod rescue_traps;
 mod returning;

@@ -35,6 +35,7 @@ impl Own {
         }
         for &id in &rows {
             self.join_again(id, here);
+            self.count_again(id, here);
         }
         adopted
     }

@@ -33,6 +33,10 @@ pub fn begin<H: Family>(
     }
     let vip = seen.tuple.far();
     let host = own.hosts.enter(client).map_err(|NoRoom| Reason::FlowTableFull)?;
+    if let Err(why_not) = own.check_quota(host, service, false, here) {
+        own.hosts.leave(host);
+        return Err(why_not);
+    }
     let wish = Wish { client, family: H::PLACE, service, request: None };
     let bound = own.bound_backend(host, vip, service, here);
     let chosen = bound.unwrap_or_else(|| choose(&wish, Avoid::Nobody, here, own));
@@ -45,10 +49,14 @@ pub fn begin<H: Family>(
         made
     });
     let connection = made.inspect_err(|_| own.hosts.leave(host))?;
-    if let Protocol::Ftp(_) = known.protocol {
-        return own.enter_control(connection, here);
-    }
-    own.enter_connection(&connection, here)
+    let id = match known.protocol {
+        Protocol::Ftp(_) => own.enter_control(connection, here)?,
+        Protocol::Tftp | Protocol::Tcp | Protocol::Udp | Protocol::Any => {
+            own.enter_connection(&connection, here)?
+        }
+    };
+    own.count_in_quota(id, here);
+    Ok(id)
 }
 
 impl Own {

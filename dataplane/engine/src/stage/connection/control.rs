@@ -27,6 +27,9 @@ use wire::ftp::is_signal;
 use wire::ip::Split;
 use wire::tcp::{Flags, Tcp, answer_timestamps};
 
+/// How a server begins to say that its client has logged in (RFC 959 §4.2.1).
+const LOGGED_IN: &[u8] = b"230";
+
 /// Makes room for what is read of a control connection, when its client opens it. Answers why that can't be.
 pub fn begin<H: Family>(
     seen: &Seen<H::Address>,
@@ -47,12 +50,15 @@ pub fn begin<H: Family>(
         return (seen.len > 0).then_some(Reason::OutOfOrder.into());
     }
     let first = connection.halves.map(|half| half.next);
-    let mut number = own.sessions.enter(first);
-    // One that is over is kept for late packets, as long as nobody needs its place.
+    let mut number = own.sessions.enter(id, first);
+    // One that is over is kept for late packets, and one whose client has not logged in, as long as nobody needs its
+    // place.
     if number.is_none() {
-        let over = own.connections.over().find(|&over| own.connections[over].has(flag::READ));
-        over.into_iter().for_each(|over| own.end_connection(over, End::Evicted, here));
-        number = own.sessions.enter(first);
+        let is_read = |&over: &FlowId| own.connections[over].has(flag::READ);
+        let over = own.connections.over().find(is_read);
+        let expendable = over.or_else(|| own.sessions.oldest_quiet());
+        expendable.into_iter().for_each(|one| own.end_connection(one, End::Evicted, here));
+        number = own.sessions.enter(id, first);
     }
     let Some(number) = number else {
         own.end_connection(id, End::Evicted, here);
@@ -157,6 +163,9 @@ fn push<H: Family>(
     if tcp.flags().has(Flags::ACK) {
         session.streams[1 - from].acknowledged(tcp.acknowledgement());
     }
+    if !by_client && data.starts_with(LOGGED_IN) {
+        own.sessions.settle(own.connections[id].session);
+    }
     own.sessions.lend(&mut session.streams[from]);
     let Session { streams: [client, server], exchange, .. } = session;
     let (side, stream, other) =
@@ -189,6 +198,7 @@ impl Reader for Listener<'_> {
             Asks::Opaque => {
                 self.other.leave_alone();
                 self.own.note_unread(self.id, true);
+                self.own.sessions.settle(self.own.connections[self.id].session);
                 Rewrite::Opaque
             }
             Asks::Instead(other) => Rewrite::Replace(other),

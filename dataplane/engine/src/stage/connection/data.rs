@@ -108,6 +108,10 @@ fn begin<H: Family>(
         return Err(Reason::Refused.into());
     }
     let host = own.hosts.enter(client).map_err(|NoRoom| Reason::FlowTableFull)?;
+    if let Err(why_not) = own.check_quota(host, here.backend(backend).service, true, here) {
+        own.hosts.leave(host);
+        return Err(why_not);
+    }
     let mut connection = Connection {
         tuples: Tuples::of_client(seen.tuple.with(host)),
         last_packet: here.now,
@@ -134,5 +138,7 @@ fn begin<H: Family>(
     // Which of a client's control connections it is for is not known.
     connection.parent = bond;
     own.join(bond, &connection);
-    own.enter_connection(&connection, here)
+    let id = own.enter_connection(&connection, here)?;
+    own.count_in_quota(id, here);
+    Ok(id)
 }

@@ -97,6 +97,7 @@ fn refused<H: Family>(
                 | Reason::BackendsFull
                 | Reason::BackendDown
                 | Reason::SessionsFull
+                | Reason::ClientFull
                 | Reason::Refused
         )
     );

@@ -1,0 +1,167 @@
+//! How many connections each client has at each service that limits them, counted exactly: a client is one worker's. And
+//! which of them have said nothing: these make way for another one of their client. All memory is taken at once.
+
+use super::hosts::{Endpoint, Host};
+use super::index::{FlowId, Index, NO_FLOW};
+use super::key::{Key, KeyKind, Seed};
+use super::lists::Lists;
+use crate::tables::ServiceId;
+
+/// What is counted together: connections of this client to this service that it opened there, or those for data.
+pub fn account(client: Host, service: ServiceId, is_data: bool) -> Key {
+    Key::new(Endpoint { host: client, port: service }, is_data.into())
+}
+
+/// The counts.
+#[derive(Debug)]
+pub struct Quotas {
+    index: Index,
+    accounts: Box<[Key]>,
+    counts: Box<[u32]>,
+    free: Vec<u32>,
+    /// By row: its account's place, or [`NO_FLOW`].
+    of: Box<[u32]>,
+    /// By row: the number of the first byte that its client says.
+    first: Box<[u32]>,
+    /// By account: rows that have perhaps said nothing, the oldest first.
+    quiet: Lists,
+    seed: Seed,
+}
+
+impl Quotas {
+    /// Room for all connections in so many rows; without any, nothing is counted.
+    pub fn new(rows: usize, seed: Seed) -> Quotas {
+        Quotas {
+            index: Index::new(rows),
+            accounts: vec![Key::NONE; rows].into(),
+            counts: vec![0; rows].into(),
+            free: (0..rows as u32).rev().collect(),
+            of: vec![NO_FLOW; rows].into(),
+            first: vec![0; rows].into(),
+            quiet: Lists::new(rows as u32, rows as u32),
+            seed,
+        }
+    }
+
+    /// Connections of this account.
+    pub fn count(&self, account: Key) -> u32 {
+        self.find(account).map_or(0, |place| self.counts[place as usize])
+    }
+
+    /// The row is one more of this account, which has said nothing yet.
+    pub fn enter(&mut self, row: FlowId, account: Key) {
+        if row as usize >= self.of.len() {
+            return;
+        }
+        let Some(place) = self.find(account).or_else(|| self.open(account)) else { return };
+        self.counts[place as usize] += 1;
+        self.of[row as usize] = place;
+        self.quiet.append(place, row);
+    }
+
+    /// The row is over, or another's from now on.
+    pub fn leave(&mut self, row: FlowId) {
+        let Some(place) = self.place(row) else { return };
+        self.of[row as usize] = NO_FLOW;
+        self.quiet.remove(row);
+        self.counts[place as usize] -= 1;
+        if self.counts[place as usize] == 0 {
+            self.index.remove(self.hash(self.accounts[place as usize]), place);
+            self.free.push(place);
+        }
+    }
+
+    /// The row's connection is open from now on, and its client's first byte has this number.
+    pub fn opens(&mut self, row: FlowId, first: u32) {
+        let Some(place) = self.place(row) else { return };
+        self.first[row as usize] = first;
+        self.quiet.append(place, row);
+    }
+
+    /// The number of the first byte that the row's client says.
+    pub fn first(&self, row: FlowId) -> u32 {
+        self.first.get(row as usize).copied().unwrap_or_default()
+    }
+
+    /// Rows of this account that have perhaps said nothing, the oldest first.
+    pub fn quiet(&self, account: Key) -> impl Iterator<Item = FlowId> {
+        self.find(account).into_iter().flat_map(|place| self.quiet.all(place))
+    }
+
+    /// The row has said something.
+    pub fn speaks(&mut self, row: FlowId) {
+        if self.place(row).is_some() {
+            self.quiet.remove(row);
+        }
+    }
+
+    fn place(&self, row: FlowId) -> Option<u32> {
+        self.of.get(row as usize).copied().filter(|&place| place != NO_FLOW)
+    }
+
+    fn find(&self, account: Key) -> Option<u32> {
+        self.index.find(self.hash(account), |place| self.accounts[place as usize] == account)
+    }
+
+    fn open(&mut self, account: Key) -> Option<u32> {
+        let &place = self.free.last()?;
+        if !self.index.insert(self.hash(account), place) {
+            return None;
+        }
+        self.free.pop();
+        self.accounts[place as usize] = account;
+        Some(place)
+    }
+
+    fn hash(&self, account: Key) -> u64 {
+        self.seed.hash(KeyKind::Client, account)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn client(n: u8) -> Host {
+        Host::v4(Ipv4Addr::new(10, 0, 0, n))
+    }
+
+    #[test]
+    fn each_client_each_service_and_data_for_itself() {
+        let mut quotas = Quotas::new(8, Seed([1, 2]));
+        let accounts = [(1, 0, false), (1, 0, true), (1, 1, false), (2, 0, false)]
+            .map(|(n, service, is_data)| account(client(n), service, is_data));
+        for (row, account) in (0..).zip(accounts) {
+            quotas.enter(row, account);
+        }
+        quotas.enter(4, accounts[0]);
+        assert_eq!(accounts.map(|account| quotas.count(account)), [2, 1, 1, 1]);
+        (0..8).for_each(|row| quotas.leave(row));
+        assert_eq!(accounts.map(|account| quotas.count(account)), [0; 4]);
+        (0..8).for_each(|row| quotas.enter(row, account(client(row as u8), 0, false)));
+        assert_eq!(quotas.count(account(client(7), 0, false)), 1);
+    }
+
+    #[test]
+    fn who_was_quiet_for_longest_comes_first() {
+        let mut quotas = Quotas::new(8, Seed([1, 2]));
+        let account = account(client(1), 0, false);
+        (0..4).for_each(|row| quotas.enter(row, account));
+        quotas.opens(0, 77);
+        quotas.speaks(2);
+        assert!(quotas.quiet(account).eq([1, 3, 0]));
+        assert_eq!((quotas.first(0), quotas.count(account)), (77, 4));
+    }
+
+    #[test]
+    fn without_room_nothing_is_counted() {
+        let mut quotas = Quotas::new(0, Seed([1, 2]));
+        let account = account(client(1), 0, false);
+        quotas.enter(3, account);
+        quotas.opens(3, 1);
+        quotas.speaks(3);
+        quotas.leave(3);
+        assert_eq!((quotas.count(account), quotas.quiet(account).count()), (0, 0));
+    }
+}

@@ -1,0 +1,110 @@
+//! The most connections that a client may have at a service: whoever has as many gets one more only in the place of one of
+//! its own that has said nothing.
+
+use super::Own;
+use crate::alg::End;
+use crate::flow::FlowId;
+use crate::flow::connection::{Connection, flag};
+use crate::flow::hosts::Host;
+use crate::flow::quotas::account;
+use crate::flow::view::{ConnectionKind, Stage};
+use crate::here::Here;
+use crate::reason::Reason;
+use crate::tables::{Mode, ServiceId};
+use crate::tick::PER_SECOND;
+use crate::verdict::Step;
+
+/// As many of a client's own are looked at.
+const FEW: usize = 16;
+
+/// Ticks that an open connection's client has to say something: servers greet first, some after they have asked for its
+/// name.
+const GREETING: u32 = 10 * PER_SECOND;
+
+impl Own {
+    /// Whether a client may have one more connection to this service, or one more for data; of its own that have said
+    /// nothing, one makes room.
+    ///
+    /// # Errors
+    ///
+    /// It has as many as it may have.
+    pub fn check_quota(
+        &mut self,
+        client: Host,
+        service: ServiceId,
+        is_data: bool,
+        here: &Here,
+    ) -> Step<()> {
+        let most = here.tables.services[usize::from(service)].access.max_connections;
+        let account = account(client, service, is_data);
+        if most.is_none_or(|most| self.quotas.count(account) < most) {
+            return Ok(());
+        }
+        let is_unassured = |&id: &FlowId| self.connections[id].is_unassured();
+        let unassured = self.quotas.quiet(account).take(FEW).find(is_unassured);
+        if let Some(unassured) = unassured {
+            self.end_connection(unassured, End::Evicted, here);
+            return Ok(());
+        }
+        for _ in 0..FEW {
+            let Some(id) = self.quotas.quiet(account).next() else { break };
+            if !self.is_speechless(id) {
+                self.quotas.speaks(id);
+            } else if here.now.since(self.connections[id].last_packet) >= GREETING {
+                self.end_connection(id, End::Evicted, here);
+                return Ok(());
+            } else {
+                break;
+            }
+        }
+        self.counters.refusals[usize::from(service)].connections.add(1);
+        Err(Reason::ClientFull.into())
+    }
+
+    /// The connection, which was just entered, counts.
+    pub fn count_in_quota(&mut self, id: FlowId, here: &Here) {
+        let connection = &self.connections[id];
+        let service = here.backend(connection.backend).service;
+        if here.tables.services[usize::from(service)].access.max_connections.is_some() {
+            let is_data = connection.kind == ConnectionKind::Data;
+            let client = connection.client().near().host;
+            self.quotas.enter(id, account(client, service, is_data));
+        }
+    }
+
+    /// Connections that an earlier process has left count again: those that their clients have opened, and were not asked
+    /// to.
+    pub(super) fn count_again(&mut self, id: FlowId, here: &Here) {
+        let Some(connection) = self.connections.get(id) else { return };
+        let is_data = connection.kind == ConnectionKind::Data;
+        let is_by_client = !connection.has(flag::BOND | flag::BY_SERVER)
+            && connection.is_counted()
+            && (!is_data || is_unannounced(connection, here));
+        if is_by_client {
+            self.count_in_quota(id, here);
+            if !self.connections[id].is_unassured() {
+                self.quotas.speaks(id);
+            }
+        }
+    }
+
+    /// Whether an open connection's client has said nothing: of FTP that is read, whether it has not logged in; of a
+    /// connection for data nobody expects it to.
+    fn is_speechless(&self, id: FlowId) -> bool {
+        let connection = &self.connections[id];
+        if connection.has(flag::READ) {
+            return self.sessions.is_quiet(connection.session);
+        }
+        connection.client().is_tcp()
+            && connection.kind == ConnectionKind::Client
+            && connection.stage == Stage::Open
+            && connection.halves[0].next == self.quotas.first(id)
+    }
+}
+
+/// Whether a connection for data is of those that nobody reads the announcement of.
+fn is_unannounced(data: &Connection, here: &Here) -> bool {
+    let ranges = &here.tables.vips[usize::from(data.vip())].passive;
+    here.tables.service_of(data.backend).mode == Mode::Dsr
+        || ranges.iter().any(|(range, _)| range.contains(&data.client().far_port()))
+}

@@ -1,0 +1,192 @@
+//! The most connections that a client may have at a service, and who makes room for it.
+
+use engine::flow::view::Stage;
+use engine::reason::Reason;
+use engine::tables::{Ftp, Protocol, Tables};
+use kit::connections::{Line, backend, service, tables};
+use kit::gate::Gate;
+use kit::packet::Packet;
+use kit::story::datagram;
+use kit::world::{FLOWS, Via};
+use std::net::SocketAddr;
+
+const FTP: Protocol = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
+const MOST: u32 = 4;
+/// Ticks that a client has to say something.
+const GREETING: u32 = 100;
+
+fn limited(protocol: Protocol, port: u16) -> Tables {
+    let mut tables = tables(protocol, port);
+    for via in Via::ALL {
+        limit(&mut tables, via, Some(MOST));
+    }
+    tables
+}
+
+fn limit(tables: &mut Tables, via: Via, most: Option<u32>) {
+    tables.services[usize::from(service(via))].access.max_connections = most;
+}
+
+/// An endpoint of the client with this number.
+fn client(via: Via, number: u8, port: u16) -> SocketAddr {
+    SocketAddr::new(via.station(0, number), port)
+}
+
+/// Connections of the client with this number.
+fn count(gate: &Gate, via: Via, number: u8) -> usize {
+    let is_its = |at: SocketAddr| at.ip() == via.station(0, number);
+    gate.connections().iter().filter(|one| is_its(one.client) && one.stage == Stage::Open).count()
+}
+
+/// Opens one more and says something, if it can be had.
+fn speaks(gate: &mut Gate, via: Via, number: u8, port: u16, to: u16) -> Line {
+    let mut line = Line::open(gate, via, client(via, number, port), to);
+    line.client_says(gate, "AP", "hello\r\n");
+    if !via.is_dsr() {
+        line.server_says(gate, "AP", "230 Logged in.\r\n");
+    }
+    line
+}
+
+#[track_caller]
+fn is_refused(gate: &mut Gate, line: &Line) {
+    gate.moves();
+    let told = gate.take(line.from_client("S", "")).answered_by_segment();
+    assert_eq!(told.flags, "AR", "{:?}", line.via);
+    gate.moved(&[("received", 1), ("answered", 1), ("connections", 1)]);
+}
+
+#[test]
+fn a_client_has_no_more_than_it_may_and_others_have_theirs() {
+    for (protocol, port) in [(FTP, 21), (Protocol::Tcp, 22)] {
+        for via in Via::ALL {
+            let mut gate = Gate::with(limited(protocol, port), FLOWS);
+            let mut lines: Vec<Line> =
+                (0..4).map(|n| speaks(&mut gate, via, 9, 2000 + n, port)).collect();
+            gate.wait(GREETING + 1);
+            is_refused(&mut gate, &Line::new(via, client(via, 9, 2100), port));
+            speaks(&mut gate, via, 70, 2000, port);
+            // One that is over counts no longer.
+            lines[0].client_says(&mut gate, "R", "");
+            speaks(&mut gate, via, 9, 2101, port);
+            is_refused(&mut gate, &Line::new(via, client(via, 9, 2100), port));
+            // The limit is another one: for new connections.
+            gate.change(|tables| limit(tables, via, Some(2)));
+            assert_eq!(count(&gate, via, 9), 4, "{via:?}");
+            gate.change(|tables| limit(tables, via, None));
+            speaks(&mut gate, via, 9, 2102, port);
+        }
+    }
+}
+
+#[test]
+fn half_open_ones_make_room_first() {
+    for via in Via::ALL {
+        let mut gate = Gate::with(limited(Protocol::Tcp, 22), FLOWS);
+        (0..3).for_each(|n| _ = speaks(&mut gate, via, 9, 2000 + n, 22));
+        // In its name anybody can send these.
+        for n in 0..50 {
+            let _ = gate.take(Line::new(via, client(via, 9, 3000 + n), 22).from_client("S", ""));
+        }
+        speaks(&mut gate, via, 9, 2003, 22);
+        is_refused(&mut gate, &Line::new(via, client(via, 9, 2004), 22));
+        assert_eq!(count(&gate, via, 9), 4, "{via:?}");
+    }
+}
+
+#[test]
+fn then_those_that_have_said_nothing_for_a_while() {
+    for (protocol, port) in [(FTP, 21), (Protocol::Tcp, 22)] {
+        for via in Via::ALL {
+            let mut gate = Gate::with(limited(protocol, port), FLOWS);
+            let mut lines: Vec<Line> = (0..3)
+                .map(|n| Line::open(&mut gate, via, client(via, 9, 2000 + n), port))
+                .collect();
+            let talks = speaks(&mut gate, via, 9, 2003, port);
+            is_refused(&mut gate, &Line::new(via, client(via, 9, 2004), port));
+            gate.wait(GREETING);
+            lines[1].client_says(&mut gate, "A", "");
+            speaks(&mut gate, via, 9, 2004, port);
+            let told = gate.take(lines[0].from_client("A", "")).answered_by_segment();
+            assert_eq!(told.flags, "R", "{via:?}: the oldest of them is gone");
+            let _ = gate.take(talks.from_client("A", "")).sent_segment();
+            let _ = gate.take(lines[2].from_client("A", "")).sent_segment();
+        }
+    }
+}
+
+#[test]
+fn so_it_is_over_udp() {
+    for via in Via::ALL {
+        let mut gate = Gate::with(limited(Protocol::Udp, 53), FLOWS);
+        let vip = SocketAddr::new(via.vip().ip(), 53);
+        let asks = |port: u16| datagram(client(via, 9, port), vip, b"question");
+        let answered = |gate: &mut Gate, port: u16| {
+            let sent: Packet = gate.take(asks(port)).sent();
+            if via.is_dsr() {
+                let _ = gate.take(asks(port)).sent();
+            } else {
+                let _ = gate.take(datagram(sent.destination, sent.source, b"answer")).sent();
+                let _ = gate.take(asks(port)).sent();
+            }
+        };
+        (0..3).for_each(|n| answered(&mut gate, 2000 + n));
+        // Unanswered ones replace each other.
+        (0..9).for_each(|n| drop(gate.take(asks(3000 + n)).sent()));
+        answered(&mut gate, 2003);
+        gate.moves();
+        gate.take(asks(4000)).dropped(Reason::ClientFull);
+        gate.moved(&[("received", 1), ("client-full", 1), ("connections", 1)]);
+    }
+}
+
+#[test]
+fn data_that_nobody_announces_has_as_many() {
+    for via in Via::ALL {
+        let mut tables = limited(FTP, 21);
+        tables.vips[usize::from(via.service())].passive = vec![(50_000..=50_099, backend(via, 0))];
+        let mut gate = Gate::with(tables, FLOWS);
+        Line::open(&mut gate, via, client(via, 9, 2000), 21).goes_dark(&mut gate);
+        for n in 0..50 {
+            let half = Line::new(via, client(via, 9, 4000 + n), 50_000);
+            let _ = gate.take(half.from_client("S", "")).sent_segment();
+        }
+        let data: Vec<Line> = (0..MOST as u16)
+            .map(|n| Line::open(&mut gate, via, client(via, 9, 3000 + n), 50_000 + n))
+            .collect();
+        gate.wait(GREETING + 1);
+        is_refused(&mut gate, &Line::new(via, client(via, 9, 3100), 50_050));
+        data.iter().for_each(|one| drop(gate.take(one.from_client("A", "")).sent_segment()));
+    }
+}
+
+#[test]
+fn what_an_earlier_process_has_left_counts() {
+    for via in Via::ALL {
+        let mut gate = Gate::with(limited(Protocol::Tcp, 22), FLOWS);
+        (0..4).for_each(|n| _ = speaks(&mut gate, via, 9, 2000 + n, 22));
+        let mut gate = gate.reborn(limited(Protocol::Tcp, 22));
+        gate.wait(GREETING + 1);
+        is_refused(&mut gate, &Line::new(via, client(via, 9, 2004), 22));
+        speaks(&mut gate, via, 70, 2000, 22);
+    }
+}
+
+#[test]
+fn sessions_without_a_login_make_room_for_new_ones() {
+    for via in Via::SEEN {
+        let sessions = 256;
+        let mut gate = Gate::with(tables(FTP, 21), 1024);
+        let logged_in = speaks(&mut gate, via, 9, 2000, 21);
+        let mut silent: Vec<Line> = (1..sessions)
+            .map(|n| Line::open(&mut gate, via, client(via, 66, 2000 + n), 21))
+            .collect();
+        let next = speaks(&mut gate, via, 70, 2000, 21);
+        for one in [&logged_in, &next] {
+            let _ = gate.take(one.from_client("A", "")).sent_segment();
+        }
+        let told = gate.take(silent[0].from_client("A", "")).answered_by_segment();
+        assert_eq!(told.flags, "R", "{via:?}");
+        silent[1].client_says(&mut gate, "A", "");
+    }
+}

@@ -27,6 +27,7 @@ use crate::tables::{InterfaceId, Tables};
 use crate::tick::Tick;
 use crate::verdict::{Step, Verdict};
 use std::sync::Arc;
+use wire::icmp::is_redirect;
 use wire::ip::Ip;
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
@@ -248,6 +249,9 @@ fn sort_by_header<'a, H: Family>(
             segments.push(Segment::classify(packet, len, place, here, own)?);
             Ok(())
         }
+        // Where packets go is the operator's to say, and what the kernel makes of a redirect depends on settings of the
+        // whole machine.
+        Admitted::Other(packet) if is_redirect(&packet.split) => Err(Reason::Redirect.into()),
         Admitted::Other(packet) if is_apart(&packet.split, here) => {
             own.apart.push(place);
             Ok(())

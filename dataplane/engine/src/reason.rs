@@ -54,6 +54,8 @@ reasons! {
     BadSource = "bad-source",
     /// A fragment that overlaps another one, is no sound part of a datagram, or can't be forwarded.
     Fragment = "fragment",
+    /// An ICMP redirect: none is believed, and none of the kernel's leaves.
+    Redirect = "redirect",
     /// To a VIP that the kernel does not hold now.
     VipDown = "vip-down",
     /// To a VIP or SNAT address, but for no service and no transfer.

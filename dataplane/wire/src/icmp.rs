@@ -48,6 +48,12 @@ pub fn is_about_neighbours<H: Ip>(ip: &H, bytes: &[u8]) -> bool {
     H::NEIGHBOURS.contains(&kind) && ip.hops() == 255
 }
 
+/// Whether it is a redirect, or the first part of one.
+pub fn is_redirect<H: Ip>(split: &Split<H>) -> bool {
+    let begins_it = split.fragment.is_none_or(|fragment| fragment.offset == 0);
+    begins_it && split.protocol == H::ICMP && split.body.first() == Some(&H::REDIRECT)
+}
+
 /// What errors begin with.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]

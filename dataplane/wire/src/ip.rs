@@ -71,6 +71,8 @@ pub trait Ip: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Copy
     const ECHO_REQUEST: u8;
     /// The control message that is one.
     const ECHO_REPLY: u8;
+    /// The control message of a router that knows a better one.
+    const REDIRECT: u8;
     /// Bytes of an offending packet that its sender is sent back: so many that the answer goes over every
     /// link.
     const QUOTE: usize;

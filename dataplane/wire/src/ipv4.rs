@@ -100,6 +100,7 @@ impl Ip for Ipv4 {
     const ICMP: u8 = 1;
     const ECHO_REQUEST: u8 = 8;
     const ECHO_REPLY: u8 = 0;
+    const REDIRECT: u8 = 5;
     /// RFC 1812 §4.3.2.3: at most 576 bytes in all.
     const QUOTE: usize = 576 - HEADER - 8;
     /// None: ARP does.

@@ -124,6 +124,7 @@ impl Ip for Ipv6 {
     const ICMP: u8 = 58;
     const ECHO_REQUEST: u8 = 128;
     const ECHO_REPLY: u8 = 129;
+    const REDIRECT: u8 = 137;
     /// RFC 4443 §2.4: at most 1280 bytes in all.
     const QUOTE: usize = 1280 - HEADER - 8;
     /// RFC 4861 §4.

@@ -21,6 +21,7 @@ use engine::own::adopt::Adopted;
 use engine::own::uses::Uses;
 use engine::reason::Reason;
 use engine::select::look::Look;
+use engine::stage::redirect::is_redirect;
 use engine::tables::{InterfaceId, Tables};
 use engine::tick::Tick;
 use std::sync::Arc;
@@ -253,8 +254,12 @@ impl<P: Port> Worker<P> {
                 continue;
             }
             for _ in 0..BURST {
-                let Some(frame) = self.kernel[interface].from_kernel.pop() else { break };
+                let Some(mut frame) = self.kernel[interface].from_kernel.pop() else { break };
                 self.desk.counters.packets.from_kernel.add(1);
+                if is_redirect(frame.bytes_mut()) {
+                    self.desk.counters.verdict(Reason::Redirect.into(), 0);
+                    continue;
+                }
                 let interface = interface as InterfaceId;
                 self.send(frame, interface, false);
             }

@@ -3,7 +3,7 @@
 //! goes on from lookup for the others, and has a [`rescue`] when their server has died. What is no whole
 //! datagram is [`apart`]: a [`part`] of one, an [`error`] about one. Last come those whose options are to
 //! [`edit`], those that [`cross`] to the other version of IP, and [`answer`] is where some turn back; what
-//! nobody sent us, we [`speak`].
+//! nobody sent us, we [`speak`]. What the kernel sends passes none of this, but for a [`redirect`].
 
 pub mod admit;
 pub mod answer;
@@ -16,6 +16,7 @@ pub mod error;
 pub mod forward;
 pub mod lookup;
 pub mod part;
+pub mod redirect;
 pub mod rescue;
 pub mod routine;
 pub mod schedule;

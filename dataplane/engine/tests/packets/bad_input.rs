@@ -131,6 +131,10 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
         Reason::BadUdp => take(&mut gate, with_udp(4, &[0, 0])),
         Reason::BadSource => take(&mut gate, from_address([127, 0, 0, 1])),
         Reason::Fragment => take(&mut gate, with_ip(6, &[0x20, 0])),
+        Reason::Redirect => {
+            let redirect = [5, 1, 0, 0, 10, 0, 0, 9];
+            take(&mut gate, ip(CLIENT.ip(), VIA.vip().ip(), IpNumber::ICMP, &redirect))
+        }
         Reason::VipDown => {
             gate.change(|tables| tables.set_live(VIA.service(), false));
             take(&mut gate, request().into())

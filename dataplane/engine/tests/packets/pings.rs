@@ -1,11 +1,11 @@
 //! Control messages to our addresses: a ping is answered, neighbours are the kernel's to find, and
-//! all else is dropped.
+//! all else is dropped. Redirects are, whoever they are for.
 
 use engine::reason::Reason;
 use engine::verdict::Verdict;
 use etherparse::{IcmpEchoHeader, Icmpv4Type, Icmpv6Type, IpNumber};
 use kit::gate::Gate;
-use kit::story::{icmp, icmpv6, ip, ping, pong};
+use kit::story::{fragment, icmp, icmpv6, ip, ping, pong};
 use kit::world::{OUTSIDE, Via, gate_mac, mac};
 use std::net::IpAddr;
 
@@ -121,4 +121,43 @@ fn so_is_what_is_sent_to_groups() {
     let mut frame = icmpv6("::".parse().unwrap(), group, probe, 255, &[0; 16]);
     frame[6..12].copy_from_slice(&mac(Via::Nat6.client().ip()).0);
     Gate::new().take(frame).to_kernel();
+}
+
+/// ICMP redirects to the sender itself as the better router: a whole one and, over IPv4, the first part of one.
+fn redirects(from: IpAddr, to: IpAddr) -> Vec<Vec<u8>> {
+    if let IpAddr::V4(better) = from {
+        let quote = ip(to, Via::Nat.server(0), IpNumber::UDP, &[0; 8]);
+        let message = [&[5, 1, 0, 0][..], &better.octets(), &quote[14..]].concat();
+        let first = fragment(from, to, IpNumber::ICMP, &message[..8], 0, true);
+        return vec![ip(from, to, IpNumber::ICMP, &message), first];
+    }
+    let message = Icmpv6Type::Unknown { type_u8: 137, code_u8: 0, bytes5to8: [0; 4] };
+    vec![icmpv6(from, to, message, 255, &[0; 32])]
+}
+
+/// To an address of the kernel's own on this link, and to our VIPs and pools.
+#[test]
+fn redirects_are_dropped_whoever_they_are_for() {
+    for via in Via::ALIKE {
+        let own = via.station(0, 2);
+        for to in [own, via.vip().ip(), via.snat()] {
+            for mut redirect in redirects(via.client().ip(), to) {
+                let mut gate = Gate::new();
+                gate.take(redirect.clone()).dropped(Reason::Redirect);
+                // By broadcast, as if it were for all.
+                redirect[..6].fill(0xff);
+                gate.take(redirect).dropped(Reason::Redirect);
+                gate.moved(&[("received", 2), ("redirect", 2)]);
+            }
+        }
+    }
+}
+
+/// Routing daemons hear of their neighbours by these; the kernel itself is told not to believe them.
+#[test]
+fn router_advertisements_reach_the_kernel() {
+    let all: IpAddr = "ff02::1".parse().unwrap();
+    let mut advertisement = about_neighbours(all, 134, 255);
+    advertisement[..6].copy_from_slice(&[0x33, 0x33, 0, 0, 0, 1]);
+    Gate::new().take(advertisement).to_kernel();
 }

@@ -1,8 +1,9 @@
 //! The slow path: frames for the kernel and frames from it.
 
 use engine::frame::Frame;
+use etherparse::{Icmpv6Type, IpNumber};
 use kit::house::House;
-use kit::story::{CLIENT, arp, ip};
+use kit::story::{CLIENT, arp, icmpv6, ip};
 use kit::world::{INSIDE, OUTSIDE, Via, gate_mac, tables};
 use worker::memory::{MemoryFrame, MemoryPool, MemoryPort};
 use worker::port::Pool;
@@ -11,7 +12,7 @@ use worker::port::Pool;
 fn frames_for_the_kernel_come_as_they_were_by_the_same_interface() {
     let mut house = House::<MemoryPort>::new(2, tables());
     let question = arp(CLIENT.ip(), Via::Nat.station(0, 2));
-    let inner = ip(Via::Nat.server(0), CLIENT.ip(), etherparse::IpNumber::TCP, &[7; 20]);
+    let inner = ip(Via::Nat.server(0), CLIENT.ip(), IpNumber::TCP, &[7; 20]);
     for worker in 0..2 {
         house.arrive(worker, question.clone());
         house.arrive(worker, inner.clone());
@@ -52,4 +53,25 @@ fn a_flood_from_the_kernel_does_not_hold_up_a_turn() {
     assert!(first > 0 && first < all, "{first} of {all}");
     house.wait(100);
     house.moved(&[("from_kernel", all), ("transmitted", all)]);
+}
+
+/// Nobody is told to pass the gate by, over either version of IP.
+#[test]
+fn the_kernel_s_redirects_do_not_leave() {
+    let mut house = House::<MemoryPort>::new(1, tables());
+    let message = Icmpv6Type::Unknown { type_u8: 137, code_u8: 0, bytes5to8: [0; 4] };
+    let [from, to] = [2, 9].map(|host| Via::Nat6.station(0, host));
+    let over_v6 = icmpv6(from, to, message, 255, &[0; 32]);
+    let [from, to] = [2, 9].map(|host| Via::Nat.station(0, host));
+    let over_v4 = ip(from, to, IpNumber::ICMP, &[5, 1, 0, 0, 10, 0, 0, 9]);
+    let error = ip(from, to, IpNumber::ICMP, &[3, 1, 0, 0, 0, 0, 0, 0]);
+    let ring = &house.kernel[0][0].from_kernel;
+    for frame in [&over_v4, &over_v6, &error] {
+        ring.push(MemoryPool.frame(frame).expect("a buffer")).expect("room");
+    }
+    house.turn();
+    let sent = house.wires[0][usize::from(OUTSIDE)].wire_out.pop();
+    assert_eq!(sent, Some(MemoryFrame::new(&error)));
+    assert!(house.left().is_empty());
+    house.moved(&[("from_kernel", 3), ("redirect", 2), ("transmitted", 1)]);
 }

@@ -37,6 +37,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::LocalSet;
 use tokio::time::interval;
+use wire::ethernet::Mac;
 
 #[global_allocator]
 static MEMORY: HugePages = HugePages;
@@ -57,7 +58,7 @@ struct Options {
     log_level: LevelFilter,
 }
 
-/// Exit codes: 0 done, 1 it can't run here, 2 wrong usage or configuration.
+/// Exit codes: 0 done, 1 it can't run here, or no longer, 2 wrong usage or configuration.
 fn main() -> ExitCode {
     let options = Options::parse();
     env_logger::Builder::new().filter_level(options.log_level).init();
@@ -104,11 +105,36 @@ async fn serve(
 ) -> Result<(), Box<dyn Error>> {
     let devices = Devices::find(eal, &written.config)?;
     let macs = devices.macs(&written.config);
-    let (mut estate, in_force) = inherit(written, devices.workers)?;
-    let config = in_force.config();
-    let mut lasting = Lasting::default();
+    let (estate, in_force) = inherit(written, devices.workers)?;
+    let lasting = Lasting::default();
     let sought = lasting.sought.clone();
-    let mut kernel = Kernel::start(config, &macs, in_force.wanted(), sought).await?;
+    let mut kernel = Kernel::start(in_force.config(), &macs, in_force.wanted(), sought).await?;
+    let outset = Outset { macs, estate, in_force, lasting, file, place };
+    let outcome = turn(eal, &mut kernel, devices, outset).await;
+    // Why it ends matters more than what is then left behind.
+    let stopped = kernel.stop().await;
+    outcome.and(stopped.map_err(Into::into))
+}
+
+/// What is known before packets flow.
+struct Outset {
+    macs: Vec<Mac>,
+    estate: Estate,
+    in_force: InForce,
+    lasting: Lasting,
+    file: PathBuf,
+    place: Place,
+}
+
+/// From the devices' start until their workers have ended.
+async fn turn(
+    eal: &Eal,
+    kernel: &mut Kernel,
+    devices: Devices,
+    outset: Outset,
+) -> Result<(), Box<dyn Error>> {
+    let Outset { macs, mut estate, in_force, mut lasting, file, place } = outset;
+    let config = in_force.config();
     let dataplane = devices.start(eal, config)?;
     give_up_the_rest(eal)?;
     let facts = dataplane.facts.clone();
@@ -144,12 +170,9 @@ async fn serve(
         reloads,
     };
 
-    let outcome = control(Rc::new(appliance), place, &kernel, asked, &workers).await;
+    let outcome = control(Rc::new(appliance), place, kernel, asked, &workers).await;
     stop.store(true, Relaxed);
-    let joined = workers.join();
-    kernel.stop().await?;
-    joined?;
-    outcome
+    outcome.and(workers.join().map_err(Into::into))
 }
 
 /// Gives up what only the opening of devices needed: this thread keeps what it takes to run, EAL's keep nothing.
@@ -193,7 +216,7 @@ fn random() -> [u64; 3] {
 async fn control(
     appliance: Rc<Appliance>,
     place: Place,
-    kernel: &Kernel,
+    kernel: &mut Kernel,
     mut asked: mpsc::Receiver<Asked>,
     workers: &Workers,
 ) -> Result<(), Box<dyn Error>> {
@@ -205,6 +228,7 @@ async fn control(
     let mut watches = HashMap::new();
     let mut standings = appliance.standings.subscribe();
     let mut view = kernel.view();
+    let disturbed = kernel.disturbed();
     let mut in_force = appliance.in_force.subscribe();
     let first = appliance.in_force();
     let mut checks = Checks::start(first.config(), &appliance.standings, &view.borrow())?;
@@ -230,11 +254,17 @@ async fn control(
                     log::error!("backends are not checked: {error}");
                 }
             }
+            () = disturbed.notified() => kernel.tend().await?,
+            () = checks.disturbed() => checks.tend(),
             _ = look.tick() => appliance.look_at_conduct(&mut watches),
             _ = check.tick() => {
                 if workers.any_ended() {
                     return Err("a worker has stopped by itself".into());
                 }
+                if kernel.is_waiting() {
+                    kernel.tend().await?;
+                }
+                checks.tend();
                 appliance.let_go(kernel).await;
             }
             Some(Asked { how, answer }) = asked.recv() => {
@@ -251,7 +281,7 @@ async fn control(
 }
 
 /// A reload whose outcome nobody but the log hears of.
-async fn reload(appliance: &Appliance, kernel: &Kernel) {
+async fn reload(appliance: &Appliance, kernel: &mut Kernel) {
     match appliance.reload(kernel, How { check: false }).await {
         Ok(report) if report.applied => log::info!("reloaded"),
         Ok(_) => log::info!("reload: the file says nothing new"),

@@ -85,6 +85,10 @@ pub struct Reload {
     pub changes: Vec<Change>,
     /// What was changed by command, and stays so.
     pub kept: Vec<String>,
+    /// What the kernel had lost of ours, a line for each interface and device. It has it again, unless it was only
+    /// looked at; the log says what could not be put back.
+    #[serde(default)]
+    pub lost: Vec<String>,
     /// Whether it is in force now.
     pub applied: bool,
 }

@@ -5,7 +5,7 @@ use crate::api::{Error, How, Reload};
 use crate::appliance::Appliance;
 use crate::config::{self, Change, Config, Written, changes};
 use crate::in_force::InForce;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Look};
 use crate::registry::Room;
 use tokio::sync::oneshot;
 
@@ -33,7 +33,7 @@ impl Plan {
 
     /// What the operator is told.
     pub fn report(&self, applied: bool) -> Reload {
-        Reload { changes: self.changes.clone(), kept: self.kept.clone(), applied }
+        Reload { changes: self.changes.clone(), kept: self.kept.clone(), lost: vec![], applied }
     }
 }
 
@@ -72,15 +72,16 @@ impl Appliance {
     }
 
     /// Reloads: the workers know new addresses before the kernel has them, so that it never answers for one
-    /// that it should not.
+    /// that it should not. What the kernel had before and no longer has is put back, whether the file says something new
+    /// or not.
     ///
     /// # Errors
     ///
     /// What [`Appliance::plan`] refuses, or what the kernel does. Nothing is changed then.
-    pub async fn reload(&self, kernel: &Kernel, how: How) -> Result<Reload, Error> {
+    pub async fn reload(&self, kernel: &mut Kernel, how: How) -> Result<Reload, Error> {
         let plan = self.plan()?;
         let applied = plan.changes_anything() && !how.check;
-        let report = plan.report(applied);
+        let mut report = plan.report(applied);
         if applied {
             let before = self.in_force();
             self.put_in_force(plan.next).await;
@@ -92,6 +93,8 @@ impl Appliance {
             report.changes.iter().for_each(|change| log::info!("reload: {change}"));
             report.kept.iter().for_each(|kept| log::info!("reload: kept: {kept}"));
         }
+        let why = if how.check { Look::Check } else { Look::Reload };
+        report.lost = kernel.look(why).await.map_err(|error| Error::Refused(error.to_string()))?;
         Ok(report)
     }
 

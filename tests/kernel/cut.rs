@@ -45,7 +45,59 @@ fn a_cut_device_is_seen_by_packet_sockets_alone() {
             kernel.stop().await.expect("the cut is undone");
         });
         assert!(answers(&peer), "the kernel answers again");
-        assert_eq!(must("nft list tables").trim(), "");
+        assert!(!must("tc qdisc show dev v0").contains("ingress"), "something is left behind");
+    });
+}
+
+/// Whoever starts the machine's firewall anew flushes all that is in nftables.
+#[test]
+fn a_flush_of_nftables_does_not_touch_the_cut() {
+    inside("cut::a_flush_of_nftables_does_not_touch_the_cut", |namespace| {
+        let peer = peer(namespace);
+        block_on(async {
+            let kernel = begin(&on_veth()).await.expect("the device can be cut");
+            must("nft flush ruleset");
+            assert!(!answers(&peer), "the kernel answers");
+            kernel.stop().await.expect("the cut is undone");
+        });
+    });
+}
+
+#[test]
+fn a_cut_that_somebody_takes_out_is_made_anew() {
+    inside("cut::a_cut_that_somebody_takes_out_is_made_anew", |namespace| {
+        let peer = peer(namespace);
+        block_on(async {
+            for command in ["tc qdisc del dev v0 ingress", "tc filter del dev v0 ingress"] {
+                let mut kernel = begin(&on_veth()).await.expect("the device can be cut");
+                let disturbed = kernel.disturbed();
+                disturbed.notified().await;
+                must(command);
+                let told = tokio::time::timeout(Duration::from_secs(1), disturbed.notified()).await;
+                assert!(told.is_ok(), "`{command}` is not noticed within a second");
+                kernel.tend().await.expect("the device is there");
+                assert!(!answers(&peer), "the kernel answers after `{command}`");
+                kernel.stop().await.expect("the cut is undone");
+            }
+        });
+        assert!(answers(&peer), "the kernel answers again");
+    });
+}
+
+/// Filters of somebody else's for the same packets stay when the cut goes.
+#[test]
+fn somebody_else_s_filters_stay() {
+    inside("cut::somebody_else_s_filters_stay", |namespace| {
+        let _peer = peer(namespace);
+        block_on(async {
+            must("tc qdisc add dev v0 clsact");
+            must("tc filter add dev v0 ingress protocol ip prio 7 u32 match u32 0 0 classid 1:1");
+            let kernel = begin(&on_veth()).await.expect("the device can be cut");
+            assert!(must("tc filter show dev v0 ingress").contains("direct-action"));
+            kernel.stop().await.expect("the cut is undone");
+            let left = must("tc filter show dev v0 ingress");
+            assert!(left.contains("pref 7") && !left.contains("direct-action"), "{left}");
+        });
     });
 }
 

@@ -1,7 +1,9 @@
-//! Tidegate in the kernel: TAPs, addresses, neighbours, the cut. Each test runs in a network
+//! Tidegate in the kernel: TAPs, addresses, neighbours, the cut, and what mishaps take away of these. Each test runs in a network
 //! namespace of its own and needs root.
 
 mod cut;
+mod detour;
+mod keeper;
 mod routes;
 mod slowpath;
 mod space;

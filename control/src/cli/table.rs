@@ -153,6 +153,7 @@ fn weight(backend: &Backend) -> String {
 pub fn reload(reload: &Reload) -> String {
     let mut lines: Vec<_> = reload.changes.iter().map(ToString::to_string).collect();
     lines.extend(reload.kept.iter().map(|kept| format!("kept: {kept}")));
+    lines.extend(reload.lost.iter().map(|lost| format!("kernel: {lost}")));
     lines.push(
         match (reload.changes.is_empty(), reload.applied) {
             (true, _) => "the file says nothing new",

@@ -85,6 +85,16 @@ impl Checks {
         Ok(())
     }
 
+    /// Waits until the way of `dsr` services' checks may be gone.
+    pub async fn disturbed(&mut self) {
+        self.detour.disturbed().await;
+    }
+
+    /// Puts that right.
+    pub fn tend(&mut self) {
+        self.detour.tend();
+    }
+
     /// Takes what the kernel says of next hops. What it does not reach is not checked.
     pub fn follow(&mut self, view: &View) {
         if let Err(error) = self.detour.follow(view) {

@@ -5,7 +5,8 @@
 //! own address, become its own on their way in. No connection is tracked: each packet is changed for itself.
 
 use super::error::KernelError;
-use super::nft::{self, Table};
+use super::nft::{self, Changes, Table};
+use super::patience::Patience;
 use super::view::View;
 use crate::config::{Backend, Config, Interface, Mode, Service};
 use std::collections::BTreeMap;
@@ -25,6 +26,11 @@ pub struct Detour {
     table: Option<Table>,
     /// What is in it.
     chains: String,
+    /// `None`: there are no ways.
+    changes: Option<Changes>,
+    /// Whether somebody may have changed the table since it was looked at.
+    is_suspect: bool,
+    patience: Patience,
 }
 
 /// From a TAP to a VIP at a backend.
@@ -50,11 +56,12 @@ impl Detour {
         let mut vips: Vec<IpAddr> = ways.iter().map(|way| way.vip).collect();
         vips.sort_unstable();
         vips.dedup();
-        let mut detour = Detour { ways, vips, table: None, chains: String::new() };
+        let mut detour = Detour { ways, vips, ..Detour::default() };
         if let Some(first) = detour.ways.first() {
             detour.ways.iter().try_for_each(|way| nft::plain(&way.tap).map(drop))?;
             let chains = detour.chains(&View::default());
-            detour.table = Some(Table::make("tidegate-dsr", &first.tap, &chains)?);
+            detour.changes = Some(Changes::open()?);
+            detour.table = Some(Table::make("dsr", &first.tap, &chains)?);
             detour.chains = chains;
         }
         Ok(detour)
@@ -72,13 +79,49 @@ impl Detour {
     ///
     /// What nftables says; the old ones stay.
     pub fn follow(&mut self, view: &View) -> Result<(), KernelError> {
-        let Some(table) = &self.table else { return Ok(()) };
         let chains = self.chains(view);
-        if chains != self.chains {
+        if let Some(table) = &mut self.table
+            && chains != self.chains
+        {
             table.change(&chains)?;
             self.chains = chains;
         }
         Ok(())
+    }
+
+    /// Waits until somebody, perhaps we, may have changed the table.
+    pub async fn disturbed(&mut self) {
+        match &self.changes {
+            Some(changes) => changes.next().await,
+            None => std::future::pending().await,
+        }
+        self.is_suspect = true;
+    }
+
+    /// Makes the table anew if somebody has changed it or taken it out. Checks that go out meanwhile fail.
+    pub fn tend(&mut self) {
+        let Some(table) = self.table.as_mut().filter(|_| self.is_suspect) else { return };
+        if table.is_whole() {
+            self.is_suspect = false;
+            return;
+        }
+        let name = table.name();
+        if !self.patience.is_over() {
+            if let Some(wait) = self.patience.say() {
+                let wait = wait.as_secs_f32().ceil();
+                log::warn!(
+                    "the table `netdev {name}` of nftables was changed again: it waits for {wait} s"
+                );
+            }
+            return;
+        }
+        self.patience.spend();
+        log::warn!(
+            "somebody changed the table `netdev {name}` of nftables, or took it out: made anew"
+        );
+        if let Err(error) = table.change(&self.chains) {
+            log::warn!("{error}; checks of `dsr` services fail");
+        }
     }
 
     fn chains(&self, view: &View) -> String {
@@ -203,7 +246,7 @@ address = "10.0.0.30"
     fn detour() -> Detour {
         let ways = ways(&parse("test.toml", TEXT).unwrap());
         let vips = ["10.0.0.100", "fd00::100"].map(|vip| vip.parse().unwrap()).into();
-        Detour { ways, vips, table: None, chains: String::new() }
+        Detour { ways, vips, ..Detour::default() }
     }
 
     #[test]

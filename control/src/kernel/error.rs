@@ -41,6 +41,20 @@ pub enum KernelError {
     Socket(io::Error),
     /// The program `nft` is not there.
     NoNft(io::Error),
+    /// A TAP or a device that was there is no longer, or something else has its name.
+    Gone {
+        /// TAP, or device.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A device could not be cut off, or be given back.
+    Cut {
+        /// The device.
+        device: String,
+        /// Why not.
+        error: rtnetlink::Error,
+    },
     /// A device name that cannot be given to `nft`.
     DeviceName(String),
     /// `nft` could not set up what filters a device's packets, or take it out.
@@ -71,6 +85,14 @@ pub(super) fn error_kind(error: &rtnetlink::Error) -> Option<io::ErrorKind> {
     }
 }
 
+/// What the kernel said, in the operating system's words.
+fn reason(error: &rtnetlink::Error) -> String {
+    match error {
+        rtnetlink::Error::NetlinkError(answer) => answer.to_io().to_string(),
+        other => other.to_string(),
+    }
+}
+
 impl fmt::Display for KernelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -93,16 +115,24 @@ impl fmt::Display for KernelError {
                 "cannot route by gateway {gateway} of interface `{name}`: the kernel already has \
                  a default route; remove it or leave the gateway out"
             ),
-            KernelError::Netlink { doing, error: rtnetlink::Error::NetlinkError(answer) } => {
-                write!(f, "cannot {doing}: {}", answer.to_io())
-            }
-            KernelError::Netlink { doing, error } => write!(f, "cannot {doing}: {error}"),
+            KernelError::Netlink { doing, error } => write!(f, "cannot {doing}: {}", reason(error)),
             KernelError::Socket(error) => write!(f, "cannot open a netlink socket: {error}"),
             KernelError::NoNft(error) => write!(
                 f,
-                "cannot run nft ({error}), which keeps the kernel from answering on af_packet \
-                 devices, and sends health checks to the VIPs of `dsr`: install the package nftables"
+                "cannot run nft ({error}), which sends health checks to the VIPs of `dsr`: install \
+                 the package nftables"
             ),
+            KernelError::Gone { what, name } => write!(
+                f,
+                "the {what} `{name}` is gone, or something else has its name (`ip link show {name}`)"
+            ),
+            KernelError::Cut { device, error } => {
+                write!(
+                    f,
+                    "cannot keep the kernel off `{device}`: {}; does it have sch_ingress and cls_bpf?",
+                    reason(error)
+                )
+            }
             KernelError::DeviceName(name) => write!(
                 f,
                 "nft can't be told of the device `{name}`: rename it to letters, digits, `.`, `_` \
@@ -111,8 +141,8 @@ impl fmt::Display for KernelError {
             KernelError::Nft { device, said } => write!(
                 f,
                 "cannot filter the packets of `{device}`: nft says `{said}`; is it there (`ip link \
-                 show {device}`), and does the kernel have nf_tables with netdev (for checks in `dsr` \
-                 with egress too: Linux 5.16)?"
+                 show {device}`), and does the kernel have nf_tables with netdev and its egress hook (Linux \
+                 5.16)?"
             ),
         }
     }

@@ -6,12 +6,14 @@ use ipnet::IpNet;
 use rtnetlink::packet_core::NetlinkMessage;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, CacheInfo};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use rtnetlink::packet_route::route::RouteAttribute;
 use rtnetlink::proto::sys::SocketAddr;
 use rtnetlink::{
     Error, Handle, LinkUnspec, MulticastGroup, RouteMessageBuilder, new_connection,
     new_multicast_connection,
 };
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
 use tokio::task::JoinSet;
@@ -26,7 +28,7 @@ pub type Events = Pin<
 pub struct Socket {
     /// For questions.
     pub handle: Handle,
-    /// Changes of links, addresses, neighbours and routes.
+    /// Changes of links, their filters, addresses, neighbours and routes.
     pub events: Events,
     /// What moves messages; it ends with this.
     _tasks: JoinSet<()>,
@@ -41,6 +43,7 @@ impl Socket {
     pub fn open() -> Result<Socket, KernelError> {
         let groups = [
             MulticastGroup::Link,
+            MulticastGroup::Tc,
             MulticastGroup::Neigh,
             MulticastGroup::Ipv4Ifaddr,
             MulticastGroup::Ipv4Route,
@@ -56,18 +59,56 @@ impl Socket {
     }
 }
 
+/// How a link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// The kernel's number for it.
+    pub index: u32,
+    /// Whether somebody has it be up.
+    pub is_up: bool,
+    /// Its hardware address, if it has one like Ethernet's.
+    pub mac: Option<Mac>,
+    /// Its MTU.
+    pub mtu: u32,
+}
+
+/// How the interface `name` is; `None` when there is none.
+///
+/// # Errors
+///
+/// The kernel did not answer.
+pub async fn state(handle: &Handle, name: &str) -> Result<Option<State>, Error> {
+    match handle.link().get().match_name(name).execute().try_next().await {
+        Ok(link) => Ok(link.map(|link| state_of(&link))),
+        // ENODEV, which the standard library gives no kind.
+        Err(Error::NetlinkError(answer)) if answer.raw_code() == -libc::ENODEV => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn state_of(link: &LinkMessage) -> State {
+    let (mut mac, mut mtu) = (None, 0);
+    for attribute in &link.attributes {
+        match attribute {
+            LinkAttribute::Address(address) => mac = address.as_slice().try_into().ok().map(Mac),
+            LinkAttribute::Mtu(bytes) => mtu = *bytes,
+            _ => {}
+        }
+    }
+    let is_up = link.header.flags.contains(LinkFlags::Up);
+    State { index: link.header.index, is_up, mac, mtu }
+}
+
 /// The number of the interface `name`; `None` when there is none.
 ///
 /// # Errors
 ///
 /// The kernel did not answer.
 pub async fn index(handle: &Handle, name: &str) -> Result<Option<u32>, KernelError> {
-    match handle.link().get().match_name(name).execute().try_next().await {
-        Ok(link) => Ok(link.map(|link| link.header.index)),
-        // ENODEV, which the standard library gives no kind.
-        Err(Error::NetlinkError(answer)) if answer.raw_code() == -libc::ENODEV => Ok(None),
-        Err(error) => Err(KernelError::netlink(format!("look for an interface `{name}`"), error)),
-    }
+    let state = state(handle, name)
+        .await
+        .map_err(|error| KernelError::netlink(format!("look for an interface `{name}`"), error))?;
+    Ok(state.map(|state| state.index))
 }
 
 /// Gives a link its MAC and MTU.
@@ -135,6 +176,36 @@ pub async fn delete_address(handle: &Handle, index: u32, net: IpNet) -> Result<(
     handle.address().del(message).execute().await
 }
 
+/// The addresses that the kernel holds, each with the number of its link.
+///
+/// # Errors
+///
+/// The kernel did not answer.
+pub async fn addresses(handle: &Handle) -> Result<HashSet<(u32, IpNet)>, Error> {
+    let mut held = handle.address().get().execute();
+    let mut addresses = HashSet::new();
+    while let Some(one) = held.try_next().await? {
+        let net = own_address(&one.attributes)
+            .and_then(|address| IpNet::new(address, one.header.prefix_len).ok());
+        addresses.extend(net.map(|net| (one.header.index, net)));
+    }
+    Ok(addresses)
+}
+
+/// The address that is held. Where there is a local one, the other is the peer's; over IPv6 there mostly is but the
+/// other.
+fn own_address(attributes: &[AddressAttribute]) -> Option<IpAddr> {
+    let (mut local, mut other) = (None, None);
+    for attribute in attributes {
+        match attribute {
+            AddressAttribute::Local(address) => local = Some(*address),
+            AddressAttribute::Address(address) => other = Some(*address),
+            _ => {}
+        }
+    }
+    local.or(other)
+}
+
 /// Sends what no other route takes to `gateway`.
 ///
 /// # Errors
@@ -164,4 +235,18 @@ pub fn route_to(net: IpNet) -> RouteMessageBuilder<IpAddr> {
     let route = RouteMessageBuilder::<IpAddr>::new();
     // It refuses a prefix that is longer than the address alone, which no IpNet has.
     route.destination_prefix(net.addr(), net.prefix_len()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peer_s_address_is_not_held() {
+        let [own, peer] = [1, 2].map(|n| IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)));
+        let both = [AddressAttribute::Address(peer), AddressAttribute::Local(own)];
+        assert_eq!(own_address(&both), Some(own));
+        assert_eq!(own_address(&both[..1]), Some(peer), "IPv6 has but this one");
+        assert_eq!(own_address(&[]), None);
+    }
 }

@@ -5,11 +5,14 @@
 mod cut;
 mod detour;
 mod error;
+mod keeper;
 mod link;
 mod neighbour;
 mod nft;
+mod patience;
 mod route;
 mod routes;
+mod settings;
 mod slowpath;
 mod tap;
 mod view;
@@ -17,34 +20,47 @@ mod watch;
 
 pub use detour::Detour;
 pub use error::KernelError;
+pub use keeper::Look;
 pub use slowpath::Traffic;
 pub use view::{Route, View, Wanted};
 
 use crate::config::{Config, Held};
+use cut::Cut;
 use engine::routes::Sought;
+use keeper::{Keeper, Ours};
 use link::Socket;
-use nft::Table;
-use rtnetlink::Handle;
+use rtnetlink::{Error, Handle, new_connection};
 use std::sync::Arc;
+use std::time::Duration;
 use tap::Tap;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use wire::ethernet::Mac;
 use worker::kernel::KernelRings;
 use worker::port::Pool;
 
-/// What Tidegate holds in the kernel. [`Kernel::stop`] takes it all out again; so does dropping it,
-/// but then only once the runtime has dropped the tasks.
+/// A kernel that has not answered by then won't.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What Tidegate holds in the kernel. [`Kernel::stop`] takes it all out again. Dropping it takes out the TAPs, once the
+/// runtime has dropped the tasks; what cuts devices off then stays for the next process.
 pub struct Kernel {
     // Fields are dropped in this order: what answers goes before what keeps the kernel from
     // answering twice.
     tasks: JoinSet<()>,
     taps: Vec<Tap>,
     view: tokio::sync::watch::Receiver<View>,
-    cuts: Vec<Table>,
+    cuts: Vec<Cut>,
+    /// The links that devices are on, with their numbers.
+    devices: Vec<(String, u32)>,
+    keeper: Keeper,
+    disturbed: Arc<Notify>,
     /// What it was told last.
     wanted: tokio::sync::watch::Sender<Wanted>,
-    /// For questions. It works as long as the tasks do.
+    /// For questions. It works as long as its own task does.
     handle: Handle,
+    asking: JoinSet<()>,
 }
 
 impl Kernel {
@@ -62,23 +78,103 @@ impl Kernel {
         wanted: Wanted,
         sought: Sought,
     ) -> Result<Kernel, KernelError> {
-        let cuts = cut_off(config)?;
-        let socket = Socket::open()?;
-        let mut taps = Vec::new();
+        let (questions, handle, _) = new_connection().map_err(KernelError::Socket)?;
+        let mut asking = JoinSet::new();
+        asking.spawn(questions);
+        let (told, receiver) = tokio::sync::watch::channel(wanted);
+        let mut kernel = Kernel {
+            tasks: JoinSet::new(),
+            taps: vec![],
+            view: tokio::sync::watch::channel(View::default()).1,
+            cuts: vec![],
+            devices: vec![],
+            keeper: Keeper::default(),
+            disturbed: Arc::default(),
+            wanted: told,
+            handle,
+            asking,
+        };
+        match kernel.set_up(config, macs, receiver, sought).await {
+            Ok(()) => Ok(kernel),
+            Err(error) => {
+                let _ = kernel.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn set_up(
+        &mut self,
+        config: &Config,
+        macs: &[Mac],
+        wanted: tokio::sync::watch::Receiver<Wanted>,
+        sought: Sought,
+    ) -> Result<(), KernelError> {
+        let handle = self.handle.clone();
+        for device in config.devices().into_iter().map(|interface| &interface.device) {
+            let Some(name) = device.linux_interface() else { continue };
+            if device.kernel_sees_frames() {
+                self.cuts.push(Cut::make(&handle, name).await?);
+            }
+            let index = link::index(&handle, name).await?;
+            self.devices.extend(index.map(|index| (name.to_owned(), index)));
+        }
         for (interface, &mac) in config.interfaces.iter().zip(macs) {
-            taps.push(Tap::create(&socket.handle, interface, mac, metric(taps.len())).await?);
+            let metric = metric(self.taps.len());
+            self.taps.push(Tap::create(&handle, interface, mac, metric).await?);
         }
         // After the interfaces' own addresses, which the kernel then prefers as a source.
-        let handle = socket.handle.clone();
-        for held in &wanted.held {
-            taps[held.interface].hold(&handle, held.address).await?;
+        let held = wanted.borrow().held.clone();
+        for held in &held {
+            self.tap(held).hold(&handle, held.address).await?;
         }
-        let indices = taps.iter().map(Tap::index).collect();
-        let (wanted, told) = tokio::sync::watch::channel(wanted);
-        let (watcher, view) = watch::Watcher::new(told, indices, sought);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(watcher.start(socket).await?);
-        Ok(Kernel { tasks, taps, view, cuts, wanted, handle })
+        let taps = self.taps.iter().map(Tap::index).collect();
+        let devices = self.devices.iter().map(|(_, index)| *index).collect();
+        let disturbed = Arc::clone(&self.disturbed);
+        let (watcher, view) = watch::Watcher::new(wanted, taps, devices, sought, disturbed);
+        self.view = view;
+        self.tasks.spawn(watcher.start(Socket::open()?).await?);
+        Ok(())
+    }
+
+    /// Told when something of ours may be gone from the kernel, and now and then.
+    pub fn disturbed(&self) -> Arc<Notify> {
+        Arc::clone(&self.disturbed)
+    }
+
+    /// Whether something was taken away so often that it waits to be put back.
+    pub fn is_waiting(&self) -> bool {
+        self.keeper.is_waiting()
+    }
+
+    /// Puts back what somebody took away.
+    ///
+    /// # Errors
+    ///
+    /// A TAP or a device is gone: nothing that comes or goes there can go on.
+    pub async fn tend(&mut self) -> Result<(), KernelError> {
+        match self.look(Look::Mishap).await {
+            Err(gone @ KernelError::Gone { .. }) => Err(gone),
+            Err(error) => {
+                log::warn!("{error}");
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Compares what is ours with what the kernel has. Answers what it had lost, a line for each interface and device.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Kernel::tend`], or the kernel did not answer.
+    pub async fn look(&mut self, why: Look) -> Result<Vec<String>, KernelError> {
+        let held = self.wanted.borrow().held.clone();
+        let Kernel { taps, cuts, devices, keeper, handle, .. } = self;
+        let ours = Ours { taps, cuts, devices, held: &held };
+        let no_answer =
+            || KernelError::netlink("look at what is ours".into(), Error::RequestFailed);
+        timeout(PATIENCE, keeper.look(handle, ours, why)).await.unwrap_or_else(|_| Err(no_answer()))
     }
 
     /// From now on it is to do this. What was held and no longer is to be is let go of; what somebody else took
@@ -135,22 +231,17 @@ impl Kernel {
     ///
     /// A device whose cut could not be undone; the rest is done all the same.
     pub async fn stop(self) -> Result<(), KernelError> {
-        let Kernel { mut tasks, taps, view, cuts, .. } = self;
+        let Kernel { mut tasks, taps, view, cuts, handle, mut asking, .. } = self;
         // The tasks hold the TAPs open.
         tasks.shutdown().await;
         drop((taps, view));
-        cuts.into_iter().map(Table::remove).fold(Ok(()), Result::and)
+        let mut outcome = Ok(());
+        for cut in cuts {
+            outcome = outcome.and(cut.remove(&handle).await);
+        }
+        asking.shutdown().await;
+        outcome
     }
-}
-
-fn cut_off(config: &Config) -> Result<Vec<Table>, KernelError> {
-    config
-        .devices()
-        .into_iter()
-        .filter(|interface| interface.device.kernel_sees_frames())
-        .filter_map(|interface| interface.device.linux_interface())
-        .map(cut::cut)
-        .collect()
 }
 
 /// Default routes rank in the configuration's order; 0 is the best.

@@ -1,4 +1,8 @@
-//! Tables of ours in nftables, by its own program.
+//! Tables of ours in nftables, by its own program, and word of their changes, straight from the kernel.
+
+mod changes;
+
+pub use changes::Changes;
 
 use super::error::KernelError;
 use crate::privilege;
@@ -11,8 +15,13 @@ use std::process::{Command, Stdio};
 pub struct Table {
     name: String,
     device: String,
+    /// What it looks like, as `nft` lists it.
+    looks: String,
     undone: bool,
 }
+
+/// What the names of all our tables begin with.
+const OURS: &str = "tidegate";
 
 impl Table {
     /// A table for this purpose at `device` with these chains.
@@ -21,9 +30,25 @@ impl Table {
     ///
     /// No `nft`, no privilege, no such device, or a name that `nft` cannot take.
     pub fn make(purpose: &str, device: &str, chains: &str) -> Result<Table, KernelError> {
-        let name = format!("{purpose}-{}", plain(device)?);
-        fill(&name, device, chains)?;
-        Ok(Table { name, device: device.to_owned(), undone: false })
+        let name = format!("{OURS}-{purpose}-{}", plain(device)?);
+        let looks = String::new();
+        let mut table = Table { name, device: device.to_owned(), looks, undone: false };
+        table.change(chains)?;
+        Ok(table)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it looks as when it was filled last.
+    pub fn is_whole(&self) -> bool {
+        self.list().is_ok_and(|looks| looks == self.looks)
+    }
+
+    fn list(&self) -> Result<String, KernelError> {
+        run(&self.device, &format!("list table netdev {}\n", self.name))
     }
 
     /// Puts other chains in place of those that are there.
@@ -31,22 +56,18 @@ impl Table {
     /// # Errors
     ///
     /// What `nft` says; then the old ones stay.
-    pub fn change(&self, chains: &str) -> Result<(), KernelError> {
-        fill(&self.name, &self.device, chains)
-    }
-
-    /// Takes it out.
-    ///
-    /// # Errors
-    ///
-    /// `nft` could not do it; the message says what to look at.
-    pub fn remove(mut self) -> Result<(), KernelError> {
-        self.undo()
+    pub fn change(&mut self, chains: &str) -> Result<(), KernelError> {
+        fill(&self.name, &self.device, chains)?;
+        self.looks = self.list()?;
+        Ok(())
     }
 
     fn undo(&mut self) -> Result<(), KernelError> {
         self.undone = true;
-        run(&self.device, &format!("delete table netdev {}\n", self.name))
+        // The first line makes the second one work when somebody else took it out.
+        let name = &self.name;
+        let script = format!("add table netdev {name}\ndelete table netdev {name}\n");
+        run(&self.device, &script).map(drop)
     }
 }
 
@@ -80,13 +101,14 @@ fn fill(name: &str, device: &str, chains: &str) -> Result<(), KernelError> {
          delete table netdev {name}\n\
          table netdev {name} {{\n{chains}\n}}\n"
     );
-    run(device, &script)
+    run(device, &script).map(drop)
 }
 
-fn run(device: &str, script: &str) -> Result<(), KernelError> {
+/// Answers what it printed.
+fn run(device: &str, script: &str) -> Result<String, KernelError> {
     let failed = |said: &str| KernelError::Nft { device: device.to_owned(), said: said.to_owned() };
     let mut nft = Command::new("nft");
-    nft.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    nft.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = privilege::lend(|| nft.spawn()).map_err(KernelError::NoNft)?;
     if let Some(mut stdin) = child.stdin.take() {
         // Should nft stop before it has read all, then its own words say why.
@@ -94,7 +116,7 @@ fn run(device: &str, script: &str) -> Result<(), KernelError> {
     }
     let output = child.wait_with_output().map_err(|error| failed(&error.to_string()))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     if said.contains("Operation not permitted") {

@@ -49,6 +49,29 @@ pub async fn all(handle: &Handle) -> Result<HashMap<IpNet, Option<Way>>, Error> 
     Ok(best.into_iter().map(|(to, (_, way))| (to, way)).collect())
 }
 
+/// The gateways that default routes over a link lead to.
+///
+/// # Errors
+///
+/// The kernel did not answer.
+pub async fn default_gateways(handle: &Handle, link: u32) -> Result<Vec<IpAddr>, Error> {
+    let mut gateways = vec![];
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let mut question = RouteMessage::default();
+        question.header.address_family = family;
+        let mut routes = handle.route().get(question).execute();
+        while let Some(route) = routes.try_next().await? {
+            if let Some((to, _, Some(way))) = told(&route)
+                && to.prefix_len() == 0
+                && way.link == link
+            {
+                gateways.extend(way.gateway);
+            }
+        }
+    }
+    Ok(gateways)
+}
+
 /// To where by which metric and way; `None`: it does not count.
 fn told(route: &RouteMessage) -> Option<(IpNet, u32, Option<Way>)> {
     let RouteHeader { address_family, destination_prefix_length, kind, flags, .. } = route.header;

@@ -78,12 +78,20 @@ async fn read<P: Pool>(
     traffic: &Traffic,
 ) {
     let mut frame = vec![0; LONGEST];
+    let mut is_said = false;
     loop {
         for _ in 0..BATCH {
             match device.recv(&mut frame).await {
-                Ok(len) => hand_over(&frame[..len], rings, pool, traffic),
+                Ok(len) => {
+                    hand_over(&frame[..len], rings, pool, traffic);
+                    is_said = false;
+                }
+                // It is gone, which is said elsewhere.
+                Err(error) if error.raw_os_error() == Some(libc::EBADFD) => return,
                 Err(error) => {
-                    log::warn!("cannot read from a TAP, trying again: {error}");
+                    if !std::mem::replace(&mut is_said, true) {
+                        log::warn!("cannot read from a TAP, trying again: {error}");
+                    }
                     sleep(RETRY).await;
                 }
             }

@@ -2,10 +2,11 @@
 //! takes its addresses and routes along.
 
 use super::error::{KernelError, error_kind};
-use super::link::{self, Purpose};
+use super::link::{self, Purpose, State};
+use super::settings;
 use crate::config::Interface;
 use ipnet::IpNet;
-use rtnetlink::Handle;
+use rtnetlink::{Error, Handle};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,6 +18,15 @@ pub struct Tap {
     name: String,
     index: u32,
     device: Arc<AsyncDevice>,
+    mac: Mac,
+    mtu: u16,
+    /// Its addresses, but for those of services: those of the configuration, and the one that the kernel gives it.
+    own: Vec<IpNet>,
+    gateways: Vec<IpAddr>,
+    /// Of the routes by these.
+    metric: u32,
+    /// Settings that can't be written here.
+    stuck: Vec<String>,
 }
 
 impl Tap {
@@ -42,72 +52,105 @@ impl Tap {
             name: name.clone(),
             error: io::Error::from(io::ErrorKind::NotFound),
         })?;
-        let tap = Tap { name: name.clone(), index, device };
-        tap.configure(handle, interface, mac, metric).await?;
+        let mut tap = Tap {
+            name: name.clone(),
+            index,
+            device,
+            mac,
+            mtu: interface.mtu,
+            own: interface.addresses.clone(),
+            gateways: interface.gateways.clone(),
+            metric,
+            stuck: vec![],
+        };
+        tap.configure(handle).await?;
         Ok(tap)
     }
 
-    /// A dead next hop is to be known in some 15 seconds, not in the kernel's usual minute. Where
-    /// the setting can't be written (a container), it takes that minute.
-    fn probe_neighbours_often(&self, versions: &[&str]) {
-        for (setting, value) in
-            [("base_reachable_time_ms", "5000"), ("delay_first_probe_time", "1")]
-        {
-            for ip in versions {
-                let path = format!("/proc/sys/net/{ip}/neigh/{}/{setting}", self.name);
-                if let Err(error) = std::fs::write(&path, value) {
-                    log::warn!("cannot write {path}: {error}; a dead backend is noticed later");
-                }
-            }
+    async fn configure(&mut self, handle: &Handle) -> Result<(), KernelError> {
+        self.settle();
+        self.shape(handle).await?;
+        for &net in &self.own {
+            self.add(handle, net).await?;
         }
-    }
-
-    async fn configure(
-        &self,
-        handle: &Handle,
-        interface: &Interface,
-        mac: Mac,
-        metric: u32,
-    ) -> Result<(), KernelError> {
-        let name = &self.name;
-        link::shape(handle, self.index, mac, interface.mtu).await.map_err(|error| {
-            KernelError::netlink(
-                format!("set MAC {mac} and MTU {} on `{name}`", interface.mtu),
-                error,
-            )
-        })?;
-        let v6 = interface.addresses.iter().any(|net| matches!(net, IpNet::V6(_)));
-        if v6 {
-            self.enable_ipv6();
+        self.bring_up(handle).await?;
+        for &gateway in &self.gateways {
+            self.route_by(handle, gateway).await?;
         }
-        for &net in &interface.addresses {
-            let added = link::add_address(handle, self.index, net, Purpose::Own).await;
-            added.map_err(|error| KernelError::netlink(format!("add {net} to `{name}`"), error))?;
-        }
-        self.probe_neighbours_often(if v6 { &["ipv4", "ipv6"] } else { &["ipv4"] });
-        link::up(handle, self.index)
-            .await
-            .map_err(|error| KernelError::netlink(format!("bring `{name}` up"), error))?;
-        for &gateway in &interface.gateways {
-            let added = link::default_route(handle, self.index, gateway, metric).await;
-            added.map_err(|error| {
-                if error_kind(&error) == Some(io::ErrorKind::AlreadyExists) {
-                    KernelError::RouteTaken { name: name.clone(), gateway }
-                } else {
-                    KernelError::netlink(format!("route by gateway {gateway} on `{name}`"), error)
-                }
-            })?;
-        }
+        // The kernel gives it a link-local one by itself when it comes up, and only then. Without it, no neighbour is
+        // asked for over IPv6.
+        let read = |error| KernelError::netlink("read addresses".into(), error);
+        let held = link::addresses(handle).await.map_err(read)?;
+        let given =
+            held.into_iter().filter(|&(link, net)| link == self.index && is_link_local(net));
+        self.own.extend(
+            given.map(|(_, net)| net).filter(|net| !self.own.contains(net)).collect::<Vec<_>>(),
+        );
         Ok(())
     }
 
-    /// It may be off by default: where that can't be changed, the kernel refuses the address, and that
-    /// is said. And it is to speak at once, also from the address that it gives itself: where that can't
-    /// be changed, backends are found a second or two later.
-    fn enable_ipv6(&self) {
-        for setting in ["disable_ipv6", "accept_dad"] {
-            let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{}/{setting}", self.name), "0");
+    fn has_ipv6(&self) -> bool {
+        self.own.iter().any(|net| matches!(net, IpNet::V6(_)) && !is_link_local(*net))
+    }
+
+    /// Puts its settings right; answers which ones were not.
+    pub fn settle(&mut self) -> Vec<String> {
+        let changed = settings::settle(&self.name, self.has_ipv6());
+        self.stuck = settings::astray(&self.name, self.has_ipv6());
+        changed
+    }
+
+    /// Settings that somebody has changed.
+    pub fn astray(&self) -> Vec<String> {
+        let astray = settings::astray(&self.name, self.has_ipv6()).into_iter();
+        astray.filter(|setting| !self.stuck.contains(setting)).collect()
+    }
+
+    /// Gives it its MAC and MTU.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answered; likewise below.
+    pub async fn shape(&self, handle: &Handle) -> Result<(), KernelError> {
+        let Tap { name, index, mac, mtu, .. } = self;
+        link::shape(handle, *index, *mac, *mtu).await.map_err(|error| {
+            KernelError::netlink(format!("set MAC {mac} and MTU {mtu} on `{name}`"), error)
+        })
+    }
+
+    /// Brings it up.
+    pub async fn bring_up(&self, handle: &Handle) -> Result<(), KernelError> {
+        let failed = |error| KernelError::netlink(format!("bring `{}` up", self.name), error);
+        link::up(handle, self.index).await.map_err(failed)
+    }
+
+    /// Gives it one of its own addresses.
+    pub async fn add(&self, handle: &Handle, net: IpNet) -> Result<(), KernelError> {
+        self.give(handle, net, Purpose::Own).await
+    }
+
+    /// One that it already has is fine.
+    async fn give(&self, handle: &Handle, net: IpNet, purpose: Purpose) -> Result<(), KernelError> {
+        let failed = |error| KernelError::netlink(format!("add {net} to `{}`", self.name), error);
+        match link::add_address(handle, self.index, net, purpose).await {
+            Err(error) if error_kind(&error) != Some(io::ErrorKind::AlreadyExists) => {
+                Err(failed(error))
+            }
+            Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// Routes by a gateway of its.
+    pub async fn route_by(&self, handle: &Handle, gateway: IpAddr) -> Result<(), KernelError> {
+        let added = link::default_route(handle, self.index, gateway, self.metric).await;
+        added.map_err(|error| {
+            let name = self.name.clone();
+            if error_kind(&error) == Some(io::ErrorKind::AlreadyExists) {
+                KernelError::RouteTaken { name, gateway }
+            } else {
+                KernelError::netlink(format!("route by gateway {gateway} on `{name}`"), error)
+            }
+        })
     }
 
     /// Has the kernel hold `address`, as a host's. One that it already holds is fine: two services
@@ -117,12 +160,7 @@ impl Tap {
     ///
     /// What the kernel answered.
     pub async fn hold(&self, handle: &Handle, address: IpAddr) -> Result<(), KernelError> {
-        match link::add_address(handle, self.index, address.into(), Purpose::Service).await {
-            Err(error) if error_kind(&error) != Some(io::ErrorKind::AlreadyExists) => {
-                Err(KernelError::netlink(format!("add {address} to `{}`", self.name), error))
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
+        self.give(handle, address.into(), Purpose::Service).await
     }
 
     /// Has the kernel let go of `address`. One that it does not hold is fine: somebody else took it away.
@@ -139,6 +177,34 @@ impl Tap {
         }
     }
 
+    /// Whether its link is as it was made; `None`: it is gone.
+    ///
+    /// # Errors
+    ///
+    /// The kernel did not answer.
+    pub async fn is_well(&self, handle: &Handle) -> Result<Option<bool>, Error> {
+        let state = link::state(handle, &self.name).await?;
+        let well = |state: State| {
+            state.is_up && state.mac == Some(self.mac) && state.mtu == u32::from(self.mtu)
+        };
+        Ok(state.filter(|state| state.index == self.index).map(well))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its addresses, but for those of services.
+    pub fn own(&self) -> &[IpNet] {
+        &self.own
+    }
+
+    /// Its gateways.
+    pub fn gateways(&self) -> &[IpAddr] {
+        &self.gateways
+    }
+
     /// The kernel's number for it.
     pub fn index(&self) -> u32 {
         self.index
@@ -148,6 +214,11 @@ impl Tap {
     pub fn device(&self) -> Arc<AsyncDevice> {
         Arc::clone(&self.device)
     }
+}
+
+/// A link has one of these by itself.
+fn is_link_local(net: IpNet) -> bool {
+    matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local())
 }
 
 fn open(name: &str) -> Result<AsyncDevice, KernelError> {

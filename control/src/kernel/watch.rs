@@ -3,22 +3,23 @@
 
 mod sought;
 
+use super::PATIENCE;
 use super::error::KernelError;
-use super::link::Socket;
+use super::link::{self, Socket};
 use super::neighbour::{self, Neighbour, Station};
 use super::routes::Routes;
 use super::view::{View, Wanted};
 use engine::routes::Sought;
 use engine::tables::{Hop, InterfaceId};
-use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::{Error, Handle};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 /// Changes seldom come alone: those of this long are looked at together.
@@ -26,8 +27,6 @@ const SETTLE: Duration = Duration::from_millis(20);
 /// Looks happen at least this often: for neighbours that the kernel does not keep by itself, and
 /// for what no event tells.
 const AT_LEAST: Duration = Duration::from_secs(4);
-/// A kernel that has not answered by then won't.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Pause before the sockets are opened anew.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -35,6 +34,12 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct Watcher {
     /// The TAPs' numbers, in the interfaces' order.
     taps: Vec<u32>,
+    /// Those of the links that devices are on.
+    devices: Vec<u32>,
+    /// Told when something of ours may be gone from the kernel.
+    disturbed: Arc<Notify>,
+    /// Whether it is to be told at the end of this look.
+    is_disturbed: bool,
     /// What is to be watched.
     wanted: watch::Receiver<Wanted>,
     /// What was wanted at the last look.
@@ -54,11 +59,16 @@ impl Watcher {
     pub fn new(
         wanted: watch::Receiver<Wanted>,
         taps: Vec<u32>,
+        devices: Vec<u32>,
         sought: Sought,
+        disturbed: Arc<Notify>,
     ) -> (Watcher, watch::Receiver<View>) {
         let (view, receiver) = watch::channel(View::default());
         let watcher = Watcher {
             taps,
+            devices,
+            disturbed,
+            is_disturbed: false,
             wanted,
             before: Wanted::default(),
             stations: HashSet::new(),
@@ -107,7 +117,7 @@ impl Watcher {
         seek.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = at_least.tick() => {}
+                _ = at_least.tick() => self.is_disturbed = true,
                 Ok(()) = self.wanted.changed() => {}
                 Some(()) = routes_due(self.routes.due()) => {}
                 _ = seek.tick(), if self.before.routes => match self.seek(&socket.handle).await {
@@ -116,14 +126,14 @@ impl Watcher {
                 },
                 event = socket.events.next() => match event {
                     Some((event, _)) => {
-                        self.routes.note(&event, &self.taps);
+                        self.note(&event);
                         if !self.concerns(&event) {
                             continue;
                         }
                         sleep(SETTLE).await;
                         // The look that follows sees what all of these tell.
                         while let Some(Some((event, _))) = socket.events.next().now_or_never() {
-                            self.routes.note(&event, &self.taps);
+                            self.note(&event);
                         }
                     }
                     None => return Error::RequestFailed,
@@ -132,6 +142,37 @@ impl Watcher {
             if let Err(error) = self.look(&socket.handle).await {
                 return error;
             }
+            if std::mem::take(&mut self.is_disturbed) {
+                self.disturbed.notify_one();
+            }
+        }
+    }
+
+    fn note(&mut self, event: &NetlinkMessage<RouteNetlinkMessage>) {
+        self.routes.note(event, &self.taps);
+        self.is_disturbed |= self.disturbs(event);
+    }
+
+    /// Whether something of ours may be gone.
+    fn disturbs(&self, event: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
+        let is_on = |links: &[u32], link: u32| links.contains(&link);
+        match &event.payload {
+            NetlinkPayload::InnerMessage(
+                RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link),
+            ) => [&self.taps, &self.devices].iter().any(|ours| is_on(ours, link.header.index)),
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(held)) => {
+                is_on(&self.taps, held.header.index)
+            }
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelRoute(route)) => {
+                route.header.destination_prefix_length == 0
+            }
+            NetlinkPayload::InnerMessage(
+                RouteNetlinkMessage::NewTrafficFilter(filter)
+                | RouteNetlinkMessage::DelTrafficFilter(filter)
+                | RouteNetlinkMessage::DelQueueDiscipline(filter),
+            ) => is_on(&self.devices, filter.header.index as u32),
+            NetlinkPayload::Overrun(_) => true,
+            _ => false,
         }
     }
 
@@ -190,15 +231,9 @@ impl Watcher {
         handle: &Handle,
         vips: &HashSet<IpAddr>,
     ) -> Result<HashSet<IpAddr>, Error> {
-        let mut addresses = handle.address().get().execute();
-        let mut live = HashSet::new();
-        while let Some(held) = addresses.try_next().await? {
-            if !self.taps.contains(&held.header.index) {
-                continue;
-            }
-            live.extend(own_address(&held.attributes).filter(|address| vips.contains(address)));
-        }
-        Ok(live)
+        let held = link::addresses(handle).await?.into_iter();
+        let ours = held.filter(|(link, _)| self.taps.contains(link)).map(|(_, net)| net.addr());
+        Ok(ours.filter(|address| vips.contains(address)).collect())
     }
 
     /// Each backend's interface and next hop.
@@ -258,20 +293,6 @@ async fn routes_due(due: Option<Instant>) -> Option<()> {
     Some(())
 }
 
-/// The address that is held. Where there is a local one, the other is the peer's; over IPv6 there mostly is but the
-/// other.
-fn own_address(attributes: &[AddressAttribute]) -> Option<IpAddr> {
-    let (mut local, mut other) = (None, None);
-    for attribute in attributes {
-        match attribute {
-            AddressAttribute::Local(address) => local = Some(*address),
-            AddressAttribute::Address(address) => other = Some(*address),
-            _ => {}
-        }
-    }
-    local.or(other)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,8 +305,9 @@ mod tests {
     const HOP: Station = (7, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 30)));
 
     fn concerned_by(payload: NetlinkPayload<RouteNetlinkMessage>) -> bool {
+        let wanted = watch::channel(Wanted::default()).1;
         let (mut watcher, _) =
-            Watcher::new(watch::channel(Wanted::default()).1, vec![HOP.0], Sought::default());
+            Watcher::new(wanted, vec![HOP.0], vec![], Sought::default(), Arc::default());
         watcher.stations = HashSet::from([HOP]);
         watcher.concerns(&NetlinkMessage::new(NetlinkHeader::default(), payload))
     }
@@ -297,15 +319,6 @@ mod tests {
         let address = NeighbourAttribute::Destination(NeighbourAddress::Inet(address));
         entry.attributes.push(address);
         NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(entry))
-    }
-
-    #[test]
-    fn the_peer_s_address_is_not_held() {
-        let [own, peer] = [1, 2].map(|n| IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)));
-        let both = [AddressAttribute::Address(peer), AddressAttribute::Local(own)];
-        assert_eq!(own_address(&both), Some(own));
-        assert_eq!(own_address(&both[..1]), Some(peer), "IPv6 has but this one");
-        assert_eq!(own_address(&[]), None);
     }
 
     #[test]

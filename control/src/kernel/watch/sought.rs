@@ -1,8 +1,8 @@
 //! Hosts on our links that workers have found no hop to. Packets between them and us pass the kernel by, so nobody
 //! else would have it resolve them.
 
-use super::{PATIENCE, Watcher};
-use crate::kernel::neighbour;
+use super::Watcher;
+use crate::kernel::{PATIENCE, neighbour};
 use engine::routes::Sought;
 use rtnetlink::{Error, Handle};
 use std::collections::HashSet;

@@ -1,0 +1,253 @@
+//! Keeps what is ours in the kernel: TAPs with their settings, addresses and routes, services' addresses, and what cuts
+//! devices off. What a mishap takes away (a flush, `ifdown`, another network manager) is put back and logged. A TAP or a
+//! device that is gone is beyond that.
+
+mod lost;
+
+use super::cut::Cut;
+use super::error::KernelError;
+use super::link;
+use super::patience::Patience;
+use super::route;
+use super::tap::Tap;
+use crate::config::Held;
+use ipnet::IpNet;
+use lost::Lost;
+use rtnetlink::Handle;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What is lost within so long of each other is lost by one and the same mishap.
+const ONE_MISHAP: Duration = Duration::from_secs(2);
+
+/// What is remembered of mishaps.
+#[derive(Default)]
+pub struct Keeper {
+    /// By the name of what is put back.
+    patience: HashMap<String, Patience>,
+    /// Services' addresses that are not there.
+    missing: HashMap<Held, Missing>,
+    /// By interface.
+    mishaps: HashMap<usize, Mishap>,
+    /// Whether something waits to be put back.
+    is_waiting: bool,
+}
+
+struct Missing {
+    since: Instant,
+    is_said: bool,
+}
+
+/// An interface lost addresses of its own.
+struct Mishap {
+    since: Instant,
+    is_over: bool,
+}
+
+/// Why the keeper looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Something may have changed.
+    Mishap,
+    /// An operator has what is ours put back, and does not wait.
+    Reload,
+    /// An operator wants to know.
+    Check,
+}
+
+/// What is ours in the kernel.
+pub struct Ours<'a> {
+    /// By interface.
+    pub taps: &'a mut [Tap],
+    /// What cuts devices off.
+    pub cuts: &'a [Cut],
+    /// The links that devices are on, with their numbers.
+    pub devices: &'a [(String, u32)],
+    /// Services' addresses.
+    pub held: &'a HashSet<Held>,
+}
+
+impl Keeper {
+    /// Looks at all of it, and puts back what is missing, unless it is to be waited for. Answers what was missing, a line
+    /// for each interface and device.
+    ///
+    /// # Errors
+    ///
+    /// A TAP or a device is gone, or the kernel did not answer.
+    pub async fn look(
+        &mut self,
+        handle: &Handle,
+        ours: Ours<'_>,
+        why: Look,
+    ) -> Result<Vec<String>, KernelError> {
+        let Ours { taps, cuts, devices, held } = ours;
+        self.is_waiting = false;
+        self.missing.retain(|address, _| held.contains(address));
+        for (name, index) in devices {
+            if link::index(handle, name).await? != Some(*index) {
+                return Err(KernelError::Gone { what: "device", name: name.clone() });
+            }
+        }
+        let mut lines = vec![];
+        for cut in cuts {
+            lines.extend(self.look_at_cut(handle, cut, why).await?);
+        }
+        for (id, tap) in taps.iter_mut().enumerate() {
+            lines.extend(self.look_at_tap(handle, (id, tap), held, why).await?);
+        }
+        Ok(lines)
+    }
+
+    /// Whether something waits to be put back.
+    pub fn is_waiting(&self) -> bool {
+        self.is_waiting
+    }
+
+    async fn look_at_cut(
+        &mut self,
+        handle: &Handle,
+        cut: &Cut,
+        why: Look,
+    ) -> Result<Option<String>, KernelError> {
+        let failed = |error| KernelError::netlink("read filters".into(), error);
+        if cut.is_whole(handle).await.map_err(failed)? {
+            return Ok(None);
+        }
+        let line = format!("device `{}` is no longer kept from the kernel", cut.device());
+        if self.may_put_back(cut.device(), Some(&line), why) {
+            report(&line, cut.mend(handle).await);
+        }
+        Ok(Some(line))
+    }
+
+    async fn look_at_tap(
+        &mut self,
+        handle: &Handle,
+        (id, tap): (usize, &mut Tap),
+        held: &HashSet<Held>,
+        why: Look,
+    ) -> Result<Option<String>, KernelError> {
+        let failed = |error| KernelError::netlink(format!("look at `{}`", tap.name()), error);
+        let gone = || KernelError::Gone { what: "TAP", name: tap.name().to_owned() };
+        let is_well = tap.is_well(handle).await.map_err(failed)?.ok_or_else(gone)?;
+        let there = link::addresses(handle).await.map_err(failed)?.into_iter();
+        let there: HashSet<IpNet> =
+            there.filter(|(link, _)| *link == tap.index()).map(|(_, net)| net).collect();
+        let held: Vec<_> = held.iter().filter(|held| held.interface == id).collect();
+        let mut lost = Lost { is_unwell: !is_well, settings: tap.astray(), ..Lost::default() };
+        self.compare((id, tap), &held, &there, why, &mut lost);
+        if why == Look::Check {
+            let routes = route::default_gateways(handle, tap.index()).await.map_err(failed)?;
+            let gateways = tap.gateways().iter();
+            lost.gateways = gateways.filter(|it| !routes.contains(it)).copied().collect();
+        } else if self.may_put_back(tap.name(), lost.line(tap.name()).as_deref(), why) {
+            self.put_back(handle, (id, tap), &held, &mut lost).await;
+        }
+        Ok(lost.line(tap.name()))
+    }
+
+    /// Which addresses of a TAP are to be put back, of those that are not there.
+    fn compare(
+        &mut self,
+        (id, tap): (usize, &Tap),
+        held: &[&Held],
+        there: &HashSet<IpNet>,
+        why: Look,
+        lost: &mut Lost,
+    ) {
+        lost.own = tap.own().iter().filter(|net| !there.contains(net)).copied().collect();
+        self.note_mishap(id, lost.own.is_empty());
+        for held in held {
+            if there.iter().any(|net| net.addr() == held.address) {
+                self.missing.remove(held);
+            } else if self.is_to_be_put_back(held, tap.name(), why) {
+                lost.services.push(held.address);
+            }
+        }
+    }
+
+    async fn put_back(
+        &mut self,
+        handle: &Handle,
+        (id, tap): (usize, &mut Tap),
+        held: &[&Held],
+        lost: &mut Lost,
+    ) {
+        let outcome = lost.put_back(handle, tap).await;
+        let Some(line) = lost.line(tap.name()) else { return };
+        if outcome.is_ok() {
+            self.note_mishap(id, true);
+            for held in held.iter().filter(|held| lost.services.contains(&held.address)) {
+                self.missing.remove(held);
+            }
+        }
+        report(&line, outcome);
+        let patience = self.patience.entry(tap.name().to_owned()).or_default();
+        if patience.is_over() {
+            // A route shows only now.
+            patience.spend();
+        }
+    }
+
+    /// An interface has all of its own addresses, or not.
+    fn note_mishap(&mut self, interface: usize, is_whole: bool) {
+        let mishap = self.mishaps.get_mut(&interface);
+        match (mishap, is_whole) {
+            (Some(mishap), true) => mishap.is_over = true,
+            (None, true) | (Some(Mishap { is_over: false, .. }), false) => {}
+            (Some(Mishap { is_over: true, .. }) | None, false) => {
+                let begun = Mishap { since: Instant::now(), is_over: false };
+                self.mishaps.insert(interface, begun);
+            }
+        }
+    }
+
+    /// Whose a service's address is that is missing, decided here and nowhere else. All are ours, but whoever takes one
+    /// off and leaves the interface's own addresses there, as keepalived does, means it: it stays away until somebody
+    /// adds it or an operator reloads. A mishap takes the interface's own along.
+    fn is_to_be_put_back(&mut self, held: &Held, tap: &str, why: Look) -> bool {
+        let new = || Missing { since: Instant::now(), is_said: false };
+        let missing = self.missing.entry(*held).or_insert_with(new);
+        let is_mishap = self.mishaps.get(&held.interface).is_some_and(|mishap| {
+            let (first, last) = (mishap.since.min(missing.since), mishap.since.max(missing.since));
+            last.duration_since(first) < ONE_MISHAP
+        });
+        let is_meant = !is_mishap && missing.since.elapsed() >= ONE_MISHAP;
+        if is_meant && why == Look::Mishap && !std::mem::replace(&mut missing.is_said, true) {
+            let address = held.address;
+            log::warn!(
+                "{address} was taken off `{tap}`: it stays away until somebody adds it, or `tidegate reload`"
+            );
+        }
+        is_mishap || why != Look::Mishap
+    }
+
+    /// Whether it is time to put this back, and to try routes.
+    fn may_put_back(&mut self, name: &str, line: Option<&str>, why: Look) -> bool {
+        let patience = self.patience.entry(name.to_owned()).or_default();
+        let may = match why {
+            Look::Check => false,
+            Look::Reload => true,
+            Look::Mishap => patience.is_over(),
+        };
+        let Some(line) = line else { return may };
+        if may {
+            patience.spend();
+        } else if why == Look::Mishap {
+            self.is_waiting = true;
+            if let Some(wait) = patience.say() {
+                log::warn!("{line}, again: it waits for {} s", wait.as_secs_f32().ceil());
+            }
+        }
+        may
+    }
+}
+
+/// One line for what was put back, or could not be.
+fn report(line: &str, outcome: Result<(), KernelError>) {
+    match outcome {
+        Ok(()) => log::warn!("{line}: put back"),
+        Err(error) => log::warn!("{line}, which can't be put back: {error}"),
+    }
+}

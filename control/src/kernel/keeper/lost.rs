@@ -1,0 +1,66 @@
+//! What an interface lacks in the kernel.
+
+use crate::kernel::error::KernelError;
+use crate::kernel::tap::Tap;
+use ipnet::IpNet;
+use rtnetlink::Handle;
+use std::net::IpAddr;
+
+/// What an interface lacks.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// The TAP is down, or has another MAC or MTU.
+    pub is_unwell: bool,
+    /// Settings that have another value.
+    pub settings: Vec<String>,
+    /// Its own addresses.
+    pub own: Vec<IpNet>,
+    /// Addresses of services.
+    pub services: Vec<IpAddr>,
+    /// Gateways of its default routes.
+    pub gateways: Vec<IpAddr>,
+}
+
+impl Lost {
+    /// In an operator's words; `None`: nothing.
+    pub fn line(&self, name: &str) -> Option<String> {
+        let mut words = vec![];
+        if self.is_unwell {
+            words.push("its state (up, MAC, MTU)".to_owned());
+        }
+        words.extend(self.settings.iter().map(|setting| format!("its setting of {setting}")));
+        words.extend(self.own.iter().map(ToString::to_string));
+        words.extend(self.services.iter().map(ToString::to_string));
+        words.extend(self.gateways.iter().map(|gateway| format!("its route by {gateway}")));
+        (!words.is_empty()).then(|| format!("interface `{name}` has lost {}", words.join(", ")))
+    }
+
+    /// Puts it back, in the order in which one thing takes the other along. Whether a route by a gateway is there shows
+    /// when it is added: to read them all would take too long where there are many.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that the kernel refused.
+    pub async fn put_back(&mut self, handle: &Handle, tap: &mut Tap) -> Result<(), KernelError> {
+        if self.is_unwell {
+            tap.shape(handle).await?;
+            tap.bring_up(handle).await?;
+        }
+        if self.is_unwell || !self.settings.is_empty() {
+            tap.settle();
+        }
+        for &net in &self.own {
+            tap.add(handle, net).await?;
+        }
+        for &address in &self.services {
+            tap.hold(handle, address).await?;
+        }
+        for &gateway in tap.gateways() {
+            // Refused: it is there, somebody else's is, or the way to the gateway is not.
+            if tap.route_by(handle, gateway).await.is_ok() {
+                self.gateways.push(gateway);
+            }
+        }
+        Ok(())
+    }
+}

@@ -45,7 +45,10 @@ impl InForce {
 
     /// What the kernel is to hold and to watch.
     pub fn wanted(&self) -> Wanted {
-        Wanted { routes: !self.config().nat.is_empty(), ..self.registry.wanted() }
+        let interfaces = (0..).zip(&self.config().interfaces);
+        let subnets =
+            interfaces.flat_map(|(id, one)| one.addresses.iter().map(move |&net| (id, net)));
+        Wanted { subnets: subnets.collect(), ..self.registry.wanted() }
     }
 
     /// The services and their numbers, in the configuration's order.

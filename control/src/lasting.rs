@@ -1,7 +1,7 @@
 //! What outlives a snapshot: each hands it on to the next.
 
 use crate::config::{Backend, NatRule, Service};
-use crate::kernel::Route;
+use crate::kernel::{Route, Source};
 use engine::routes::{self, Routes, Sought};
 use engine::select::cap::Places;
 use engine::select::maglev::Maglevs;
@@ -10,6 +10,7 @@ use engine::tables;
 use engine::tick::{Tick, ticks};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -25,6 +26,7 @@ pub struct Lasting {
     lives: HashMap<(String, String), Life>,
     hits: HashMap<NatRule, Arc<AtomicU64>>,
     routes: (Arc<[Route]>, Routes),
+    sources: HashMap<IpAddr, Source>,
 }
 
 impl Lasting {
@@ -50,6 +52,24 @@ impl Lasting {
             self.routes = (Arc::clone(seen), Routes::new(all));
         }
         self.routes.1.clone()
+    }
+
+    /// Where an address is, or was when the kernel knew it last: a server that does not answer it for a while may go on
+    /// with what it has.
+    pub fn source(&mut self, address: IpAddr, seen: Option<&Source>) -> Option<Source> {
+        let before = self.sources.get(&address).copied();
+        let now = match (seen.copied(), before) {
+            (Some(Source::OnLink(link, None)), Some(Source::OnLink(known, mac)))
+                if link == known =>
+            {
+                Some(Source::OnLink(link, mac))
+            }
+            (seen, before) => seen.or(before),
+        };
+        if let Some(now) = now {
+            self.sources.insert(address, now);
+        }
+        now
     }
 
     /// Whether this backend has come back a short while ago; `made` says how it is now.

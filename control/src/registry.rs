@@ -98,6 +98,9 @@ pub struct Backend {
     pub data: Option<(RangeInclusive<u16>, Vec<VipId>)>,
     /// Its interface and fixed hardware address, if the kernel is not asked for it.
     fixed: Option<(InterfaceId, [u8; 6])>,
+    /// Other hardware addresses that it sends from then.
+    #[serde(default)]
+    also_from: Vec<[u8; 6]>,
 }
 
 /// A VIP.
@@ -249,6 +252,11 @@ impl Registry {
         vips.chain(snat).map(|held| held.address).collect()
     }
 
+    /// The address of each server.
+    pub fn servers(&self) -> &[IpAddr] {
+        &self.servers
+    }
+
     /// What the kernel is to hold and to watch for all that is not gone.
     pub fn wanted(&self) -> Wanted {
         let vips = here(&self.vips).map(|(_, vip)| vip.held);
@@ -258,7 +266,8 @@ impl Registry {
             held: vips.chain(snat).collect(),
             vips: here(&self.vips).map(|(_, vip)| vip.held.address).collect(),
             backends: backends.map(|(_, backend)| backend.address).collect(),
-            routes: false,
+            aliases: here(&self.backends).flat_map(|(_, one)| one.aliases.clone()).collect(),
+            subnets: vec![],
         }
     }
 }
@@ -291,6 +300,12 @@ impl Backend {
     /// The hop that the kernel is not asked for.
     pub fn fixed_hop(&self) -> Option<Hop> {
         self.fixed.map(|(interface, mac)| Hop { interface, mac: Mac(mac) })
+    }
+
+    /// The hardware addresses that it sends from, if they are fixed.
+    pub fn fixed_macs(&self) -> impl Iterator<Item = Mac> {
+        let first = self.fixed.map(|(_, mac)| mac);
+        first.into_iter().chain(self.also_from.iter().copied()).map(Mac)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The engine's snapshot: the configuration, as the kernel lets it come true at the moment.
 
+mod origins;
+
 use crate::config::{self, Config};
 use crate::in_force::InForce;
 use crate::kernel::View;
@@ -40,6 +42,7 @@ pub fn build(
         interfaces: interfaces(config, macs),
         services: removed.map(|(id, service)| leaving(service, registry.rota_of(id))).collect(),
         backends: registry.backends().iter().map(|entry| backend(&entry.what, view)).collect(),
+        servers: origins::of_servers(registry, view, lasting),
         rotas: vec![Rotas::default(); registry.rotas()],
         vips: registry.vips().iter().map(|entry| Vip::new(entry.what.held.address)).collect(),
         snat: registry.snat().iter().map(|entry| entry.what.address).collect(),

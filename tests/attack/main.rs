@@ -14,6 +14,7 @@ mod ftp;
 #[path = "../netns/ftp_servers.rs"]
 #[allow(dead_code)] // The end-to-end tests vary more.
 mod ftp_servers;
+mod origin;
 mod passive;
 #[path = "../netns/peers.rs"]
 #[allow(dead_code)] // The end-to-end tests have more peers.

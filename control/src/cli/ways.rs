@@ -21,7 +21,7 @@ pub fn nat(rules: &Vec<NatRule>) -> String {
 /// `tidegate routes`.
 pub fn routes(answer: &Routes) -> String {
     if answer.matching == 0 {
-        return "no routes: they are read where there are [[nat]] rules".to_owned();
+        return "no routes".to_owned();
     }
     let mut table = table(&["TO", "GATEWAY", "INTERFACE", "MAC"], 4);
     for route in &answer.routes {

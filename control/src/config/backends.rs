@@ -2,7 +2,7 @@
 
 use super::address::{self, Use};
 use super::check::Checker;
-use super::file::{self, Maybe};
+use super::file::{self, Maybe, OneOrMany};
 use super::types::{Backend, Interface, Mode};
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -60,13 +60,25 @@ impl Checker {
             self.fault(written.address.span(), what, hint);
         }
         let aliases = self.aliases(&written.aliases, address, mode);
-        let mac = written.mac.as_ref().and_then(|written| self.mac(written, address, interfaces));
+        let macs = written.mac.as_ref().map_or(vec![], |written| {
+            let each = OneOrMany::each(written);
+            if each.is_empty() {
+                self.fault(written.span(), "no hardware address", "name one, or leave `mac` out");
+            }
+            let macs = each.iter().filter_map(|one| self.mac(one, address, interfaces));
+            macs.collect()
+        });
+        let (mac, also_from) = match macs.split_first() {
+            Some((&first, others)) => (Some(first), others.to_vec()),
+            None => (None, vec![]),
+        };
         let name = written.name.as_ref().clone();
         Some(Backend {
             name,
             address,
             aliases,
             mac,
+            also_from,
             weight,
             max_transfers,
             passive_ports,

@@ -167,7 +167,7 @@ pub struct Backend {
     pub name: Spanned<String>,
     pub address: Spanned<String>,
     pub aliases: Maybe<Vec<Spanned<String>>>,
-    pub mac: Maybe<String>,
+    pub mac: Maybe<OneOrMany<String>>,
     pub weight: Maybe<u64>,
     pub max_transfers: Maybe<u64>,
     pub passive_ports: Maybe<String>,

@@ -57,6 +57,13 @@ fn only_a_neighbour_has_a_fixed_mac() {
     let fixed = SOUND.replace("name = \"one\"", "mac = \"02:00:00:00:00:30\"\nname = \"one\"");
     let backend = &parse("test.toml", &fixed).unwrap().services[0].backends[0];
     assert_eq!(backend.mac, Some(Mac([2, 0, 0, 0, 0, 0x30])));
+    let list =
+        fixed.replace("\"02:00:00:00:00:30\"", "[\"02:00:00:00:00:30\", \"02:00:00:00:00:31\"]");
+    let backend = &parse("test.toml", &list).unwrap().services[0].backends[0];
+    assert_eq!(backend.mac, Some(Mac([2, 0, 0, 0, 0, 0x30])));
+    assert_eq!(backend.also_from, [Mac([2, 0, 0, 0, 0, 0x31])]);
+    let none = fixed.replace("\"02:00:00:00:00:30\"", "[]");
+    assert!(faults(&none).contains("no hardware address"));
     let far = fixed
         .replace("[[service]]", "gateway = \"10.0.0.1\"\n[[service]]")
         .replace("10.0.0.30", "10.7.0.30");

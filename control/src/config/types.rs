@@ -218,6 +218,8 @@ pub struct Backend {
     pub aliases: Vec<IpAddr>,
     /// Its hardware address, if the kernel is not to be asked for it.
     pub mac: Option<Mac>,
+    /// Others that it sends from then.
+    pub also_from: Vec<Mac>,
     /// Its share of new transfers.
     pub weight: u16,
     /// The most transfers that it has at a time.

@@ -22,7 +22,7 @@ pub use detour::Detour;
 pub use error::KernelError;
 pub use keeper::Look;
 pub use slowpath::Traffic;
-pub use view::{Route, View, Wanted};
+pub use view::{Route, Source, View, Wanted};
 
 use crate::config::{Config, Held};
 use cut::Cut;

@@ -69,11 +69,6 @@ impl Routes {
         Ok(())
     }
 
-    /// Forgets them: nobody wants them.
-    pub fn clear(&mut self) {
-        *self = Routes::default();
-    }
-
     /// The routers on these links.
     pub fn gateways<'a>(&'a self, taps: &'a [u32]) -> impl Iterator<Item = Station> + 'a {
         let ways = self.known.values().flatten().filter(|way| taps.contains(&way.link));

@@ -8,7 +8,7 @@ use super::error::KernelError;
 use super::link::{self, Socket};
 use super::neighbour::{self, Neighbour, Station};
 use super::routes::Routes;
-use super::view::{View, Wanted};
+use super::view::{Source, View, Wanted};
 use engine::routes::Sought;
 use engine::tables::{Hop, InterfaceId};
 use futures_util::{FutureExt, StreamExt};
@@ -46,6 +46,8 @@ pub struct Watcher {
     before: Wanted,
     /// The next hops of all that is wanted, likewise.
     stations: HashSet<Station>,
+    /// Addresses whose route leads past their own network: that is said once of each.
+    astray: HashSet<IpAddr>,
     /// All that the kernel was told to keep resolved.
     kept: HashSet<Station>,
     routes: Routes,
@@ -72,6 +74,7 @@ impl Watcher {
             wanted,
             before: Wanted::default(),
             stations: HashSet::new(),
+            astray: HashSet::new(),
             kept: HashSet::new(),
             routes: Routes::default(),
             sought,
@@ -120,7 +123,7 @@ impl Watcher {
                 _ = at_least.tick() => self.is_disturbed = true,
                 Ok(()) = self.wanted.changed() => {}
                 Some(()) = routes_due(self.routes.due()) => {}
-                _ = seek.tick(), if self.before.routes => match self.seek(&socket.handle).await {
+                _ = seek.tick() => match self.seek(&socket.handle).await {
                     Ok(()) => continue,
                     Err(error) => return error,
                 },
@@ -208,22 +211,31 @@ impl Watcher {
 
     async fn view_of(&mut self, handle: &Handle, wanted: &Wanted) -> Result<View, Error> {
         let live = self.live(handle, &wanted.vips).await?;
-        if wanted.routes {
-            self.routes.read(handle).await?;
-        } else {
-            self.routes.clear();
-        }
-        let ways = self.ways(handle, &wanted.backends).await?;
+        self.routes.read(handle).await?;
+        let ways = self.ways(handle, wanted).await?;
         let next = ways.iter().map(|&(_, _, station)| station);
         self.stations = next.chain(self.routes.gateways(&self.taps)).collect();
         let known = neighbour::all(handle).await?;
         self.keep(handle, &known).await?;
-        let hops = ways.into_iter().filter_map(|(backend, interface, station)| {
-            let mac = known.get(&station)?.mac?;
-            Some((backend, Hop { interface, mac }))
+        let mac = |station| known.get(station).and_then(|neighbour| neighbour.mac);
+        let hops = ways.iter().filter_map(|(address, interface, station)| {
+            let hop = Hop { interface: *interface, mac: mac(station)? };
+            wanted.backends.contains(address).then_some((*address, hop))
         });
-        let routes = if wanted.routes { self.routes.list(&self.taps, &known) } else { vec![] };
-        Ok(View { live, hops: hops.collect(), routes: routes.into() })
+        let sources = ways.iter().map(|(address, interface, station)| {
+            let is_on_link = station.1 == *address;
+            let on_link = Source::OnLink(*interface, mac(station));
+            (*address, if is_on_link { on_link } else { Source::Routed(*interface) })
+        });
+        let (hops, sources) = (hops.collect(), sources.collect());
+        let mut routes = self.routes.list(&self.taps, &known);
+        // A route to a single host says where that is, too.
+        routes.retain(|route| {
+            let is_host = route.to.prefix_len() == route.to.max_prefix_len();
+            let interface = route.interface.filter(|_| is_host);
+            interface.is_none_or(|interface| wanted.may_be_at(route.to.addr(), interface))
+        });
+        Ok(View { live, hops, sources, routes: routes.into() })
     }
 
     async fn live(
@@ -236,20 +248,33 @@ impl Watcher {
         Ok(ours.filter(|address| vips.contains(address)).collect())
     }
 
-    /// Each backend's interface and next hop.
+    /// The interface and next hop of each backend and alias.
     async fn ways(
-        &self,
+        &mut self,
         handle: &Handle,
-        backends: &HashSet<IpAddr>,
+        wanted: &Wanted,
     ) -> Result<Vec<(IpAddr, InterfaceId, Station)>, Error> {
         let mut ways = Vec::new();
-        for &backend in backends {
-            if let Some((link, next)) = neighbour::next_hop(handle, backend).await?
-                && let Some(interface) = self.interface(link)
-            {
-                ways.push((backend, interface, (link, next)));
+        let mut astray = HashSet::new();
+        for &address in wanted.backends.union(&wanted.aliases) {
+            let Some((link, next)) = neighbour::next_hop(handle, address).await? else { continue };
+            match self.interface(link) {
+                Some(interface) if wanted.may_be_at(address, interface) => {
+                    ways.push((address, interface, (link, next)));
+                }
+                // Over one of ours or of somebody else's, that is not where its network is.
+                _ if !wanted.subnets.iter().any(|(_, net)| net.contains(&address)) => {}
+                _ => {
+                    astray.insert(address);
+                    if !self.astray.contains(&address) {
+                        log::warn!(
+                            "the kernel's route to {address} leads past its own network, by {next}: it is not followed"
+                        );
+                    }
+                }
             }
         }
+        self.astray = astray;
         Ok(ways)
     }
 

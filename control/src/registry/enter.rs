@@ -121,6 +121,7 @@ impl Registry {
             server,
             data,
             fixed: written.mac.map(|mac| (written.interface as u8, mac.0)),
+            also_from: written.also_from.iter().map(|mac| mac.0).collect(),
         };
         number(put(&mut self.backends, &mut places.backends, key(&backend), configured(backend)))
     }

@@ -49,6 +49,7 @@ fn service(vip: IpAddr, port: u16, mode: config::Mode, servers: &[(u8, u16)]) ->
                 address: server(n),
                 aliases: vec![],
                 mac: None,
+                also_from: vec![],
                 weight,
                 max_transfers: None,
                 passive_ports: None,

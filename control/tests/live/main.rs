@@ -7,7 +7,7 @@ mod transfers;
 
 use configurations::{ADDRESSES, address};
 use control::in_force::InForce;
-use control::kernel::View;
+use control::kernel::{Source, View};
 use control::lasting::Lasting;
 use control::standing::Standings;
 use control::tables;
@@ -36,5 +36,11 @@ fn some_view() -> View {
 fn sunny_view() -> View {
     let hop = |address| (address, Hop { interface: 0, mac: mac(address) });
     let all = || (0..ADDRESSES).map(address);
-    View { live: all().collect(), hops: all().map(hop).collect(), ..View::default() }
+    let source = |address| (address, Source::OnLink(0, Some(mac(address))));
+    View {
+        live: all().collect(),
+        hops: all().map(hop).collect(),
+        sources: all().map(source).collect(),
+        ..View::default()
+    }
 }

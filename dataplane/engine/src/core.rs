@@ -171,8 +171,9 @@ fn decide_whole<F: Frame>(
     own: &mut Own,
 ) -> bool {
     let mut parcels = Parcels::default();
+    let station = here.mac.word();
     for (place, frame) in burst.iter_mut().enumerate() {
-        match sort(frame.bytes_mut(), place, here, own, &mut parcels) {
+        match sort(frame.bytes_mut(), place, station, here, own, &mut parcels) {
             Ok(()) => {}
             // A rule may be for what a server opens by itself.
             Err(Verdict::Kernel) if here.tables.has_rules => own.apart.push(place),
@@ -195,11 +196,12 @@ fn decide_whole<F: Frame>(
 fn sort<'a>(
     frame: &'a mut [u8],
     place: usize,
+    station: u64,
     here: &Here,
     own: &mut Own,
     parcels: &mut Parcels<'a>,
 ) -> Step<()> {
-    check_station(frame, here.mac)?;
+    check_station(frame, station)?;
     match Plain::check(frame) {
         Some(len) => {
             let packet = Datagram::plain(frame, len).ok_or(Reason::Truncated)?;

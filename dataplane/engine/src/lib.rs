@@ -13,6 +13,7 @@ pub mod frame;
 pub mod here;
 pub mod mode;
 pub mod notice;
+pub mod origin;
 pub mod outbox;
 pub mod own;
 pub mod policy;

@@ -78,6 +78,8 @@ reasons! {
     StrayTid = "stray-tid",
     /// From a server to a client that has not acknowledged anything: more than two messages for a request.
     UnheardClient = "unheard-client",
+    /// From a server's address, but neither from the station nor by the interface that the server is reached by.
+    WrongOrigin = "wrong-origin",
     /// A request that its service refuses, and its client was not told.
     Refused = "refused",
     /// A request found no backend that can be reached.

@@ -8,6 +8,7 @@ pub use backend::{Backend, Duty, Hop};
 pub use protocol::{Ftp, NatRule, Protocol};
 
 use crate::addresses::Addresses;
+use crate::origin::{Origin, Server};
 use crate::policy::{Access, OptionLimits, Rule};
 use crate::routes::{Routes, Sought};
 use crate::select::rota::Rota;
@@ -47,6 +48,8 @@ pub struct Tables {
     pub services: Vec<Service>,
     /// All services' backends.
     pub backends: Vec<Backend>,
+    /// All servers that are backends.
+    pub servers: Vec<Server>,
     /// Among whom transfers are dealt out.
     pub rotas: Vec<Rotas>,
     /// Each address once, however many services share it.
@@ -108,6 +111,11 @@ impl Tables {
     /// Whether some service limits the connections of a client.
     pub fn has_quotas(&self) -> bool {
         self.services.iter().any(|service| service.access.max_connections.is_some())
+    }
+
+    /// Whether the packets of this server come from there.
+    pub fn is_server_at(&self, server: ServerId, origin: Origin) -> bool {
+        self.servers.get(usize::from(server)).is_none_or(|server| server.is_at(origin))
     }
 
     /// The service that a backend belongs to.

@@ -150,7 +150,7 @@ impl Tcp {
     }
 
     /// Rewrites both ports and mends the checksum for that and for what happened to the addresses.
-    #[inline]
+    #[inline(always)]
     pub fn set_ports(&mut self, source: u16, destination: u16, addresses: Delta) {
         let (source, destination) = (U16::new(source), U16::new(destination));
         let delta = addresses

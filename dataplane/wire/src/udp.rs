@@ -109,7 +109,7 @@ impl Udp {
     /// Rewrites both ports and mends the checksum for that and for what happened to the addresses.
     /// A checksum of zero means that the sender made none, and stays; one that comes out as zero
     /// is written as its other form, 0xffff (RFC 768).
-    #[inline]
+    #[inline(always)]
     pub fn set_ports(&mut self, source: u16, destination: u16, addresses: Delta) {
         let (source, destination) = (U16::new(source), U16::new(destination));
         let delta = addresses

@@ -5,7 +5,7 @@ use crate::gate::Gate;
 use crate::pcap;
 use crate::results::{Reach, Results, median};
 use kit::field::{Flat, Frames, Random, Way, endpoint};
-use kit::world::{Via, owner};
+use kit::world::{Via, mac, owner};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -262,6 +262,8 @@ impl Bench {
         let (vip, burst) = (via.vip().ip().to_string(), self.burst);
         let socket = self.folder.path().join("control.sock");
         let server = via.server(0);
+        // The first answers come in by the other interface.
+        let alias = if via.is_dsr() { "" } else { "aliases = [\"192.0.2.30\"]\n" };
         if workers == 2 {
             let empty = File::create(format!("{opening}2")).expect("a file");
             pcap::header(&mut BufWriter::new(empty)).expect("the disk has room");
@@ -274,7 +276,9 @@ impl Bench {
              [[interface]]\nname = \"opening\"\ndevice = \"net_pcap1,rx_pcap={opening}{more}\"\n\
              address = [\"192.0.2.1/24\"]\n\
              [[service]]\nname = \"pxe\"\nprotocol = \"tftp\"\nvip = \"{vip}\"\n{mode}\n\
-             [[service.backend]]\nname = \"s\"\naddress = \"{server}\"\nmac = \"02:00:00:00:09:09\"\n"
+             [[service.backend]]\nname = \"s\"\naddress = \"{server}\"\nmac = \"{}\"\n\
+             {alias}",
+            mac(server),
         )
     }
 }

@@ -12,12 +12,11 @@ use engine::flow::key::Seed;
 use engine::frame::{BURST, Burst, Frame};
 use engine::here::By;
 use engine::own::Own;
-use engine::tables::{Hop, InterfaceId, Mode, Owner, Tables};
+use engine::tables::{InterfaceId, Mode, Owner, Tables};
 use engine::tick::Tick;
 use engine::verdict::Verdict;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use wire::ethernet::Mac;
 
 /// Bytes of a buffer: a DATA of 512 bytes fits, over IPv6 too, and the buffer fills cache lines.
 const ROOM: usize = 640 - size_of::<usize>();
@@ -80,7 +79,7 @@ pub struct Field {
 impl Field {
     /// A gate with room for `room` transfers, none running, whose clients ask `via`'s VIP.
     pub fn empty(via: Via, room: u32) -> Field {
-        let tables = tables(via, room);
+        let tables = roomy(via, room);
         let counters = Arc::new(Counters::new(&tables));
         let seed = Seed([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321]);
         let now = Tick(1000);
@@ -164,14 +163,6 @@ impl Random {
         self.0 ^= self.0 << 17;
         ((u128::from(self.0) * u128::from(end)) >> 64) as u32
     }
-}
-
-fn tables(via: Via, room: u32) -> Tables {
-    let mut tables = roomy(via, room);
-    for backend in &mut tables.backends {
-        backend.hop = backend.hop.map(|hop| Hop { mac: Mac([2, 0, 0, 0, 9, 9]), ..hop });
-    }
-    tables
 }
 
 /// The small world with more SNAT addresses, if that is what its clients need.

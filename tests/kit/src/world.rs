@@ -11,6 +11,7 @@
 //! and .61, of the other version than their clients. Every station's hardware address is made of its
 //! IP address.
 
+use engine::origin::{Expected, Server};
 use engine::policy::{Access, OptionLimits};
 use engine::select::maglev::Maglevs;
 use engine::select::rota::{Member, Rota, Scheduler};
@@ -210,6 +211,13 @@ pub fn hop(address: IpAddr) -> Hop {
     Hop { interface: interface(address), mac: mac(address) }
 }
 
+/// A backend's server is at these stations.
+pub fn origins(tables: &mut Tables, backend: BackendId, stations: &[IpAddr]) {
+    let server = tables.backends[usize::from(backend)].server;
+    let all = stations.iter().map(|&station| Expected::station(hop(station)));
+    tables.servers[usize::from(server)] = Server::new(all);
+}
+
 /// The snapshot of this world.
 pub fn tables() -> Tables {
     let interfaces = [OUTSIDE, INSIDE];
@@ -260,13 +268,14 @@ fn add(tables: &mut Tables, via: Via) {
     });
     for address in [0, 1].map(|n| via.server(n)) {
         let server = tables.backends.len() as BackendId;
-        let hop = Some(hop(address));
+        let hop = hop(address);
+        tables.servers.push(Server::new([Expected::station(hop)]));
         tables.backends.push(Backend {
             address,
             aliases: vec![],
             service: id,
             server,
-            hop,
+            hop: Some(hop),
             duty: Duty::Serving,
             cap: None,
             slow_start: None,

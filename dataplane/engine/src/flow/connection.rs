@@ -3,6 +3,7 @@
 
 use super::hosts::Endpoint;
 use super::index::{FlowId, NO_FLOW};
+use super::new_hop::NewHop;
 use super::tuple::{Far, Tuple, Tuples};
 use super::view::{ConnectionKind, Stage};
 use crate::tables::{BackendId, Hop, VipId};
@@ -40,29 +41,36 @@ pub struct Connection {
     pub parent: FlowId,
     /// What is read of it ([`crate::alg::ftp`]), if it [is read](flag::READ).
     pub session: u32,
-    /// The sequence number behind the SYN by which it was [opened again](Connection::opened_again); of a bond, the
+    /// The sequence number behind the SYN by which it was [opened again](Turn::OpenedAgain); of a bond, the
     /// number of its control connections whose [data is not announced](Connection::is_unread).
     pub again: u32,
     /// Connections that carry data for it, or that a bond is of.
     pub children: u32,
     /// The last ones that it has announced: they may be over.
     pub announced: [FlowId; ANNOUNCED],
-    /// The station that the server's packets come from; of a rule's connections alone.
-    pub fore: Hop,
-    /// Whether it ended because its backend died.
-    pub is_cut_off: bool,
+    /// Another station that the client's packets have come from lately; of a rule's connections, the one that the
+    /// server's come from.
+    pub new_hop: NewHop,
+    /// What else has become of it.
+    pub turn: Turn,
+    /// [`mark`]s.
+    pub marks: u8,
     /// Of those that a bond is of, the ones that carry data.
     pub data: u32,
     /// Of those that a bond is of, the ones that are [under way](Connection::is_under_way).
     pub under_way: u32,
-    /// Whether its opener has opened it once more.
-    pub opened_again: bool,
-    /// Whether its opener has not yet shown that it has heard the answer, though it may be no longer half open.
-    pub unassured: bool,
-    /// Whether it is an open control connection that nobody reads: its client's data comes unannounced.
-    pub is_unread: bool,
-    /// Fills the second line.
-    pub rest: [u8; 1],
+}
+
+/// What has become of a connection beyond its stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(u8)]
+pub enum Turn {
+    /// Nothing.
+    None,
+    /// Its opener has opened it once more.
+    OpenedAgain,
+    /// It ended because its backend died.
+    CutOff,
 }
 
 /// Connections that one may have announced and not yet got: some clients don't wait for answers.
@@ -103,6 +111,14 @@ pub mod flag {
     pub const READ: u8 = 128;
 }
 
+/// What is so of a connection, and need not be known where it is forwarded.
+pub mod mark {
+    /// Its opener has not yet shown that it has heard the answer, though it may be no longer half open.
+    pub const UNASSURED: u8 = 1;
+    /// An open control connection that nobody reads: its client's data comes unannounced.
+    pub const UNREAD: u8 = 2;
+}
+
 impl Connection {
     /// What stands where no connection is.
     pub const FREE: Connection = Connection {
@@ -122,14 +138,11 @@ impl Connection {
         again: 0,
         children: 0,
         announced: [NO_FLOW; ANNOUNCED],
-        fore: Hop { mac: Mac([0; 6]), interface: 0 },
-        is_cut_off: false,
+        new_hop: NewHop::NONE,
+        turn: Turn::None,
+        marks: 0,
         data: 0,
         under_way: 0,
-        opened_again: false,
-        unassured: false,
-        is_unread: false,
-        rest: [0; 1],
     };
 
     /// Forgets its relations to other rows and to what is read of it: numbers of a process that has ended.
@@ -141,7 +154,7 @@ impl Connection {
             announced: [NO_FLOW; ANNOUNCED],
             data: 0,
             under_way: 0,
-            is_unread: false,
+            marks: self.marks & !mark::UNREAD,
             ..self.clone()
         };
     }
@@ -160,6 +173,16 @@ impl Connection {
     #[inline]
     pub fn has(&self, flags: u8) -> bool {
         self.flags & flags != 0
+    }
+
+    /// Whether it is an open control connection that nobody reads.
+    pub fn is_unread(&self) -> bool {
+        self.marks & mark::UNREAD != 0
+    }
+
+    /// This is so of it from now on, or no longer.
+    pub fn mark(&mut self, mark: u8, is_so: bool) {
+        self.marks = if is_so { self.marks | mark } else { self.marks & !mark };
     }
 
     /// Whether its segments need only be passed on: it is not read, and no bond.
@@ -207,6 +230,16 @@ impl Connection {
         self.tuples.have_server()
     }
 
+    /// The station that the server's packets come from; of a rule's connections alone.
+    pub fn fore(&self) -> Hop {
+        self.new_hop.hop
+    }
+
+    /// They come from there.
+    pub fn set_fore(&mut self, hop: Hop) {
+        self.new_hop.hop = hop;
+    }
+
     /// So many bytes more from the client (0) or from the server (1).
     #[inline]
     pub fn count(&mut self, from: usize, bytes: u32) {
@@ -231,7 +264,7 @@ impl Connection {
     pub fn is_unassured(&self) -> bool {
         match self.stage {
             Stage::HalfOpen => true,
-            Stage::Open | Stage::Closing => self.unassured,
+            Stage::Open | Stage::Closing => self.marks & mark::UNASSURED != 0,
             Stage::Expected | Stage::Closed => false,
         }
     }

@@ -2,7 +2,7 @@
 //! taken at the start.
 
 use super::by_backend::ByBackend;
-use super::connection::{Connection, flag};
+use super::connection::{Connection, flag, mark};
 use super::index::{FlowId, Index, Spot};
 use super::key::Seed;
 use super::lists::Lists;
@@ -105,7 +105,7 @@ impl Connections {
     pub fn insert(&mut self, connection: &Connection, deadline: Tick) -> Result<FlowId, Full> {
         let id = self.lists.first(FREE).ok_or(Full)?;
         self.rows[id as usize].clone_from(connection);
-        self[id].unassured = connection.stage == Stage::HalfOpen;
+        self[id].mark(mark::UNASSURED, connection.stage == Stage::HalfOpen);
         if let Err(full) = self.enter(id) {
             self.rows[id as usize] = Connection::FREE;
             return Err(full);
@@ -118,14 +118,16 @@ impl Connections {
     /// It stands there now, and comes up at `deadline`.
     pub fn set_stage(&mut self, id: FlowId, stage: Stage, deadline: Tick) {
         self[id].stage = stage;
-        self[id].unassured |= stage == Stage::HalfOpen;
+        if stage == Stage::HalfOpen {
+            self[id].mark(mark::UNASSURED, true);
+        }
         self.list(id);
         self.wheel.set(id, deadline);
     }
 
     /// Its opener has shown that it has heard the answer.
     pub fn assure(&mut self, id: FlowId) {
-        self[id].unassured = false;
+        self[id].mark(mark::UNASSURED, false);
         self.list(id);
     }
 

@@ -9,6 +9,7 @@ mod index;
 pub mod kept;
 pub mod key;
 mod lists;
+pub mod new_hop;
 pub mod ports;
 pub mod quotas;
 pub mod record;

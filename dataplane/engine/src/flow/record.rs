@@ -4,6 +4,7 @@
 use super::hosts::Endpoint;
 use super::kept::Kept;
 use super::key::{Key, KeyKind};
+use super::new_hop::NewHop;
 use super::view::{Kind, State};
 use crate::alg::tftp::Progress;
 use crate::alg::tftp::catch_up::{CatchUp, Terms};
@@ -93,6 +94,10 @@ pub struct Detail {
     pub answered: Tick,
     /// When the client began to repeat itself.
     pub stalled: Tick,
+    /// Another station that the client's packets have come from lately.
+    pub new_hop: NewHop,
+    /// Fills the word.
+    pub rest: [u8; 2],
     /// What the server granted.
     pub terms: Terms,
     /// How far the server has got that takes over from one that has died.
@@ -118,6 +123,8 @@ pub struct Parties {
     pub vip: VipId,
     /// The backend chosen.
     pub backend: BackendId,
+    /// The station that its request came from.
+    pub back: Hop,
     /// Its server, if the answers come through us ([`crate::tables::Backend::server`]).
     pub answers_from: Option<ServerId>,
 }
@@ -130,6 +137,7 @@ impl Flow {
             server: Key::new(parties.seen_as, parties.answers_from.unwrap_or(UNSEEN)),
             last_packet: now,
             backend: parties.backend,
+            back: parties.back,
             kind,
             fingerprint,
             ..Flow::FREE
@@ -197,6 +205,18 @@ impl Flow {
     #[inline]
     pub fn client_tid(&self) -> Option<u16> {
         Some(self.client_tid).filter(|&tid| tid != 0)
+    }
+
+    /// Whether the server's port is known and this one.
+    #[inline]
+    pub fn is_tid(&self, port: u16) -> bool {
+        self.tid == port && port != 0
+    }
+
+    /// Whether the port that the client takes for the server's is known and this one.
+    #[inline]
+    pub fn is_client_tid(&self, port: u16) -> bool {
+        self.client_tid == port && port != 0
     }
 
     /// An earlier transfer made way for this one. If its server sees both as one endpoint, its TID
@@ -296,6 +316,7 @@ impl Detail {
     pub fn begin(&mut self, request: &[u8], now: Tick) {
         self.begun = now;
         self.stalled = now;
+        self.new_hop = NewHop::NONE;
         self.terms = Terms::PLAIN;
         self.catch_up = CatchUp::START;
         self.silent = NOBODY;
@@ -307,6 +328,8 @@ impl Detail {
         begun: Tick(0),
         answered: Tick(0),
         stalled: Tick(0),
+        new_hop: NewHop::NONE,
+        rest: [0; 2],
         terms: Terms::PLAIN,
         catch_up: CatchUp::START,
         silent: NOBODY,

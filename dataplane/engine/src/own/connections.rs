@@ -2,7 +2,7 @@
 
 use super::{GLANCE, Own};
 use crate::alg::End;
-use crate::flow::connection::{Connection, NO_BACKEND, flag};
+use crate::flow::connection::{Connection, NO_BACKEND, Turn, flag, mark};
 use crate::flow::hosts::Host;
 use crate::flow::tuple::Tuple;
 use crate::flow::view::{ConnectionKind, Stage};
@@ -81,7 +81,7 @@ impl Own {
             self.count_connection_end(&before, how_it_ended(&before), here);
             self.connections[id].parent = NO_FLOW;
             self.leave_parent(&before, here);
-            self.connections[id].is_unread = false;
+            self.connections[id].mark(mark::UNREAD, false);
             self.quotas.leave(id);
             return;
         }
@@ -91,7 +91,7 @@ impl Own {
         if before.is_under_way() && !next.is_under_way() {
             self.loosen_bond(&before);
         }
-        self.note_unread(id, before.is_unread);
+        self.note_unread(id, before.is_unread());
     }
 
     /// A control connection may be one whose data comes unannounced, from now on or no longer; of one that is read this
@@ -102,11 +102,11 @@ impl Own {
             && connection.stage == Stage::Open
             && !connection.has(flag::BOND)
             && (is_opaque || !connection.has(flag::READ));
-        let Some(bond) = self.parent_of(connection).filter(|_| is_unread != connection.is_unread)
+        let Some(bond) = self.parent_of(connection).filter(|_| is_unread != connection.is_unread())
         else {
             return;
         };
-        self.connections[id].is_unread = is_unread;
+        self.connections[id].mark(mark::UNREAD, is_unread);
         let unread = &mut self.connections[bond].again;
         *unread = if is_unread { *unread + 1 } else { unread.saturating_sub(1) };
     }
@@ -128,7 +128,7 @@ impl Own {
         let is_data = connection.kind == ConnectionKind::Data;
         let known = &mut self.connections[parent];
         known.children -= 1;
-        if connection.is_unread {
+        if connection.is_unread() {
             known.again = known.again.saturating_sub(1);
         }
         known.data = known.data.saturating_sub(u32::from(is_data));
@@ -240,7 +240,7 @@ impl Own {
                     && here.backend(connection.backend).duty == Duty::Down
             });
             if is_cut_off && self.resets.add(id) {
-                self.connections[id].is_cut_off = true;
+                self.connections[id].turn = Turn::CutOff;
                 self.advance(id, Stage::Closed, here);
             }
         }
@@ -249,7 +249,7 @@ impl Own {
 
 /// How one ended that is closed.
 fn how_it_ended(connection: &Connection) -> End {
-    if connection.is_cut_off {
+    if connection.turn == Turn::CutOff {
         End::Lost
     } else if connection.has(flag::CLIENT_DONE | flag::SERVER_DONE) {
         End::Completed

@@ -3,7 +3,7 @@
 use crate::family::Family;
 use crate::reason::Reason;
 use crate::verdict::Step;
-use wire::ethernet::{Ethernet, Mac};
+use wire::ethernet::Ethernet;
 use wire::ip::{Malformed, PROTOCOL_TCP, PROTOCOL_UDP, Split};
 use wire::ipv4::Ipv4;
 use wire::plain::Plain;
@@ -62,14 +62,14 @@ impl<H: Family> Datagram<'_, H> {
     }
 }
 
-/// Whether the frame is for the station with this hardware address, and not its own.
+/// Whether the frame is for the station with this hardware address ([`wire::ethernet::Mac::word`]), and not its own.
 #[inline]
-pub fn check_station(frame: &[u8], mac: Mac) -> Step<()> {
+pub fn check_station(frame: &[u8], mac: u64) -> Step<()> {
     let (ethernet, _) = Ethernet::ref_from_prefix(frame).map_err(|_| Reason::Truncated)?;
-    if ethernet.source == mac {
+    if ethernet.source_word() == mac {
         return Err(Reason::Looped.into());
     }
-    if ethernet.destination == mac || ethernet.destination.is_group() {
+    if ethernet.destination_word() == mac || ethernet.destination.is_group() {
         return Ok(());
     }
     Err(Reason::ForeignMac.into())

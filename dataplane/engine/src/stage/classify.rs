@@ -10,10 +10,12 @@ use crate::flow::key::{Key, KeyKind};
 use crate::flow::record::Flow;
 use crate::flow::{FlowId, NO_FLOW, Spot, ports};
 use crate::here::Here;
+use crate::origin::Origin;
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::tables::{Mode, Owner, VipId};
 use crate::verdict::{Step, Verdict};
+use std::net::IpAddr;
 use wire::icmp;
 
 /// A datagram that may be part of a transfer of this worker's.
@@ -33,6 +35,17 @@ pub struct Parcel<'a, H> {
 }
 
 impl<H: Family> Parcel<'_, H> {
+    /// Where it comes from.
+    #[inline(always)]
+    pub fn origin(&self, here: &Here) -> Origin {
+        Origin::of(self.packet.ethernet, here.from)
+    }
+
+    /// Its sender's address.
+    pub fn sender(&self) -> IpAddr {
+        self.packet.ip.source().into()
+    }
+
     /// Leaves.
     #[inline(always)]
     pub fn transmit(&mut self, flow: &Flow, here: &Here, counters: &Counters) -> Step<Verdict> {

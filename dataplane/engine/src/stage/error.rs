@@ -14,12 +14,14 @@ use crate::flow::key::Key;
 use crate::flow::ports;
 use crate::flow::record::Flow;
 use crate::here::Here;
+use crate::origin::Origin;
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::tables::{Mode, Owner, ServerId};
 use crate::verdict::{Step, Verdict};
 use connection::{about_connection, bond, connection};
 use std::net::SocketAddr;
+use wire::ethernet::Ethernet;
 use wire::icmp::{self, Quoted, split_error};
 use wire::ip::Split;
 use wire::trouble::Trouble;
@@ -39,13 +41,21 @@ pub fn error<H: Family>(
         return about_connection((ethernet, ip, body), place, side, bond, here, own);
     }
     let (side, key) = about::<H>(ip, &quoted, here, own)?;
+    let is_believed = is_believed(ethernet, ip, side, key, here);
     if let Some(id) = connection(side, key, &quoted, own) {
+        if !is_believed {
+            return Err(Reason::WrongOrigin.into());
+        }
         return about_connection((ethernet, ip, body), place, side, id, here, own);
     }
     let Some(id) = own.flows.find(side.key_kind(), key) else {
         return Err(if side == Side::ServerToClient { Verdict::Kernel } else { NO_TRANSFER });
     };
     let flow = own.flows[id].clone();
+    let is_from_client = matches!(side, Side::Client(_));
+    if !is_believed || is_from_client && flow.back.interface != here.from {
+        return Err(Reason::WrongOrigin.into());
+    }
     check_port::<H>(&quoted, side, &flow, here)?;
     check_size(ip, false, side, &flow, here)?;
     let to_client = !matches!(side, Side::Client(_));
@@ -202,11 +212,20 @@ fn across<H: Family>(ip: &H, side: Side, faces: &Faces) -> Step<Crossing> {
     Ok(Crossing { source, destination, id: None })
 }
 
-/// Whether a transfer's own server tells, from where that is.
+/// Whether an error about what went to a server comes from its link; and from the server's station if the server tells.
+fn is_believed<H: Family>(ethernet: &Ethernet, ip: &H, side: Side, key: Key, here: &Here) -> bool {
+    let server = match side {
+        Side::Client(_) => return true,
+        Side::Server | Side::ServerToClient => here.tables.servers.get(usize::from(key.other())),
+    };
+    let is_on_link = server.is_none_or(|server| server.is_on(here.from));
+    let is_at = |server| here.tables.is_server_at(server, Origin::of(ethernet, here.from));
+    is_on_link && server_of(ip, here).is_none_or(is_at)
+}
+
+/// Whether a transfer's own server tells.
 fn is_by_server_of<H: Family>(flow: &Flow, ip: &H, here: &Here) -> bool {
-    let backend = here.backend(flow.backend);
-    server_of(ip, here) == Some(backend.server)
-        && backend.hop.is_some_and(|hop| hop.interface == here.from)
+    server_of(ip, here) == Some(here.backend(flow.backend).server)
 }
 
 /// The server that tells, if one does.

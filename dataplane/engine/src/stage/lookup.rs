@@ -97,6 +97,10 @@ fn by_server<H: Family>(
     own: &Own,
 ) -> Step<Found> {
     let from = parcel.packet.udp.source();
+    let server = parcel.key.other();
+    if transfer.is_some() && !here.tables.is_server_at(server, parcel.origin(here)) {
+        return Err(Reason::WrongOrigin.into());
+    }
     let is_its = transfer.is_some_and(|id| own.flows[id].tid() == Some(from));
     if let Some(id) = transfer.filter(|_| is_its || !here.tables.has_connections) {
         return Ok(Found::Transfer(id));

@@ -9,6 +9,7 @@ use crate::family::Family;
 use crate::fragments::{Part, Way};
 use crate::frame::Frame;
 use crate::here::{By, Here};
+use crate::origin::Origin;
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::tables::Owner;
@@ -16,8 +17,9 @@ use crate::verdict::{Step, Verdict};
 use first::first;
 use follow::follow;
 use std::net::IpAddr;
-use wire::ethernet;
+use wire::ethernet::Ethernet;
 use wire::ip::{Fragment, PROTOCOL_UDP, Split};
+use zerocopy::FromBytes;
 
 /// Decides what becomes of a frame that holds this part of a datagram, at this place in its burst.
 pub fn part<H: Family>(
@@ -27,9 +29,11 @@ pub fn part<H: Family>(
     here: &Here,
     own: &mut Own,
 ) -> Step<Verdict> {
-    let packet = frame.bytes_mut().get_mut(ethernet::HEADER..).ok_or(Reason::Truncated)?;
+    let (ethernet, packet) =
+        Ethernet::mut_from_prefix(frame.bytes_mut()).map_err(|_| Reason::Truncated)?;
+    let origin = Origin::of(ethernet, here.from);
     let split: Split<H> = H::split(packet).map_err(|_| H::BAD)?;
-    check_ends(&split, here)?;
+    check_ends(&split, origin, here)?;
     let part = Part {
         ends: [split.ip.source().into(), split.ip.destination().into()],
         protocol: split.protocol,
@@ -60,7 +64,7 @@ pub fn part<H: Family>(
 
 /// Whether the part is for us, and this worker's. Where only the port would tell, its sender's worker looks
 /// after it until the first part has told.
-fn check_ends<H: Family>(split: &Split<H>, here: &Here) -> Step<()> {
+fn check_ends<H: Family>(split: &Split<H>, origin: Origin, here: &Here) -> Step<()> {
     let (ip, is_udp) = (&*split.ip, split.protocol == PROTOCOL_UDP);
     match H::owner(ip.destination(), here.tables) {
         Some(Owner::Down) => Err(Reason::VipDown.into()),
@@ -71,6 +75,11 @@ fn check_ends<H: Family>(split: &Split<H>, here: &Here) -> Step<()> {
         }
         Some(Owner::Snat(_)) => match check_source(ip, here)? {
             Some(Owner::Routed(_) | Owner::Answering(_)) if !is_udp => Err(Reason::Fragment.into()),
+            Some(Owner::Routed(server) | Owner::Answering(server))
+                if !here.tables.is_server_at(server, origin) =>
+            {
+                Err(Reason::WrongOrigin.into())
+            }
             Some(Owner::Routed(_) | Owner::Answering(_)) if here.by == By::Device => {
                 mine(H::worker(ip.source(), here.workers), here)
             }
@@ -80,6 +89,11 @@ fn check_ends<H: Family>(split: &Split<H>, here: &Here) -> Step<()> {
         Some(Owner::Everybody | Owner::Routed(_) | Owner::Answering(_)) | None => {
             match H::owner(ip.source(), here.tables) {
                 Some(owner) if owner.is_ours() => Err(Reason::BadSource.into()),
+                Some(Owner::Routed(server))
+                    if is_udp && !here.tables.is_server_at(server, origin) =>
+                {
+                    Err(Reason::WrongOrigin.into())
+                }
                 Some(Owner::Routed(_)) if is_udp => {
                     mine(H::worker(ip.destination(), here.workers), here)
                 }

@@ -4,11 +4,12 @@
 
 use super::classify::{Parcel, Side};
 
-use super::track::touch;
+use super::track::{from_elsewhere, touch, way_back};
 use crate::alg::End;
 use crate::alg::tftp::catch_up::{Goal, Heard};
 use crate::family::Family;
 use crate::flow::FlowId;
+use crate::flow::new_hop::Proof;
 use crate::flow::record::{Detail, Flow, Rescue};
 use crate::flow::view::{Kind, State};
 use crate::here::Here;
@@ -34,7 +35,12 @@ pub fn rescue<H: Family>(
     own: &mut Own,
 ) -> Option<Step<Verdict>> {
     let udp = &parcel.packet.udp;
+    let (flow, detail) = own.flows.both(id);
+    let elsewhere = from_elsewhere(parcel, message, (flow, detail), here);
     let step = match parcel.side {
+        Side::Client(_) if matches!(elsewhere, Some((_, Proof::Nothing))) => {
+            return flow.is_in_need().then_some(Err(Reason::WrongOrigin.into()));
+        }
         Side::Client(_) if is_for_server(udp.destination(), &own.flows[id], here) => {
             by_client(message, id, here, own)
         }
@@ -45,7 +51,11 @@ pub fn rescue<H: Family>(
             by_server((udp.source(), alias), message, id, here, own)
         }
     }?;
-    touch(parcel, &mut own.flows[id], here);
+    let (flow, detail) = own.flows.both(id);
+    if let Some(elsewhere) = elsewhere {
+        way_back(elsewhere, parcel.sender(), (flow, detail), here);
+    }
+    touch(parcel, flow, here);
     Some(step)
 }
 

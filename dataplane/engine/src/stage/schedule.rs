@@ -1,10 +1,12 @@
 //! A client's request makes a transfer, on a backend; any other packet needs to have one.
 
 use super::classify::{Parcel, Side};
+use super::track::way_back;
 use crate::alg::End;
 use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::hosts::{Endpoint, NoRoom};
+use crate::flow::new_hop::Proof;
 use crate::flow::record::{Flow, Parties, Rescue};
 use crate::flow::view::{Kind, State};
 use crate::here::Here;
@@ -14,7 +16,7 @@ use crate::policy::Refusal;
 use crate::reason::Reason;
 use crate::select::candidates::Avoid;
 use crate::select::choice::{Wish, choose};
-use crate::tables::{BackendId, ServiceId, VipId};
+use crate::tables::{BackendId, Hop, ServiceId, VipId};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
 use std::net::IpAddr;
@@ -65,6 +67,7 @@ fn asked<H: Family>(
 }
 
 /// A request and what it is for.
+#[derive(Clone, Copy)]
 struct Asked<'a> {
     /// Its place in the burst.
     place: usize,
@@ -78,6 +81,8 @@ struct Asked<'a> {
     /// All of it.
     message: &'a [u8],
     fingerprint: u32,
+    /// The station that answers go to.
+    back: Hop,
 }
 
 impl<'a> Asked<'a> {
@@ -102,6 +107,7 @@ impl<'a> Asked<'a> {
             request,
             message: packet.data,
             fingerprint: own.flows.fingerprint(packet.data),
+            back: parcel.origin(here).hop(),
         })
     }
 
@@ -134,8 +140,13 @@ impl<'a> Asked<'a> {
             match self.backend(Avoid::This(silent), here, own) {
                 Ok(backend) => {
                     own.counters.of(&own.flows[id]).asked_elsewhere.add(1);
+                    let (flow, detail) = own.flows.both(id);
+                    if self.back != flow.back {
+                        way_back((self.back, Proof::Claim), self.client, (flow, detail), here);
+                    }
+                    let asked = Asked { back: flow.back, ..*self };
                     let before = Some((id, End::Unanswered));
-                    let id = self.enter(before, Some(backend), here, own)?;
+                    let id = asked.enter(before, Some(backend), here, own)?;
                     own.flows.both(id).1.silent = silent;
                     return Ok(id);
                 }
@@ -227,6 +238,7 @@ impl<'a> Asked<'a> {
             seen_as: rules.seen_as(client, &server.address, &mut own.pools(here))?,
             vip: self.vip,
             backend,
+            back: self.back,
             answers_from: rules.answers_seen().then_some(server.server),
         };
         let kind = if self.request.is_write { Kind::Write } else { Kind::Read };

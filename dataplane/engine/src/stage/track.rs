@@ -7,11 +7,13 @@ use crate::alg::{End, Lesson, tftp};
 use crate::count::Counters;
 use crate::family::Family;
 use crate::flow::key::KeyKind;
+use crate::flow::new_hop::{Arrival, NewHop, Proof};
 use crate::flow::record::{Detail, Flow};
 use crate::here::Here;
 use crate::reason::Reason;
 use crate::tables::Hop;
 use crate::verdict::Step;
+use std::net::IpAddr;
 use wire::tftp::Message;
 
 /// Takes the packet into account, or refuses it. What it teaches beyond its flow is the answer, for
@@ -29,6 +31,10 @@ pub fn track<H: Family>(
     if lesson.end == Some(End::Completed) {
         parcel.packet.check_sum()?;
     }
+    let elsewhere = from_elsewhere(parcel, message, (flow, detail), here);
+    if let Some(elsewhere) = elsewhere {
+        way_back(elsewhere, parcel.sender(), (flow, detail), here);
+    }
     flow.progress = lesson.progress;
     if lesson.learn.is_some() && parcel.side.key_kind() == KeyKind::Server {
         let backend = &here.tables.backends[usize::from(flow.backend)];
@@ -37,7 +43,9 @@ pub fn track<H: Family>(
     flow.bytes += u64::from(lesson.data.unwrap_or_default());
     match (parcel.side, message) {
         (Side::Client(_), Message::Data { block, .. } | Message::Ack { block }) => {
-            if flow.goes_on(block) {
+            // A guess at a block's number is passed on, and not taken for the client's.
+            let is_guess = matches!(elsewhere, Some((_, Proof::Nothing)));
+            if flow.goes_on(block) && !is_guess {
                 flow.go_on(block);
             }
         }
@@ -50,6 +58,12 @@ pub fn track<H: Family>(
             }
         }
         (Side::Client(_) | Side::Server | Side::ServerToClient, _) => {}
+    }
+    match (parcel.side, elsewhere) {
+        (Side::Client(_), Some((from, _))) => detail.new_hop.advance(from, flow.blocks as u16),
+        // The old way is in use.
+        (Side::Client(_), None) => detail.new_hop = NewHop::NONE,
+        (Side::Server | Side::ServerToClient, _) => {}
     }
     // That the request was repeated is of the past.
     if !had_spoken && flow.progress.client_spoke() {
@@ -105,14 +119,52 @@ fn lesson<H>(
     }
 }
 
-/// The flow lives on, and answers go back the way that the client's packet came.
+/// The flow lives on.
 #[inline]
 pub fn touch<H>(parcel: &Parcel<H>, flow: &mut Flow, here: &Here) {
     flow.last_packet = here.now;
     match parcel.side {
-        Side::Client(_) => {
-            flow.back = Hop { mac: parcel.packet.ethernet.source, interface: here.from };
-        }
+        Side::Client(_) => {}
         Side::Server | Side::ServerToClient => flow.repeats = 0,
+    }
+}
+
+/// Where a client's message to the right TID comes from, if not from where answers go, and what it proves before it is
+/// taken into account: whether it says the last one again, or goes on as the window allows.
+#[inline]
+pub fn from_elsewhere<H: Family>(
+    parcel: &Parcel<H>,
+    message: Message,
+    (flow, detail): (&Flow, &Detail),
+    here: &Here,
+) -> Option<(Hop, Proof)> {
+    let from = Hop { mac: parcel.packet.ethernet.source, interface: here.from };
+    if from == flow.back || !matches!(parcel.side, Side::Client(_)) {
+        return None;
+    }
+    let proof = match message {
+        Message::Request(_) => Proof::Claim,
+        Message::Data { block, .. } | Message::Ack { block } => {
+            let ahead = block.wrapping_sub(flow.blocks as u16);
+            let is_next = ahead <= detail.terms.windowsize();
+            if is_next { Proof::Knowledge } else { Proof::Nothing }
+        }
+        Message::Oack(_) | Message::Error { .. } => Proof::Nothing,
+    };
+    Some((from, proof))
+}
+
+/// Settles the way back to a client by a packet that comes from elsewhere: see [`crate::flow::new_hop`].
+#[cold]
+pub fn way_back(
+    (from, proof): (Hop, Proof),
+    client: IpAddr,
+    (flow, detail): (&mut Flow, &mut Detail),
+    here: &Here,
+) {
+    let route = here.tables.routes.hop(client);
+    let packet = Arrival { from, back: flow.back, route, proof, mark: flow.blocks as u16 };
+    if detail.new_hop.takes_over(&packet, here.now) {
+        flow.back = from;
     }
 }

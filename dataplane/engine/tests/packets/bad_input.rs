@@ -154,6 +154,10 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
             let talk = ask(&mut gate, VIA, &request());
             (0..3).map(|_| gate.take(talk.data(1, 512))).last()
         }
+        Reason::WrongOrigin => {
+            let talk = run(&mut gate, VIA, CLIENT);
+            take(&mut gate, Packet { to: gate_mac(OUTSIDE), ..talk.data(2, 512) }.into())
+        }
         Reason::NoBackend => {
             gate.change(|tables| tables.backends.iter_mut().for_each(|b| b.hop = None));
             take(&mut gate, request().into())

@@ -149,6 +149,8 @@ fn a_name_may_pass_to_another_client_within_a_burst() {
     let _ = gate.take(request()).sent();
     let late = kit::story::data(SocketAddr::new(VIA.server(0), 5000), VIA.client(), 1, 512);
     let late = Packet { to: gate_mac(OUTSIDE), ..late };
+    // One burst is of one interface.
+    gate.change(|tables| tables.servers.clear());
     let frames = [rrq(other, VIA.vip(), "f").bytes(), request().bytes(), late.bytes()];
     let verdicts = gate.take_burst(OUTSIDE, frames);
     assert_eq!(verdicts[..2], [Verdict::Transmit(1); 2]);

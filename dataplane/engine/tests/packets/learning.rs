@@ -7,7 +7,7 @@ use kit::gate::Gate;
 use kit::packet::Packet;
 use kit::story::{CLIENT, ack, data, error, oack, rrq, rrq_with, wrq};
 use kit::talk::{TID, Talk, ask, run};
-use kit::world::{Via, mac};
+use kit::world::{Via, mac, origins};
 use std::net::SocketAddr;
 
 #[test]
@@ -333,6 +333,7 @@ fn answered_by_an_alias(via: Via, request: &Packet) -> (Gate, Talk) {
         let server = tables.addresses.get(via.server(0)).expect("a server");
         let aliases = vec![other(0), other(1)];
         aliases.iter().for_each(|&alias| tables.addresses.insert(alias, server));
+        origins(tables, via.backend(0), &[via.server(0), aliases[0], aliases[1]]);
         tables.backends[usize::from(via.backend(0))].aliases = aliases;
     });
     let asked = ask(&mut gate, via, request);

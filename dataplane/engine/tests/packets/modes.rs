@@ -5,7 +5,7 @@ use kit::gate::Gate;
 use kit::packet::Packet;
 use kit::story::{ack, data, datagram, rrq, wrq};
 use kit::talk::{TID, Talk, ask, run};
-use kit::world::{INSIDE, OUTSIDE, Via, gate_mac, interface, mac};
+use kit::world::{OUTSIDE, Via, interface};
 use std::net::SocketAddr;
 
 type Shape = fn(Packet) -> Packet;
@@ -117,21 +117,6 @@ fn a_wrong_checksum_stays_wrong() {
             let read = std::panic::catch_unwind(|| Packet::read(&outcome.bytes));
             assert!(read.is_err(), "{via:?}: a receiver must see the damage");
         }
-    }
-}
-
-#[test]
-fn the_answer_goes_back_the_way_that_the_client_s_last_packet_came() {
-    for via in Via::SEEN {
-        let mut gate = Gate::new();
-        let talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
-        let router = wire::ethernet::Mac([2, 7, 7, 7, 7, 7]);
-        let sent = gate.take(talk.data(1, 512)).sent();
-        assert_eq!((sent.from, sent.to), (gate_mac(OUTSIDE), mac(via.client().ip())));
-        let detour = Packet { from: router, to: gate_mac(INSIDE), ..talk.ack(1) };
-        let _ = gate.take_by(INSIDE, &detour).sent();
-        let sent = gate.take(talk.data(2, 512)).sent();
-        assert_eq!((sent.from, sent.to), (gate_mac(INSIDE), router), "{via:?}");
     }
 }
 

@@ -13,7 +13,7 @@ use kit::notice::{REFUSED, about};
 use kit::packet::Packet;
 use kit::story::{ack, data, oack, rrq, rrq_with, wrq};
 use kit::talk::{Talk, ask, run};
-use kit::world::{FLOWS, INSIDE, OUTSIDE, Via, tables};
+use kit::world::{FLOWS, INSIDE, OUTSIDE, Via, origins, tables};
 use std::net::SocketAddr;
 
 /// A reload gave the only server another name, and so a number.
@@ -141,6 +141,7 @@ fn the_other_server_may_answer_from_an_alias() {
         other.aliases = vec![alias];
         let server = other.server;
         tables.addresses.insert(alias, Owner::Routed(server));
+        origins(tables, via.backend(1), &[alias, via.server(1)]);
     });
     let first = download(&mut gate, via);
     die(&mut gate, first);

@@ -358,7 +358,8 @@ fn whoever_sends_too_large_segments_hears_of_it() {
             };
             // A router next to whoever should have got it.
             let beyond = if by_client { via.at_server() } else { via };
-            let router = beyond.station(0, 250);
+            let net = u8::from(by_client && matches!(via, Via::Nat | Via::Nat6));
+            let router = beyond.station(net, 250);
             let what = TOO_BIG[beyond.family()];
             let quote = &sent.bytes()[14..];
             let outcome = gate.take(control(router, sent.source.ip(), what, 1400, quote));

@@ -101,17 +101,21 @@ impl Frames {
     pub fn request(&self, client: u32, frame: &mut Flat) {
         frame.copy(&self.request);
         readdress(frame.bytes_mut(), endpoint(self.via, client), self.asked);
+        sent_by(endpoint(self.via, client), frame);
     }
 
     fn ack(&self, client: u32, frame: &mut Flat) {
         frame.copy(&self.ack);
         let vip = SocketAddr::new(self.via.vip().ip(), self.port);
         readdress(frame.bytes_mut(), endpoint(self.via, client), vip);
+        sent_by(endpoint(self.via, client), frame);
     }
 
     fn data(&self, client: u32, frame: &mut Flat) {
         frame.copy(&self.data);
-        readdress(frame.bytes_mut(), self.server(client), self.seen_as(client));
+        let server = self.server(client);
+        readdress(frame.bytes_mut(), server, self.seen_as(client));
+        sent_by(server, frame);
     }
 
     /// Who serves a client.
@@ -134,6 +138,11 @@ impl Frames {
         let address = self.pool[(client % pool) as usize];
         SocketAddr::new(address, 1024 + (client / pool % PORTS) as u16)
     }
+}
+
+/// Has the sender's own station send the frame: another one's would be unusual.
+fn sent_by(sender: SocketAddr, frame: &mut Flat) {
+    frame.bytes_mut()[6..12].copy_from_slice(&world::mac(sender.ip()).0);
 }
 
 fn padded(packet: Packet) -> Vec<u8> {

@@ -105,7 +105,7 @@ impl Own {
         let is_alone = |tuple: &Tuple| self.connections.find(tuple).is_none();
         is_known
             && is_reachable(&connection.back, here)
-            && is_reachable(&connection.fore, here)
+            && is_reachable(&connection.fore(), here)
             && connection.last_packet.is_due(here.now)
             && connection.begun.is_due(here.now)
             && is_alone(&connection.client())

@@ -4,7 +4,7 @@
 use super::seen::Seen;
 use crate::alg::End;
 use crate::flow::FlowId;
-use crate::flow::connection::{Half, flag};
+use crate::flow::connection::{Half, Turn, flag};
 use crate::flow::view::Stage;
 use crate::here::Here;
 use crate::own::Own;
@@ -23,13 +23,13 @@ pub fn begins_again<A: Copy>(seen: &Seen<A>, id: FlowId, here: &Here, own: &mut 
     }
     let by_opener = seen.is_by_client() != connection.has(flag::BY_SERVER);
     if by_opener && seen.opens() {
-        connection.opened_again = true;
+        connection.turn = Turn::OpenedAgain;
         connection.again = tcp.sequence().wrapping_add(1);
         return;
     }
     let agrees = !by_opener
         && tcp.flags().has(Flags::ACK)
-        && connection.opened_again
+        && connection.turn == Turn::OpenedAgain
         && tcp.acknowledgement() == connection.again;
     if agrees {
         own.begin_again(id, here);
@@ -46,7 +46,7 @@ impl Own {
         halves[usize::from(by_server)].next = connection.again;
         connection.halves = halves;
         connection.flags &= flag::BY_SERVER | flag::BY_CLIENT_TUPLE | flag::BY_SERVER_TUPLE;
-        connection.opened_again = false;
+        connection.turn = Turn::None;
         if connection.is_counted() {
             let transfers = self.counters.backend(connection.backend);
             transfers.ended.add(1);

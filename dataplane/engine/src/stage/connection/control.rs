@@ -11,7 +11,7 @@ use crate::alg::ftp::stream::{Pushed, Reader, Rewrite, Segment, Side, Stream};
 use crate::alg::ftp::{Asks, Context, Form, from_client, from_server, refuse, write};
 use crate::family::Family;
 use crate::flow::FlowId;
-use crate::flow::connection::flag;
+use crate::flow::connection::{flag, mark};
 use crate::flow::sessions::Session;
 use crate::flow::view::{ConnectionKind, Stage};
 use crate::frame::Frame;
@@ -66,7 +66,7 @@ pub fn begin<H: Family>(
     };
     own.connections[id].session = number;
     own.connections[id].flags |= flag::READ;
-    own.connections[id].unassured = false;
+    own.connections[id].mark(mark::UNASSURED, false);
     own.advance(id, Stage::Open, here);
     None
 }

@@ -2,7 +2,7 @@
 //! §3.3.2). Numbers are those that the client sees. Nobody who does not see the connection's packets is to change it
 //! (RFC 5961): what has a wrong number goes on, for the other side to judge, but is not taken into account.
 
-use crate::flow::connection::{Connection, Half, flag};
+use crate::flow::connection::{Connection, Half, flag, mark};
 use crate::flow::view::Stage;
 use crate::reason::Reason;
 use wire::tcp::{Flags, Tcp};
@@ -11,7 +11,7 @@ use wire::tcp::{Flags, Tcp};
 const FURTHEST: u32 = 1 << 24;
 
 /// One side has come so far with this segment, of so many bytes of data.
-#[inline]
+#[inline(always)]
 pub fn advance(halves: &mut [Half; 2], from: usize, tcp: &Tcp, len: u32) {
     let others = halves[1 - from].next;
     // Of a side that is not seen nothing is known.
@@ -85,12 +85,13 @@ fn is_within(connection: &Connection, from: usize, sequence: u32) -> bool {
 /// Where it stands after a segment that is no reset.
 fn stage(connection: &mut Connection, by_client: bool, tcp: &Tcp) -> Stage {
     // Anybody can say that it is done, in another's name.
-    connection.unassured = connection.is_unassured() && !opens(connection, by_client, tcp);
+    let is_unassured = connection.is_unassured() && !opens(connection, by_client, tcp);
+    connection.mark(mark::UNASSURED, is_unassured);
     let is_done = [flag::CLIENT_DONE, flag::SERVER_DONE].map(|done| connection.has(done));
     match (connection.stage, is_done) {
         (Stage::Closed, _) | (_, [true, true]) => Stage::Closed,
         (_, [true, _] | [_, true]) => Stage::Closing,
-        (Stage::HalfOpen, _) if !connection.unassured => Stage::Open,
+        (Stage::HalfOpen, _) if !is_unassured => Stage::Open,
         (Stage::Expected, _) => Stage::HalfOpen,
         (stage @ (Stage::HalfOpen | Stage::Open | Stage::Closing), _) => stage,
     }

@@ -16,7 +16,12 @@ use wire::ip::PROTOCOL_TCP;
 
 /// The packet's connection, which may have begun with it.
 pub fn lookup<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) -> Step<FlowId> {
-    if let Some(id) = own.connections.find(&seen.tuple) {
+    let known = own.connections.find(&seen.tuple);
+    let is_awaited = || known.or_else(|| expected(&seen.tuple.to_any_port(), own)).is_some();
+    if !seen.is_from_its_server(here) && (seen.side == Side::Server || is_awaited()) {
+        return Err(Reason::WrongOrigin.into());
+    }
+    if let Some(id) = known {
         if own.connections[id].stage == Stage::Expected {
             return data::complete::<H>(id, seen, here, own);
         }

@@ -15,7 +15,9 @@ pub mod routine;
 mod seen;
 mod segment;
 pub mod translate;
+
 mod walk;
+mod way_back;
 
 pub use segment::Segment;
 pub use walk::{connection, first_part};

@@ -1,6 +1,7 @@
 //! Connections that servers open by themselves: by a rule they leave as a VIP; all others are the kernel's to route.
 
 use super::seen::Seen;
+use super::way_back;
 use crate::alg::End;
 use crate::family::Family;
 use crate::flow::FlowId;
@@ -30,9 +31,8 @@ pub fn lookup<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) ->
     let server = Endpoint { host: H::name(server, &own.hosts), port: seen.ports[0] };
     let tuple = Tuple::at_host(near, server, seen.tuple.protocol);
     if let Some(id) = own.connections.find(&tuple) {
-        let connection = &mut own.connections[id];
-        connection.fore = Hop { mac: seen.station, interface: here.from };
-        if !(seen.opens() && connection.is_over()) {
+        way_back::settle_server(seen, id, here, own)?;
+        if !(seen.opens() && own.connections[id].is_over()) {
             return Ok(id);
         }
         own.end_connection(id, End::Replaced, here);
@@ -67,6 +67,10 @@ fn begin<H: Family>(
     own: &mut Own,
 ) -> Step<FlowId> {
     let [server, peer] = seen.addresses.map(Into::into);
+    let link = here.tables.routes.hop(server).map(|hop| hop.interface);
+    if link.is_some_and(|link| link != here.from) || !seen.is_from_its_server(here) {
+        return Err(Reason::WrongOrigin.into());
+    }
     let Some(back) = own.way_to(seen.tuple.near().host, rule.to, peer, here) else {
         // The server tries again; by then the kernel may have found it.
         here.tables.sought.note(peer);
@@ -85,17 +89,17 @@ fn begin<H: Family>(
         return Err(Reason::SnatPoolEmpty.into());
     };
     let server = Tuple::at_host(near, far, seen.tuple.protocol);
-    let connection = Connection {
+    let mut connection = Connection {
         tuples: Tuples::of_client(client).with_server(server),
         last_packet: here.now,
         begun: here.now,
         back,
-        fore: Hop { mac: seen.station, interface: here.from },
         kind: ConnectionKind::Policy,
         stage: Stage::HalfOpen,
         flags: flag::BY_CLIENT_TUPLE | flag::BY_SERVER_TUPLE | flag::BY_SERVER,
         ..Connection::FREE
     };
+    connection.set_fore(seen.hop(here));
     let id = own.enter_connection(&connection, here)?;
     rule.hits.fetch_add(1, Relaxed);
     Ok(id)

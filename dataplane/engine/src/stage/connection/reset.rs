@@ -5,6 +5,7 @@ use super::seen::Seen;
 use super::translate::vip;
 use crate::family::Family;
 use crate::flow::FlowId;
+use crate::flow::connection::Turn;
 use crate::frame::Frame;
 use crate::here::Here;
 use crate::own::Own;
@@ -59,7 +60,7 @@ pub fn answer<H: Family>(
 
 /// What the client of a connection is told whose server is dead, and where to; the connection is over.
 pub fn cut_off(id: FlowId, here: &Here, own: &Own) -> Option<(Hop, Speech)> {
-    let connection = own.connections.get(id).filter(|one| one.is_cut_off)?;
+    let connection = own.connections.get(id).filter(|one| one.turn == Turn::CutOff)?;
     let client = connection.halves[0];
     let (from, to) = (vip(connection, here), own.hosts.socket_address(connection.client().near()));
     let says = Says {

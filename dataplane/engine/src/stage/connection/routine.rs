@@ -7,6 +7,7 @@ use super::translate::translate;
 use crate::family::Family;
 use crate::flow::view::Stage;
 use crate::here::Here;
+use crate::origin::Origin;
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::stage::classify::Side;
@@ -15,7 +16,8 @@ use crate::tables::Hop;
 use crate::verdict::{Step, Verdict};
 use wire::tcp::Flags;
 
-/// What becomes of a segment that changes nothing; `None`: it has to go the long way.
+/// What becomes of a segment that changes nothing; `None`: it has to go the long way. Each side has its own code,
+/// which spares most segments to be asked again.
 #[inline]
 pub fn routine<H: Family>(
     segment: &mut Segment<H>,
@@ -36,27 +38,37 @@ pub fn routine<H: Family>(
     if len > here.least_mtu {
         return None;
     }
-    let (side, from) = match segment.side {
-        Side::Client(_) => (segment.side, 0),
-        Side::Server | Side::ServerToClient => (segment.side, 1),
-    };
-    translate((&mut *segment.ip, &mut *segment.tcp), side, connection, here, hosts).ok()?;
-    advance(&mut connection.halves, from, segment.tcp, segment.len);
-    connection.last_packet = here.now;
-    connection.count(from, len as u32);
     let transfers = counters.backend(connection.backend);
-    let hop = if from == 0 {
-        connection.back = Hop { mac: segment.ethernet.source, interface: here.from };
-        transfers.packets_in.add(1);
-        transfers.bytes_in.add(len as u64);
-        match &backend.hop {
-            Some(hop) => hop,
-            None => return Some(Err(Reason::BackendDown.into())),
+    let Segment { ethernet, ip, tcp, side, .. } = segment;
+    match *side {
+        Side::Client(_) => {
+            let from = Hop { mac: ethernet.source, interface: here.from };
+            if connection.back != from {
+                return None;
+            }
+            translate((&mut **ip, &mut **tcp), *side, connection, here, hosts).ok()?;
+            advance(&mut connection.halves, 0, tcp, segment.len);
+            connection.last_packet = here.now;
+            connection.count(0, len as u32);
+            transfers.packets_in.add(1);
+            transfers.bytes_in.add(len as u64);
+            match &backend.hop {
+                Some(hop) => Some(Ok(send(ethernet, hop, here))),
+                None => Some(Err(Reason::BackendDown.into())),
+            }
         }
-    } else {
-        transfers.packets_out.add(1);
-        transfers.bytes_out.add(len as u64);
-        &connection.back
-    };
-    Some(Ok(send(segment.ethernet, hop, here)))
+        Side::Server | Side::ServerToClient => {
+            let server = here.tables.servers.get(usize::from(segment.tuple.far()))?;
+            if !server.is_usually_at(Origin::of(ethernet, here.from)) {
+                return None;
+            }
+            translate((&mut **ip, &mut **tcp), *side, connection, here, hosts).ok()?;
+            advance(&mut connection.halves, 1, tcp, segment.len);
+            connection.last_packet = here.now;
+            connection.count(1, len as u32);
+            transfers.packets_out.add(1);
+            transfers.bytes_out.add(len as u64);
+            Some(Ok(send(ethernet, &connection.back, here)))
+        }
+    }
 }

@@ -8,13 +8,16 @@ use crate::own::Own;
 use crate::reason::Reason;
 use crate::stage::apart::is_anything;
 use crate::stage::classify::{Ends, Side, between, check_source, mine};
-use crate::tables::Owner;
+use crate::tables::{Hop, Owner, ServerId};
 use crate::verdict::{Step, Verdict};
 use wire::ethernet::{Ethernet, Mac};
 use wire::ip::{PROTOCOL_TCP, PROTOCOL_UDP, Split};
 use wire::tcp::{Flags, Tcp};
 use wire::udp::Udp;
 use zerocopy::FromBytes;
+
+/// In place of a server: a host that is nobody's backend.
+pub const NO_SERVER: ServerId = ServerId::MAX;
 
 /// A packet.
 #[derive(Debug, Clone)]
@@ -76,6 +79,18 @@ impl<A: Copy> Seen<A> {
         })
     }
 
+    /// The station that it comes from, on this link.
+    pub fn hop(&self, here: &Here) -> Hop {
+        Hop { mac: self.station, interface: here.from }
+    }
+
+    /// Whether it comes from where its server is, if a backend's server sent it.
+    pub fn is_from_its_server(&self, here: &Here) -> bool {
+        self.is_by_client()
+            || self.tuple.far() == NO_SERVER
+            || here.tables.is_server_at(self.tuple.far(), self.hop(here).into())
+    }
+
     /// Whether it can begin a connection.
     pub fn opens(&self) -> bool {
         self.tcp.is_none_or(|tcp| {
@@ -130,7 +145,7 @@ fn whose<H: Family>(ip: &H, ports: (u16, u16), here: &Here) -> Step<Ends<H::Addr
         Err(Verdict::Kernel) if here.tables.has_rules => {
             let server = match H::owner(ip.source(), here.tables) {
                 Some(Owner::Routed(server) | Owner::Answering(server)) => server,
-                Some(_) | None => u16::MAX,
+                Some(_) | None => NO_SERVER,
             };
             if H::owner(ip.destination(), here.tables).is_some_and(Owner::is_ours) {
                 return Err(Verdict::Kernel);

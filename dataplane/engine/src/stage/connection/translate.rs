@@ -22,7 +22,7 @@ pub trait Ports {
 }
 
 impl Ports for Tcp {
-    #[inline]
+    #[inline(always)]
     fn set_ports(&mut self, source: u16, destination: u16, addresses: Delta) {
         Tcp::set_ports(self, source, destination, addresses);
     }
@@ -118,7 +118,7 @@ pub fn way(side: Side, connection: &Connection, here: &Here) -> Option<(Hop, IpA
     match side {
         Side::Client(_) if connection.backend == NO_BACKEND => {
             // Both ends of a rule's connection are of the VIP's version.
-            Some((connection.fore, here.tables.vips[usize::from(connection.vip())].address))
+            Some((connection.fore(), here.tables.vips[usize::from(connection.vip())].address))
         }
         Side::Client(_) => {
             let backend = here.backend(connection.backend);

@@ -7,9 +7,10 @@ use super::lookup::lookup;
 use super::reset;
 use super::seen::Seen;
 use super::translate::{Body, crossing, translate, way};
+use super::way_back;
 use crate::family::Family;
 use crate::flow::FlowId;
-use crate::flow::connection::{Connection, NO_BACKEND, flag};
+use crate::flow::connection::{Connection, flag, mark};
 use crate::flow::view::Stage;
 use crate::frame::Frame;
 use crate::here::Here;
@@ -19,7 +20,6 @@ use crate::reason::Reason;
 use crate::stage::classify::Side;
 use crate::stage::translate::Untranslated;
 use crate::stage::transmit::{room_to, send};
-use crate::tables::Hop;
 use crate::verdict::{Step, Verdict};
 use wire::ethernet::Ethernet;
 use wire::ip::Split;
@@ -39,6 +39,7 @@ pub fn connection<H: Family>(
         Err(why_not) => return Err(refused::<H>(frame, &seen, why_not, here, own)),
     };
     begins_again(&seen, id, here, own);
+    way_back::settle(&seen, id, here, own)?;
     if own.connections[id].is_half_open()
         && let Some(verdict) = control::begin::<H>(&seen, id, here, own)
     {
@@ -62,6 +63,7 @@ pub fn first_part<H: Family>(
 ) -> Step<(FlowId, Side, Verdict)> {
     let seen = Seen::of::<H>(frame.bytes_mut(), place, here, own)?;
     let id = lookup::<H>(&seen, here, own)?;
+    way_back::settle(&seen, id, here, own)?;
     let verdict = pass::<H>(frame, &seen, id, here, own)?;
     Ok((id, seen.side, verdict))
 }
@@ -118,11 +120,8 @@ fn track<A: Copy>(seen: &Seen<A>, id: FlowId, here: &Here, own: &mut Own) -> Ste
     };
     connection.count(usize::from(!by_client), seen.total_len as u32);
     connection.last_packet = here.now;
-    let came_from = Hop { mac: seen.station, interface: here.from };
     if by_client {
-        connection.back = came_from;
-    } else if connection.backend == NO_BACKEND {
-        connection.fore = came_from;
+        connection.new_hop.advance(seen.hop(here), connection.low_bytes[0] as u16);
     }
     if stage != connection.stage {
         own.advance(id, stage, here);
@@ -138,7 +137,7 @@ fn answered(connection: &mut Connection, by_client: bool) -> Stage {
     // Where we don't see answers, the opener's second word tells that there was one.
     let may_be_answered = !connection.answers_seen() && connection.bytes()[0] > 0;
     if by_opener && (may_be_answered || connection.stage == Stage::Open) {
-        connection.unassured = false;
+        connection.mark(mark::UNASSURED, false);
     }
     if by_opener && !may_be_answered { connection.stage } else { Stage::Open }
 }

@@ -81,6 +81,14 @@ pub fn about_connection<H: Family>(
     own: &mut Own,
 ) -> Step<Verdict> {
     let connection = &own.connections[id];
+    let link = match side {
+        Side::Client(_) => Some(connection.back.interface),
+        Side::Server => None,
+        Side::ServerToClient => connection.server().far_host().map(|_| connection.fore().interface),
+    };
+    if link.is_some_and(|link| link != here.from) {
+        return Err(Reason::WrongOrigin.into());
+    }
     let (hop, receiver) = way(side, connection, here).ok_or(Reason::BackendDown)?;
     let room = usize::from(room_to::<H>(false, &hop, receiver, here));
     if ip.total_len() - size_of::<H>() > room {

@@ -1,0 +1,299 @@
+//! Answers go back the way that a client's packets came from first. Who only claims to be the client does not have them
+//! from then on; a client, or its router, that has another hardware address from now on does after a repetition or two.
+
+use engine::reason::Reason;
+use engine::routes::{Route, Routes};
+use engine::tables::{Ftp, Hop, Protocol};
+use ipnet::IpNet;
+use kit::connections::{Line, tables};
+use kit::gate::Gate;
+use kit::packet::Packet;
+use kit::segment::Segment;
+use kit::story::{datagram, rrq};
+use kit::talk::{Talk, ask, run};
+use kit::world::{FLOWS, INSIDE, OUTSIDE, Via, gate_mac, mac};
+use std::net::{IpAddr, SocketAddr};
+use wire::ethernet::Mac;
+
+const OTHER: Mac = Mac([2, 0, 0, 0, 0x66, 0x66]);
+const PORT: u16 = 7007;
+
+/// Ticks that a repetition in earnest takes.
+const SECOND: u32 = 10;
+
+/// The client's packet from another station on its link.
+fn moved(packet: Packet) -> Packet {
+    Packet { from: OTHER, ..packet }
+}
+
+/// The kernel says that the client is reached by this station.
+fn route(gate: &mut Gate, client: IpAddr, mac: Mac) {
+    let hop = Some(Hop { mac, interface: OUTSIDE });
+    gate.change(|tables| {
+        tables.routes = Routes::new([Route { to: IpNet::from(client), hop }]);
+    });
+}
+
+/// Where the next block goes.
+#[track_caller]
+fn way(gate: &mut Gate, talk: Talk, block: u16) -> Mac {
+    gate.take(talk.data(block, 512)).sent().to
+}
+
+#[test]
+fn a_guess_at_the_tid_does_not_move_a_transfer() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, via.client());
+        for _ in 0..3 {
+            gate.take(moved(talk.with_tid(40_000).ack(1))).dropped(Reason::WrongTid);
+            // The right TID, and a block that is nobody's turn.
+            for block in [0, 3, 700, 40_000] {
+                let _ = gate.take(moved(talk.ack(block)));
+            }
+            gate.wait(SECOND);
+        }
+        assert_eq!(way(&mut gate, talk, 2), mac(via.client().ip()), "{via:?}");
+    }
+}
+
+#[test]
+fn a_client_that_repeats_its_ack_from_another_station_is_answered_there() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, via.client());
+        let _ = gate.take(moved(talk.ack(1))).sent();
+        assert_eq!(way(&mut gate, talk, 2), mac(via.client().ip()), "once is not enough");
+        gate.wait(SECOND);
+        let _ = gate.take(moved(talk.ack(1))).sent();
+        assert_eq!(way(&mut gate, talk, 2), OTHER, "{via:?}");
+        let _ = gate.take(moved(talk.ack(2))).sent();
+        assert_eq!(way(&mut gate, talk, 3), OTHER, "it goes on");
+    }
+}
+
+/// The router of an upload's client has failed over while its blocks still come.
+#[test]
+fn a_client_that_goes_on_from_another_station_is_answered_there() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, via.client());
+        for block in [2, 3] {
+            let _ = gate.take(talk.data(block, 512)).sent();
+            let _ = gate.take(moved(talk.ack(block))).sent();
+        }
+        assert_eq!(way(&mut gate, talk, 4), OTHER, "{via:?}");
+    }
+}
+
+#[test]
+fn the_kernel_s_word_moves_it_at_once() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, via.client());
+        route(&mut gate, via.client().ip(), OTHER);
+        assert_eq!(way(&mut gate, talk, 2), mac(via.client().ip()), "the last hop first");
+        let _ = gate.take(moved(talk.ack(1))).sent();
+        assert_eq!(way(&mut gate, talk, 2), OTHER, "{via:?}");
+    }
+}
+
+/// Packets take two ways at once.
+#[test]
+fn between_two_routers_nothing_flaps() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, via.client());
+        for block in 2..40 {
+            assert_eq!(way(&mut gate, talk, block), mac(via.client().ip()), "{via:?} {block}");
+            let ack = talk.ack(block);
+            let ack = if block % 2 == 0 { moved(ack) } else { ack };
+            let _ = gate.take(ack).sent();
+            gate.wait(3);
+        }
+        assert_eq!(gate.transfers().len(), 1);
+    }
+}
+
+#[test]
+fn a_repeated_request_moves_what_is_not_answered_only_in_earnest() {
+    for via in Via::SEEN {
+        let request = rrq(via.client(), via.vip(), "boot.img");
+        for (known, moves) in [(None, true), (Some(mac(via.client().ip())), false)] {
+            let mut gate = Gate::new();
+            known.into_iter().for_each(|mac| route(&mut gate, via.client().ip(), mac));
+            let talk = ask(&mut gate, via, &request);
+            let _ = gate.take(moved(request.clone())).sent();
+            let _ = gate.take(moved(request.clone())).sent();
+            gate.wait(SECOND);
+            let asked = gate.take(moved(request.clone())).sent();
+            let talk = Talk {
+                server: SocketAddr::new(asked.destination.ip(), talk.server.port()),
+                seen_as: asked.source,
+                ..talk
+            };
+            let to = if moves { OTHER } else { mac(via.client().ip()) };
+            assert_eq!(way(&mut gate, talk, 1), to, "{via:?} {known:?}");
+        }
+    }
+}
+
+/// Boot ROMs use the same ports at every boot, and a machine may have got another card.
+#[test]
+fn a_new_request_is_answered_where_it_came_from() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let _ = run(&mut gate, via, via.client());
+        gate.wait(5 * SECOND);
+        let talk = ask(&mut gate, via, &moved(rrq(via.client(), via.vip(), "another")));
+        assert_eq!(way(&mut gate, talk.with_tid(51_000), 1), OTHER, "{via:?}");
+    }
+}
+
+#[test]
+fn the_way_may_be_by_another_interface() {
+    let via = Via::Nat;
+    let mut gate = Gate::new();
+    let talk = run(&mut gate, via, via.client());
+    for _ in 0..2 {
+        let detour = Packet { from: OTHER, to: gate_mac(INSIDE), ..talk.ack(1) };
+        let _ = gate.take_by(INSIDE, &detour).sent();
+    }
+    let sent = gate.take(talk.data(2, 512)).sent();
+    assert_eq!((sent.from, sent.to), (gate_mac(INSIDE), OTHER));
+}
+
+fn elsewhere(segment: Segment) -> Segment {
+    Segment { from: OTHER, ..segment }
+}
+
+/// Where the server's next segment goes.
+#[track_caller]
+fn heard_at(gate: &mut Gate, line: &Line) -> Mac {
+    gate.take(line.from_server("A", "")).sent_segment().to
+}
+
+#[test]
+fn a_blind_segment_does_not_move_a_connection() {
+    for via in Via::SEEN {
+        let mut gate = Gate::with(tables(Protocol::Tcp, PORT), FLOWS);
+        let line = Line::open(&mut gate, via, via.client(), PORT);
+        for (by, flags) in
+            [(1 << 20, "A"), (1 << 31, "AP"), (u32::MAX - 1000, "A"), (0, "S"), (1 << 30, "FA")]
+        {
+            for step in [0, 1, 2, 3] {
+                let mut guess = line.clone();
+                // The one number, or the other, or both are wrong.
+                guess.next[0] = guess.next[0].wrapping_add(if step != 1 { by } else { 0 });
+                guess.next[1] = guess.next[1].wrapping_add(if step != 0 { by } else { 0 });
+                if by != 0 {
+                    let _ = gate.take(elsewhere(guess.from_client(flags, "x")));
+                }
+            }
+        }
+        for _ in 0..4 {
+            let _ = gate.take(elsewhere(line.from_client("S", "")));
+            gate.wait(SECOND);
+        }
+        assert_eq!(heard_at(&mut gate, &line), mac(via.client().ip()), "{via:?}");
+    }
+}
+
+/// A download's client sends nothing but acknowledgements.
+#[test]
+fn acknowledgements_from_another_station_move_a_download() {
+    for via in Via::SEEN {
+        let mut gate = Gate::with(tables(Protocol::Tcp, PORT), FLOWS);
+        let mut line = Line::open(&mut gate, via, via.client(), PORT);
+        for n in 0..2 {
+            let _ = line.server_says(&mut gate, "A", &"x".repeat(1000));
+            let _ = gate.take(elsewhere(line.from_client("A", ""))).sent_segment();
+            let at = if n == 0 { mac(via.client().ip()) } else { OTHER };
+            assert_eq!(heard_at(&mut gate, &line), at, "{via:?} {n}");
+        }
+    }
+}
+
+#[test]
+fn what_a_client_sends_again_from_another_station_moves_its_connection() {
+    for via in Via::SEEN {
+        let mut gate = Gate::with(tables(Protocol::Tcp, PORT), FLOWS);
+        let mut line = Line::open(&mut gate, via, via.client(), PORT);
+        let said = line.from_client("AP", "hello");
+        let _ = line.client_says(&mut gate, "AP", "hello");
+        for _ in 0..2 {
+            let _ = gate.take(elsewhere(said.clone())).sent_segment();
+        }
+        assert_eq!(heard_at(&mut gate, &line), OTHER, "{via:?}");
+    }
+}
+
+#[test]
+fn a_probe_whether_the_server_lives_moves_an_idle_connection() {
+    for via in Via::SEEN {
+        let mut gate = Gate::with(tables(Protocol::Tcp, PORT), FLOWS);
+        let line = Line::open(&mut gate, via, via.client(), PORT);
+        let probe = line.from_client("A", "");
+        let probe = Segment { sequence: probe.sequence.wrapping_sub(1), ..probe };
+        for _ in 0..2 {
+            let _ = gate.take(elsewhere(probe.clone())).sent_segment();
+        }
+        assert_eq!(heard_at(&mut gate, &line), OTHER, "{via:?}");
+    }
+}
+
+#[test]
+fn segments_by_two_routers_do_not_flap() {
+    for via in Via::SEEN {
+        let mut gate = Gate::with(tables(Protocol::Tcp, PORT), FLOWS);
+        let mut line = Line::open(&mut gate, via, via.client(), PORT);
+        for n in 0..40 {
+            let said = line.from_client("AP", "word");
+            let said = if n % 2 == 0 { elsewhere(said) } else { said };
+            let _ = gate.take(said).sent_segment();
+            line.goes_on(0, "AP", "word");
+            assert_eq!(heard_at(&mut gate, &line), mac(via.client().ip()), "{via:?} {n}");
+        }
+    }
+}
+
+/// An answer of ours would tell the numbers.
+#[test]
+fn a_blind_command_gets_no_answer_of_ours() {
+    let ftp = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
+    for via in Via::SEEN {
+        let mut gate = Gate::with(tables(ftp, 21), FLOWS);
+        let mut line = Line::open(&mut gate, via, via.client(), 21);
+        let mut guess = line.clone();
+        guess.next = guess.next.map(|next| next.wrapping_add(1 << 20));
+        gate.take(elsewhere(guess.from_client("AP", "PASV\r\n"))).dropped(Reason::WrongOrigin);
+        let _ = line.client_says(&mut gate, "AP", "NOOP\r\n");
+    }
+}
+
+#[test]
+fn a_datagram_in_another_s_name_does_not_have_the_answers() {
+    for via in Via::SEEN {
+        for (known, moves) in [(None, true), (Some(mac(via.client().ip())), false)] {
+            let mut gate = Gate::with(tables(Protocol::Udp, PORT), FLOWS);
+            known.into_iter().for_each(|mac| route(&mut gate, via.client().ip(), mac));
+            let vip = SocketAddr::new(via.vip().ip(), PORT);
+            let question = datagram(via.client(), vip, b"question");
+            let heard = gate.take(&question).sent();
+            let answer = datagram(heard.destination, heard.source, b"answer");
+            for _ in 0..9 {
+                let _ = gate.take(moved(question.clone())).sent();
+            }
+            assert_eq!(gate.take(&answer).sent().to, mac(via.client().ip()), "{via:?}");
+            // Who is heard from the old way has not moved.
+            gate.wait(SECOND);
+            let _ = gate.take(&question).sent();
+            let _ = gate.take(moved(question.clone())).sent();
+            assert_eq!(gate.take(&answer).sent().to, mac(via.client().ip()), "{via:?}");
+            gate.wait(SECOND);
+            let _ = gate.take(moved(question.clone())).sent();
+            let at = if moves { OTHER } else { mac(via.client().ip()) };
+            assert_eq!(gate.take(&answer).sent().to, at, "{via:?} {known:?}");
+        }
+    }
+}

@@ -21,6 +21,7 @@ mod passive;
 mod peers;
 mod privileges;
 mod quota;
+mod replace;
 mod silence;
 mod spoofing;
 #[path = "../netns/wiring.rs"]

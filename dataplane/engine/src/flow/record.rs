@@ -2,6 +2,7 @@
 //! What forwarding reads is one cache line, [`Flow`]; the rest lies apart in [`Detail`].
 
 use super::hosts::Endpoint;
+use super::index::{FlowId, NO_FLOW};
 use super::kept::Kept;
 use super::key::{Key, KeyKind};
 use super::new_hop::NewHop;
@@ -105,6 +106,10 @@ pub struct Detail {
     /// The backend that had left the request unanswered before; [`NOBODY`]: none.
     pub silent: BackendId,
     padding: u16,
+    /// The transfer that waits beside this one ([`super::table::Table::insert_beside`]), or [`NO_FLOW`].
+    pub newcomer: FlowId,
+    /// The transfer that this one waits beside, or [`NO_FLOW`].
+    pub elder: FlowId,
     /// What was asked for.
     pub request: Kept,
 }
@@ -320,6 +325,7 @@ impl Detail {
         self.terms = Terms::PLAIN;
         self.catch_up = CatchUp::START;
         self.silent = NOBODY;
+        (self.newcomer, self.elder) = (NO_FLOW, NO_FLOW);
         self.request.keep(request);
     }
 
@@ -334,6 +340,8 @@ impl Detail {
         catch_up: CatchUp::START,
         silent: NOBODY,
         padding: 0,
+        newcomer: NO_FLOW,
+        elder: NO_FLOW,
         request: Kept::NONE,
     };
 }

@@ -2,7 +2,7 @@
 //! taken at the start.
 
 use super::by_backend::ByBackend;
-use super::index::{FlowId, Index, Spot};
+use super::index::{FlowId, Index, NO_FLOW, Spot};
 use super::key::{Key, KeyKind, Seed};
 use super::lists::Lists;
 use super::record::{Detail, Flow};
@@ -63,6 +63,8 @@ impl Table {
     /// Enters what an earlier process left in this row; it comes up at `deadline`.
     pub fn adopt(&mut self, id: FlowId, deadline: Tick) -> Result<(), Full> {
         self.enter(id)?;
+        // What waited beside it is not taken over.
+        self.details[id as usize].newcomer = NO_FLOW;
         match (self[id].progress.is_assured(), self[id].state.is_over()) {
             (false, false) => self.renew(id),
             (false, true) => self.lists.append(UNASSURED, id),
@@ -148,18 +150,84 @@ impl Table {
     /// Enters a transfer that has just been asked for by this request; it comes up at `deadline` unless moved. The caller
     /// has made sure that no other has one of its keys.
     pub fn insert(&mut self, flow: &Flow, request: &[u8], deadline: Tick) -> Result<FlowId, Full> {
-        let id = self.lists.first(FREE).ok_or(Full)?;
-        self.flows[id as usize].clone_from(flow);
-        self.details[id as usize].begin(request, flow.last_packet);
-        self.seal(id);
+        let id = self.write(flow, request)?;
         if let Err(full) = self.enter(id) {
             self.flows[id as usize] = Flow::FREE;
             return Err(full);
         }
-        self.lists.append(UNASSURED, id);
-        self.unassured.add(id, flow.backend);
-        self.wheel.set(id, deadline);
+        self.wait(id, deadline);
         Ok(id)
+    }
+
+    /// The same beside a transfer that has one of its keys, and has none beside it yet. That one is found by the key as
+    /// long as it is there, and [`Table::newcomer`] leads on; then [`Table::succeed`].
+    pub fn insert_beside(
+        &mut self,
+        elder: FlowId,
+        flow: &Flow,
+        request: &[u8],
+        deadline: Tick,
+    ) -> Result<FlowId, Full> {
+        let id = self.write(flow, request)?;
+        if let Err(full) = self.succeed(id) {
+            self.flows[id as usize] = Flow::FREE;
+            return Err(full);
+        }
+        self.details[id as usize].elder = elder;
+        self.details[elder as usize].newcomer = id;
+        self.wait(id, deadline);
+        Ok(id)
+    }
+
+    /// Writes a free row.
+    #[inline]
+    fn write(&mut self, flow: &Flow, request: &[u8]) -> Result<FlowId, Full> {
+        let id = self.lists.first(FREE).ok_or(Full)?;
+        self.flows[id as usize].clone_from(flow);
+        self.details[id as usize].begin(request, flow.last_packet);
+        self.seal(id);
+        Ok(id)
+    }
+
+    /// The row waits for its server.
+    #[inline]
+    fn wait(&mut self, id: FlowId, deadline: Tick) {
+        self.lists.append(UNASSURED, id);
+        self.unassured.add(id, self[id].backend);
+        self.wheel.set(id, deadline);
+    }
+
+    /// Has the row found by those of its keys that no other one has.
+    pub fn succeed(&mut self, id: FlowId) -> Result<(), Full> {
+        let client = Some((KeyKind::Client, self[id].client_key()));
+        let server = self[id].server_key().map(|key| (KeyKind::Server, key));
+        for (kind, key) in client.into_iter().chain(server) {
+            if self.find(kind, key).is_none() && !self.index.insert(self.hash(kind, key), id) {
+                self.leave_index(id);
+                return Err(Full);
+            }
+        }
+        Ok(())
+    }
+
+    fn leave_index(&mut self, id: FlowId) {
+        let (client, server) = (self[id].client_key(), self[id].server_key());
+        self.index.remove(self.hash(KeyKind::Client, client), id);
+        if let Some(server) = server {
+            self.index.remove(self.hash(KeyKind::Server, server), id);
+        }
+    }
+
+    /// The transfer that waits beside this one.
+    #[inline]
+    pub fn newcomer(&self, id: FlowId) -> Option<FlowId> {
+        Some(self.details[id as usize].newcomer).filter(|&newcomer| newcomer != NO_FLOW)
+    }
+
+    /// The transfer that this one waits beside.
+    #[inline]
+    pub fn elder(&self, id: FlowId) -> Option<FlowId> {
+        Some(self.details[id as usize].elder).filter(|&elder| elder != NO_FLOW)
     }
 
     /// The server has answered from this port.
@@ -198,12 +266,15 @@ impl Table {
 
     /// Frees the flow's place; answers what stood there.
     pub fn remove(&mut self, id: FlowId) -> Flow {
+        self.leave_index(id);
+        if let Some(elder) = self.elder(id) {
+            self.details[elder as usize].newcomer = NO_FLOW;
+        }
+        if let Some(newcomer) = self.newcomer(id) {
+            self.details[newcomer as usize].elder = NO_FLOW;
+        }
         let flow = std::mem::replace(&mut self.flows[id as usize], Flow::FREE);
         self.unassured.remove(id, flow.backend);
-        self.index.remove(self.hash(KeyKind::Client, flow.client_key()), id);
-        if let Some(server) = flow.server_key() {
-            self.index.remove(self.hash(KeyKind::Server, server), id);
-        }
         self.wheel.cancel(id);
         self.lists.append(FREE, id);
         flow

@@ -101,8 +101,10 @@ impl Own {
         let is_alone = |kind, key| self.flows.find(kind, key).is_none();
         let (client, seen_as) = (flow.client(), flow.seen_as());
         let silent = self.flows.detail(id).silent;
+        let waits_beside = self.flows.elder(id).is_some();
         let ends = Ends { client, vip: flow.vip(), seen_as, backend: flow.backend };
         self.flows.is_sealed(id)
+            && !waits_beside
             && ends.fit(here, &self.hosts)
             && is_reachable(&flow.back, here)
             && flow.progress.can_be()

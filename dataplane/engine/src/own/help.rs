@@ -91,7 +91,7 @@ impl Own {
         let server = here.tables.backends[usize::from(backend)].server;
         let key = Key::new(self.flows[id].seen_as(), server);
         if let Some(twin) = self.flows.find(KeyKind::Server, key) {
-            self.end(twin, End::Replaced, here);
+            self.end_both(twin, End::Replaced, here);
         }
         self.count_end(&self.flows[id], End::FailedOver, here);
         self.note_silence(self.flows[id].backend, id, here);

@@ -13,27 +13,45 @@ use crate::tables::{BackendId, Tables};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
 
+/// Ticks of silence after which a client's next request is taken for its own at once: a machine that boots again was
+/// silent for longer.
+const MOMENT: u32 = 2 * PER_SECOND;
+
 /// Ticks that an ended transfer is kept for a lost last packet.
 const LINGER: u32 = 5 * PER_SECOND;
 
 impl Own {
     /// Enters a transfer, which has a place at its backend. A full table makes room by forgetting one whose client was
     /// not heard or an ended one, never a running one.
-    pub fn insert(&mut self, mut flow: Flow, request: &[u8], here: &Here) -> Step<FlowId> {
+    /// It waits beside the one that goes on with its keys: `elder`, if that is the same client's by the same VIP.
+    pub fn insert(
+        &mut self,
+        mut flow: Flow,
+        elder: Option<FlowId>,
+        request: &[u8],
+        here: &Here,
+    ) -> Step<FlowId> {
         // The same server can see the same endpoint through two VIPs.
-        if let Some(key) = flow.server_key()
-            && let Some(twin) = self.flows.find(KeyKind::Server, key)
-        {
-            let twin = self.end(twin, End::Replaced, here);
-            flow.remember(&twin);
-        }
+        let twin = flow.server_key().and_then(|key| self.flows.find(KeyKind::Server, key));
+        let elder = match twin {
+            Some(twin) if elder != Some(twin) => {
+                let goes_on = self.make_way(twin, &mut flow, here).then_some(twin);
+                elder.or(goes_on)
+            }
+            Some(_) | None => elder,
+        };
         if self.flows.is_full()
             && let Some(expendable) = self.flows.expendable()
         {
             self.end(expendable, End::Evicted, here);
         }
         let deadline = deadline(&flow, here.tables);
-        match self.flows.insert(&flow, request, deadline) {
+        // It may just have made room.
+        let inserted = match elder.filter(|&elder| self.flows[elder].is_in_use()) {
+            Some(elder) => self.flows.insert_beside(elder, &flow, request, deadline),
+            None => self.flows.insert(&flow, request, deadline),
+        };
+        match inserted {
             Ok(id) => {
                 self.counters.of(&self.flows[id]).started.add(1);
                 Ok(id)
@@ -43,6 +61,20 @@ impl Own {
                 Err(Reason::FlowTableFull.into())
             }
         }
+    }
+
+    /// The transfer `twin` has the key by which the server of a new one is to be found. Unless it goes on, which is the
+    /// answer, it is over; what waits beside it is, either way.
+    fn make_way(&mut self, twin: FlowId, flow: &mut Flow, here: &Here) -> bool {
+        let goes_on = self.goes_on(twin, here);
+        if goes_on {
+            self.end_newcomer(twin, here);
+            flow.remember(&self.flows[twin]);
+        } else {
+            let twin = self.end_both(twin, End::Replaced, here);
+            flow.remember(&twin);
+        }
+        goes_on
     }
 
     /// Carries out what a packet taught.
@@ -60,9 +92,53 @@ impl Own {
                 self.heard(id, here);
             }
         }
+        if lesson.progress.client_spoke()
+            && let Some(elder) = self.flows.elder(id)
+            && self.is_over(elder, id, here)
+            && !self.succeed(id, elder, here)
+        {
+            return;
+        }
         if let Some(end) = lesson.end {
             self.close(id, end, here);
         }
+    }
+
+    /// Whether a transfer is over, as the client speaks in the one that waits beside it: where nobody else knows the TID
+    /// of that, or if it does not go on.
+    fn is_over(&self, elder: FlowId, id: FlowId, here: &Here) -> bool {
+        let (flow, before) = (&self.flows[id], &self.flows[elder]);
+        let is_its_own = flow.progress.is_assured()
+            && flow.answers_seen()
+            && flow.client_tid() != before.client_tid();
+        is_its_own || !self.goes_on(elder, here)
+    }
+
+    /// The transfer that waits beside an elder one takes its place. Answers false if there is none for it in the index.
+    pub fn succeed(&mut self, id: FlowId, elder: FlowId, here: &Here) -> bool {
+        self.end(elder, End::Replaced, here);
+        self.flows[id].is_in_use()
+    }
+
+    /// Whether the client has spoken in this transfer, which was not silent for long: a request in its name need not be
+    /// its own.
+    pub fn goes_on(&self, id: FlowId, here: &Here) -> bool {
+        let flow = &self.flows[id];
+        flow.state == State::Established
+            && flow.progress.client_spoke()
+            && here.now.since(flow.last_packet) < MOMENT
+    }
+
+    /// The transfer that waits beside this one is forgotten; answers what was known of it.
+    pub fn end_newcomer(&mut self, id: FlowId, here: &Here) -> Option<Flow> {
+        let newcomer = self.flows.newcomer(id)?;
+        Some(self.end(newcomer, End::Replaced, here))
+    }
+
+    /// The transfer is forgotten, and the one that waits beside it too, so that nobody has their keys.
+    pub fn end_both(&mut self, id: FlowId, end: End, here: &Here) -> Flow {
+        self.end_newcomer(id, here);
+        self.end(id, end, here)
     }
 
     /// The client of this transfer has heard its server: nobody else has made the request. Who had left that unanswered
@@ -112,8 +188,9 @@ impl Own {
         }
     }
 
-    /// The transfer is forgotten; answers what was known of it.
+    /// The transfer is forgotten; answers what was known of it. The one that waits beside it takes its place.
     pub fn end(&mut self, id: FlowId, end: End, here: &Here) -> Flow {
+        let newcomer = self.flows.newcomer(id);
         let flow = self.flows.remove(id);
         if !flow.state.is_over() {
             self.count_end(&flow, end, here);
@@ -122,6 +199,11 @@ impl Own {
         let ended_well = flow.state == State::Completed && !flow.was_moved();
         self.release(&flow, ended_well, here);
         self.hosts.leave(flow.client().host);
+        if let Some(newcomer) = newcomer
+            && self.flows.succeed(newcomer).is_err()
+        {
+            self.end(newcomer, End::Evicted, here);
+        }
         flow
     }
 

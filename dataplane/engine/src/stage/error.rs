@@ -51,6 +51,13 @@ pub fn error<H: Family>(
     let Some(id) = own.flows.find(side.key_kind(), key) else {
         return Err(if side == Side::ServerToClient { Verdict::Kernel } else { NO_TRANSFER });
     };
+    // It may be about the one that waits beside it.
+    let newcomer = own.flows.newcomer(id).filter(|&newcomer| {
+        let flow = &own.flows[newcomer];
+        flow.is(side.key_kind(), key)
+            && check_port::<H>(&quoted, side, &own.flows[id], here).is_err()
+    });
+    let id = newcomer.unwrap_or(id);
     let flow = own.flows[id].clone();
     let is_from_client = matches!(side, Side::Client(_));
     if !is_believed || is_from_client && flow.back.interface != here.from {

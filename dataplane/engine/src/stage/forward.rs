@@ -45,9 +45,11 @@ pub fn forward<H: Family>(
     if let Some(step) = rescue(parcel, message, id, here, own) {
         return step;
     }
+    let is_mistakable = is_mistakable(parcel, id, here, own);
     let Own { flows, hosts, crossings, notices, edits, counters, .. } = own;
     let (flow, detail) = flows.both(id);
-    let lesson = track(parcel, message, (flow, detail), here, counters)?;
+    let mut lesson = track(parcel, message, (flow, detail), here, counters)?;
+    lesson.is_withheld |= is_mistakable;
     let leaves = match lesson.is_withheld {
         true => Err(Reason::UnheardClient.into()),
         false => leave(parcel, message, flow, here, hosts, whole),
@@ -83,6 +85,18 @@ fn check_sum<H: Family>(
         }
         _ => parcel.packet.check_sum(),
     }
+}
+
+/// Whether the client would take what a server says for part of another transfer, which it goes on with: servers that
+/// answer from the service's port have no other.
+fn is_mistakable<H>(parcel: &Parcel<H>, id: FlowId, here: &Here, own: &Own) -> bool {
+    let Some(elder) = own.flows.elder(id) else { return false };
+    let (flow, before) = (&own.flows[id], &own.flows[elder]);
+    let from = flow.client_tid().unwrap_or(parcel.packet.udp.source());
+    !matches!(parcel.side, Side::Client(_))
+        && flow.client_key() == before.client_key()
+        && before.client_tid() == Some(from)
+        && own.goes_on(elder, here)
 }
 
 /// Translates the packet; answers how it is to cross, if it is for the other version of IP.

@@ -6,6 +6,7 @@ use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::hosts::Endpoint;
 use crate::flow::key::{Key, KeyKind};
+use crate::flow::record::Flow;
 use crate::flow::table::Table;
 use crate::flow::tuple::Tuple;
 use crate::here::Here;
@@ -44,10 +45,60 @@ pub fn lookup<H: Family>(parcel: &Parcel<H>, here: &Here, own: &Own) -> Step<Fou
     if udp.source() == 0 || udp.destination() == 0 {
         return Err(Reason::BadUdp.into());
     }
-    let transfer = own.flows.find(parcel.side.key_kind(), parcel.key);
+    let transfer = transfer(parcel, here, own);
     match parcel.side {
         Side::Client(vip) => by_client(parcel, vip, transfer, here, own),
         Side::Server | Side::ServerToClient => by_server(parcel, transfer, here, own),
+    }
+}
+
+/// The transfer that the packet is part of, as far as addresses and ports tell.
+pub fn transfer<H: Family>(parcel: &Parcel<H>, here: &Here, own: &Own) -> Option<FlowId> {
+    let (kind, key) = (parcel.side.key_kind(), parcel.key);
+    let found = own.flows.find(kind, key)?;
+    match own.flows.newcomer(found).filter(|&newcomer| own.flows[newcomer].is(kind, key)) {
+        Some(newcomer) if is_for_newcomer(parcel, (found, newcomer), here, own) => Some(newcomer),
+        Some(_) | None => Some(found),
+    }
+}
+
+/// Whether the packet is of the transfer that waits beside an elder one: their TIDs tell.
+#[cold]
+fn is_for_newcomer<H: Family>(
+    parcel: &Parcel<H>,
+    (elder, newcomer): (FlowId, FlowId),
+    here: &Here,
+    own: &Own,
+) -> bool {
+    let (elder, newcomer) = (&own.flows[elder], &own.flows[newcomer]);
+    let Datagram { udp, data, .. } = &parcel.packet;
+    let to_service = |port| port == here.tables.service_of(newcomer.backend).port;
+    match parcel.side {
+        Side::Client(_) => {
+            let to = udp.destination();
+            let may_be = match newcomer.client_tid() {
+                Some(tid) => tid == to || to_service(to),
+                None => !newcomer.answers_seen(),
+            };
+            let may_be_elder = elder.client_tid() == Some(to) || to_service(to);
+            may_be && (!may_be_elder || can_only_begin(data, elder))
+        }
+        Side::Server | Side::ServerToClient => {
+            let from = udp.source();
+            let is_old = elder.tid().is_none_or(|tid| tid == from);
+            let is_stale = elder.old_tids.contains(&from) && !to_service(from);
+            !is_old && !is_stale
+        }
+    }
+}
+
+/// Whether the client of the elder transfer can't say this in it any more.
+fn can_only_begin(data: &[u8], elder: &Flow) -> bool {
+    match Message::parse(data) {
+        Ok(Message::Ack { block } | Message::Data { block, .. }) => {
+            block <= 1 && !elder.goes_on(block) && block != elder.blocks as u16
+        }
+        Ok(Message::Request(_) | Message::Oack(_) | Message::Error { .. }) | Err(_) => false,
     }
 }
 

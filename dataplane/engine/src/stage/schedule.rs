@@ -61,9 +61,20 @@ fn asked<H: Family>(
 ) -> Step<FlowId> {
     let asked = Asked::new(parcel, vip, request, here, own)?;
     match found {
-        Some(flow) if asked.is_repeated(flow, here, own) => asked.repeat(flow, here, own),
-        found => asked.begin(found, here, own),
+        Some(flow) => asked.again(flow, here, own),
+        None => asked.begin(Before::Nothing, here, own),
     }
+}
+
+/// What the endpoint of a request has already.
+#[derive(Clone, Copy)]
+enum Before {
+    /// Nothing that matters.
+    Nothing,
+    /// This transfer, which ends like this.
+    Over(FlowId, End),
+    /// This transfer, which the client may still go on with.
+    GoesOn(FlowId),
 }
 
 /// A request and what it is for.
@@ -111,12 +122,36 @@ impl<'a> Asked<'a> {
         })
     }
 
+    /// The endpoint has this transfer already, and perhaps one that waits beside it.
+    fn again(&self, found: FlowId, here: &Here, own: &mut Own) -> Step<FlowId> {
+        if self.is_repeated(found, here, own) {
+            return self.repeat(found, here, own);
+        }
+        let goes_on = own.goes_on(found, here);
+        match own.flows.newcomer(found) {
+            Some(newcomer) if self.is_repeated(newcomer, here, own) => {
+                if !goes_on && !own.succeed(newcomer, found, here) {
+                    return self.begin(Before::Nothing, here, own);
+                }
+                self.repeat(newcomer, here, own)
+            }
+            // That goes on, rather than the elder one.
+            Some(newcomer) if goes_on && is_later(newcomer, found, here, own) => {
+                let succeeds = own.succeed(newcomer, found, here);
+                let before = if succeeds { Before::GoesOn(newcomer) } else { Before::Nothing };
+                self.begin(before, here, own)
+            }
+            Some(_) | None if goes_on => self.begin(Before::GoesOn(found), here, own),
+            Some(_) | None => self.begin(Before::Over(found, End::Replaced), here, own),
+        }
+    }
+
     /// Whether the client merely says again what it said, because it has not heard an answer. Any
     /// other request is a new transfer: boot ROMs use the same ports at every boot.
     fn is_repeated(&self, flow: FlowId, here: &Here, own: &Own) -> bool {
         let answered = own.flows.detail(flow).answered;
         let flow = &own.flows[flow];
-        let same = flow.fingerprint == self.fingerprint;
+        let same = flow.fingerprint == self.fingerprint && flow.vip() == self.vip;
         let unheard = match flow.state {
             State::Requested => true,
             State::Established => here.now.since(answered) < CROSSING,
@@ -145,7 +180,7 @@ impl<'a> Asked<'a> {
                         way_back((self.back, Proof::Claim), self.client, (flow, detail), here);
                     }
                     let asked = Asked { back: flow.back, ..*self };
-                    let before = Some((id, End::Unanswered));
+                    let before = Before::Over(id, End::Unanswered);
                     let id = asked.enter(before, Some(backend), here, own)?;
                     own.flows.both(id).1.silent = silent;
                     return Ok(id);
@@ -162,29 +197,36 @@ impl<'a> Asked<'a> {
         Ok(id)
     }
 
-    /// Makes the transfer; one that the endpoint had before is over.
-    fn begin(&self, before: Option<FlowId>, here: &Here, own: &mut Own) -> Step<FlowId> {
+    /// Makes the transfer; one that the endpoint had before is over, unless its client may go on with it.
+    fn begin(&self, before: Before, here: &Here, own: &mut Own) -> Step<FlowId> {
         if let Err(refusal) = self.check(here, own) {
             own.counters.refusals[usize::from(self.service)].of(refusal).add(1);
             own.refusals.push((self.place, self.vip, refusal));
             return Err(Reason::Refused.into());
         }
-        self.enter(before.map(|flow| (flow, End::Replaced)), None, here, own)
+        self.enter(before, None, here, own)
     }
 
-    /// Makes the transfer in place of the one before, which ends like this; at this backend, where it has a
-    /// place, or else at any.
+    /// Makes the transfer in place of the one before, or beside it; at this backend, where it has a place, or else at any.
     fn enter(
         &self,
-        before: Option<(FlowId, End)>,
+        before: Before,
         backend: Option<BackendId>,
         here: &Here,
         own: &mut Own,
     ) -> Step<FlowId> {
         // First, so that the client keeps its name.
         let host = own.hosts.enter(self.client).map_err(|NoRoom| Reason::FlowTableFull)?;
-        // The client has done with that, and the place that it has may be the last one.
-        let before = before.map(|(flow, end)| own.end(flow, end, here));
+        // The client has done with what is over, and the place that it has may be the last one.
+        let (elder, before) = match before {
+            Before::Nothing => (None, None),
+            Before::Over(id, end) => (own.flows.elder(id), Some(own.end_both(id, end, here))),
+            Before::GoesOn(id) => {
+                let newcomer = own.end_newcomer(id, here);
+                (Some(id), newcomer.or_else(|| Some(own.flows[id].clone())))
+            }
+        };
+        let before = Predecessors { elder, before };
         let client = Endpoint { host, port: self.port };
         let backend = backend.map_or_else(|| self.backend(Avoid::Nobody, here, own), Ok);
         let made = backend.and_then(|backend| self.place(client, backend, before, here, own));
@@ -199,7 +241,7 @@ impl<'a> Asked<'a> {
         &self,
         client: Endpoint,
         backend: BackendId,
-        before: Option<Flow>,
+        before: Predecessors,
         here: &Here,
         own: &mut Own,
     ) -> Step<FlowId> {
@@ -227,7 +269,7 @@ impl<'a> Asked<'a> {
         &self,
         client: Endpoint,
         backend: BackendId,
-        before: Option<Flow>,
+        before: Predecessors,
         here: &Here,
         own: &mut Own,
     ) -> Step<FlowId> {
@@ -243,16 +285,30 @@ impl<'a> Asked<'a> {
         };
         let kind = if self.request.is_write { Kind::Write } else { Kind::Read };
         let mut flow = Flow::requested(parties, kind, self.fingerprint, here.now);
-        if let Some(before) = &before {
+        if let Some(before) = &before.before {
             flow.remember(before);
         }
-        own.insert(flow, self.message, here)
+        own.insert(flow, before.elder, self.message, here)
     }
 
     fn backend(&self, avoid: Avoid, here: &Here, own: &mut Own) -> Step<BackendId> {
         let Asked { client, family, service, request, .. } = *self;
         choose(&Wish { client, family, service, request: Some(request) }, avoid, here, own)
     }
+}
+
+/// What a new transfer's endpoint had before.
+struct Predecessors {
+    /// The transfer that it waits beside.
+    elder: Option<FlowId>,
+    /// The one that its server's earlier TIDs are known from.
+    before: Option<Flow>,
+}
+
+/// Whether a transfer's client has spoken in it, and later than in the one beside it.
+fn is_later(newcomer: FlowId, elder: FlowId, here: &Here, own: &Own) -> bool {
+    let age = |id: FlowId| here.now.since(own.flows[id].last_packet);
+    own.flows[newcomer].progress.client_spoke() && age(newcomer) < age(elder)
 }
 
 /// Whether another backend is to be asked. A sound one gets the benefit of the doubt once, and clients that

@@ -69,7 +69,10 @@ pub fn track<H: Family>(
     if !had_spoken && flow.progress.client_spoke() {
         flow.repeats = 0;
     }
-    touch(parcel, flow, here);
+    // Anybody can ask in a client's name that has spoken already.
+    if !(had_spoken && matches!(message, Message::Request(_))) {
+        touch(parcel, flow, here);
+    }
     Ok(lesson)
 }
 

@@ -61,7 +61,9 @@ fn a_table_full_of_running_transfers_takes_no_more() {
         gate.moves();
         gate.take(rrq(client(via, 1000), via.vip(), "boot.img")).dropped(Reason::FlowTableFull);
         gate.moved(&[("received", 1), ("flow-table-full", 1)]);
-        // Another request of a known endpoint still has its own place.
+        // Another request of a known endpoint has the place of the one that does not go on.
+        gate.take(rrq(client(via, 3), via.vip(), "other")).dropped(Reason::FlowTableFull);
+        gate.wait(20);
         ask(&mut gate, via, &rrq(client(via, 3), via.vip(), "other"));
         gate.wait(IDLE);
         assert!(gate.transfers().is_empty());

@@ -49,6 +49,7 @@ fn a_client_that_turns_down_a_stale_answer_first_has_not_ended_its_own_transfer(
     // sending; its new request went to the second one.
     let mut gate = Gate::new();
     let stale = run(&mut gate, VIA, CLIENT).with_tid(TID);
+    gate.wait(20);
     let talk = ask(&mut gate, VIA, &rrq(CLIENT, VIA.vip(), "other")).with_tid(TID + 1);
     assert_ne!(talk.server.ip(), stale.server.ip());
     let _ = gate.take(error(CLIENT, stale.vip_tid(), 5));
@@ -62,6 +63,7 @@ fn the_old_tid_of_the_same_server_is_not_learned_anew() {
     let mut gate = Gate::new();
     gate.change(|tables| tables.rotas[0] = rotas(VIA, Scheduler::RoundRobin, [1, 0]));
     let old = run(&mut gate, VIA, CLIENT);
+    gate.wait(20);
     let new = ask(&mut gate, VIA, &rrq(CLIENT, VIA.vip(), "other")).with_tid(TID + 1);
     gate.take(old.ack(2)).dropped(Reason::WrongTid);
     let _ = gate.take(new.ack(1)).sent();

@@ -173,7 +173,7 @@ fn a_single_port_server_answers_from_the_service_s_port() {
         talk.client_gets(gate.take(talk.data(1, 512)), &talk.data(1, 512).payload);
         talk.server_gets(gate.take(talk.ack(1)), &talk.ack(1).payload);
         // The next transfer of the same endpoint learns 69 again.
-        gate.wait(1);
+        gate.wait(20);
         let next = ask(&mut gate, via, &rrq(via.client(), via.vip(), "b")).with_tid(69);
         next.client_gets(gate.take(next.data(1, 512)), &next.data(1, 512).payload);
         assert_eq!(gate.moves().get("to_service_port"), None);

@@ -3,6 +3,7 @@
 mod again;
 mod bad_input;
 mod bad_ipv6;
+mod beside;
 mod bonds;
 mod broadcast;
 mod capacity;

@@ -8,6 +8,9 @@ use kit::story::{rrq, wrq};
 use kit::talk::{ask, run};
 use kit::world::{Via, rotas};
 
+/// Ticks that a machine that boots again is silent for, at the least.
+const BOOT: u32 = 20;
+
 /// Only one backend, so that the next transfer has the same one.
 fn single(via: Via) -> Gate {
     let mut gate = Gate::new();
@@ -24,6 +27,7 @@ fn another_request_is_a_new_transfer_and_the_old_tid_does_not_come_back() {
         {
             let mut gate = single(via);
             let old = run(&mut gate, via, via.client()).with_tid(50_000);
+            gate.wait(BOOT);
             gate.moves();
             let new = ask(&mut gate, via, &next).with_tid(40_000);
             gate.moved(&[
@@ -85,6 +89,7 @@ fn the_tid_before_the_last_is_not_taken_for_the_new_one_either() {
     let via = Via::Nat;
     let mut gate = single(via);
     let first = run(&mut gate, via, via.client()).with_tid(50_000);
+    gate.wait(BOOT);
     let second = ask(&mut gate, via, &rrq(via.client(), via.vip(), "b")).with_tid(50_001);
     let _ = gate.take(second.data(1, 512)).sent();
     let third = ask(&mut gate, via, &rrq(via.client(), via.vip(), "c")).with_tid(50_002);
@@ -98,6 +103,7 @@ fn unanswered_requests_between_do_not_make_the_old_tid_forgotten() {
     let via = Via::Nat;
     let mut gate = single(via);
     let old = run(&mut gate, via, via.client());
+    gate.wait(BOOT);
     for file in ["b", "c", "d", "e"] {
         ask(&mut gate, via, &rrq(via.client(), via.vip(), file));
     }

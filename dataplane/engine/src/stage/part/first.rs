@@ -11,6 +11,7 @@ use crate::stage::admit::Datagram;
 use crate::stage::classify::{Side, classify};
 use crate::stage::connection;
 use crate::stage::forward::forward;
+use crate::stage::lookup::transfer;
 use crate::tables::{BackendId, Mode};
 use crate::verdict::{Step, Verdict};
 use wire::ethernet::{self, Ethernet};
@@ -68,7 +69,7 @@ fn of_transfer<H: Family>(
         return Ok(None);
     }
     let (key, side) = (parcel.key, parcel.side);
-    let id = own.flows.find(side.key_kind(), key).ok_or(Reason::NoTransfer)?;
+    let id = transfer(&parcel, here, own).ok_or(Reason::NoTransfer)?;
     let backend = own.flows[id].backend;
     Ok(Some(FirstPart { of: Of::Transfer(id, key), backend, side, verdict }))
 }

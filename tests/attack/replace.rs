@@ -1,0 +1,80 @@
+//! Requests in the name of clients whose downloads run.
+
+use crate::attacker::Attacker;
+use crate::daemon::{Daemon, Setup};
+use crate::peers;
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, until};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+const SIZE: usize = 1_000_000;
+/// Downloads at once, by the ports of one client.
+const PORTS: std::ops::RangeInclusive<u16> = 3001..=3020;
+
+/// One spoofed request ends no download, nor do several: a client goes on with the TID that it knows.
+#[test]
+fn running_downloads_outlive_spoofed_requests() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", SIZE), ("other", 5000)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    let clients = Attacker::among_clients(&lab);
+    let servers = Attacker::among_servers(&lab);
+    let file = std::fs::read(lab.path("files/image")).expect("the file");
+    for (attacker, service, vip, net) in [
+        (&clients, "nat", NAT_VIP, 78),
+        (&servers, "snat", SNAT_VIP, 77),
+        (&servers, "dsr", DSR_VIP, 77),
+    ] {
+        let before = daemon.total(service, "packets_in");
+        let client = Ipv4Addr::new(10, net, 0, 10);
+        let server: SocketAddr = (vip.parse::<Ipv4Addr>().expect("an address"), 69).into();
+        let running: Vec<_> = PORTS
+            .map(|port| lab.inside("client", move || download((client, port).into(), server)))
+            .collect();
+        until("all downloads run", || daemon.total(service, "packets_in") > before + 400);
+        let spoofed = PORTS.flat_map(|port| {
+            [b"\0\x01other\0octet\0".as_slice(), b"\0\x01image\0octet\0", b"\0\x01none\0octet\0"]
+                .map(|request| attacker.datagram((client, port).into(), server, request))
+        });
+        attacker.flood(spoofed, 100);
+        for download in running {
+            let got = download.join().expect("it ends");
+            assert!(
+                got.as_deref() == Some(&file),
+                "{service}: {:?} bytes",
+                got.map(|got| got.len())
+            );
+        }
+        if service != "dsr" {
+            assert_eq!(daemon.total(service, "completed"), 20, "{service}");
+        }
+    }
+    daemon.finish();
+}
+
+/// Fetches the file in blocks of 512, taking its time, and takes no notice of other TIDs than its server's.
+fn download(from: SocketAddr, server: SocketAddr) -> Option<Vec<u8>> {
+    let socket = UdpSocket::bind(from).expect("the address is the client's");
+    socket.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
+    let (mut got, mut tid) = (vec![], None);
+    let mut last = (b"\0\x01image\0octet\0".to_vec(), server);
+    for _ in 0..10 {
+        socket.send_to(&last.0, last.1).expect("a datagram");
+        let mut message = [0; 516];
+        while let Ok((len, peer)) = socket.recv_from(&mut message) {
+            let next = ((got.len() / 512 + 1) as u16).to_be_bytes();
+            if *tid.get_or_insert(peer) != peer || message[..4] != [0, 3, next[0], next[1]] {
+                continue;
+            }
+            got.extend_from_slice(&message[4..len]);
+            last = (vec![0, 4, next[0], next[1]], peer);
+            std::thread::sleep(Duration::from_millis(2));
+            socket.send_to(&last.0, last.1).expect("a datagram");
+            if len < 516 {
+                return Some(got);
+            }
+        }
+    }
+    None
+}

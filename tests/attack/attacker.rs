@@ -60,6 +60,11 @@ impl Attacker {
         }
     }
 
+    /// The gate's hardware address on the attacker's link.
+    pub fn gate(&self) -> Mac {
+        self.gate
+    }
+
     /// Sends a frame as it is.
     pub fn send(&self, frame: impl Into<Vec<u8>>) {
         self.device.send(&frame.into()).expect("the link takes it");

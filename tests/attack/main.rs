@@ -6,14 +6,22 @@
 
 mod amplification;
 mod attacker;
+#[path = "../netns/client.rs"]
+#[allow(dead_code)] // The end-to-end tests have other habits.
+mod client;
 #[path = "../netns/daemon.rs"]
 #[allow(dead_code)] // The end-to-end tests ask it for more.
 mod daemon;
+#[path = "../netns/echo.rs"]
+#[allow(dead_code)] // The end-to-end tests say more.
+mod echo;
 mod floods;
 mod ftp;
 #[path = "../netns/ftp_servers.rs"]
 #[allow(dead_code)] // The end-to-end tests vary more.
 mod ftp_servers;
+mod kernel;
+mod links;
 mod origin;
 mod passive;
 #[path = "../netns/peers.rs"]

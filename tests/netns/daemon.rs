@@ -193,7 +193,9 @@ impl<'a> Daemon<'a> {
         let links = self.lab.must("gate", "ip -o link");
         assert!(!links.contains("clients") && !links.contains("servers"), "TAPs stay: {links}");
         let tables = self.lab.must("gate", "nft list tables");
-        assert!(!tables.contains("tidegate"), "the cut stays: {tables}");
+        assert!(!tables.contains("tidegate"), "a table stays: {tables}");
+        let queues = self.lab.must("gate", "tc qdisc show");
+        assert!(!queues.contains("ingress"), "the cut stays: {queues}");
     }
 }
 

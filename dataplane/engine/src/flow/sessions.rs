@@ -162,3 +162,13 @@ impl Session {
         self.windows = [0; 2];
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_small_since_there_are_many() {
+        assert!(size_of::<Session>() <= 3 << 10, "{}", size_of::<Session>());
+    }
+}

@@ -256,7 +256,8 @@ fn a_spoofed_request_to_another_vip_does_not_end_it() {
         let mut gate = Gate::with(tables, FLOWS);
         to_backend(&mut gate, via, 0);
         let talk = run(&mut gate, via, via.client());
-        let asked = ask(&mut gate, via, &Packet { from: ATTACKER, ..rrq(talk.client, vip, "f") });
+        // By the client's own router: what is answered goes that way.
+        let asked = ask(&mut gate, via, &rrq(talk.client, vip, "f"));
         let new = asked.with_tid(TID + 7);
         (2..5).for_each(|block| goes_on(&mut gate, talk, block));
         // The answer goes to whom it is for, and the old transfer is over when the client takes that up.

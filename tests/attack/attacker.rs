@@ -3,6 +3,7 @@
 use crate::wiring::plug;
 use kit::lab::Lab;
 use kit::packet::Packet;
+use kit::segment::Segment;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tun_rs::SyncDevice;
@@ -63,6 +64,22 @@ impl Attacker {
     /// The gate's hardware address on the attacker's link.
     pub fn gate(&self) -> Mac {
         self.gate
+    }
+
+    /// A TCP segment with these flags to the gate, whoever it claims to be from.
+    pub fn segment(&self, source: SocketAddr, destination: SocketAddr, flags: &str) -> Segment {
+        Segment {
+            from: MAC,
+            to: self.gate,
+            source,
+            destination,
+            ttl: 64,
+            flags: flags.to_owned(),
+            sequence: 0x6666,
+            acknowledgement: 0,
+            options: vec![],
+            payload: vec![],
+        }
     }
 
     /// Sends a frame as it is.

@@ -27,6 +27,7 @@ mod passive;
 #[path = "../netns/peers.rs"]
 #[allow(dead_code)] // The end-to-end tests have more peers.
 mod peers;
+mod ports;
 mod privileges;
 mod quota;
 mod replace;

@@ -76,7 +76,7 @@ fn described(in_force: &InForce) -> BTreeMap<String, String> {
             Some(Owner::Vip(id)) => format!("VIP {} for {:?}", vip(id), services_on(&tables, id)),
             Some(Owner::Down) => "down".to_owned(),
             Some(Owner::Everybody) => "everybody".to_owned(),
-            Some(Owner::Snat(id)) => format!("SNAT {}", tables.snat[usize::from(id)]),
+            Some(Owner::Snat(id)) => format!("SNAT {}", tables.snat[usize::from(id)].address),
             Some(Owner::Routed(id)) => format!("routed {}", server(id)),
             Some(Owner::Answering(id)) => format!("answering {}", server(id)),
             None => continue,
@@ -88,7 +88,7 @@ fn described(in_force: &InForce) -> BTreeMap<String, String> {
         let service = &tables.services[usize::from(id)];
         let pool = match &service.mode {
             engine::tables::Mode::Snat(pool) => {
-                pool.iter().map(|&id| tables.snat[usize::from(id)]).collect()
+                pool.iter().map(|&id| tables.snat[usize::from(id)].address).collect()
             }
             engine::tables::Mode::Dsr | engine::tables::Mode::Nat => vec![],
         };

@@ -32,7 +32,7 @@ fn gate(in_force: &InForce) -> Gate {
 
 /// What a worker does when control publishes.
 fn publish(gate: &mut Gate, new: Tables) {
-    let room = Room::between(&gate.core.tables, &new, 0, 1, FLOWS, Seed([51, 52]));
+    let room = Room::between(&gate.core.tables, &new, 0, FLOWS, Seed([51, 52]));
     if let Some(mut room) = room {
         gate.core.move_to(&mut room);
     }

@@ -1,10 +1,11 @@
-//! What one worker alone owns: its transfers and connections, its share of the SNAT ports, its place in every rota.
+//! What one worker alone owns: its transfers and connections, its turn at the SNAT ports, its place in every rota.
 
 pub mod adopt;
 mod answer;
 pub mod connections;
 pub mod evict;
 mod help;
+pub mod pool;
 pub mod quota;
 pub mod room;
 mod transfers;
@@ -15,7 +16,7 @@ use crate::flow::connection::Connection;
 use crate::flow::connections::Connections;
 use crate::flow::hosts::{Host, Hosts};
 use crate::flow::key::Seed;
-use crate::flow::ports::Ports;
+use crate::flow::ports::{Taker, Turn};
 use crate::flow::quotas::Quotas;
 use crate::flow::sessions::Sessions;
 use crate::flow::store::Store;
@@ -103,8 +104,8 @@ pub struct Own {
     heeded: Tick,
     /// What it counts.
     pub counters: Arc<Counters>,
-    /// Its share of the SNAT ports, by address.
-    ports: Vec<Ports>,
+    /// How far it has got with the SNAT ports, by address and [`crate::flow::ports::kind`].
+    turns: Vec<[Turn; 2]>,
     /// Those addresses.
     snat: Vec<Host>,
     /// Clients of FTP by the SNAT address that servers see them by: what binds each of them counts.
@@ -150,16 +151,16 @@ impl Own {
             last_id: worker,
             heeded: now,
             counters,
-            ports: vec![],
+            turns: vec![],
             snat: vec![],
             tenants: vec![0; tables.snat.len()],
         };
         let here = own.here(tables, now, 0, By::Device);
         let adopted = own.adopt(&here);
         own.hosts.tidy();
-        let snat = tables.snat.iter().map(|&address| own.hosts.enter(address));
+        let snat = tables.snat.iter().map(|one| own.hosts.enter(one.address));
         own.snat = snat.map(|entered| entered.unwrap_or(Host::NOBODY)).collect();
-        own.ports = own.free_ports(tables);
+        own.turns = own.turns_left(tables);
         (own, adopted)
     }
 
@@ -188,7 +189,8 @@ impl Own {
 
     /// The SNAT ports, for a mode to take from and give back to.
     pub fn pools<'a>(&'a mut self, here: &'a Here) -> Pools<'a> {
-        Pools { ports: &mut self.ports, hosts: &self.snat, now: here.now }
+        let by = Taker { worker: self.worker, workers: self.workers, now: here.now };
+        Pools { snat: &here.tables.snat, hosts: &self.snat, turns: &mut self.turns, by }
     }
 
     /// How many clients servers see by the address that this bond's is seen by, if that is one of ours.

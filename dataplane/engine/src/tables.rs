@@ -8,6 +8,7 @@ pub use backend::{Backend, Duty, Hop};
 pub use protocol::{Ftp, NatRule, Protocol};
 
 use crate::addresses::Addresses;
+use crate::flow::ports::SnatAddress;
 use crate::origin::{Origin, Server};
 use crate::policy::{Access, OptionLimits, Rule};
 use crate::routes::{Routes, Sought};
@@ -55,7 +56,7 @@ pub struct Tables {
     /// Each address once, however many services share it.
     pub vips: Vec<Vip>,
     /// Each address of any SNAT pool once.
-    pub snat: Vec<IpAddr>,
+    pub snat: Vec<SnatAddress>,
     /// Whose an address is.
     pub addresses: Addresses,
     /// Our own addresses, those of the kernel, with their networks.

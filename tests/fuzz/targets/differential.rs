@@ -1,7 +1,7 @@
 //! The same frames twice, and what leaves must be the same: through one worker and through three; with a reload that
 //! says nothing before each frame; with a death and a restart before one of them.
 //!
-//! Left out is what the documents except. Of workers: SNAT ports, which each has for itself, and numbers of datagrams.
+//! Left out is what the documents except. Of workers: SNAT ports, of which each has its own, and numbers of datagrams.
 //! Of a restart: those ports' turn, parts of datagrams, and FTP that is read.
 #![no_main]
 
@@ -47,7 +47,8 @@ fn through_three_workers(script: &[u8]) {
 
 fn through_reloads(script: &[u8]) {
     let tables = ROWS[0].tables(Via::Nat);
-    let mut plain = House::with(1, tables.clone(), PLACES, wire);
+    // Of its own: what shares a snapshot shares the SNAT ports.
+    let mut plain = House::with(1, ROWS[0].tables(Via::Nat), PLACES, wire);
     let mut reloaded = House::with(1, tables.clone(), PLACES, wire);
     for arrival in decode(script) {
         let news = News::Tables(Arc::new(tables.clone()));

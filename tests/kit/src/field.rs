@@ -85,7 +85,7 @@ impl Field {
         let now = Tick(1000);
         let (own, _) = Own::new((0, 1), Own::store(room), &tables, seed, counters, now);
         let core = Core { tables: Arc::new(tables), own };
-        let frames = Frames::new(via, core.tables.snat.clone(), 2);
+        let frames = Frames::new(via, addresses(&core.tables), 2);
         Field { core, now, frames, flows: 0, random: Random::default() }
     }
 
@@ -171,13 +171,18 @@ pub(crate) fn roomy(via: Via, room: u32) -> Tables {
     let pool = (room.div_ceil(PORTS) + 1).next_power_of_two() as u16;
     if via.is_snat() {
         let base = Ipv4Addr::new(10, 2, 0, 0).to_bits();
-        tables.snat = (0..u32::from(pool)).map(|n| address(via, base + n)).collect();
-        for (id, &address) in (0..).zip(&tables.snat) {
-            tables.addresses.insert(address, Owner::Snat(id));
+        tables.snat = (0..u32::from(pool)).map(|n| address(via, base + n).into()).collect();
+        for (id, one) in (0..).zip(&tables.snat) {
+            tables.addresses.insert(one.address, Owner::Snat(id));
         }
         tables.services[usize::from(via.service())].mode = Mode::Snat((0..pool).collect());
     }
     tables
+}
+
+/// The SNAT addresses.
+pub(crate) fn addresses(tables: &Tables) -> Vec<IpAddr> {
+    tables.snat.iter().map(|one| one.address).collect()
 }
 
 /// One client each, from 11.0.0.0 on.

@@ -16,7 +16,7 @@ pub fn larger(tables: &Tables) -> Tables {
     let (vip, snat) = (larger.vips.len() as u16, larger.snat.len() as u16);
     let [vip_address, snat_address, server] =
         [120, 140, 160].map(|host| Via::Snat6.station(0, host + snat as u8));
-    larger.snat.push(snat_address);
+    larger.snat.push(snat_address.into());
     larger.addresses.insert(snat_address, Owner::Snat(snat));
     larger.vips.push(Vip { udp: vec![(TFTP, service)], ..Vip::new(vip_address) });
     larger.set_live(vip, true);

@@ -2,7 +2,7 @@
 //! measure, beside [`crate::field`].
 
 use crate::connections::{Line, add};
-use crate::field::{Flat, Frames, Random, Way, endpoint, roomy};
+use crate::field::{Flat, Frames, Random, Way, addresses, endpoint, roomy};
 use crate::gate::Gate;
 use crate::world::{self, Via};
 use engine::core::Core;
@@ -38,7 +38,7 @@ impl Lines {
         add(&mut tables, Protocol::Tcp, PORT, [1, 1]);
         let mut gate = Gate::with(tables, room);
         let first = Line::open(&mut gate, via, endpoint(via, 0), PORT);
-        let frames = Frames::of_line(&first, gate.core.tables.snat.clone());
+        let frames = Frames::of_line(&first, addresses(&gate.core.tables));
         for client in 1..count {
             let line = Line::open(&mut gate, via, endpoint(via, client), PORT);
             assert_eq!(line.next, first.next);

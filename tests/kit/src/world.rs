@@ -225,12 +225,12 @@ pub fn tables() -> Tables {
         interfaces: interfaces
             .map(|id| Interface { mac: gate_mac(id), mtu: 1500, broadcast: None })
             .into(),
-        snat: vec![Via::Snat.snat(), Via::Snat6.snat()],
+        snat: [Via::Snat, Via::Snat6].map(|via| via.snat().into()).into(),
         speech: SPEECH,
         ..Tables::default()
     };
-    for (id, &address) in (0..).zip(&tables.snat) {
-        tables.addresses.insert(address, Owner::Snat(id));
+    for (id, one) in (0..).zip(&tables.snat) {
+        tables.addresses.insert(one.address, Owner::Snat(id));
     }
     for via in Via::ALL {
         add(&mut tables, via);

@@ -4,11 +4,13 @@
 use super::hosts::Endpoint;
 use super::index::{FlowId, NO_FLOW};
 use super::new_hop::NewHop;
+use super::ports::Rest;
 use super::tuple::{Far, Tuple, Tuples};
 use super::view::{ConnectionKind, Stage};
 use crate::tables::{BackendId, Hop, VipId};
 use crate::tick::Tick;
 use wire::ethernet::Mac;
+use wire::ip::PROTOCOL_TCP;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
 /// One connection. What forwarding needs is in the first cache line.
@@ -266,6 +268,16 @@ impl Connection {
             Stage::HalfOpen => true,
             Stage::Open | Stage::Closing => self.marks & mark::UNASSURED != 0,
             Stage::Expected | Stage::Closed => false,
+        }
+    }
+
+    /// What may still come of it once it is forgotten. TCP's ends find out by themselves (RFC 9293 §3.5.1); of a
+    /// datagram can't be told what it is an answer to.
+    pub fn rest(&self) -> Rest {
+        let server = self.server();
+        match server.protocol {
+            PROTOCOL_TCP => Rest::NONE,
+            _ => Rest::unanswered(server.far(), [0; 2], self.last_packet),
         }
     }
 

@@ -1,113 +1,414 @@
-//! The ports of one SNAT address that are one worker's. They are used in order, and those on which
-//! a server may still be talking rest before they are used again.
+//! The ports of one SNAT address: which worker has each, which of them transfers have, and what may still come to those
+//! that are free.
+//!
+//! Workers share them without a lock. Sixteen ports are a block, one word that says whose it is and which of it are
+//! taken; a worker that wants a port of a block which is its own, or of which none is taken, swaps that word. Each begins
+//! with a part of the blocks that is its own to ask first, so that they don't meet. One whose part is used up
+//! borrows idle blocks of the others, and they take them back as soon as they are idle again; but not
+//! all: a part stays with who it is meant for.
 
-use crate::tick::{PER_SECOND, Tick};
-use std::collections::VecDeque;
+mod rest;
+
+pub use rest::{Pending, Rest};
+
+use super::FlowId;
+use crate::tables::ServerId;
+use crate::tick::Tick;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use wire::ip::PROTOCOL_TCP;
 
 /// Ports below are left to the system.
 const FIRST: u16 = 1024;
 
-/// Ticks that a port rests after a transfer that did not end well: tftp-hpa, the most patient
-/// common server, repeats itself for 63 seconds.
-const REST: u32 = 64 * PER_SECOND;
+/// Ports in a block.
+const IN_BLOCK: u16 = 16;
+const BLOCKS: usize = (1 << 16) / IN_BLOCK as usize;
+/// Blocks in a line: that of a cache. Whole lines are one worker's, so that few write to each.
+const IN_LINE: u16 = 16;
+const FIRST_LINE: u16 = FIRST / IN_BLOCK / IN_LINE;
+const LINES: u16 = BLOCKS as u16 / IN_LINE;
 
-/// The worker that owns a port of a SNAT address.
-#[inline]
-pub fn owner(port: u16, workers: u16) -> u16 {
-    port % workers
+/// Of each worker's lines, one in so many is never lent.
+const KEPT: u16 = 4;
+
+/// Ports that are looked at for one where nothing is pending, before the best of these is taken; and for one whose
+/// holder can give way.
+const LOOKS: usize = 64;
+
+/// A SNAT address and its ports, which all snapshots and workers share.
+#[derive(Debug, Clone)]
+pub struct SnatAddress {
+    /// The address.
+    pub address: IpAddr,
+    ports: Arc<[Ports; 2]>,
 }
 
-/// A worker's share of one SNAT address's ports. Its size never changes, and so its queues never
-/// allocate.
-#[derive(Debug)]
+impl From<IpAddr> for SnatAddress {
+    /// All its ports are free.
+    fn from(address: IpAddr) -> SnatAddress {
+        SnatAddress { address, ports: Arc::new([Ports::new(), Ports::new()]) }
+    }
+}
+
+impl SnatAddress {
+    /// The ports of a protocol of IP's: TCP's are others than UDP's.
+    #[inline]
+    pub fn of(&self, protocol: u8) -> &Ports {
+        &self.ports[kind(protocol)]
+    }
+}
+
+/// The place of a protocol's ports among an address's.
+#[inline]
+pub fn kind(protocol: u8) -> usize {
+    usize::from(protocol == PROTOCOL_TCP)
+}
+
+/// An address's ports of one protocol.
 pub struct Ports {
-    free: VecDeque<u16>,
-    resting: VecDeque<(u16, Tick)>,
+    blocks: Box<[AtomicU32; BLOCKS]>,
+    /// Of each port that is taken, its [`Holder`]; of the others, their [`Rest`].
+    words: Box<[AtomicU64]>,
+}
+
+/// What has a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// A transfer of TFTP, or whatever has not been noted yet, with this server.
+    Transfer(ServerId),
+    /// A connection.
+    Connection(FlowId),
+}
+
+impl Holder {
+    fn to_bits(self) -> u64 {
+        match self {
+            Holder::Transfer(id) => id.into(),
+            Holder::Connection(id) => 1 << 32 | u64::from(id),
+        }
+    }
+
+    fn from_bits(bits: u64) -> Holder {
+        if bits >> 32 == 0 {
+            Holder::Transfer(bits as ServerId)
+        } else {
+            Holder::Connection(bits as FlowId)
+        }
+    }
+}
+
+/// Who takes ports, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Taker {
+    /// The worker's number.
+    pub worker: u16,
+    /// How many workers there are.
+    pub workers: u16,
+    /// The time.
+    pub now: Tick,
+}
+
+/// How far one worker has got with the ports of an address.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Turn {
+    /// Behind the ports that it has taken last, of its own part and of others'.
+    next: [u16; 2],
+    /// When no port was left: until the next tick only what comes back is looked at.
+    empty_since: Option<Tick>,
+    /// A port that has come back since.
+    back: Option<u16>,
+}
+
+impl Turn {
+    /// From behind this port on: those before may rest.
+    pub fn behind(port: u16) -> Turn {
+        Turn { next: [following(port); 2], ..Turn::default() }
+    }
+}
+
+/// A port that was free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// The port.
+    pub port: u16,
+    /// TIDs from where its server may still send to it, what is not meant for its new transfer; 0 for none.
+    pub old_tids: [u16; 2],
 }
 
 impl Ports {
-    /// This worker's share, all free.
-    pub fn new(worker: u16, workers: u16) -> Ports {
-        let free: VecDeque<u16> =
-            (FIRST..=u16::MAX).filter(|&port| owner(port, workers) == worker).collect();
-        let resting = VecDeque::with_capacity(free.len());
-        Ports { free, resting }
+    fn new() -> Ports {
+        Ports {
+            blocks: Box::new([const { AtomicU32::new(0) }; BLOCKS]),
+            words: (0..=u16::MAX).map(|_| AtomicU64::default()).collect(),
+        }
     }
 
-    /// This worker's share without those that transfers have, the youngest one's last. It is the turn of those behind
-    /// that one: the ones before may rest.
-    pub fn without(worker: u16, workers: u16, taken: &[u16]) -> Ports {
-        let mut ports = Ports::new(worker, workers);
-        let before =
-            taken.last().map_or(0, |&last| ports.free.partition_point(|&port| port <= last));
-        ports.free.rotate_left(before);
-        ports.free.retain(|port| !taken.contains(port));
-        ports
+    /// The worker that has a port, if one has.
+    #[inline]
+    pub fn owner(&self, port: u16) -> Option<u16> {
+        self.block(port, Relaxed).owner()
     }
 
-    /// No port at all, and no memory.
-    pub fn none() -> Ports {
-        Ports { free: VecDeque::new(), resting: VecDeque::new() }
-    }
-
-    /// Takes the port that has been free for longest.
-    pub fn take(&mut self, now: Tick) -> Option<u16> {
-        while let Some(&(port, until)) = self.resting.front()
-            && until.is_due(now)
+    /// Takes a port that is to be used towards this server: the one that has been free for longest, as far as can be
+    /// seen, and to which nothing of it may still come; else one where that can be told by its TID.
+    #[inline]
+    pub fn take(&self, turn: &mut Turn, server: ServerId, by: Taker) -> Option<Taken> {
+        let next = turn.next[Part::Own as usize];
+        if self.block(next, Acquire).owner() == Some(by.worker)
+            && self.rest(next).pending(server, by.now) == Pending::Nothing
+            && self.seize(next, by.worker)
         {
-            self.resting.pop_front();
-            self.free.push_back(port);
+            self.note(next, Holder::Transfer(server));
+            turn.next[Part::Own as usize] = following(next);
+            return Some(Taken { port: next, old_tids: [0; 2] });
         }
-        self.free.pop_front()
+        self.search(turn, server, by)
     }
 
-    /// Gives a port back, at once when its transfer `ended_well`, else after a rest.
-    pub fn give_back(&mut self, port: u16, ended_well: bool, now: Tick) {
-        if ended_well {
-            self.free.push_back(port);
-        } else {
-            self.resting.push_back((port, now.after(REST)));
+    /// Takes a port where the next one can't be taken.
+    #[inline(never)]
+    fn search(&self, turn: &mut Turn, server: ServerId, by: Taker) -> Option<Taken> {
+        let taken = self.find(turn, server, by)?;
+        self.note(taken.port, Holder::Transfer(server));
+        Some(taken)
+    }
+
+    fn find(&self, turn: &mut Turn, server: ServerId, by: Taker) -> Option<Taken> {
+        if turn.empty_since == Some(by.now) {
+            return turn.back.take().and_then(|port| self.take_again(port, server, by));
+        }
+        *turn = Turn { next: turn.next, ..Turn::default() };
+        let mut search = Search { best: None, looks: 0 };
+        for part in [Part::Own, Part::Lent] {
+            let next = &mut turn.next[part as usize];
+            if let Some(taken) = self.look(part, next, server, by, &mut search) {
+                return Some(taken);
+            }
+        }
+        if search.looks == 0 {
+            turn.empty_since = Some(by.now);
+        }
+        search.best.and_then(|(_, port)| self.take_again(port, server, by))
+    }
+
+    /// Gives a port back that this worker has.
+    pub fn give_back(&self, turn: &mut Turn, port: u16, rest: Rest, by: Taker) {
+        if self.has(port, by.worker) {
+            self.words[usize::from(port)].store(rest.to_bits(), Relaxed);
+            self.word(port).fetch_and(!u32::from(bit(port)), Release);
+            turn.back = Some(port);
         }
     }
+
+    /// The port, which is taken, is this one's. Who looks for one that can give way has to see whether it still is.
+    #[inline]
+    pub fn note(&self, port: u16, holder: Holder) {
+        self.words[usize::from(port)].store(holder.to_bits(), Relaxed);
+    }
+
+    /// Of what has ports of this worker's, the first that may give way (as `may_go` says) of some that have had theirs for
+    /// longest.
+    pub fn expendable<T>(
+        &self,
+        turn: &mut Turn,
+        by: Taker,
+        mut may_go: impl FnMut(u16, Holder) -> Option<T>,
+    ) -> Option<T> {
+        [Part::Own, Part::Lent].into_iter().find_map(|part| {
+            let next = &mut turn.next[part as usize];
+            let mine = blocks(part, *next, by).filter_map(|(block, from)| {
+                let known = Block(self.blocks[usize::from(block)].load(Relaxed));
+                (known.owner() == Some(by.worker)).then_some((block, from, known.taken()))
+            });
+            let taken = mine.flat_map(|(block, from, taken)| {
+                let ports = (from..IN_BLOCK).map(move |place| block * IN_BLOCK + place);
+                ports.filter(move |&port| taken & bit(port) != 0)
+            });
+            taken.take(LOOKS).find_map(|port| {
+                *next = following(port);
+                may_go(port, Holder::from_bits(self.words[usize::from(port)].load(Relaxed)))
+            })
+        })
+    }
+
+    /// Whether this worker can have had the port before it was started.
+    pub fn can_be_of(&self, port: u16, worker: u16) -> bool {
+        port >= FIRST && (self.has(port, worker) || self.block(port, Relaxed).is_open_to(worker))
+    }
+
+    /// This worker has had the port since before it was started.
+    pub fn claim(&self, port: u16, worker: u16) {
+        let _ = self.has(port, worker) || self.seize(port, worker);
+    }
+
+    /// Looks through the ports of a part for one where nothing is pending, and takes it.
+    fn look(
+        &self,
+        part: Part,
+        next: &mut u16,
+        server: ServerId,
+        by: Taker,
+        search: &mut Search,
+    ) -> Option<Taken> {
+        for (block, from) in blocks(part, *next, by) {
+            let known = Block(self.blocks[usize::from(block)].load(Acquire));
+            if !known.is_open_to(by.worker) {
+                continue;
+            }
+            let ports = (from..IN_BLOCK).map(|place| block * IN_BLOCK + place);
+            for port in ports.filter(|&port| known.taken() & bit(port) == 0) {
+                if search.looks == LOOKS {
+                    // Nobody is kept waiting by the same ones for ever.
+                    *next = if search.best.is_none() { port } else { *next };
+                    return None;
+                }
+                search.looks += 1;
+                let rest = self.rest(port);
+                match rest.pending(server, by.now) {
+                    Pending::Nothing if self.seize(port, by.worker) => {
+                        *next = following(port);
+                        return Some(Taken { port, old_tids: [0; 2] });
+                    }
+                    Pending::From(_) => search.note(rest.age(by.now), port),
+                    Pending::Nothing | Pending::Anything => {}
+                }
+            }
+        }
+        None
+    }
+
+    /// Takes this port, unless what may still come to it could be anything.
+    fn take_again(&self, port: u16, server: ServerId, by: Taker) -> Option<Taken> {
+        let old_tids = match self.rest(port).pending(server, by.now) {
+            Pending::Nothing => [0; 2],
+            Pending::From(tids) => tids,
+            Pending::Anything => return None,
+        };
+        self.seize(port, by.worker).then_some(Taken { port, old_tids })
+    }
+
+    /// The port is this worker's from now on. Answers whether it was free, in a block that is the worker's or idle.
+    fn seize(&self, port: u16, worker: u16) -> bool {
+        let known = self.block(port, Relaxed);
+        let is_free = known.is_open_to(worker) && known.taken() & bit(port) == 0;
+        let taken = Block::of(worker, known.taken() | bit(port));
+        // Acquire: of an idle block, another worker has written what its ports' ends were.
+        is_free && self.word(port).compare_exchange(known.0, taken.0, AcqRel, Relaxed).is_ok()
+    }
+
+    fn has(&self, port: u16, worker: u16) -> bool {
+        let block = self.block(port, Relaxed);
+        block.owner() == Some(worker) && block.taken() & bit(port) != 0
+    }
+
+    fn rest(&self, port: u16) -> Rest {
+        Rest::from_bits(self.words[usize::from(port)].load(Relaxed))
+    }
+
+    #[inline]
+    fn block(&self, port: u16, order: std::sync::atomic::Ordering) -> Block {
+        Block(self.word(port).load(order))
+    }
+
+    #[inline]
+    fn word(&self, port: u16) -> &AtomicU32 {
+        &self.blocks[usize::from(port / IN_BLOCK)]
+    }
+}
+
+/// Not every port.
+impl fmt::Debug for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Ports").finish_non_exhaustive()
+    }
+}
+
+/// What a search has seen so far.
+struct Search {
+    /// Of the free ports where something is pending whose TID is known, the one that rests for longest, and how long.
+    best: Option<(u32, u16)>,
+    /// Free ports that were looked at.
+    looks: usize,
+}
+
+impl Search {
+    fn note(&mut self, age: u32, port: u16) {
+        if self.best.is_none_or(|(best, _)| age > best) {
+            self.best = Some((age, port));
+        }
+    }
+}
+
+/// Whose a block is, one more than the worker's number, and which of its ports are taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Block(u32);
+
+impl Block {
+    fn of(worker: u16, taken: u16) -> Block {
+        Block((u32::from(worker) + 1) << 16 | u32::from(taken))
+    }
+
+    #[inline]
+    fn owner(self) -> Option<u16> {
+        ((self.0 >> 16) as u16).checked_sub(1)
+    }
+
+    fn taken(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// Whether a worker may take ports of it.
+    fn is_open_to(self, worker: u16) -> bool {
+        self.taken() == 0 || (self.owner() == Some(worker) && self.taken() != u16::MAX)
+    }
+}
+
+/// The lines that a worker looks through.
+#[derive(Clone, Copy)]
+enum Part {
+    /// Those that are its own to ask first.
+    Own,
+    /// Those of others that may be borrowed.
+    Lent,
+}
+
+impl Part {
+    fn has(self, line: u16, by: Taker) -> bool {
+        let number = line - FIRST_LINE;
+        let is_own = number % by.workers == by.worker;
+        match self {
+            Part::Own => is_own,
+            Part::Lent => !is_own && !(number / by.workers).is_multiple_of(KEPT),
+        }
+    }
+}
+
+/// The blocks of a part, from that of a port on and round to it again, and the first place to look at in each.
+fn blocks(part: Part, next: u16, by: Taker) -> impl Iterator<Item = (u16, u16)> {
+    let next = next.max(FIRST);
+    let line = next / IN_BLOCK / IN_LINE;
+    let lines = (line..LINES).chain(FIRST_LINE..=line).filter(move |&line| part.has(line, by));
+    lines.enumerate().flat_map(move |(turn, its)| {
+        let first = its * IN_LINE * IN_BLOCK;
+        let from = if turn == 0 && its == line { next } else { first };
+        let whole = from / IN_BLOCK + 1..(its + 1) * IN_LINE;
+        [(from / IN_BLOCK, from % IN_BLOCK)].into_iter().chain(whole.map(|block| (block, 0)))
+    })
+}
+
+/// The one behind a port.
+fn following(port: u16) -> u16 {
+    port.checked_add(1).unwrap_or(FIRST)
+}
+
+/// Its place in its block.
+fn bit(port: u16) -> u16 {
+    1 << (port % IN_BLOCK)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::HashSet;
-
-    #[test]
-    fn workers_share_all_ports_and_none_twice() {
-        let mut seen = HashSet::new();
-        for worker in 0..3 {
-            let mut ports = Ports::new(worker, 3);
-            while let Some(port) = ports.take(Tick(0)) {
-                assert_eq!(owner(port, 3), worker);
-                assert!(port >= 1024 && seen.insert(port));
-            }
-        }
-        assert_eq!(seen.len(), 64512);
-    }
-
-    #[test]
-    fn a_port_rests_unless_its_transfer_ended_well() {
-        let mut ports = Ports::new(0, 1);
-        let all: Vec<u16> = std::iter::from_fn(|| ports.take(Tick(0))).collect();
-        ports.give_back(all[0], false, Tick(0));
-        ports.give_back(all[1], true, Tick(0));
-        assert_eq!(ports.take(Tick(0)), Some(all[1]));
-        assert_eq!(ports.take(Tick(REST - 1)), None);
-        assert_eq!(ports.take(Tick(REST)), Some(all[0]));
-        assert_eq!(ports.take(Tick(REST)), None);
-    }
-
-    #[test]
-    fn ports_that_transfers_have_are_not_free_and_the_next_ones_come_first() {
-        let mut ports = Ports::without(0, 2, &[1040, 65534, 1050]);
-        let all: Vec<u16> = std::iter::from_fn(|| ports.take(Tick(0))).collect();
-        assert_eq!((all[0], all.len()), (1052, 32256 - 3));
-        assert!([1040, 65534, 1050].iter().all(|port| !all.contains(port)));
-        let mut ports = Ports::without(1, 2, &[]);
-        assert_eq!(ports.take(Tick(0)), Some(1025));
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use super::index::{FlowId, NO_FLOW};
 use super::kept::Kept;
 use super::key::{Key, KeyKind};
 use super::new_hop::NewHop;
+use super::ports::Rest;
 use super::view::{Kind, State};
 use crate::alg::tftp::Progress;
 use crate::alg::tftp::catch_up::{CatchUp, Terms};
@@ -238,6 +239,17 @@ impl Flow {
             (None, Some(first)) => [first, before.old_tids[0]],
             (None, None) => before.old_tids,
         };
+    }
+
+    /// What may still come of it once it is forgotten, from this server of its.
+    pub fn rest(&self, server: ServerId) -> Rest {
+        match self.tid() {
+            // A server that was left behind may still be talking.
+            _ if self.was_moved() => Rest::of_several(self.last_packet),
+            Some(_) if self.state == State::Completed => Rest::NONE,
+            Some(tid) => Rest::answered(server, [tid, self.old_tids[0]], self.last_packet),
+            None => Rest::unanswered(server, self.old_tids, self.last_packet),
+        }
     }
 
     /// Whether its server is not the one that it began with.

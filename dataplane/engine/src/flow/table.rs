@@ -354,6 +354,11 @@ impl Table {
         (&mut self.flows[id as usize], &mut self.details[id as usize])
     }
 
+    /// The flow at this place, if there is one.
+    pub fn get(&self, id: FlowId) -> Option<&Flow> {
+        self.flows.get(id as usize).filter(|flow| flow.is_in_use())
+    }
+
     /// The flows at these places that are in use.
     pub fn scan(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = FlowId> {
         places.map(|place| place as FlowId).filter(|&id| self[id].is_in_use())

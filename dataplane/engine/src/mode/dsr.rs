@@ -1,10 +1,11 @@
 //! Direct server return: only the Ethernet header is written. The backend has the VIP on its
 //! loopback and answers past us.
 
-use super::{Pools, Rules};
+use super::{Pools, Rules, SeenAs};
 use crate::flow::hosts::Endpoint;
+use crate::flow::ports::Rest;
+use crate::tables::Backend;
 use crate::verdict::Step;
-use std::net::IpAddr;
 
 /// The mode `dsr`.
 pub struct Dsr;
@@ -14,9 +15,9 @@ impl Rules for Dsr {
         false
     }
 
-    fn seen_as(&self, client: Endpoint, _: &IpAddr, _: &mut Pools) -> Step<Endpoint> {
-        Ok(client)
+    fn seen_as(&self, client: Endpoint, _: &Backend, _: u8, _: &mut Pools) -> Step<SeenAs> {
+        Ok(client.into())
     }
 
-    fn release(&self, _: Endpoint, _: bool, _: &mut Pools) {}
+    fn release(&self, _: Endpoint, _: u8, _: Rest, _: &mut Pools) {}
 }

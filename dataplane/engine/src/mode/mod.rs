@@ -6,22 +6,26 @@ mod nat;
 mod snat;
 
 use crate::flow::hosts::{Endpoint, Host};
-use crate::flow::ports::Ports;
-use crate::tables::Mode;
-use crate::tick::Tick;
+use crate::flow::ports::{Holder, Rest, SnatAddress, Taken, Taker, Turn, kind};
+use crate::tables::{Backend, Mode, ServerId};
 use crate::verdict::Step;
-use std::net::IpAddr;
 
 /// What a mode settles for its service's transfers.
 pub trait Rules {
     /// Whether the backend's answers come through us.
     fn answers_seen(&self) -> bool;
 
-    /// The endpoint that the backend at this address is to see as this client, for one transfer.
-    fn seen_as(&self, client: Endpoint, by: &IpAddr, pools: &mut Pools) -> Step<Endpoint>;
+    /// What this backend is to see as this client, for one transfer by this protocol of IP's.
+    fn seen_as(
+        &self,
+        client: Endpoint,
+        backend: &Backend,
+        protocol: u8,
+        pools: &mut Pools,
+    ) -> Step<SeenAs>;
 
-    /// The transfer that had this endpoint is over.
-    fn release(&self, seen_as: Endpoint, ended_well: bool, pools: &mut Pools);
+    /// The transfer that had this endpoint is over, and this may still come of it.
+    fn release(&self, seen_as: Endpoint, protocol: u8, rest: Rest, pools: &mut Pools);
 }
 
 /// The rules of a mode.
@@ -33,21 +37,63 @@ pub fn rules(mode: &Mode) -> &dyn Rules {
     }
 }
 
-/// The ports of all SNAT addresses that are this worker's, at one moment.
+/// What a backend sees as its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenAs {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// TIDs from where the backend may still send there, to transfers before; 0 for none.
+    pub old_tids: [u16; 2],
+}
+
+impl From<Endpoint> for SeenAs {
+    fn from(endpoint: Endpoint) -> SeenAs {
+        SeenAs { endpoint, old_tids: [0; 2] }
+    }
+}
+
+/// The ports of all SNAT addresses, as a worker takes them at one moment.
 pub struct Pools<'a> {
-    /// By [`crate::tables::SnatId`].
-    pub ports: &'a mut [Ports],
-    /// The addresses that they are of.
+    /// The addresses, by [`crate::tables::SnatId`].
+    pub snat: &'a [SnatAddress],
+    /// Their names.
     pub hosts: &'a [Host],
-    /// The moment.
-    pub now: Tick,
+    /// How far this worker has got with them, by [`kind`].
+    pub turns: &'a mut [[Turn; 2]],
+    /// The worker and the moment.
+    pub by: Taker,
 }
 
 impl Pools<'_> {
-    /// A port of this address of ours.
-    pub fn take_of(&mut self, host: Host) -> Option<Endpoint> {
-        let id = self.hosts.iter().position(|&known| known == host)?;
-        let port = self.ports[id].take(self.now)?;
-        Some(Endpoint { host, port })
+    /// A port of the address with this number, for a connection or transfer with this server.
+    pub fn take(&mut self, id: usize, protocol: u8, server: ServerId) -> Option<SeenAs> {
+        let turn = &mut self.turns[id][kind(protocol)];
+        let Taken { port, old_tids } = self.snat[id].of(protocol).take(turn, server, self.by)?;
+        Some(SeenAs { endpoint: Endpoint { host: self.hosts[id], port }, old_tids })
+    }
+
+    /// The same of the address with this name.
+    pub fn take_of(&mut self, host: Host, protocol: u8, server: ServerId) -> Option<SeenAs> {
+        let id = self.number(host)?;
+        self.take(id, protocol, server)
+    }
+
+    /// Gives a port back, if it is one of an address of ours.
+    pub fn give_back(&mut self, endpoint: Endpoint, protocol: u8, rest: Rest) {
+        if let Some(id) = self.number(endpoint.host) {
+            let turn = &mut self.turns[id][kind(protocol)];
+            self.snat[id].of(protocol).give_back(turn, endpoint.port, rest, self.by);
+        }
+    }
+
+    /// A port that was taken is this one's, if it is of an address of ours.
+    pub fn note(&self, endpoint: Endpoint, protocol: u8, holder: Holder) {
+        if let Some(id) = self.number(endpoint.host) {
+            self.snat[id].of(protocol).note(endpoint.port, holder);
+        }
+    }
+
+    fn number(&self, host: Host) -> Option<usize> {
+        self.hosts.iter().position(|&known| known == host)
     }
 }

@@ -1,9 +1,10 @@
 //! Destination NAT: the backend sees the client's own address and routes its answers through us.
 
-use super::{Pools, Rules};
+use super::{Pools, Rules, SeenAs};
 use crate::flow::hosts::Endpoint;
+use crate::flow::ports::Rest;
+use crate::tables::Backend;
 use crate::verdict::Step;
-use std::net::IpAddr;
 
 /// The mode `nat` without a SNAT pool.
 pub struct Nat;
@@ -13,9 +14,9 @@ impl Rules for Nat {
         true
     }
 
-    fn seen_as(&self, client: Endpoint, _: &IpAddr, _: &mut Pools) -> Step<Endpoint> {
-        Ok(client)
+    fn seen_as(&self, client: Endpoint, _: &Backend, _: u8, _: &mut Pools) -> Step<SeenAs> {
+        Ok(client.into())
     }
 
-    fn release(&self, _: Endpoint, _: bool, _: &mut Pools) {}
+    fn release(&self, _: Endpoint, _: u8, _: Rest, _: &mut Pools) {}
 }

@@ -7,17 +7,18 @@ mod fit;
 use super::Own;
 use super::transfers::deadline;
 use crate::flow::FlowId;
-use crate::flow::connection::NO_BACKEND;
+use crate::flow::connection::{Connection, NO_BACKEND};
+use crate::flow::hosts::Endpoint;
 use crate::flow::key::{Key, KeyKind};
-use crate::flow::ports::Ports;
+use crate::flow::ports::{Holder, Turn, kind};
 use crate::flow::record::NOBODY;
 use crate::flow::store::Store;
 use crate::here::Here;
 use crate::mode::rules;
-use crate::tables::{Mode, Tables};
-use crate::tick::Tick;
+use crate::tables::{BackendId, Mode, Tables};
 use fit::{Ends, is_reachable};
 use std::cmp::Reverse;
+use wire::ip::PROTOCOL_UDP;
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -105,7 +106,7 @@ impl Own {
         let ends = Ends { client, vip: flow.vip(), seen_as, backend: flow.backend };
         self.flows.is_sealed(id)
             && !waits_beside
-            && ends.fit(here, &self.hosts)
+            && ends.fit(PROTOCOL_UDP, here, &self.hosts)
             && is_reachable(&flow.back, here)
             && flow.progress.can_be()
             && (silent == NOBODY || usize::from(silent) < tables.backends.len())
@@ -115,29 +116,35 @@ impl Own {
             && server.is_none_or(|key| is_alone(KeyKind::Server, key))
     }
 
-    /// The SNAT ports that transfers don't have, by address.
-    pub(super) fn free_ports(&self, tables: &Tables) -> Vec<Ports> {
+    /// Claims the SNAT ports that transfers have. Answers where to go on with each address: the ports before may rest.
+    pub(super) fn turns_left(&self, tables: &Tables) -> Vec<[Turn; 2]> {
         let flows = self.flows.scan(0..self.flows.capacity()).map(|id| {
             let flow = &self.flows[id];
-            (flow.backend, flow.seen_as(), self.flows.detail(id).begun)
+            let begun = self.flows.detail(id).begun;
+            let holder = Holder::Transfer(tables.backends[usize::from(flow.backend)].server);
+            (begun, flow.backend, PROTOCOL_UDP, flow.seen_as(), holder)
         });
         let connections = self.connections.scan(0..self.connections.capacity()).map(|id| {
             let connection = &self.connections[id];
-            (connection.backend, connection.seen_as(), connection.begun)
+            let Connection { begun, backend, .. } = *connection;
+            let server = connection.server();
+            (begun, backend, server.protocol, server.near(), Holder::Connection(id))
         });
-        let mut taken: Vec<(Tick, usize, u16)> = vec![];
-        for (backend, seen_as, begun) in flows.chain(connections) {
-            let is_ours =
-                backend != NO_BACKEND && matches!(tables.service_of(backend).mode, Mode::Snat(_));
-            if is_ours && let Some(place) = self.snat.iter().position(|&host| host == seen_as.host)
-            {
-                taken.push((begun, place, seen_as.port));
+        let is_ours = |backend: BackendId| {
+            backend != NO_BACKEND && matches!(tables.service_of(backend).mode, Mode::Snat(_))
+        };
+        let mut all: Vec<_> =
+            flows.chain(connections).filter(|&(_, backend, ..)| is_ours(backend)).collect();
+        all.sort_by_key(|(begun, ..)| begun.0);
+        let mut turns = vec![[Turn::default(); 2]; self.snat.len()];
+        for (_, _, protocol, Endpoint { host, port }, holder) in all {
+            if let Some(id) = self.snat.iter().position(|&known| known == host) {
+                let ports = tables.snat[id].of(protocol);
+                ports.claim(port, self.worker);
+                ports.note(port, holder);
+                turns[id][kind(protocol)] = Turn::behind(port);
             }
         }
-        taken.sort_by_key(|&(begun, ..)| begun.0);
-        let of = |place| taken.iter().filter(move |one| one.1 == place).map(|one| one.2);
-        (0..self.snat.len())
-            .map(|place| Ports::without(self.worker, self.workers, &of(place).collect::<Vec<_>>()))
-            .collect()
+        turns
     }
 }

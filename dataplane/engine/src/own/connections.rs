@@ -4,6 +4,7 @@ use super::{GLANCE, Own};
 use crate::alg::End;
 use crate::flow::connection::{Connection, NO_BACKEND, Turn, flag, mark};
 use crate::flow::hosts::Host;
+use crate::flow::ports::Holder;
 use crate::flow::tuple::Tuple;
 use crate::flow::view::{ConnectionKind, Stage};
 use crate::flow::{FlowId, NO_FLOW};
@@ -43,10 +44,17 @@ impl Own {
             self.counters.backend(connection.backend).started.add(1);
         }
         let deadline = deadline(connection, here.tables);
-        self.connections.insert(connection, deadline).map_err(|_full| {
+        let entered = self.connections.insert(connection, deadline).map_err(|_full| {
             self.bury(connection, End::Evicted, here);
-            Reason::FlowTableFull.into()
-        })
+            Reason::FlowTableFull
+        });
+        let id = entered?;
+        let server = connection.server();
+        if connection.has(flag::BY_SERVER_TUPLE) && connection.backend != NO_BACKEND {
+            let holder = Holder::Connection(id);
+            self.pools(here).note(server.near(), server.protocol, holder);
+        }
+        Ok(id)
     }
 
     /// What is to make room for this one. A bond is open at once, and made for one that may be half open: for a bond
@@ -155,7 +163,7 @@ impl Own {
                 .for_each(|tenants| *tenants = tenants.saturating_sub(1));
         }
         self.count_connection_end(connection, end, here);
-        self.let_go(connection, connection.is_over() || connection.is_half_open(), here);
+        self.let_go(connection, here);
         self.leave_parent(connection, here);
     }
 
@@ -171,9 +179,9 @@ impl Own {
     }
 
     /// What a connection holds besides its place.
-    fn let_go(&mut self, connection: &Connection, ended_well: bool, here: &Here) {
+    fn let_go(&mut self, connection: &Connection, here: &Here) {
         self.sessions.leave(connection.session);
-        self.release_port(connection, ended_well, here);
+        self.release_port(connection, here);
         self.hosts.leave(connection.client().near().host);
         if let Some(server) = connection.server().far_host() {
             self.hosts.leave(server.host);
@@ -181,10 +189,12 @@ impl Own {
     }
 
     /// A connection's port of ours is another one's, if it has one.
-    pub fn release_port(&mut self, connection: &Connection, ended_well: bool, here: &Here) {
-        if connection.backend != NO_BACKEND && connection.seen_as().port != 0 {
+    pub fn release_port(&mut self, connection: &Connection, here: &Here) {
+        let server = connection.server();
+        if connection.backend != NO_BACKEND && server.near().port != 0 {
             let rules = rules(&here.tables.service_of(connection.backend).mode);
-            rules.release(connection.seen_as(), ended_well, &mut self.pools(here));
+            let rest = connection.rest();
+            rules.release(server.near(), server.protocol, rest, &mut self.pools(here));
         }
     }
 

@@ -6,24 +6,26 @@ use crate::alg::End;
 use crate::flow::FlowId;
 use crate::here::Here;
 use crate::select::cap::Cap;
-use crate::tables::{BackendId, Mode};
+use crate::tables::BackendId;
 use crate::tick::PER_SECOND;
 
 /// Ticks that both ends have to hear each other: one at the least, as the first packet may have come at the end of
 /// its tick.
-const HEARING: u32 = 2;
+pub const HEARING: u32 = 2;
 
 /// Ticks of a row's age and of another worker's waiting, together, after which the row gives up its place for that: at
 /// first the oldest ones do.
 const OLD: u32 = PER_SECOND;
 
-/// As many of a backend's are looked at to find one with a certain address.
+/// As many places are given up at a backend in a tick.
 const FEW: usize = 64;
 
 /// A row that is not assured.
 #[derive(Debug, Clone, Copy)]
-enum Row {
+pub enum Row {
+    /// Of the table of transfers.
     Transfer(FlowId),
+    /// Of the table of connections.
     Connection(FlowId),
 }
 
@@ -36,14 +38,6 @@ impl Own {
     /// The oldest connection of these backends that is not assured.
     pub fn oldest_connection(&self, backends: impl Iterator<Item = BackendId>) -> Option<FlowId> {
         self.connections.unassured().oldest(backends)
-    }
-
-    /// Some of these backends' oldest connections that are not assured.
-    pub fn unassured_connections(
-        &self,
-        backends: impl Iterator<Item = BackendId>,
-    ) -> impl Iterator<Item = FlowId> {
-        backends.flat_map(|backend| self.connections.unassured().of(backend).take(FEW))
     }
 
     /// Makes room for one more at one of these full backends, all of one service. Answers whether there is a place now.
@@ -105,7 +99,8 @@ impl Own {
         })
     }
 
-    fn evict(&mut self, row: Row, here: &Here) {
+    /// Forgets the row, for others.
+    pub fn evict(&mut self, row: Row, here: &Here) {
         match row {
             Row::Transfer(id) => drop(self.end(id, End::Evicted, here)),
             Row::Connection(id) => self.end_connection(id, End::Evicted, here),
@@ -119,14 +114,4 @@ fn caps<'a>(
     here: &'a Here,
 ) -> impl Iterator<Item = &'a Cap> {
     backends.filter_map(|id| here.backend(id).cap.as_ref())
-}
-
-/// The backends of all services of this mode, which share its pool.
-pub fn backends_in<'a>(
-    mode: &'a Mode,
-    here: &'a Here,
-) -> impl Iterator<Item = BackendId> + Clone + 'a {
-    let mode_of = |service: u16| &here.tables.services[usize::from(service)].mode;
-    let all = (0..).zip(&here.tables.backends);
-    all.filter(move |(_, backend)| mode_of(backend.service) == mode).map(|(id, _)| id)
 }

@@ -4,7 +4,7 @@
 use super::{Own, cursors};
 use crate::flow::hosts::Host;
 use crate::flow::key::Seed;
-use crate::flow::ports::Ports;
+use crate::flow::ports::Turn;
 use crate::flow::quotas::Quotas;
 use crate::select::rate::Rates;
 use crate::select::round_robin::Cursor;
@@ -17,8 +17,7 @@ use std::net::IpAddr;
 #[derive(Debug)]
 pub struct Room {
     cursors: Vec<[Cursor; 2]>,
-    /// Those that the worker has already have no ports here.
-    ports: Vec<Ports>,
+    turns: Vec<[Turn; 2]>,
     snat: Vec<Host>,
     tenants: Vec<u32>,
     /// The SNAT addresses that are new.
@@ -29,13 +28,12 @@ pub struct Room {
 }
 
 impl Room {
-    /// What worker `worker` of `workers`, with `max_flows` transfers at the most, needs for the snapshot `new`
-    /// beyond what it needed for `old`; `None`: nothing.
+    /// What worker `worker`, with `max_flows` transfers at the most, needs for the snapshot `new` beyond what it needed
+    /// for `old`; `None`: nothing.
     pub fn between(
         old: &Tables,
         new: &Tables,
         worker: u16,
-        workers: u16,
         max_flows: u32,
         seed: Seed,
     ) -> Option<Room> {
@@ -44,13 +42,12 @@ impl Room {
         let limited = new.has_quotas() && !old.has_quotas();
         let known = old.snat.len();
         let grows = new.rotas.len() > old.rotas.len() || new.snat.len() > known;
-        let port = |place| if place < known { Ports::none() } else { Ports::new(worker, workers) };
         (grows || sticky || rated || limited).then(|| Room {
             cursors: cursors(worker, new),
-            ports: (0..new.snat.len()).map(port).collect(),
+            turns: vec![Default::default(); new.snat.len()],
             snat: vec![Host::NOBODY; new.snat.len()],
             tenants: vec![0; new.snat.len()],
-            new_snat: new.snat[known..].to_vec(),
+            new_snat: new.snat[known..].iter().map(|one| one.address).collect(),
             sticky: sticky.then(|| Sticky::new(max_flows as usize, seed)),
             rates: rated.then(|| Rates::new(max_flows as usize, seed)),
             quotas: limited.then(|| Quotas::new(max_flows as usize, seed)),
@@ -65,7 +62,7 @@ impl Own {
         room.cursors[..self.cursors.len()].copy_from_slice(&self.cursors);
         room.snat[..known].copy_from_slice(&self.snat);
         room.tenants[..known].copy_from_slice(&self.tenants);
-        room.ports[..known].swap_with_slice(&mut self.ports);
+        room.turns[..known].copy_from_slice(&self.turns);
         for (host, &address) in room.snat[known..].iter_mut().zip(&room.new_snat) {
             // There is room for the names of all ([`super::ROOM_FOR_V6`]).
             *host = self.hosts.enter(address).unwrap_or(Host::NOBODY);
@@ -73,7 +70,7 @@ impl Own {
         swap(&mut self.cursors, &mut room.cursors);
         swap(&mut self.snat, &mut room.snat);
         swap(&mut self.tenants, &mut room.tenants);
-        swap(&mut self.ports, &mut room.ports);
+        swap(&mut self.turns, &mut room.turns);
         room.sticky.iter_mut().for_each(|sticky| swap(&mut self.sticky, sticky));
         room.rates.iter_mut().for_each(|rates| swap(&mut self.rates, rates));
         room.quotas.iter_mut().for_each(|quotas| swap(&mut self.quotas, quotas));

@@ -4,6 +4,7 @@ use super::{GLANCE, Own};
 use crate::alg::{Assurance, End, Lesson};
 use crate::flow::FlowId;
 use crate::flow::key::KeyKind;
+use crate::flow::ports::Rest;
 use crate::flow::record::{Flow, NOBODY, Rescue};
 use crate::flow::view::State;
 use crate::here::Here;
@@ -12,6 +13,7 @@ use crate::reason::Reason;
 use crate::tables::{BackendId, Tables};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
+use wire::ip::PROTOCOL_UDP;
 
 /// Ticks of silence after which a client's next request is taken for its own at once: a machine that boots again was
 /// silent for longer.
@@ -57,7 +59,10 @@ impl Own {
                 Ok(id)
             }
             Err(_full) => {
-                self.release(&flow, true, here);
+                // Of the ones before.
+                let server = here.backend(flow.backend).server;
+                let rest = Rest::answered(server, flow.old_tids, here.now);
+                self.release(&flow, rest, here);
                 Err(Reason::FlowTableFull.into())
             }
         }
@@ -195,9 +200,7 @@ impl Own {
         if !flow.state.is_over() {
             self.count_end(&flow, end, here);
         }
-        // A server that was left behind may still be talking.
-        let ended_well = flow.state == State::Completed && !flow.was_moved();
-        self.release(&flow, ended_well, here);
+        self.release(&flow, flow.rest(here.backend(flow.backend).server), here);
         self.hosts.leave(flow.client().host);
         if let Some(newcomer) = newcomer
             && self.flows.succeed(newcomer).is_err()
@@ -221,9 +224,9 @@ impl Own {
         }
     }
 
-    fn release(&mut self, flow: &Flow, ended_well: bool, here: &Here) {
+    fn release(&mut self, flow: &Flow, rest: Rest, here: &Here) {
         let rules = rules(&here.tables.service_of(flow.backend).mode);
-        rules.release(flow.seen_as(), ended_well, &mut self.pools(here));
+        rules.release(flow.seen_as(), PROTOCOL_UDP, rest, &mut self.pools(here));
     }
 
     /// One transfer of this backend less.

@@ -8,15 +8,16 @@ use crate::family::Family;
 use crate::flow::hosts::{Endpoint, Hosts};
 use crate::flow::key::{Key, KeyKind};
 use crate::flow::record::Flow;
-use crate::flow::{FlowId, NO_FLOW, Spot, ports};
+use crate::flow::{FlowId, NO_FLOW, Spot};
 use crate::here::Here;
 use crate::origin::Origin;
 use crate::own::Own;
 use crate::reason::Reason;
-use crate::tables::{Mode, Owner, VipId};
+use crate::tables::{Mode, Owner, SnatId, VipId};
 use crate::verdict::{Step, Verdict};
 use std::net::IpAddr;
 use wire::icmp;
+use wire::ip::PROTOCOL_UDP;
 
 /// A datagram that may be part of a transfer of this worker's.
 pub struct Parcel<'a, H> {
@@ -99,7 +100,8 @@ pub fn classify<'a, H: Family>(
     own: &Own,
 ) -> Step<Parcel<'a, H>> {
     let ports = (packet.udp.source(), packet.udp.destination());
-    let (side, key) = between(&*packet.ip, ports, here, |Ends { side, near, port, far }| {
+    let ip = &*packet.ip;
+    let (side, key) = between(ip, PROTOCOL_UDP, ports, here, |Ends { side, near, port, far }| {
         (side, Key::new(Endpoint { host: H::name(near, &own.hosts), port }, far))
     })?;
     let spot = own.flows.expect(side.key_kind(), key);
@@ -118,18 +120,19 @@ pub struct Ends<A> {
     pub far: u16,
 }
 
-/// What a packet with this header, from and to these ports, is found by, as `key` makes it of its ends: it is made for
-/// each kind of sender apart, which spares most packets to be asked again.
+/// What a packet with this header, of this protocol and from and to these ports, is found by, as `key` makes it of its
+/// ends: it is made for each kind of sender apart, which spares most packets to be asked again.
 #[inline(always)]
 pub fn between<H: Family, K>(
     ip: &H,
+    protocol: u8,
     (from, to): (u16, u16),
     here: &Here,
     key: impl Fn(Ends<H::Address>) -> K,
 ) -> Step<K> {
     match H::owner(ip.destination(), here.tables) {
         Some(Owner::Vip(vip)) => to_vip(ip, from, vip, here, key),
-        Some(Owner::Snat(_)) => to_snat(ip, to, here, key),
+        Some(Owner::Snat(id)) => to_snat(ip, (id, protocol, to), here, key),
         Some(Owner::Everybody) => to_everybody(ip, from, here, key),
         owner => to_others(ip, to, owner, here, key),
     }
@@ -165,7 +168,7 @@ fn to_everybody<H: Family, K>(
 #[inline(always)]
 fn to_snat<H: Family, K>(
     ip: &H,
-    port: u16,
+    (id, protocol, port): (SnatId, u8, u16),
     here: &Here,
     key: impl Fn(Ends<H::Address>) -> K,
 ) -> Step<K> {
@@ -173,7 +176,7 @@ fn to_snat<H: Family, K>(
         Some(Owner::Routed(server) | Owner::Answering(server)) => server,
         Some(_) | None => return Err(Reason::NoTransfer.into()),
     };
-    mine(ports::owner(port, here.workers), here)?;
+    my_port(id, protocol, port, here)?;
     Ok(key(Ends { side: Side::Server, near: ip.destination(), port, far }))
 }
 
@@ -245,6 +248,19 @@ pub fn check_source<H: Family>(ip: &H, here: &Here) -> Step<Option<Owner>> {
     let from = H::owner(ip.source(), here.tables);
     let ours = from.is_some_and(Owner::is_ours);
     if H::is_host(ip.source()) && !ours { Ok(from) } else { Err(Reason::BadSource.into()) }
+}
+
+/// Whether what is sent to a port of a SNAT address may stay here: it is this worker's, or nobody's.
+#[inline]
+pub fn my_port(id: SnatId, protocol: u8, port: u16, here: &Here) -> Step<()> {
+    if here.workers == 1 { Ok(()) } else { my_port_of_many(id, protocol, port, here) }
+}
+
+/// Apart, so that it takes no registers of a lone worker.
+#[inline(never)]
+fn my_port_of_many(id: SnatId, protocol: u8, port: u16, here: &Here) -> Step<()> {
+    let owner = here.tables.snat[usize::from(id)].of(protocol).owner(port);
+    owner.map_or(Ok(()), |owner| mine(owner, here))
 }
 
 /// Whether a packet whose owner is this worker may stay here.

@@ -5,13 +5,12 @@
 mod connection;
 
 use super::admit::Packet;
-use super::classify::{Side, check_source, mine};
+use super::classify::{Side, check_source, mine, my_port};
 use super::cross::Crossing;
 use super::transmit::{check_size, transmit};
 use crate::family::Family;
 use crate::flow::hosts::Endpoint;
 use crate::flow::key::Key;
-use crate::flow::ports;
 use crate::flow::record::Flow;
 use crate::here::Here;
 use crate::origin::Origin;
@@ -23,7 +22,7 @@ use connection::{about_connection, bond, connection};
 use std::net::SocketAddr;
 use wire::ethernet::Ethernet;
 use wire::icmp::{self, Quoted, split_error};
-use wire::ip::Split;
+use wire::ip::{PROTOCOL_UDP, Split};
 use wire::trouble::Trouble;
 
 /// Decides what becomes of a frame that begins as an error does.
@@ -48,7 +47,9 @@ pub fn error<H: Family>(
         }
         return about_connection((ethernet, ip, body), place, side, id, here, own);
     }
-    let Some(id) = own.flows.find(side.key_kind(), key) else {
+    let is_datagram = quoted.protocol == PROTOCOL_UDP;
+    let flow = own.flows.find(side.key_kind(), key).filter(|_| is_datagram);
+    let Some(id) = flow else {
         return Err(if side == Side::ServerToClient { Verdict::Kernel } else { NO_TRANSFER });
     };
     // It may be about the one that waits beside it.
@@ -112,10 +113,10 @@ fn about<H: Family>(ip: &H, quoted: &Quoted<H>, here: &Here, own: &Own) -> Step<
             mine(H::worker(inner.destination(), here.workers), here)?;
             Ok((Side::Client(vip), Key::new(to, vip)))
         }
-        Some(Owner::Snat(_)) => {
+        Some(Owner::Snat(id)) => {
             check_source(ip, here)?;
             let server = server().ok_or(NO_TRANSFER)?;
-            mine(ports::owner(from.port, here.workers), here)?;
+            my_port(id, quoted.protocol, from.port, here)?;
             Ok((Side::Server, Key::new(from, server)))
         }
         Some(Owner::Everybody | Owner::Routed(_) | Owner::Answering(_)) | None => {

@@ -12,6 +12,7 @@ use crate::flow::view::{Kind, State};
 use crate::here::Here;
 use crate::mode::rules;
 use crate::own::Own;
+use crate::own::pool::Facing;
 use crate::policy::Refusal;
 use crate::reason::Reason;
 use crate::select::candidates::Avoid;
@@ -274,10 +275,12 @@ impl<'a> Asked<'a> {
         own: &mut Own,
     ) -> Step<FlowId> {
         let rules = rules(&here.tables.services[usize::from(self.service)].mode);
-        let server = &here.tables.backends[usize::from(backend)];
+        let server = here.backend(backend);
+        let facing = Facing { client, backend, protocol: PROTOCOL_UDP, ours: None };
+        let seen_as = own.seen_as(&facing, here)?;
         let parties = Parties {
             client,
-            seen_as: rules.seen_as(client, &server.address, &mut own.pools(here))?,
+            seen_as: seen_as.endpoint,
             vip: self.vip,
             backend,
             back: self.back,
@@ -285,6 +288,7 @@ impl<'a> Asked<'a> {
         };
         let kind = if self.request.is_write { Kind::Write } else { Kind::Read };
         let mut flow = Flow::requested(parties, kind, self.fingerprint, here.now);
+        flow.old_tids = seen_as.old_tids;
         if let Some(before) = &before.before {
             flow.remember(before);
         }

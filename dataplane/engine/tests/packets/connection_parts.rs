@@ -228,9 +228,9 @@ fn the_sender_s_worker_looks_after_parts_until_the_first_has_come() {
     let workers = 3;
     for via in Via::ALL {
         let right = owner(via.client().ip(), workers);
-        let world = || tables(Protocol::Udp, PORT);
+        let world = tables(Protocol::Udp, PORT);
         let mut gates: Vec<_> =
-            (0..workers).map(|n| Gate::one_of(n, workers, world(), FLOWS)).collect();
+            (0..workers).map(|n| Gate::one_of(n, workers, world.clone(), FLOWS)).collect();
         let parts = cut(&large(via.client(), vip(via)), 400);
         for worker in (0..workers).filter(|&worker| worker != right) {
             let gate = &mut gates[usize::from(worker)];

@@ -256,7 +256,8 @@ fn errors_find_the_transfer_s_worker() {
     let workers = 3;
     for via in Via::SEEN {
         let right = owner(via.client().ip(), workers);
-        let mut gate = Gate::one_of(right, workers, without_failover(via), FLOWS);
+        let world = without_failover(via);
+        let mut gate = Gate::one_of(right, workers, world.clone(), FLOWS);
         let talk = run(&mut gate, via, via.client());
         let what = REFUSED[via.at_server().family()];
         let up = about(&talk.at_server(&talk.ack(1), 0), talk.server.ip(), what, 0, 48);
@@ -264,7 +265,7 @@ fn errors_find_the_transfer_s_worker() {
         let down = about(&talk.at_client(&talk.data(1, 9), 0), via.client().ip(), what, 0, 48);
         for frame in [up, down] {
             for worker in (0..workers).filter(|&worker| worker != right) {
-                let mut other = Gate::one_of(worker, workers, tables(), FLOWS);
+                let mut other = Gate::one_of(worker, workers, world.clone(), FLOWS);
                 assert_eq!(other.take(frame.clone()).verdict, Verdict::HandOver(right), "{via:?}");
             }
             assert!(matches!(gate.take(frame).verdict, Verdict::Transmit(_)), "{via:?}");

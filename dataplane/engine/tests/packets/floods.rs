@@ -1,6 +1,6 @@
 //! Transfers and connections that nobody goes on with: they keep nobody out, and end nothing that runs.
 
-use crate::capacity::drain;
+use crate::pools::leave_ports;
 use engine::flow::view::Stage;
 use engine::reason::Reason;
 use engine::select::cap::{Cap, Places};
@@ -13,6 +13,7 @@ use kit::story::{ack, datagram, rrq};
 use kit::talk::{self, Talk, ask, run};
 use kit::world::{self, FLOWS, Via, owner};
 use std::net::SocketAddr;
+use wire::ip::PROTOCOL_TCP;
 
 const SSH: u16 = 22;
 const WEB: u16 = 80;
@@ -318,7 +319,7 @@ fn an_empty_pool_takes_from_its_own_alone() {
     let mut gate = Gate::with(tables(Protocol::Tcp, SSH), FLOWS);
     let stranger = Line::new(Via::Nat, Via::Nat.client(), SSH);
     let _ = gate.take(stranger.from_client("S", "")).sent_segment();
-    drain(&mut gate, (1024..=u16::MAX).count() - 1);
+    leave_ports(&mut gate, PROTOCOL_TCP, 1);
     let first = gate.take(Line::new(via, client(via, 0), SSH).from_client("S", "")).sent_segment();
     let line = Line::open(&mut gate, via, client(via, 1), SSH);
     assert_eq!(line.seen_as, first.source);

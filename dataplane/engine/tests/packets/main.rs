@@ -31,6 +31,7 @@ mod parts;
 mod passive;
 mod pings;
 mod policy;
+mod pools;
 mod properties;
 mod quota;
 mod rescue;

@@ -358,8 +358,9 @@ fn the_sender_s_worker_looks_after_parts_until_the_first_has_come() {
     let workers = 3;
     for via in [Via::Snat, Via::Snat6, Via::Snat46, Via::Snat64] {
         let right = kit::world::owner(via.client().ip(), workers);
+        let world = tables();
         let mut gates: Vec<_> =
-            (0..workers).map(|n| Gate::one_of(n, workers, tables(), FLOWS)).collect();
+            (0..workers).map(|n| Gate::one_of(n, workers, world.clone(), FLOWS)).collect();
         let talk = run(&mut gates[usize::from(right)], via, via.client());
         let guardian = kit::world::owner(talk.server.ip(), workers);
         let [first, second, third] = &cut(&block(talk, 2), 400)[..] else { panic!() };

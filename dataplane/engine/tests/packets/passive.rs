@@ -23,7 +23,7 @@ fn with_pool_of_two(via: Via) -> (Tables, [IpAddr; 2]) {
     let mut tables = with_ranges(via);
     let second = via.at_server().station(0, 112);
     let id = tables.snat.len() as SnatId;
-    tables.snat.push(second);
+    tables.snat.push(second.into());
     tables.addresses.insert(second, Owner::Snat(id));
     let Mode::Snat(pool) = &mut tables.services[usize::from(service(via))].mode else {
         panic!("{via:?} has no pool")

@@ -29,11 +29,12 @@ fn the_answer_is_owned_by_the_same_worker() {
     let workers = 3;
     for via in Via::SEEN {
         let right = owner(via.client().ip(), workers);
-        let mut gate = Gate::one_of(right, workers, tables(), FLOWS);
+        let world = tables();
+        let mut gate = Gate::one_of(right, workers, world.clone(), FLOWS);
         let talk = kit::talk::ask(&mut gate, via, &rrq(via.client(), via.vip(), "f"));
         for worker in 0..workers {
             if worker != right {
-                let mut other = Gate::one_of(worker, workers, tables(), FLOWS);
+                let mut other = Gate::one_of(worker, workers, world.clone(), FLOWS);
                 let outcome = other.take(data(talk.server, talk.seen_as, 1, 512));
                 assert_eq!(outcome.verdict, Verdict::HandOver(right), "{via:?}");
             }

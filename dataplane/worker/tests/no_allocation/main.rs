@@ -156,7 +156,7 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
         noise(&mut house);
         connections(&mut house, &world, round);
         for (number, desk) in (0..).zip(&house.desks) {
-            let room = Room::between(&world, &larger, number, WORKERS, PLACES, seed);
+            let room = Room::between(&world, &larger, number, PLACES, seed);
             let room = room.expect("there is more");
             desk.news.push(News::Room(Box::new(room))).expect("room");
             desk.news.push(News::Uses(Box::new(Uses::of(&larger)))).expect("room");

@@ -19,7 +19,7 @@ fn tell(house: &House<MemoryPort>, news: News) {
 
 fn grow(house: &mut House<MemoryPort>, old: &Tables, new: &Tables) {
     let seed = Seed([31, 32]);
-    let room = Room::between(old, new, 0, 1, 64, seed).expect("it needs room");
+    let room = Room::between(old, new, 0, 64, seed).expect("it needs room");
     tell(house, News::Room(Box::new(room)));
     tell(house, News::Tables(Arc::new(new.clone())));
     house.turn();
@@ -44,12 +44,12 @@ fn transfers_go_on_while_more_and_more_is_added() {
         house.turn();
         let sent = house.left().iter().map(|frame| Packet::read(frame)).next().expect("a request");
         assert_eq!(sent.destination, SocketAddr::new(world.backends[server].address, TFTP));
-        assert_eq!(sent.source.ip(), world.snat[world.snat.len() - 1]);
+        assert_eq!(sent.source.ip(), world.snat[world.snat.len() - 1].address);
         talks.iter().for_each(|talk| talk.goes_on(&mut house, round + 1));
     }
     let ledger = house.ledger();
     assert_eq!((ledger.at("started"), ledger.at("ended")), (Via::SEEN.len() as u64 + 5, 0));
-    assert!(Room::between(&world, &world, 0, 1, 64, Seed([1, 2])).is_none(), "nothing is new");
+    assert!(Room::between(&world, &world, 0, 64, Seed([1, 2])).is_none(), "nothing is new");
 }
 
 /// A transfer that has been answered.

@@ -99,7 +99,7 @@ impl Own {
                     seen_as: connection.seen_as(),
                     backend,
                 };
-                is_at_backend(connection, here) && ends.fit(here, &self.hosts)
+                is_at_backend(connection, here) && ends.fit(client.protocol, here, &self.hosts)
             }
         };
         let is_alone = |tuple: &Tuple| self.connections.find(tuple).is_none();

@@ -2,7 +2,7 @@
 //! talk to each other. A row that was damaged is given up before any of its numbers is used.
 
 use crate::flow::hosts::{Endpoint, Host, Hosts};
-use crate::flow::ports;
+use crate::flow::ports::SnatAddress;
 use crate::here::Here;
 use crate::tables::{BackendId, Hop, Mode, VipId};
 use std::net::IpAddr;
@@ -20,9 +20,9 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Whether a row with these ends can be a worker's: the address families of both sides agree, and the server
-    /// sees what the service's mode shows it.
-    pub fn fit(&self, here: &Here, hosts: &Hosts) -> bool {
+    /// Whether a row of this protocol of IP's with these ends can be a worker's: the address families of both sides
+    /// agree, and the server sees what the service's mode shows it.
+    pub fn fit(&self, protocol: u8, here: &Here, hosts: &Hosts) -> bool {
         let tables = here.tables;
         let vip = tables.vips.get(usize::from(self.vip));
         let backend = tables.backends.get(usize::from(self.backend));
@@ -34,9 +34,12 @@ impl Ends {
                     self.seen_as == self.client && is_of(self.client.host, &backend.address)
                 }
                 Mode::Snat(_) => {
-                    is_of(self.seen_as.host, &backend.address)
-                        && tables.snat.contains(&hosts.socket_address(self.seen_as).ip())
-                        && ports::owner(self.seen_as.port, here.workers) == here.worker
+                    let seen_as = hosts.socket_address(self.seen_as).ip();
+                    let ours = tables.snat.iter().find(|one| one.address == seen_as);
+                    let has = |one: &SnatAddress| {
+                        one.of(protocol).can_be_of(self.seen_as.port, here.worker)
+                    };
+                    is_of(self.seen_as.host, &backend.address) && ours.is_some_and(has)
                 }
             }
     }

@@ -4,14 +4,13 @@ use super::seen::Seen;
 use crate::alg::End;
 use crate::family::Family;
 use crate::flow::FlowId;
-use crate::flow::connection::{Connection, NO_BACKEND, flag};
+use crate::flow::connection::{Connection, flag};
 use crate::flow::hosts::{Endpoint, Host, NoRoom};
 use crate::flow::tuple::{Tuple, Tuples};
 use crate::flow::view::{ConnectionKind, Stage};
 use crate::here::Here;
-use crate::mode::rules;
 use crate::own::Own;
-use crate::own::evict::backends_in;
+use crate::own::pool::Facing;
 use crate::reason::Reason;
 use crate::select::candidates::Avoid;
 use crate::select::choice::{Wish, choose};
@@ -100,15 +99,11 @@ impl Own {
         if here.tables.service_of(connection.backend).mode == Mode::Dsr {
             return Ok(());
         }
+        let Tuple { protocol, .. } = connection.client();
         let client = connection.client().near();
-        let mut seen_as = self.seen_as(client, connection.backend, pool_host, here);
-        if seen_as == Err(Reason::SnatPoolEmpty.into())
-            && self.give_up_port(connection.backend, pool_host, here)
-        {
-            seen_as = self.seen_as(client, connection.backend, pool_host, here);
-        }
-        let protocol = connection.client().protocol;
-        let server = Tuple::at_server(seen_as?, backend.server, port, protocol);
+        let facing = Facing { client, backend: connection.backend, protocol, ours: pool_host };
+        let seen_as = self.seen_as(&facing, here)?.endpoint;
+        let server = Tuple::at_server(seen_as, backend.server, port, protocol);
         connection.tuples = connection.tuples.with_server(server);
         connection.flags |= flag::BY_SERVER_TUPLE;
         // The same server can see the same endpoint through two VIPs. A running connection is not given up for whoever
@@ -120,45 +115,5 @@ impl Own {
             self.end_connection(twin, End::Replaced, here);
         }
         Ok(())
-    }
-
-    /// One that is over, or waits for its answer, has its port of this backend's pool, or of this address of it, taken
-    /// from it. Answers whether there was one.
-    fn give_up_port(&mut self, backend: BackendId, host: Option<Host>, here: &Here) -> bool {
-        let mode = &here.tables.service_of(backend).mode;
-        let has_port = |&id: &FlowId| {
-            let connection = &self.connections[id];
-            let Endpoint { host: its, port } = connection.seen_as();
-            port != 0
-                && connection.backend != NO_BACKEND
-                && here.tables.service_of(connection.backend).mode == *mode
-                && host.is_none_or(|host| host == its)
-        };
-        let expendable = self.connections.over().find(has_port).or_else(|| match host {
-            None => self.oldest_connection(backends_in(mode, here)),
-            Some(_) => self.unassured_connections(backends_in(mode, here)).find(has_port),
-        });
-        expendable.into_iter().for_each(|id| self.end_connection(id, End::Evicted, here));
-        expendable.is_some()
-    }
-
-    /// The endpoint that a backend is to see as this client.
-    fn seen_as(
-        &mut self,
-        client: Endpoint,
-        backend: BackendId,
-        pool_host: Option<Host>,
-        here: &Here,
-    ) -> Step<Endpoint> {
-        let mode = &here.tables.service_of(backend).mode;
-        match (mode, pool_host) {
-            (Mode::Snat(_), Some(host)) => {
-                self.pools(here).take_of(host).ok_or(Reason::SnatPoolEmpty.into())
-            }
-            (Mode::Dsr | Mode::Nat | Mode::Snat(_), _) => {
-                let address = &here.backend(backend).address;
-                rules(mode).seen_as(client, address, &mut self.pools(here))
-            }
-        }
     }
 }

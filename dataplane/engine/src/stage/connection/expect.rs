@@ -9,6 +9,7 @@ use crate::flow::tuple::{Tuple, Tuples};
 use crate::flow::view::{ConnectionKind, Stage};
 use crate::here::Here;
 use crate::own::Own;
+use crate::own::pool::Facing;
 use crate::reason::Reason;
 use crate::tables::{BackendId, Mode};
 use crate::verdict::Step;
@@ -36,8 +37,9 @@ impl Own {
         let client = Endpoint { port: client_port, ..known.client().near() };
         let seen_as = match service.mode {
             Mode::Snat(_) => {
-                let taken = self.pools(here).take_of(known.seen_as().host);
-                taken.ok_or(Reason::SnatPoolEmpty)?
+                let ours = Some(known.seen_as().host);
+                let (backend, protocol) = (known.backend, PROTOCOL_TCP);
+                self.seen_as(&Facing { client, backend, protocol, ours }, here)?.endpoint
             }
             Mode::Dsr | Mode::Nat => client,
         };
@@ -115,7 +117,7 @@ impl Own {
     fn enter_expected(&mut self, expected: &Connection, here: &Here) -> Step<()> {
         let address = self.hosts.socket_address(expected.client().near()).ip();
         if self.hosts.enter(address).is_err() {
-            self.release_port(expected, true, here);
+            self.release_port(expected, here);
             return Err(Reason::FlowTableFull.into());
         }
         self.connections[expected.parent].children += 1;

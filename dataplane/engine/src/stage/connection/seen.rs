@@ -63,7 +63,7 @@ impl<A: Copy> Seen<A> {
             // What is broken on its way through is the kernel's to judge.
             if is_passing { Verdict::Kernel } else { why_not.into() }
         })?;
-        let ends = whose(&*ip, (ports[0], ports[1]), here)?;
+        let ends = whose(&*ip, protocol, (ports[0], ports[1]), here)?;
         let tuple = tuple::<H>(&ends, (ports[0], ports[1]), protocol, &own.hosts);
         Ok(Seen {
             place,
@@ -140,8 +140,13 @@ fn layer_4<H: Family>(
 }
 
 /// Between whom it goes; of what is nobody's so far, a rule may say that it leaves as a VIP.
-fn whose<H: Family>(ip: &H, ports: (u16, u16), here: &Here) -> Step<Ends<H::Address>> {
-    match between(ip, ports, here, |ends| ends) {
+fn whose<H: Family>(
+    ip: &H,
+    protocol: u8,
+    ports: (u16, u16),
+    here: &Here,
+) -> Step<Ends<H::Address>> {
+    match between(ip, protocol, ports, here, |ends| ends) {
         Err(Verdict::Kernel) if here.tables.has_rules => {
             let server = match H::owner(ip.source(), here.tables) {
                 Some(Owner::Routed(server) | Owner::Answering(server)) => server,

@@ -45,7 +45,7 @@ impl<'a, H: Family> Segment<'a, H> {
         own: &Own,
     ) -> Step<Segment<'a, H>> {
         let ports = (tcp.source(), tcp.destination());
-        let (side, tuple) = between(&*ip, ports, here, |ends| {
+        let (side, tuple) = between(&*ip, PROTOCOL_TCP, ports, here, |ends| {
             (ends.side, tuple::<H>(&ends, ports, PROTOCOL_TCP, &own.hosts))
         })?;
         let spot = own.connections.expect(&tuple);

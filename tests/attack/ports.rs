@@ -1,0 +1,112 @@
+//! Requests in others' names, so many that an address of a SNAT pool has no port left for each of them.
+
+use crate::attacker::Attacker;
+use crate::client::{Habits, fetch};
+use crate::daemon::{Daemon, Setup};
+use crate::peers;
+use kit::lab::{Lab, SNAT_VIP};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+
+/// More requests than an address has ports, at four times the rate that was once enough to use them up.
+const FLOOD: u32 = 66_000;
+const A_SECOND: u32 = 6000;
+const CLIENTS: u8 = 20;
+
+/// The `n`th address that is nobody's, on the link between client, gate and servers.
+fn nobody(n: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(u32::from(Ipv4Addr::new(10, 77, 8, 0)) + n % 0x1000)
+}
+
+fn request(attacker: &Attacker, from: Ipv4Addr, port: u16) -> kit::packet::Packet {
+    let vip = SocketAddr::new(SNAT_VIP.parse().expect("an address"), 69);
+    attacker.datagram(SocketAddr::new(from.into(), port), vip, b"\0\x01none\0octet\0")
+}
+
+/// Clients of addresses of their own, one after the other.
+fn all_are_served(lab: &Lab) {
+    let server = SocketAddrV4::new(SNAT_VIP.parse().expect("an address"), 69);
+    let original = std::fs::read(lab.path("files/image")).expect("the file");
+    for n in 1..=CLIENTS {
+        let from = SocketAddrV4::new(Ipv4Addr::new(10, 77, 2, n), 0);
+        let client = lab.inside("client", move || fetch(from, server, "image", Habits::default()));
+        let got = client.join().expect("the client ends");
+        assert!(got.as_ref() == Ok(&original), "client {n}: {:?}", got.err());
+    }
+}
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 5000)]);
+    for n in 1..=CLIENTS {
+        lab.must("client", &format!("ip address add 10.77.2.{n}/16 dev c1"));
+    }
+    lab
+}
+
+/// Each is answered, with an ERROR that reaches nobody who asked.
+#[test]
+fn answered_requests_in_others_names_use_up_no_pool() {
+    let lab = lab();
+    let _servers = ["s1", "s2"].map(|name| peers::dnsmasq(&lab, name, ""));
+    let daemon = Daemon::start(&lab, Setup::default());
+    let attacker = Attacker::among_servers(&lab);
+    let flood = (0..FLOOD).map(|n| request(&attacker, nobody(n), 1024 + (n / 0x1000) as u16));
+    attacker.flood(flood, A_SECOND);
+    assert!(daemon.total("snat", "started") > 64_512, "all ports of the address were used once");
+    all_are_served(&lab);
+    assert_eq!(daemon.stat("drops", "snat-pool-empty"), 0);
+    daemon.finish();
+}
+
+/// The owner of a client is a function of its address alone: the flood is of one worker's.
+#[test]
+fn one_worker_s_clients_are_not_shut_out() {
+    let lab = lab();
+    let _servers = ["s1", "s2"].map(|name| peers::dnsmasq(&lab, name, ""));
+    let setup = Setup { workers: "0, 1", device_arguments: ",qpairs=2", ..Setup::default() };
+    let daemon = Daemon::start(&lab, setup);
+    let attacker = Attacker::among_servers(&lab);
+    let chosen: Vec<Ipv4Addr> =
+        (0..0x1000).map(nobody).filter(|&ip| engine::steer::owner(ip, 2) == 0).collect();
+    let flood = (0..FLOOD / 2).map(|n| {
+        let from = chosen[n as usize % chosen.len()];
+        request(&attacker, from, 1024 + (n as usize / chosen.len()) as u16)
+    });
+    attacker.flood(flood, A_SECOND);
+    assert!(daemon.total("snat", "started") > 32_256, "all ports of the worker's part");
+    all_are_served(&lab);
+    assert_eq!(daemon.stat("drops", "snat-pool-empty"), 0);
+    daemon.finish();
+}
+
+/// An address has as many ports over TCP as over UDP, and neither takes the other's.
+#[test]
+fn half_open_connections_keep_no_transfer_out() {
+    let lab = lab();
+    let _servers = ["s1", "s2"].map(|name| peers::dnsmasq(&lab, name, ""));
+    // Nobody answers them, not even to refuse.
+    for name in ["s1", "s2"] {
+        lab.must(name, "nft add table ip quiet");
+        lab.must(name, "nft add chain ip quiet in '{ type filter hook input priority 0; }'");
+        lab.must(name, "nft add rule ip quiet in tcp dport 22 drop");
+    }
+    let service = format!(
+        "[[service]]\nname = \"ssh\"\nprotocol = \"tcp\"\nport = 22\nvip = \"{SNAT_VIP}\"\n\
+         snat = [\"10.77.0.101\"]\n\
+         [[service.backend]]\nname = \"s1\"\naddress = \"10.77.0.30\"\n"
+    );
+    // A quarter of the rows can be half open.
+    let text = Setup::default().text(&lab).replace("max_flows = 4096", "max_flows = 270336");
+    let daemon = Daemon::with(&lab, &(text + &service));
+    let attacker = Attacker::among_servers(&lab);
+    let vip: IpAddr = SNAT_VIP.parse().expect("an address");
+    let flood = (0..FLOOD).map(|n| {
+        let from = SocketAddr::new(nobody(n).into(), 1024 + (n / 0x1000) as u16);
+        attacker.segment(from, SocketAddr::new(vip, 22), "S")
+    });
+    attacker.flood(flood, A_SECOND);
+    assert!(daemon.total("ssh", "started") > 64_512, "all ports of the address were used once");
+    all_are_served(&lab);
+    assert_eq!(daemon.stat("drops", "snat-pool-empty"), 0);
+    daemon.finish();
+}

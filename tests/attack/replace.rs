@@ -33,6 +33,10 @@ fn running_downloads_outlive_spoofed_requests() {
             .map(|port| lab.inside("client", move || download((client, port).into(), server)))
             .collect();
         until("all downloads run", || daemon.total(service, "packets_in") > before + 400);
+        if service == "dsr" {
+            // Before, the same request once more is taken for the client's own (SECURITY.md).
+            std::thread::sleep(Duration::from_millis(1300));
+        }
         let spoofed = PORTS.flat_map(|port| {
             [b"\0\x01other\0octet\0".as_slice(), b"\0\x01image\0octet\0", b"\0\x01none\0octet\0"]
                 .map(|request| attacker.datagram((client, port).into(), server, request))

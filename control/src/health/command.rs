@@ -28,13 +28,14 @@ pub async fn find(program: &Program, target: &Target) -> Finding {
     let child = started.map_err(|error| Trouble::Ours(format!("cannot run `{name}`: {error}")))?;
     // Waiting for the program alone: for the whole group, a thread would wait that nothing ends.
     let mut child = child.into_inner();
-    let mut group = Group(child.id().map(u32::cast_signed).map(Pid::from_raw));
+    let group = Group(child.id().map(u32::cast_signed).map(Pid::from_raw));
     let output = match child.stdout().take() {
         Some(stdout) => read(stdout).await,
         None => vec![],
     };
     let ended = child.wait().await;
-    group.0 = None;
+    // What it has left running would be there for ever, one more with each check.
+    drop(group);
     match ended {
         Ok(status) => verdict(status, &said(&output)),
         Err(error) => Err(Trouble::Ours(format!("lost sight of `{name}`: {error}"))),
@@ -94,7 +95,7 @@ struct Group(Option<Pid>);
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // It can only be gone already.
+            // It can only be gone already. As long as anything of it runs, its number is nobody else's.
             let _ = killpg(group, Signal::SIGKILL);
         }
     }

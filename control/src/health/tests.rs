@@ -186,13 +186,23 @@ async fn a_program_that_hangs_dies_with_all_it_has_started() {
     let pids = std::fs::read_to_string(&file).unwrap();
     assert_eq!(pids.split_whitespace().count(), 2);
     for pid in pids.split_whitespace() {
-        let ended = async {
-            while lives(pid) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        timeout(Duration::from_secs(10), ended).await.expect("it was killed");
+        ends(pid).await;
     }
+}
+
+#[tokio::test]
+async fn a_program_that_ends_leaves_nothing_running() {
+    let left = sh("sleep 1000 >/dev/null & echo $!").await.expect("its process");
+    ends(&left).await;
+}
+
+async fn ends(pid: &str) {
+    let ended = async {
+        while lives(pid) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), ended).await.expect("it was killed");
 }
 
 /// What has ended may wait for its parent.

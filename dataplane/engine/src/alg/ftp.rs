@@ -25,7 +25,7 @@ pub struct Context<'a> {
     pub server: IpAddr,
     /// Other addresses of its own.
     pub aliases: &'a [IpAddr],
-    /// Ports that every client reaches it by.
+    /// Ports at which its clients reach it for data that is not announced.
     pub open_ports: Option<&'a RangeInclusive<u16>>,
     /// Whether the client may have data sent to others, or taken from them (FXP).
     pub foreign_data: bool,

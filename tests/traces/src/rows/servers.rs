@@ -1,8 +1,10 @@
 //! What servers do.
 
 use crate::scene::Scene;
+use kit::packet::Packet;
 use kit::story::{data, oack, rrq, rrq_with, wrq};
 use kit::talk::{TID, Talk};
+use kit::world::mac;
 use std::net::SocketAddr;
 
 /// RFC 1350 §4: any first answer comes from a port that the server has chosen.
@@ -65,9 +67,11 @@ pub fn single_port(scene: &mut Scene) {
 pub fn alias(scene: &mut Scene) {
     let asked = scene.asks("a request", rrq(scene.client(2070), scene.via.vip(), "boot.img"));
     let talk = Talk { server: SocketAddr::new(super::alias(scene.via), TID), ..asked };
-    scene.down("the answer is from another address", talk, talk.data(1, 512));
+    // All addresses of the server are on one card.
+    let sent = |packet| Packet { from: mac(asked.server.ip()), ..packet };
+    scene.down("the answer is from another address", talk, sent(talk.data(1, 512)));
     scene.up("the ACK goes there", talk, talk.ack(1));
-    scene.down("the end of the file", talk, talk.data(2, 7));
+    scene.down("the end of the file", talk, sent(talk.data(2, 7)));
     scene.up("the last ACK", talk, talk.ack(2));
     scene.counts("completed", 1);
 }

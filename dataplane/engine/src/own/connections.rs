@@ -96,6 +96,10 @@ impl Own {
         if stage == Stage::Open {
             self.quotas.opens(id, before.halves[0].next);
         }
+        // In `dsr` a server's end is not seen: the row stays for minutes, and its client has done with it.
+        if stage == Stage::Closing && !next.answers_seen() {
+            self.quotas.leave(id);
+        }
         if before.is_under_way() && !next.is_under_way() {
             self.loosen_bond(&before);
         }

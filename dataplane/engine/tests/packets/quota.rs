@@ -190,3 +190,16 @@ fn sessions_without_a_login_make_room_for_new_ones() {
         silent[1].client_says(&mut gate, "A", "");
     }
 }
+
+/// Where answers are not seen a connection stays for minutes after its client's end.
+#[test]
+fn what_a_client_has_closed_does_not_count_in_dsr() {
+    for via in [Via::Dsr, Via::Dsr6] {
+        let mut gate = Gate::with(limited(Protocol::Tcp, 22), FLOWS);
+        for port in 0..5 * MOST as u16 {
+            let mut line = speaks(&mut gate, via, 9, 2000 + port, 22);
+            line.client_says(&mut gate, "AF", "");
+        }
+        gate.moves();
+    }
+}

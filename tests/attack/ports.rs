@@ -87,7 +87,7 @@ fn half_open_connections_keep_no_transfer_out() {
     // Nobody answers them, not even to refuse.
     for name in ["s1", "s2"] {
         lab.must(name, "nft add table ip quiet");
-        lab.must(name, "nft add chain ip quiet in '{ type filter hook input priority 0; }'");
+        lab.must(name, "nft add chain ip quiet in {+type+filter+hook+input+priority+0;+}");
         lab.must(name, "nft add rule ip quiet in tcp dport 22 drop");
     }
     let service = format!(

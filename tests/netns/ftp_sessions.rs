@@ -73,7 +73,7 @@ fn a_long_transfer_keeps_its_control_connection() {
 #[test]
 fn an_idle_session_ends() {
     let (lab, _servers) = lab_with_servers();
-    let daemon = Daemon::start(&lab, Setup { service: "idle_timeout = \"2s\"", ..v4() });
+    let daemon = Daemon::start(&lab, Setup { service: "idle_timeout = \"5s\"", ..v4() });
     let mut sessions =
         VIPS.map(|vip| lab.spawn("client", &ftplib(&format!("stay {vip} passive runs-{vip} go"))));
     until("all run", || VIPS.iter().all(|vip| lab.path(&format!("runs-{vip}")).exists()));

@@ -9,7 +9,7 @@ use nix::unistd;
 const NOBODY: &str = "nobody";
 
 impl Checker {
-    /// Who runs the programs of health checks; `None`, if none is named and there is no `nobody` here.
+    /// User that runs the programs of health checks; `None`, if none is named and there is no `nobody` here.
     pub fn script_user(&mut self, written: &Maybe<String>) -> Option<User> {
         let Some(name) = written else { return user(NOBODY) };
         let found = user(name.as_ref());

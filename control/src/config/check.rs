@@ -51,7 +51,7 @@ pub struct Checker {
     faults: Vec<Fault>,
     /// What every address is used for.
     pub uses: Uses,
-    /// Who runs the programs of health checks, if there is somebody.
+    /// User that runs the programs of health checks, if there is one.
     pub program_user: Option<User>,
 }
 

@@ -39,18 +39,18 @@ pub enum Probe {
 /// A program that looks for itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
-    /// Its name and arguments.
+    /// Program and arguments.
     pub words: Vec<String>,
-    /// Who runs it, if the daemon is root's.
+    /// User that runs the program, if the daemon is root's.
     pub user: User,
 }
 
 /// An account of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User {
-    /// Its number.
+    /// Number of the user.
     pub uid: u32,
-    /// Its group's.
+    /// Number of the user's group.
     pub gid: u32,
 }
 

@@ -83,8 +83,9 @@ fn hundreds_of_reloads_take_no_memory_and_no_files() {
     (0..20).for_each(reload);
     let before = holds(&daemon.process);
     (0..200).for_each(reload);
+    // A health check, or the last command's connection, may be open at any moment.
+    until("no file stays open", || holds(&daemon.process).0 <= before.0);
     let after = holds(&daemon.process);
-    assert_eq!(before.0, after.0, "open files");
     assert!(after.1 < before.1 + 8 * 1024, "{} KiB, and {} before", after.1, before.1);
     running.finish(&lab);
     daemon.finish();

@@ -301,7 +301,9 @@ impl Table {
 
     /// Whether the row is as it was made, and not torn or of other numbers.
     pub fn is_sealed(&self, id: FlowId) -> bool {
-        self.details[id as usize].request.seal == self.seal_of(id)
+        let request = &self.detail(id).request;
+        let is_its_own = |bytes: &[u8]| self.seed.fingerprint(bytes) == self[id].fingerprint;
+        request.seal == self.seal_of(id) && request.whole().is_none_or(is_its_own)
     }
 
     fn seal(&mut self, id: FlowId) {
@@ -310,11 +312,11 @@ impl Table {
 
     /// Of what stays the same as long as the transfer is with one server.
     fn seal_of(&self, id: FlowId) -> u32 {
-        let (flow, detail) = (&self.flows[id as usize], &self.details[id as usize]);
-        let keys = [flow.client_key(), flow.server_key().unwrap_or(Key::NONE)];
-        self.seed.fingerprint(keys.as_bytes())
-            ^ self.seed.fingerprint(&flow.backend.to_ne_bytes())
-            ^ self.seed.fingerprint(detail.request.bytes())
+        let flow = &self[id];
+        let client = self.hash(KeyKind::Client, flow.client_key());
+        let server = flow.server_key().map_or(0, |key| self.hash(KeyKind::Server, key));
+        let rest = u64::from(flow.fingerprint) << 16 | u64::from(flow.backend);
+        (self.seed.of_words([client, server, rest]) >> 32) as u32
     }
 
     /// Whether every flow is taken.

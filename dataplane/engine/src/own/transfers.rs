@@ -33,9 +33,7 @@ impl Own {
         request: &[u8],
         here: &Here,
     ) -> Step<FlowId> {
-        // The same server can see the same endpoint through two VIPs.
-        let twin = flow.server_key().and_then(|key| self.flows.find(KeyKind::Server, key));
-        let elder = match twin {
+        let elder = match self.twin(&flow) {
             Some(twin) if elder != Some(twin) => {
                 let goes_on = self.make_way(twin, &mut flow, here).then_some(twin);
                 elder.or(goes_on)
@@ -66,6 +64,17 @@ impl Own {
                 Err(Reason::FlowTableFull.into())
             }
         }
+    }
+
+    /// The transfer that its server can't tell from this one: it sees the same client through another VIP. A port of a pool
+    /// is one transfer's alone.
+    fn twin(&self, flow: &Flow) -> Option<FlowId> {
+        let twin = || self.flows.find(KeyKind::Server, flow.server_key()?);
+        if flow.seen_as() == flow.client() {
+            return twin();
+        }
+        debug_assert!(twin().is_none(), "a port of a pool with two transfers");
+        None
     }
 
     /// The transfer `twin` has the key by which the server of a new one is to be found. Unless it goes on, which is the

@@ -230,7 +230,7 @@ impl<'a> Asked<'a> {
         let before = Predecessors { elder, before };
         let client = Endpoint { host, port: self.port };
         let backend = backend.map_or_else(|| self.backend(Avoid::Nobody, here, own), Ok);
-        let made = backend.and_then(|backend| self.place(client, backend, before, here, own));
+        let made = backend.and_then(|backend| self.place(client, backend, &before, here, own));
         if made.is_err() {
             own.hosts.leave(host);
         }
@@ -242,7 +242,7 @@ impl<'a> Asked<'a> {
         &self,
         client: Endpoint,
         backend: BackendId,
-        before: Predecessors,
+        before: &Predecessors,
         here: &Here,
         own: &mut Own,
     ) -> Step<FlowId> {
@@ -270,7 +270,7 @@ impl<'a> Asked<'a> {
         &self,
         client: Endpoint,
         backend: BackendId,
-        before: Predecessors,
+        before: &Predecessors,
         here: &Here,
         own: &mut Own,
     ) -> Step<FlowId> {

@@ -1,59 +1,21 @@
 //! What others do to the kernel on the gate's machine: a firewall that is started anew, addresses that are flushed, links
 //! that are deleted. Transfers and connections go on.
 
-use crate::client::{Failure, Habits, fetch};
 use crate::daemon::{Daemon, Setup, rows};
 use crate::echo;
-use crate::peers::{self, Client};
+use crate::fetching::{Fetching, lab};
+use crate::peers::Client;
 use kit::lab::{Lab, NAT_VIP, SNAT_VIP, VIPS, VIPS_V6, until};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::thread::{JoinHandle, sleep};
+use std::net::SocketAddr;
+use std::thread::sleep;
 use std::time::Duration;
 
 const SIZE: usize = 4 << 20;
-
-fn log(lab: &Lab) -> String {
-    std::fs::read_to_string(lab.path("gate.log")).expect("the log")
-}
 
 fn tidegate(daemon: &Daemon, command: &str) -> String {
     let output = daemon.tidegate(command);
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// A lab with two servers of TFTP.
-fn lab() -> (Lab, [peers::Server; 2]) {
-    let lab = Lab::new();
-    peers::files(&lab, &[("image", SIZE), ("small", 1000)]);
-    let servers = ["s1", "s2"].map(|name| peers::tftpd_hpa(&lab, name));
-    (lab, servers)
-}
-
-/// Clients on both cables that fetch the image, through `nat` and a pool.
-struct Fetching(Vec<JoinHandle<Result<Vec<u8>, Failure>>>);
-
-impl Fetching {
-    fn start(lab: &Lab, daemon: &Daemon) -> Fetching {
-        let all = [(NAT_VIP, 78), (SNAT_VIP, 77)].map(|(vip, net)| {
-            let server = SocketAddrV4::new(vip.parse().expect("an address"), 69);
-            let from = SocketAddrV4::new(Ipv4Addr::new(10, net, 0, 10), 0);
-            lab.inside("client", move || fetch(from, server, "image", Habits::default()))
-        });
-        for service in ["nat", "snat"] {
-            until("it runs", || daemon.total(service, "responded") > 0);
-        }
-        Fetching(all.into())
-    }
-
-    /// All have the whole file.
-    fn finish(self, lab: &Lab) {
-        let original = std::fs::read(lab.path("files/image")).expect("the file");
-        for client in self.0 {
-            let got = client.join().expect("it ends");
-            assert!(got.as_ref() == Ok(&original), "{:?}: {}", got.err(), log(lab));
-        }
-    }
 }
 
 /// Debian's `systemctl restart nftables` flushes all that is in nftables, also what others have there.
@@ -80,7 +42,7 @@ fn a_firewall_that_is_started_anew_resets_no_connection() {
 /// What health checks in `dsr` go by is in nftables. Nothing else may notice: not the checks, nor any transfer.
 #[test]
 fn a_flush_of_nftables_is_mended_and_logged() {
-    let (lab, _servers) = lab();
+    let (lab, _servers) = lab(SIZE);
     let health = "[service.health]\ncheck = \"icmp\"\ninterval = \"500ms\"\ntimeout = \"500ms\"\n";
     let text = Setup { service: "#health", ..Setup::default() }.text(&lab);
     let daemon = Daemon::with(&lab, &text.replace("#health", health));
@@ -96,8 +58,8 @@ fn a_flush_of_nftables_is_mended_and_logged() {
         lab.must("gate", "nft flush ruleset");
         until("it is made anew", || lab.run("gate", table).stdout == before.as_bytes());
         let said =
-            log(&lab).matches("somebody changed the table `netdev tidegate-dsr-servers`").count();
-        assert_eq!(said, n, "{}", log(&lab));
+            lab.log().matches("somebody changed the table `netdev tidegate-dsr-servers`").count();
+        assert_eq!(said, n, "{}", lab.log());
         // What is changed again at once would wait for a second.
         sleep(Duration::from_secs(3));
         assert!(passed(), "{:?}", daemon.ask("backends"));
@@ -109,7 +71,7 @@ fn a_flush_of_nftables_is_mended_and_logged() {
 /// By hand, by `ifdown`, or by another network manager, while transfers run.
 #[test]
 fn flushed_addresses_are_put_back_and_logged() {
-    let (lab, _servers) = lab();
+    let (lab, _servers) = lab(SIZE);
     let daemon = Daemon::start(&lab, Setup::default());
     let running = Fetching::start(&lab, &daemon);
     for (n, mishap) in
@@ -118,7 +80,7 @@ fn flushed_addresses_are_put_back_and_logged() {
             .enumerate()
     {
         lab.must("gate", mishap);
-        until("it is put back", || log(&lab).matches(": put back").count() > n);
+        until("it is put back", || lab.log().matches(": put back").count() > n);
         for vip in [NAT_VIP, SNAT_VIP] {
             Client::Tftp.get(&lab, vip, "small", None);
         }
@@ -126,7 +88,7 @@ fn flushed_addresses_are_put_back_and_logged() {
         sleep(Duration::from_secs(5));
     }
     running.finish(&lab);
-    let said = log(&lab);
+    let said = lab.log();
     let mut lines = said.lines().filter(|line| line.contains("interface `clients` has lost"));
     let all = |line: &str| line.contains("10.78.0.1/16") && line.contains("10.78.0.100: put back");
     assert!(lines.any(all), "{said}");
@@ -137,7 +99,7 @@ fn flushed_addresses_are_put_back_and_logged() {
 /// One address alone is taken off by who means it, such as keepalived. An operator has it back.
 #[test]
 fn a_reload_compares_with_the_kernel() {
-    let (lab, _servers) = lab();
+    let (lab, _servers) = lab(SIZE);
     let daemon = Daemon::start(&lab, Setup::default());
     let state = || {
         let services = daemon.ask("services").expect("services");
@@ -146,7 +108,7 @@ fn a_reload_compares_with_the_kernel() {
     };
     lab.must("gate", &format!("ip address del {NAT_VIP}/32 dev clients"));
     until("the VIP is down", || state() == "vip down");
-    until("it is said how it comes back", || log(&lab).contains("or `tidegate reload`"));
+    until("it is said how it comes back", || lab.log().contains("or `tidegate reload`"));
     assert_eq!(state(), "vip down");
     let lost = format!("kernel: interface `clients` has lost {NAT_VIP}");
     assert!(tidegate(&daemon, "reload --check").contains(&lost));
@@ -165,8 +127,8 @@ fn ended(lab: &Lab, daemon: &mut Daemon, why: &str) {
         status = daemon.process.0.try_wait().expect("a child can be waited for");
         status.is_some()
     });
-    assert_eq!(status.and_then(|status| status.code()), Some(1), "{}", log(lab));
-    let log = log(lab);
+    assert_eq!(status.and_then(|status| status.code()), Some(1), "{}", lab.log());
+    let log = lab.log();
     let behind = log.split("ready:").last().unwrap_or_default();
     let lines: Vec<_> = behind.lines().skip(1).filter(|line| !line.contains(" INFO ")).collect();
     assert_eq!(lines.len(), 1, "{log}");
@@ -176,7 +138,7 @@ fn ended(lab: &Lab, daemon: &mut Daemon, why: &str) {
 /// The supervisor starts it again, and all goes on.
 #[test]
 fn a_deleted_tap_ends_the_process_and_no_transfer() {
-    let (lab, _servers) = lab();
+    let (lab, _servers) = lab(SIZE);
     let mut daemon = Daemon::start(&lab, Setup::default());
     let running = Fetching::start(&lab, &daemon);
     lab.must("gate", "ip link delete clients");
@@ -184,7 +146,7 @@ fn a_deleted_tap_ends_the_process_and_no_transfer() {
     drop(daemon);
     let daemon = Daemon::start(&lab, Setup::default());
     running.finish(&lab);
-    assert_eq!(daemon.total("nat", "inherited"), 1, "{}", log(&lab));
+    assert_eq!(daemon.total("nat", "inherited"), 1, "{}", lab.log());
     Client::Tftp.get(&lab, NAT_VIP, "small", None);
     daemon.finish();
 }
@@ -202,7 +164,7 @@ fn replug(lab: &Lab, macs: [&str; 2]) {
 }
 
 fn deleted_device(driver: &'static str, is_back: bool) {
-    let (lab, _servers) = lab();
+    let (lab, _servers) = lab(SIZE);
     let mut daemon = Daemon::start(&lab, Setup { driver, ..Setup::default() });
     let running = Fetching::start(&lab, &daemon);
     let macs = [("gate", "dev0"), ("client", "c0")]
@@ -219,7 +181,7 @@ fn deleted_device(driver: &'static str, is_back: bool) {
     }
     let daemon = Daemon::start(&lab, Setup { driver, ..Setup::default() });
     running.finish(&lab);
-    assert_eq!(daemon.total("nat", "inherited"), 1, "{}", log(&lab));
+    assert_eq!(daemon.total("nat", "inherited"), 1, "{}", lab.log());
     Client::Tftp.get(&lab, NAT_VIP, "small", None);
     daemon.finish();
 }

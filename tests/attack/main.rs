@@ -15,6 +15,8 @@ mod daemon;
 #[path = "../netns/echo.rs"]
 #[allow(dead_code)] // The end-to-end tests say more.
 mod echo;
+#[path = "../netns/fetching.rs"]
+mod fetching;
 mod floods;
 mod ftp;
 #[path = "../netns/ftp_servers.rs"]

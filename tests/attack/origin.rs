@@ -230,7 +230,7 @@ fn a_backend_is_not_looked_for_on_another_link() {
         lab.must("gate", "ip neigh replace 10.78.0.66 lladdr 02:00:00:00:66:66 dev clients");
         lab.must("gate", &format!("ip route add {by} dev clients"));
         until("it is not reached", || state(address).as_deref() == Some("unresolved"));
-        let log = std::fs::read_to_string(lab.path("gate.log")).expect("a log");
+        let log = lab.log();
         let said = log.lines().filter(|line| line.contains(address) && line.contains("past its"));
         assert_eq!(said.count(), 1, "one line says why");
         peers::Client::Tftp.get(&lab, NAT_VIP, "file", None);

@@ -236,7 +236,7 @@ fn a_table_cut_short_is_a_line_and_an_exit_code() {
         status.is_some()
     });
     assert_eq!(status.expect("it has ended").code(), Some(1));
-    let log = fs::read_to_string(lab.path("gate.log")).expect("the log");
+    let log = lab.log();
     assert_eq!(log.matches("its file was cut short").count(), 1, "{log}");
     let daemon = Daemon::start(&lab, Setup::default());
     Client::Tftp.get(&lab, VIPS[0], "file", None);

@@ -168,6 +168,21 @@ impl<'a> Daemon<'a> {
         stats[section][counter].as_u64().unwrap_or_else(|| panic!("no counter `{counter}`"))
     }
 
+    /// The open files of the process, and its memory in KiB.
+    pub fn holds(&self) -> (usize, u64) {
+        let of = |what: &str| format!("/proc/{}/{what}", self.pid());
+        let files = std::fs::read_dir(of("fd")).expect("its files").count();
+        let status = std::fs::read_to_string(of("status")).expect("its status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("its memory");
+        let memory = line.split_whitespace().nth(1).expect("a number");
+        (files, memory.parse().expect("a number"))
+    }
+
+    /// The number of the process.
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
     /// It has started with so many workers as it was told to.
     pub fn has_workers(&self, count: usize) {
         let status = self.ask("status").expect("status");

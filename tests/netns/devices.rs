@@ -52,7 +52,7 @@ fn fewer_queues_than_workers() {
     let status = daemon.ask("status").expect("status");
     assert_eq!(status["workers"].as_array().map(Vec::len), Some(1));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let log = std::fs::read_to_string(lab.path("gate.log")).expect("the log");
+    let log = lab.log();
     assert_eq!(log.contains("has queues for 1 of 2 workers"), cores > 1, "{log}");
     daemon.finish();
 }

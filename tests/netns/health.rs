@@ -46,10 +46,6 @@ fn all_become(daemon: &Daemon, name: &str, state: &str, words: &str) {
     MODES.into_iter().for_each(|service| becomes(daemon, [service, name], state, words));
 }
 
-fn log(lab: &Lab) -> String {
-    std::fs::read_to_string(lab.path("gate.log")).expect("the log")
-}
-
 /// The canary has thirteen bytes. Hosts tell of each closed port, not of one a second.
 fn files(lab: &Lab) {
     for (name, ip) in
@@ -86,13 +82,13 @@ fn a_dead_server_gets_nothing_until_it_is_back() {
     assert_eq!(fetch(), [[0, 4]; 3]);
     for mode in MODES {
         let line = format!("backend s1 of {mode} (10.77.0.30) is down: port 69 is closed");
-        assert_eq!(log(&lab).matches(&line).count(), 1, "{}", log(&lab));
+        assert_eq!(lab.log().matches(&line).count(), 1, "{}", lab.log());
     }
     let shown = String::from_utf8(daemon.tidegate("backends").stdout).expect("text");
     assert!(shown.contains(": port 69 is closed") && shown.contains("passed "), "{shown}");
     let one = peers::tftpd_hpa(&lab, "s1");
     all_become(&daemon, "s1", "up", "");
-    assert!(log(&lab).contains("backend s1 of dsr (10.77.0.30) is up: it passes its checks"));
+    assert!(lab.log().contains("backend s1 of dsr (10.77.0.30) is up: it passes its checks"));
     let fair = fetch();
     assert!(fair.iter().all(|[one, _]| *one > 0), "{fair:?}");
     // A paused server holds its port open, and says nothing.

@@ -88,10 +88,6 @@ fn nothing_was_lost(daemon: &Daemon) {
     }
 }
 
-fn log(lab: &Lab) -> String {
-    std::fs::read_to_string(lab.path("gate.log")).expect("the log")
-}
-
 #[test]
 fn a_drained_backend_finishes_what_it_has_and_gets_nothing_new() {
     let lab = Lab::new();
@@ -123,7 +119,7 @@ fn a_drained_backend_finishes_what_it_has_and_gets_nothing_new() {
         must(&daemon, &format!("backend enable {service} {other}"));
     }
     nothing_was_lost(&daemon);
-    let said = log(&lab);
+    let said = lab.log();
     assert!(
         said.contains(&format!("backend {} of nat is drained by command", places[0].1.0)),
         "{said}"
@@ -263,7 +259,7 @@ fn a_reload_under_load_with_two_workers() {
 fn sighup_reloads_too() {
     reload_under_load("1", |lab, daemon| {
         daemon.process.signal("HUP");
-        until("it says so", || log(lab).contains("reload: service new: added"));
+        until("it says so", || lab.log().contains("reload: service new: added"));
     });
 }
 
@@ -292,7 +288,7 @@ fn addresses_come_and_go() {
         until("they are let go of", || {
             [NEW_VIP, NEW_SNAT].iter().all(|one| !addresses(&lab).contains(one))
         });
-        assert!(log(&lab).contains(&format!("{NEW_VIP} is let go of")));
+        assert!(lab.log().contains(&format!("{NEW_VIP} is let go of")));
         Client::Curl.get(&lab, DSR_VIP, "small", None);
     }
     nothing_was_lost(&daemon);
@@ -319,7 +315,7 @@ fn a_broken_file_is_refused_and_the_gate_goes_on() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(1) && said.contains(words), "{said}");
         daemon.process.signal("HUP");
-        until("the log says so too", || log(&lab).contains(words));
+        until("the log says so too", || lab.log().contains(words));
         Client::Curl.get(&lab, NAT_VIP, "small", None);
     }
     std::fs::write(lab.path("tidegate.toml"), &sound).expect("the configuration is written");

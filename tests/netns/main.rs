@@ -10,6 +10,7 @@ mod daemon;
 mod devices;
 mod echo;
 mod errors;
+mod fetching;
 mod fragments;
 mod ftp;
 mod ftp_clients;

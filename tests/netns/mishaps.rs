@@ -1,63 +1,14 @@
 //! Bad luck and an operator's slips while transfers run: no client may notice, and the gate is afterwards what it was.
 
-use crate::client::{Failure, Habits, fetch};
 use crate::daemon::{Daemon, Setup};
-use crate::peers::{self, Client};
-use kit::lab::{Lab, NAT_VIP, Process, SNAT_VIP, until};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use crate::fetching::{Fetching, lab};
+use crate::peers::Client;
+use kit::lab::{Lab, NAT_VIP, SNAT_VIP, until};
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 const SIZE: usize = 2 << 20;
-
-fn lab() -> (Lab, [peers::Server; 2]) {
-    let lab = Lab::new();
-    peers::files(&lab, &[("image", SIZE), ("small", 1000)]);
-    let servers = ["s1", "s2"].map(|name| peers::tftpd_hpa(&lab, name));
-    (lab, servers)
-}
-
-/// Clients on both cables that fetch the image.
-struct Fetching(Vec<JoinHandle<Result<Vec<u8>, Failure>>>);
-
-impl Fetching {
-    fn start(lab: &Lab, daemon: &Daemon) -> Fetching {
-        let all = [(NAT_VIP, 78), (SNAT_VIP, 77)].map(|(vip, net)| {
-            let server = SocketAddrV4::new(vip.parse().expect("an address"), 69);
-            let from = SocketAddrV4::new(Ipv4Addr::new(10, net, 0, 10), 0);
-            lab.inside("client", move || fetch(from, server, "image", Habits::default()))
-        });
-        for service in ["nat", "snat"] {
-            until("it runs", || daemon.total(service, "responded") > 0);
-        }
-        Fetching(all.into())
-    }
-
-    /// All have the whole file.
-    fn finish(self, lab: &Lab) {
-        let original = std::fs::read(lab.path("files/image")).expect("the file");
-        for client in self.0 {
-            let got = client.join().expect("it ends");
-            assert!(got.as_ref() == Ok(&original), "{:?}", got.err());
-        }
-    }
-}
-
-fn log(lab: &Lab) -> String {
-    std::fs::read_to_string(lab.path("gate.log")).expect("the log")
-}
-
-/// The open files of the gate, and its memory in KiB.
-fn holds(process: &Process) -> (usize, u64) {
-    let of = |what: &str| format!("/proc/{}/{what}", process.0.id());
-    let files = std::fs::read_dir(of("fd")).expect("its files").count();
-    let status = std::fs::read_to_string(of("status")).expect("its status");
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).expect("its memory");
-    let memory = line.split_whitespace().nth(1).expect("a number");
-    (files, memory.parse().expect("a number"))
-}
 
 fn must(daemon: &Daemon, command: &str) {
     let output = daemon.tidegate(command);
@@ -70,7 +21,7 @@ const MORE: &str = "[[service]]\nname = \"more\"\nprotocol = \"tftp\"\nvip = \"1
 
 #[test]
 fn hundreds_of_reloads_take_no_memory_and_no_files() {
-    let (lab, _servers) = lab();
+    let (lab, _servers) = lab(SIZE);
     let text = Setup::default().text(&lab);
     let daemon = Daemon::with(&lab, &text);
     let running = Fetching::start(&lab, &daemon);
@@ -81,11 +32,11 @@ fn hundreds_of_reloads_take_no_memory_and_no_files() {
     };
     // What is made for the first ones stays.
     (0..20).for_each(reload);
-    let before = holds(&daemon.process);
+    let before = daemon.holds();
     (0..200).for_each(reload);
     // A health check, or the last command's connection, may be open at any moment.
-    until("no file stays open", || holds(&daemon.process).0 <= before.0);
-    let after = holds(&daemon.process);
+    until("no file stays open", || daemon.holds().0 <= before.0);
+    let after = daemon.holds();
     assert!(after.1 < before.1 + 8 * 1024, "{} KiB, and {} before", after.1, before.1);
     running.finish(&lab);
     daemon.finish();
@@ -121,7 +72,7 @@ impl Drop for Tmpfs {
 #[test]
 fn a_full_run_folder_costs_only_what_would_lie_there() {
     for (size, is_full_at_start) in [("256k", true), ("4m", false)] {
-        let (lab, _servers) = lab();
+        let (lab, _servers) = lab(SIZE);
         let run = Tmpfs::mount(&lab, size);
         let text = Setup::default().text(&lab);
         let text = text.replace("control.sock", "run/control.sock");
@@ -135,14 +86,14 @@ fn a_full_run_folder_costs_only_what_would_lie_there() {
         running.finish(&lab);
         let complaint =
             if is_full_at_start { "will not outlive this process" } else { "cannot write" };
-        assert!(log(&lab).contains(complaint), "{}", log(&lab));
+        assert!(lab.log().contains(complaint), "{}", lab.log());
         daemon.finish();
     }
 }
 
 #[test]
 fn a_device_that_flaps_is_one_that_is_slow() {
-    let (lab, _servers) = lab();
+    let (lab, _servers) = lab(SIZE);
     let daemon = Daemon::start(&lab, Setup::default());
     let running = Fetching::start(&lab, &daemon);
     for n in 0..6 {
@@ -161,7 +112,7 @@ fn a_device_that_flaps_is_one_that_is_slow() {
 
 #[test]
 fn a_worker_whose_core_is_taken_is_slow_and_no_more() {
-    let (lab, _servers) = lab();
+    let (lab, _servers) = lab(SIZE);
     let daemon = Daemon::start(&lab, Setup::default());
     let running = Fetching::start(&lab, &daemon);
     // Five seconds beside four that do nothing but count, on the worker's core.
@@ -175,7 +126,7 @@ fn a_worker_whose_core_is_taken_is_slow_and_no_more() {
 /// The gate's own time is the machine's since its start, which nobody sets.
 #[test]
 fn a_clock_that_jumps_is_not_noticed() {
-    let (lab, _servers) = lab();
+    let (lab, _servers) = lab(SIZE);
     let clock = lab.path("clock");
     let set = |time: &str| std::fs::write(&clock, format!("@{time} 12:00:00")).expect("it is set");
     set("2026-01-01");
@@ -195,7 +146,7 @@ fn a_clock_that_jumps_is_not_noticed() {
         must(&daemon, "backend enable nat s1");
     }
     running.finish(&lab);
-    assert!(log(&lab).contains("[2036-01-01T12:00"), "it has seen another time: {}", log(&lab));
+    assert!(lab.log().contains("[2036-01-01T12:00"), "it has seen another time: {}", lab.log());
     for service in ["nat", "snat"] {
         assert_eq!(daemon.total(service, "timed_out"), 0, "{service}");
     }
@@ -214,7 +165,7 @@ fn faketime() -> PathBuf {
 /// Another host answers for a VIP, for a while: whom it gets it gets, and afterwards all is as it was.
 #[test]
 fn somebody_else_with_the_vip() {
-    let (lab, _servers) = lab();
+    let (lab, _servers) = lab(SIZE);
     let daemon = Daemon::start(&lab, Setup::default());
     lab.must("s2", &format!("ip address add {SNAT_VIP}/32 dev eth0"));
     lab.must("client", &format!("ip neigh flush to {SNAT_VIP}"));

@@ -31,10 +31,6 @@ fn lab() -> Lab {
     lab
 }
 
-fn log(lab: &Lab) -> String {
-    std::fs::read_to_string(lab.path("gate.log")).expect("the gate's log")
-}
-
 /// Ends the gate by this signal in the middle of transfers through each mode, and starts it again.
 fn again(setup: fn() -> Setup, signal: &str) {
     let lab = lab();
@@ -54,12 +50,12 @@ fn again(setup: fn() -> Setup, signal: &str) {
             let got = client.join().expect("it ends");
             assert!(got.as_ref() == Ok(&original), "{service}: {:?}", got.err());
         }
-        assert_eq!(daemon.total(service, "inherited"), all, "{service}: {}", log(&lab));
+        assert_eq!(daemon.total(service, "inherited"), all, "{service}: {}", lab.log());
         if service != "dsr" {
             until("all are counted", || daemon.total(service, "completed") == all);
         }
     }
-    assert!(log(&lab).contains("8 transfers of before go on"), "{}", log(&lab));
+    assert!(lab.log().contains("8 transfers of before go on"), "{}", lab.log());
     daemon.finish();
 }
 
@@ -122,7 +118,7 @@ fn what_does_not_fit_is_begun_anew() {
     drop(daemon);
     let text = Setup::default().text(&lab).replace("max_flows = 4096", "max_flows = 8192");
     let daemon = Daemon::with(&lab, &text);
-    assert!(log(&lab).contains("do not go on: `max_flows` was another"), "{}", log(&lab));
+    assert!(lab.log().contains("do not go on: `max_flows` was another"), "{}", lab.log());
     assert_eq!(daemon.total("snat", "inherited"), 0);
     for client in running {
         assert_eq!(client.join().expect("it ends"), Err(Failure::Silence));

@@ -165,6 +165,15 @@ impl Lab {
         self.dir.path().join(name)
     }
 
+    /// The log of the gate, which it writes to `gate.log`.
+    ///
+    /// # Panics
+    ///
+    /// There is none.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("gate.log")).expect("the gate's log")
+    }
+
     /// A command inside a namespace, in the lab's folder. A `+` stands for a space in a word.
     pub fn command(&self, name: &str, command: &str) -> Command {
         let mut all = Command::new("ip");

@@ -1,0 +1,139 @@
+//! State that one snapshot hands on to the next.
+
+use super::*;
+
+/// While the configuration names it, whatever else changes.
+#[test]
+fn a_backend_s_places_outlive_the_snapshot() {
+    let mut lasting = Lasting::default();
+    let mut caps = |servers: &[_], most| {
+        let mut written = service(VIP, 69, config::Mode::Nat, servers);
+        written.backends[0].max_transfers = Some(most);
+        let other = service(OTHER_VIP, 69, config::Mode::Nat, servers);
+        let config = config(vec![other, written]);
+        let tables = next(config, &View::default(), &mut lasting, 0);
+        tables.backends.into_iter().filter_map(|backend| backend.cap).collect::<Vec<_>>()
+    };
+    let before = caps(&[(30, 1)], 1);
+    assert!(before[0].take());
+    let after = caps(&[(30, 2), (31, 1)], 2);
+    assert_eq!((before.len(), after.len()), (1, 1));
+    assert!(after[0].is_same(&before[0]));
+    assert!(after[0].take() && !after[0].take());
+    assert!(!caps(&[(31, 1)], 1)[0].is_same(&before[0]));
+}
+
+#[test]
+fn a_backend_that_comes_back_starts_slowly_where_its_service_says_so() {
+    let mut lasting = Lasting::default();
+    let mut written = service(VIP, 69, config::Mode::Nat, &[(30, 1)]);
+    let other = service(OTHER_VIP, 69, config::Mode::Nat, &[(30, 1)]);
+    written.slow_start = Some(Duration::from_secs(30));
+    let config = config(vec![written, other]);
+    let hop = Hop { interface: 0, mac: MAC };
+    let there = View { hops: HashMap::from([(server(30), hop)]), ..View::default() };
+    let mut seen = |view: &View, now| {
+        let tables = next(config.clone(), view, &mut lasting, now);
+        [0, 1].map(|id| tables.backends[id].slow_start)
+    };
+    assert_eq!(seen(&there, 1), [None; 2]);
+    assert_eq!(seen(&View::default(), 2), [None; 2]);
+    let slow = Some(SlowStart { since: Tick(3), ticks: 300 });
+    assert_eq!(seen(&there, 3), [slow, None]);
+}
+
+/// A session at a removed server may still open data connections, but not on ports that are another one's by now.
+#[test]
+fn data_ports_of_a_removed_backend_are_its_own_until_another_has_them() {
+    let before = in_force(parsed(&of_all_protocols()));
+    let after = |text: &str| {
+        let written = Written { config: parsed(text), table: toml::Table::new() };
+        let tables = after_that(&before.next(written, Room::ANY).expect("room"), &View::default());
+        let vip = tables.vips.into_iter().next().expect("a VIP");
+        move |port| vip.passive.iter().find(|(ports, _)| ports.contains(&port)).map(|one| one.1)
+    };
+    let moved =
+        of_all_protocols().replace("\"two\"", "\"three\"").replace("10.0.0.31", "10.0.0.33");
+    let id = before.registry.backends().len() as BackendId;
+    let same_ports = after(&moved);
+    assert_eq!([50_000, 50_100].map(&same_ports), [Some(0), Some(id)]);
+    let other_ports = after(&moved.replace("50100-50199", "50150-50199"));
+    assert_eq!([50_100, 50_149, 50_150].map(&other_ports), [Some(1), Some(1), Some(id)]);
+}
+
+#[test]
+fn whom_workers_look_for_outlives_snapshots() {
+    let mut lasting = Lasting::default();
+    let tables = next(parsed(&of_all_protocols()), &View::default(), &mut lasting, 0);
+    tables.sought.note(server(30));
+    let _ = next(parsed(&of_all_protocols()), &View::default(), &mut lasting, 1);
+    assert_eq!(lasting.sought.take().collect::<Vec<_>>(), [server(30)]);
+    assert_eq!(tables.sought.take().count(), 0);
+}
+
+#[test]
+fn a_rule_keeps_its_hits_as_long_as_it_says_the_same() {
+    let mut lasting = Lasting::default();
+    let mut rules = |text: &str| next(parsed(text), &View::default(), &mut lasting, 0).nat;
+    let before = rules(&of_all_protocols());
+    let [rule] = &before[..] else { panic!("one rule") };
+    assert_eq!((rule.protocol, rule.source_port, rule.to), (6, Some(20), 0));
+    rule.hits.fetch_add(7, Relaxed);
+    let hits = |rules: Vec<NatRule>| rules[0].hits.load(Relaxed);
+    assert_eq!(hits(rules(&of_all_protocols().replace("\"two\"", "\"three\""))), 7);
+    assert_eq!(hits(rules(&of_all_protocols().replace("source_port = 20", "source_port = 21"))), 0);
+    assert_eq!(hits(rules(&of_all_protocols())), 7, "it is there again");
+    let none = next(parsed(SOUND), &View::default(), &mut lasting, 0);
+    assert!(none.nat.is_empty() && none.has_rules && none.has_connections, "some may still run");
+}
+
+/// Removed services and backends, as long as their transfers run, and after that.
+#[test]
+fn what_was_removed_finishes_and_gets_nothing_new() {
+    let one = service(VIP, 69, snat(&[SNAT]), &[(30, 1), (31, 1)]);
+    let mut two = service(OTHER_VIP, 70, config::Mode::Nat, &[(32, 1)]);
+    two.idle_timeout = Duration::from_secs(7);
+    two.access.allow_clients = vec!["10.0.0.0/8".parse().unwrap()];
+    let before = in_force(config(vec![one.clone(), two]));
+    let fewer = service(VIP, 69, snat(&[server(102)]), &[(31, 1)]);
+    let fewer = config::Service { name: one.name, ..fewer };
+    let written = Written { config: config(vec![fewer]), table: toml::Table::new() };
+    let mut after = before.next(written, Room::ANY).expect("room");
+    let hop = Hop { interface: 0, mac: Mac([2, 0, 0, 0, 0, 30]) };
+    let hops = [30, 31, 32].map(|n| (server(n), hop));
+    let live = HashSet::from([VIP, OTHER_VIP]);
+    let view = View { live, hops: HashMap::from(hops), ..View::default() };
+    let tables = after_that(&after, &view);
+    let duties: Vec<_> = tables.backends.iter().map(|b| (b.hop, b.duty)).collect();
+    assert_eq!(
+        duties,
+        [Duty::Draining, Duty::Serving, Duty::Draining].map(|duty| (Some(hop), duty))
+    );
+    let left = rota(Scheduler::RoundRobin, &[(1, server(31), 1)]);
+    assert_eq!(tables.rotas, [[left.clone(), left], Default::default()]);
+    assert!(tables.is_live(1) && tables.service(1, wire::ip::PROTOCOL_UDP, 70).is_none());
+    assert_eq!((tables.services[1].port, tables.services[1].idle_timeout), (70, 70));
+    assert!(!tables.services[1].access.admits("11.0.0.1".parse().unwrap()));
+    let owner = |tables: &Tables, address| tables.addresses.get(address);
+    assert_eq!(owner(&tables, SNAT), Some(Owner::Snat(0)));
+    assert_eq!(owner(&tables, server(102)), Some(Owner::Snat(1)));
+    assert_eq!(owner(&tables, server(32)), Some(Owner::Routed(2)));
+    assert_eq!(after.registry.wanted().held.len(), 4);
+
+    let none = Uses::of(&tables);
+    let mut some = none.clone();
+    some.vips[1] = true;
+    assert_eq!(after.registry.let_go(&some), [SNAT]);
+    assert!(after.registry.is_anything_leaving(), "a transfer of the VIP's");
+    assert_eq!(after.registry.let_go(&none), [OTHER_VIP]);
+    assert!(!after.registry.is_anything_leaving());
+    let tables = after_that(&after, &view);
+    for gone in [SNAT, OTHER_VIP, server(30), server(32)] {
+        assert_eq!(owner(&tables, gone), None, "{gone}");
+    }
+    let wanted = after.registry.wanted();
+    assert_eq!(
+        (wanted.held.len(), wanted.vips, wanted.backends),
+        (2, [VIP].into(), [server(31)].into())
+    );
+}

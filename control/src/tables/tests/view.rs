@@ -1,0 +1,52 @@
+//! The kernel's view in a snapshot.
+
+use super::*;
+
+#[test]
+fn a_fixed_mac_is_a_hop_that_the_kernel_is_not_asked_for() {
+    let mut written = service(VIP, 69, config::Mode::Nat, &[(30, 1), (31, 1)]);
+    written.backends[1].mac = Some(MAC);
+    let hops: Vec<_> = tables(vec![written]).backends.iter().map(|b| b.hop).collect();
+    assert_eq!(hops, [None, Some(Hop { interface: 0, mac: MAC })]);
+}
+
+#[test]
+fn the_view_makes_vips_live_and_gives_hops_and_changes_nothing_else() {
+    let config = config(vec![
+        service(VIP, 69, config::Mode::Nat, &[(30, 1), (31, 1)]),
+        service(OTHER_VIP, 69, config::Mode::Nat, &[(30, 1)]),
+    ]);
+    let hop = Hop { interface: 0, mac: Mac([2, 0, 0, 0, 0, 30]) };
+    let hops = HashMap::from([(server(30), hop)]);
+    let view = View { live: HashSet::from([OTHER_VIP]), hops, ..View::default() };
+    let tables = first(config.clone(), &view);
+    assert_eq!([0, 1].map(|vip| tables.is_live(vip)), [false, true]);
+    let hops: Vec<_> = tables.backends.iter().map(|backend| backend.hop).collect();
+    assert_eq!(hops, [Some(hop), None, Some(hop)]);
+    let mut before = of(config);
+    assert_eq!(before.rotas, tables.rotas);
+    before.set_live(1, true);
+    assert_eq!(before.addresses, tables.addresses);
+}
+
+#[test]
+fn routes_are_the_kernel_s() {
+    let route = |to: &str, interface, mac| {
+        let to = to.parse().expect("a network");
+        Route { to, gateway: Some(server(1)), interface, mac }
+    };
+    let seen = |mac| {
+        let far = [route("10.9.0.0/16", Some(0), mac), route("10.9.9.0/24", None, mac)];
+        View { routes: far.into(), ..View::default() }
+    };
+    let mut lasting = Lasting::default();
+    let mut hops = |view: &View| {
+        let tables = next(parsed(&of_all_protocols()), view, &mut lasting, 0);
+        [[10, 9, 1, 1], [10, 9, 9, 1], [10, 8, 1, 1]].map(|to| tables.routes.hop(to.into()))
+    };
+    let (known, hop) = (seen(Some(MAC)), Hop { interface: 0, mac: MAC });
+    assert_eq!(hops(&seen(None)), [None; 3]);
+    assert_eq!(hops(&known), [Some(hop), None, None], "by none of ours is none");
+    assert_eq!(hops(&known), [Some(hop), None, None]);
+    assert_eq!(hops(&View::default()), [None; 3]);
+}

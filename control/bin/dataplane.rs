@@ -153,9 +153,9 @@ fn buffers(workers: u32, config: &Config) -> u32 {
 /// The started devices, and what workers are made of.
 pub struct Dataplane {
     ports: Vec<Port>,
-    /// What the interfaces are on them.
+    /// The interfaces' places on the devices.
     links: Vec<Link>,
-    /// What those turned out to be, by interface, for control.
+    /// Facts about the devices, by interface, for control.
     pub facts: Vec<InterfaceFacts>,
     queues: Vec<Vec<Queue>>,
     /// To and from the kernel, by interface and worker.

@@ -52,7 +52,7 @@ struct Options {
     /// Only read and check it.
     #[arg(long)]
     check: bool,
-    /// What goes to the log: off, error, warn, info, debug or trace. From debug on, DPDK's own
+    /// Least severity that is logged: off, error, warn, info, debug or trace. From debug on, DPDK's own
     /// lines too.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LevelFilter,
@@ -116,7 +116,7 @@ async fn serve(
     outcome.and(stopped.map_err(Into::into))
 }
 
-/// What is known before packets flow.
+/// State that is known before packets flow.
 struct Outset {
     macs: Vec<Mac>,
     estate: Estate,
@@ -188,7 +188,7 @@ fn give_up_the_rest(eal: &Eal) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What the process before has left, and the configuration with the numbers in it.
+/// The process before's estate, and the configuration with the numbers in it.
 fn inherit(written: Written, workers: u16) -> Result<(Estate, InForce), String> {
     let config = &written.config;
     let (socket, size) = (config.control.socket.clone(), Own::size(config.dataplane.max_flows));

@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::fmt;
 use std::net::IpAddr;
 
-/// What can be asked.
+/// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "method", content = "params", rename_all = "lowercase")]
 pub enum Request {
@@ -42,25 +42,25 @@ pub enum Request {
     Reload(How),
 }
 
-/// What a backend is to do, until another order, whatever the file says.
+/// An order to a backend, in force until another order, whatever the file says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Order {
-    /// Its service.
+    /// The backend's service.
     pub service: String,
-    /// Its name there.
+    /// The backend's name there.
     pub backend: String,
-    /// What it is to do.
+    /// The order.
     pub order: standing::Order,
 }
 
-/// What a backend's share of new transfers is to be, until another order.
+/// A backend's share of new transfers, in force until another order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Weight {
-    /// Its service.
+    /// The backend's service.
     pub service: String,
-    /// Its name there.
+    /// The backend's name there.
     pub backend: String,
     /// From 0 to [`MOST_WEIGHT`]; the file's: as if there had been no order.
     pub weight: u16,
@@ -78,14 +78,14 @@ pub struct How {
     pub check: bool,
 }
 
-/// What became of reading the file again.
+/// The outcome of reading the file again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reload {
     /// How it differs from the configuration that was in force.
     pub changes: Vec<Change>,
-    /// What was changed by command, and stays so.
+    /// Settings changed by command, which stay so.
     pub kept: Vec<String>,
-    /// What the kernel had lost of ours, a line for each interface and device. It has it again, unless it was only
+    /// Losses of ours in the kernel, a line for each interface and device. It has them again, unless it was only
     /// looked at; the log says what could not be put back.
     #[serde(default)]
     pub lost: Vec<String>,
@@ -124,7 +124,7 @@ pub struct Worker {
 /// An interface.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Interface {
-    /// Its TAP in Linux.
+    /// The interface's TAP in Linux.
     pub name: String,
     /// The device as configured.
     pub device: String,
@@ -142,9 +142,9 @@ pub struct Interface {
     /// client's arrive at their worker; `its own way` or `none`, and they are handed over; `-` with one
     /// queue.
     pub rss: String,
-    /// What the TAP carried, in frames.
+    /// Traffic of the TAP, in frames.
     pub tap: Tap,
-    /// What the device lost before a worker saw it, or after.
+    /// Losses of the device, before a worker saw the frame or after.
     pub lost: Lost,
 }
 
@@ -163,7 +163,7 @@ pub struct Lost {
     pub unsent: u64,
 }
 
-/// What one TAP carried, in frames.
+/// Traffic of one TAP, in frames.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Tap {
     /// Given to the kernel.
@@ -202,21 +202,21 @@ pub struct Service {
 /// A backend.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Backend {
-    /// Its service.
+    /// The backend's service.
     pub service: String,
     /// As configured.
     pub name: String,
-    /// Its address.
+    /// The backend's address.
     pub address: IpAddr,
-    /// Its share of new transfers.
+    /// The backend's share of new transfers.
     pub weight: u16,
-    /// What the file says of that.
+    /// The share that the file says.
     pub file_weight: u16,
     /// `draining` or `disabled` by order; `unresolved` while its next hop is not known; `down` by its health checks;
     /// `suspected` or `ejected` when it leaves clients without an answer; else `up`. `removed` while transfers still
     /// run on one that the configuration no longer has.
     pub state: String,
-    /// What health checks say; `null` without any.
+    /// The verdict of health checks; `null` without any.
     pub check: Option<Check>,
     /// The next hop's hardware address.
     pub next_hop: Option<String>,
@@ -226,14 +226,14 @@ pub struct Backend {
     pub totals: Counts,
 }
 
-/// What health checks say of a backend.
+/// The verdict of a backend's health checks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Check {
     /// `passed`, `failed`, or `pending` before the first verdict.
     pub verdict: String,
     /// Seconds since that verdict.
     pub since: Option<u64>,
-    /// What the last one found, in a few words; empty: there is nothing to say.
+    /// The last check's finding, in a few words; empty: there is nothing to say.
     pub last: String,
 }
 
@@ -250,7 +250,7 @@ pub struct Stats {
     pub drops: Counts,
     /// The same for each worker.
     pub workers: Vec<WorkerStats>,
-    /// What became of transfers, of all services.
+    /// Outcomes of transfers, of all services.
     pub transfers: Counts,
     /// Requests that services refused, by what they were refused for.
     pub refused: Counts,
@@ -280,7 +280,7 @@ pub struct Latency {
 /// One worker's counters.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WorkerStats {
-    /// Its CPU core.
+    /// The worker's CPU core.
     pub core: u16,
     /// Packets.
     pub packets: Counts,
@@ -305,14 +305,14 @@ pub enum Error {
     Unknown(String),
     /// A worker does not answer.
     Silent(String),
-    /// What is asked for can't be; nothing was changed.
+    /// The request can't be fulfilled; nothing was changed.
     Refused(String),
     /// The line is too long, or there are too many connections.
     Limit(String),
 }
 
 impl Error {
-    /// Its number: JSON-RPC's own, or one of ours.
+    /// The error's number: JSON-RPC's own, or one of ours.
     pub fn code(&self) -> i64 {
         match self {
             Error::Parse(_) => -32700,

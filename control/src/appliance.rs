@@ -1,4 +1,4 @@
-//! What the operator asks for, read from what the daemon knows.
+//! The operator's requests, answered from the daemon's state.
 
 mod flows;
 mod order;
@@ -36,7 +36,7 @@ use wire::ip::{PROTOCOL_TCP, PROTOCOL_UDP};
 pub struct Appliance {
     /// The configuration's file.
     pub file: PathBuf,
-    /// What it said when it was read last.
+    /// The configuration when it was read last.
     pub in_force: watch::Sender<Rc<InForce>>,
     /// When that was.
     pub start: Instant,
@@ -44,21 +44,21 @@ pub struct Appliance {
     pub clock: Instant,
     /// The devices, in the configuration's order.
     pub interfaces: Vec<InterfaceFacts>,
-    /// What the device of an interface has lost.
+    /// Losses of an interface's device.
     pub lost: Box<dyn Fn(usize) -> Lost>,
-    /// What their TAPs carry, likewise.
+    /// Traffic of their TAPs, likewise.
     pub traffic: Vec<Arc<Traffic>>,
     /// The ways to the workers.
     pub desks: Desks,
     /// How the backends stand; whoever learns something of them changes it.
     pub standings: watch::Sender<Standings>,
-    /// What the kernel says.
+    /// The kernel's view.
     pub view: watch::Receiver<View>,
-    /// What each snapshot hands on to the next.
+    /// State that each snapshot hands on to the next.
     pub lasting: RefCell<Lasting>,
-    /// What this process leaves to the next.
+    /// State that this process leaves to the next.
     pub estate: RefCell<Estate>,
-    /// What the workers were told last.
+    /// The snapshot that workers have.
     pub tables: watch::Sender<Arc<Tables>>,
     /// Held by whoever tells them.
     pub telling: Mutex<()>,
@@ -66,12 +66,12 @@ pub struct Appliance {
     pub reloads: mpsc::Sender<Asked>,
 }
 
-/// What a device turned out to be.
+/// Facts about an opened device.
 #[derive(Debug, Clone)]
 pub struct InterfaceFacts {
     /// DPDK's driver.
     pub driver: String,
-    /// Its hardware address.
+    /// The device's hardware address.
     pub mac: Mac,
     /// Receive queues in use.
     pub queues: u16,
@@ -199,7 +199,7 @@ impl Appliance {
         self.totals(&self.tables.borrow(), |_| true)
     }
 
-    /// What became of the transfers of some backends.
+    /// Outcomes of the transfers of some backends.
     fn totals(&self, tables: &Tables, of: impl Fn(&engine::tables::Backend) -> bool) -> Sum {
         Sum::of(self.counters().flat_map(|counters| {
             let backends = tables.backends.iter().zip(&counters.backends);

@@ -18,7 +18,7 @@ const FIRST: Duration = Duration::from_secs(10);
 /// For no longer than that.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// What the counters of a backend say.
+/// The counters of a backend.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Requests that it responded to. What it says does not matter.
@@ -34,7 +34,7 @@ pub struct Reading {
 /// A backend is seen differently from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Its name.
+    /// The backend's name.
     pub backend: String,
     /// How it treats its clients.
     pub conduct: Conduct,
@@ -42,7 +42,7 @@ pub struct Change {
     pub reason: String,
 }
 
-/// What is remembered of the backends of one service, by name.
+/// The past of one service's backends, by name.
 #[derive(Debug, Default)]
 pub struct Watch(HashMap<String, Record>);
 
@@ -108,7 +108,7 @@ impl Record {
         }
     }
 
-    /// What follows from it; the reason, if that is something new.
+    /// The conduct that follows from the counters, and the reason, if that is something new.
     fn judge(&mut self, now: Duration, others_answer: bool) -> Option<String> {
         let missed = self.missed;
         match self.conduct {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens: nobody is ejected who has answered since the last look, and nobody alone.
+        /// Nobody is ejected who has answered since the last look, and nobody alone, whatever happens.
         #[test]
         fn nobody_is_ejected_who_answers_or_is_alone(
             script in prop::collection::vec(((0u64..2, 0u64..4), (0u64..2, 0u64..4)), 1..60),

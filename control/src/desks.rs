@@ -28,7 +28,7 @@ pub struct Desks {
     mailbox: Mutex<Recorded>,
 }
 
-/// What each worker has recorded since the start.
+/// Each worker's recorded latencies since the start.
 type Recorded = Vec<Latencies>;
 
 impl Desks {
@@ -57,7 +57,7 @@ impl Desks {
         }
     }
 
-    /// What the transfers of all workers use of this snapshot, which was published before.
+    /// The numbers of this snapshot, which was published before, that the transfers of all workers use.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl Desks {
     }
 }
 
-/// What a worker answers.
+/// A worker's answer.
 enum Answer {
     Flows(Box<FlowQuery>),
     Uses(Box<Uses>),

@@ -1,4 +1,4 @@
-//! What DPDK's environment layer is started with.
+//! Arguments of DPDK's environment layer.
 
 use crate::config::{Config, Device, Interface};
 

@@ -1,4 +1,4 @@
-//! What a process leaves behind for the next one: the memory of its transfers, whose numbers are in it, and what
+//! The estate that a process leaves for the next one: the memory of its transfers, whose numbers are in it, and what
 //! the operator ordered. Beside the socket lie the memory, `SOCKET.flows`, and all else, `SOCKET.state`: JSON
 //! behind a line with its digest. What does not fit is not used, and that is said. Both are for the daemon alone.
 
@@ -20,9 +20,9 @@ pub const PAGE: usize = 4096;
 /// The estate: what there is, and where the next process will look for it.
 #[derive(Debug)]
 pub struct Estate {
-    /// Whose the numbers in the memory are.
+    /// The owners of the numbers in the memory.
     pub registry: Registry,
-    /// What the operator ordered.
+    /// The operator's orders.
     pub standings: Standings,
     /// Of the flow tables' hashes.
     pub seed: [u64; 2],
@@ -36,7 +36,7 @@ pub struct Estate {
     saved: String,
 }
 
-/// What has to be the same for the memory to make sense.
+/// Terms that have to be the same for the memory to make sense.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     layout: String,
@@ -51,7 +51,7 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Those of so many workers that need so many bytes each, laid out like this.
+    /// The terms of so many workers that need so many bytes each, laid out like this.
     pub fn new(config: &Config, workers: u16, size: usize, layout: String) -> Terms {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Terms {
@@ -77,11 +77,11 @@ pub fn clock() -> Instant {
     since.ok().and_then(|since| now.checked_sub(since)).unwrap_or(now)
 }
 
-/// What is written down.
+/// The written part.
 #[derive(Debug, Serialize, Deserialize)]
 struct Will {
     terms: Terms,
-    /// What the memory is called.
+    /// The memory's name.
     name: u64,
     seed: [u64; 2],
     registry: Registry,
@@ -89,8 +89,8 @@ struct Will {
 }
 
 impl Estate {
-    /// What the process before has left beside this socket, if it fits; else a new one. The caller has the socket's
-    /// place, and so nobody else uses it.
+    /// The estate of the process before, if it has left one beside this socket that fits; else a new one. The caller has
+    /// the socket's place, and so nobody else uses it.
     pub fn open(socket: &Path, terms: Terms, fresh: [u64; 3]) -> Estate {
         let path = socket.with_added_extension("state");
         match read(&path, &terms) {

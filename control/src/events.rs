@@ -1,4 +1,4 @@
-//! What an operator acts on: VIPs and backends that come and go.
+//! Events that an operator acts on: VIPs and backends that come and go.
 
 use crate::config::{Backend, Service};
 use crate::registry::{Presence, Registry};
@@ -35,7 +35,7 @@ fn moved(old: Option<Hop>, new: &engine::tables::Backend) -> Option<String> {
     }
 }
 
-/// What has become of a backend by its health checks, if that is different in `new`. Before the first
+/// The news of a backend's health checks, if it is different in `new`. Before the first
 /// verdict it counts as up.
 pub fn checked(old: &Check, new: &Check, service: &Service, backend: &Backend) -> Option<String> {
     let name = name(service, backend);

@@ -9,9 +9,9 @@ use engine::tables::{BackendId, ServiceId};
 /// One configuration and its numbers. Another one takes its place as a whole.
 #[derive(Debug, Clone)]
 pub struct InForce {
-    /// What was read.
+    /// The configuration as it was read.
     pub written: Written,
-    /// Who has which number, also of what was removed before.
+    /// The owner of each number, also of what was removed before.
     pub registry: Registry,
     /// The numbers of the configuration's services and of what belongs to them.
     pub numbers: Numbers,
@@ -38,12 +38,12 @@ impl InForce {
         Ok(InForce { written, registry, numbers })
     }
 
-    /// What can be true of it.
+    /// The checked configuration.
     pub fn config(&self) -> &Config {
         &self.written.config
     }
 
-    /// What the kernel is to hold and to watch.
+    /// The addresses that the kernel is to hold and to watch.
     pub fn wanted(&self) -> Wanted {
         let interfaces = (0..).zip(&self.config().interfaces);
         let subnets =

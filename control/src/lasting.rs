@@ -1,4 +1,4 @@
-//! What outlives a snapshot: each hands it on to the next.
+//! State that outlives a snapshot: each hands it on to the next.
 
 use crate::config::{Backend, NatRule, Service};
 use crate::kernel::{Route, Source};
@@ -37,12 +37,12 @@ impl Lasting {
         self.places.entry(names(service, backend)).or_default().clone()
     }
 
-    /// This SNAT address, with the ports that transfers have taken of it.
+    /// The SNAT address, with the ports that transfers have taken of it.
     pub fn snat(&mut self, address: IpAddr) -> SnatAddress {
         self.snat.entry(address).or_insert_with(|| address.into()).clone()
     }
 
-    /// What has left by this rule.
+    /// The counter of what has left by this rule.
     pub fn hits(&mut self, rule: &NatRule) -> Arc<AtomicU64> {
         Arc::clone(self.hits.entry(*rule).or_default())
     }
@@ -52,7 +52,7 @@ impl Lasting {
         !self.hits.is_empty()
     }
 
-    /// These routes, arranged for the workers. That is done again only when they have changed.
+    /// The routes, arranged for the workers. That is done again only when they have changed.
     pub fn routes(&mut self, seen: &Arc<[Route]>) -> Routes {
         if !Arc::ptr_eq(&self.routes.0, seen) {
             let all = seen.iter().map(|route| routes::Route { to: route.to, hop: route.hop() });
@@ -101,7 +101,7 @@ fn names(service: &Service, backend: &Backend) -> (String, String) {
     (service.name.clone(), backend.name.clone())
 }
 
-/// What a backend went through.
+/// The life of a backend.
 #[derive(Debug)]
 struct Life {
     /// When it was first seen.

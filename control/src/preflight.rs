@@ -1,4 +1,4 @@
-//! What must be there before the dataplane starts. Each thing that is missing is one line that says
+//! Requirements before the dataplane starts. Each thing that is missing is one line that says
 //! what to do, where DPDK would say it in ten or not at all.
 
 use crate::config::{Config, Device};
@@ -13,9 +13,9 @@ pub enum Missing {
     Privilege(Vec<&'static str>),
     /// A CPU core that a worker should be pinned on.
     Core {
-        /// Its number.
+        /// The core's number.
         core: u16,
-        /// Those that there are.
+        /// The cores that there are.
         available: Vec<u16>,
     },
     /// Hugepages.
@@ -31,7 +31,7 @@ pub enum Missing {
     Pci(String),
     /// A PCI device that its kernel driver has not let go.
     PciInUse {
-        /// Its address.
+        /// The device's address.
         address: String,
         /// The kernel's driver.
         driver: String,

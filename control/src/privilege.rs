@@ -1,4 +1,4 @@
-//! What the process may do: capabilities. They are each thread's own, so they are given up before DPDK makes
+//! The process's privileges: capabilities. They are each thread's own, so they are given up before DPDK makes
 //! threads, down to what opening the devices takes; what that alone took is given up behind it. Nothing brings them
 //! back: no program that is started gains any (`no_new_privs`).
 
@@ -14,19 +14,19 @@ use rustix::thread::{
 use std::fs;
 use std::path::Path;
 
-/// What it takes to run: addresses, routes, TAPs, `nft` and marks; raw sockets; memory that devices write to, which
+/// Capabilities to run: addresses, routes, TAPs, `nft` and marks; raw sockets; memory that devices write to, which
 /// is locked.
 const RUN: CapabilitySet =
     CapabilitySet::NET_ADMIN.union(CapabilitySet::NET_RAW).union(CapabilitySet::IPC_LOCK);
 
-/// What root needs to run a program as somebody else, and to end it. Who is not root can't, and does not need to.
+/// Capabilities of root to run a program as somebody else, and to end it. Who is not root can't, and does not need to.
 const BECOME_ANOTHER: CapabilitySet =
     CapabilitySet::SETUID.union(CapabilitySet::SETGID).union(CapabilitySet::KILL);
 
-/// What it takes to open an af_xdp device: its program is loaded, and found again by its number.
+/// Capabilities to open an af_xdp device: its program is loaded, and found again by its number.
 const XDP: CapabilitySet = CapabilitySet::SYS_ADMIN;
 
-/// What it takes to open a device that is told physical addresses (`/proc/self/pagemap`), whose configuration is read
+/// Capabilities to open a device that is told physical addresses (`/proc/self/pagemap`), whose configuration is read
 /// from sysfs to its end, or whose ports are the processor's.
 const PHYSICAL: CapabilitySet = CapabilitySet::SYS_ADMIN.union(CapabilitySet::SYS_RAWIO);
 
@@ -94,7 +94,7 @@ fn keep(kept: CapabilitySet) -> io::Result<()> {
     set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable })
 }
 
-/// What programs could gain at the most. Where this may not be said, `no_new_privs` alone keeps them from it.
+/// Limits what programs could gain at the most. Where this may not be said, `no_new_privs` alone keeps them from it.
 fn narrow_bounding_set(kept: CapabilitySet) -> io::Result<()> {
     let all = (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit));
     for one in all {
@@ -107,7 +107,7 @@ fn narrow_bounding_set(kept: CapabilitySet) -> io::Result<()> {
     Ok(())
 }
 
-/// What opening a device takes beyond running.
+/// The capabilities that opening a device takes beyond running.
 fn needed(device: &Device, pci: &Path) -> CapabilitySet {
     match device {
         Device::Pci(address) if !has_iommu(&pci.join("devices").join(address)) => PHYSICAL,

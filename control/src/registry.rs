@@ -19,7 +19,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 use wire::ethernet::Mac;
 
-/// Who has which number: the place in the list of its kind. Can be written down and read again.
+/// The owner of each number: the place in the list of its kind. Can be written down and read again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registry {
     services: Vec<Service>,
@@ -33,7 +33,7 @@ pub struct Registry {
 /// Something that can be removed, and whether it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry<T> {
-    /// What it is.
+    /// The entry itself.
     pub what: T,
     /// Where it stands.
     pub presence: Presence,
@@ -42,11 +42,11 @@ pub struct Entry<T> {
 /// Where something with a number stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Presence {
-    /// It is in the configuration.
+    /// The configuration has it.
     Configured,
-    /// It was removed, and may still have transfers.
+    /// The configuration has it no longer, and transfers may.
     Leaving,
-    /// It was removed, and has none.
+    /// The configuration has it no longer, and no transfer has.
     Gone,
 }
 
@@ -56,7 +56,7 @@ pub enum Presence {
 pub struct Service {
     /// For operators.
     pub name: String,
-    /// What its clients speak.
+    /// The protocol of its clients.
     pub protocol: Protocol,
     /// Where its requests go.
     pub port: u16,
@@ -66,7 +66,7 @@ pub struct Service {
     pub idle_timeout: Duration,
     /// The same for a TCP connection that is not yet open, or about to be closed.
     pub transitory_timeout: Duration,
-    /// Whose connections for data it still takes; nobody named: all clients'.
+    /// The clients whose connections for data it still takes; nobody named: all clients'.
     pub allow_clients: Vec<IpNet>,
 }
 
@@ -84,11 +84,11 @@ pub enum Means {
 /// A backend, likewise. With another address or other aliases it is another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backend {
-    /// Its service.
+    /// The backend's service.
     pub service: ServiceId,
     /// For operators.
     pub name: String,
-    /// Its address.
+    /// The backend's address.
     pub address: IpAddr,
     /// Other addresses that it may answer from.
     pub aliases: Vec<IpAddr>,
@@ -96,7 +96,7 @@ pub struct Backend {
     pub server: ServerId,
     /// The ports that its clients' data connections go to, and on which VIPs.
     pub data: Option<(RangeInclusive<u16>, Vec<VipId>)>,
-    /// Its interface and fixed hardware address, if the kernel is not asked for it.
+    /// The backend's interface and fixed hardware address, if the kernel is not asked for it.
     fixed: Option<(InterfaceId, [u8; 6])>,
     /// Other hardware addresses that it sends from then.
     #[serde(default)]
@@ -106,13 +106,13 @@ pub struct Backend {
 /// A VIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vip {
-    /// Its address and interface.
+    /// The VIP's address and interface.
     pub held: Held,
     /// Whether its clients may send to everybody.
     pub broadcast: bool,
 }
 
-/// Whose turn it is, by what.
+/// The rule of whose turn it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Rota {
     service: ServiceId,
@@ -126,7 +126,7 @@ pub type Numbers = Vec<Numbered>;
 /// The numbers of what belongs to one service, each list in the configuration's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbered {
-    /// Its own.
+    /// The service's own number.
     pub id: ServiceId,
     /// Of its VIPs.
     pub vips: Vec<VipId>,
@@ -176,7 +176,7 @@ impl fmt::Display for Full {
 }
 
 impl Registry {
-    /// What has numbers from this configuration on, and the numbers.
+    /// The registry with numbers for this configuration, and the numbers.
     ///
     /// # Errors
     ///
@@ -240,7 +240,7 @@ impl Registry {
             || self.backends.iter().any(Entry::is_leaving)
     }
 
-    /// What was removed and has no transfers left is gone. Answers the addresses of ours among that.
+    /// Lets go of what was removed and has no transfers left. Answers the addresses of ours among that.
     pub fn let_go(&mut self, uses: &Uses) -> Vec<IpAddr> {
         for (backend, &used) in self.backends.iter_mut().zip(&uses.backends) {
             backend.let_go(used);
@@ -257,7 +257,7 @@ impl Registry {
         &self.servers
     }
 
-    /// What the kernel is to hold and to watch for all that is not gone.
+    /// The addresses that the kernel is to hold and to watch for all that is not gone.
     pub fn wanted(&self) -> Wanted {
         let vips = here(&self.vips).map(|(_, vip)| vip.held);
         let snat = here(&self.snat).map(|(_, &held)| held);
@@ -288,7 +288,8 @@ impl<T> Entry<T> {
     }
 }
 
-/// What is not gone, with its numbers: first what is leaving, so that what is configured can take its place.
+/// The entries that are not gone, with their numbers: first those that leave, so that configured ones can take their
+/// place.
 pub fn here<T>(entries: &[Entry<T>]) -> impl Iterator<Item = (u16, &T)> {
     [Presence::Leaving, Presence::Configured].into_iter().flat_map(move |presence| {
         let some = (0..).zip(entries).filter(move |(_, entry)| entry.presence == presence);

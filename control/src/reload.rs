@@ -17,9 +17,9 @@ pub struct Asked {
     pub answer: oneshot::Sender<Result<Reload, Error>>,
 }
 
-/// What a reload would do.
+/// A reload that is possible.
 pub struct Plan {
-    /// What would be in force.
+    /// The configuration that would be in force.
     pub next: InForce,
     changes: Vec<Change>,
     kept: Vec<String>,
@@ -31,7 +31,7 @@ impl Plan {
         !self.changes.is_empty()
     }
 
-    /// What the operator is told.
+    /// The report to the operator.
     pub fn report(&self, applied: bool) -> Reload {
         Reload { changes: self.changes.clone(), kept: self.kept.clone(), lost: vec![], applied }
     }
@@ -62,7 +62,7 @@ impl Appliance {
         Ok(Plan { next, changes, kept })
     }
 
-    /// What the workers were made to count.
+    /// The room that workers were made to count.
     fn room(&self) -> Room {
         let counters = self.desks.all().first().map(|desk| &desk.counters);
         counters.map_or(Room::ANY, |counters| Room {
@@ -98,7 +98,7 @@ impl Appliance {
         Ok(report)
     }
 
-    /// What was in force before is in force again; what was new is leaving.
+    /// Puts in force again what was before; what was new is leaving.
     async fn put_back(&self, before: &InForce, kernel: &Kernel) {
         match self.in_force().next(before.written.clone(), Room::ANY) {
             Ok(next) => self.put_in_force(next).await,

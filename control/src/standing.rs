@@ -19,7 +19,7 @@ impl Standings {
         self.0.get(&names).cloned().unwrap_or_default()
     }
 
-    /// What the operator ordered of whom, by the names of service and backend.
+    /// The operator's orders, by the names of service and backend.
     pub fn orders(&self) -> Vec<(String, String, Order, Option<u16>)> {
         let ordered =
             self.0.iter().filter(|(_, one)| one.order != Order::Enabled || one.weight.is_some());
@@ -58,7 +58,7 @@ impl Standings {
         }
     }
 
-    /// What commands made different from the configuration, a line each.
+    /// Differences from the configuration that commands made, a line each.
     pub fn differences(&self, config: &Config) -> Vec<String> {
         let lines = backends(config).flat_map(|(names, written)| {
             let standing = self.0.get(&names).cloned().unwrap_or_default();
@@ -92,17 +92,17 @@ fn backends(config: &Config) -> impl Iterator<Item = ((String, String), u16)> {
 /// How one backend stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// What the operator ordered.
+    /// The operator's order.
     pub order: Order,
     /// The weight that the operator gave it by command.
     pub weight: Option<u16>,
-    /// What health checks say.
+    /// The verdict of health checks.
     pub check: Check,
     /// How it treats its clients.
     pub conduct: Conduct,
 }
 
-/// What the operator orders a backend to do.
+/// An operator's order to a backend.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
@@ -115,25 +115,25 @@ pub enum Order {
     Disabled,
 }
 
-/// What health checks say of a backend.
+/// The state of a backend's health checks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Check {
-    /// What they come to.
+    /// The verdict that they come to.
     pub verdict: Verdict,
     /// Since when; `None` before the first verdict.
     pub since: Option<Instant>,
-    /// What the last one found, in a few words; empty: there is nothing to say.
+    /// The last check's finding, in a few words; empty: there is nothing to say.
     pub last: String,
 }
 
-/// What health checks come to.
+/// The verdict of health checks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing yet: there are none, or none has had its say. The backend counts as alive, so that a
     /// restart does not stop a farm.
     #[default]
     Pending,
-    /// It is alive.
+    /// The backend is alive.
     Passed,
     /// So many in a row failed that it counts as dead.
     Failed,
@@ -142,12 +142,12 @@ pub enum Verdict {
 /// How a backend treats its clients.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Conduct {
-    /// It answers.
+    /// The backend answers.
     #[default]
     Answers,
-    /// It left requests unanswered while others answered.
+    /// The backend left requests unanswered while others answered.
     Suspected,
-    /// It did so for too long, and gets nothing for a while.
+    /// The backend did so for too long, and gets nothing for a while.
     Ejected,
 }
 
@@ -168,7 +168,7 @@ impl Standing {
         self.weight.unwrap_or(written.weight)
     }
 
-    /// What the backend is given to do.
+    /// The duty that the backend is given.
     pub fn duty(&self) -> Duty {
         use Verdict::{Failed, Passed, Pending};
         match (self.order, self.check.verdict, self.conduct) {

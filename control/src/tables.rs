@@ -181,7 +181,7 @@ fn interfaces(config: &Config, macs: &[Mac]) -> Vec<Interface> {
     both.map(|(interface, &mac)| Interface { mac, mtu: interface.mtu, broadcast: None }).collect()
 }
 
-/// What is sent to everybody on this interface can be for this VIP.
+/// Makes this VIP the one that frames to everybody on this interface can be for.
 fn everybody(tables: &mut Tables, interfaces: &[config::Interface], interface: usize, vip: VipId) {
     tables.interfaces[interface].broadcast = Some(vip);
     // Of two addresses, neither is for everybody (RFC 3021).
@@ -266,7 +266,7 @@ fn nat(rule: &config::NatRule, registry: &Registry, lasting: &mut Lasting) -> Op
     })
 }
 
-/// Whose each address is. Clients and servers may not be told apart by an address that is also
+/// Enters the owner of each address. Clients and servers may not be told apart by an address that is also
 /// ours, so VIPs come before SNAT addresses, and both before backends. What is gone has none.
 fn own(tables: &mut Tables, registry: &Registry, view: &View) {
     let Tables { services, addresses, .. } = tables;

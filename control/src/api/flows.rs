@@ -37,9 +37,9 @@ pub struct Flows {
 /// A transfer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Flow {
-    /// Its service.
+    /// The transfer's service.
     pub service: String,
-    /// Its backend.
+    /// The transfer's backend.
     pub backend: String,
     /// The client's endpoint.
     pub client: SocketAddr,
@@ -69,9 +69,9 @@ pub struct Connection {
     /// `client`: a client's to a service; `data`: one that carries data for another one; `policy`: a server's own, by
     /// a rule.
     pub kind: String,
-    /// Its service; `null`: it is of a rule.
+    /// The connection's service; `null`: the connection is of a rule.
     pub service: Option<String>,
-    /// Its backend; `null` likewise.
+    /// The connection's backend; `null` likewise.
     pub backend: Option<String>,
     /// `tcp`, `udp`, `any`, or another one's number.
     pub protocol: String,

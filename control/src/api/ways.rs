@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// What connections leave as that a server opens by itself.
+/// A rule for connections that a server opens by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NatRule {
     /// From here.
@@ -13,7 +13,7 @@ pub struct NatRule {
     pub protocol: String,
     /// From this port; `null`: from any.
     pub source_port: Option<u16>,
-    /// They leave as this VIP.
+    /// The VIP that they leave as.
     pub to: IpAddr,
     /// Connections so far.
     pub hits: u64,
@@ -50,13 +50,13 @@ pub struct Route {
     pub mac: Option<String>,
 }
 
-/// Whose choice of a backend is asked for.
+/// A client, whose choice of a backend is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Asker {
     /// The service.
     pub service: String,
-    /// Its client.
+    /// The client's address.
     pub client: IpAddr,
 }
 
@@ -65,13 +65,13 @@ pub struct Asker {
 pub struct Choice {
     /// The service.
     pub service: String,
-    /// Its client.
+    /// The client's address.
     pub client: IpAddr,
     /// The worker that the client belongs to.
     pub worker: u16,
     /// The backend; `null`: none.
     pub backend: Option<String>,
-    /// What decides: `bound`, which the client is by its control connections or by what it has sent to an `any`
+    /// The rule that decides: `bound`, which the client is by its control connections or by what it has sent to an `any`
     /// service; `persistence`, `round-robin`, `least-transfers`, `source-hash`, `file-hash`, which each file is dealt
     /// out by, or `access`: the client is not allowed to ask.
     pub by: String,
@@ -83,7 +83,7 @@ pub struct Choice {
 /// A backend that a client does not get.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassedOver {
-    /// Its name.
+    /// The backend's name.
     pub backend: String,
     /// A [`super::Backend::state`], `full`, `warming up` or `weight 0`; `up`, if nothing speaks against it any longer.
     pub why: String,

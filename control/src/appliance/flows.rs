@@ -1,4 +1,4 @@
-//! What the workers' tables have: transfers and connections.
+//! Rows of the workers' tables: transfers and connections.
 
 use super::{Appliance, protocol};
 use crate::api::{Connection, Error, Flow, Flows, Which};

@@ -1,4 +1,4 @@
-//! What the operator orders backends to do. It lasts until another order, over reloads too.
+//! Orders to backends. An order lasts until another one, over reloads too.
 
 use super::Appliance;
 use crate::api::{self, Backend, Error, MOST_WEIGHT};

@@ -1,4 +1,4 @@
-//! What is in force, what the kernel says and how backends stand become the workers' next snapshot.
+//! Configuration, kernel's view and backends' standings become the workers' next snapshot.
 
 use super::Appliance;
 use crate::in_force::InForce;

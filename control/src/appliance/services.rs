@@ -30,7 +30,7 @@ impl Appliance {
         services.collect()
     }
 
-    /// Those of the configuration, and removed ones as long as they have transfers.
+    /// The configuration's backends, and removed ones as long as they have transfers.
     pub(super) fn backends(&self) -> Vec<Backend> {
         let (in_force, standings) = (self.in_force(), self.standings.borrow());
         let configured = in_force.backends().map(|(id, service, backend)| {
@@ -69,7 +69,7 @@ impl Appliance {
     }
 }
 
-/// What the operator ordered comes first.
+/// A backend's state; the operator's order comes first.
 pub(super) fn state_of_backend(standing: &Standing, is_reached: bool) -> &'static str {
     match (standing.order, standing.check.verdict, standing.conduct) {
         (Order::Disabled, _, _) => "disabled",

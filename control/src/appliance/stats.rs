@@ -1,4 +1,4 @@
-//! What has been counted and timed.
+//! Counters and timings.
 
 use super::Appliance;
 use crate::api::{Stats, WorkerStats};

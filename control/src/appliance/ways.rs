@@ -24,7 +24,7 @@ impl Appliance {
         rules.collect()
     }
 
-    /// What the kernel said of the ways over our interfaces.
+    /// The kernel's routes over our interfaces.
     pub(super) fn routes(&self, few: Few) -> Result<Routes, Error> {
         let limit = limit(few.limit)?;
         let (view, in_force) = (self.view.borrow(), self.in_force());
@@ -66,7 +66,7 @@ impl Appliance {
         Ok(choice)
     }
 
-    /// Those before the one that is chosen; if none is, the one that the client is bound to, or all of the service's
+    /// The backends before the chosen one; if none is, the one that the client is bound to, or all of the service's
     /// for this client.
     fn passed_over(&self, of: &str, look: &Look) -> Vec<PassedOver> {
         let in_force = self.in_force();
@@ -94,7 +94,7 @@ impl Appliance {
         self.in_force().registry.backends()[usize::from(backend)].what.name.clone()
     }
 
-    /// What speaks against a backend.
+    /// The reason against a backend.
     fn why_not(&self, id: BackendId) -> String {
         let in_force = self.in_force();
         let Some((_, service, written)) = in_force.backends().find(|(known, ..)| *known == id)
@@ -121,7 +121,7 @@ const ACCESS: &str = "access";
 /// Each file has its own backend.
 const FILES: &str = "file-hash";
 
-/// What decides.
+/// The name of the rule that decides.
 fn by(service: &Service, look: &Look) -> &'static str {
     let of_networks = |one: Persistence| one.is_of_networks(look.client.is_ipv6());
     if !service.access.admits(look.client) {

@@ -26,7 +26,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// What the process ends with.
+    /// The exit code of the process.
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::Refused(_) | Failure::Strange(_) | Failure::Output(_) => 1,

@@ -83,13 +83,13 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum Order {
-    /// It gets no new transfers, and finishes what it has.
+    /// The backend gets no new transfers, and finishes what it has.
     Drain(Name),
-    /// It serves again.
+    /// The backend serves again.
     Enable(Name),
-    /// It gets nothing any longer.
+    /// The backend gets nothing any longer.
     Disable(Name),
-    /// Its share of new transfers.
+    /// The backend's share of new transfers.
     Weight {
         #[command(flatten)]
         name: Name,

@@ -1,4 +1,4 @@
-//! Whose every address is, and which interface reaches it.
+//! Owners of all addresses, and the interfaces that reach them.
 
 use super::error::Fault;
 use super::types::Interface;
@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use toml::Spanned;
 
-/// What an address is used for. Nothing but a backend can be twice.
+/// The use of an address. Nothing but a backend can be twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// An interface's own.

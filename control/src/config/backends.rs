@@ -1,4 +1,4 @@
-//! What can be true of a service's backends.
+//! Checks of a service's backends.
 
 use super::address::{self, Use};
 use super::check::Checker;
@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use toml::Spanned;
 use wire::ethernet::Mac;
 
-/// What the dataplane can count.
+/// The dataplane's limits.
 const MOST_ALIASES: usize = 255;
 
 impl Checker {

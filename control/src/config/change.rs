@@ -9,12 +9,12 @@ use toml::{Table, Value};
 pub struct Change {
     /// The sections that it is in, the outermost first: `service pxe`, `backend tftp1`.
     pub place: Vec<String>,
-    /// What is different there.
+    /// The difference there.
     #[serde(flatten)]
     pub what: What,
 }
 
-/// What is different.
+/// The kind of a difference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "lowercase")]
 pub enum What {
@@ -31,9 +31,9 @@ pub enum What {
     Changed {
         /// The key.
         key: String,
-        /// Its value before; `None`: it was left out.
+        /// The key's value before; `None`: it was left out.
         old: Option<Value>,
-        /// Its value from now on, likewise.
+        /// The key's value from now on, likewise.
         new: Option<Value>,
     },
 }

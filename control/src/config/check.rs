@@ -45,11 +45,11 @@ pub fn check(file: &File) -> Result<Config, Vec<Fault>> {
     }
 }
 
-/// What has been found so far. Sections of the file have their own parts of it, beside this one.
+/// Findings so far. Sections of the file have their own parts of it, beside this one.
 #[derive(Default)]
 pub struct Checker {
     faults: Vec<Fault>,
-    /// What every address is used for.
+    /// The uses of all addresses.
     pub uses: Uses,
     /// User that runs the programs of health checks, if there is one.
     pub program_user: Option<User>,

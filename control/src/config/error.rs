@@ -11,12 +11,12 @@ use std::ops::Range;
 pub enum Error {
     /// The file can't be read.
     Unreadable {
-        /// Its name.
+        /// The file's name.
         name: String,
         /// Why not.
         error: io::Error,
     },
-    /// It says what can't be.
+    /// The file says what can't be.
     Faults(Faults),
 }
 
@@ -38,9 +38,9 @@ impl std::error::Error for Error {}
 pub(super) struct Fault {
     /// The bytes that are wrong.
     pub span: Range<usize>,
-    /// What is wrong.
+    /// The fault.
     pub what: String,
-    /// What was meant, or can be done.
+    /// A hint at what was meant, or can be done.
     pub hint: String,
 }
 

@@ -1,4 +1,4 @@
-//! What can be true of a service's health checks.
+//! Checks of a service's health checks.
 
 use super::check::Checker;
 use super::file::{self, Maybe, OneOrMany, place};

@@ -1,4 +1,4 @@
-//! What can be true of interfaces.
+//! Checks of interfaces.
 
 use super::address::{self, Use};
 use super::check::Checker;
@@ -12,7 +12,7 @@ use toml::Spanned;
 use wire::vlan::Vlans;
 
 const MTU: u16 = 1500;
-/// What every link of IPv6 takes (RFC 8200 §5).
+/// The MTU that every link of IPv6 has (RFC 8200 §5).
 const LEAST_V6: u16 = 1280;
 
 /// Places in a queue.

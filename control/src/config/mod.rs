@@ -30,9 +30,9 @@ use std::path::Path;
 /// A file that was read and checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Written {
-    /// What can be true.
+    /// The checked configuration.
     pub config: Config,
-    /// Its sections and keys as they are written.
+    /// The file's sections and keys as they are written.
     pub table: toml::Table,
 }
 

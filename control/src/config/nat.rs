@@ -1,4 +1,4 @@
-//! What can be true of the connections that servers open by themselves.
+//! Checks of the rules for connections that servers open by themselves.
 
 use super::address::{self, Use};
 use super::check::Checker;

@@ -1,4 +1,4 @@
-//! What can be true of the ports that data connections go to, where nobody reads which.
+//! Checks of the ports that data connections go to, where nobody reads which.
 
 use super::check::Checker;
 use super::file::{self, Maybe, place};
@@ -9,10 +9,10 @@ use std::ops::RangeInclusive;
 use toml::Spanned;
 use wire::ip::PROTOCOL_TCP;
 
-/// Those below are services'.
+/// Ports below are services'.
 const LOWEST: u16 = 1024;
 
-/// Whose the TCP ports of a VIP are: by the first of each range, its last one and the owner.
+/// Owners of a VIP's TCP ports: by the first of each range, its last one and the owner.
 type Owners = BTreeMap<u16, (u16, String)>;
 
 impl Checker {

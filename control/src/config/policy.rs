@@ -1,4 +1,4 @@
-//! What can be true of a service's policy: access, options and rules.
+//! Checks of a service's policy: access, options and rules.
 
 use super::address;
 use super::check::Checker;
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use std::ops::Range;
 use toml::Spanned;
 
-/// What a message can hold (RFC 2348), and a window (RFC 7440).
+/// The room of a message (RFC 2348), and of a window (RFC 7440).
 const MOST_BLKSIZE: u64 = 65_464;
 const LEAST_BLKSIZE: u64 = 8;
 const MOST_WINDOWSIZE: u64 = 65_535;
@@ -18,7 +18,7 @@ const MOST_WINDOWSIZE: u64 = 65_535;
 const MOST_REQUESTS: u64 = 60_000;
 /// As many as there can be rows.
 const MOST_CONNECTIONS: u64 = 1 << 25;
-/// What a request holds between two zeroes.
+/// The room of a request between two zeroes.
 const MOST_OPTION: usize = 64;
 /// Multicast (RFC 2090) can't pass where addresses are translated.
 const MULTICAST: &str = "multicast";

@@ -1,4 +1,4 @@
-//! What can be true of a service's protocol, and of the keys that only some protocols have.
+//! Checks of a service's protocol, and of the keys that only some protocols have.
 
 use super::check::Checker;
 use super::file::{self, place};

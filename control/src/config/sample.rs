@@ -23,7 +23,7 @@ pub fn pair() -> String {
     format!("{SOUND}\n[[service.backend]]\nname = \"two\"\naddress = \"10.0.0.31\"\n")
 }
 
-/// What a sound text says.
+/// The configuration in a sound text.
 pub fn parsed(text: &str) -> Config {
     parse("test.toml", text).unwrap_or_else(|faults| panic!("{faults}\n{text}"))
 }

@@ -1,4 +1,4 @@
-//! What can be true of how a service's transfers are dealt out.
+//! Checks of how a service's transfers are dealt out.
 
 use super::check::Checker;
 use super::file::{self, Maybe};

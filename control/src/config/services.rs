@@ -1,4 +1,4 @@
-//! What can be true of services.
+//! Checks of services.
 
 use super::address::{self, Use};
 use super::check::Checker;

@@ -1,4 +1,4 @@
-//! What a checked configuration says: only what can be true.
+//! The checked configuration: only what can be true.
 
 mod device;
 mod health;
@@ -33,7 +33,7 @@ pub struct Config {
     pub interfaces: Vec<Interface>,
     /// At least one.
     pub services: Vec<Service>,
-    /// What servers' own connections leave as; the first one that fits counts.
+    /// Rules for servers' own connections; the first one that fits counts.
     pub nat: Vec<NatRule>,
 }
 
@@ -49,7 +49,7 @@ impl Config {
         devices
     }
 
-    /// What each interface is on its device, by the place in [`Config::devices`].
+    /// The place of each interface on its device, by the place in [`Config::devices`].
     pub fn links(&self) -> Vec<Link> {
         let devices = self.devices();
         let link = |interface: &Interface| {
@@ -101,7 +101,7 @@ pub struct Control {
 pub struct Interface {
     /// The TAP that Linux sees.
     pub name: String,
-    /// What DPDK drives.
+    /// The device that DPDK drives.
     pub device: Device,
     /// The VLANs that it is in on its device.
     pub vlans: Vlans,
@@ -126,7 +126,7 @@ pub struct Interface {
 pub struct Service {
     /// For operators.
     pub name: String,
-    /// What its clients speak.
+    /// The protocol of its clients.
     pub protocol: Protocol,
     /// Where clients find it; at least one.
     pub vips: Vec<Held>,
@@ -148,9 +148,9 @@ pub struct Service {
     pub broadcast: bool,
     /// Whether another backend goes on with the downloads of one that dies.
     pub failover: bool,
-    /// What its clients may ask for.
+    /// The limits of what its clients may ask for.
     pub access: Access,
-    /// What becomes of their requests' options.
+    /// The limits of their requests' options.
     pub options: OptionLimits,
     /// Which requests are for some of its backends alone, and for which: by their places among them.
     pub rules: Vec<(Rule, Vec<usize>)>,
@@ -212,15 +212,15 @@ pub struct Held {
 pub struct Backend {
     /// For operators; unique in its service.
     pub name: String,
-    /// Its address.
+    /// The backend's address.
     pub address: IpAddr,
     /// Other addresses that it may answer from.
     pub aliases: Vec<IpAddr>,
-    /// Its hardware address, if the kernel is not to be asked for it.
+    /// The backend's hardware address, if the kernel is not to be asked for it.
     pub mac: Option<Mac>,
     /// Others that it sends from then.
     pub also_from: Vec<Mac>,
-    /// Its share of new transfers.
+    /// The backend's share of new transfers.
     pub weight: u16,
     /// The most transfers that it has at a time.
     pub max_transfers: Option<u32>,
@@ -230,7 +230,7 @@ pub struct Backend {
     pub interface: usize,
 }
 
-/// What connections leave as that a server opens by itself.
+/// A rule for connections that a server opens by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NatRule {
     /// From here.
@@ -239,6 +239,6 @@ pub struct NatRule {
     pub protocol: u8,
     /// From this port; `None`: from any.
     pub source_port: Option<u16>,
-    /// They leave as this VIP.
+    /// The VIP that they leave as.
     pub to: IpAddr,
 }

@@ -18,7 +18,7 @@ use tokio::process::{ChildStdout, Command};
 const PLUGINS: &str = "/usr/lib/nagios/plugins";
 /// All that is in its environment.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// What is kept of a program's words.
+/// Bytes that are kept of a program's words.
 const MOST: u64 = 1024;
 
 /// Runs it. If this is dropped, the program is killed, and all that it has started.

@@ -36,7 +36,7 @@ pub async fn find(target: &Target) -> Finding {
     }
 }
 
-/// It hears this backend alone. Once made, a raw socket is used as one for UDP is.
+/// Opens a socket that hears this backend alone. Once made, a raw socket is used as one for UDP is.
 fn open(target: &Target) -> io::Result<UdpSocket> {
     let (family, protocol) = match target.address {
         IpAddr::V4(_) => (AddressFamily::Inet, SockProtocol::Icmp),

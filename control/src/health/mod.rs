@@ -18,7 +18,7 @@ pub use run::Checks;
 use crate::config::Probe;
 use target::Target;
 
-/// What a probe found: the backend is well, and what there is to say of that, in a few words.
+/// A probe's finding: the backend is well, and what there is to say of that, in a few words.
 type Finding = Result<String, Trouble>;
 
 /// Why a probe did not find the backend well.

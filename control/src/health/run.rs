@@ -25,7 +25,7 @@ pub struct Checks {
     detour: Detour,
     /// All backends.
     backends: Vec<Backend>,
-    /// Those that can be reached.
+    /// The backends that can be reached.
     reached: watch::Sender<HashSet<IpAddr>>,
 }
 

@@ -1,4 +1,4 @@
-//! What servers and programs say, fit for a log and a table.
+//! Words of servers and programs, fit for a log and a table.
 
 /// Characters that are kept.
 const MOST: usize = 60;

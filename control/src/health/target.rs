@@ -26,7 +26,7 @@ pub struct Target {
 pub struct Vip {
     /// The address.
     pub address: IpAddr,
-    /// What the kernel knows its packets by ([`crate::kernel::Detour`]).
+    /// The mark that the kernel knows its packets by ([`crate::kernel::Detour`]).
     pub mark: u32,
 }
 
@@ -77,7 +77,7 @@ impl Target {
         }
     }
 
-    /// What an error in speaking with it means.
+    /// The meaning of an error in speaking with it.
     pub fn unreached<T>(&self, error: &io::Error) -> Result<T, Trouble> {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => theirs(format!("port {} is closed", self.port)),
@@ -88,7 +88,7 @@ impl Target {
         }
     }
 
-    /// It has said nothing for so long.
+    /// The finding that it has said nothing for so long.
     pub fn silent<T>(&self, limit: Duration) -> Result<T, Trouble> {
         let limit = humantime::format_duration(limit);
         match self.vip {

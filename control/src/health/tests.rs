@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-/// What happens on one connection: the server says this, or must hear it.
+/// A step of one connection: the server says this, or must hear it.
 enum Line {
     Says(&'static str),
     Hears(&'static str),
@@ -205,7 +205,7 @@ async fn ends(pid: &str) {
     timeout(Duration::from_secs(10), ended).await.expect("it was killed");
 }
 
-/// What has ended may wait for its parent.
+/// Asks if a process runs. One that has ended may wait for its parent.
 fn lives(pid: &str) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat"));
     stat.is_ok_and(|stat| !stat.contains(") Z "))

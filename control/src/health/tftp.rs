@@ -42,7 +42,7 @@ struct Fetch<'a> {
     expected: Option<u64>,
     /// Blocks that have come.
     blocks: u16,
-    /// Their bytes.
+    /// Bytes of the blocks.
     size: u64,
     digest: Sha256,
 }

@@ -21,7 +21,7 @@ use std::num::NonZeroI32;
 
 /// The filter's place among those of the device: the first one, so that none before it lets anything in.
 const PRIORITY: u16 = 1;
-/// What the filter is known by there: `tg`.
+/// The number of the filter there: `tg`.
 const NUMBER: u32 = 0x7467;
 /// Of classic BPF in a filter's options (linux/pkt_cls.h), which the library has no names for.
 const OPTION_LENGTH: u16 = 4;
@@ -180,7 +180,7 @@ fn drops_everything(filter: &TcMessage) -> bool {
         && has(TcFilterBpfOption::Flags(TcBpfFlags::DirectAction))
 }
 
-/// What the kernel answers when there is no device, no place for filters or no such filter.
+/// Answers of the kernel when there is no device, no place for filters or no such filter.
 fn is_gone(code: Option<NonZeroI32>) -> bool {
     let gone = [libc::ENODEV, libc::EINVAL, libc::ENOENT];
     code.is_some_and(|code| gone.contains(&-code.get()))

@@ -16,7 +16,7 @@ use wire::ethernet::Mac;
 /// The first VIP's mark, `tg`; the others count on from it.
 const MARKS: u32 = 0x7467_0000;
 
-/// What stands in the kernel for that. It goes when this is dropped.
+/// The rules in the kernel for that. They go when this is dropped.
 #[derive(Default)]
 pub struct Detour {
     ways: Vec<Way>,
@@ -24,7 +24,7 @@ pub struct Detour {
     vips: Vec<IpAddr>,
     /// `None`: there are no ways.
     table: Option<Table>,
-    /// What is in it.
+    /// The chains in it.
     chains: String,
     /// `None`: there are no ways.
     changes: Option<Changes>,

@@ -1,4 +1,4 @@
-//! What can go wrong between Tidegate and the kernel, and what to do about it.
+//! Failures between Tidegate and the kernel, and what to do about them.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use std::net::IpAddr;
 pub enum KernelError {
     /// Not allowed to do this.
     Privilege {
-        /// What was tried.
+        /// The attempt.
         doing: String,
     },
     /// The kernel has no TUN/TAP driver.
@@ -18,7 +18,7 @@ pub enum KernelError {
     NameTaken(String),
     /// A TAP could not be made.
     Tap {
-        /// Its name.
+        /// The TAP's name.
         name: String,
         /// Why not.
         error: io::Error,
@@ -32,7 +32,7 @@ pub enum KernelError {
     },
     /// A request to the kernel's networking failed.
     Netlink {
-        /// What was tried.
+        /// The attempt.
         doing: String,
         /// Why not.
         error: rtnetlink::Error,
@@ -45,7 +45,7 @@ pub enum KernelError {
     Gone {
         /// TAP, or device.
         what: &'static str,
-        /// Its name.
+        /// The name of the TAP or device.
         name: String,
     },
     /// A device could not be cut off, or be given back.
@@ -61,7 +61,7 @@ pub enum KernelError {
     Nft {
         /// The device.
         device: String,
-        /// What nft said.
+        /// The words of nft.
         said: String,
     },
 }
@@ -85,7 +85,7 @@ pub(super) fn error_kind(error: &rtnetlink::Error) -> Option<io::ErrorKind> {
     }
 }
 
-/// What the kernel said, in the operating system's words.
+/// The kernel's answer, in the operating system's words.
 fn reason(error: &rtnetlink::Error) -> String {
     match error {
         rtnetlink::Error::NetlinkError(answer) => answer.to_io().to_string(),

@@ -18,10 +18,10 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What is lost within so long of each other is lost by one and the same mishap.
+/// Losses within so long of each other are of one and the same mishap.
 const ONE_MISHAP: Duration = Duration::from_secs(2);
 
-/// What is remembered of mishaps.
+/// The memory of mishaps.
 #[derive(Default)]
 pub struct Keeper {
     /// By the name of what is put back.
@@ -56,11 +56,11 @@ pub enum Look {
     Check,
 }
 
-/// What is ours in the kernel.
+/// State of ours in the kernel.
 pub struct Ours<'a> {
     /// By interface.
     pub taps: &'a mut [Tap],
-    /// What cuts devices off.
+    /// The cuts of devices.
     pub cuts: &'a [Cut],
     /// The links that devices are on, with their numbers.
     pub devices: &'a [(String, u32)],
@@ -203,9 +203,9 @@ impl Keeper {
         }
     }
 
-    /// Whose a service's address is that is missing, decided here and nowhere else. All are ours, but whoever takes one
-    /// off and leaves the interface's own addresses there, as keepalived does, means it: it stays away until somebody
-    /// adds it or an operator reloads. A mishap takes the interface's own along.
+    /// The owner of a missing service's address, decided here and nowhere else: true is us. All are ours, but whoever
+    /// takes one off and leaves the interface's own addresses there, as keepalived does, means it: it stays away until
+    /// somebody adds it or an operator reloads. A mishap takes the interface's own along.
     fn is_to_be_put_back(&mut self, held: &Held, tap: &str, why: Look) -> bool {
         let new = || Missing { since: Instant::now(), is_said: false };
         let missing = self.missing.entry(*held).or_insert_with(new);

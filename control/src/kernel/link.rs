@@ -19,7 +19,7 @@ use std::pin::Pin;
 use tokio::task::JoinSet;
 use wire::ethernet::Mac;
 
-/// What the kernel tells unasked.
+/// News that the kernel tells unasked.
 pub type Events = Pin<
     Box<dyn futures_util::Stream<Item = (NetlinkMessage<RouteNetlinkMessage>, SocketAddr)> + Send>,
 >;
@@ -30,7 +30,7 @@ pub struct Socket {
     pub handle: Handle,
     /// Changes of links, their filters, addresses, neighbours and routes.
     pub events: Events,
-    /// What moves messages; it ends with this.
+    /// Tasks that move messages; they end with this.
     _tasks: JoinSet<()>,
 }
 
@@ -66,9 +66,9 @@ pub struct State {
     pub index: u32,
     /// Whether somebody has it be up.
     pub is_up: bool,
-    /// Its hardware address, if it has one like Ethernet's.
+    /// The link's hardware address, if it has one like Ethernet's.
     pub mac: Option<Mac>,
-    /// Its MTU.
+    /// The link's MTU.
     pub mtu: u32,
 }
 
@@ -130,7 +130,7 @@ pub async fn up(handle: &Handle, index: u32) -> Result<(), Error> {
     handle.link().set(LinkUnspec::new_with_index(index).up().build()).execute().await
 }
 
-/// What an address is for.
+/// The purpose of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// The kernel's own: it sends from it.

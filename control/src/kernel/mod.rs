@@ -43,7 +43,7 @@ use worker::port::Pool;
 /// A kernel that has not answered by then won't.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What Tidegate holds in the kernel. [`Kernel::stop`] takes it all out again. Dropping it takes out the TAPs, once the
+/// Tidegate's state in the kernel. [`Kernel::stop`] takes it all out again. Dropping it takes out the TAPs, once the
 /// runtime has dropped the tasks; what cuts devices off then stays for the next process.
 pub struct Kernel {
     // Fields are dropped in this order: what answers goes before what keeps the kernel from
@@ -56,7 +56,7 @@ pub struct Kernel {
     devices: Vec<(String, u32)>,
     keeper: Keeper,
     disturbed: Arc<Notify>,
-    /// What it was told last.
+    /// The last word on what it is to do.
     wanted: tokio::sync::watch::Sender<Wanted>,
     /// For questions. It works as long as its own task does.
     handle: Handle,
@@ -198,7 +198,7 @@ impl Kernel {
         &self.taps[held.interface]
     }
 
-    /// What the kernel says about VIPs and backends, each time that it changes.
+    /// The kernel's word on VIPs and backends, each time that it changes.
     pub fn view(&self) -> tokio::sync::watch::Receiver<View> {
         self.view.clone()
     }

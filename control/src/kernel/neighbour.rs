@@ -19,10 +19,10 @@ use wire::ethernet::Mac;
 /// A station on a link: the link's number, and its address there.
 pub type Station = (u32, IpAddr);
 
-/// What the kernel knows of a station.
+/// The kernel's knowledge of a station.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Neighbour {
-    /// Its hardware address, if it has answered and has not failed since.
+    /// The station's hardware address, if it has answered and has not failed since.
     pub mac: Option<Mac>,
     /// Whether the kernel keeps it resolved by itself.
     pub managed: bool,
@@ -68,7 +68,7 @@ pub async fn all(handle: &Handle) -> Result<HashMap<Station, Neighbour>, Error> 
     Ok(all)
 }
 
-/// Whose entry this is; `None` for other protocols.
+/// The station of an entry; `None` for other protocols.
 pub fn whose(entry: &NeighbourMessage) -> Option<Station> {
     let address = entry.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some((*address).into()),

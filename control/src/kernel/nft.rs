@@ -15,12 +15,12 @@ use std::process::{Command, Stdio};
 pub struct Table {
     name: String,
     device: String,
-    /// What it looks like, as `nft` lists it.
+    /// The table's text, as `nft` lists it.
     looks: String,
     undone: bool,
 }
 
-/// What the names of all our tables begin with.
+/// The beginning of all our tables' names.
 const OURS: &str = "tidegate";
 
 impl Table {
@@ -37,7 +37,7 @@ impl Table {
         Ok(table)
     }
 
-    /// Its name.
+    /// The table's name.
     pub fn name(&self) -> &str {
         &self.name
     }

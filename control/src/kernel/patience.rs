@@ -8,7 +8,7 @@ use tokio::time::Instant;
 const FIRST: Duration = Duration::from_secs(1);
 /// For no longer than that.
 const LONGEST: Duration = Duration::from_secs(60);
-/// What held for so long was not taken away again.
+/// Time after which a mishap is forgiven: what held for so long was not taken away again.
 const FORGIVEN: Duration = Duration::from_secs(600);
 
 /// When something may be put back.
@@ -26,7 +26,7 @@ impl Patience {
         self.last.is_none_or(|(then, wait)| then.elapsed() >= wait)
     }
 
-    /// It is put back now.
+    /// Notes that it is put back now.
     pub fn spend(&mut self) {
         let wait = match self.last {
             Some((then, wait)) if then.elapsed() < FORGIVEN => LONGEST.min(2 * wait),

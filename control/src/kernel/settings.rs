@@ -1,4 +1,4 @@
-//! What the kernel's settings of a TAP must be. Some are there so that nobody on the link can tell the kernel where
+//! The kernel's settings of a TAP. Some are there so that nobody on the link can tell the kernel where
 //! packets go: a backend's next hop is read from its routes.
 
 use std::fs;
@@ -11,7 +11,7 @@ struct Setting {
     kind: &'static str,
     name: &'static str,
     value: &'static str,
-    /// What happens if it can't be written, as it can't in some containers; `None`: that is found out otherwise.
+    /// The consequence if it can't be written, as it can't in some containers; `None`: that is found out otherwise.
     without: Option<&'static str>,
 }
 

@@ -22,7 +22,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Longer than any frame: the largest IP packet, Ethernet and two tags.
 const LONGEST: usize = 65_535 + 22;
 
-/// What went over one TAP, in frames.
+/// Traffic of one TAP, in frames.
 #[derive(Debug, Default)]
 pub struct Traffic {
     /// Given to the kernel.

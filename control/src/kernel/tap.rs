@@ -20,7 +20,7 @@ pub struct Tap {
     device: Arc<AsyncDevice>,
     mac: Mac,
     mtu: u16,
-    /// Its addresses, but for those of services: those of the configuration, and the one that the kernel gives it.
+    /// Addresses, but for those of services: those of the configuration, and the one that the kernel gives it.
     own: Vec<IpNet>,
     gateways: Vec<IpAddr>,
     /// Of the routes by these.
@@ -190,17 +190,17 @@ impl Tap {
         Ok(state.filter(|state| state.index == self.index).map(well))
     }
 
-    /// Its name.
+    /// The TAP's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its addresses, but for those of services.
+    /// The TAP's addresses, but for those of services.
     pub fn own(&self) -> &[IpNet] {
         &self.own
     }
 
-    /// Its gateways.
+    /// The TAP's gateways.
     pub fn gateways(&self) -> &[IpAddr] {
         &self.gateways
     }
@@ -210,7 +210,7 @@ impl Tap {
         self.index
     }
 
-    /// What frames are read from and written to. The TAP is gone when the last of these is.
+    /// The device that frames are read from and written to. The TAP is gone when the last of these is.
     pub fn device(&self) -> Arc<AsyncDevice> {
         Arc::clone(&self.device)
     }

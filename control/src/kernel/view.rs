@@ -1,4 +1,4 @@
-//! What control wants to know of the kernel.
+//! The kernel's state, as far as control wants to know.
 
 use crate::config::Held;
 use engine::tables::{Hop, InterfaceId};
@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use wire::ethernet::Mac;
 
-/// What the kernel is to do for services.
+/// The services' wishes of the kernel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Addresses that it is to hold: VIPs and those of SNAT pools.

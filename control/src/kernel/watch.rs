@@ -34,15 +34,15 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct Watcher {
     /// The TAPs' numbers, in the interfaces' order.
     taps: Vec<u32>,
-    /// Those of the links that devices are on.
+    /// The numbers of the links that devices are on.
     devices: Vec<u32>,
     /// Told when something of ours may be gone from the kernel.
     disturbed: Arc<Notify>,
     /// Whether it is to be told at the end of this look.
     is_disturbed: bool,
-    /// What is to be watched.
+    /// The wishes that are to be watched.
     wanted: watch::Receiver<Wanted>,
-    /// What was wanted at the last look.
+    /// The wishes at the last look.
     before: Wanted,
     /// The next hops of all that is wanted, likewise.
     stations: HashSet<Station>,
@@ -51,7 +51,7 @@ pub struct Watcher {
     /// All that the kernel was told to keep resolved.
     kept: HashSet<Station>,
     routes: Routes,
-    /// Whom workers look for.
+    /// Hosts that workers look for.
     sought: Sought,
     view: watch::Sender<View>,
 }

@@ -10,10 +10,10 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-/// What makes a service the one that it is: its name, protocol, port and means.
+/// The identity of a service: its name, protocol, port and means.
 type ServiceKey = (String, &'static str, u16, Means);
 
-/// What makes a backend the one that it is.
+/// The identity of a backend.
 type BackendKey = (ServiceId, String, IpAddr, Vec<IpAddr>);
 
 /// Where each thing is in the lists, by what makes it the one that it is.

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 /// Connections at a time; as many again of root's and the daemon's own.
 pub const MOST: usize = 64;
 
-/// What a connection's task is doing. The first kind gives way first.
+/// The work of a connection's task. The first kind gives way first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Doing {
     /// Waiting for a whole request.

@@ -21,7 +21,7 @@ pub fn of_servers(registry: &Registry, view: &View, lasting: &mut Lasting) -> Ve
     expected.into_iter().map(Server::new).collect()
 }
 
-/// Those of a backend: first where its own address is. Who has fixed hardware addresses has them on each link.
+/// The origins of a backend: first where its own address is. Who has fixed hardware addresses has them on each link.
 fn of_backend(backend: &Backend, view: &View, lasting: &mut Lasting) -> Vec<Expected> {
     let mut expected = vec![];
     let mut add_fixed = |interface| {

@@ -21,7 +21,7 @@ pub fn held(n: usize) -> Held {
     Held { address: address(n), interface: 0 }
 }
 
-/// What all configurations have in common, and a service and a backend like all others.
+/// The common part of all configurations, and a service and a backend like all others.
 fn common() -> Config {
     let text = r#"
         [dataplane]
@@ -60,7 +60,7 @@ pub fn first(services: Vec<config::Service>) -> InForce {
     InForce::first(written(services), &Registry::default()).expect("room")
 }
 
-/// Those of a service in `a` mode, by some of three servers.
+/// Services in `a` mode, by some of three servers.
 fn some_service(name: &'static str) -> impl Strategy<Value = config::Service> {
     let servers = subsequence(vec![0, 1, 2, 3], 1..=4);
     let mode = prop_oneof![Just(Mode::Dsr), Just(Mode::Nat), Just(Mode::Snat(vec![]))];

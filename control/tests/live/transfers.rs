@@ -1,4 +1,4 @@
-//! What clients and servers notice of it: nothing but where new requests go.
+//! The clients' and servers' view of a change: nothing but where new requests go.
 
 use crate::configurations::{first, some_configuration, written};
 use crate::{sunny_view, tables};
@@ -30,7 +30,7 @@ fn gate(in_force: &InForce) -> Gate {
     gate
 }
 
-/// What a worker does when control publishes.
+/// The steps of a worker when control publishes.
 fn publish(gate: &mut Gate, new: Tables) {
     let room = Room::between(&gate.core.tables, &new, 0, FLOWS, Seed([51, 52]));
     if let Some(mut room) = room {
@@ -113,7 +113,7 @@ fn endpoints(in_force: &InForce) -> BTreeSet<SocketAddr> {
     each.map(SocketAddr::from).collect()
 }
 
-/// Those in which no address becomes something else: that ends its transfers.
+/// Changes in which no address becomes something else: that ends its transfers.
 fn steady() -> impl Strategy<Value = Vec<Vec<control::config::Service>>> {
     let roles = |all: &Vec<Vec<control::config::Service>>| {
         let mut roles = BTreeMap::new();

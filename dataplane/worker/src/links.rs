@@ -1,11 +1,11 @@
-//! What interfaces are on devices. Several may share one, told apart by their VLANs: a frame's tags are
+//! The places of interfaces on devices. Several may share one, told apart by their VLANs: a frame's tags are
 //! taken off before the engine sees it, and put on again when it leaves.
 
 use engine::frame::Frame;
 use engine::tables::InterfaceId;
 use wire::vlan::{self, Vlans};
 
-/// What an interface is on a device.
+/// The place of an interface on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     /// The device, by its place among the worker's ports.
@@ -22,7 +22,7 @@ pub struct Links {
 }
 
 impl Links {
-    /// Those of interfaces in this order, on so many ports.
+    /// The links of interfaces in this order, on so many ports.
     pub fn new(links: Vec<Link>, ports: usize) -> Links {
         let on = |port| (0..).zip(&links).filter(move |(_, link)| link.port == port);
         let on = (0..ports).map(|port| on(port).map(|(id, _)| id).collect()).collect();

@@ -1,4 +1,4 @@
-//! What control and a worker tell each other: bounded rings, taken up between bursts. The worker
+//! Messages between control and a worker: bounded rings, taken up between bursts. The worker
 //! allocates and frees nothing: what it no longer needs goes back to control.
 
 use crate::latency::Latencies;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// From control to a worker.
 #[derive(Debug)]
 pub enum News {
-    /// What the world looks like from now on.
+    /// The world from now on.
     Tables(Arc<Tables>),
     /// Room for what the next snapshot has more than this one.
     Room(Box<Room>),
@@ -33,7 +33,7 @@ pub enum News {
 pub enum Return {
     /// An old snapshot, to be freed.
     Tables(Arc<Tables>),
-    /// What is left over of a worker that has moved, to be freed.
+    /// The remains of a worker that has moved, to be freed.
     Room(Box<Room>),
     /// The answered question.
     Flows(Box<FlowQuery>),
@@ -41,7 +41,7 @@ pub enum Return {
     Uses(Box<Uses>),
     /// The answered question.
     Look(Box<Look>),
-    /// What was recorded until now.
+    /// Latencies until now.
     Latencies(Box<Latencies>),
 }
 

@@ -5,7 +5,7 @@ use engine::count::Counters;
 use engine::frame::{BURST, Burst, Frame};
 use engine::reason::Reason;
 
-/// What waits for the end of the turn. A frame is counted when the device has taken it or has not.
+/// Frames that wait for the end of the turn. A frame is counted when the device has taken it or has not.
 pub struct Outgoing<B> {
     frames: Burst<B>,
     /// Which of them are answers, a bit each.

@@ -1,4 +1,4 @@
-//! What a worker needs of a device: one receive queue, one transmit queue, bursts.
+//! The devices of a worker: one receive queue, one transmit queue, bursts.
 
 use engine::frame::{Burst, Frame};
 

@@ -34,7 +34,7 @@ const BURSTS: usize = 4;
 
 /// One worker, with its queues on every port.
 pub struct Worker<P: Port> {
-    /// What became of an earlier process's transfers.
+    /// The fate of an earlier process's transfers.
     pub adopted: Adopted,
     number: u16,
     core: Core,
@@ -58,7 +58,7 @@ pub struct Worker<P: Port> {
     busy_since: Option<Instant>,
 }
 
-/// What control wants to know of the transfers.
+/// A question of control about the transfers.
 enum Question {
     Flows(Box<FlowQuery>),
     Uses(Box<Uses>),
@@ -81,15 +81,15 @@ impl From<Question> for Return {
     }
 }
 
-/// What a worker is made of.
+/// The parts of a worker.
 pub struct Parts<P: Port> {
-    /// Its number, from 0.
+    /// The worker's number, from 0.
     pub number: u16,
-    /// Its queues, by device.
+    /// The worker's queues, by device.
     pub ports: Vec<P>,
-    /// What the interfaces are on these.
+    /// The places of interfaces on these.
     pub links: Vec<Link>,
-    /// Its rings to and from the kernel, by interface.
+    /// The worker's rings to and from the kernel, by interface.
     pub kernel: Vec<KernelRings<P::Buffer>>,
     /// The way to the other workers.
     pub mesh: Mesh<P::Buffer>,

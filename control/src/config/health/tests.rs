@@ -109,7 +109,7 @@ fn everything_written() {
     assert_eq!(health.timeout, Duration::from_millis(300));
 }
 
-/// These keys, from line 15 on, have a fault at this place, with these words.
+/// Keys, from line 15 on, the place of their fault, and its words.
 const TABLE: &[(&str, &str, &str)] = &[
     ("check = \"http\"", "15:9", "there is no check `http`"),
     ("check = \"tftp\"", "15:9", "a check without `file`"),

@@ -54,7 +54,7 @@ fn everything_that_ftp_has() {
     assert_eq!(service.backends[0].passive_ports, Some(50_000..=50_099));
 }
 
-/// These keys, from line 9 on, have a fault at this place, with these words.
+/// Keys, from line 9 on, the place of their fault, and its words.
 const TABLE: &[(&str, &str, &str, &str)] = &[
     ("http", "", "8:12", "no such protocol: `http`"),
     ("tcp", "", "8:12", "`protocol = \"tcp\"` without `port`"),

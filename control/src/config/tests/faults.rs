@@ -1,4 +1,4 @@
-//! What is wrong, and where.
+//! Faults, and their places.
 
 use super::faults;
 use crate::config::sample::SOUND;

@@ -1,8 +1,8 @@
-//! What DPDK drives.
+//! Devices that DPDK drives.
 
 use std::fmt;
 
-/// What DPDK drives.
+/// A device that DPDK drives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Device {
     /// A network card, by its whole PCI address.
@@ -11,13 +11,13 @@ pub enum Device {
     Virtual {
         /// Driver and number: `net_af_packet0`.
         name: String,
-        /// What stands behind the first comma: `iface=eth1,qpairs=2`.
+        /// The words behind the first comma: `iface=eth1,qpairs=2`.
         arguments: String,
     },
 }
 
 impl Device {
-    /// What DPDK knows the device by.
+    /// The name that DPDK knows the device by.
     pub fn name(&self) -> &str {
         match self {
             Device::Pci(name) | Device::Virtual { name, .. } => name,

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How backends are checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// What is tried.
+    /// The probe.
     pub probe: Probe,
     /// The port that it goes to; an echo goes to none.
     pub port: u16,
@@ -19,7 +19,7 @@ pub struct Health {
     pub fall: u32,
 }
 
-/// What is tried at a backend.
+/// A probe of a backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Probe {
     /// A file is fetched.
@@ -57,20 +57,20 @@ pub struct User {
 /// A file that is fetched to see whether that goes well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Canary {
-    /// Its name.
+    /// The file's name.
     pub file: String,
     /// The bytes that it has.
     pub size: Option<u64>,
-    /// Its digest.
+    /// The file's digest.
     pub sha256: Option<[u8; 32]>,
 }
 
 impl Canary {
-    /// It has no more bytes than this: it is fetched at every check.
+    /// The most bytes of the file: it is fetched at every check.
     pub const MOST: u64 = 1 << 20;
 }
 
-/// Who logs in.
+/// The user that logs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     /// The name.

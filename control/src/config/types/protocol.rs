@@ -1,9 +1,9 @@
-//! What a service's clients speak.
+//! The protocol of a service's clients.
 
 use serde::{Deserialize, Serialize};
 use wire::ip::{PROTOCOL_TCP, PROTOCOL_UDP};
 
-/// What a service's clients speak.
+/// The protocol of a service's clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {

@@ -151,7 +151,7 @@ async fn three_hundred_backends_make_no_burst() {
     assert!(tenths[25..].iter().sum::<usize>() > 16 * BACKENDS / 2, "{tenths:?}");
 }
 
-/// Those of each tenth of twenty seconds.
+/// The connections of each tenth of twenty seconds.
 async fn connections(listener: &TcpListener) -> [usize; 200] {
     let begin = Instant::now();
     let mut tenths = [0; 200];

@@ -1,4 +1,4 @@
-//! What an interface lacks in the kernel.
+//! Losses of an interface in the kernel.
 
 use crate::kernel::error::KernelError;
 use crate::kernel::tap::Tap;
@@ -6,14 +6,14 @@ use ipnet::IpNet;
 use rtnetlink::Handle;
 use std::net::IpAddr;
 
-/// What an interface lacks.
+/// Losses of an interface.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Lost {
     /// The TAP is down, or has another MAC or MTU.
     pub is_unwell: bool,
     /// Settings that have another value.
     pub settings: Vec<String>,
-    /// Its own addresses.
+    /// Addresses of the interface itself.
     pub own: Vec<IpNet>,
     /// Addresses of services.
     pub services: Vec<IpAddr>,

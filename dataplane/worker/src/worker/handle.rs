@@ -1,4 +1,4 @@
-//! What becomes of frames: the engine decides, and they leave, wait, go to the kernel or to another worker.
+//! Verdicts on frames, carried out: they leave, wait, go to the kernel or to another worker.
 
 use super::{Held, Worker};
 use crate::links::Links;

@@ -36,7 +36,7 @@ pub fn world() -> Tables {
     tables
 }
 
-/// Whom servers talk to by themselves.
+/// A host that servers talk to by themselves.
 fn peer(via: Via) -> SocketAddr {
     SocketAddr::new(via.station(0, 9), 7777)
 }
@@ -61,7 +61,7 @@ pub fn connections(house: &mut House<Lending>, tables: &Tables, round: u8) {
     death(house, tables);
 }
 
-/// What arrives at one queue, and what leaves for it.
+/// The queue where frames arrive, and where they leave.
 struct At<'a> {
     house: &'a mut House<Lending>,
     queue: usize,

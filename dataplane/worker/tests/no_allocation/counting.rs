@@ -41,7 +41,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What the allocator was called for in the meantime.
+/// The count of calls of the allocator in the meantime.
 pub fn calls(work: impl FnOnce()) -> u64 {
     let before = CALLS.get();
     IS_WATCHED.set(true);

@@ -83,7 +83,7 @@ fn transfers(house: &mut House<Lending>, net: u8) {
     panic!("not through");
 }
 
-/// What ends in an answer, at the kernel, or nowhere.
+/// Frames that end in an answer, at the kernel, or nowhere.
 fn noise(house: &mut House<Lending>) {
     let stranger = client(Via::Nat, 99, 1).ip();
     for n in 0..200 {

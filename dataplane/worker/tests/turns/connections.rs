@@ -13,7 +13,7 @@ const SSH: u16 = 22;
 const FTP: Protocol = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
 const WORKERS: u16 = 2;
 
-/// What arrives at one queue, and what leaves for it.
+/// A queue where frames arrive, and what leaves for it.
 struct Queue {
     house: House<MemoryPort>,
     queue: usize,
@@ -24,7 +24,7 @@ impl Queue {
         Queue { house: House::new(WORKERS, tables(protocol, port)), queue }
     }
 
-    /// What leaves of a segment.
+    /// The segment that leaves.
     #[track_caller]
     fn pass(&mut self, segment: Segment) -> Segment {
         self.house.arrive(self.queue, segment);

@@ -111,7 +111,7 @@ impl Port for Faulty {
         self.disturb(burst);
     }
 
-    /// What is lost on the way has been sent.
+    /// Takes all frames; those that are lost on the way have been sent.
     fn transmit(&mut self, burst: &mut Burst<MemoryFrame>) {
         let mut chance = self.chance.borrow_mut();
         burst.retain(|_| !chance.strikes(self.faults.lost));

@@ -1,4 +1,4 @@
-//! What control tells a worker, and what comes back.
+//! Messages of control to a worker, and what comes back.
 
 use engine::flow::view::{FlowQuery, State, TransferView};
 use engine::own::uses::Uses;

@@ -22,7 +22,7 @@ impl Dice {
     }
 }
 
-/// What becomes of the order of frames on the way.
+/// The order of frames on the way.
 #[derive(Clone, Copy, PartialEq)]
 enum Order {
     Kept,
@@ -112,7 +112,7 @@ fn a_part_that_comes_twice_costs_nothing() {
     }
 }
 
-/// What leaves of a datagram of a connection whose parts come in the wrong order, each by any queue.
+/// The frames that leave of a datagram of a connection whose parts come in the wrong order, each by any queue.
 fn pass(house: &mut House<MemoryPort>, dice: &mut Dice, workers: u16, sent: &Packet) -> Packet {
     for frame in cut(sent, 400).into_iter().rev() {
         house.arrive(dice.below(workers.into()), frame);

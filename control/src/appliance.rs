@@ -166,7 +166,7 @@ impl Appliance {
                 vlans: written.vlans.ids().to_vec(),
                 driver: facts.driver.clone(),
                 mac: facts.mac.to_string(),
-                mtu: written.mtu,
+                mtu: self.tables.borrow().interfaces[id].mtu,
                 queues: facts.queues,
                 rss: facts.rss.to_owned(),
                 tap: Tap {

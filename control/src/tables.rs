@@ -39,7 +39,7 @@ pub fn build(
     let config = in_force.config();
     let removed = (0..).zip(registry.services());
     let mut tables = Tables {
-        interfaces: interfaces(config, macs),
+        interfaces: interfaces(config, macs, view),
         services: removed.map(|(id, service)| leaving(service, registry.rota_of(id))).collect(),
         backends: registry.backends().iter().map(|entry| backend(&entry.what, view)).collect(),
         servers: origins::of_servers(registry, view, lasting),
@@ -176,9 +176,17 @@ fn backend(known: &registry::Backend, view: &View) -> Backend {
     }
 }
 
-fn interfaces(config: &Config, macs: &[Mac]) -> Vec<Interface> {
+fn interfaces(config: &Config, macs: &[Mac], view: &View) -> Vec<Interface> {
     let both = config.interfaces.iter().zip(macs);
-    both.map(|(interface, &mac)| Interface { mac, mtu: interface.mtu, broadcast: None }).collect()
+    both.map(|(interface, &mac)| Interface { mac, mtu: mtu(interface, view), broadcast: None })
+        .collect()
+}
+
+/// The largest packet that an interface can send at the moment.
+fn mtu(interface: &config::Interface, view: &View) -> u16 {
+    let narrow = interface.device.linux_interface().and_then(|name| view.narrow.get(name));
+    let room = narrow.map(|mtu| mtu.saturating_sub(interface.tag_room()));
+    room.map_or(interface.mtu, |room| room.min(interface.mtu))
 }
 
 /// Makes this VIP the one that frames to everybody on this interface can be for.

@@ -214,3 +214,44 @@ fn a_device_that_is_gone_is_the_end() {
         });
     });
 }
+
+/// A link over another one has no larger MTU than that: workers send no larger packets until it can be put back.
+#[test]
+fn an_mtu_that_is_too_small_is_put_back_or_followed() {
+    inside("keeper::an_mtu_that_is_too_small_is_put_back_or_followed", |_| {
+        block_on(async {
+            must("ip link add v0 type veth peer name v1");
+            must("ip link add link v0 name over type macvlan");
+            let mtu =
+                |name: &str| must(&format!("cat /sys/class/net/{name}/mtu")).trim().to_owned();
+            let begun = async |name| {
+                let config = config(&format!("net_af_xdp0,iface={name}"), "");
+                let mut kernel = begin(&config).await.expect("the device is there");
+                started(&mut kernel).await;
+                kernel
+            };
+            let mut kernel = begun("v0").await;
+            must("ip link set v0 mtu 1300");
+            tend(&mut kernel).await.expect("it can be put back");
+            assert_eq!(mtu("v0"), "1400");
+            must("ip link set v0 mtu 1500");
+            tend(&mut kernel).await.expect("all is there");
+            assert_eq!(mtu("v0"), "1500", "more than is needed is nobody's harm");
+            assert!(kernel.view().borrow().narrow.is_empty());
+            kernel.stop().await.expect("there is little to undo");
+
+            let mut kernel = begun("over").await;
+            must("ip link set v0 mtu 1300");
+            tend(&mut kernel).await.expect("it can't be put back, and goes on");
+            assert_eq!(kernel.view().borrow().narrow, [("over".to_owned(), 1300)].into());
+            let line = "device `over` has an MTU of 1300 and needs 1400";
+            assert_eq!(kernel.look(Look::Check).await.expect("it answers"), [line]);
+            must("ip link set v0 mtu 1500");
+            // The link over it does not follow by itself; it is tried at each look.
+            sleep(Duration::from_secs(1)).await;
+            kernel.tend().await.expect("it can be put back");
+            assert_eq!(mtu("over"), "1400");
+            assert!(kernel.view().borrow().narrow.is_empty());
+        });
+    });
+}

@@ -3,12 +3,14 @@
 use crate::daemon::{Daemon, Setup};
 use crate::fetching::{Fetching, lab};
 use crate::peers::Client;
-use kit::lab::{Lab, NAT_VIP, SNAT_VIP, until};
+use kit::lab::{Lab, NAT_VIP, SNAT_VIP, VIPS, until};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 const SIZE: usize = 2 << 20;
+/// The port of a server of HTTP.
+const WEB: u16 = 7008;
 
 fn must(daemon: &Daemon, command: &str) {
     let output = daemon.tidegate(command);
@@ -108,6 +110,62 @@ fn a_device_that_flaps_is_one_that_is_slow() {
         Client::Tftp.get(&lab, vip, "small", None);
     }
     daemon.finish();
+}
+
+/// The MTUs of devices and TAPs become smaller and larger while full packets are on the way.
+fn a_changing_mtu(driver: &'static str) {
+    let (lab, _servers) = lab(SIZE);
+    let web = format!("/usr/bin/python3 -m http.server {WEB} --directory files");
+    let _web = ["s1", "s2"].map(|name| lab.spawn(name, &web));
+    let text = Setup { driver, ..Setup::default() }.text(&lab);
+    let tcp = text[text.find("[[service]]").expect("services")..].to_owned();
+    let tcp = tcp.replace("name = \"", "name = \"tcp-");
+    let tcp = tcp.replace("\"tftp\"", &format!("\"tcp\"\nport = {WEB}"));
+    let daemon = Daemon::with(&lab, &(text + &tcp));
+    std::thread::scope(|scope| {
+        for vip in VIPS {
+            let lab = &lab;
+            let url = format!("http://{vip}:{WEB}/image");
+            // Segments are full all the time that it takes.
+            let bulk = format!(
+                "curl -sSf --retry 5 --retry-connrefused --limit-rate 500k -o {vip}.web {url}"
+            );
+            scope.spawn(move || lab.must("client", &bulk));
+            scope.spawn(move || Client::Curl.get_as(lab, vip, "image", vip, Some(1468)));
+        }
+        for n in 0..8 {
+            let link = ["dev0", "clients", "dev1", "servers"][n % 4];
+            lab.must("gate", &format!("ip link set {link} mtu {}", [1300, 600][n / 4]));
+            let at = format!("cat /sys/class/net/{link}/mtu");
+            until("it is put back", || lab.must("gate", &at).trim() == "1500");
+        }
+    });
+    let image = std::fs::read(lab.path("files/image")).expect("the file");
+    for vip in VIPS {
+        let got = std::fs::read(lab.path(&format!("{vip}.web"))).expect("the file");
+        assert!(got == image, "{vip}: {} bytes", got.len());
+    }
+    // Nothing of it stays behind, in either direction.
+    for vip in VIPS {
+        Client::Curl.get(&lab, vip, "image", Some(1468));
+        Client::Curl.put(&lab, vip, "image", Some(1468));
+    }
+    let log = lab.log();
+    let said = |link: &str| log.lines().filter(|line| line.contains(link)).count();
+    for link in ["device `dev0` has an MTU", "device `dev1` has an MTU"] {
+        assert!((1..=4).contains(&said(link)), "{link}: {log}");
+    }
+    daemon.finish();
+}
+
+#[test]
+fn a_changing_mtu_is_put_back_under_af_packet() {
+    a_changing_mtu("net_af_packet");
+}
+
+#[test]
+fn a_changing_mtu_is_put_back_under_af_xdp() {
+    a_changing_mtu("net_af_xdp");
 }
 
 #[test]

@@ -59,15 +59,10 @@ impl Config {
         self.interfaces.iter().map(link).collect()
     }
 
-    /// The MTU that a device needs: the largest of its interfaces', and room for their tags. For a single one devices
-    /// allow, and so does Linux, but not for a provider's.
+    /// The MTU that a device needs: the largest of its interfaces', and room for their tags.
     pub fn device_mtu(&self, device: &Device) -> u16 {
         let on = self.interfaces.iter().filter(|interface| interface.device == *device);
-        let needs = |interface: &Interface| match interface.vlans.size() {
-            vlan::TAG => interface.mtu,
-            tags => interface.mtu + tags as u16,
-        };
-        on.map(needs).max().unwrap_or_default()
+        on.map(|interface| interface.mtu + interface.tag_room()).max().unwrap_or_default()
     }
 }
 
@@ -119,6 +114,17 @@ pub struct Interface {
     pub tx_ring: u16,
     /// Frames that are taken from a queue at once.
     pub burst: u16,
+}
+
+impl Interface {
+    /// The part of its device's MTU that its tags take. For a single one devices have room beside it, and so has
+    /// Linux, but not for a provider's.
+    pub fn tag_room(&self) -> u16 {
+        match self.vlans.size() {
+            vlan::TAG => 0,
+            tags => tags as u16,
+        }
+    }
 }
 
 /// One protocol on one VIP and port.

@@ -86,7 +86,7 @@ pub(super) fn error_kind(error: &rtnetlink::Error) -> Option<io::ErrorKind> {
 }
 
 /// The kernel's answer, in the operating system's words.
-fn reason(error: &rtnetlink::Error) -> String {
+pub(super) fn reason(error: &rtnetlink::Error) -> String {
     match error {
         rtnetlink::Error::NetlinkError(answer) => answer.to_io().to_string(),
         other => other.to_string(),

@@ -5,11 +5,12 @@
 mod lost;
 
 use super::cut::Cut;
-use super::error::KernelError;
+use super::error::{KernelError, reason};
 use super::link;
 use super::patience::Patience;
 use super::route;
 use super::tap::Tap;
+use super::underlay::Underlay;
 use crate::config::Held;
 use ipnet::IpNet;
 use lost::Lost;
@@ -30,6 +31,8 @@ pub struct Keeper {
     missing: HashMap<Held, Missing>,
     /// By interface.
     mishaps: HashMap<usize, Mishap>,
+    /// Devices whose MTU is too small and was not put back, with that MTU.
+    narrow: HashMap<String, u16>,
     /// Whether something waits to be put back.
     is_waiting: bool,
 }
@@ -62,8 +65,8 @@ pub struct Ours<'a> {
     pub taps: &'a mut [Tap],
     /// The cuts of devices.
     pub cuts: &'a [Cut],
-    /// The links that devices are on, with their numbers.
-    pub devices: &'a [(String, u32)],
+    /// The links that devices are on.
+    pub underlays: &'a [Underlay],
     /// Services' addresses.
     pub held: &'a HashSet<Held>,
 }
@@ -81,15 +84,13 @@ impl Keeper {
         ours: Ours<'_>,
         why: Look,
     ) -> Result<Vec<String>, KernelError> {
-        let Ours { taps, cuts, devices, held } = ours;
+        let Ours { taps, cuts, underlays, held } = ours;
         self.is_waiting = false;
         self.missing.retain(|address, _| held.contains(address));
-        for (name, index) in devices {
-            if link::index(handle, name).await? != Some(*index) {
-                return Err(KernelError::Gone { what: "device", name: name.clone() });
-            }
-        }
         let mut lines = vec![];
+        for underlay in underlays {
+            lines.extend(self.look_at_underlay(handle, underlay, why).await?);
+        }
         for cut in cuts {
             lines.extend(self.look_at_cut(handle, cut, why).await?);
         }
@@ -102,6 +103,44 @@ impl Keeper {
     /// Whether something waits to be put back.
     pub fn is_waiting(&self) -> bool {
         self.is_waiting
+    }
+
+    /// Devices whose MTU is too small and was not put back, with that MTU.
+    pub fn narrow(&self) -> &HashMap<String, u16> {
+        &self.narrow
+    }
+
+    /// An MTU that can't be put back is said once, and tried at each look.
+    async fn look_at_underlay(
+        &mut self,
+        handle: &Handle,
+        underlay: &Underlay,
+        why: Look,
+    ) -> Result<Option<String>, KernelError> {
+        let Underlay { name, mtu: needed, .. } = underlay;
+        let Some(mtu) = underlay.narrowed(handle).await? else {
+            self.narrow.remove(name);
+            return Ok(None);
+        };
+        let line = format!("device `{name}` has an MTU of {mtu} and needs {needed}");
+        let is_new = self.narrow.insert(name.clone(), mtu) != Some(mtu);
+        let what = format!("MTU of {name}");
+        if self.may_put_back(&what, is_new.then_some(line.as_str()), why) {
+            match underlay.widen(handle).await {
+                Ok(()) => {
+                    self.narrow.remove(name);
+                    report(&line, Ok(()));
+                }
+                Err(error) if is_new => {
+                    let error = reason(&error);
+                    log::warn!(
+                        "{line}, which can't be put back ({error}): larger packets are refused until it can"
+                    );
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(Some(line))
     }
 
     async fn look_at_cut(

@@ -121,6 +121,16 @@ pub async fn shape(handle: &Handle, index: u32, mac: Mac, mtu: u16) -> Result<()
     handle.link().set(link.build()).execute().await
 }
 
+/// Gives a link its MTU.
+///
+/// # Errors
+///
+/// What the kernel answered.
+pub async fn set_mtu(handle: &Handle, index: u32, mtu: u16) -> Result<(), Error> {
+    let link = LinkUnspec::new_with_index(index).mtu(u32::from(mtu));
+    handle.link().set(link.build()).execute().await
+}
+
 /// Brings a link up.
 ///
 /// # Errors

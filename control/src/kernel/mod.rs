@@ -15,6 +15,7 @@ mod routes;
 mod settings;
 mod slowpath;
 mod tap;
+mod underlay;
 mod view;
 mod watch;
 
@@ -36,6 +37,7 @@ use tap::Tap;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use underlay::Underlay;
 use wire::ethernet::Mac;
 use worker::kernel::KernelRings;
 use worker::port::Pool;
@@ -50,10 +52,9 @@ pub struct Kernel {
     // answering twice.
     tasks: JoinSet<()>,
     taps: Vec<Tap>,
-    view: tokio::sync::watch::Receiver<View>,
+    view: tokio::sync::watch::Sender<View>,
     cuts: Vec<Cut>,
-    /// The links that devices are on, with their numbers.
-    devices: Vec<(String, u32)>,
+    underlays: Vec<Underlay>,
     keeper: Keeper,
     disturbed: Arc<Notify>,
     /// The last word on what it is to do.
@@ -85,9 +86,9 @@ impl Kernel {
         let mut kernel = Kernel {
             tasks: JoinSet::new(),
             taps: vec![],
-            view: tokio::sync::watch::channel(View::default()).1,
+            view: tokio::sync::watch::Sender::default(),
             cuts: vec![],
-            devices: vec![],
+            underlays: vec![],
             keeper: Keeper::default(),
             disturbed: Arc::default(),
             wanted: told,
@@ -117,7 +118,9 @@ impl Kernel {
                 self.cuts.push(Cut::make(&handle, name).await?);
             }
             let index = link::index(&handle, name).await?;
-            self.devices.extend(index.map(|index| (name.to_owned(), index)));
+            let mtu = config.device_mtu(device);
+            let name = name.to_owned();
+            self.underlays.extend(index.map(|index| Underlay { name, index, mtu }));
         }
         for (interface, &mac) in config.interfaces.iter().zip(macs) {
             let metric = metric(self.taps.len());
@@ -129,10 +132,10 @@ impl Kernel {
             self.tap(held).hold(&handle, held.address).await?;
         }
         let taps = self.taps.iter().map(Tap::index).collect();
-        let devices = self.devices.iter().map(|(_, index)| *index).collect();
+        let devices = self.underlays.iter().map(|link| link.index).collect();
         let disturbed = Arc::clone(&self.disturbed);
-        let (watcher, view) = watch::Watcher::new(wanted, taps, devices, sought, disturbed);
-        self.view = view;
+        let view = self.view.clone();
+        let watcher = watch::Watcher::new(wanted, taps, devices, sought, disturbed, view);
         self.tasks.spawn(watcher.start(Socket::open()?).await?);
         Ok(())
     }
@@ -170,11 +173,17 @@ impl Kernel {
     /// As for [`Kernel::tend`], or the kernel did not answer.
     pub async fn look(&mut self, why: Look) -> Result<Vec<String>, KernelError> {
         let held = self.wanted.borrow().held.clone();
-        let Kernel { taps, cuts, devices, keeper, handle, .. } = self;
-        let ours = Ours { taps, cuts, devices, held: &held };
+        let Kernel { taps, cuts, underlays, keeper, handle, view, .. } = self;
+        let ours = Ours { taps, cuts, underlays, held: &held };
         let no_answer =
             || KernelError::netlink("look at what is ours".into(), Error::RequestFailed);
-        timeout(PATIENCE, keeper.look(handle, ours, why)).await.unwrap_or_else(|_| Err(no_answer()))
+        let lost = timeout(PATIENCE, keeper.look(handle, ours, why)).await;
+        view.send_if_modified(|view| {
+            let changed = view.narrow != *keeper.narrow();
+            view.narrow.clone_from(keeper.narrow());
+            changed
+        });
+        lost.unwrap_or_else(|_| Err(no_answer()))
     }
 
     /// From now on it is to do this. What was held and no longer is to be is let go of; what somebody else took
@@ -200,7 +209,9 @@ impl Kernel {
 
     /// The kernel's word on VIPs and backends, each time that it changes.
     pub fn view(&self) -> tokio::sync::watch::Receiver<View> {
-        self.view.clone()
+        let mut view = self.view.subscribe();
+        view.mark_changed();
+        view
     }
 
     /// Moves frames between an interface's TAP and its workers until [`Kernel::stop`]: `rings` are

@@ -35,6 +35,8 @@ pub struct View {
     pub sources: HashMap<IpAddr, Source>,
     /// Where packets to anybody go: by address. The longest prefix that fits counts.
     pub routes: Arc<[Route]>,
+    /// Devices, by their Linux names, whose MTU is smaller than their interfaces', and can't be put back.
+    pub narrow: HashMap<String, u16>,
 }
 
 /// Where an address is.

@@ -57,16 +57,16 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// A watcher for these VIPs and backends, and for whom workers look for, and where its views come out.
+    /// A watcher for these VIPs and backends, and for whom workers look for. Its views come out at `view`.
     pub fn new(
         wanted: watch::Receiver<Wanted>,
         taps: Vec<u32>,
         devices: Vec<u32>,
         sought: Sought,
         disturbed: Arc<Notify>,
-    ) -> (Watcher, watch::Receiver<View>) {
-        let (view, receiver) = watch::channel(View::default());
-        let watcher = Watcher {
+        view: watch::Sender<View>,
+    ) -> Watcher {
+        Watcher {
             taps,
             devices,
             disturbed,
@@ -79,8 +79,7 @@ impl Watcher {
             routes: Routes::default(),
             sought,
             view,
-        };
-        (watcher, receiver)
+        }
     }
 
     /// Looks once, and returns what goes on watching for ever.
@@ -202,6 +201,8 @@ impl Watcher {
             self.before = wanted;
         }
         self.view.send_if_modified(|old| {
+            // That is the keeper's word.
+            let view = View { narrow: old.narrow.clone(), ..view };
             let changed = *old != view;
             *old = view;
             changed
@@ -235,7 +236,7 @@ impl Watcher {
             let interface = route.interface.filter(|_| is_host);
             interface.is_none_or(|interface| wanted.may_be_at(route.to.addr(), interface))
         });
-        Ok(View { live, hops, sources, routes: routes.into() })
+        Ok(View { live, hops, sources, routes: routes.into(), ..View::default() })
     }
 
     async fn live(
@@ -331,8 +332,9 @@ mod tests {
 
     fn concerned_by(payload: NetlinkPayload<RouteNetlinkMessage>) -> bool {
         let wanted = watch::channel(Wanted::default()).1;
-        let (mut watcher, _) =
-            Watcher::new(wanted, vec![HOP.0], vec![], Sought::default(), Arc::default());
+        let view = watch::Sender::default();
+        let mut watcher =
+            Watcher::new(wanted, vec![HOP.0], vec![], Sought::default(), Arc::default(), view);
         watcher.stations = HashSet::from([HOP]);
         watcher.concerns(&NetlinkMessage::new(NetlinkHeader::default(), payload))
     }

@@ -50,3 +50,22 @@ fn routes_are_the_kernel_s() {
     assert_eq!(hops(&known), [Some(hop), None, None]);
     assert_eq!(hops(&View::default()), [None; 3]);
 }
+
+/// Two tags lie within the MTU; a single one has room beside it.
+#[test]
+fn a_device_that_is_narrow_takes_smaller_packets() {
+    let mtu = |vlans, narrow: &[(&str, u16)]| {
+        let mut config = config(vec![]);
+        let arguments = "iface=eth1".into();
+        config.interfaces[0].device = Device::Virtual { name: "net_af_xdp0".into(), arguments };
+        config.interfaces[0].vlans = vlans;
+        let narrow = narrow.iter().map(|&(name, mtu)| (name.to_owned(), mtu)).collect();
+        first(config, &View { narrow, ..View::default() }).interfaces[0].mtu
+    };
+    let [none, one, two] = [&[][..], &[7], &[7, 8]].map(|ids| Vlans::new(ids).expect("few"));
+    assert_eq!(mtu(none, &[("eth2", 1400)]), 9000);
+    assert_eq!(mtu(none, &[("eth1", 9004)]), 9000);
+    assert_eq!(mtu(none, &[("eth1", 1400)]), 1400);
+    assert_eq!(mtu(one, &[("eth1", 1400)]), 1400);
+    assert_eq!(mtu(two, &[("eth1", 1400)]), 1392);
+}

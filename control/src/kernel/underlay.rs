@@ -1,0 +1,41 @@
+//! The Linux links that devices are on. A device sets its link's MTU when it is opened, and somebody else may change it.
+
+use super::error::KernelError;
+use super::link;
+use rtnetlink::{Error, Handle};
+
+/// The Linux link that a device is on.
+#[derive(Debug)]
+pub struct Underlay {
+    /// The link's name.
+    pub name: String,
+    /// The kernel's number for it.
+    pub index: u32,
+    /// The MTU that the device's interfaces need.
+    pub mtu: u16,
+}
+
+impl Underlay {
+    /// The link's MTU, if it is less than needed: then larger packets are lost, on the way out and often on the way in.
+    ///
+    /// # Errors
+    ///
+    /// The link is gone, or the kernel did not answer.
+    pub async fn narrowed(&self, handle: &Handle) -> Result<Option<u16>, KernelError> {
+        let failed = |error| KernelError::netlink(format!("look at `{}`", self.name), error);
+        let state = link::state(handle, &self.name).await.map_err(failed)?;
+        let state = state.filter(|state| state.index == self.index);
+        let gone = || KernelError::Gone { what: "device", name: self.name.clone() };
+        let mtu = u16::try_from(state.ok_or_else(gone)?.mtu).unwrap_or(u16::MAX);
+        Ok((mtu < self.mtu).then_some(mtu))
+    }
+
+    /// Gives the link the MTU that is needed.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answered: a VLAN's link, for one, has no larger MTU than the link below it.
+    pub async fn widen(&self, handle: &Handle) -> Result<(), Error> {
+        link::set_mtu(handle, self.index, self.mtu).await
+    }
+}

@@ -26,6 +26,7 @@ mod nat_policy;
 mod operator;
 mod outage;
 mod peers;
+mod plugins;
 mod policy;
 mod restart;
 mod scheduling;

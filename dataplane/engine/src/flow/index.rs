@@ -241,6 +241,34 @@ mod tests {
         }
     }
 
+    /// Closed rows stay until their places are needed, so a busy table is full of them: a client's 600 sessions of FTP
+    /// fill it with their data connections, and the next SYN takes the place of the oldest one. In these processes it
+    /// was refused, while others were served, as long as a single entry moved.
+    #[test]
+    fn a_table_full_of_closed_rows_takes_the_next_one() {
+        const ROWS: u32 = 65_536;
+        for (n, first, step, is_pool) in [(2u64, 1224, 1, false), (45, 1324, 2, true)] {
+            let seed = Seed([2 * n, 2 * n + 1].map(mixed));
+            let hashes = |row: u32| {
+                let ports = (65_535 - first) / step;
+                let client = endpoint(0x0a4d_000a + row / ports, first + step * (row % ports));
+                let ours = endpoint(0x0a4d_0005 + row / 64_512, 1024 + row % 64_512);
+                let seen_as = if is_pool { ours } else { client };
+                let server = 5 + u16::from(is_pool) * (row % 2) as u16;
+                [Tuple::at_vip(client, 3, 21, 6), Tuple::at_server(seen_as, server, 21, 6)]
+                    .map(|tuple| seed.of_tuple(&tuple))
+            };
+            let mut index = Index::new(2 * ROWS as usize);
+            for row in 0..2 * ROWS {
+                if let Some(oldest) = row.checked_sub(ROWS) {
+                    hashes(oldest).map(|hash| index.remove(hash, oldest));
+                }
+                let is_in = hashes(row).map(|hash| index.insert(hash, row));
+                assert_eq!(is_in, [true; 2], "{row} of {seed:?}");
+            }
+        }
+    }
+
     fn endpoint(host: u32, port: u32) -> Endpoint {
         Endpoint { host: Host::from_bits(host), port: port as u16 }
     }

@@ -57,6 +57,36 @@ fn running_downloads_outlive_spoofed_requests() {
     daemon.finish();
 }
 
+/// Nor does an error to the port that everybody knows, which no download's client sends there.
+#[test]
+fn running_downloads_outlive_spoofed_errors() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", SIZE)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let daemon = Daemon::start(&lab, Setup::default());
+    let clients = Attacker::among_clients(&lab);
+    let servers = Attacker::among_servers(&lab);
+    let file = std::fs::read(lab.path("files/image")).expect("the file");
+    for (attacker, service, vip, net) in
+        [(&clients, "nat", NAT_VIP, 78), (&servers, "snat", SNAT_VIP, 77)]
+    {
+        let before = daemon.total(service, "packets_in");
+        let client = Ipv4Addr::new(10, net, 0, 10);
+        let server: SocketAddr = (vip.parse::<Ipv4Addr>().expect("an address"), 69).into();
+        let running: Vec<_> = PORTS
+            .map(|port| lab.inside("client", move || download((client, port).into(), server)))
+            .collect();
+        until("all downloads run", || daemon.total(service, "packets_in") > before + 400);
+        let spoofed =
+            PORTS.map(|port| attacker.datagram((client, port).into(), server, b"\0\x05\0\0gone\0"));
+        attacker.flood(spoofed, 100);
+        let got = running.into_iter().map(|download| download.join().expect("it ends"));
+        let whole = got.filter(|got| got.as_deref() == Some(&file)).count();
+        assert_eq!(whole, 20, "{service}");
+    }
+    daemon.finish();
+}
+
 /// Fetches the file in blocks of 512, taking its time, and takes no notice of other TIDs than its server's.
 fn download(from: SocketAddr, server: SocketAddr) -> Option<Vec<u8>> {
     let socket = UdpSocket::bind(from).expect("the address is the client's");

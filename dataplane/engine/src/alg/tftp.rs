@@ -63,8 +63,9 @@ pub fn from_client(
 ) -> Result<Lesson, Reason> {
     let learn = match known.tid {
         Some(tid) if to == tid => None,
-        // Some clients never leave the service's port.
-        Some(_) if to == (known.service_port)() => None,
+        // Some clients never leave the service's port. Everybody knows that one: in the name of a client that speaks to its
+        // server's, others come there.
+        Some(_) if to == (known.service_port)() && !known.progress.is_assured() => None,
         // Where we don't see answers, the client itself turns down those of other transfers and the
         // second one to a request sent twice: no news of this transfer.
         Some(_) if !known.answers_seen && matches!(message, Message::Error { .. }) => {

@@ -106,7 +106,8 @@ pub struct Detail {
     pub catch_up: CatchUp,
     /// The backend that had left the request unanswered before; [`NOBODY`]: none.
     pub silent: BackendId,
-    padding: u16,
+    /// How many others had been asked before, one after the other.
+    pub moves: u16,
     /// The transfer that waits beside this one ([`super::table::Table::insert_beside`]), or [`NO_FLOW`].
     pub newcomer: FlowId,
     /// The transfer that this one waits beside, or [`NO_FLOW`].
@@ -336,7 +337,7 @@ impl Detail {
         self.new_hop = NewHop::NONE;
         self.terms = Terms::PLAIN;
         self.catch_up = CatchUp::START;
-        self.silent = NOBODY;
+        (self.silent, self.moves) = (NOBODY, 0);
         (self.newcomer, self.elder) = (NO_FLOW, NO_FLOW);
         self.request.keep(request);
     }
@@ -351,7 +352,7 @@ impl Detail {
         terms: Terms::PLAIN,
         catch_up: CatchUp::START,
         silent: NOBODY,
-        padding: 0,
+        moves: 0,
         newcomer: NO_FLOW,
         elder: NO_FLOW,
         request: Kept::NONE,

@@ -13,7 +13,6 @@ use crate::tables::{BackendId, ServerId};
 use crate::tick::Tick;
 use prefetch_index::prefetch_index;
 use std::ops::{Index as At, IndexMut as AtMut};
-use zerocopy::IntoBytes;
 
 /// The table. Flows are reached by index: `table[flow]`.
 pub struct Table {

@@ -7,7 +7,7 @@ use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::hosts::{Endpoint, NoRoom};
 use crate::flow::new_hop::Proof;
-use crate::flow::record::{Flow, Parties, Rescue};
+use crate::flow::record::{Detail, Flow, Parties, Rescue};
 use crate::flow::view::{Kind, State};
 use crate::here::Here;
 use crate::mode::rules;
@@ -30,6 +30,9 @@ const CROSSING: u32 = PER_SECOND;
 
 /// Ticks before which nobody repeats a request because nothing was heard.
 const IN_EARNEST: u32 = PER_SECOND / 2;
+
+/// How often the time for an answer is doubled: to half a minute and more, which no server needs.
+const MOST_DOUBLED: u16 = 5;
 
 /// The transfer that the packet goes on with.
 #[inline]
@@ -168,11 +171,13 @@ impl<'a> Asked<'a> {
         flow.repeats = flow.repeats.saturating_add(1);
         let silent = flow.backend;
         own.counters.of(flow).retransmitted.add(1);
-        let begun = own.flows.detail(id).begun;
+        let Detail { begun, moves, .. } = *own.flows.detail(id);
         if own.flows[id].state == State::Requested && here.now.since(begun) >= IN_EARNEST {
             own.counters.of(&own.flows[id]).ignored.add(1);
         }
-        if own.flows[id].state == State::Requested && has_waited(&own.flows[id], begun, here) {
+        if own.flows[id].state == State::Requested
+            && has_waited(&own.flows[id], (begun, moves), here)
+        {
             match self.backend(Avoid::This(silent), here, own) {
                 Ok(backend) => {
                     own.counters.of(&own.flows[id]).asked_elsewhere.add(1);
@@ -183,7 +188,8 @@ impl<'a> Asked<'a> {
                     let asked = Asked { back: flow.back, ..*self };
                     let before = Before::Over(id, End::Unanswered);
                     let id = asked.enter(before, Some(backend), here, own)?;
-                    own.flows.both(id).1.silent = silent;
+                    let (_, detail) = own.flows.both(id);
+                    (detail.silent, detail.moves) = (silent, moves.saturating_add(1));
                     return Ok(id);
                 }
                 Err(none) if !here.backend(silent).is_reached() => return Err(none),
@@ -315,13 +321,15 @@ fn is_later(newcomer: FlowId, elder: FlowId, here: &Here, own: &Own) -> bool {
     own.flows[newcomer].progress.client_spoke() && age(newcomer) < age(elder)
 }
 
-/// Whether another backend is to be asked. A sound one gets the benefit of the doubt once, and clients that
-/// say everything several times at once get no more by it.
-fn has_waited(flow: &Flow, begun: Tick, here: &Here) -> bool {
+/// Whether another backend is to be asked, `moves` of which were asked before. A sound one gets the benefit of the doubt
+/// once, and clients that say everything several times at once get no more by it. Each one has twice the time of the one
+/// before: where all are slow, a client that went from one to the other would hear none of them.
+fn has_waited(flow: &Flow, (begun, moves): (Tick, u16), here: &Here) -> bool {
     let backend = here.backend(flow.backend);
     if flow.rescue == Rescue::Due || !backend.serves() {
         return true;
     }
     let patience = if backend.is_trusted() { 2 } else { 1 };
-    flow.repeats >= patience && here.now.since(begun) >= IN_EARNEST
+    let times = 1 << moves.min(MOST_DOUBLED);
+    u32::from(flow.repeats) >= patience * times && here.now.since(begun) >= IN_EARNEST * times
 }

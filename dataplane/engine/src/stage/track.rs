@@ -149,8 +149,14 @@ pub fn from_elsewhere<H: Family>(
         Message::Request(_) => Proof::Claim,
         Message::Data { block, .. } | Message::Ack { block } => {
             let ahead = block.wrapping_sub(flow.blocks as u16);
-            let is_next = ahead <= detail.terms.windowsize();
-            if is_next { Proof::Knowledge } else { Proof::Nothing }
+            let knows_block = ahead <= detail.terms.windowsize();
+            // Everybody knows the service's port.
+            let knows_tid = flow.is_client_tid(parcel.packet.udp.destination());
+            match (knows_block, knows_tid) {
+                (true, true) => Proof::Knowledge,
+                (true, false) => Proof::Claim,
+                (false, _) => Proof::Nothing,
+            }
         }
         Message::Oack(_) | Message::Error { .. } => Proof::Nothing,
     };

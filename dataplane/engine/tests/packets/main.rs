@@ -42,5 +42,6 @@ mod schedulers;
 mod scheduling;
 mod sharing;
 mod tcp;
+mod to_service_port;
 mod way_back;
 mod workers;

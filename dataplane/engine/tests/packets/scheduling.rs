@@ -5,10 +5,11 @@ use engine::reason::Reason;
 use engine::select::rota::Scheduler;
 use engine::select::sticky::Persistence;
 use engine::tables::{Duty, Rotas};
+use engine::verdict::Verdict;
 use kit::gate::Gate;
-use kit::story::rrq;
+use kit::story::{data, rrq};
 use kit::talk::{ask, client, run};
-use kit::world::{FLOWS, Via, hop, owner, rotas};
+use kit::world::{FLOWS, Via, hop, mac, owner, rotas};
 use std::net::{IpAddr, SocketAddr};
 
 fn server_of(gate: &mut Gate, via: Via, client: SocketAddr) -> IpAddr {
@@ -220,6 +221,36 @@ fn a_network_stays_together_on_all_workers() {
         // When it is gone, all of them move.
         for net in 0..8 {
             assert_eq!(of_network(net, Some(0)), Some(via.server(1)), "{via:?}");
+        }
+    }
+}
+
+/// As all are when a whole farm boots: whoever is asked next is no faster.
+#[test]
+fn a_client_that_repeats_itself_is_served_by_slow_servers() {
+    const MINUTE: u32 = 600;
+    for via in [Via::Nat, Via::Snat, Via::Nat6, Via::Snat6, Via::Snat46, Via::Snat64] {
+        for late in [15, 25, 100] {
+            let mut gate = Gate::new();
+            let request = rrq(via.client(), via.vip(), "boot.img");
+            // When an answer comes, and what it is.
+            let mut answers = vec![];
+            let is_served = (0..MINUTE).any(|tick| {
+                if tick.is_multiple_of(10) {
+                    let sent = gate.take(&request).sent();
+                    let server = [0, 1].map(|n| via.server(n)).into_iter();
+                    let server = server.filter(|&at| mac(at) == sent.to).last();
+                    let tid = 40_000 + tick as u16;
+                    let from = SocketAddr::new(server.expect("one of both"), tid);
+                    answers.push((tick + late, data(from, sent.source, 1, 512)));
+                }
+                let due = answers.extract_if(.., |(due, _)| *due == tick).last();
+                gate.wait(1);
+                due.is_some_and(|(_, answer)| {
+                    matches!(gate.take(&answer).verdict, Verdict::Transmit(_))
+                })
+            });
+            assert!(is_served, "{via:?}, {late} tenths of a second late");
         }
     }
 }

@@ -135,10 +135,12 @@ fn a_client_is_assured_by_the_port_that_only_its_server_has_told() {
     let lesson = from_client(&known, TID, ack).unwrap();
     assert_eq!(lesson.assurance, Assurance::Given);
     assert!(lesson.progress.is_assured());
-    for port in [69, TID] {
-        let known = Known { progress: lesson.progress, ..RUNNING };
-        let lesson = from_client(&known, port, ack).unwrap();
-        assert!(lesson.assurance == Assurance::Unchanged && lesson.progress.is_assured());
+    let known = Known { progress: lesson.progress, ..RUNNING };
+    let lesson = from_client(&known, TID, ack).unwrap();
+    assert!(lesson.assurance == Assurance::Unchanged && lesson.progress.is_assured());
+    // Then it says nothing more elsewhere.
+    for said in [ack, Message::Data { block: 2, len: 17 }, Message::Error { code: 0 }] {
+        assert_eq!(from_client(&known, 69, said), Err(Reason::WrongTid));
     }
     // A server may have no other port, and where answers are not seen any port is taken for its own.
     let single = Known { tid: Some(69), ..RUNNING };

@@ -261,7 +261,7 @@ mod tests {
             let mut index = Index::new(2 * ROWS as usize);
             for row in 0..2 * ROWS {
                 if let Some(oldest) = row.checked_sub(ROWS) {
-                    hashes(oldest).map(|hash| index.remove(hash, oldest));
+                    hashes(oldest).into_iter().for_each(|hash| index.remove(hash, oldest));
                 }
                 let is_in = hashes(row).map(|hash| index.insert(hash, row));
                 assert_eq!(is_in, [true; 2], "{row} of {seed:?}");

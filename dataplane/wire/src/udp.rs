@@ -71,6 +71,11 @@ impl Udp {
         self.checksum != U16::ZERO
     }
 
+    /// Its checksum; 0: its sender made none.
+    pub fn checksum(&self) -> u16 {
+        self.checksum.get()
+    }
+
     /// Whether its checksum is that of this data, if there is one.
     pub fn is_right(&self, ip: &impl Ip, data: &[u8]) -> bool {
         let pseudo = ip.pseudo_sum(PROTOCOL_UDP, self.len.get());

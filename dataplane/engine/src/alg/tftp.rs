@@ -3,9 +3,11 @@
 //! from it.
 
 pub mod catch_up;
+pub mod earlier;
 
 use super::{Assurance, End, Lesson};
 use crate::reason::Reason;
+use earlier::{Earlier, answers_beginning, begins};
 use wire::tftp::{self, Message};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -29,6 +31,10 @@ const CUT: u16 = 4;
 const WRAPS_TO_ZERO: u16 = 8;
 /// The client has sent DATA or an ACK to the service's port, which everybody knows.
 const SPOKE_TO_SERVICE: u16 = 16;
+/// The server has heard that the transfer is over, or has said so.
+const OVER_AT_SERVER: u16 = 32;
+/// Another transfer waits beside this one, and may be what its client's packets are of.
+const IS_AMBIGUOUS: u16 = 64;
 /// Messages of the server that the client may not have heard are counted from here on.
 const UNHEARD: u16 = 1 << 8;
 
@@ -44,8 +50,8 @@ const MOST_UNHEARD: u16 = 6;
 pub struct Known<P: Fn() -> u16> {
     /// The server's port, once learned.
     pub tid: Option<u16>,
-    /// Ports that the server used for this endpoint's earlier transfers; 0 for none.
-    pub old_tids: [u16; 2],
+    /// The ports that the server used for this endpoint's transfers before.
+    pub earlier: Earlier,
     /// The port that requests go to: hardly ever asked for.
     pub service_port: P,
     /// Whether the server's packets come through us too.
@@ -76,7 +82,7 @@ pub fn from_client(
         None if matches!(message, Message::Error { code: tftp::WRONG_TID }) => {
             return Ok(known.lesson());
         }
-        None if known.is_stale(to) => return Err(Reason::WrongTid),
+        None if known.is_old(to) && !answers_beginning(message) => return Err(Reason::WrongTid),
         None => Some(to),
     };
     let spoke = known.progress.client_spoke();
@@ -107,8 +113,11 @@ pub fn from_server(
         _ if known.progress.is_cut() => return Err(Reason::StrayTid),
         Some(tid) if from == tid => None,
         Some(_) => return Err(Reason::StrayTid),
-        None if known.is_stale(from) => return Err(Reason::StrayTid),
-        None => Some(from),
+        None if matches!(message, Message::Request(_)) => return Err(Reason::BadTftp),
+        None => {
+            known.check_beginning(from, message)?;
+            Some(from)
+        }
     };
     let mut lesson = Lesson { learn, ..known.lesson() };
     match message {
@@ -131,7 +140,7 @@ pub fn from_server(
 /// number, the length. All others, `None`, are [`from_client`]'s or [`from_server`]'s to judge.
 #[inline]
 pub fn routine(progress: Progress, data: &[u8]) -> Option<Usual> {
-    if progress.flags & CLIENT_SPOKE == 0 {
+    if progress.flags & (CLIENT_SPOKE | IS_AMBIGUOUS) != CLIENT_SPOKE {
         return None;
     }
     let (&[_, opcode, high, low], file) = data.split_first_chunk::<4>()?;
@@ -156,11 +165,20 @@ pub struct Usual {
 }
 
 impl<P: Fn() -> u16> Known<P> {
-    /// Whether the port is that of an earlier transfer whose server process may still be talking.
-    /// A server that answers from the service's own port has no other, and sorts this out itself.
-    #[inline]
-    fn is_stale(&self, port: u16) -> bool {
-        port != (self.service_port)() && self.old_tids.contains(&port)
+    /// Whether the port is that of a transfer before. A server that answers from the service's own port has no other,
+    /// and sorts this out itself.
+    fn is_old(&self, port: u16) -> bool {
+        port != (self.service_port)() && self.earlier.reach(port).is_some()
+    }
+
+    /// Whether a server that says this from that port begins with it to answer the request, rather than go on with a
+    /// transfer before.
+    fn check_beginning(&self, from: u16, message: Message) -> Result<(), Reason> {
+        if from != (self.service_port)() {
+            return self.earlier.check(from, message);
+        }
+        // To be told there would be the new transfer's end.
+        if begins(message) { Ok(()) } else { Err(Reason::NoTransfer) }
     }
 
     /// Nothing new.
@@ -244,6 +262,22 @@ impl Progress {
     #[inline]
     pub fn is_cut(&self) -> bool {
         self.flags & CUT != 0
+    }
+
+    /// The server has heard the end, or said it.
+    pub fn end_at_server(&mut self) {
+        self.flags |= OVER_AT_SERVER;
+    }
+
+    /// Whether it has: nothing more comes from it.
+    pub fn is_over_at_server(&self) -> bool {
+        self.flags & OVER_AT_SERVER != 0
+    }
+
+    /// Whether only the long way tells what its client's packets are of.
+    pub fn set_ambiguous(&mut self, is_ambiguous: bool) {
+        self.flags &= !IS_AMBIGUOUS;
+        self.flags |= if is_ambiguous { IS_AMBIGUOUS } else { 0 };
     }
 
     /// The client asks, once more: it has not heard what the server said.

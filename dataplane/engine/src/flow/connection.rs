@@ -7,6 +7,7 @@ use super::new_hop::NewHop;
 use super::ports::Rest;
 use super::tuple::{Far, Tuple, Tuples};
 use super::view::{ConnectionKind, Stage};
+use crate::alg::tftp::earlier::Earlier;
 use crate::tables::{BackendId, Hop, VipId};
 use crate::tick::Tick;
 use wire::ethernet::Mac;
@@ -277,7 +278,7 @@ impl Connection {
         let server = self.server();
         match server.protocol {
             PROTOCOL_TCP => Rest::NONE,
-            _ => Rest::unanswered(server.far(), [0; 2], self.last_packet),
+            _ => Rest::unanswered(server.far(), &Earlier::NONE, self.last_packet),
         }
     }
 

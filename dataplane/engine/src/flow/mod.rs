@@ -4,6 +4,7 @@
 pub mod by_backend;
 pub mod connection;
 pub mod connections;
+pub mod forerunner;
 pub mod hosts;
 mod index;
 pub mod kept;

@@ -12,6 +12,7 @@ mod rest;
 pub use rest::{Pending, Rest};
 
 use super::FlowId;
+use crate::alg::tftp::earlier::Earlier;
 use crate::tables::ServerId;
 use crate::tick::Tick;
 use std::fmt;
@@ -135,8 +136,8 @@ impl Turn {
 pub struct Taken {
     /// The port.
     pub port: u16,
-    /// TIDs from where its server may still send to it, what is not meant for its new transfer; 0 for none.
-    pub old_tids: [u16; 2],
+    /// Transfers before, of which its server may still send to it.
+    pub earlier: Earlier,
 }
 
 impl Ports {
@@ -164,7 +165,7 @@ impl Ports {
         {
             self.note(next, Holder::Transfer(server));
             turn.next[Part::Own as usize] = following(next);
-            return Some(Taken { port: next, old_tids: [0; 2] });
+            return Some(Taken { port: next, earlier: Earlier::NONE });
         }
         self.search(turn, server, by)
     }
@@ -271,7 +272,7 @@ impl Ports {
                 match rest.pending(server, by.now) {
                     Pending::Nothing if self.seize(port, by.worker) => {
                         *next = following(port);
-                        return Some(Taken { port, old_tids: [0; 2] });
+                        return Some(Taken { port, earlier: Earlier::NONE });
                     }
                     Pending::From(_) => search.note(rest.age(by.now), port),
                     Pending::Nothing | Pending::Anything => {}
@@ -283,12 +284,12 @@ impl Ports {
 
     /// Takes this port, unless what may still come to it could be anything.
     fn take_again(&self, port: u16, server: ServerId, by: Taker) -> Option<Taken> {
-        let old_tids = match self.rest(port).pending(server, by.now) {
-            Pending::Nothing => [0; 2],
-            Pending::From(tids) => tids,
+        let earlier = match self.rest(port).pending(server, by.now) {
+            Pending::Nothing => Earlier::NONE,
+            Pending::From(earlier) => earlier,
             Pending::Anything => return None,
         };
-        self.seize(port, by.worker).then_some(Taken { port, old_tids })
+        self.seize(port, by.worker).then_some(Taken { port, earlier })
     }
 
     /// The port is this worker's from now on. Answers whether it was free, in a block that is the worker's or idle.

@@ -10,6 +10,7 @@ use super::ports::Rest;
 use super::view::{Kind, State};
 use crate::alg::tftp::Progress;
 use crate::alg::tftp::catch_up::{CatchUp, Terms};
+use crate::alg::tftp::earlier::{Earlier, Reach};
 use crate::tables::{BackendId, Hop, ServerId, VipId};
 use crate::tick::Tick;
 use wire::ethernet::Mac;
@@ -33,9 +34,12 @@ pub struct Flow {
     pub backend: BackendId,
     tid: u16,
     client_tid: u16,
-    /// TIDs of the transfers that this endpoint had before with the same server, 0 for none: their
-    /// server processes may still be talking.
-    pub old_tids: [u16; 2],
+    /// Seconds, as granted, until a side says again what was not answered; 0: as it likes.
+    pub timeout: u8,
+    /// Blocks that the client's last ACK asked for, where it said so; 0: it did not.
+    pub window: u8,
+    /// Fills the line.
+    spare: [u8; 2],
     /// What TFTP has to remember.
     pub progress: Progress,
     /// The station that the client's packets come from.
@@ -98,16 +102,17 @@ pub struct Detail {
     pub stalled: Tick,
     /// Another station that the client's packets have come from lately.
     pub new_hop: NewHop,
-    /// Fills the word.
-    pub rest: [u8; 2],
+    /// The backend that had left the request unanswered before; [`NOBODY`]: none.
+    pub silent: BackendId,
+    /// The transfers that this endpoint had before.
+    pub earlier: Earlier,
     /// What the server granted.
     pub terms: Terms,
     /// How far the server has got that takes over from one that has died.
     pub catch_up: CatchUp,
-    /// The backend that had left the request unanswered before; [`NOBODY`]: none.
-    pub silent: BackendId,
     /// How many others had been asked before, one after the other.
     pub moves: u16,
+    padding: u16,
     /// The transfer that waits beside this one ([`super::table::Table::insert_beside`]), or [`NO_FLOW`].
     pub newcomer: FlowId,
     /// The transfer that this one waits beside, or [`NO_FLOW`].
@@ -162,7 +167,9 @@ impl Flow {
         backend: 0,
         tid: 0,
         client_tid: 0,
-        old_tids: [0; 2],
+        timeout: 0,
+        window: 0,
+        spare: [0; 2],
         progress: Progress::NEW,
         back: Hop { mac: Mac([0; 6]), interface: 0 },
         state: State::Requested,
@@ -226,31 +233,32 @@ impl Flow {
         self.client_tid == port && port != 0
     }
 
-    /// An earlier transfer made way for this one. If its server sees both as one endpoint, its TID
-    /// could be taken for the new one.
-    pub fn remember(&mut self, before: &Flow) {
-        let same_server = self.backend == before.backend
-            || (self.answers_seen() && self.server.other() == before.server.other());
-        if self.seen_as() != before.seen_as() || !(same_server || before.was_moved()) {
-            return;
-        }
-        self.old_tids = match (before.tid(), before.client_tid()) {
-            (Some(tid), Some(first)) if tid != first => [tid, first],
-            (Some(tid), _) => [tid, before.old_tids[0]],
-            (None, Some(first)) => [first, before.old_tids[0]],
-            (None, None) => before.old_tids,
-        };
-    }
-
     /// What may still come of it once it is forgotten, from this server of its.
-    pub fn rest(&self, server: ServerId) -> Rest {
+    pub fn rest(&self, detail: &Detail, server: ServerId) -> Rest {
+        let mut earlier = detail.earlier;
         match self.tid() {
             // A server that was left behind may still be talking.
             _ if self.was_moved() => Rest::of_several(self.last_packet),
-            Some(_) if self.state == State::Completed => Rest::NONE,
-            Some(tid) => Rest::answered(server, [tid, self.old_tids[0]], self.last_packet),
-            None => Rest::unanswered(server, self.old_tids, self.last_packet),
+            None => Rest::unanswered(server, &earlier, self.last_packet),
+            Some(tid) => {
+                earlier.push(tid, self.reach(detail));
+                Rest::answered(server, &earlier, self.last_packet)
+            }
         }
+    }
+
+    /// How far it has come with its server.
+    pub fn reach(&self, detail: &Detail) -> Reach {
+        let (block, window) = (self.blocks as u16, detail.terms.windowsize());
+        let is_first = match self.kind {
+            _ if self.progress.is_over_at_server() => return Reach::Over,
+            Kind::Read if self.bytes == 0 => return Reach::Beginning,
+            Kind::Write if block <= window => return Reach::Beginning,
+            // The next ones, or the one that the client has acknowledged. After 65535 comes 0, or 1.
+            Kind::Read => 1u16.wrapping_sub(block) <= window.saturating_add(1),
+            Kind::Write => false,
+        };
+        if is_first { Reach::FirstBlock } else { Reach::Past }
     }
 
     /// Whether its server is not the one that it began with.
@@ -296,7 +304,6 @@ impl Flow {
         self.server = Key::new(self.seen_as(), server);
         self.tid = 0;
         self.alias = 0;
-        self.old_tids = [0; 2];
         self.repeats = 0;
         self.rescue = Rescue::Asking;
     }
@@ -331,8 +338,9 @@ impl Flow {
 
 impl Detail {
     /// From now on of this request, which comes `now`.
-    pub fn begin(&mut self, request: &[u8], now: Tick) {
+    pub fn begin(&mut self, request: &[u8], earlier: Earlier, now: Tick) {
         self.begun = now;
+        self.earlier = earlier;
         self.stalled = now;
         self.new_hop = NewHop::NONE;
         self.terms = Terms::PLAIN;
@@ -348,11 +356,12 @@ impl Detail {
         answered: Tick(0),
         stalled: Tick(0),
         new_hop: NewHop::NONE,
-        rest: [0; 2],
+        silent: NOBODY,
+        earlier: Earlier::NONE,
         terms: Terms::PLAIN,
         catch_up: CatchUp::START,
-        silent: NOBODY,
         moves: 0,
+        padding: 0,
         newcomer: NO_FLOW,
         elder: NO_FLOW,
         request: Kept::NONE,

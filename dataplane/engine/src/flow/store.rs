@@ -38,7 +38,7 @@ impl<T> DerefMut for Rows<T> {
 }
 
 /// The meaning of every byte of it: another number is another meaning. The sizes alone would not tell.
-const LAYOUT: u32 = 4;
+const LAYOUT: u32 = 5;
 
 /// What has to be the same for a process to go on with what another one has left.
 pub fn layout() -> String {

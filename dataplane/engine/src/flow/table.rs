@@ -2,6 +2,7 @@
 //! taken at the start.
 
 use super::by_backend::ByBackend;
+use super::forerunner::Forerunner;
 use super::index::{FlowId, Index, NO_FLOW, Spot};
 use super::key::{Key, KeyKind, Seed};
 use super::lists::Lists;
@@ -9,6 +10,7 @@ use super::record::{Detail, Flow};
 use super::store::Rows;
 use super::view::State;
 use super::wheel::Wheel;
+use crate::alg::tftp::earlier::Earlier;
 use crate::tables::{BackendId, ServerId};
 use crate::tick::Tick;
 use prefetch_index::prefetch_index;
@@ -64,6 +66,7 @@ impl Table {
         self.enter(id)?;
         // What waited beside it is not taken over.
         self.details[id as usize].newcomer = NO_FLOW;
+        self[id].progress.set_ambiguous(false);
         match (self[id].progress.is_assured(), self[id].state.is_over()) {
             (false, false) => self.renew(id),
             (false, true) => self.lists.append(UNASSURED, id),
@@ -148,8 +151,14 @@ impl Table {
 
     /// Enters a transfer that has just been asked for by this request; it comes up at `deadline` unless moved. The caller
     /// has made sure that no other has one of its keys.
-    pub fn insert(&mut self, flow: &Flow, request: &[u8], deadline: Tick) -> Result<FlowId, Full> {
-        let id = self.write(flow, request)?;
+    pub fn insert(
+        &mut self,
+        flow: &Flow,
+        earlier: Earlier,
+        request: &[u8],
+        deadline: Tick,
+    ) -> Result<FlowId, Full> {
+        let id = self.write(flow, earlier, request)?;
         if let Err(full) = self.enter(id) {
             self.flows[id as usize] = Flow::FREE;
             return Err(full);
@@ -164,26 +173,30 @@ impl Table {
         &mut self,
         elder: FlowId,
         flow: &Flow,
+        earlier: Earlier,
         request: &[u8],
         deadline: Tick,
     ) -> Result<FlowId, Full> {
-        let id = self.write(flow, request)?;
+        let id = self.write(flow, earlier, request)?;
         if let Err(full) = self.succeed(id) {
             self.flows[id as usize] = Flow::FREE;
             return Err(full);
         }
         self.details[id as usize].elder = elder;
         self.details[elder as usize].newcomer = id;
+        // Where servers are not seen, nothing but what clients say tells which of both it is of.
+        let is_ambiguous = !flow.answers_seen();
+        self[elder].progress.set_ambiguous(is_ambiguous);
         self.wait(id, deadline);
         Ok(id)
     }
 
     /// Writes a free row.
     #[inline]
-    fn write(&mut self, flow: &Flow, request: &[u8]) -> Result<FlowId, Full> {
+    fn write(&mut self, flow: &Flow, earlier: Earlier, request: &[u8]) -> Result<FlowId, Full> {
         let id = self.lists.first(FREE).ok_or(Full)?;
         self.flows[id as usize].clone_from(flow);
-        self.details[id as usize].begin(request, flow.last_packet);
+        self.details[id as usize].begin(request, earlier, flow.last_packet);
         self.seal(id);
         Ok(id)
     }
@@ -268,6 +281,7 @@ impl Table {
         self.leave_index(id);
         if let Some(elder) = self.elder(id) {
             self.details[elder as usize].newcomer = NO_FLOW;
+            self[elder].progress.set_ambiguous(false);
         }
         if let Some(newcomer) = self.newcomer(id) {
             self.details[newcomer as usize].elder = NO_FLOW;
@@ -293,6 +307,7 @@ impl Table {
             self.unassured.add(id, backend);
         }
         self[id].move_to(backend, server);
+        self.details[id as usize].earlier = Earlier::NONE;
         self.seal(id);
         let after = self.hash(KeyKind::Server, self[id].server_key().ok_or(Full)?);
         if self.index.insert(after, id) { Ok(()) } else { Err(Full) }
@@ -342,6 +357,11 @@ impl Table {
     /// Has the flow come up again at `deadline`.
     pub fn rearm(&mut self, id: FlowId, deadline: Tick) {
         self.wheel.set(id, deadline);
+    }
+
+    /// What a flow leaves behind for the next one of its endpoint.
+    pub fn forerunner(&self, id: FlowId) -> Forerunner {
+        Forerunner::new(&self[id], self.detail(id))
     }
 
     /// The cold part of a flow.

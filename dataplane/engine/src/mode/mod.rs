@@ -5,6 +5,7 @@ mod dsr;
 mod nat;
 mod snat;
 
+use crate::alg::tftp::earlier::Earlier;
 use crate::flow::hosts::{Endpoint, Host};
 use crate::flow::ports::{Holder, Rest, SnatAddress, Taken, Taker, Turn, kind};
 use crate::tables::{Backend, Mode, ServerId};
@@ -42,13 +43,13 @@ pub fn rules(mode: &Mode) -> &dyn Rules {
 pub struct SeenAs {
     /// The endpoint.
     pub endpoint: Endpoint,
-    /// TIDs from where the backend may still send there, to transfers before; 0 for none.
-    pub old_tids: [u16; 2],
+    /// Transfers before, of which the backend may still send there.
+    pub earlier: Earlier,
 }
 
 impl From<Endpoint> for SeenAs {
     fn from(endpoint: Endpoint) -> SeenAs {
-        SeenAs { endpoint, old_tids: [0; 2] }
+        SeenAs { endpoint, earlier: Earlier::NONE }
     }
 }
 
@@ -68,8 +69,8 @@ impl Pools<'_> {
     /// A port of the address with this number, for a connection or transfer with this server.
     pub fn take(&mut self, id: usize, protocol: u8, server: ServerId) -> Option<SeenAs> {
         let turn = &mut self.turns[id][kind(protocol)];
-        let Taken { port, old_tids } = self.snat[id].of(protocol).take(turn, server, self.by)?;
-        Some(SeenAs { endpoint: Endpoint { host: self.hosts[id], port }, old_tids })
+        let Taken { port, earlier } = self.snat[id].of(protocol).take(turn, server, self.by)?;
+        Some(SeenAs { endpoint: Endpoint { host: self.hosts[id], port }, earlier })
     }
 
     /// The same of the address with this name.

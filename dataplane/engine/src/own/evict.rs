@@ -102,7 +102,7 @@ impl Own {
     /// Forgets the row, for others.
     pub fn evict(&mut self, row: Row, here: &Here) {
         match row {
-            Row::Transfer(id) => drop(self.end(id, End::Evicted, here)),
+            Row::Transfer(id) => self.end(id, End::Evicted, here),
             Row::Connection(id) => self.end_connection(id, End::Evicted, here),
         }
     }

@@ -118,14 +118,14 @@ impl Own {
         let backend = here.backend(facing.backend);
         let (protocol, seen_as, is_left, rest) = match row {
             Row::Transfer(id) => {
-                let flow = &self.flows[id];
-                let is_young = here.now.since(self.flows.detail(id).begun) < HEARING;
+                let (flow, detail) = (&self.flows[id], self.flows.detail(id));
+                let is_young = here.now.since(detail.begun) < HEARING;
                 let is_left = flow.state.is_over() || !(flow.progress.is_assured() || is_young);
                 (
                     PROTOCOL_UDP,
                     flow.seen_as(),
                     is_left,
-                    flow.rest(flow.server_key().map_or(0, Key::other)),
+                    flow.rest(detail, flow.server_key().map_or(0, Key::other)),
                 )
             }
             Row::Connection(id) => {

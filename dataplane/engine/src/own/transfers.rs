@@ -1,8 +1,10 @@
 //! How transfers begin and end in what a worker owns.
 
 use super::{GLANCE, Own};
+use crate::alg::tftp::earlier::Earlier;
 use crate::alg::{Assurance, End, Lesson};
 use crate::flow::FlowId;
+use crate::flow::forerunner::Forerunner;
 use crate::flow::key::KeyKind;
 use crate::flow::ports::Rest;
 use crate::flow::record::{Flow, NOBODY, Rescue};
@@ -28,14 +30,16 @@ impl Own {
     /// It waits beside the one that goes on with its keys: `elder`, if that is the same client's by the same VIP.
     pub fn insert(
         &mut self,
-        mut flow: Flow,
+        flow: Flow,
+        mut earlier: Earlier,
         elder: Option<FlowId>,
         request: &[u8],
         here: &Here,
     ) -> Step<FlowId> {
         let elder = match self.twin(&flow) {
             Some(twin) if elder != Some(twin) => {
-                let goes_on = self.make_way(twin, &mut flow, here).then_some(twin);
+                earlier = self.flows.forerunner(twin).earlier_of(&flow).unwrap_or(earlier);
+                let goes_on = self.make_way(twin, here).then_some(twin);
                 elder.or(goes_on)
             }
             Some(_) | None => elder,
@@ -48,8 +52,8 @@ impl Own {
         let deadline = deadline(&flow, here.tables);
         // It may just have made room.
         let inserted = match elder.filter(|&elder| self.flows[elder].is_in_use()) {
-            Some(elder) => self.flows.insert_beside(elder, &flow, request, deadline),
-            None => self.flows.insert(&flow, request, deadline),
+            Some(elder) => self.flows.insert_beside(elder, &flow, earlier, request, deadline),
+            None => self.flows.insert(&flow, earlier, request, deadline),
         };
         match inserted {
             Ok(id) => {
@@ -59,7 +63,7 @@ impl Own {
             Err(_full) => {
                 // Of the ones before.
                 let server = here.backend(flow.backend).server;
-                let rest = Rest::answered(server, flow.old_tids, here.now);
+                let rest = Rest::answered(server, &earlier, here.now);
                 self.release(&flow, rest, here);
                 Err(Reason::FlowTableFull.into())
             }
@@ -79,14 +83,12 @@ impl Own {
 
     /// The transfer `twin` has the key by which the server of a new one is to be found. Unless it goes on, which is the
     /// answer, it is over; what waits beside it is, either way.
-    fn make_way(&mut self, twin: FlowId, flow: &mut Flow, here: &Here) -> bool {
+    fn make_way(&mut self, twin: FlowId, here: &Here) -> bool {
         let goes_on = self.goes_on(twin, here);
         if goes_on {
             self.end_newcomer(twin, here);
-            flow.remember(&self.flows[twin]);
         } else {
-            let twin = self.end_both(twin, End::Replaced, here);
-            flow.remember(&twin);
+            self.end_both(twin, End::Replaced, here);
         }
         goes_on
     }
@@ -118,14 +120,15 @@ impl Own {
         }
     }
 
-    /// Whether a transfer is over, as the client speaks in the one that waits beside it: where nobody else knows the TID
-    /// of that, or if it does not go on.
+    /// Whether a transfer is over, as the client speaks in the one that waits beside it: to a TID that nobody else knows,
+    /// be it of that alone, or, where answers are not seen, of both and by what is no part of the elder; or if the elder
+    /// does not go on.
     fn is_over(&self, elder: FlowId, id: FlowId, here: &Here) -> bool {
         let (flow, before) = (&self.flows[id], &self.flows[elder]);
-        let is_its_own = flow.progress.is_assured()
-            && flow.answers_seen()
-            && flow.client_tid() != before.client_tid();
-        is_its_own || !self.goes_on(elder, here)
+        let is_same = flow.client_tid() == before.client_tid();
+        let is_known = flow.is_client_tid(here.tables.service_of(flow.backend).port);
+        let is_its_own = if flow.answers_seen() { !is_same } else { is_same && !is_known };
+        (flow.progress.is_assured() && is_its_own) || !self.goes_on(elder, here)
     }
 
     /// The transfer that waits beside an elder one takes its place. Answers false if there is none for it in the index.
@@ -143,16 +146,18 @@ impl Own {
             && here.now.since(flow.last_packet) < MOMENT
     }
 
-    /// The transfer that waits beside this one is forgotten; answers what was known of it.
-    pub fn end_newcomer(&mut self, id: FlowId, here: &Here) -> Option<Flow> {
+    /// The transfer that waits beside this one is forgotten; answers what it leaves behind.
+    pub fn end_newcomer(&mut self, id: FlowId, here: &Here) -> Option<Forerunner> {
         let newcomer = self.flows.newcomer(id)?;
-        Some(self.end(newcomer, End::Replaced, here))
+        let forerunner = self.flows.forerunner(newcomer);
+        self.end(newcomer, End::Replaced, here);
+        Some(forerunner)
     }
 
     /// The transfer is forgotten, and the one that waits beside it too, so that nobody has their keys.
-    pub fn end_both(&mut self, id: FlowId, end: End, here: &Here) -> Flow {
+    pub fn end_both(&mut self, id: FlowId, end: End, here: &Here) {
         self.end_newcomer(id, here);
-        self.end(id, end, here)
+        self.end(id, end, here);
     }
 
     /// The client of this transfer has heard its server: nobody else has made the request. Who had left that unanswered
@@ -191,6 +196,7 @@ impl Own {
     /// Nobody listens on the server's port any longer: the transfer has failed, and its client is not held to that
     /// server.
     pub fn refused(&mut self, id: FlowId, here: &Here) {
+        self.flows[id].progress.end_at_server();
         let flow = &self.flows[id];
         if !flow.state.is_over() {
             let service = here.tables.service_of(flow.backend);
@@ -202,21 +208,22 @@ impl Own {
         }
     }
 
-    /// The transfer is forgotten; answers what was known of it. The one that waits beside it takes its place.
-    pub fn end(&mut self, id: FlowId, end: End, here: &Here) -> Flow {
+    /// The transfer is forgotten. The one that waits beside it takes its place.
+    pub fn end(&mut self, id: FlowId, end: End, here: &Here) {
         let newcomer = self.flows.newcomer(id);
+        let (flow, detail) = (&self.flows[id], self.flows.detail(id));
+        let rest = flow.rest(detail, here.backend(flow.backend).server);
         let flow = self.flows.remove(id);
         if !flow.state.is_over() {
             self.count_end(&flow, end, here);
         }
-        self.release(&flow, flow.rest(here.backend(flow.backend).server), here);
+        self.release(&flow, rest, here);
         self.hosts.leave(flow.client().host);
         if let Some(newcomer) = newcomer
             && self.flows.succeed(newcomer).is_err()
         {
             self.end(newcomer, End::Evicted, here);
         }
-        flow
     }
 
     /// Looks at some of the flows whose deadline has come.

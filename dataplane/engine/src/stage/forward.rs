@@ -9,9 +9,11 @@ use super::schedule::schedule;
 use super::track::track;
 use super::translate::{Untranslated, translate};
 use super::transmit::{check_size, room};
+use crate::alg::End;
 use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::hosts::Hosts;
+use crate::flow::key::KeyKind;
 use crate::flow::record::Flow;
 use crate::here::Here;
 use crate::notice::Notice;
@@ -65,6 +67,10 @@ pub fn forward<H: Family>(
             Err(why_not)
         }
     };
+    let is_heard = step.is_ok() || parcel.side.key_kind() == KeyKind::Server;
+    if is_heard && lesson.end.is_some_and(|end| end != End::Unheard) {
+        flow.progress.end_at_server();
+    }
     own.settle(id, &lesson, here);
     step
 }

@@ -13,9 +13,10 @@ use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::tables::{Owner, Protocol, VipId};
+use crate::tick::PER_SECOND;
 use crate::verdict::{Step, Verdict};
 use wire::ip::PROTOCOL_UDP;
-use wire::tftp::Message;
+use wire::tftp::{self, Message};
 
 /// Has the memory of all packets' transfers come at once: waiting for one after the other is what takes
 /// the time.
@@ -70,6 +71,7 @@ fn is_for_newcomer<H: Family>(
     here: &Here,
     own: &Own,
 ) -> bool {
+    let before = &own.flows.detail(elder).earlier;
     let (elder, newcomer) = (&own.flows[elder], &own.flows[newcomer]);
     let Datagram { udp, data, .. } = &parcel.packet;
     let to_service = |port| port == here.tables.service_of(newcomer.backend).port;
@@ -80,27 +82,42 @@ fn is_for_newcomer<H: Family>(
                 Some(tid) => tid == to || to_service(to),
                 None => !newcomer.answers_seen(),
             };
-            let may_be_elder = elder.client_tid() == Some(to) || to_service(to);
-            may_be && (!may_be_elder || can_only_begin(data, elder))
+            let is_elder_s = elder.client_tid() == Some(to);
+            let is_quick = is_elder_s && here.now.since(elder.last_packet) < IN_EARNEST;
+            let may_be_elder = is_elder_s || to_service(to);
+            may_be && (!may_be_elder || can_only_be_of(newcomer, elder, is_quick, data))
         }
         Side::Server | Side::ServerToClient => {
             let from = udp.source();
             let is_old = elder.tid().is_none_or(|tid| tid == from);
-            let is_stale = elder.old_tids.contains(&from) && !to_service(from);
+            let is_new = Message::parse(data).is_ok_and(|said| before.check(from, said).is_ok());
+            let is_stale = before.reach(from).is_some() && !to_service(from) && !is_new;
             !is_old && !is_stale
         }
     }
 }
 
-/// Whether the client of the elder transfer can't say this in it any more.
-fn can_only_begin(data: &[u8], elder: &Flow) -> bool {
+/// Whether the client of the elder transfer can't say this in it any more, so that it is of the newcomer. `is_quick`: it
+/// comes too soon to be said again.
+fn can_only_be_of(newcomer: &Flow, elder: &Flow, is_quick: bool, data: &[u8]) -> bool {
+    let fits = |flow: &Flow, block: u16| block.wrapping_sub(flow.blocks as u16) <= LARGEST_WINDOW;
     match Message::parse(data) {
+        // Of one block, which may have been all.
+        Ok(Message::Ack { block: 1 }) if elder.blocks == 1 && !elder.answers_seen() => is_quick,
         Ok(Message::Ack { block } | Message::Data { block, .. }) => {
-            block <= 1 && !elder.goes_on(block) && block != elder.blocks as u16
+            let goes_on = newcomer.progress.client_spoke() && fits(newcomer, block);
+            !fits(elder, block) && (block <= 1 || goes_on)
         }
-        Ok(Message::Request(_) | Message::Oack(_) | Message::Error { .. }) | Err(_) => false,
+        Ok(Message::Error { code }) => code == tftp::OPTIONS_REFUSED && elder.blocks > 0,
+        Ok(Message::Request(_) | Message::Oack(_)) | Err(_) => false,
     }
 }
+
+/// Ticks before which nobody says anything again because nothing was heard.
+const IN_EARNEST: u32 = PER_SECOND / 2;
+
+/// Blocks by which a client's number goes on at the most, as it is taken here: no window in use is larger.
+const LARGEST_WINDOW: u16 = 1024;
 
 fn by_client<H: Family>(
     parcel: &Parcel<H>,

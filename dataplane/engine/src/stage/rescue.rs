@@ -7,6 +7,7 @@ use super::classify::{Parcel, Side};
 use super::track::{from_elsewhere, touch, way_back};
 use crate::alg::End;
 use crate::alg::tftp::catch_up::{Goal, Heard};
+use crate::alg::tftp::earlier::begins;
 use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::new_hop::Proof;
@@ -139,7 +140,7 @@ fn by_server(
     match flow.tid() {
         Some(tid) if tid != from => return Some(Err(Reason::StrayTid.into())),
         Some(_) => {}
-        None if is_beginning(message) => {
+        None if begins(message) => {
             own.counters.of(&own.flows[id]).responded.add(1);
             own.flows.learn(id, from, here.now);
             own.flows[id].alias = alias;
@@ -172,15 +173,6 @@ fn by_server(
         }
     }
     ABSORBED
-}
-
-/// Whether a server can begin with this.
-fn is_beginning(message: Message) -> bool {
-    match message {
-        Message::Oack(_) | Message::Error { .. } => true,
-        Message::Data { block, .. } => block == 1,
-        Message::Ack { .. } | Message::Request(_) => false,
-    }
 }
 
 impl Own {

@@ -5,6 +5,7 @@ use super::track::way_back;
 use crate::alg::End;
 use crate::family::Family;
 use crate::flow::FlowId;
+use crate::flow::forerunner::Forerunner;
 use crate::flow::hosts::{Endpoint, NoRoom};
 use crate::flow::new_hop::Proof;
 use crate::flow::record::{Detail, Flow, Parties, Rescue};
@@ -227,10 +228,14 @@ impl<'a> Asked<'a> {
         // The client has done with what is over, and the place that it has may be the last one.
         let (elder, before) = match before {
             Before::Nothing => (None, None),
-            Before::Over(id, end) => (own.flows.elder(id), Some(own.end_both(id, end, here))),
+            Before::Over(id, end) => {
+                let (elder, before) = (own.flows.elder(id), own.flows.forerunner(id));
+                own.end_both(id, end, here);
+                (elder, Some(before))
+            }
             Before::GoesOn(id) => {
                 let newcomer = own.end_newcomer(id, here);
-                (Some(id), newcomer.or_else(|| Some(own.flows[id].clone())))
+                (Some(id), newcomer.or_else(|| Some(own.flows.forerunner(id))))
             }
         };
         let before = Predecessors { elder, before };
@@ -293,12 +298,10 @@ impl<'a> Asked<'a> {
             answers_from: rules.answers_seen().then_some(server.server),
         };
         let kind = if self.request.is_write { Kind::Write } else { Kind::Read };
-        let mut flow = Flow::requested(parties, kind, self.fingerprint, here.now);
-        flow.old_tids = seen_as.old_tids;
-        if let Some(before) = &before.before {
-            flow.remember(before);
-        }
-        own.insert(flow, before.elder, self.message, here)
+        let flow = Flow::requested(parties, kind, self.fingerprint, here.now);
+        let earlier = before.before.as_ref().and_then(|before| before.earlier_of(&flow));
+        let earlier = earlier.unwrap_or(seen_as.earlier);
+        own.insert(flow, earlier, before.elder, self.message, here)
     }
 
     fn backend(&self, avoid: Avoid, here: &Here, own: &mut Own) -> Step<BackendId> {
@@ -312,7 +315,7 @@ struct Predecessors {
     /// The transfer that it waits beside.
     elder: Option<FlowId>,
     /// The one that its server's earlier TIDs are known from.
-    before: Option<Flow>,
+    before: Option<Forerunner>,
 }
 
 /// Whether a transfer's client has spoken in it, and later than in the one beside it.

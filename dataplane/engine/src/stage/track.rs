@@ -27,7 +27,10 @@ pub fn track<H: Family>(
     counters: &Counters,
 ) -> Step<Lesson> {
     let had_spoken = flow.progress.client_spoke();
-    let lesson = lesson(parcel, message, flow, here, counters)?;
+    if is_of_transfer_before(parcel, message, flow, detail) {
+        return Err(Reason::NoTransfer.into());
+    }
+    let lesson = lesson(parcel, message, (flow, detail), here, counters)?;
     if lesson.end == Some(End::Completed) {
         parcel.packet.check_sum()?;
     }
@@ -39,8 +42,15 @@ pub fn track<H: Family>(
     if lesson.learn.is_some() && parcel.side.key_kind() == KeyKind::Server {
         let backend = &here.tables.backends[usize::from(flow.backend)];
         flow.alias = backend.alias(parcel.packet.ip.source().into());
+        detail.earlier.forget_last_block();
     }
     flow.bytes += u64::from(lesson.data.unwrap_or_default());
+    if let Message::Data { block, .. } = message
+        && parcel.side.key_kind() == KeyKind::Server
+        && flow.progress.is_last(block)
+    {
+        detail.earlier.note_last_block(parcel.packet.udp.checksum());
+    }
     match (parcel.side, message) {
         (Side::Client(_), Message::Data { block, .. } | Message::Ack { block }) => {
             // A guess at a block's number is passed on, and not taken for the client's.
@@ -76,11 +86,24 @@ pub fn track<H: Family>(
     Ok(lesson)
 }
 
+/// Whether it is what a server said last in the transfer before, once more.
+fn is_of_transfer_before<H>(
+    parcel: &Parcel<H>,
+    message: Message,
+    flow: &Flow,
+    detail: &mut Detail,
+) -> bool {
+    let is_first = parcel.side.key_kind() == KeyKind::Server && flow.tid().is_none();
+    is_first
+        && matches!(message, Message::Data { .. })
+        && detail.earlier.is_last_block(parcel.packet.udp.checksum())
+}
+
 #[inline]
 fn lesson<H>(
     parcel: &Parcel<H>,
     message: Message,
-    flow: &Flow,
+    (flow, detail): (&Flow, &Detail),
     here: &Here,
     counters: &Counters,
 ) -> Step<Lesson> {
@@ -91,7 +114,7 @@ fn lesson<H>(
     };
     let known = tftp::Known {
         tid,
-        old_tids: flow.old_tids,
+        earlier: detail.earlier,
         service_port: || here.tables.service_of(flow.backend).port,
         answers_seen: flow.answers_seen(),
         progress: flow.progress,

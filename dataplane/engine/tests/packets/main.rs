@@ -38,6 +38,7 @@ mod rescue;
 mod rescue_traps;
 mod returning;
 mod reuse;
+mod same_tid;
 mod schedulers;
 mod scheduling;
 mod sharing;

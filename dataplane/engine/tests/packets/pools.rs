@@ -29,7 +29,7 @@ pub fn leave_ports(gate: &mut Gate, protocol: u8, left: usize) {
     leave_ports_of(gate, Via::Snat, protocol, left);
 }
 
-fn leave_ports_of(gate: &mut Gate, via: Via, protocol: u8, left: usize) {
+pub fn leave_ports_of(gate: &mut Gate, via: Via, protocol: u8, left: usize) {
     let Core { tables, own } = &mut gate.core;
     let here = own.here(tables, gate.now, 0, By::Device);
     let rules = rules(&tables.services[usize::from(via.service())].mode);

@@ -1,5 +1,6 @@
 //! What each message teaches, and what nobody may say.
 
+use super::earlier::Reach;
 use super::*;
 use proptest::prelude::*;
 
@@ -9,7 +10,7 @@ type Known = super::Known<fn() -> u16>;
 
 const ASKED: Known = Known {
     tid: None,
-    old_tids: [0; 2],
+    earlier: Earlier::NONE,
     service_port: || 69,
     answers_seen: true,
     progress: Progress::NEW,
@@ -49,14 +50,68 @@ fn the_first_answer_teaches_and_no_later_one() {
     }
 }
 
+/// What a server can say, and how far its last transfer must have come to say it in a new one.
 #[test]
-fn an_old_tid_is_not_learned_unless_it_is_the_service_s_port() {
-    let known = Known { old_tids: [TID, 69], ..ASKED };
-    assert_eq!(from_server(&known, TID, ack(0)), Err(Reason::StrayTid));
-    assert_eq!(from_server(&known, 69, ack(0)).unwrap().learn, Some(69));
-    let unseen = Known { answers_seen: false, ..known };
-    assert_eq!(from_client(&unseen, TID, ack(0)), Err(Reason::WrongTid));
-    assert_eq!(from_client(&unseen, 69, ack(0)).unwrap().learn, Some(69));
+fn an_old_tid_is_learned_when_it_can_only_be_a_beginning() {
+    use Reach::{Beginning, FirstBlock, Over, Past};
+    let error = Message::Error { code: 1 };
+    let begun: [(Message, &[Reach]); 4] = [
+        (message(b"\0\x06"), &[Over, Past, FirstBlock]),
+        (ack(0), &[Over, Past, FirstBlock]),
+        (data(1, 9), &[Over, Past]),
+        (error, &[Over]),
+    ];
+    for reach in [Over, Past, FirstBlock, Beginning] {
+        let mut earlier = Earlier::NONE;
+        earlier.push(TID, reach);
+        let known = Known { earlier, ..ASKED };
+        // Nothing more comes from one that has heard the end, and its port may be another one's.
+        let no = if reach == Over { Reason::NoTransfer } else { Reason::StrayTid };
+        for (said, reaches) in begun {
+            let learned = from_server(&known, TID, said).map(|lesson| lesson.learn);
+            let expected = if reaches.contains(&reach) { Ok(Some(TID)) } else { Err(no) };
+            assert_eq!(learned, expected, "{reach:?} {said:?}");
+        }
+        for said in [data(0, 512), data(2, 512), ack(1)] {
+            assert_eq!(from_server(&known, TID, said), Err(no), "{reach:?} {said:?}");
+        }
+        assert_eq!(from_server(&known, TID + 1, data(2, 512)), Err(Reason::StrayTid));
+    }
+}
+
+#[test]
+fn a_server_s_one_port_is_always_learned_and_never_told_off() {
+    let mut earlier = Earlier::NONE;
+    earlier.push(69, Reach::Beginning);
+    let known = Known { earlier, ..ASKED };
+    for said in [ack(0), data(1, 512), message(b"\0\x06")] {
+        assert_eq!(from_server(&known, 69, said).unwrap().learn, Some(69));
+    }
+    assert_eq!(from_server(&known, 69, data(2, 512)), Err(Reason::NoTransfer));
+}
+
+#[test]
+fn where_answers_are_not_seen_an_old_tid_is_learned_from_what_answers_a_beginning() {
+    for reach in [Reach::Past, Reach::FirstBlock, Reach::Beginning] {
+        let mut earlier = Earlier::NONE;
+        earlier.push(TID, reach);
+        let unseen = Known { earlier, answers_seen: false, ..ASKED };
+        for said in [ack(0), ack(1), data(1, 9), Message::Error { code: 8 }] {
+            assert_eq!(from_client(&unseen, TID, said).unwrap().learn, Some(TID), "{said:?}");
+        }
+        for said in [ack(2), data(2, 512)] {
+            assert_eq!(from_client(&unseen, TID, said), Err(Reason::WrongTid), "{said:?}");
+            assert_eq!(from_client(&unseen, TID + 1, said).unwrap().learn, Some(TID + 1));
+        }
+    }
+}
+
+#[test]
+fn a_last_block_is_known_again_once() {
+    let mut earlier = Earlier::NONE;
+    assert!(!earlier.is_last_block(0));
+    earlier.note_last_block(7);
+    assert!(!earlier.is_last_block(8) && earlier.is_last_block(7) && !earlier.is_last_block(7));
 }
 
 #[test]
@@ -183,7 +238,8 @@ proptest! {
             (any::<bool>(), 0u16..4, prop::collection::vec(any::<u8>(), 0..4), 0u8..7), 1..40),
         answers_seen: bool,
     ) {
-        let mut known = Known { answers_seen, old_tids: [1, 2], service_port: || 2, ..ASKED };
+        let earlier = Earlier::running([1, 2], [false, true]);
+        let mut known = Known { answers_seen, earlier, service_port: || 2, ..ASKED };
         for (by_client, port, rest, opcode) in script {
             let bytes = [&[0, opcode][..], &rest].concat();
             let Ok(message) = Message::parse(&bytes) else { continue };
@@ -192,7 +248,7 @@ proptest! {
             if let Some(learned) = lesson.learn {
                 prop_assert_eq!(known.tid, None);
                 prop_assert_eq!(learned, port);
-                prop_assert_ne!(learned, 1);
+                prop_assert!(learned != 1 || !answers_seen);
                 known.tid = lesson.learn;
             }
             known.progress = lesson.progress;

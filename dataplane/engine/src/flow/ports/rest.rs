@@ -1,5 +1,6 @@
 //! What may still come to a port of ours from the server of the transfer that had it before.
 
+use crate::alg::tftp::earlier::Earlier;
 use crate::tables::ServerId;
 use crate::tick::{PER_SECOND, Tick};
 
@@ -19,6 +20,8 @@ pub struct Rest {
     server: ServerId,
     /// From where that server has sent.
     tids: [u16; 2],
+    /// Whether it was past its beginning there.
+    are_past: [bool; 2],
     /// Its last packet's moment, by the lowest bits.
     since: u16,
     /// Whether the last request was not answered.
@@ -30,27 +33,32 @@ pub struct Rest {
 pub enum Pending {
     /// Nothing.
     Nothing,
-    /// Packets from these ports of its alone; 0 for none.
-    From([u16; 2]),
+    /// Packets of these transfers alone.
+    From(Earlier),
     /// What can't be told from a new transfer's first answer.
     Anything,
 }
 
-/// Bits of a tick that are kept: 54 minutes. Beyond these a rest can come back for its length, and harms nobody.
-const SINCE: u16 = 0x7fff;
+/// Bits of a tick that are kept: 13 minutes. Beyond these a rest can come back for its length, and harms nobody.
+const SINCE: u16 = 0x1fff;
+/// Bits beside it.
+const PAST: [u16; 2] = [0x2000, 0x4000];
+const UNANSWERED: u16 = 0x8000;
 
 impl Rest {
     /// Nothing more comes: the server has heard that all arrived.
-    pub const NONE: Rest = Rest { server: 0, tids: [0; 2], since: 0, is_unanswered: false };
+    pub const NONE: Rest =
+        Rest { server: 0, tids: [0; 2], are_past: [false; 2], since: 0, is_unanswered: false };
 
-    /// The server has answered, from the first of these ports; from the other one to the transfer before.
-    pub fn answered(server: ServerId, tids: [u16; 2], last_packet: Tick) -> Rest {
-        Rest { server, tids, since: since(last_packet), is_unanswered: false }
+    /// The server has answered, and what may still come is of these transfers.
+    pub fn answered(server: ServerId, earlier: &Earlier, last_packet: Tick) -> Rest {
+        let (tids, are_past) = earlier.still_running();
+        Rest { server, tids, are_past, since: since(last_packet), is_unanswered: false }
     }
 
-    /// The server has not answered yet; it has sent from these ports to the transfers before.
-    pub fn unanswered(server: ServerId, tids: [u16; 2], last_packet: Tick) -> Rest {
-        Rest { server, tids, since: since(last_packet), is_unanswered: true }
+    /// The server has not answered yet; it has to the transfers before.
+    pub fn unanswered(server: ServerId, earlier: &Earlier, last_packet: Tick) -> Rest {
+        Rest { is_unanswered: true, ..Rest::answered(server, earlier, last_packet) }
     }
 
     /// Several servers had part in it.
@@ -65,7 +73,9 @@ impl Rest {
             ANY if age < REPEATING => Pending::Anything,
             its if its != server => Pending::Nothing,
             _ if self.is_unanswered && age < LATE => Pending::Anything,
-            _ if age < REPEATING && self.tids != [0; 2] => Pending::From(self.tids),
+            _ if age < REPEATING && self.tids != [0; 2] => {
+                Pending::From(Earlier::running(self.tids, self.are_past))
+            }
             _ => Pending::Nothing,
         }
     }
@@ -78,18 +88,22 @@ impl Rest {
     /// All of it.
     pub fn to_bits(self) -> u64 {
         let [first, second] = self.tids;
-        let since = self.since | if self.is_unanswered { !SINCE } else { 0 };
-        [self.server, first, second, since].iter().fold(0, |bits, &one| bits << 16 | u64::from(one))
+        let flags = [(self.are_past[0], PAST[0]), (self.are_past[1], PAST[1])];
+        let flags = flags.into_iter().chain([(self.is_unanswered, UNANSWERED)]);
+        let flags =
+            flags.filter(|(is_set, _)| *is_set).fold(self.since, |all, (_, flag)| all | flag);
+        [self.server, first, second, flags].iter().fold(0, |bits, &one| bits << 16 | u64::from(one))
     }
 
     /// That with these bits.
     pub fn from_bits(bits: u64) -> Rest {
-        let [since, second, first, server] = [0, 16, 32, 48].map(|place| (bits >> place) as u16);
+        let [flags, second, first, server] = [0, 16, 32, 48].map(|place| (bits >> place) as u16);
         Rest {
             server,
             tids: [first, second],
-            since: since & SINCE,
-            is_unanswered: since & !SINCE != 0,
+            are_past: PAST.map(|flag| flags & flag != 0),
+            since: flags & SINCE,
+            is_unanswered: flags & UNANSWERED != 0,
         }
     }
 }
@@ -111,21 +125,23 @@ mod tests {
 
     #[test]
     fn a_rest_is_for_its_server_alone_and_ends() {
-        let rest = Rest::answered(7, [40_000, 0], START);
-        assert_eq!([7, 8].map(|server| after(rest, server, 0)), [From([40_000, 0]), Nothing]);
-        assert_eq!(after(rest, 7, 639), From([40_000, 0]));
+        let earlier = Earlier::running([40_000, 0], [true, false]);
+        let rest = Rest::answered(7, &earlier, START);
+        assert_eq!([7, 8].map(|server| after(rest, server, 0)), [From(earlier), Nothing]);
+        assert_eq!(after(rest, 7, 639), From(earlier));
         assert_eq!(after(rest, 7, 640), Nothing);
         assert_eq!(after(Rest::NONE, 0, 0), Nothing);
     }
 
     #[test]
     fn a_late_first_answer_could_be_anything() {
-        let rest = Rest::unanswered(7, [0; 2], START);
+        let rest = Rest::unanswered(7, &Earlier::NONE, START);
         assert_eq!([39, 40].map(|ticks| after(rest, 7, ticks)), [Anything, Nothing]);
         assert_eq!(after(rest, 8, 0), Nothing);
-        let rest = Rest::unanswered(7, [1, 2], START);
+        let earlier = Earlier::running([1, 2], [false, true]);
+        let rest = Rest::unanswered(7, &earlier, START);
         let later = [39, 40, 639, 640].map(|ticks| after(rest, 7, ticks));
-        assert_eq!(later, [Anything, From([1, 2]), From([1, 2]), Nothing]);
+        assert_eq!(later, [Anything, From(earlier), From(earlier), Nothing]);
     }
 
     #[test]

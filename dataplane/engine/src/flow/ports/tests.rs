@@ -53,11 +53,11 @@ fn a_port_rests_for_its_server_and_not_for_others() {
     let ports = Ports::new();
     let mut at = At::new(&ports, 0, 1);
     at.take_all(1);
-    at.give_back(2000, Rest::unanswered(1, [0; 2], at.by.now));
+    at.give_back(2000, Rest::unanswered(1, &Earlier::NONE, at.by.now));
     at.wait(1);
     assert_eq!(at.take(1), None, "a late answer could be anything");
-    assert_eq!(at.take(2), Some(Taken { port: 2000, old_tids: [0; 2] }));
-    at.give_back(2000, Rest::unanswered(1, [0; 2], at.by.now));
+    assert_eq!(at.take(2), Some(Taken { port: 2000, earlier: Earlier::NONE }));
+    at.give_back(2000, Rest::unanswered(1, &Earlier::NONE, at.by.now));
     at.wait(40);
     assert_eq!(at.take(1).map(|taken| taken.port), Some(2000));
 }
@@ -68,13 +68,13 @@ fn the_one_that_rests_for_longest_is_better_than_none_and_its_tids_are_known() {
     let mut at = At::new(&ports, 0, 1);
     at.take_all(1);
     for port in [3000, 2000, 4000] {
-        at.give_back(port, Rest::answered(1, [port + 7, 9], at.by.now));
+        at.give_back(port, Rest::answered(1, &running([port + 7, 9]), at.by.now));
         at.wait(1);
     }
-    assert_eq!(at.take(1), Some(Taken { port: 3000, old_tids: [3007, 9] }));
-    assert_eq!(at.take(2), Some(Taken { port: 2000, old_tids: [0; 2] }), "the next in order");
+    assert_eq!(at.take(1), Some(Taken { port: 3000, earlier: running([3007, 9]) }));
+    assert_eq!(at.take(2), Some(Taken { port: 2000, earlier: Earlier::NONE }), "the next in order");
     at.wait(640);
-    assert_eq!(at.take(1), Some(Taken { port: 4000, old_tids: [0; 2] }));
+    assert_eq!(at.take(1), Some(Taken { port: 4000, earlier: Earlier::NONE }));
 }
 
 /// Ports that can't be used don't hide those behind them for ever.
@@ -84,7 +84,7 @@ fn a_search_goes_on_where_the_last_one_gave_up() {
     let mut at = At::new(&ports, 0, 1);
     at.take_all(1);
     for port in 1024..1024 + LOOKS as u16 {
-        at.give_back(port, Rest::unanswered(1, [0; 2], at.by.now));
+        at.give_back(port, Rest::unanswered(1, &Earlier::NONE, at.by.now));
     }
     at.give_back(9000, Rest::NONE);
     at.wait(1);
@@ -227,4 +227,8 @@ fn two_workers_never_have_the_same_port() {
             });
         }
     });
+}
+
+fn running(tids: [u16; 2]) -> Earlier {
+    Earlier::running(tids, [false, true])
 }

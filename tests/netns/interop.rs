@@ -1,10 +1,14 @@
 //! Habits of clients and servers that are known to work: docs/interop.md names each test.
 
 use crate::daemon::{Daemon, Setup};
-use crate::firmware::Firmware;
+use crate::firmware::{Firmware, WINDOW, Window};
 use crate::ipv6::{CROSSING, OLD_CLIENTS, OLD_FARM, dual};
 use crate::peers::{self, Server};
-use kit::lab::{DSR_VIP, Lab, VIPS, VIPS_V6};
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS, VIPS_V6};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// All services: in each mode over both versions of IP, and between them.
 const ALL: [(&str, &str); 8] = [
@@ -68,5 +72,131 @@ fn firmware_on_one_port_at_servers_with_few_ports() {
     for service in ["old-farm", "old-clients"] {
         assert_eq!(daemon.total(service, "completed"), 21, "{service}");
     }
+    daemon.finish();
+}
+
+/// U-Boot can't join the parts of a block, and asks for the largest that fits a packet over IPv4.
+#[test]
+fn u_boot_s_blocks_come_in_one_packet_from_servers_over_ipv6() {
+    let lab = Lab::new().with_ipv6();
+    peers::files(&lab, &[("image", 1 << 20)]);
+    let _v4 = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let _v6 = [peers::tftpd_hpa_v6(&lab, "s1"), peers::tftpd_hpa_v6(&lab, "s2")];
+    let daemon = Daemon::with(&lab, &(dual().text(&lab) + CROSSING));
+    let machine = Firmware::new(&lab, OLD_CLIENTS, 1600);
+    for _ in ["s1", "s2"] {
+        let options = [("timeout", "5"), ("tsize", "0"), ("blksize", "1468")];
+        let got = machine.fetch("image", &options).expect("the file");
+        compare(&lab, "image", &got.bytes, OLD_CLIENTS);
+        assert!(got.granted.contains(&("blksize".into(), "1448".into())), "{:?}", got.granted);
+    }
+    assert_eq!(daemon.total("old-clients", "completed"), 2);
+    daemon.finish();
+}
+
+#[test]
+fn blksize2_is_a_block_size() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 100_000)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let setup = Setup { service: "max_blksize = 1428", ..Setup::default() };
+    let daemon = Daemon::start(&lab, setup);
+    for vip in VIPS {
+        let machine = Firmware::new(&lab, vip, 2071);
+        for _ in ["s1", "s2"] {
+            let got = machine.fetch("image", &[("blksize2", "4096")]).expect("the file");
+            compare(&lab, "image", &got.bytes, vip);
+            assert_eq!(got.granted, [("blksize2".into(), "1024".into())], "{vip}");
+        }
+    }
+    for service in ["nat", "snat"] {
+        assert_eq!(daemon.total(service, "completed"), 2, "{service}");
+    }
+    daemon.finish();
+}
+
+/// A server as WDS is one: each ACK has a fifth byte, the number of blocks that are to come.
+struct Wds {
+    file: Vec<u8>,
+    /// Blocks after which its process dies.
+    lives: usize,
+}
+
+impl Wds {
+    const BLKSIZE: usize = 1400;
+
+    /// Answers requests until it is told to end.
+    fn serve(&self, asked: &UdpSocket, ends: &AtomicBool) {
+        asked.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+        while !ends.load(Ordering::Relaxed) {
+            let mut request = [0; 512];
+            if let Ok((_, client)) = asked.recv_from(&mut request) {
+                let from = SocketAddr::new(asked.local_addr().expect("ours").ip(), 0);
+                self.send(&UdpSocket::bind(from).expect("a port"), client);
+            }
+        }
+    }
+
+    fn send(&self, socket: &UdpSocket, client: SocketAddr) {
+        socket.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
+        let oack = format!(
+            "\0\x06tsize\0{}\0blksize\0{}\0msftwindow\027182\0",
+            self.file.len(),
+            Wds::BLKSIZE
+        );
+        let mut blocks: Vec<&[u8]> = self.file.chunks(Wds::BLKSIZE).collect();
+        if self.file.len().is_multiple_of(Wds::BLKSIZE) {
+            blocks.push(&[]);
+        }
+        socket.send_to(oack.as_bytes(), client).expect("a datagram");
+        let (mut had, mut window) = (0, 0);
+        while had < blocks.len() && had < self.lives {
+            for (n, block) in (1..).zip(&blocks).skip(had).take(window) {
+                let data = [&[0, 3][..], &(n as u16).to_be_bytes(), block].concat();
+                socket.send_to(&data, client).expect("a datagram");
+            }
+            let mut ack = [0; 512];
+            match socket.recv_from(&mut ack) {
+                Ok((5, _)) if ack[..2] == [0, 4] => {
+                    had = usize::from(u16::from_be_bytes([ack[2], ack[3]]));
+                    window = usize::from(ack[4]);
+                }
+                // It takes no notice of any other.
+                Ok(_) => window = 0,
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn microsoft_s_window_outlives_its_server() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("boot.wim", 200_000)]);
+    let file = std::fs::read(lab.path("files/boot.wim")).expect("the file");
+    let ends = Arc::new(AtomicBool::new(false));
+    let servers: Vec<_> = [("s1", 20), ("s2", usize::MAX)]
+        .into_iter()
+        .map(|(name, lives)| {
+            let (wds, ends) = (Wds { file: file.clone(), lives }, ends.clone());
+            lab.inside(name, move || {
+                let at = (peers::address(name), 69);
+                wds.serve(&UdpSocket::bind(at).expect("a free port"), &ends);
+            })
+        })
+        .collect();
+    let daemon = Daemon::start(&lab, Setup::default());
+    for (service, vip) in [("nat", NAT_VIP), ("snat", SNAT_VIP)] {
+        let machine = Firmware::new(&lab, vip, 2073);
+        let machine = machine.with_window(Window::Microsoft);
+        let options = [("tsize", "0"), ("blksize", "1400"), ("msftwindow", "31416")];
+        let got = machine.fetch("boot.wim", &options).expect("the file");
+        assert_eq!(got.granted.len(), 3, "{WINDOW} blocks at a time: {:?}", got.granted);
+        compare(&lab, "boot.wim", &got.bytes, vip);
+        assert_eq!(daemon.total(service, "resumed"), 1, "{service}");
+        assert_eq!(daemon.total(service, "lost"), 0, "{service}");
+    }
+    ends.store(true, Ordering::Relaxed);
+    servers.into_iter().for_each(|server| server.join().expect("its thread ends"));
     daemon.finish();
 }

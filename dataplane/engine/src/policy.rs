@@ -92,27 +92,77 @@ impl OptionLimits {
         *self == OptionLimits::default()
     }
 
-    /// Rewrites a request's or an OACK's options in place, with a limit of the way's to a block; answers the
+    /// Whether the option of this name is taken out.
+    pub fn strips(&self, name: &[u8]) -> bool {
+        self.strip.iter().any(|strip| name.eq_ignore_ascii_case(strip.as_bytes()))
+    }
+
+    /// Rewrites a request's or an OACK's options in place, with the limits of the way to a block; answers the
     /// message's length now, which is no larger.
-    pub fn apply(&self, message: &mut [u8], largest_block: Option<u16>) -> usize {
-        let max_blksize = self.max_blksize.into_iter().chain(largest_block).min();
+    pub fn apply(&self, message: &mut [u8], blocks: BlockLimits) -> usize {
+        let largest = self.max_blksize.into_iter().chain(blocks.largest).min();
+        let blocks = BlockLimits { largest, ..blocks };
         tftp::edit_options(message, |name, value| {
-            let limit = |option: &str, most: Option<u16>| {
-                let most = most.filter(|_| name.eq_ignore_ascii_case(option.as_bytes()))?;
+            let is = |option: &str| name.eq_ignore_ascii_case(option.as_bytes());
+            let limit = |limit: &dyn Fn(u32) -> Option<u16>| {
                 // To a server that is the largest there is (strtoul), and too short to hold another number.
-                if value.trim_ascii_start().starts_with(b"-") {
-                    return Some(tftp::Edit::Strip);
+                if value.trim_ascii_start().starts_with(b"-") && limit(u32::MAX).is_some() {
+                    return tftp::Edit::Strip;
                 }
-                (number(value)? > most.into()).then_some(tftp::Edit::Lower(most))
+                number(value).and_then(limit).map_or(tftp::Edit::Keep, tftp::Edit::Lower)
             };
-            if self.strip.iter().any(|strip| name.eq_ignore_ascii_case(strip.as_bytes())) {
-                return tftp::Edit::Strip;
+            if self.strips(name) {
+                tftp::Edit::Strip
+            } else if is("blksize") {
+                limit(&|asked| blocks.lower(asked))
+            } else if is("blksize2") {
+                // A power of two (tftp-hpa).
+                limit(&|asked| blocks.lower(asked).map(power_of_two))
+            } else if is("windowsize") {
+                limit(&|asked| self.max_windowsize.filter(|&most| asked > most.into()))
+            } else if is("msftwindow") && self.max_windowsize.is_some() {
+                // The window is in each ACK of the client's.
+                tftp::Edit::Strip
+            } else {
+                tftp::Edit::Keep
             }
-            limit("blksize", max_blksize)
-                .or_else(|| limit("windowsize", self.max_windowsize))
-                .unwrap_or(tftp::Edit::Keep)
         })
     }
+}
+
+/// What the way lets blocks be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BlockLimits {
+    /// A larger one becomes this.
+    pub largest: Option<u16>,
+    /// What fits one packet at the client's end is to fit one at the server's.
+    pub fitting: Option<Fitting>,
+}
+
+/// The largest blocks that one packet holds at each end, of which the server's are smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fitting {
+    /// At the client's.
+    pub client: u16,
+    /// At the server's.
+    pub server: u16,
+}
+
+impl BlockLimits {
+    /// What a size becomes that is asked for; `None`: it stays.
+    fn lower(&self, asked: u32) -> Option<u16> {
+        let largest = self.largest.filter(|&largest| asked > largest.into());
+        let size = largest.map_or(asked, u32::from);
+        let fits = |fitting: &Fitting| {
+            (u32::from(fitting.server) + 1..=fitting.client.into()).contains(&size)
+        };
+        self.fitting.filter(fits).map(|fitting| fitting.server).or(largest)
+    }
+}
+
+/// The largest power of two that is no larger; 0 has none.
+fn power_of_two(size: u16) -> u16 {
+    size.checked_ilog2().map_or(0, |log| 1 << log)
 }
 
 /// A number as servers read it (strtoul), no larger than fits; `None`: it is none.
@@ -305,6 +355,12 @@ mod tests {
             (b"\0\x01f\0octet\0blksize\x004294967296\0", b"\0\x01f\0octet\0blksize\x001428\0"),
             (b"\0\x01f\0octet\0blksize\0 +065464\0", b"\0\x01f\0octet\0blksize\x001428\0"),
             (b"\0\x01f\0octet\0blksize\0 -1\0tsize\x000\0", b"\0\x01f\0octet\0tsize\x000\0"),
+            (b"\0\x01f\0octet\0BLKSIZE2\x008192\0", b"\0\x01f\0octet\0BLKSIZE2\x001024\0"),
+            (b"\0\x01f\0octet\0blksize2\x001024\0", b"\0\x01f\0octet\0blksize2\x001024\0"),
+            (
+                b"\0\x01f\0octet\0msftwindow\x0031416\0blksize\x001400\0",
+                b"\0\x01f\0octet\0blksize\x001400\0",
+            ),
             // What is no number, or no end, is left to the server.
             (b"\0\x01f\0octet\0blksize\0many\0", b"\0\x01f\0octet\0blksize\0many\0"),
             (b"\0\x01f\0octet\0multicast", b"\0\x01f\0octet\0multicast"),
@@ -312,8 +368,27 @@ mod tests {
             (b"\0\x03\0\x01x\x001\0", b"\0\x03\0\x01x\x001\0"),
         ] {
             let mut message = before.to_vec();
-            let len = limits.apply(&mut message, None);
+            let len = limits.apply(&mut message, BlockLimits::default());
             assert_eq!(&message[..len], after, "{}", before.escape_ascii());
+        }
+    }
+
+    /// From IPv4 to IPv6, whose header takes 20 bytes more: one packet stays one, and more than one are left alone.
+    #[test]
+    fn a_block_that_fits_one_packet_is_to_fit_the_other_end_s() {
+        let fitting = Some(Fitting { client: 1468, server: 1448 });
+        for (largest, asked, becomes) in [
+            (None, 1448, None),
+            (None, 1449, Some(1448)),
+            (None, 1468, Some(1448)),
+            (None, 1469, None),
+            (None, 65_464, None),
+            (Some(1468), 8192, Some(1448)),
+            (Some(1500), 8192, Some(1500)),
+            (Some(1400), 1468, Some(1400)),
+        ] {
+            let limits = BlockLimits { largest, fitting };
+            assert_eq!(limits.lower(asked), becomes, "{largest:?} {asked}");
         }
     }
 }

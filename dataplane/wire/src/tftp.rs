@@ -24,6 +24,8 @@ pub const WRONG_TID: u16 = 5;
 pub const OPTIONS_REFUSED: u16 = 8;
 /// Bytes of data in a full block unless negotiated otherwise.
 pub const DEFAULT_BLKSIZE: u16 = 512;
+/// The option by which each ACK of the client's gets a fifth byte, the blocks that it asks for (Microsoft's WDS).
+pub const MSFTWINDOW: &[u8] = b"msftwindow";
 /// Bytes before the block in a DATA.
 pub const DATA_HEADER: usize = 4;
 /// ERROR 5, unknown transfer ID, as it goes on the wire.
@@ -191,9 +193,17 @@ impl<'a> Options<'a> {
         self.pairs().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// The block size (RFC 2348), when there is one that makes sense.
+    /// The block size (RFC 2348, or tftp-hpa's as a power of two), when there is one that makes sense.
     pub fn blksize(self) -> Option<u16> {
-        self.number(b"blksize").filter(|size| *size >= 8)
+        let size = self.number(b"blksize").or_else(|| self.number(b"blksize2"));
+        size.filter(|size| *size >= 8)
+    }
+
+    /// Seconds until a message is said again (RFC 2349, or tftp-hpa's in millionths), when there are some.
+    pub fn timeout(self) -> Option<u8> {
+        let millionths = || self.number(b"utimeout").map(|time: u32| time.div_ceil(1_000_000));
+        let seconds = self.number(b"timeout").or_else(millionths)?;
+        u8::try_from(seconds).ok().filter(|seconds| *seconds > 0)
     }
 
     /// How many blocks are sent before an ACK is waited for (RFC 7440), when that makes sense.
@@ -288,7 +298,15 @@ mod tests {
         let list = b"\0\x06tsize\x005000000000\0WindowSize\x0016\0";
         let Ok(Message::Oack(options)) = Message::parse(list) else { panic!() };
         assert_eq!((options.windowsize(), options.tsize()), (Some(16), Some(5_000_000_000)));
+        let list = b"\0\x06blksize2\x001024\0utimeout\x0070000000\0";
+        let Ok(Message::Oack(options)) = Message::parse(list) else { panic!() };
+        assert_eq!((options.blksize(), options.timeout()), (Some(1024), Some(70)));
+        for (value, seconds) in [("1", Some(1)), ("255", Some(255)), ("0", None), ("256", None)] {
+            let list = format!("timeout\0{value}\0");
+            assert_eq!(Options(list.as_bytes()).timeout(), seconds);
+        }
         assert_eq!(Message::parse(&ack(513)), Ok(Message::Ack { block: 513 }));
+        assert_eq!(Message::parse(b"\0\x04\x02\x01\x08"), Ok(Message::Ack { block: 513 }));
     }
 
     #[test]

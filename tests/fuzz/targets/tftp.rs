@@ -2,7 +2,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use engine::policy::{Access, OptionLimits};
+use engine::policy::{Access, BlockLimits, OptionLimits};
 use libfuzzer_sys::fuzz_target;
 use std::net::{IpAddr, Ipv4Addr};
 use wire::tftp::{Message, Options};
@@ -25,8 +25,9 @@ fuzz_target!(|input: Input| {
         max_windowsize: input.max_windowsize,
         strip,
     };
+    let blocks = BlockLimits { largest: input.largest_block, ..BlockLimits::default() };
     let mut edited = input.message.to_vec();
-    let len = limits.apply(&mut edited, input.largest_block);
+    let len = limits.apply(&mut edited, blocks);
     assert!(len <= edited.len(), "a message only becomes shorter");
     edited.truncate(len);
     let max_blksize = input.max_blksize.into_iter().chain(input.largest_block).min();
@@ -34,7 +35,7 @@ fuzz_target!(|input: Input| {
     compare(Message::parse(input.message).ok(), Message::parse(&edited).ok(), &both);
 
     let mut again = edited.clone();
-    let len = limits.apply(&mut again, input.largest_block);
+    let len = limits.apply(&mut again, blocks);
     assert_eq!(&again[..len], &edited[..], "there is nothing left to do");
 });
 

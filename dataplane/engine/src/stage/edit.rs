@@ -10,6 +10,7 @@ use crate::flow::view::Kind;
 use crate::frame::Frame;
 use crate::here::Here;
 use crate::own::Own;
+use crate::policy::{BlockLimits, Fitting};
 use crate::tables::ServiceId;
 use wire::ethernet;
 use wire::ip::{Ip, Split};
@@ -22,25 +23,40 @@ use wire::udp::{self, Udp};
 #[derive(Debug, Clone, Copy)]
 pub struct Edit {
     service: ServiceId,
-    /// The largest block that goes its way in one packet, where parts may not.
-    largest_block: Option<u16>,
+    blocks: BlockLimits,
 }
 
 impl Edit {
     /// `None`: the message has no options, or nothing limits them.
     pub fn of(message: Message, flow: &Flow, here: &Here) -> Option<Edit> {
-        let (Message::Request(_) | Message::Oack(_)) = message else { return None };
+        let blocks = match message {
+            Message::Request(_) => {
+                BlockLimits { largest: largest_block(flow, here), fitting: fitting(flow, here) }
+            }
+            Message::Oack(_) => {
+                BlockLimits { largest: largest_block(flow, here), ..BlockLimits::default() }
+            }
+            Message::Data { .. } | Message::Ack { .. } | Message::Error { .. } => return None,
+        };
+        Edit::to(blocks, flow, here)
+    }
+
+    /// The same of a request that is made again in the client's place, where a server has granted blocks of this size.
+    pub fn again(granted: u16, flow: &Flow, here: &Here) -> Option<Edit> {
+        Edit::to(BlockLimits { largest: Some(granted), fitting: None }, flow, here)
+    }
+
+    fn to(blocks: BlockLimits, flow: &Flow, here: &Here) -> Option<Edit> {
         let service = here.tables.backends[usize::from(flow.backend)].service;
-        let largest_block = largest_block(flow, here);
         let limits = &here.tables.services[usize::from(service)].options;
-        let edits = largest_block.is_some() || !limits.is_empty();
-        edits.then_some(Edit { service, largest_block })
+        let edits = blocks != BlockLimits::default() || !limits.is_empty();
+        edits.then_some(Edit { service, blocks })
     }
 
     /// Rewrites the message; answers its length now, which is no larger.
     pub fn apply(&self, message: &mut [u8], here: &Here) -> usize {
         let limits = &here.tables.services[usize::from(self.service)].options;
-        limits.apply(message, self.largest_block)
+        limits.apply(message, self.blocks)
     }
 
     /// Rewrites the message in its frame; answers the frame's length now, if that is another one.
@@ -71,7 +87,25 @@ fn largest_block(flow: &Flow, here: &Here) -> Option<u16> {
     if sender.is_ipv6() || receiver.is_ipv4() {
         return None;
     }
-    let room = room::<Ipv4>(false, to, flow, here).ok()?;
+    block(to, flow, here)
+}
+
+/// A client that asks for a block of one packet may be none that can join parts, and one of the server's version may hold
+/// less.
+fn fitting(flow: &Flow, here: &Here) -> Option<Fitting> {
+    let server = here.tables.backends[usize::from(flow.backend)].address;
+    let vip = here.tables.vips[usize::from(flow.vip())].address;
+    if server.is_ipv6() == vip.is_ipv6() {
+        return None;
+    }
+    let client = block(Side::Server, flow, here)?;
+    let server = block(Side::Client(flow.vip()), flow, here)?;
+    (server < client).then_some(Fitting { client, server })
+}
+
+/// The largest block that goes this way in one packet.
+fn block(side: Side, flow: &Flow, here: &Here) -> Option<u16> {
+    let room = room::<Ipv4>(false, side, flow, here).ok()?;
     room.checked_sub((udp::HEADER + tftp::DATA_HEADER) as u16)
 }
 

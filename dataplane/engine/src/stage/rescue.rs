@@ -43,6 +43,9 @@ pub fn rescue<H: Family>(
             return flow.is_in_need().then_some(Err(Reason::WrongOrigin.into()));
         }
         Side::Client(_) if is_for_server(udp.destination(), &own.flows[id], here) => {
+            if let &[0, 4, _, _, window] = parcel.packet.data {
+                own.flows[id].window = window;
+            }
             by_client(message, id, here, own)
         }
         Side::Client(_) => None,

@@ -13,7 +13,6 @@ use wire::ethernet::{Ethernet, Mac};
 use wire::ip::PROTOCOL_UDP;
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
-use wire::tftp::{self, Message};
 use wire::udp::{self, Udp};
 use zerocopy::IntoBytes;
 
@@ -33,17 +32,21 @@ pub fn speak(id: FlowId, here: &Here, own: &mut Own) -> Option<(Hop, Speech)> {
         Rescue::Asking if flow.tid().is_some() => None,
         Rescue::Asking => {
             let mut request = Speech::try_from(detail.request.whole()?).ok()?;
-            let edit = Edit::of(Message::parse(&request).ok()?, flow, here);
+            let edit = Edit::again(detail.terms.blksize(), flow, here);
             if let Some(edit) = edit {
                 let len = edit.apply(&mut request, here);
                 request.truncate(len);
             }
             to_server(id, &request, here, own)
         }
-        Rescue::CatchingUp => to_server(id, &tftp::ack(block), here, own),
+        Rescue::CatchingUp => {
+            let ack = detail.terms.ack(block, 1);
+            to_server(id, &ack, here, own)
+        }
         Rescue::Arrived => {
             flow.rescue = Rescue::None;
-            to_server(id, &tftp::ack(block), here, own)
+            let ack = detail.terms.ack(block, flow.window);
+            to_server(id, &ack, here, own)
         }
         Rescue::Lost => to_client(&own.flows[id], here, own),
     }

@@ -26,6 +26,7 @@ mod limits;
 mod looking;
 mod modes;
 mod moving;
+mod options;
 mod origin;
 mod parts;
 mod passive;

@@ -1,6 +1,7 @@
 //! Catching up: the server of a download has died, and another one sends the same file from its start. We
 //! acknowledge it in the client's place, up to the block that the client has; what follows is the client's.
 
+use arrayvec::ArrayVec;
 use wire::tftp::{self, Message, Options};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -16,6 +17,8 @@ pub struct Terms {
 
 impl Terms {
     const UNSAID: u32 = u32::MAX;
+    /// In place of a window: each ACK says it.
+    const BY_ACK: u16 = 0;
 
     /// Those of a server that granted no options (RFC 1350).
     pub const PLAIN: Terms =
@@ -25,14 +28,36 @@ impl Terms {
     pub fn of(options: Options) -> Terms {
         Terms {
             size: options.tsize().map_or(Terms::UNSAID, |size| size as u32),
-            windowsize: options.windowsize().unwrap_or(Terms::PLAIN.windowsize),
+            windowsize: match options.value(tftp::MSFTWINDOW) {
+                Some(_) => Terms::BY_ACK,
+                None => options.windowsize().unwrap_or(Terms::PLAIN.windowsize),
+            },
             blksize: options.blksize().unwrap_or(Terms::PLAIN.blksize),
         }
     }
 
-    /// Blocks that an ACK has sent.
+    /// Blocks that an ACK has sent. Where the ACK itself says that, ours asks for one.
     pub fn windowsize(&self) -> u16 {
-        self.windowsize
+        if self.windows_by_ack() { 1 } else { self.windowsize }
+    }
+
+    /// Bytes of a full block.
+    pub fn blksize(&self) -> u16 {
+        self.blksize
+    }
+
+    /// The ACK of a block as a client says it, which asks for so many blocks where an ACK can.
+    pub fn ack(&self, block: u16, window: u8) -> ArrayVec<u8, 5> {
+        let mut ack = ArrayVec::from_iter(tftp::ack(block));
+        if self.windows_by_ack() {
+            ack.push(window.max(1));
+        }
+        ack
+    }
+
+    /// Whether each ACK says how many blocks it has sent (`msftwindow`).
+    fn windows_by_ack(&self) -> bool {
+        self.windowsize == Terms::BY_ACK
     }
 
     /// Whether a file with these terms can be the same, block by block.
@@ -142,7 +167,7 @@ impl CatchUp {
         }
         self.at = block;
         self.unacknowledged += 1;
-        if block >= goal.block || self.unacknowledged >= goal.terms.windowsize {
+        if block >= goal.block || self.unacknowledged >= goal.terms.windowsize() {
             self.acknowledge(goal)
         } else {
             Heard::Nothing

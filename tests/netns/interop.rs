@@ -115,6 +115,27 @@ fn blksize2_is_a_block_size() {
     daemon.finish();
 }
 
+/// A client that is busy for longer than the gate waits, and not for longer than it has told its server.
+#[test]
+fn a_granted_timeout_is_waited_for() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 100_000)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let daemon =
+        Daemon::start(&lab, Setup { service: "idle_timeout = \"1s\"", ..Setup::default() });
+    for vip in VIPS {
+        let pause = Duration::from_secs(6);
+        let machine = Firmware::new(&lab, vip, 2072).with_pause(pause);
+        let got = machine.fetch("image", &[("timeout", "4")]).expect(vip);
+        compare(&lab, "image", &got.bytes, vip);
+    }
+    for service in ["nat", "snat"] {
+        assert_eq!(daemon.total(service, "completed"), 1, "{service}");
+        assert_eq!(daemon.total(service, "timed_out"), 0, "{service}");
+    }
+    daemon.finish();
+}
+
 /// A server as WDS is one: each ACK has a fifth byte, the number of blocks that are to come.
 struct Wds {
     file: Vec<u8>,

@@ -3,6 +3,7 @@
 pub mod adopt;
 mod answer;
 pub mod connections;
+pub mod departed;
 pub mod evict;
 mod help;
 pub mod pool;
@@ -38,6 +39,7 @@ use crate::sweep::Sweep;
 use crate::tables::{InterfaceId, MOST_SNAT, SnatId, Tables, VipId};
 use crate::tick::Tick;
 use adopt::Adopted;
+use departed::Departed;
 use std::sync::Arc;
 
 /// Names of IPv6 addresses beside those of the transfers' clients, of which each has one: one more can be made
@@ -86,6 +88,8 @@ pub struct Own {
     last_id: u16,
     /// Clients that backends have left without an answer lately.
     pub silences: Silences,
+    /// Clients of transfers that were forgotten.
+    pub departed: Departed,
     /// How often clients ask.
     pub rates: Rates,
     /// Requests of the burst in hand that are refused: their places in it, and who tells.
@@ -137,6 +141,7 @@ impl Own {
             sticky: Sticky::new(if tables.is_sticky() { max_flows } else { 0 }, seed),
             rates: Rates::new(if tables.is_rated() { max_flows } else { 0 }, seed),
             silences: Silences::new(seed),
+            departed: Departed::new(max_flows, seed),
             refusals: Burst::new(),
             edits: Burst::new(),
             outbox: Outbox::new(),

@@ -24,6 +24,9 @@ const MOMENT: u32 = 2 * PER_SECOND;
 /// Ticks that an ended transfer is kept for a lost last packet.
 const LINGER: u32 = 5 * PER_SECOND;
 
+/// Granted timeouts that a silent transfer lives at the least: a message may get lost, and the next one too.
+const TIMEOUTS: u32 = 3;
+
 impl Own {
     /// Enters a transfer, which has a place at its backend. A full table makes room by forgetting one whose client was
     /// not heard or an ended one, never a running one.
@@ -214,6 +217,10 @@ impl Own {
         let (flow, detail) = (&self.flows[id], self.flows.detail(id));
         let rest = flow.rest(detail, here.backend(flow.backend).server);
         let flow = self.flows.remove(id);
+        if flow.answers_seen() && flow.seen_as() == flow.client() {
+            let client = self.hosts.socket_address(flow.client());
+            self.departed.note(client, here.backend(flow.backend).server, flow.timeout, here.now);
+        }
         if !flow.state.is_over() {
             self.count_end(&flow, end, here);
         }
@@ -256,7 +263,10 @@ impl Own {
 
 /// When a flow is given up unless another packet comes.
 pub(super) fn deadline(flow: &Flow, tables: &Tables) -> Tick {
-    let idle = || tables.service_of(flow.backend).idle_timeout;
+    let idle = || {
+        let granted = if flow.progress.client_spoke() { flow.timeout.into() } else { 0 };
+        tables.service_of(flow.backend).idle_timeout.max(TIMEOUTS * granted * PER_SECOND)
+    };
     flow.last_packet.after(match flow.state {
         State::Requested | State::Established => idle(),
         // Its server may still be talking, and is not to be heard.

@@ -15,6 +15,7 @@ use crate::reason::Reason;
 use crate::tables::{Owner, Protocol, VipId};
 use crate::tick::PER_SECOND;
 use crate::verdict::{Step, Verdict};
+use std::net::SocketAddr;
 use wire::ip::PROTOCOL_UDP;
 use wire::tftp::{self, Message};
 
@@ -187,7 +188,7 @@ fn by_server<H: Family>(
 }
 
 /// A server's packet for a client that has no transfer with it is the kernel's to route; unless the
-/// client's endpoint now has one with another server. Then this one was given up, and must not
+/// client's endpoint now has one with another server, or had one with this. Then it was given up, and must not
 /// reach the client by its own address either.
 fn not_by_this_server<H: Family>(parcel: &Parcel<H>, here: &Here, own: &Own) -> Verdict {
     let Datagram { ip, udp, data, .. } = &parcel.packet;
@@ -200,7 +201,11 @@ fn not_by_this_server<H: Family>(parcel: &Parcel<H>, here: &Here, own: &Own) -> 
             own.flows[flow].answers_seen() && own.flows[flow].seen_as() == client
         })
     });
-    if is_elsewhere && Message::parse(data).is_ok() {
+    let is_departed = || {
+        let client = SocketAddr::new(ip.destination().into(), udp.destination());
+        own.departed.has(client, parcel.key.other(), here.now)
+    };
+    if (is_elsewhere || is_departed()) && Message::parse(data).is_ok() {
         Reason::StrayTid.into()
     } else {
         Verdict::Kernel

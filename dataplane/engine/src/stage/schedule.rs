@@ -298,7 +298,12 @@ impl<'a> Asked<'a> {
             answers_from: rules.answers_seen().then_some(server.server),
         };
         let kind = if self.request.is_write { Kind::Write } else { Kind::Read };
-        let flow = Flow::requested(parties, kind, self.fingerprint, here.now);
+        let mut flow = Flow::requested(parties, kind, self.fingerprint, here.now);
+        let limits = &here.tables.services[usize::from(self.service)].options;
+        if !flow.answers_seen() && !limits.strips(b"timeout") {
+            // Nobody sees it granted, and no other value can be.
+            flow.timeout = self.request.options.timeout().unwrap_or_default();
+        }
         let earlier = before.before.as_ref().and_then(|before| before.earlier_of(&flow));
         let earlier = earlier.unwrap_or(seen_as.earlier);
         own.insert(flow, earlier, before.elder, self.message, here)

@@ -65,6 +65,7 @@ pub fn track<H: Family>(
             detail.answered = here.now;
             if let Message::Oack(options) = message {
                 detail.terms = Terms::of(options);
+                flow.timeout = options.timeout().unwrap_or_default();
             }
         }
         (Side::Client(_) | Side::Server | Side::ServerToClient, _) => {}

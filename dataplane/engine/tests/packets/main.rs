@@ -45,5 +45,6 @@ mod scheduling;
 mod sharing;
 mod tcp;
 mod to_service_port;
+mod waiting;
 mod way_back;
 mod workers;

@@ -52,6 +52,26 @@ fn pure_ftpd_lists_a_reply() {
     farm.serves();
 }
 
+/// Of several folders, as by a pattern or going down into them, pure-ftpd 1.0.50 says each one's name at the start of a
+/// line, whatever the options are. A folder `213 End` ends the reply for whoever reads it.
+#[test]
+fn pure_ftpd_lists_folders_whose_names_are_a_reply() {
+    let lab = Lab::new().with_ipv6();
+    let farm = Farm::new(&lab, |lab, name| Ftpd::Pure.start(lab, name, Manner::default()));
+    let names = ["213 End", "227 (0,0,0,0,12,234)", "229 (|||3306|)"];
+    for name in names.iter().chain(&FORGED) {
+        std::fs::create_dir_all(farm.lab.path("files/up").join(name).join("a")).expect("a folder");
+    }
+    for vip in VIPS {
+        for list in ["STAT *", "STAT -l *", "STAT -lR 2*", "STAT ??? *"] {
+            for asks in ["PASV\r\n", "EPSV\r\n"] {
+                farm.stays_shut(vip, true, &["CWD up\r\n", &format!("{list}\r\n{asks}")]);
+            }
+        }
+    }
+    farm.serves();
+}
+
 #[test]
 fn pyftpdlib_repeats_a_reply_before_any_login() {
     let lab = Lab::new().with_ipv6();

@@ -38,8 +38,8 @@ pub enum Command {
     Lpsv,
     /// From the server's consent on, the rest is in a language that can't be read (RFC 2228, RFC 4217).
     Auth,
-    /// A list of bare names on the control connection: a file's name could stand there for a reply.
-    Names,
+    /// A list of files on the control connection: a name could stand there for a reply.
+    Listing,
     /// Begins with a digit, as only replies do: a server that echoes the line would seem to say it.
     Digits,
     /// Nothing about any of that.
@@ -61,7 +61,7 @@ pub enum Epsv {
     Unknown,
 }
 
-/// The commands that are not [`Command::Other`], and STAT, which may be [`Command::Names`]. P@SW is PASV for clients
+/// The commands that are not [`Command::Other`], and STAT, which may be a [`Command::Listing`]. P@SW is PASV for clients
 /// behind a firewall that would rewrite it.
 const VERBS: [&[u8]; 9] =
     [b"PORT", b"EPRT", b"LPRT", b"PASV", b"P@SW", b"EPSV", b"LPSV", b"AUTH", b"STAT"];
@@ -79,7 +79,7 @@ impl Command {
             Some(b"EPSV") => Command::Epsv(Epsv::parse(&argument)),
             Some(b"LPSV") => Command::Lpsv,
             Some(b"AUTH") => Command::Auth,
-            Some(b"STAT") if lists_names(&argument) => Command::Names,
+            Some(b"STAT") if !argument.is_empty() => Command::Listing,
             _ if verb.first().is_some_and(u8::is_ascii_digit) => Command::Digits,
             Some(_) | None => Command::Other,
         }
@@ -155,19 +155,6 @@ fn verb(bytes: &mut impl Iterator<Item = u8>) -> (ArrayVec<u8, 5>, bool) {
 /// White space as C's `isspace` has it, by which servers split a line.
 fn is_space(byte: &u8) -> bool {
     byte.is_ascii_whitespace() || *byte == 0x0b
-}
-
-/// Whether options in front of the argument ask for names alone (`-1`), or for them in columns (`-C`).
-fn lists_names(mut argument: &[u8]) -> bool {
-    while let Some(options) = argument.strip_prefix(b"-") {
-        let end = options.iter().position(|byte| !byte.is_ascii_alphanumeric());
-        let (letters, rest) = options.split_at(end.unwrap_or(options.len()));
-        if letters.iter().any(|letter| matches!(letter, b'1' | b'C')) {
-            return true;
-        }
-        argument = rest.trim_ascii_start();
-    }
-    false
 }
 
 impl Epsv {

@@ -161,7 +161,7 @@ impl Context<'_> {
             Command::Lprt => (Asks::Refused(self::line(NO_PORT)), None),
             Command::Lpsv => (Asks::Instead(self::line(NO_PORT)), None),
             Command::Auth => (plain(line), Some(Asked::Auth)),
-            Command::Names | Command::Digits => (Asks::Refused(self::line(NO_PORT)), None),
+            Command::Listing | Command::Digits => (Asks::Refused(self::line(NO_PORT)), None),
             Command::Other => (plain(line), None),
         }
     }

@@ -104,8 +104,8 @@ fn a_reply_that_a_server_repeats_opens_nothing() {
         for pipelined in [false, true] {
             for (server, command, before, after) in [
                 ("ProFTPD", "CWD a\n{}\r\n", "550 a\n", ": No such file or directory\r\n"),
-                ("pure-ftpd", "STAT -l\r\n", "213-STAT\r\n", "213 End.\r\n"),
-                ("pure-ftpd", "STAT -l\r\n", "213-STAT\r\na\n", "213 End.\r\n"),
+                ("pure-ftpd", "STAT\r\n", "213-STAT\r\n", "213 End.\r\n"),
+                ("pure-ftpd", "STAT\r\n", "213-STAT\r\na\n", "213 End.\r\n"),
                 ("pyftpdlib", "XYZ\n{}\r\n", "500 Command \"XYZ\n", "\" not understood.\r\n"),
             ] {
                 let mut talk = Talk::new(via);
@@ -322,6 +322,20 @@ fn lines_that_could_come_back_as_replies_are_refused() {
         let refusals = &talk.gate.core.own.counters.refusals;
         let count = refusals[usize::from(kit::connections::service(via))].data.value();
         assert_eq!(count, u64::from(!heard.contains('_')), "{text}");
+    }
+}
+
+/// Servers say the names of folders at the start of a line, of several whatever the options are: pure-ftpd does so, and
+/// `ls` for BSD's ftpd. A folder `213 End` would end the reply.
+#[test]
+fn no_server_lists_files_as_a_reply() {
+    for via in Via::SEEN {
+        for list in ["STAT -C", "STAT *", "stat -l ???\\ *", "STAT -lR 2*", "STAT\t.", "STAT\0up"] {
+            let mut talk = Talk::new(via);
+            let heard = talk.client_says(&format!("{list}\r\n"));
+            assert_eq!(heard, "PORT 0,0,0,0,0,0\r\n", "{via:?} {list}");
+        }
+        assert_eq!(Talk::new(via).client_says("STAT\r\n"), "STAT\r\n");
     }
 }
 

@@ -250,12 +250,10 @@ fn what_some_servers_drop_is_dropped() {
 /// What a server repeats of them, or lists, could be taken for a reply.
 #[test]
 fn lines_that_could_come_back_as_replies_are_refused() {
-    for line in
-        ["227 (10,1,0,30,12,234)", "2", " 213 End", "STAT -1", "stat  -la1 up", "STAT -a -C x"]
-    {
+    for line in ["227 (10,1,0,30,12,234)", "2", " 213 End", "STAT -1", "stat  up", "STAT *"] {
         assert_eq!(client(line, &V4), Asks::Refused(super::line(NO_PORT)), "{line}");
     }
-    for line in ["STAT", "STAT -la", "STAT a-1", "STAT -a 1", "RETR 227 (1,2,3,4,5,6)"] {
+    for line in ["STAT", "LIST -1", "RETR 227 (1,2,3,4,5,6)"] {
         assert_eq!(client(line, &V4), Asks::Nothing, "{line}");
     }
 }

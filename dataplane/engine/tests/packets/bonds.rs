@@ -206,7 +206,7 @@ fn a_drain_moves_no_bond_from_under_what_is_under_way() {
         lines.extend([second, data]);
         // What is closing holds nobody.
         for line in &mut lines {
-            line.client_says(&mut gate, "F", "");
+            line.client_says(&mut gate, "AF", "");
         }
         let mut third = Line::open(&mut gate, via, at(via, 2101), 21);
         assert_eq!(third.server.ip(), via.server(1), "{via:?}");

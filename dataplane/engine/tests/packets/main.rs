@@ -19,6 +19,7 @@ mod failover;
 mod floods;
 mod ftp;
 mod ftp_lines;
+mod ftp_openings;
 mod ftp_replies;
 mod inheritance;
 mod learning;

@@ -87,7 +87,7 @@ fn what_can_be_read_is_announced() {
         control.goes_dark(&mut gate);
         Line::open(&mut gate, via, client(via, 9, 3000), 50_000);
         // It is another one from now on.
-        control.client_says(&mut gate, "F", "");
+        control.client_says(&mut gate, "AF", "");
         refuses(&mut gate, via, client(via, 9, 3001), 50_000);
     }
 }

@@ -437,3 +437,27 @@ fn a_connection_opens_only_for_who_has_heard_the_answer() {
         assert_eq!(stage(&gate), Some(Stage::Open), "{via:?}");
     }
 }
+
+/// Their receiver drops these: an end without ACK, and one before the handshake's last part.
+#[test]
+fn what_is_no_end_to_its_receiver_ends_nothing() {
+    for via in Via::ALL {
+        let mut gate = gate();
+        let mut line = Line::new(via, via.client(), SSH);
+        line.client_says(&mut gate, "S", "");
+        let view = gate.connections().remove(0);
+        (line.seen_as, line.server) = (view.seen_as, view.server);
+        if !via.is_dsr() {
+            line.server_says(&mut gate, "SA", "");
+            let end = line.from_client("AF", "");
+            let _ = gate.take(Segment { acknowledgement: 7, ..end });
+            let _ = gate.take(line.from_client("F", ""));
+            assert_eq!(stage(&gate), Some(Stage::HalfOpen), "{via:?}");
+        }
+        let _ = gate.take(line.from_client("A", "")).sent_segment();
+        let _ = gate.take(line.from_client("F", "")).sent_segment();
+        assert_eq!(stage(&gate), Some(Stage::Open), "{via:?}");
+        line.client_says(&mut gate, "AF", "");
+        assert_eq!(stage(&gate), Some(Stage::Closing), "{via:?}");
+    }
+}

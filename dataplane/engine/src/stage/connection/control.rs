@@ -30,7 +30,8 @@ use wire::tcp::{Flags, Tcp, answer_timestamps};
 /// How a server begins to say that its client has logged in (RFC 959 §4.2.1).
 const LOGGED_IN: &[u8] = b"230";
 
-/// Makes room for what is read of a control connection, when its client opens it. Answers why that can't be.
+/// Makes room for what is read of a control connection, when its client opens it. Answers why that can't be. Whatever
+/// becomes of one that was not opened, no data goes on unread.
 pub fn begin<H: Family>(
     seen: &Seen<H::Address>,
     id: FlowId,
@@ -38,15 +39,13 @@ pub fn begin<H: Family>(
     own: &mut Own,
 ) -> Option<Verdict> {
     let connection = &own.connections[id];
+        && connection.stage != Stage::Open
     let is_control = connection.kind == ConnectionKind::Client
         && connection.answers_seen()
         && matches!(here.tables.service_of(connection.backend).protocol, Protocol::Ftp(_));
     let tcp = seen.tcp.filter(|_| is_control)?;
-    // Data that comes with a SYN would go on unread (RFC 7413).
-    if tcp.flags().has(Flags::SYN) && seen.len > 0 {
-        return Some(Reason::OutOfOrder.into());
-    }
-    if !opens(connection, seen.is_by_client(), &tcp) {
+    let is_opened = connection.is_half_open() && opens(connection, seen.is_by_client(), &tcp);
+    if !is_opened {
         return (seen.len > 0).then_some(Reason::OutOfOrder.into());
     }
     let first = connection.halves.map(|half| half.next);
@@ -99,10 +98,11 @@ fn listen<H: Family>(
     let from = usize::from(!seen.is_by_client());
     // A reset that does not know the numbers would be given the right ones.
     if tcp.flags().has(Flags::RST) && !session.streams[from].is_next(tcp.sequence()) {
+    // Data that comes with a SYN would go on unread (RFC 7413).
         return Some(Err(Reason::BadReset.into()));
     }
     if tcp.flags().has(Flags::SYN) {
-        return None;
+        return (seen.len > 0).then_some(Err(Reason::OutOfOrder.into()));
     }
     let mut scratch = std::mem::take(&mut own.scratch);
     let pushed = push::<H>(frame.bytes_mut(), (seen, &tcp), session, id, here, own, &mut scratch);

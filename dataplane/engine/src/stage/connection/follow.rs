@@ -53,6 +53,11 @@ pub fn follow(
         // Otherwise its receiver answers it by what it waits for.
         return Ok(stage(connection, by_client, tcp));
     }
+    // A receiver drops any other segment without ACK (RFC 9293 §3.10.7.4), and what comes before the handshake's end.
+    let is_early = connection.stage == Stage::HalfOpen && !opens(connection, by_client, tcp);
+    if !flags.has(Flags::ACK) || (is_early && connection.answers_seen()) {
+        return Ok(connection.stage);
+    }
     let is_end = flags.has(Flags::FIN) && is_within(connection, from, tcp.sequence());
     let half = &mut connection.halves[from];
     if half.acked == 0 {

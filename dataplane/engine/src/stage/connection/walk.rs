@@ -40,7 +40,7 @@ pub fn connection<H: Family>(
     };
     begins_again(&seen, id, here, own);
     way_back::settle(&seen, id, here, own)?;
-    if own.connections[id].is_half_open()
+    if !own.connections[id].has(flag::READ)
         && let Some(verdict) = control::begin::<H>(&seen, id, here, own)
     {
         return Err(refused::<H>(frame, &seen, verdict, here, own));

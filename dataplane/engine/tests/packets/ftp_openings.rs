@@ -69,6 +69,39 @@ fn after_a_reset_before_the_beginning() {
     }
 }
 
+/// What its server has answered is the first one; the other one begins inside of another line.
+#[test]
+fn after_a_second_beginning() {
+    for via in Via::SEEN {
+        for before in [1, 5, 1000, 1 << 31] {
+            let (mut gate, control) = half_open(via);
+            let mut syn = Line::new(via, via.client(), 21).from_client("S", "");
+            syn.sequence = syn.sequence.wrapping_sub(before);
+            let _ = gate.take(syn);
+            let _ = gate.take(control.from_client("A", ""));
+            let early = control.from_client("AP", "NOOP ");
+            let sequence = early.sequence.wrapping_sub(5);
+            let _ = gate.take(Segment { sequence, ..early });
+            is_read(&mut gate, &control, "a second SYN");
+        }
+    }
+}
+
+/// The one that its server answers, whichever came last.
+#[test]
+fn the_beginning_that_is_answered_holds() {
+    for via in Via::SEEN {
+        let (mut gate, mut control) = asked(via);
+        let mut syn = Line::new(via, via.client(), 21).from_client("S", "");
+        syn.sequence = syn.sequence.wrapping_sub(5);
+        let _ = gate.take(syn).sent_segment();
+        control.server_says(&mut gate, "SA", "");
+        let _ = gate.take(control.from_client("A", "")).sent_segment();
+        assert_eq!(control.client_says(&mut gate, "AP", "NOOP\r\n").text(), "NOOP\r\n", "{via:?}");
+        is_read(&mut gate, &control, "another SYN before");
+    }
+}
+
 /// Data may come with a SYN (RFC 7413): a server whose connection is another one by now would take it.
 #[test]
 fn after_a_syn_with_data() {

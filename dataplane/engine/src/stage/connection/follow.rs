@@ -70,12 +70,19 @@ pub fn follow(
     Ok(stage(connection, by_client, tcp))
 }
 
-/// A side says where it begins to count.
+/// A side says where it begins to count. Of several beginnings of its opener, the one that is answered holds: its
+/// receiver takes no other.
 fn begin(connection: &mut Connection, from: usize, syn: &Tcp, len: u32) {
+    let by_opener = (from == 0) != connection.has(flag::BY_SERVER);
+    if by_opener && connection.has(flag::ANSWERED) {
+        return;
+    }
     let next = syn.sequence().wrapping_add(len + 1);
     connection.halves[from] = Half { next, acked: syn.acknowledgement() };
-    let by_opener = (from == 0) != connection.has(flag::BY_SERVER);
     connection.flags |= if by_opener { 0 } else { flag::ANSWERED };
+    if !by_opener && syn.flags().has(Flags::ACK) {
+        connection.halves[1 - from].next = syn.acknowledgement();
+    }
 }
 
 /// Whether a segment that begins there is among those that its receiver can be waiting for.

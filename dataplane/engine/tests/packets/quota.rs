@@ -115,6 +115,35 @@ fn then_those_that_have_said_nothing_for_a_while() {
     }
 }
 
+/// However the server's words are cut into segments: a client that sends USER and PASS at once may hear both replies in
+/// one.
+#[test]
+fn who_has_logged_in_is_known_however_its_server_says_so() {
+    let cut: [&[&str]; 4] = [
+        &["331 Password?\r\n230 Logged in.\r\n"],
+        &["23", "0 Logged in.\r\n"],
+        &["331 Password?\r\n2", "30", " Logged in.\r\n"],
+        &["230-Hello\r\n331 is no code here\r\n", "230 Logged in.\r\n"],
+    ];
+    for via in Via::SEEN {
+        for words in cut {
+            let mut gate = Gate::with(limited(FTP, 21), FLOWS);
+            let mut lines: Vec<Line> =
+                (0..4).map(|n| Line::open(&mut gate, via, client(via, 9, 2000 + n), 21)).collect();
+            for line in &mut lines {
+                line.client_says(&mut gate, "AP", "USER a\r\nPASS b\r\n");
+                for part in words {
+                    let _ = gate.take(line.from_server("AP", part));
+                    line.goes_on(1, "", part);
+                }
+            }
+            gate.wait(GREETING + 1);
+            is_refused(&mut gate, &Line::new(via, client(via, 9, 2100), 21));
+            assert_eq!(count(&gate, via, 9), 4, "{via:?} {words:?}");
+        }
+    }
+}
+
 #[test]
 fn so_it_is_over_udp() {
     for via in Via::ALL {

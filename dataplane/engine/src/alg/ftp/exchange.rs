@@ -28,6 +28,8 @@ pub struct Exchange {
     within: Option<u16>,
     /// Whether a reply was heard.
     is_greeted: bool,
+    /// Whether the client has logged in.
+    has_logged_in: bool,
 }
 
 /// A command whose reply means something.
@@ -54,6 +56,8 @@ pub enum Heard {
 
 /// The code of a greeting. No command has such a reply but REIN.
 const GREETING: u16 = 220;
+/// The code of the reply to whoever has logged in (RFC 959 §4.2.1).
+const LOGGED_IN: u16 = 230;
 
 impl Exchange {
     /// A command that begins like this goes on to the server, whose reply means nothing.
@@ -83,6 +87,7 @@ impl Exchange {
         if code < 200 {
             return Heard::Text;
         }
+        self.has_logged_in |= code == LOGGED_IN;
         let is_greeting = code == GREETING && !self.is_greeted;
         self.is_greeted = true;
         if is_greeting || self.answered == self.asked {
@@ -97,6 +102,11 @@ impl Exchange {
             }
             Some(_) | None => Heard::Other,
         }
+    }
+
+    /// Whether the client has logged in.
+    pub fn has_logged_in(&self) -> bool {
+        self.has_logged_in
     }
 
     /// Whether the server is in the middle of a reply.

@@ -27,9 +27,6 @@ use wire::ftp::is_signal;
 use wire::ip::Split;
 use wire::tcp::{Flags, Tcp, answer_timestamps};
 
-/// How a server begins to say that its client has logged in (RFC 959 §4.2.1).
-const LOGGED_IN: &[u8] = b"230";
-
 /// Makes room for what is read of a control connection, when its client opens it. Answers why that can't be. Whatever
 /// becomes of one that was not opened, no data goes on unread.
 pub fn begin<H: Family>(
@@ -39,9 +36,9 @@ pub fn begin<H: Family>(
     own: &mut Own,
 ) -> Option<Verdict> {
     let connection = &own.connections[id];
-        && connection.stage != Stage::Open
     let is_control = connection.kind == ConnectionKind::Client
         && connection.answers_seen()
+        && connection.stage != Stage::Open
         && matches!(here.tables.service_of(connection.backend).protocol, Protocol::Ftp(_));
     let tcp = seen.tcp.filter(|_| is_control)?;
     let is_opened = connection.is_half_open() && opens(connection, seen.is_by_client(), &tcp);
@@ -98,9 +95,9 @@ fn listen<H: Family>(
     let from = usize::from(!seen.is_by_client());
     // A reset that does not know the numbers would be given the right ones.
     if tcp.flags().has(Flags::RST) && !session.streams[from].is_next(tcp.sequence()) {
-    // Data that comes with a SYN would go on unread (RFC 7413).
         return Some(Err(Reason::BadReset.into()));
     }
+    // Data that comes with a SYN would go on unread (RFC 7413).
     if tcp.flags().has(Flags::SYN) {
         return (seen.len > 0).then_some(Err(Reason::OutOfOrder.into()));
     }
@@ -163,16 +160,17 @@ fn push<H: Family>(
     if tcp.flags().has(Flags::ACK) {
         session.streams[1 - from].acknowledged(tcp.acknowledgement());
     }
-    if !by_client && data.starts_with(LOGGED_IN) {
-        own.sessions.settle(own.connections[id].session);
-    }
     own.sessions.lend(&mut session.streams[from]);
     let Session { streams: [client, server], exchange, .. } = session;
     let (side, stream, other) =
         if by_client { (Side::Client, client, server) } else { (Side::Server, server, client) };
     let segment = Segment { sequence: tcp.sequence(), data, is_last: tcp.flags().has(Flags::FIN) };
     let reader = Listener { by_client, exchange, other, id, here, own };
-    Ok(stream.push(segment, side, reader, &mut out[..room]))
+    let pushed = stream.push(segment, side, reader, &mut out[..room]);
+    if exchange.has_logged_in() {
+        own.sessions.settle(own.connections[id].session);
+    }
+    Ok(pushed)
 }
 
 /// Who reads what one side says.

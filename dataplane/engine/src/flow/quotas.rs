@@ -1,5 +1,6 @@
 //! How many connections each client has at each service that limits them, counted exactly: a client is one worker's. And
-//! which of them have said nothing: these make way for another one of their client. All memory is taken at once.
+//! which of them are not assured, or have said nothing: these make way for another one of their client. All memory is
+//! taken at once.
 
 use super::hosts::{Endpoint, Host};
 use super::index::{FlowId, Index, NO_FLOW};
@@ -23,7 +24,7 @@ pub struct Quotas {
     of: Box<[u32]>,
     /// By row: the number of the first byte that its client says.
     first: Box<[u32]>,
-    /// By account: rows that have perhaps said nothing, the oldest first.
+    /// By account, two lists: rows that are not assured, and those that have perhaps said nothing; the oldest first.
     quiet: Lists,
     seed: Seed,
 }
@@ -38,7 +39,7 @@ impl Quotas {
             free: (0..rows as u32).rev().collect(),
             of: vec![NO_FLOW; rows].into(),
             first: vec![0; rows].into(),
-            quiet: Lists::new(rows as u32, rows as u32),
+            quiet: Lists::new(rows as u32, 2 * rows as u32),
             seed,
         }
     }
@@ -48,7 +49,7 @@ impl Quotas {
         self.find(account).map_or(0, |place| self.counts[place as usize])
     }
 
-    /// The row is one more of this account, which has said nothing yet.
+    /// The row is one more of this account, which is not assured yet.
     pub fn enter(&mut self, row: FlowId, account: Key) {
         if row as usize >= self.of.len() {
             return;
@@ -56,7 +57,7 @@ impl Quotas {
         let Some(place) = self.find(account).or_else(|| self.open(account)) else { return };
         self.counts[place as usize] += 1;
         self.of[row as usize] = place;
-        self.quiet.append(place, row);
+        self.quiet.append(unassured(place), row);
     }
 
     /// The row is over, or another's from now on.
@@ -71,11 +72,11 @@ impl Quotas {
         }
     }
 
-    /// The row's connection is open from now on, and its client's first byte has this number.
-    pub fn opens(&mut self, row: FlowId, first: u32) {
+    /// The row's connection is assured from now on, and its client's first byte has this number.
+    pub fn assure(&mut self, row: FlowId, first: u32) {
         let Some(place) = self.place(row) else { return };
         self.first[row as usize] = first;
-        self.quiet.append(place, row);
+        self.quiet.append(quiet(place), row);
     }
 
     /// The number of the first byte that the row's client says.
@@ -83,9 +84,14 @@ impl Quotas {
         self.first.get(row as usize).copied().unwrap_or_default()
     }
 
-    /// Rows of this account that have perhaps said nothing, the oldest first.
-    pub fn quiet(&self, account: Key) -> impl Iterator<Item = FlowId> {
-        self.find(account).into_iter().flat_map(|place| self.quiet.all(place))
+    /// The oldest row of this account that is not assured.
+    pub fn unassured(&self, account: Key) -> Option<FlowId> {
+        self.find(account).and_then(|place| self.quiet.first(unassured(place)))
+    }
+
+    /// The oldest row of this account that is assured, and has perhaps said nothing.
+    pub fn quiet(&self, account: Key) -> Option<FlowId> {
+        self.find(account).and_then(|place| self.quiet.first(quiet(place)))
     }
 
     /// The row has said something.
@@ -118,6 +124,16 @@ impl Quotas {
     }
 }
 
+/// The list of this account's rows that are not assured.
+fn unassured(place: u32) -> u32 {
+    2 * place
+}
+
+/// The list of those that have perhaps said nothing.
+fn quiet(place: u32) -> u32 {
+    2 * place + 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,11 +163,11 @@ mod tests {
     fn who_was_quiet_for_longest_comes_first() {
         let mut quotas = Quotas::new(8, Seed([1, 2]));
         let account = account(client(1), 0, false);
-        (0..4).for_each(|row| quotas.enter(row, account));
-        quotas.opens(0, 77);
-        quotas.speaks(2);
-        assert!(quotas.quiet(account).eq([1, 3, 0]));
-        assert_eq!((quotas.first(0), quotas.count(account)), (77, 4));
+        (0..5).for_each(|row| quotas.enter(row, account));
+        [3, 0, 2].into_iter().for_each(|row| quotas.assure(row, 70 + row));
+        quotas.speaks(3);
+        assert_eq!((quotas.unassured(account), quotas.quiet(account)), (Some(1), Some(0)));
+        assert_eq!((quotas.first(0), quotas.count(account)), (70, 5));
     }
 
     #[test]
@@ -159,9 +175,9 @@ mod tests {
         let mut quotas = Quotas::new(0, Seed([1, 2]));
         let account = account(client(1), 0, false);
         quotas.enter(3, account);
-        quotas.opens(3, 1);
+        quotas.assure(3, 1);
         quotas.speaks(3);
         quotas.leave(3);
-        assert_eq!((quotas.count(account), quotas.quiet(account).count()), (0, 0));
+        assert_eq!((quotas.count(account), quotas.unassured(account)), (0, None));
     }
 }

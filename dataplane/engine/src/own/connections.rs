@@ -93,8 +93,8 @@ impl Own {
             self.quotas.leave(id);
             return;
         }
-        if stage == Stage::Open {
-            self.quotas.opens(id, before.halves[0].next);
+        if before.is_half_open() && !next.is_unassured() {
+            self.quotas.assure(id, before.halves[0].next);
         }
         // In `dsr` a server's end is not seen: the row stays for minutes, and its client has done with it.
         if stage == Stage::Closing && !next.answers_seen() {

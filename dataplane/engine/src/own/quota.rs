@@ -14,16 +14,16 @@ use crate::tables::{Mode, ServiceId};
 use crate::tick::PER_SECOND;
 use crate::verdict::Step;
 
-/// As many of a client's own are looked at.
-const FEW: usize = 16;
+/// As many of a client's own that have said something are found to have done so at a time. Each is found once.
+const MANY: usize = 256;
 
 /// Ticks that an open connection's client has to say something: servers greet first, some after they have asked for its
 /// name.
 const GREETING: u32 = 10 * PER_SECOND;
 
 impl Own {
-    /// Whether a client may have one more connection to this service, or one more for data; of its own that have said
-    /// nothing, one makes room.
+    /// Whether a client may have one more connection to this service, or one more for data; of its own that are not
+    /// assured, or have said nothing, one makes room.
     ///
     /// # Errors
     ///
@@ -40,14 +40,12 @@ impl Own {
         if most.is_none_or(|most| self.quotas.count(account) < most) {
             return Ok(());
         }
-        let is_unassured = |&id: &FlowId| self.connections[id].is_unassured();
-        let unassured = self.quotas.quiet(account).take(FEW).find(is_unassured);
-        if let Some(unassured) = unassured {
+        if let Some(unassured) = self.quotas.unassured(account) {
             self.end_connection(unassured, End::Evicted, here);
             return Ok(());
         }
-        for _ in 0..FEW {
-            let Some(id) = self.quotas.quiet(account).next() else { break };
+        for _ in 0..MANY {
+            let Some(id) = self.quotas.quiet(account) else { break };
             if !self.is_speechless(id) {
                 self.quotas.speaks(id);
             } else if here.now.since(self.connections[id].last_packet) >= GREETING {

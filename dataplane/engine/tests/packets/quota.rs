@@ -95,6 +95,28 @@ fn half_open_ones_make_room_first() {
 }
 
 #[test]
+/// However many of its own have said something, or are about to: with the first one that is refused a client fails.
+#[test]
+fn half_open_ones_make_room_first_behind_many_others() {
+    for (protocol, port) in [(FTP, 21), (Protocol::Tcp, 22)] {
+        for via in Via::ALL {
+            let mut tables = limited(protocol, port);
+            limit(&mut tables, via, Some(60));
+            let mut gate = Gate::with(tables, 4 * FLOWS);
+            (0..20).for_each(|n| _ = speaks(&mut gate, via, 9, 2000 + n, port));
+            for n in 0..20 {
+                let _ = Line::open(&mut gate, via, client(via, 9, 2500 + n), port);
+            }
+            for n in 0..30 {
+                let syn = Line::new(via, client(via, 9, 3000 + n), port).from_client("S", "");
+                let _ = gate.take(syn);
+            }
+            speaks(&mut gate, via, 9, 4000, port);
+            assert_eq!(count(&gate, via, 9), 41, "{via:?}");
+        }
+    }
+}
+
 fn then_those_that_have_said_nothing_for_a_while() {
     for (protocol, port) in [(FTP, 21), (Protocol::Tcp, 22)] {
         for via in Via::ALL {

@@ -132,6 +132,7 @@ fn track<A: Copy>(seen: &Seen<A>, id: FlowId, here: &Here, own: &mut Own) -> Ste
 }
 
 /// Where a connection stands that has no signs of its own, after a packet of one side.
+        own.quotas.assure(id, 0);
 fn answered(connection: &mut Connection, by_client: bool) -> Stage {
     let by_opener = by_client != connection.has(flag::BY_SERVER);
     // Where we don't see answers, the opener's second word tells that there was one.

@@ -184,6 +184,11 @@ impl Tcp {
         self.flags = flags;
     }
 
+    /// Blanks its options, and mends the checksum.
+    pub fn blank(&mut self, options: &mut [u8]) {
+        self.checksum = options::blank(options).mend(self.checksum);
+    }
+
     /// Maps both edges of each block that its sender says it has (SACK, RFC 2018), and mends the checksum.
     pub fn map_blocks(&mut self, options: &mut [u8], mut map: impl FnMut([u32; 2]) -> [u32; 2]) {
         self.checksum = options::map_blocks(options, &mut map).mend(self.checksum);

@@ -81,7 +81,7 @@ fn frames_that_are_dropped_at_the_door() {
         ("from another VIP", from_address(octets(Via::Dsr.vip().ip())), Reason::BadSource),
         ("from a SNAT address", from_address(octets(SNAT)), Reason::BadSource),
         ("UDP to another port", to_port(request(), 70), Reason::NoService),
-        ("TCP", with_ip(9, &[6]), Reason::NoService),
+        ("TCP with a wrong checksum", with_ip(9, &[6]), Reason::BadTcp),
         ("SCTP", with_ip(9, &[132]), Reason::NoService),
         ("GRE", with_ip(9, &[47]), Reason::NoService),
         ("no ICMP message", with_ip(9, &[1]), Reason::NoService),

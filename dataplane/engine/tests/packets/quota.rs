@@ -6,6 +6,7 @@ use engine::tables::{Ftp, Protocol, Tables};
 use kit::connections::{Line, backend, service, tables};
 use kit::gate::Gate;
 use kit::packet::Packet;
+use kit::segment::Segment;
 use kit::story::datagram;
 use kit::world::{FLOWS, Via};
 use std::net::SocketAddr;
@@ -94,7 +95,6 @@ fn half_open_ones_make_room_first() {
     }
 }
 
-#[test]
 /// However many of its own have said something, or are about to: with the first one that is refused a client fails.
 #[test]
 fn half_open_ones_make_room_first_behind_many_others() {
@@ -117,6 +117,7 @@ fn half_open_ones_make_room_first_behind_many_others() {
     }
 }
 
+#[test]
 fn then_those_that_have_said_nothing_for_a_while() {
     for (protocol, port) in [(FTP, 21), (Protocol::Tcp, 22)] {
         for via in Via::ALL {
@@ -163,6 +164,37 @@ fn who_has_logged_in_is_known_however_its_server_says_so() {
             is_refused(&mut gate, &Line::new(via, client(via, 9, 2100), 21));
             assert_eq!(count(&gate, via, 9), 4, "{via:?} {words:?}");
         }
+    }
+}
+
+/// The segment's frame, damaged on its way: its receiver drops it.
+fn damaged(segment: &Segment) -> Vec<u8> {
+    let mut frame = segment.bytes();
+    let ip = if segment.source.is_ipv6() { 40 } else { 20 };
+    frame[14 + ip + 16] ^= 0x55;
+    frame
+}
+
+/// Whoever goes on with it has it.
+#[test]
+fn what_no_server_takes_for_an_end_makes_no_room() {
+    for via in Via::ALL {
+        let mut gate = Gate::with(limited(Protocol::Tcp, 22), FLOWS);
+        let mut lines: Vec<Line> =
+            (0..4).map(|n| speaks(&mut gate, via, 9, 2000 + n, 22)).collect();
+        for line in &mut lines {
+            gate.take(damaged(&line.from_client("R", ""))).dropped(Reason::BadTcp);
+            gate.take(damaged(&line.from_client("AF", ""))).dropped(Reason::BadTcp);
+            let _ = gate.take(line.from_client("F", "")).sent_segment();
+            line.client_says(&mut gate, "AP", "and on");
+            if !via.is_dsr() {
+                // Its server has not got to that number, or has passed it.
+                let reset = line.from_client("R", "");
+                let _ = gate.take(Segment { sequence: reset.sequence.wrapping_sub(6), ..reset });
+                let _ = gate.take(line.from_client("R", "")).sent_segment();
+            }
+        }
+        is_refused(&mut gate, &Line::new(via, client(via, 9, 2100), 22));
     }
 }
 

@@ -461,3 +461,18 @@ fn what_is_no_end_to_its_receiver_ends_nothing() {
         assert_eq!(stage(&gate), Some(Stage::Closing), "{via:?}");
     }
 }
+
+/// Its receiver would drop one with an old timestamp (RFC 7323), or with a signature (RFC 2385).
+#[test]
+fn a_reset_s_options_stay_here() {
+    for via in Via::ALL {
+        let mut gate = gate();
+        let line = Line::open(&mut gate, via, via.client(), SSH);
+        let stamp = [&[1, 1, 8, 10][..], &1u32.to_be_bytes(), &[0; 4]].concat();
+        let reset = Segment { options: stamp.clone(), ..line.from_client("R", "") };
+        let heard = gate.take(reset).sent_segment();
+        let left = if via.is_dsr() { stamp } else { vec![1; 12] };
+        assert_eq!(heard.options, left, "{via:?}");
+        assert_eq!(stage(&gate), Some(Stage::Closed));
+    }
+}

@@ -50,6 +50,12 @@ impl Flags {
         self.0 & flags.0 == flags.0
     }
 
+    /// Whether a segment neither begins nor ends anything.
+    #[inline]
+    pub fn is_routine(self) -> bool {
+        self.0 & (Flags::SYN | Flags::FIN | Flags::RST).0 == 0
+    }
+
     /// All but these.
     #[inline]
     pub fn without(self, flags: Flags) -> Flags {

@@ -31,6 +31,15 @@ pub(super) fn map_blocks(options: &mut [u8], map: &mut impl FnMut([u32; 2]) -> [
     Delta::replaced(before, options)
 }
 
+/// Puts nothing in place of all of them.
+pub(super) fn blank(options: &mut [u8]) -> Delta {
+    let mut before = [0; LONGEST];
+    let Some(before) = before.get_mut(..options.len()) else { return Delta::default() };
+    before.copy_from_slice(options);
+    options.fill(kind::NOTHING);
+    Delta::replaced(before, options)
+}
+
 fn map_block(block: &mut [u8; 8], map: &mut impl FnMut([u32; 2]) -> [u32; 2]) {
     let [a, b, c, d, e, f, g, h] = *block;
     let edges = map([u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])]);

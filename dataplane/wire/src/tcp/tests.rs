@@ -161,3 +161,14 @@ fn an_answer_echoes_the_time() {
     assert_eq!(answer_timestamps(&options), Some(answer));
     assert_eq!(answer_timestamps(&[1, 1, 1, 0]), None);
 }
+
+#[test]
+fn options_that_are_blank_say_nothing() {
+    for options in [&[][..], &[8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0], &[19; 40], &[0; 4]] {
+        let mut bytes = segment(options, b"odd");
+        let (tcp, options, _) = Tcp::split(&mut bytes).unwrap();
+        tcp.blank(options);
+        assert!(options.iter().all(|&byte| byte == 1));
+        assert_right(&bytes);
+    }
+}

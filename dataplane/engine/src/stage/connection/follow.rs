@@ -128,8 +128,9 @@ pub fn opens(connection: &Connection, by_client: bool, tcp: &Tcp) -> bool {
         && tcp.acknowledgement() == other.next
 }
 
-/// A reset ends the connection if its number is exactly the one that the other side waits for. One that has the number
-/// that its sender has come to may be right too, and the connection is not kept for long then.
+/// A reset ends the connection if its number is exactly the one that the other side waits for; a client's, if that has all
+/// of its. One that has the number that its sender has come to may be right too, and the connection is not kept for long
+/// then.
 fn reset(connection: &Connection, by_client: bool, tcp: &Tcp) -> Result<Stage, Reason> {
     let from = usize::from(!by_client);
     let (sender, receiver) = (connection.halves[from], connection.halves[1 - from]);
@@ -139,14 +140,21 @@ fn reset(connection: &Connection, by_client: bool, tcp: &Tcp) -> Result<Stage, R
         let is_answer = tcp.flags().has(Flags::ACK) && tcp.acknowledgement() == receiver.next;
         return if is_answer { Ok(Stage::Closed) } else { Err(Reason::BadReset) };
     }
+    // A server that waits for the handshake's end drops one that acknowledges anything but its beginning.
+    let is_early = connection.stage == Stage::HalfOpen && connection.answers_seen();
+    if is_early && tcp.flags().has(Flags::ACK) && tcp.acknowledgement() != receiver.next {
+        return Err(Reason::BadReset);
+    }
     let sequence = tcp.sequence();
     let expected = if receiver.acked == 0 { sender.next } else { receiver.acked };
-    if sequence == expected {
+    let is_expected = sequence == expected;
+    // With data on the way its receiver may wait for another one by then.
+    if is_expected && (sequence == sender.next || !by_client) {
         return Ok(Stage::Closed);
     }
     if !is_within(connection, from, sequence) {
         return Err(Reason::BadReset);
     }
-    let is_open = connection.stage == Stage::Open && sequence == sender.next;
-    Ok(if is_open { Stage::Closing } else { connection.stage })
+    let is_likely = connection.stage == Stage::Open && (is_expected || sequence == sender.next);
+    Ok(if is_likely { Stage::Closing } else { connection.stage })
 }

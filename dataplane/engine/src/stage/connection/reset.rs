@@ -20,6 +20,16 @@ use wire::ipv6::Ipv6;
 use wire::tcp::{self, Flags, Says, Tcp};
 use zerocopy::IntoBytes;
 
+/// Takes a reset's options off: its receiver would drop one with a timestamp that is too old for it, or with a signature.
+/// What ends the connection here ends it there.
+pub fn make_plain<H: Family>(frame: &mut impl Frame) {
+    let packet = frame.bytes_mut().get_mut(ethernet::HEADER..).unwrap_or_default();
+    let segment = H::split(packet).ok().and_then(|split| Tcp::split(split.body));
+    if let Some((tcp, options, _)) = segment {
+        tcp.blank(options);
+    }
+}
+
 /// Turns a segment that is for nobody into a reset (RFC 9293 §3.10.7.1); a reset is never answered.
 pub fn refuse<H: Family>(
     frame: &mut impl Frame,

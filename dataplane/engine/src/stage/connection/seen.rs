@@ -59,7 +59,7 @@ impl<A: Copy> Seen<A> {
         let protocol = if is_part && is_anything(&split, here) { 0 } else { split.protocol };
         let Split { ip, body, .. } = split;
         let is_passing = H::owner(ip.destination(), here.tables).is_none();
-        let (ports, tcp, len) = layer_4::<H>(protocol, is_part, body).map_err(|why_not| {
+        let (ports, tcp, len) = layer_4(ip, protocol, is_part, body).map_err(|why_not| {
             // What is broken on its way through is the kernel's to judge.
             if is_passing { Verdict::Kernel } else { why_not.into() }
         })?;
@@ -115,15 +115,20 @@ impl<A: Copy> Seen<A> {
     }
 }
 
-/// Ports, and of TCP the header and how much data is behind it.
+/// Ports, and of TCP the header and how much data is behind it. A damaged segment that would begin or end a connection is
+/// none: its receiver drops it.
 fn layer_4<H: Family>(
+    ip: &H,
     protocol: u8,
     is_part: bool,
     body: &mut [u8],
 ) -> Result<([u16; 2], Option<Tcp>, u32), Reason> {
     match protocol {
         PROTOCOL_TCP => {
-            let (tcp, _, data) = Tcp::split(body).ok_or(Reason::BadTcp)?;
+            let (tcp, options, data) = Tcp::split(body).ok_or(Reason::BadTcp)?;
+            if !tcp.flags().is_routine() && !tcp.is_right(ip, options, data) {
+                return Err(Reason::BadTcp);
+            }
             let ports = [tcp.source(), tcp.destination()];
             let len = data.len() as u32;
             if ports.contains(&0) { Err(Reason::BadTcp) } else { Ok((ports, Some(*tcp), len)) }

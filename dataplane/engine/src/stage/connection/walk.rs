@@ -23,6 +23,7 @@ use crate::stage::transmit::{room_to, send};
 use crate::verdict::{Step, Verdict};
 use wire::ethernet::Ethernet;
 use wire::ip::Split;
+use wire::tcp::Flags;
 use wire::trouble::Trouble;
 use zerocopy::FromBytes;
 
@@ -40,6 +41,10 @@ pub fn connection<H: Family>(
     };
     begins_again(&seen, id, here, own);
     way_back::settle(&seen, id, here, own)?;
+    // In `dsr` packets stay as they are.
+    if seen.has(Flags::RST) && own.connections[id].answers_seen() {
+        reset::make_plain::<H>(frame);
+    }
     if !own.connections[id].has(flag::READ)
         && let Some(verdict) = control::begin::<H>(&seen, id, here, own)
     {
@@ -127,12 +132,12 @@ fn track<A: Copy>(seen: &Seen<A>, id: FlowId, here: &Here, own: &mut Own) -> Ste
         own.advance(id, stage, here);
     } else if was_unassured && !connection.is_unassured() {
         own.connections.assure(id);
+        own.quotas.assure(id, 0);
     }
     Ok(())
 }
 
 /// Where a connection stands that has no signs of its own, after a packet of one side.
-        own.quotas.assure(id, 0);
 fn answered(connection: &mut Connection, by_client: bool) -> Stage {
     let by_opener = by_client != connection.has(flag::BY_SERVER);
     // Where we don't see answers, the opener's second word tells that there was one.

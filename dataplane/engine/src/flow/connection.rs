@@ -287,6 +287,12 @@ impl Connection {
         matches!(self.stage, Stage::HalfOpen | Stage::Open)
     }
 
+    /// Whether its client waits for what its server says: it is open, or the client alone is done.
+    pub fn has_more_to_hear(&self) -> bool {
+        let is_half_closed = self.has(flag::CLIENT_DONE) && !self.has(flag::SERVER_DONE);
+        self.stage == Stage::Open || (self.stage == Stage::Closing && is_half_closed)
+    }
+
     /// Whether nothing more of it matters.
     pub fn is_over(&self) -> bool {
         self.stage == Stage::Closed

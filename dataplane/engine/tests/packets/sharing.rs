@@ -3,8 +3,9 @@
 use engine::reason::Reason;
 use engine::select::maglev::Maglevs;
 use engine::select::rota::{Member, Rota, Scheduler};
-use engine::tables::{Backend, Duty, Rotas, Service, Tables, Vip};
+use engine::tables::{Backend, Duty, Owner, Protocol, Rotas, Service, Tables, Vip};
 use engine::verdict::Verdict;
+use kit::connections::{self, Line};
 use kit::gate::Gate;
 use kit::story::rrq;
 use kit::talk::{TID, Talk, ask};
@@ -166,4 +167,39 @@ fn a_dsr_answer_that_is_routed_through_us_is_the_kernel_s() {
     let _ = gate.take(rrq(Via::Dsr.client(), Via::Dsr.vip(), "f")).sent();
     gate.take(kit::story::data(SocketAddr::new(shared, TID), Via::Dsr.client(), 1, 512))
         .to_kernel();
+}
+
+/// The world with one more service at this and at another VIP: TCP connections to the same server.
+fn one_server_at_two_vips(via: Via) -> Tables {
+    let mut tables = tables();
+    connections::add(&mut tables, Protocol::Tcp, 22, [1, 0]);
+    let like = tables.services[usize::from(connections::service(via))].clone();
+    let other = other_vip(via);
+    add(&mut tables, via, other, 22);
+    let (id, last) = (tables.vips.len() - 1, tables.services.len() - 1);
+    tables.services[last] = Service { rota: tables.services[last].rota, ..like };
+    let vip = &mut tables.vips[id];
+    vip.tcp = std::mem::take(&mut vip.udp);
+    tables.addresses.insert(other, Owner::Vip(id as u16));
+    tables
+}
+
+/// A client that has said all, and hears a long answer, has its connection: anybody can open another one in its name.
+#[test]
+fn a_half_closed_connection_is_not_given_up_for_its_twin() {
+    for via in [Via::Nat, Via::Nat6] {
+        let mut gate = Gate::with(one_server_at_two_vips(via), FLOWS);
+        let mut line = Line::open(&mut gate, via, via.client(), 22);
+        let mut twin = Line::new(via, via.client(), 22);
+        twin.vip.set_ip(other_vip(via));
+        line.client_says(&mut gate, "AP", "give me all");
+        line.client_says(&mut gate, "AF", "");
+        line.server_says(&mut gate, "AP", "the first part");
+        assert_eq!(gate.take(twin.from_client("S", "")).answered_by_segment().flags, "AR");
+        assert_eq!(line.server_says(&mut gate, "AP", "the second part").source, line.vip);
+        // Its server is done as well.
+        line.server_says(&mut gate, "AF", "");
+        let syn = gate.take(twin.from_client("S", "")).sent_segment();
+        assert_eq!(syn.destination.ip(), via.server(0), "{via:?}");
+    }
 }

@@ -109,7 +109,7 @@ impl Own {
         // The same server can see the same endpoint through two VIPs. A running connection is not given up for whoever
         // says to be its client.
         if let Some(twin) = self.connections.find(&server) {
-            if self.connections[twin].stage == Stage::Open {
+            if self.connections[twin].has_more_to_hear() {
                 return Err(Reason::BackendsFull.into());
             }
             self.end_connection(twin, End::Replaced, here);

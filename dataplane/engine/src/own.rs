@@ -204,13 +204,17 @@ impl Own {
         self.tenants.get_mut(id)
     }
 
-    /// Of the addresses of a pool the one with the fewest clients. Workers, which don't know each other's, begin at
-    /// different ones.
+    /// Of the addresses of a pool the one with the fewest clients. Workers don't know each other's: each has addresses for
+    /// itself where there are enough, and begins at another one where there are not.
     pub fn least_shared(&self, pool: &[SnatId], v6: bool) -> Option<Host> {
-        let first = usize::from(self.worker) * pool.len() / usize::from(self.workers);
-        let all = pool[first..].iter().chain(&pool[..first]).map(|&id| usize::from(id));
-        let fitting = all.filter(|&id| self.snat[id].is_v6() == v6);
-        fitting.min_by_key(|&id| self.tenants[id]).map(|id| self.snat[id])
+        let (worker, workers) = (usize::from(self.worker), usize::from(self.workers));
+        let all = pool.iter().map(|&id| usize::from(id)).filter(|&id| self.snat[id].is_v6() == v6);
+        let count = all.clone().count();
+        let is_own = |&(place, _): &(usize, usize)| count < workers || place % workers == worker;
+        let distance = |place| (place + count - worker * count / workers) % count;
+        let least = all.enumerate().filter(is_own);
+        let least = least.min_by_key(|&(place, id)| (self.tenants[id], distance(place)));
+        least.map(|(_, id)| self.snat[id])
     }
 
     /// A number for a datagram that is to be sent from an address of ours: no other worker's, and none of

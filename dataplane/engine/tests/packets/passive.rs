@@ -5,7 +5,8 @@ use engine::tables::{Ftp, Mode, Owner, Protocol, SnatId, Tables};
 use kit::connections::{Line, backend, service, tables};
 use kit::ftp::passive_at;
 use kit::gate::Gate;
-use kit::world::{FLOWS, Via};
+use kit::world::{FLOWS, Via, owner};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 const FTP: Protocol = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
@@ -139,5 +140,27 @@ fn clients_are_seen_by_addresses_of_their_own_as_far_as_there_are_any() {
         let again = dark(&mut gate, via, client(via, 20, 2002));
         assert_eq!(again.seen_as.ip(), first.seen_as.ip());
         assert_ne!(second.server, again.server);
+    }
+}
+
+/// What one worker's client has announced another worker does not know.
+#[test]
+fn clients_of_different_workers_share_no_address_if_there_are_enough() {
+    const WORKERS: u16 = 2;
+    for via in [Via::Snat, Via::Snat6, Via::Snat46, Via::Snat64] {
+        let (tables, pool) = with_pool_of_two(via);
+        let seen = [0, 1].map(|n| {
+            let mut gate = Gate::one_of(n, WORKERS, tables.clone(), FLOWS);
+            let clients =
+                (1..20).filter(|&number| owner(client(via, number, 1).ip(), WORKERS) == n);
+            let lines = clients.map(|number| dark(&mut gate, via, client(via, number, 2000)));
+            lines.map(|line| line.seen_as.ip()).collect::<BTreeSet<_>>()
+        });
+        assert!(seen.iter().all(|seen| seen.len() == 1), "{via:?}: {seen:?}");
+        assert_eq!(
+            seen.into_iter().flatten().collect::<BTreeSet<_>>(),
+            BTreeSet::from(pool),
+            "{via:?}"
+        );
     }
 }

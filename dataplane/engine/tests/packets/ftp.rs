@@ -401,13 +401,14 @@ fn a_flood_of_syns_takes_no_session() {
 
 #[test]
 fn some_announcements_of_a_connection_wait_at_the_most() {
-    // Behind a pool the server would have to acknowledge what is rewritten.
+    // Behind a pool the server would count what is rewritten.
     for via in [Via::Nat, Via::Nat6] {
         let mut gate = gate();
         let mut control = Line::open(&mut gate, via, via.client(), 21);
         for n in 0..30 {
             let at = SocketAddr::new(via.client().ip(), 5001 + n);
             control.client_says(&mut gate, "AP", &active(at));
+            control.server_says(&mut gate, "A", "");
         }
         assert_eq!(gate.connections().len(), 1 + engine::flow::connection::ANNOUNCED, "{via:?}");
     }

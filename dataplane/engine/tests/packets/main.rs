@@ -20,6 +20,7 @@ mod floods;
 mod ftp;
 mod ftp_lines;
 mod ftp_openings;
+mod ftp_repeats;
 mod ftp_replies;
 mod inheritance;
 mod learning;

@@ -63,6 +63,18 @@ impl Edit {
         &self.text[..usize::from(self.len).min(TEXT)]
     }
 
+    /// Whether it is as long as what was there: both count alike inside of it.
+    fn is_even(&self) -> bool {
+        self.len == self.before
+    }
+
+    /// It goes on with this, which stays as it was.
+    fn append(&mut self, text: &[u8]) {
+        self.text[usize::from(self.len)..][..text.len()].copy_from_slice(text);
+        self.before += text.len() as u16;
+        self.len += text.len() as u16;
+    }
+
     fn growth(&self) -> u32 {
         u32::from(self.len).wrapping_sub(self.before.into())
     }
@@ -86,28 +98,53 @@ impl Shift {
         self.count() == MOST
     }
 
-    /// One more, behind all others: from there on so many bytes became this text.
-    pub fn push(&mut self, start: u32, before: usize, text: &[u8]) {
-        let Some(edit) = self.edits.get_mut(self.count as usize) else { return };
+    /// Bytes that can go on from there as they are, and be remembered.
+    pub fn room(&self, start: u32) -> usize {
+        match self.room_of_last(start) {
+            0 if !self.is_full() => TEXT,
+            room => room,
+        }
+    }
+
+    /// Bytes that the last edit has room for, if it ends there and is even.
+    fn room_of_last(&self, start: u32) -> usize {
+        let last = self.edits().last().filter(|last| last.is_even() && last.end() == start);
+        last.map_or(0, |last| TEXT - last.text().len())
+    }
+
+    /// One more, behind all others: from there on so many bytes became this text. An even one continues an even one.
+    /// Answers whether there is room for it.
+    pub fn push(&mut self, start: u32, before: usize, text: &[u8]) -> bool {
+        let count = self.count();
+        if before == text.len()
+            && before <= self.room_of_last(start)
+            && let Some(last) = self.edits[..count].last_mut()
+        {
+            last.append(text);
+            return true;
+        }
+        let Some(edit) = self.edits.get_mut(count) else { return false };
         *edit = Edit { start, before: before as u16, len: text.len() as u16, text: [0; TEXT] };
         edit.text[..text.len()].copy_from_slice(text);
         self.count += 1;
+        true
     }
 
-    /// What the receiver counts at this place of the sender; inside of an edit, at the start of that.
+    /// What the receiver counts at this place of the sender; inside of an edit that is not even, at the start of that.
     #[inline]
     pub fn received(&self, at: u32) -> u32 {
         let mut by = self.base;
         for edit in self.edits() {
             if is_before(at, edit.end()) {
-                return earlier(at, edit.start).wrapping_add(by);
+                let at = if edit.is_even() { at } else { earlier(at, edit.start) };
+                return at.wrapping_add(by);
             }
             by = by.wrapping_add(edit.growth());
         }
         at.wrapping_add(by)
     }
 
-    /// What the sender counts at this place of the receiver; inside of an edit, at both ends of that.
+    /// What the sender counts at this place of the receiver; inside of an edit that is not even, at both ends of that.
     #[inline]
     pub fn sent(&self, at: u32) -> [u32; 2] {
         let mut by = self.base;
@@ -116,7 +153,7 @@ impl Shift {
             if !is_before(start, at) {
                 break;
             }
-            if is_before(at, start.wrapping_add(edit.len.into())) {
+            if is_before(at, start.wrapping_add(edit.len.into())) && !edit.is_even() {
                 return [edit.start, edit.end()];
             }
             by = by.wrapping_add(edit.growth());

@@ -5,6 +5,8 @@
 //!   it, since it may wait for that before it says more; from then on it is ours to send again.
 //! - What became of such a line is remembered until the receiver has acknowledged it. Whatever
 //!   of it is sent again, it goes out whole, as it did before.
+//! - So is what goes on of a client's as it was: a server may leave a segment where the client knows that it will, and be
+//!   said another one.
 //! - A line that is longer than most is held in memory that is lent. If it goes on as it was, it may leave in
 //!   several segments (`stream/long.rs`).
 //! - What comes before what is still missing is left to its sender to send again.

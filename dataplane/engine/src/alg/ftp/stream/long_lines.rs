@@ -140,16 +140,15 @@ fn its_sender_is_not_told_of_parts_behind_a_gap() {
 }
 
 #[test]
-fn one_that_fits_goes_on_at_once() {
-    let line = kept(800);
+fn one_that_can_be_remembered_without_goes_on_at_once() {
+    let line = kept(TEXT);
     let mut client = Client::new();
     client.spare.clear();
     assert_eq!(client.say(0, &line), forward(0, &line));
-    // Longer than a segment may be: it would have to leave in two.
-    let line = kept(1001);
-    assert_eq!(client.say(800, &line), ABSORB);
+    let line = kept(TEXT + 1);
+    assert_eq!(client.say(TEXT, &line), ABSORB);
     client.spare = Client::new().spare;
-    assert_eq!(client.say(800, &line), forward(800, &line[..1000]));
+    assert_eq!(client.say(TEXT, &line), forward(TEXT, &line));
     assert_eq!(client.judged, 2);
 }
 

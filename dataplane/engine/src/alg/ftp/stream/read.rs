@@ -41,14 +41,10 @@ impl Stream {
         reader: &mut impl Reader,
         out: &mut Output,
     ) -> usize {
-        if self.held_len == 0 {
-            let telnet = self.place.telnet(fresh, side).min(out.room());
-            if telnet > 0 {
-                // In front of ABOR, and urgent: the server has to hear of it at once (RFC 959 §4.1.3).
-                out.put(&fresh[..telnet]);
-                self.place.take_telnet(&fresh[..telnet], side);
-                return telnet;
-            }
+        if self.held_len == 0
+            && let Some(taken) = self.pass_telnet(fresh, side, out)
+        {
+            return taken;
         }
         let end = self.place.end(fresh, side);
         let part = end.map_or(fresh, |at| &fresh[..=at]);
@@ -60,7 +56,7 @@ impl Stream {
             return self.pass(fresh, side, reader, out);
         }
         let is_taken = match end {
-            Some(_) => self.judge(part, reader, out),
+            Some(_) => self.judge(part, side, reader, out),
             None => self.hold(part),
         };
         match (is_taken, end) {
@@ -69,6 +65,18 @@ impl Stream {
             (false, _) => return 0,
         }
         part.len()
+    }
+
+    /// Takes what is Telnet's in front of a line, and urgent: the server has to hear of it at once (RFC 959 §4.1.3).
+    /// Answers how many bytes could be taken; `None`: there is nothing.
+    fn pass_telnet(&mut self, fresh: &[u8], side: Side, out: &mut Output) -> Option<usize> {
+        let telnet = self.place.telnet(fresh, side);
+        if telnet > 0 {
+            let taken = self.pass_on(&fresh[..telnet], side, out);
+            self.place.take_telnet(&fresh[..taken], side);
+            return Some(taken);
+        }
+        None
     }
 
     /// Whether what is held, with this part behind it, is to be read.
@@ -106,12 +114,19 @@ impl Stream {
     }
 
     /// Judges the line that ends with this part. Answers whether that could be done.
-    fn judge(&mut self, part: &[u8], reader: &mut impl Reader, out: &mut Output) -> bool {
+    fn judge(
+        &mut self,
+        part: &[u8],
+        side: Side,
+        reader: &mut impl Reader,
+        out: &mut Output,
+    ) -> bool {
         // It is judged once: whatever comes of it must fit.
         if self.shift.is_full() || out.room() < TEXT {
             return false;
         }
-        let is_whole = self.held_len == 0 && part.len() <= out.room();
+        let most = if side == Side::Client { TEXT } else { out.room() };
+        let is_whole = self.held_len == 0 && part.len() <= most;
         if !is_whole && !self.store(part) {
             return false;
         }
@@ -131,7 +146,7 @@ impl Stream {
                 whole.extend(other.iter().chain(end).copied());
                 self.edit(part.len(), &whole, out)
             }
-            None if is_whole => out.put(part),
+            None if is_whole && side == Side::Server => out.put(part),
             None => self.release(part, out),
         }
     }
@@ -153,7 +168,7 @@ impl Stream {
         } else if nul == Some(0) {
             usize::from(self.edit(1, &[BLANK], out))
         } else {
-            pass_on(&part[..nul.unwrap_or(part.len())], out)
+            self.pass_on(&part[..nul.unwrap_or(part.len())], side, out)
         };
         self.place.take(&fresh[..taken]);
         if end.is_some_and(|at| taken == at + 1) {
@@ -168,7 +183,19 @@ impl Stream {
 
     /// Takes what can't be read.
     fn pass_opaque(&mut self, fresh: &[u8], out: &mut Output) -> usize {
-        if self.held_len > 0 { self.pass_held(fresh[0], out) } else { pass_on(fresh, out) }
+        if self.held_len > 0 { self.pass_held(fresh[0], out) } else { put(fresh, out) }
+    }
+
+    /// As much as there is room for goes on. Answers how much that is. A client's is remembered: what it says again could
+    /// be something else, and its server may not have taken the first.
+    fn pass_on(&mut self, bytes: &[u8], side: Side, out: &mut Output) -> usize {
+        if side == Side::Server {
+            return put(bytes, out);
+        }
+        let room = self.shift.room(self.front()).min(out.room());
+        let bytes = &bytes[..bytes.len().min(room)];
+        let is_said = !bytes.is_empty() && self.edit(bytes.len(), bytes, out);
+        if is_said { bytes.len() } else { 0 }
     }
 
     /// Lets go what is held with the first byte that its sender does not yet know to have come: by that it is found again.
@@ -198,10 +225,12 @@ impl Stream {
 
     /// In place of what is held and so many bytes more, this text goes on, if there is room for it.
     fn edit(&mut self, more: usize, text: &[u8], out: &mut Output) -> bool {
-        if self.shift.is_full() || !out.put_whole(text) {
+        let is_said = text.len() <= out.room()
+            && self.shift.push(self.front(), usize::from(self.held_len) + more, text)
+            && out.put(text);
+        if !is_said {
             return false;
         }
-        self.shift.push(self.front(), usize::from(self.held_len) + more, text);
         self.held_len = 0;
         if self.long.held().is_some() {
             self.long.free();
@@ -235,7 +264,7 @@ impl Stream {
 }
 
 /// As much as there is room for goes on. Answers how much that is.
-fn pass_on(bytes: &[u8], out: &mut Output) -> usize {
+fn put(bytes: &[u8], out: &mut Output) -> usize {
     let before = out.len();
     out.put(bytes);
     out.len() - before

@@ -313,12 +313,42 @@ fn all_lines_are_told_of_once() {
     }
 }
 
+/// The server may have left the first one.
+#[test]
+fn what_a_client_says_again_is_what_it_has_said() {
+    for said in
+        [&b"NOOP xxxxxxxxxxxx\r\n"[..], b"PASV\r\n", b"STAT\r\nNOOP\r\n", b"\xff\xf4\xff\xf2"]
+    {
+        for at in [0, 1, said.len() - 2] {
+            let mut client = Client::new();
+            assert_eq!(client.say(0, said), forward(0, said));
+            let other = PORT.repeat(2);
+            assert_eq!(client.say(at, &other[..said.len() - at]), forward(0, said));
+            client.0.acknowledged(upto(2));
+            assert_eq!(client.say(0, &other[..said.len()]), forward(0, said));
+            assert_eq!(client.0.unshift(upto(2)), upto(2));
+        }
+    }
+}
+
+#[test]
+fn what_is_not_read_waits_until_it_can_be_remembered() {
+    let mut client = Client::new();
+    let line = [&b"RETR "[..], &vec![b'x'; 5 * TEXT]].concat();
+    assert_eq!(client.say(0, &line[..900]), forward(0, &line[..900]));
+    assert_eq!(client.say(900, &line[900..]), forward(900, &line[900..4 * TEXT]));
+    assert_eq!(client.say(4 * TEXT, &line[4 * TEXT..]), ABSORB);
+    client.0.acknowledged(upto(TEXT));
+    let next = forward(4 * TEXT, &line[4 * TEXT..5 * TEXT]);
+    assert_eq!(client.say(4 * TEXT, &line[4 * TEXT..]), next);
+}
+
 /// Servers take it for an end, for white space, or for a new line in a name.
 #[test]
 fn a_nul_goes_nowhere() {
     let mut client = Client::new();
     assert_eq!(client.say(0, b"MKD a\r\x00227\r\n"), forward(0, b"MKD a\r_227\r\n"));
-    assert_eq!(client.say(6, b"\x00227"), forward(6, b"_227"), "it was lost");
+    assert_eq!(client.say(6, b"\x00227"), forward(0, b"MKD a\r_227\r\n"), "it was lost");
     client.0.acknowledged(upto(12));
     assert_eq!(client.say(12, b"P\0"), acknowledge(14));
     assert_eq!(client.say(14, b"\0UT\n"), forward(12, b"P__UT\n"));

@@ -235,3 +235,30 @@ fn connections_that_end_give_back_what_held_their_lines() {
         gate.wait(110);
     }
 }
+
+/// GNU inetutils' ftpd 2.4, as BSD's, drops whatever stands behind an IAC, not only Telnet's commands.
+#[test]
+fn a_byte_behind_an_iac_hides_no_command() {
+    for via in Via::SEEN {
+        let foreign = active(SocketAddr::new(via.station(0, 66), 5001)).into_bytes();
+        for (at, odd) in [(0, b'x'), (1, b'x'), (1, b' '), (0, 1), (0, b'\n'), (3, 0xef)] {
+            let line = [&foreign[..at], &[0xff, odd], &foreign[at..]].concat();
+            for len in [1, 2, line.len()] {
+                let mut gate = gate(FLOWS);
+                let mut control = Line::open(&mut gate, via, via.client(), 21);
+                let mut heard = vec![];
+                for part in line.chunks(len) {
+                    let said = Segment { payload: part.to_vec(), ..control.from_client("AP", "") };
+                    let outcome = gate.take(said);
+                    if let Verdict::Transmit(_) = outcome.verdict {
+                        heard.extend(outcome.sent_segment().payload);
+                    }
+                    control.next[0] = control.next[0].wrapping_add(part.len() as u32);
+                }
+                let heard = heard.escape_ascii().to_string();
+                let end = String::from_utf8_lossy(&foreign[at..]).trim_end().to_owned();
+                assert!(!heard.contains(&end), "{via:?}: {heard}");
+            }
+        }
+    }
+}

@@ -19,18 +19,19 @@ pub(super) fn is_noise(byte: u8) -> bool {
     matches!(byte, 0 | b'\r')
 }
 
-/// A line without Telnet's commands, which ProFTPD drops or answers. An IAC that is doubled is a byte of its own.
+/// A line without Telnet's commands, which ProFTPD drops or answers, and without any other byte behind an IAC, as BSD's
+/// ftpd has it. An IAC that is doubled is a byte of its own.
 pub(super) fn without_telnet(line: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = line;
     std::iter::from_fn(move || {
         loop {
             let (byte, after) = match rest {
-                [IAC, WILL..=DONT, _, after @ ..] | [IAC, SE..WILL, after @ ..] => {
+                [IAC] | [IAC, WILL..=DONT] | [] => return None,
+                [IAC, IAC, after @ ..] => (IAC, after),
+                [IAC, WILL..=DONT, _, after @ ..] | [IAC, _, after @ ..] => {
                     rest = after;
                     continue;
                 }
-                [IAC] | [IAC, WILL..=DONT] | [] => return None,
-                [IAC, IAC, after @ ..] => (IAC, after),
                 [byte, after @ ..] => (*byte, after),
             };
             rest = after;

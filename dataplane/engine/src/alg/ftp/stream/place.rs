@@ -89,6 +89,11 @@ impl Place {
         fresh.iter().take_while(step).count()
     }
 
+    /// Whether something was begun of Telnet's that is not whole.
+    pub fn is_in_telnet(&self) -> bool {
+        self.telnet != Telnet::None
+    }
+
     /// These are.
     pub fn take_telnet(&mut self, bytes: &[u8], side: Side) {
         for &byte in bytes {
@@ -100,7 +105,7 @@ impl Place {
     /// Whether what was begun of Telnet's is not, and the line of the server that it stands in is none to be read.
     pub fn is_spoilt(&self, fresh: &[u8], side: Side) -> bool {
         let is_none = fresh.first().is_some_and(|&byte| self.telnet.next(byte, side).is_none());
-        side == Side::Server && self.telnet != Telnet::None && is_none
+        side == Side::Server && self.is_in_telnet() && is_none
     }
 }
 

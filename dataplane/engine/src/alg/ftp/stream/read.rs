@@ -4,6 +4,8 @@ use super::*;
 
 /// What goes on for a client's NUL in a line that is not read.
 const BLANK: u8 = b'_';
+/// What goes on for a client's byte that makes no command of Telnet's with the IAC before it: one that does nothing.
+const NOP: u8 = 0xf1;
 
 impl Stream {
     /// What has come for the first time, behind what leaves. Answers whether all of it has gone on or is held; what
@@ -76,7 +78,15 @@ impl Stream {
             self.place.take_telnet(&fresh[..taken], side);
             return Some(taken);
         }
-        None
+        // BSD's ftpd drops any byte behind an IAC; for others it would begin the line.
+        if side == Side::Server || !self.place.is_in_telnet() {
+            return None;
+        }
+        let is_said = self.edit(1, &[NOP], out);
+        if is_said {
+            self.place.take_telnet(&[NOP], side);
+        }
+        Some(is_said.into())
     }
 
     /// Whether what is held, with this part behind it, is to be read.

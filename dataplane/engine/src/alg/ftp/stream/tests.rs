@@ -343,6 +343,15 @@ fn what_is_not_read_waits_until_it_can_be_remembered() {
     assert_eq!(client.say(4 * TEXT, &line[4 * TEXT..]), next);
 }
 
+/// BSD's ftpd drops it, and others don't.
+#[test]
+fn a_byte_behind_an_iac_goes_nowhere() {
+    let mut client = Client::new();
+    assert_eq!(client.say(0, b"\xff"), forward(0, b"\xff"));
+    assert_eq!(client.say(1, &[b"x", PORT].concat()), forward(1, &[b"\xf1", LONGER].concat()));
+    assert_eq!(client.say(0, b"\xffP"), forward(0, b"\xff\xf1"), "it was lost");
+}
+
 /// Servers take it for an end, for white space, or for a new line in a name.
 #[test]
 fn a_nul_goes_nowhere() {

@@ -123,7 +123,9 @@ impl<'a> Request<'a> {
         let (file, rest) = string(bytes)?;
         let (mode, options) = string(rest)?;
         let known = [&b"octet"[..], b"netascii", b"mail"];
-        if file.is_empty() || !known.iter().any(|known| mode.eq_ignore_ascii_case(known)) {
+        // Nearly all write it like this.
+        let is_known = mode == known[0] || known.iter().any(|it| mode.eq_ignore_ascii_case(it));
+        if file.is_empty() || !is_known {
             return Err(Malformed);
         }
         Ok(Request { is_write, file, options: Options(options) })
@@ -188,6 +190,12 @@ fn option_at(message: &[u8], at: usize) -> Option<(usize, usize)> {
 }
 
 impl<'a> Options<'a> {
+    /// Whether there are none.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The value of the first option of this name, whatever its case.
     pub fn value(self, name: &[u8]) -> Option<&'a [u8]> {
         self.pairs().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)

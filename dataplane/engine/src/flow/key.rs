@@ -109,10 +109,12 @@ impl Seed {
         if rest.is_empty() { hash } else { with(hash, last_word(bytes, rest)) }
     }
 
-    /// A hash of some words.
+    /// A short hash of a transfer's keys and what else says which one it is.
     #[inline]
-    pub fn of_words<const N: usize>(self, words: [u64; N]) -> u64 {
-        words.into_iter().fold(self.0[0], |hash, word| folded(hash ^ word, self.0[1] ^ ODD))
+    pub fn seal(self, client: Key, server: Key, rest: u64) -> u32 {
+        let words = [client.0, server.0, rest];
+        let with = |hash, word| folded(hash ^ word, self.0[1] ^ ODD);
+        (words.into_iter().fold(self.0[0], with) >> 32) as u32
     }
 
     /// A short hash of some bytes, to tell one request from another.

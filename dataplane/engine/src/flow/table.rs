@@ -327,10 +327,9 @@ impl Table {
     /// Of what stays the same as long as the transfer is with one server.
     fn seal_of(&self, id: FlowId) -> u32 {
         let flow = &self[id];
-        let client = self.hash(KeyKind::Client, flow.client_key());
-        let server = flow.server_key().map_or(0, |key| self.hash(KeyKind::Server, key));
+        let server = flow.server_key().unwrap_or(Key::NONE);
         let rest = u64::from(flow.fingerprint) << 16 | u64::from(flow.backend);
-        (self.seed.of_words([client, server, rest]) >> 32) as u32
+        self.seed.seal(flow.client_key(), server, rest)
     }
 
     /// Whether every flow is taken.

@@ -16,7 +16,7 @@ use wire::ethernet;
 use wire::ip::{Ip, Split};
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
-use wire::tftp::{self, Message};
+use wire::tftp::{self, Message, Request};
 use wire::udp::{self, Udp};
 
 /// What a message's options are to be held to.
@@ -30,6 +30,11 @@ impl Edit {
     /// `None`: the message has no options, or nothing limits them.
     pub fn of(message: Message, flow: &Flow, here: &Here) -> Option<Edit> {
         let blocks = match message {
+            Message::Request(Request { options, .. }) | Message::Oack(options)
+                if options.is_empty() =>
+            {
+                return None;
+            }
             Message::Request(_) => {
                 BlockLimits { largest: largest_block(flow, here), fitting: fitting(flow, here) }
             }

@@ -226,19 +226,19 @@ impl<'a> Asked<'a> {
         // First, so that the client keeps its name.
         let host = own.hosts.enter(self.client).map_err(|NoRoom| Reason::FlowTableFull)?;
         // The client has done with what is over, and the place that it has may be the last one.
-        let (elder, before) = match before {
-            Before::Nothing => (None, None),
+        let before = match before {
+            Before::Nothing => Predecessors { elder: None, before: None },
             Before::Over(id, end) => {
                 let (elder, before) = (own.flows.elder(id), own.flows.forerunner(id));
                 own.end_both(id, end, here);
-                (elder, Some(before))
+                Predecessors { elder, before: Some(before) }
             }
             Before::GoesOn(id) => {
                 let newcomer = own.end_newcomer(id, here);
-                (Some(id), newcomer.or_else(|| Some(own.flows.forerunner(id))))
+                let before = newcomer.or_else(|| Some(own.flows.forerunner(id)));
+                Predecessors { elder: Some(id), before }
             }
         };
-        let before = Predecessors { elder, before };
         let client = Endpoint { host, port: self.port };
         let backend = backend.map_or_else(|| self.backend(Avoid::Nobody, here, own), Ok);
         let made = backend.and_then(|backend| self.place(client, backend, &before, here, own));
@@ -299,10 +299,11 @@ impl<'a> Asked<'a> {
         };
         let kind = if self.request.is_write { Kind::Write } else { Kind::Read };
         let mut flow = Flow::requested(parties, kind, self.fingerprint, here.now);
+        let options = self.request.options;
         let limits = &here.tables.services[usize::from(self.service)].options;
-        if !flow.answers_seen() && !limits.strips(b"timeout") {
+        if !options.is_empty() && !flow.answers_seen() && !limits.strips(b"timeout") {
             // Nobody sees it granted, and no other value can be.
-            flow.timeout = self.request.options.timeout().unwrap_or_default();
+            flow.timeout = options.timeout().unwrap_or_default();
         }
         let earlier = before.before.as_ref().and_then(|before| before.earlier_of(&flow));
         let earlier = earlier.unwrap_or(seen_as.earlier);

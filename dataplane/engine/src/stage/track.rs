@@ -108,6 +108,11 @@ fn lesson<H>(
     here: &Here,
     counters: &Counters,
 ) -> Step<Lesson> {
+    if let (Side::Client(_), Message::Request(_)) = (parcel.side, message) {
+        let mut lesson = Lesson::of(flow.progress);
+        lesson.progress.ask_again();
+        return Ok(lesson);
+    }
     let udp = &parcel.packet.udp;
     let tid = match parcel.side {
         Side::Client(_) => flow.client_tid(),
@@ -120,13 +125,8 @@ fn lesson<H>(
         answers_seen: flow.answers_seen(),
         progress: flow.progress,
     };
-    match (parcel.side, message) {
-        (Side::Client(_), Message::Request(_)) => {
-            let mut lesson = known.lesson();
-            lesson.progress.ask_again();
-            Ok(lesson)
-        }
-        (Side::Client(_), _) => {
+    match parcel.side {
+        Side::Client(_) => {
             let lesson = tftp::from_client(&known, udp.destination(), message)?;
             if known.tid.is_some_and(|tid| tid != udp.destination())
                 && udp.destination() == (known.service_port)()
@@ -135,14 +135,13 @@ fn lesson<H>(
             }
             Ok(lesson)
         }
-        (Side::Server | Side::ServerToClient, _) => {
-            tftp::from_server(&known, udp.source(), message).map_err(|reason| {
+        Side::Server | Side::ServerToClient => tftp::from_server(&known, udp.source(), message)
+            .map_err(|reason| {
                 if reason == Reason::StrayTid {
                     counters.of(flow).strays.add(1);
                 }
                 reason.into()
-            })
-        }
+            }),
     }
 }
 

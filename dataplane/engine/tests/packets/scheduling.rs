@@ -238,8 +238,8 @@ fn a_client_that_repeats_itself_is_served_by_slow_servers() {
             let is_served = (0..MINUTE).any(|tick| {
                 if tick.is_multiple_of(10) {
                     let sent = gate.take(&request).sent();
-                    let server = [0, 1].map(|n| via.server(n)).into_iter();
-                    let server = server.filter(|&at| mac(at) == sent.to).last();
+                    let mut servers = [0, 1].map(|n| via.server(n)).into_iter();
+                    let server = servers.find(|&at| mac(at) == sent.to);
                     let tid = 40_000 + tick as u16;
                     let from = SocketAddr::new(server.expect("one of both"), tid);
                     answers.push((tick + late, data(from, sent.source, 1, 512)));

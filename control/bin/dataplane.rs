@@ -6,6 +6,7 @@ use control::config::{Config, Interface};
 use control::estate::{Estate, PAGE};
 use control::privilege;
 use dpdk::lasting;
+use dpdk::offload::Unmerged;
 use dpdk::{BUFFERS_PER_QUEUE, Eal, Error, Mbuf, Mempool, Port, Queue, Rss, Running, Setup};
 use engine::count::Counters;
 use engine::flow::key::Seed;
@@ -36,6 +37,8 @@ const CACHE: u32 = 256;
 pub struct Devices {
     ports: Vec<Port>,
     facts: Vec<InterfaceFacts>,
+    /// Linux interfaces that devices are on.
+    unmerged: Vec<Unmerged>,
     /// How many workers they have queues for.
     pub workers: u16,
 }
@@ -46,6 +49,7 @@ impl Devices {
         let mut devices = Devices {
             ports: vec![],
             facts: vec![],
+            unmerged: vec![],
             workers: config.dataplane.workers.len() as u16,
         };
         for interface in config.devices() {
@@ -68,6 +72,7 @@ impl Devices {
                     interface.name
                 );
             }
+            devices.unmerged.extend(interface.device.linux_interface().and_then(unmerged));
             let (driver, mac) = (info.driver, info.mac);
             devices.facts.push(InterfaceFacts { driver, mac, queues, rss: "-" });
             devices.ports.push(port);
@@ -114,7 +119,26 @@ impl Devices {
         let rings = config.interfaces.iter().map(|_| rings()).collect();
         let links = config.links();
         let facts = links.iter().map(|link| self.facts[link.port].clone()).collect();
-        Ok(Dataplane { ports: self.ports, links, facts, queues, rings, pool })
+        let Devices { ports, unmerged, .. } = self;
+        Ok(Dataplane { ports, unmerged, links, facts, queues, rings, pool })
+    }
+}
+
+/// Has a Linux interface pass frames on as they came. One that goes on merging them is slow over TCP, and no more: that is
+/// said, and counted.
+fn unmerged(interface: &str) -> Option<Unmerged> {
+    match Unmerged::new(interface) {
+        Ok(unmerged) => {
+            if !unmerged.changed().is_empty() {
+                let changed = unmerged.changed().join(", ");
+                log::info!("`{interface}` no longer merges frames: {changed} off until the end");
+            }
+            Some(unmerged)
+        }
+        Err(error) => {
+            log::warn!("`{interface}` may merge frames, and TCP be slow: {error}");
+            None
+        }
     }
 }
 
@@ -153,6 +177,7 @@ fn buffers(workers: u32, config: &Config) -> u32 {
 /// The started devices, and what workers are made of.
 pub struct Dataplane {
     ports: Vec<Port>,
+    unmerged: Vec<Unmerged>,
     /// The interfaces' places on the devices.
     links: Vec<Link>,
     /// Facts about the devices, by interface, for control.
@@ -182,7 +207,8 @@ impl Dataplane {
         let mut all = Adopted::default();
         let ports = Rc::new(self.ports);
         let devices = self.links.iter().map(|link| link.port).collect();
-        let mut workers = Workers { desks: vec![], running: vec![], ports, devices };
+        let (desks, running, _unmerged) = (vec![], vec![], self.unmerged);
+        let mut workers = Workers { desks, running, ports, devices, _unmerged };
         let mut made = vec![];
         for (number, ports) in (0..).zip(self.queues) {
             let counters = Counters::with_room(tables, MORE);
@@ -256,6 +282,8 @@ pub struct Workers {
     ports: Rc<Vec<Port>>,
     /// By interface.
     devices: Vec<usize>,
+    /// Merge frames again when the workers have ended.
+    _unmerged: Vec<Unmerged>,
 }
 
 impl Workers {

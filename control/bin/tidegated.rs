@@ -226,6 +226,7 @@ async fn control(
     let mut check = interval(Duration::from_secs(1));
     let mut look = interval(conduct::PERIOD);
     let mut watches = HashMap::new();
+    let mut merged_said = false;
     let mut standings = appliance.standings.subscribe();
     let mut view = kernel.view();
     let disturbed = kernel.disturbed();
@@ -265,6 +266,7 @@ async fn control(
                     kernel.tend().await?;
                 }
                 checks.tend();
+                appliance.look_for_merged(&mut merged_said);
                 appliance.let_go(kernel).await;
             }
             Some(Asked { how, answer }) = asked.recv() => {

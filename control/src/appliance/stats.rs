@@ -4,8 +4,22 @@ use super::Appliance;
 use crate::api::{Stats, WorkerStats};
 use crate::stats::{self, Sum};
 use engine::count::{Counter, Packets};
+use engine::reason::Reason;
 
 impl Appliance {
+    /// Says once that a device merges frames: where TCP has become slow, nobody looks for that.
+    pub fn look_for_merged(&self, is_said: &mut bool) {
+        let merged: u64 =
+            self.counters().map(|counters| counters.drops.of(Reason::Merged).value()).sum();
+        if merged > 0 && !*is_said {
+            log::warn!(
+                "a device merges frames into some that are larger than its interface's MTU: they are dropped as `merged`, \
+                 {merged} so far; see `ethtool -k` for GRO and LRO"
+            );
+            *is_said = true;
+        }
+    }
+
     pub(super) async fn stats(&self) -> Stats {
         let latencies = self.desks.latencies().await;
         let workers: Vec<WorkerStats> = self

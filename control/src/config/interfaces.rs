@@ -205,6 +205,10 @@ fn device(written: &Spanned<String>) -> Result<Device, Fault> {
         let hint = format!("written like \"{name},iface=eth1\"");
         return Err(Fault::at(written.span(), "the device names no Linux interface", hint));
     }
+    if numbered && name.starts_with("net_bonding") {
+        let hint = "let Linux bond them, and write \"net_af_packet0,iface=bond0\"";
+        return Err(Fault::at(written.span(), "bonds of DPDK's are not supported", hint));
+    }
     if numbered && !text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Ok(device);
     }

@@ -13,6 +13,7 @@ mod lcore;
 mod log;
 mod mbuf;
 mod mempool;
+pub mod offload;
 mod port;
 mod queue;
 mod rss;

@@ -242,7 +242,7 @@ fn sort_by_header<'a, H: Family>(
     own: &mut Own,
     (parcels, segments): (&mut Burst<Parcel<'a, H>>, &mut Burst<Segment<'a, H>>),
 ) -> Step<()> {
-    match admit(frame)? {
+    match admit(frame, here.tables.interfaces[usize::from(here.from)].mtu)? {
         Admitted::Datagram(packet) => {
             parcels.push(classify(packet, place, here, own)?);
             Ok(())

@@ -43,6 +43,8 @@ reasons! {
     BadIpv4 = "bad-ipv4",
     /// Its IPv6 header contradicts itself or the frame.
     BadIpv6 = "bad-ipv6",
+    /// Larger than its interface's MTU, and its end is missing: of several frames that the device has merged (GRO, LRO).
+    Merged = "merged",
     /// Its IPv4 header checksum is wrong.
     BadChecksum = "bad-checksum",
     /// Its UDP length contradicts the IP length; over IPv6 also: it has no checksum. Of TFTP, where it would begin, teach

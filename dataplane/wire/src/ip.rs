@@ -19,8 +19,13 @@ pub const HOPS: u8 = 64;
 pub enum Malformed {
     /// They end before the header does.
     Truncated,
-    /// The version is another, or the lengths contradict each other or the bytes there are.
+    /// The version is another, or the lengths contradict each other.
     Contradiction,
+    /// They end before the packet does.
+    Short {
+        /// Bytes of the packet, as its header says.
+        len: usize,
+    },
     /// The header checksum is wrong.
     Checksum,
 }

@@ -133,10 +133,8 @@ impl Ip for Ipv4 {
         let (ip, rest) = Ipv4::mut_from_prefix(bytes).map_err(|_| Malformed::Truncated)?;
         let options = ip.options()?;
         let end = ip.total_len().checked_sub(HEADER).ok_or(Malformed::Contradiction)?;
-        let (options, body) = rest
-            .get_mut(..end)
-            .and_then(|rest| rest.split_at_mut_checked(options))
-            .ok_or(Malformed::Contradiction)?;
+        let rest = rest.get_mut(..end).ok_or(Malformed::Short { len: HEADER + end })?;
+        let (options, body) = rest.split_at_mut_checked(options).ok_or(Malformed::Contradiction)?;
         if !checksum::is_sound([ip.as_bytes(), options]) {
             return Err(Malformed::Checksum);
         }

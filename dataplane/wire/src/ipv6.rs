@@ -152,7 +152,7 @@ impl Ip for Ipv6 {
             return Err(Malformed::Contradiction);
         }
         let len = usize::from(ip.payload_len.get());
-        let rest = rest.get_mut(..len).ok_or(Malformed::Contradiction)?;
+        let rest = rest.get_mut(..len).ok_or(Malformed::Short { len: ip.total_len() })?;
         let Upper { protocol, fragment, at } = Upper::find(ip.next, rest)?;
         Ok(Split { ip, protocol, fragment, body: &mut rest[at..] })
     }

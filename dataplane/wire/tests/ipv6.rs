@@ -140,8 +140,9 @@ proptest! {
         prop_assert_eq!((ip.total_len(), ip.hops()), (whole.len(), packet.hops));
         prop_assert_eq!(body.len(), 8 + packet.data.len());
         let mut short = whole[..cut.index(whole.len())].to_vec();
+        let len = whole.len();
         let expected =
-            if short.len() < 40 { Malformed::Truncated } else { Malformed::Contradiction };
+            if short.len() < 40 { Malformed::Truncated } else { Malformed::Short { len } };
         prop_assert_eq!(Ipv6::split(&mut short).map(|_| ()).err(), Some(expected));
     }
 

@@ -207,7 +207,7 @@ proptest! {
         prop_assert_eq!(body.len(), 8 + packet.data.len());
         let mut short = whole[..cut.index(whole.len())].to_vec();
         let len = short.len();
-        let expected = if len < 20 { Malformed::Truncated } else { Malformed::Contradiction };
+        let expected = if len < 20 { Malformed::Truncated } else { Malformed::Short { len: whole.len() } };
         prop_assert_eq!(Ipv4::split(&mut short).map(|_| ()), Err(expected));
     }
 

@@ -60,6 +60,12 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("\"lan\"", "\"a/b\"", "2:8", "no such interface name"),
     ("net_af_packet0,iface=eth1", "eth1", "3:10", "`eth1` is no device"),
     ("net_af_packet0,iface=eth1", "03:00.0", "3:10", "is no device"),
+    (
+        "net_af_packet0,iface=eth1",
+        "net_bonding0,mode=1,member=0000:03:00.0",
+        "3:10",
+        "bonds of DPDK's are not supported",
+    ),
     ("net_af_packet0,iface=eth1", "net_af_xdp0", "3:10", "names no Linux interface"),
     ("[[service]]", "gateway = \"10.1.0.1\"\n[[service]]", "6:11", "no subnet of interface"),
     ("[[service]]", "mtu = 100\n[[service]]", "6:7", "100 is out of range"),

@@ -75,12 +75,13 @@ pub fn check_station(frame: &[u8], mac: u64) -> Step<()> {
     Err(Reason::ForeignMac.into())
 }
 
-/// Header by header: what is wrong, or merely unusual?
-pub fn admit<H: Family>(frame: &mut [u8]) -> Step<Admitted<'_, H>> {
+/// Header by header: what is wrong, or merely unusual? It came over a link where packets have `mtu` bytes at the most.
+pub fn admit<H: Family>(frame: &mut [u8], mtu: u16) -> Step<Admitted<'_, H>> {
     let (ethernet, rest) = Ethernet::mut_from_prefix(frame).map_err(|_| Reason::Truncated)?;
     let split = H::split(rest).map_err(|malformed| match malformed {
         Malformed::Truncated => Reason::Truncated,
-        Malformed::Contradiction => H::BAD,
+        Malformed::Short { len } if len > usize::from(mtu) => Reason::Merged,
+        Malformed::Short { .. } | Malformed::Contradiction => H::BAD,
         Malformed::Checksum => Reason::BadChecksum,
     })?;
     if is_tcp(&split) && Tcp::is_sound(split.body) {

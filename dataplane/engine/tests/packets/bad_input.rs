@@ -63,7 +63,8 @@ fn frames_that_are_dropped_at_the_door() {
         ("a header of 60 bytes", with_ip(0, &[0x4f]), Reason::BadIpv4),
         ("length below the header's", with_ip(2, &[0, 19]), Reason::BadIpv4),
         ("longer than the frame", with_ip(2, &(ip_len + 1).to_be_bytes()), Reason::BadIpv4),
-        ("length 65535", with_ip(2, &[0xff, 0xff]), Reason::BadIpv4),
+        ("of the MTU", with_ip(2, &1500_u16.to_be_bytes()), Reason::BadIpv4),
+        ("larger than the MTU", with_ip(2, &1501_u16.to_be_bytes()), Reason::Merged),
         ("a wrong checksum", changed(request(), IP_AT + 10), Reason::BadChecksum),
         ("a bit flipped on the way", changed(request(), IP_AT + 8), Reason::BadChecksum),
         ("UDP ends early", with_ip(2, &[0, 27]), Reason::BadUdp),
@@ -127,6 +128,7 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
         Reason::ForeignMac => take(&mut gate, Packet { to: gate_mac(INSIDE), ..request() }.into()),
         Reason::BadIpv4 => take(&mut gate, with_ip(0, &[0x44])),
         Reason::BadIpv6 => take(&mut gate, crate::bad_ipv6::with_ip(0, &[0x40])),
+        Reason::Merged => take(&mut gate, with_ip(2, &[0xff, 0xff])),
         Reason::BadChecksum => take(&mut gate, changed(request(), IP_AT + 1)),
         Reason::BadUdp => take(&mut gate, with_udp(4, &[0, 0])),
         Reason::BadSource => take(&mut gate, from_address([127, 0, 0, 1])),
@@ -236,7 +238,7 @@ fn what_is_not_ours_is_the_kernel_s() {
     let ours = gate_mac(OUTSIDE);
     let tagged = request().bytes()[12..].to_vec();
     for frame in [
-        arp(client, VIA.vip().ip()),
+        arp(client, host),
         frame(mac(client), ours, EtherType::VLAN_TAGGED_FRAME, &[&[0, 212][..], &tagged].concat()),
         frame(mac(client), Mac([1, 0x80, 0xc2, 0, 0, 0]), EtherType(38), &[0; 46]),
         ping(client, host, 1, 1, b"to the appliance itself"),

@@ -160,6 +160,9 @@ fn name(rss: Rss) -> &'static str {
     }
 }
 
+/// Frames in all rings between a worker's port and the kernel.
+const KERNEL_RINGS: u32 = (2 * worker::kernel::DEPTH + worker::kernel::URGENT) as u32;
+
 /// Enough that every queue and every ring can be full at once.
 fn buffers(workers: u32, config: &Config) -> u32 {
     let rings = |device: &Interface| {
@@ -167,7 +170,7 @@ fn buffers(workers: u32, config: &Config) -> u32 {
         workers * asked.max(BUFFERS_PER_QUEUE)
     };
     let queues: u32 = config.devices().into_iter().map(rings).sum();
-    let kernel = workers * config.interfaces.len() as u32 * 2 * worker::kernel::DEPTH as u32;
+    let kernel = workers * config.interfaces.len() as u32 * KERNEL_RINGS;
     let mesh = if workers > 1 { workers * mesh::FRAMES as u32 } else { 0 };
     let caches = (workers + 1) * 2 * CACHE;
     let held = workers * engine::fragments::HELD as u32;

@@ -22,6 +22,7 @@ mod habits;
 mod health;
 mod interop;
 mod ipv6;
+mod link;
 mod live;
 mod mishaps;
 mod nat_policy;

@@ -2,6 +2,7 @@
 //! MAC; what no service takes goes there, and neighbours, addresses and routes are read from there.
 //! Tidegate writes no ARP and no router of its own.
 
+mod announce;
 mod cut;
 mod detour;
 mod error;
@@ -26,8 +27,10 @@ pub use slowpath::Traffic;
 pub use view::{Route, Source, View, Wanted};
 
 use crate::config::{Config, Held};
+use announce::Announcer;
 use cut::Cut;
 use engine::routes::Sought;
+use engine::tables::InterfaceId;
 use keeper::{Keeper, Ours};
 use link::Socket;
 use rtnetlink::{Error, Handle, new_connection};
@@ -214,8 +217,8 @@ impl Kernel {
         view
     }
 
-    /// Moves frames between an interface's TAP and its workers until [`Kernel::stop`]: `rings` are
-    /// the workers' for that interface, `pool` gives buffers for what the kernel sends.
+    /// Moves frames between an interface's TAP and its workers until [`Kernel::stop`], and announces addresses there:
+    /// `rings` are the workers' for that interface, `pool` gives buffers for what the kernel sends.
     ///
     /// # Panics
     ///
@@ -231,7 +234,12 @@ impl Kernel {
         P::Buffer: Send + 'static,
     {
         let traffic = Arc::new(Traffic::default());
-        let device = self.taps[interface].device();
+        let tap = &self.taps[interface];
+        let device = tap.device();
+        if let Some(rings) = rings.first() {
+            let announcer = Announcer { interface: interface as InterfaceId, mac: tap.mac() };
+            self.tasks.spawn(announcer.run(self.view(), rings.clone(), Arc::clone(&pool)));
+        }
         self.tasks.spawn(slowpath::carry(device, rings, pool, Arc::clone(&traffic)));
         traffic
     }

@@ -50,9 +50,10 @@ async fn write<B: Frame>(device: &AsyncDevice, rings: &[KernelRings<B>], traffic
     let mut pause = IDLE[0];
     loop {
         let mut idle = true;
-        for rings in rings {
+        for next in rings {
             for _ in 0..BATCH {
-                let Some(frame) = rings.to_kernel.pop() else { break };
+                let urgent = rings.iter().find_map(|rings| rings.urgent.pop());
+                let Some(frame) = urgent.or_else(|| next.to_kernel.pop()) else { break };
                 idle = false;
                 let counter = match device.send(frame.bytes()).await {
                     Ok(_) => &traffic.to_kernel,

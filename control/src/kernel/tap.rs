@@ -195,6 +195,11 @@ impl Tap {
         &self.name
     }
 
+    /// The TAP's hardware address.
+    pub fn mac(&self) -> Mac {
+        self.mac
+    }
+
     /// The TAP's addresses, but for those of services.
     pub fn own(&self) -> &[IpNet] {
         &self.own

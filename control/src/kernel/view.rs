@@ -28,6 +28,8 @@ pub struct Wanted {
 pub struct View {
     /// VIPs whose address the kernel holds on one of our interfaces.
     pub live: HashSet<IpAddr>,
+    /// Services' addresses, VIPs and those of pools, that the kernel holds, and by which interface.
+    pub held: HashSet<Held>,
     /// Where packets for a backend's address go next. A backend that no route over our interfaces
     /// reaches, or whose next hop does not answer, is not in it.
     pub hops: HashMap<IpAddr, Hop>,

@@ -9,6 +9,7 @@ use super::link::{self, Socket};
 use super::neighbour::{self, Neighbour, Station};
 use super::routes::Routes;
 use super::view::{Source, View, Wanted};
+use crate::config::Held;
 use engine::routes::Sought;
 use engine::tables::{Hop, InterfaceId};
 use futures_util::{FutureExt, StreamExt};
@@ -211,7 +212,9 @@ impl Watcher {
     }
 
     async fn view_of(&mut self, handle: &Handle, wanted: &Wanted) -> Result<View, Error> {
-        let live = self.live(handle, &wanted.vips).await?;
+        let held = self.held(handle, wanted).await?;
+        let live = held.iter().map(|held| held.address).filter(|it| wanted.vips.contains(it));
+        let live = live.collect();
         self.routes.read(handle).await?;
         let ways = self.ways(handle, wanted).await?;
         let next = ways.iter().map(|&(_, _, station)| station);
@@ -236,17 +239,20 @@ impl Watcher {
             let interface = route.interface.filter(|_| is_host);
             interface.is_none_or(|interface| wanted.may_be_at(route.to.addr(), interface))
         });
-        Ok(View { live, hops, sources, routes: routes.into(), ..View::default() })
+        Ok(View { live, held, hops, sources, routes: routes.into(), ..View::default() })
     }
 
-    async fn live(
-        &self,
-        handle: &Handle,
-        vips: &HashSet<IpAddr>,
-    ) -> Result<HashSet<IpAddr>, Error> {
-        let held = link::addresses(handle).await?.into_iter();
-        let ours = held.filter(|(link, _)| self.taps.contains(link)).map(|(_, net)| net.addr());
-        Ok(ours.filter(|address| vips.contains(address)).collect())
+    /// Services' addresses that the kernel holds on one of our interfaces.
+    async fn held(&self, handle: &Handle, wanted: &Wanted) -> Result<HashSet<Held>, Error> {
+        let services: HashSet<IpAddr> = wanted.held.iter().map(|held| held.address).collect();
+        let all = link::addresses(handle).await?.into_iter();
+        let held = all.filter_map(|(link, net)| {
+            let interface = self.taps.iter().position(|&tap| tap == link)?;
+            Some(Held { address: net.addr(), interface })
+        });
+        let is_ours =
+            |held: &Held| wanted.vips.contains(&held.address) || services.contains(&held.address);
+        Ok(held.filter(is_ours).collect())
     }
 
     /// The interface and next hop of each backend and alias.

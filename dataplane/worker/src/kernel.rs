@@ -1,4 +1,4 @@
-//! The two rings between a worker's port and the kernel's TAP of the same interface. They are
+//! The rings between a worker's port and the kernel's TAP of the same interface. They are
 //! bounded: a flood towards the kernel fills a ring, not the worker.
 
 use crossbeam::queue::ArrayQueue;
@@ -7,12 +7,17 @@ use std::sync::Arc;
 /// Frames that each ring holds.
 pub const DEPTH: usize = 1024;
 
-/// Both rings of one worker and one interface. Neither side ever waits; what finds no room is
+/// Frames that the ring of what is urgent holds.
+pub const URGENT: usize = 256;
+
+/// The rings of one worker and one interface. No side ever waits; what finds no room is
 /// dropped by whoever brought it.
 #[derive(Debug)]
 pub struct KernelRings<B> {
     /// Frames that the worker leaves to the kernel.
     pub to_kernel: Arc<ArrayQueue<B>>,
+    /// Those of them that come before all others ([`engine::stage::urgent`]).
+    pub urgent: Arc<ArrayQueue<B>>,
     /// Frames that the kernel sends, to go out by the worker's port.
     pub from_kernel: Arc<ArrayQueue<B>>,
 }
@@ -22,6 +27,7 @@ impl<B> KernelRings<B> {
     pub fn new() -> KernelRings<B> {
         KernelRings {
             to_kernel: Arc::new(ArrayQueue::new(DEPTH)),
+            urgent: Arc::new(ArrayQueue::new(URGENT)),
             from_kernel: Arc::new(ArrayQueue::new(DEPTH)),
         }
     }
@@ -38,6 +44,7 @@ impl<B> Clone for KernelRings<B> {
     fn clone(&self) -> KernelRings<B> {
         KernelRings {
             to_kernel: Arc::clone(&self.to_kernel),
+            urgent: Arc::clone(&self.urgent),
             from_kernel: Arc::clone(&self.from_kernel),
         }
     }

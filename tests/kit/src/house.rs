@@ -163,7 +163,8 @@ impl<W: Wire> House<W> {
     /// All frames for the kernel.
     pub fn left_to_kernel(&self) -> Vec<W::Buffer> {
         let rings = self.kernel.iter().flatten();
-        rings.flat_map(|ring| std::iter::from_fn(|| ring.to_kernel.pop())).collect()
+        let next = |ring: &KernelRings<_>| ring.urgent.pop().or_else(|| ring.to_kernel.pop());
+        rings.flat_map(|ring| std::iter::from_fn(move || next(ring))).collect()
     }
 
     /// What all workers' counters stand at.

@@ -28,6 +28,7 @@ mod limits;
 mod looking;
 mod modes;
 mod moving;
+mod neighbours;
 mod options;
 mod origin;
 mod parts;

@@ -4,9 +4,10 @@ use super::{Held, Worker};
 use crate::links::Links;
 use crate::mesh::Batch;
 use crate::port::Port;
-use engine::frame::{BURST, Burst};
+use engine::frame::{BURST, Burst, Frame};
 use engine::here::By;
 use engine::reason::Reason;
+use engine::stage::urgent::is_urgent;
 use engine::tables::InterfaceId;
 use engine::tick::Tick;
 use engine::verdict::Verdict;
@@ -93,7 +94,10 @@ impl<P: Port> Worker<P> {
         if Links::unmark(&mut frame) {
             return self.handle(&mut Burst::from_iter([frame]), from, By::Device, now);
         }
-        let verdict = match self.kernel[usize::from(from)].to_kernel.push(frame) {
+        let rings = &self.kernel[usize::from(from)];
+        let is_urgent = is_urgent(frame.bytes_mut(), &self.core.tables);
+        let ring = if is_urgent { &rings.urgent } else { &rings.to_kernel };
+        let verdict = match ring.push(frame) {
             Ok(()) => Verdict::Kernel,
             Err(_frame) => Reason::KernelFull.into(),
         };

@@ -1,5 +1,6 @@
 //! Queues without room: drop and count, never wait.
 
+use engine::frame::Frame;
 use engine::reason::Reason;
 use kit::house::House;
 use kit::story::{CLIENT, arp, ping, rrq};
@@ -53,13 +54,18 @@ fn bytes_are_those_of_frames_that_came_and_went() {
 fn a_flood_for_the_kernel_fills_its_ring_and_no_more() {
     let mut house = House::<MemoryPort>::new(1, tables());
     let frames = 1500;
-    for _ in 0..frames {
-        house.arrive(0, arp(CLIENT.ip(), Via::Nat.station(0, 2)));
+    for n in 0..frames {
+        house.arrive(0, ping(CLIENT.ip(), Via::Nat.station(0, 2), 1, n as u16, b""));
     }
+    let question = arp(CLIENT.ip(), Via::Nat.station(0, 2));
+    house.arrive(0, question.clone());
     house.arrive(0, rrq(CLIENT, Via::Nat.vip(), "f"));
     house.wait(50);
     assert_eq!(house.left().len(), 1, "the request behind the flood");
-    let to_kernel = house.left_to_kernel().len() as u64;
+    let left = house.left_to_kernel();
+    assert_eq!(left[0].bytes(), question, "what is urgent comes first");
+    let to_kernel = left.len() as u64;
+    let frames = frames + 1;
     house.moved(&[
         ("received", frames + 1),
         ("to_kernel", to_kernel),

@@ -18,10 +18,12 @@ fn frames_for_the_kernel_come_as_they_were_by_the_same_interface() {
         house.arrive(worker, inner.clone());
         house.turn();
         let rings = &house.kernel[worker];
-        for (interface, frame) in [(OUTSIDE, &question), (INSIDE, &inner)] {
-            let ring = &rings[usize::from(interface)].to_kernel;
+        let [outside, inside] = [OUTSIDE, INSIDE].map(|id| &rings[usize::from(id)]);
+        for (ring, frame) in [(&outside.urgent, &question), (&inside.to_kernel, &inner)] {
             assert_eq!(ring.pop().expect("a frame").bytes(), frame);
-            assert!(ring.is_empty());
+        }
+        for ring in [outside, inside] {
+            assert!(ring.urgent.is_empty() && ring.to_kernel.is_empty());
         }
     }
     house.moved(&[("received", 4), ("to_kernel", 4)]);

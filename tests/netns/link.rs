@@ -1,0 +1,86 @@
+//! The links that the gate is on: stations that know another owner of an address, many that ask for one, and devices that
+//! make few frames of many.
+
+use crate::daemon::{Daemon, Setup};
+use crate::peers::{self, Client};
+use kit::lab::{Lab, VIPS, VIPS_V6, until};
+
+/// The hardware address of whoever had the gate's addresses before.
+const BEFORE: &str = "02:00:00:00:00:99";
+
+/// Whose answer would come too late: the entries of stations that talk count for minutes.
+#[test]
+fn addresses_are_announced_to_who_knows_another_owner() {
+    let lab = Lab::new().with_ipv6();
+    peers::files(&lab, &[("small", 100)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let ends = ["c0", "c1", "c1"];
+    let at_clients = [VIPS, VIPS_V6].map(|vips| ends.into_iter().zip(vips));
+    let at_clients = at_clients.into_iter().flatten().map(|(end, vip)| ("client", end, vip));
+    // Of the pool.
+    let at_servers = ["10.77.0.101", "fd00:77::101"].map(|ours| ("s1", "eth0", ours));
+    let known: Vec<_> = at_clients.chain(at_servers).collect();
+    for (name, end, address) in &known {
+        let entry = format!("ip neigh replace {address} lladdr {BEFORE} dev {end} nud reachable");
+        lab.must(name, &entry);
+    }
+    let daemon = Daemon::start(&lab, Setup { ipv6: true, ..Setup::default() });
+    for (name, end, address) in known {
+        until("it knows the gate", || {
+            !lab.must(name, &format!("ip neigh show {address} dev {end}")).contains(BEFORE)
+        });
+    }
+    VIPS.into_iter().for_each(|vip| Client::Curl.get(&lab, vip, "small", None));
+    daemon.finish();
+}
+
+/// The kernel of the gate learns none of those that ask for a VIP: it has room for a thousand.
+#[test]
+fn who_asks_for_a_vip_takes_no_place_in_the_kernel() {
+    let lab = Lab::new().with_ipv6();
+    let daemon = Daemon::start(&lab, Setup { ipv6: true, ..Setup::default() });
+    for vip in [VIPS[0], VIPS_V6[0]] {
+        lab.must("client", &format!("ip neigh flush to {vip} dev c0"));
+        lab.must("client", &format!("ping -c 1 -W 10 {vip}"));
+        let entry = lab.must("client", &format!("ip neigh show {vip} dev c0"));
+        assert!(entry.contains("lladdr"), "{vip}: {entry}");
+    }
+    for client in ["10.78.0.10", "fd00:78::10"] {
+        let entry = lab.must("gate", &format!("ip neigh show {client} dev clients"));
+        assert_eq!(entry, "", "{client}");
+    }
+    daemon.finish();
+}
+
+/// Segments that a device has merged are larger than any link allows. TCP then crawls.
+#[test]
+fn devices_do_not_merge_frames_while_the_gate_runs() {
+    const WEB: u16 = 8000;
+    for driver in ["net_af_packet", "net_af_xdp"] {
+        let lab = Lab::new();
+        peers::files(&lab, &[("image", 8 << 20)]);
+        let web = format!("/usr/bin/python3 -m http.server {WEB} --directory files");
+        let _web = ["s1", "s2"].map(|name| lab.spawn(name, &web));
+        for device in ["dev0", "dev1"] {
+            lab.must("gate", &format!("ethtool -K {device} gro on"));
+        }
+        let merges = |device: &str| {
+            let features = lab.must("gate", &format!("ethtool -k {device}"));
+            features.contains("generic-receive-offload: on")
+        };
+        let setup = Setup { driver, protocol: "tcp", service: "port = 8000", ..Setup::default() };
+        let daemon = Daemon::start(&lab, setup);
+        assert!(!merges("dev0") && !merges("dev1"), "{driver}");
+        assert!(lab.log().contains("`dev0` no longer merges frames"), "{}", lab.log());
+        for vip in VIPS {
+            let url = format!("http://{vip}:{WEB}/image");
+            let retry = "--retry 5 --retry-connrefused";
+            lab.must("client", &format!("curl -sSf {retry} --max-time 60 -o got {url}"));
+            let got = std::fs::read(lab.path("got")).expect("the file");
+            assert!(got == std::fs::read(lab.path("files/image")).expect("the file"), "{vip}");
+        }
+        assert_eq!(daemon.stat("drops", "merged"), 0);
+        daemon.finish();
+        assert!(merges("dev0") && merges("dev1"), "{driver}: it is put back");
+    }
+}

@@ -5,6 +5,7 @@ use crate::scene::Scene;
 use kit::packet::Packet;
 use kit::story::{ack, datagram, oack, rrq, rrq_with};
 use kit::talk::Talk;
+use kit::world::Via;
 use std::net::SocketAddr;
 use wire::ethernet::Mac;
 
@@ -44,18 +45,26 @@ pub fn same_port(scene: &mut Scene) {
 }
 
 /// EDK2, PxeBcMtftp.c: the first request asks for the size alone and is ended with ERROR 8; then the same port
-/// asks for the file.
+/// asks for the file. A block of one packet of IPv4 is one of IPv6, too.
 pub fn size_probe(scene: &mut Scene) {
     let (client, vip) = (scene.client(1859), scene.via.vip());
-    let blksize = if scene.via.is_v6() { 1228 } else { 1468 };
-    let probe = rrq_with(client, vip, "bootx64.efi", &[("tsize", 0), ("blksize", blksize)]);
-    let talk = scene.asks("a request for the size", probe);
+    let (asked, blksize) = match scene.via {
+        Via::Snat46 => (1468, 1448),
+        via if via.is_v6() => (1228, 1228),
+        _ => (1468, 1468),
+    };
+    let probe = |size| rrq_with(client, vip, "bootx64.efi", &[("tsize", 0), ("blksize", size)]);
+    let passed = probe(blksize).payload;
+    let talk = scene.asks_for("a request for the size", probe(asked), &passed);
     let size = oack(talk.server, talk.seen_as, &[("tsize", 1000), ("blksize", blksize)]);
     scene.down("the size", talk, size);
     scene.up("that was all, says the client", talk, talk.client_error(8));
 
-    let request = rrq_with(client, vip, "bootx64.efi", &[("blksize", blksize), ("windowsize", 4)]);
-    let talk = scene.asks("the same again for the file", request).with_tid(40_001);
+    let request =
+        |size| rrq_with(client, vip, "bootx64.efi", &[("blksize", size), ("windowsize", 4)]);
+    let passed = request(blksize).payload;
+    let talk = scene.asks_for("the same again for the file", request(asked), &passed);
+    let talk = talk.with_tid(40_001);
     let granted = oack(talk.server, talk.seen_as, &[("blksize", blksize), ("windowsize", 4)]);
     scene.down("its options", talk, granted);
     scene.up("it is acknowledged", talk, talk.ack(0));

@@ -22,9 +22,9 @@ const AFTER: [Duration; 4] =
 
 /// An interface whose addresses are announced.
 pub struct Announcer {
-    /// Its number.
+    /// The interface's number.
     pub interface: InterfaceId,
-    /// Its hardware address.
+    /// The hardware address that is announced.
     pub mac: Mac,
 }
 

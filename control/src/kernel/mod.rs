@@ -1,6 +1,6 @@
 //! The kernel as Tidegate's slow path. Each interface stands in Linux as a TAP with the device's
 //! MAC; what no service takes goes there, and neighbours, addresses and routes are read from there.
-//! Tidegate writes no ARP and no router of its own.
+//! All that Tidegate says of neighbours itself is who has a VIP; it has no router of its own.
 
 mod announce;
 mod cut;

@@ -129,7 +129,7 @@ fn who_is_on_a_link_is_a_route_to_itself() {
 /// Whom the kernel has asked for on the wire since the last time.
 fn asked_for(wire: &Wire) -> impl Iterator<Item = Ipv4Addr> {
     let asked = wire.turn().into_iter().filter_map(|frame| Arp::parse(&frame));
-    asked.filter(|arp| arp.request).map(|arp| arp.target.1)
+    asked.filter(Arp::asks).map(|arp| arp.target.1)
 }
 
 #[test]

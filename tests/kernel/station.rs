@@ -60,6 +60,11 @@ impl Arp {
         Some(Arp { request: frame[21] == 1, sender: (mac(22), ip(28)), target: (mac(32), ip(38)) })
     }
 
+    /// Whether it asks for somebody, and does not announce its sender.
+    pub fn asks(&self) -> bool {
+        self.request && self.sender.1 != self.target.1
+    }
+
     pub fn frame(&self) -> Bytes {
         let mut frame = Vec::new();
         let destination = if self.request { Mac::BROADCAST } else { self.target.0 };

@@ -35,8 +35,8 @@ fn the_kernel_speaks_with_the_interfaces_own_address() {
             }
             until("an ARP request for the backend", || {
                 wire.turn().iter().filter_map(|frame| Arp::parse(frame)).any(|arp| {
-                    assert!(!arp.request || arp.sender == (MAC, OWN), "{arp:?}");
-                    arp.request && arp.target.1 == NEAR.1
+                    assert!(!arp.asks() || arp.sender == (MAC, OWN), "{arp:?}");
+                    arp.asks() && arp.target.1 == NEAR.1
                 })
             })
             .await;

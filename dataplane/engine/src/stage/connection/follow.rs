@@ -80,7 +80,8 @@ fn begin(connection: &mut Connection, from: usize, syn: &Tcp, len: u32) {
     let next = syn.sequence().wrapping_add(len + 1);
     connection.halves[from] = Half { next, acked: syn.acknowledgement() };
     connection.flags |= if by_opener { 0 } else { flag::ANSWERED };
-    if !by_opener && syn.flags().has(Flags::ACK) {
+    // Of a side that is not seen, nothing but this would ever be known.
+    if !by_opener && syn.flags().has(Flags::ACK) && connection.answers_seen() {
         connection.halves[1 - from].next = syn.acknowledgement();
     }
 }

@@ -31,7 +31,7 @@ fn compare(lab: &Lab, file: &str, got: &[u8], vip: &str) {
 fn ranged(lab: &Lab, name: &str) -> Server {
     let (v6, dsr) = (format!("[{}]", peers::address_v6(name)), format!("[{}]", VIPS_V6[2]));
     let all = [peers::address(name), DSR_VIP, &v6, &dsr];
-    let range = "--port-range 50000:50003";
+    let range = "--port-range 50000:50015";
     all.map(|at| peers::tftpd_hpa_with(lab, name, at, range)).into()
 }
 
@@ -44,7 +44,7 @@ fn firmware_on_one_port_at_servers_with_few_ports() {
         [("loader", 60_000), ("tiny", 100), ("small", 200), ("config", 1500)];
     peers::files(&lab, &FILES);
     let _first = ranged(&lab, "s1");
-    let _second = peers::dnsmasq(&lab, "s2", "--tftp-port-range=50000,50003");
+    let _second = peers::dnsmasq(&lab, "s2", "--tftp-port-range=50000,50015");
     let daemon = Daemon::with(&lab, &(dual().text(&lab) + CROSSING));
     for (service, vip) in ALL {
         let machine = Firmware::new(&lab, vip, 2070);

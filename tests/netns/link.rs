@@ -1,5 +1,4 @@
-//! The links that the gate is on: stations that know another owner of an address, many that ask for one, and devices that
-//! make few frames of many.
+//! The links that the gate is on: stations that know another owner of an address, and devices that make few frames of many.
 
 use crate::daemon::{Daemon, Setup};
 use crate::peers::{self, Client};
@@ -31,24 +30,6 @@ fn addresses_are_announced_to_who_knows_another_owner() {
         });
     }
     VIPS.into_iter().for_each(|vip| Client::Curl.get(&lab, vip, "small", None));
-    daemon.finish();
-}
-
-/// The kernel of the gate learns none of those that ask for a VIP: it has room for a thousand.
-#[test]
-fn who_asks_for_a_vip_takes_no_place_in_the_kernel() {
-    let lab = Lab::new().with_ipv6();
-    let daemon = Daemon::start(&lab, Setup { ipv6: true, ..Setup::default() });
-    for vip in [VIPS[0], VIPS_V6[0]] {
-        lab.must("client", &format!("ip neigh flush to {vip} dev c0"));
-        lab.must("client", &format!("ping -c 1 -W 10 {vip}"));
-        let entry = lab.must("client", &format!("ip neigh show {vip} dev c0"));
-        assert!(entry.contains("lladdr"), "{vip}: {entry}");
-    }
-    for client in ["10.78.0.10", "fd00:78::10"] {
-        let entry = lab.must("gate", &format!("ip neigh show {client} dev clients"));
-        assert_eq!(entry, "", "{client}");
-    }
     daemon.finish();
 }
 

@@ -1,6 +1,6 @@
 //! The kernel as Tidegate's slow path. Each interface stands in Linux as a TAP with the device's
 //! MAC; what no service takes goes there, and neighbours, addresses and routes are read from there.
-//! All that Tidegate says of neighbours itself is who has a VIP; it has no router of its own.
+//! Tidegate answers no ARP, and has no router of its own: it only announces addresses that come.
 
 mod announce;
 mod cut;

@@ -1,7 +1,6 @@
-//! Who has which address on a link: ARP (RFC 826) and neighbour discovery (RFC 4861), as far as it takes to say that an
-//! address is ours, asked or unasked.
+//! Who has which address on a link: ARP (RFC 826) and neighbour discovery (RFC 4861), as far as it takes to announce that
+//! an address is ours.
 
-use crate::checksum;
 use crate::ethernet::{Ethernet, Mac};
 use crate::icmp;
 use crate::ip::Ip;
@@ -39,7 +38,6 @@ struct ArpKind {
 
 impl ArpKind {
     const REQUEST: ArpKind = ArpKind::new(1);
-    const REPLY: ArpKind = ArpKind::new(2);
 
     const fn new(operation: u16) -> ArpKind {
         ArpKind {
@@ -77,70 +75,9 @@ impl TargetIsAt {
     }
 }
 
-const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
-/// The advertisement is an answer.
-const SOLICITED: u32 = 1 << 30;
 /// Whoever knows another station takes this one.
 const OVERRIDE: u32 = 1 << 29;
-
-/// The address that a frame of ARP's asks for, if it is a request: not one that announces its sender's own (RFC 5227
-/// §3).
-pub fn asked_by_arp(frame: &[u8]) -> Option<Ipv4Addr> {
-    let (ethernet, rest) = Ethernet::ref_from_prefix(frame).ok()?;
-    let (arp, _) = Arp::ref_from_prefix(rest).ok()?;
-    let is_sound = arp.kind == ArpKind::REQUEST
-        && arp.sender == ethernet.source
-        && arp.sender_address != arp.target_address;
-    is_sound.then(|| Ipv4Addr::from_bits(arp.target_address.get()))
-}
-
-/// Turns an ARP request ([`asked_by_arp`]) into its reply: the address is at `mac`.
-pub fn answer_arp(frame: &mut [u8], mac: Mac) {
-    let Ok((ethernet, rest)) = Ethernet::mut_from_prefix(frame) else { return };
-    let Ok((arp, _)) = Arp::mut_from_prefix(rest) else { return };
-    *arp = Arp {
-        kind: ArpKind::REPLY,
-        sender: mac,
-        sender_address: arp.target_address,
-        target: arp.sender,
-        target_address: arp.sender_address,
-    };
-    (ethernet.destination, ethernet.source) = (ethernet.source, mac);
-}
-
-/// The address that an ICMPv6 message asks for, if it is a neighbour solicitation of a station that has an address: others
-/// ask whether theirs is taken (RFC 4862 §5.4.3).
-pub fn asked_by_solicitation(ip: &Ipv6, body: &[u8]) -> Option<Ipv6Addr> {
-    let (asked, _) = Discovery::ref_from_prefix(body).ok()?;
-    let len = u16::try_from(body.len()).ok()?;
-    let target = Ipv6Addr::from(asked.target);
-    let is_sound = (asked.kind, asked.code, ip.hops()) == (SOLICITATION, 0, 255)
-        && !ip.source().is_unspecified()
-        && ip.source() != target
-        && checksum::fold(checksum::sum(body, ip.icmp_sum(len))) == 0xffff;
-    is_sound.then_some(target)
-}
-
-/// Turns a neighbour solicitation ([`asked_by_solicitation`]) into its answer: the address is at `mac`. That is said in an
-/// option where the solicitation has one: only who knows it already asks without (RFC 4861 §4.4).
-pub fn answer_solicitation(ethernet: &mut Ethernet, ip: &mut Ipv6, body: &mut [u8], mac: Mac) {
-    let before = body.len();
-    let Ok((said, rest)) = Discovery::mut_from_prefix(body) else { return };
-    said.kind = ADVERTISEMENT;
-    said.checksum = U16::ZERO;
-    said.flags = U32::new(SOLICITED | OVERRIDE);
-    let target = Ipv6Addr::from(said.target);
-    let mut len = size_of::<Discovery>();
-    if let Ok((option, _)) = TargetIsAt::mut_from_prefix(rest) {
-        *option = TargetIsAt::new(mac);
-        len += size_of::<TargetIsAt>();
-    }
-    ip.resize(before, len);
-    let _ = ip.set_addresses(target, ip.source());
-    icmp::make_checksum(ip, &mut body[..len]);
-    (ethernet.destination, ethernet.source) = (ethernet.source, mac);
-}
 
 /// The frame that says unasked that `address` is at `mac`: gratuitous ARP (RFC 5227 §3), or an advertisement to all nodes
 /// (RFC 4861 §7.2.6).

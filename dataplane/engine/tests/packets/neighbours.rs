@@ -1,11 +1,10 @@
-//! Who asks for a VIP is told by the worker, without the kernel; all else that neighbours say is the kernel's.
+//! What of the kernel's comes first.
 
 use engine::stage::urgent::is_urgent;
-use engine::verdict::Verdict;
 use etherparse::{Icmpv6Type, IpNumber};
 use kit::gate::Gate;
 use kit::story::{arp, datagram, icmpv6, ip};
-use kit::world::{OUTSIDE, Via, gate_mac, mac};
+use kit::world::{Via, mac};
 use std::net::{IpAddr, SocketAddr};
 
 /// A frame of a client's that asks everybody for this address.
@@ -23,32 +22,6 @@ fn who_has(via: Via, address: IpAddr) -> Vec<u8> {
             frame[..6].copy_from_slice(&[&[0x33, 0x33], &tail[12..]].concat());
             frame
         }
-    }
-}
-
-#[test]
-fn who_asks_for_a_vip_is_answered() {
-    for via in Via::ALIKE {
-        let mut gate = Gate::new();
-        let question = who_has(via, via.vip().ip());
-        let outcome = gate.take(question.clone());
-        assert_eq!(outcome.verdict, Verdict::Answer, "{via:?}");
-        let answer = outcome.bytes;
-        assert_eq!(answer.len(), question.len());
-        assert_eq!(answer[..6], question[6..12], "{via:?}");
-        assert_eq!(answer[6..12], gate_mac(OUTSIDE).0, "{via:?}");
-        gate.moved(&[("received", 1), ("answered", 1)]);
-    }
-}
-
-#[test]
-fn who_asks_for_another_address_asks_the_kernel() {
-    for via in Via::ALIKE {
-        let mut gate = Gate::new();
-        gate.take(who_has(via, via.snat())).to_kernel();
-        gate.take(who_has(via, via.client().ip())).to_kernel();
-        gate.change(|tables| tables.set_live(via.service(), false));
-        gate.take(who_has(via, via.vip().ip())).to_kernel();
     }
 }
 

@@ -1,21 +1,11 @@
 use super::*;
-use crate::ethernet;
-use crate::ip::Split;
 use etherparse::Icmpv6Type;
 
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
-const ASKER: Mac = Mac([2, 0, 0, 0, 0, 7]);
 const VIP: [u8; 4] = [10, 0, 0, 100];
 
 fn vip6() -> Ipv6Addr {
     "fd00::100".parse().unwrap()
-}
-
-/// A frame of ARP's, between these.
-fn arp(operation: u8, sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
-    let head = [8, 6, 0, 1, 8, 0, 6, 4, 0, operation];
-    let sender = [&ASKER.0[..], &sender].concat();
-    [&[0xff; 6], &ASKER.0[..], &head, &sender, &[0; 6], &target].concat()
 }
 
 /// The checksum of a message about neighbours, by another implementation.
@@ -24,79 +14,6 @@ fn sum(ip: &[u8], message: &[u8]) -> [u8; 2] {
     let bytes5to8 = message[4..8].try_into().unwrap();
     let kind = Icmpv6Type::Unknown { type_u8: message[0], code_u8: message[1], bytes5to8 };
     kind.calc_checksum(address(8), address(24), &message[8..]).unwrap().to_be_bytes()
-}
-
-/// A solicitation for the VIP, with this option behind it.
-fn solicitation(source: Ipv6Addr, hops: u8, option: &[u8]) -> Vec<u8> {
-    let mut body = [&[135, 0, 0, 0, 0, 0, 0, 0], &vip6().octets()[..], option].concat();
-    let mut ip = Ipv6::new(Ipv6::ICMP, source, vip6(), body.len());
-    ip.set_hops(hops);
-    let checksum = sum(ip.as_bytes(), &body);
-    body[2..4].copy_from_slice(&checksum);
-    let kind = U16::new(Ipv6::ETHER_TYPE);
-    let ethernet = Ethernet { destination: Mac::BROADCAST, source: ASKER, kind };
-    [ethernet.as_bytes(), ip.as_bytes(), &body].concat()
-}
-
-fn asked(frame: &mut [u8]) -> Option<Ipv6Addr> {
-    let Split { ip, body, .. } = Ipv6::split(&mut frame[ethernet::HEADER..]).unwrap();
-    asked_by_solicitation(ip, body)
-}
-
-#[test]
-fn an_arp_request_is_answered_to_its_sender() {
-    let mut frame = arp(1, [10, 0, 0, 7], VIP);
-    assert_eq!(asked_by_arp(&frame), Some(VIP.into()));
-    answer_arp(&mut frame, MAC);
-    let head = [8, 6, 0, 1, 8, 0, 6, 4, 0, 2];
-    let said = [&MAC.0[..], &VIP, &ASKER.0, &[10, 0, 0, 7]].concat();
-    assert_eq!(frame, [&ASKER.0[..], &MAC.0, &head, &said].concat());
-}
-
-#[test]
-fn what_asks_for_nothing_of_arp_is_left_alone() {
-    let request = arp(1, [10, 0, 0, 7], VIP);
-    assert_eq!(asked_by_arp(&arp(2, [10, 0, 0, 7], VIP)), None, "a reply");
-    assert_eq!(asked_by_arp(&arp(1, VIP, VIP)), None, "an announcement");
-    assert_eq!(asked_by_arp(&request[..41]), None, "too short");
-    for at in [6, 15, 17, 18, 19, 22] {
-        let mut other = request.clone();
-        other[at] ^= 1;
-        assert_eq!(asked_by_arp(&other), None, "byte {at}");
-    }
-}
-
-#[test]
-fn a_solicitation_is_answered_to_its_sender() {
-    let asker: Ipv6Addr = "fd00::7".parse().unwrap();
-    for option in [&[][..], &[1, 1, 2, 0, 0, 0, 0, 7]] {
-        let mut frame = solicitation(asker, 255, option);
-        assert_eq!(asked(&mut frame), Some(vip6()));
-        let (ethernet, rest) = Ethernet::mut_from_prefix(&mut frame).unwrap();
-        let Split { ip, body, .. } = Ipv6::split(rest).unwrap();
-        answer_solicitation(ethernet, ip, body, MAC);
-        assert_eq!((ethernet.destination, ethernet.source), (ASKER, MAC));
-        assert_eq!((ip.source(), ip.destination(), ip.hops()), (vip6(), asker, 255));
-        let (ip, said) = frame[ethernet::HEADER..].split_at(40);
-        let place = if option.is_empty() { vec![] } else { [&[2, 1], &MAC.0[..]].concat() };
-        let flags = [0x60, 0, 0, 0];
-        let checksum = sum(ip, &[&[136, 0, 0, 0], &said[4..]].concat());
-        let head = [&[136, 0], &checksum[..], &flags].concat();
-        assert_eq!(said, [head, vip6().octets().to_vec(), place].concat());
-    }
-}
-
-#[test]
-fn what_solicits_nothing_of_ours_is_left_alone() {
-    let asker = "fd00::7".parse().unwrap();
-    assert_eq!(asked(&mut solicitation(asker, 254, &[])), None, "it was forwarded");
-    assert_eq!(asked(&mut solicitation(Ipv6Addr::UNSPECIFIED, 255, &[])), None, "is it taken?");
-    assert_eq!(asked(&mut solicitation(vip6(), 255, &[])), None, "its own");
-    for at in [54, 55, 56, 60] {
-        let mut other = solicitation(asker, 255, &[]);
-        other[at] ^= 1;
-        assert_eq!(asked(&mut other), None, "byte {at}");
-    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! borrows idle blocks of the others, and they take them back as soon as they are idle again; but not
 //! all: a part stays with who it is meant for.
 
+mod blocks;
 mod rest;
 
 pub use rest::{Pending, Rest};
@@ -15,26 +16,13 @@ use super::FlowId;
 use crate::alg::tftp::earlier::Earlier;
 use crate::tables::ServerId;
 use crate::tick::Tick;
+use blocks::{BLOCKS, Block, FIRST, IN_BLOCK, Part, bit, blocks, following};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use wire::ip::PROTOCOL_TCP;
-
-/// Ports below are left to the system.
-const FIRST: u16 = 1024;
-
-/// Ports in a block.
-const IN_BLOCK: u16 = 16;
-const BLOCKS: usize = (1 << 16) / IN_BLOCK as usize;
-/// Blocks in a line: that of a cache. Whole lines are one worker's, so that few write to each.
-const IN_LINE: u16 = 16;
-const FIRST_LINE: u16 = FIRST / IN_BLOCK / IN_LINE;
-const LINES: u16 = BLOCKS as u16 / IN_LINE;
-
-/// Of each worker's lines, one in so many is never lent.
-const KEPT: u16 = 4;
 
 /// Ports that are looked at for one where nothing is pending, before the best of these is taken; and for one whose
 /// holder can give way.
@@ -342,73 +330,6 @@ impl Search {
             self.best = Some((age, port));
         }
     }
-}
-
-/// Whose a block is, one more than the worker's number, and which of its ports are taken.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Block(u32);
-
-impl Block {
-    fn of(worker: u16, taken: u16) -> Block {
-        Block((u32::from(worker) + 1) << 16 | u32::from(taken))
-    }
-
-    #[inline]
-    fn owner(self) -> Option<u16> {
-        ((self.0 >> 16) as u16).checked_sub(1)
-    }
-
-    fn taken(self) -> u16 {
-        self.0 as u16
-    }
-
-    /// Whether a worker may take ports of it.
-    fn is_open_to(self, worker: u16) -> bool {
-        self.taken() == 0 || (self.owner() == Some(worker) && self.taken() != u16::MAX)
-    }
-}
-
-/// The lines that a worker looks through.
-#[derive(Clone, Copy)]
-enum Part {
-    /// Those that are its own to ask first.
-    Own,
-    /// Those of others that may be borrowed.
-    Lent,
-}
-
-impl Part {
-    fn has(self, line: u16, by: Taker) -> bool {
-        let number = line - FIRST_LINE;
-        let is_own = number % by.workers == by.worker;
-        match self {
-            Part::Own => is_own,
-            Part::Lent => !is_own && !(number / by.workers).is_multiple_of(KEPT),
-        }
-    }
-}
-
-/// The blocks of a part, from that of a port on and round to it again, and the first place to look at in each.
-fn blocks(part: Part, next: u16, by: Taker) -> impl Iterator<Item = (u16, u16)> {
-    let next = next.max(FIRST);
-    let line = next / IN_BLOCK / IN_LINE;
-    let lines = (line..LINES).chain(FIRST_LINE..=line).filter(move |&line| part.has(line, by));
-    lines.enumerate().flat_map(move |(turn, its)| {
-        let first = its * IN_LINE * IN_BLOCK;
-        let from = if turn == 0 && its == line { next } else { first };
-        let whole = from / IN_BLOCK + 1..(its + 1) * IN_LINE;
-        [(from / IN_BLOCK, from % IN_BLOCK)].into_iter().chain(whole.map(|block| (block, 0)))
-    })
-}
-
-/// The one behind a port.
-fn following(port: u16) -> u16 {
-    port.checked_add(1).unwrap_or(FIRST)
-}
-
-/// Its place in its block.
-fn bit(port: u16) -> u16 {
-    1 << (port % IN_BLOCK)
 }
 
 #[cfg(test)]

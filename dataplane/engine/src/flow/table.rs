@@ -2,7 +2,6 @@
 //! taken at the start.
 
 use super::by_backend::ByBackend;
-use super::forerunner::Forerunner;
 use super::index::{FlowId, Index, NO_FLOW, Spot};
 use super::key::{Key, KeyKind, Seed};
 use super::lists::Lists;
@@ -15,6 +14,9 @@ use crate::tables::{BackendId, ServerId};
 use crate::tick::Tick;
 use prefetch_index::prefetch_index;
 use std::ops::{Index as At, IndexMut as AtMut};
+
+mod beside;
+mod seal;
 
 /// The table. Flows are reached by index: `table[flow]`.
 pub struct Table {
@@ -158,35 +160,22 @@ impl Table {
         request: &[u8],
         deadline: Tick,
     ) -> Result<FlowId, Full> {
-        let id = self.write(flow, earlier, request)?;
-        if let Err(full) = self.enter(id) {
-            self.flows[id as usize] = Flow::FREE;
-            return Err(full);
-        }
-        self.wait(id, deadline);
-        Ok(id)
+        self.make((flow, earlier, request), deadline, Table::enter)
     }
 
-    /// The same beside a transfer that has one of its keys, and has none beside it yet. That one is found by the key as
-    /// long as it is there, and [`Table::newcomer`] leads on; then [`Table::succeed`].
-    pub fn insert_beside(
+    /// Makes a row of this, which `enter` has be found.
+    #[inline]
+    fn make(
         &mut self,
-        elder: FlowId,
-        flow: &Flow,
-        earlier: Earlier,
-        request: &[u8],
+        (flow, earlier, request): (&Flow, Earlier, &[u8]),
         deadline: Tick,
+        enter: impl FnOnce(&mut Table, FlowId) -> Result<(), Full>,
     ) -> Result<FlowId, Full> {
         let id = self.write(flow, earlier, request)?;
-        if let Err(full) = self.succeed(id) {
+        if let Err(full) = enter(self, id) {
             self.flows[id as usize] = Flow::FREE;
             return Err(full);
         }
-        self.details[id as usize].elder = elder;
-        self.details[elder as usize].newcomer = id;
-        // Where servers are not seen, nothing but what clients say tells which of both it is of.
-        let is_ambiguous = !flow.answers_seen();
-        self[elder].progress.set_ambiguous(is_ambiguous);
         self.wait(id, deadline);
         Ok(id)
     }
@@ -209,37 +198,12 @@ impl Table {
         self.wheel.set(id, deadline);
     }
 
-    /// Has the row found by those of its keys that no other one has.
-    pub fn succeed(&mut self, id: FlowId) -> Result<(), Full> {
-        let client = Some((KeyKind::Client, self[id].client_key()));
-        let server = self[id].server_key().map(|key| (KeyKind::Server, key));
-        for (kind, key) in client.into_iter().chain(server) {
-            if self.find(kind, key).is_none() && !self.index.insert(self.hash(kind, key), id) {
-                self.leave_index(id);
-                return Err(Full);
-            }
-        }
-        Ok(())
-    }
-
     fn leave_index(&mut self, id: FlowId) {
         let (client, server) = (self[id].client_key(), self[id].server_key());
         self.index.remove(self.hash(KeyKind::Client, client), id);
         if let Some(server) = server {
             self.index.remove(self.hash(KeyKind::Server, server), id);
         }
-    }
-
-    /// The transfer that waits beside this one.
-    #[inline]
-    pub fn newcomer(&self, id: FlowId) -> Option<FlowId> {
-        Some(self.details[id as usize].newcomer).filter(|&newcomer| newcomer != NO_FLOW)
-    }
-
-    /// The transfer that this one waits beside.
-    #[inline]
-    pub fn elder(&self, id: FlowId) -> Option<FlowId> {
-        Some(self.details[id as usize].elder).filter(|&elder| elder != NO_FLOW)
     }
 
     /// The server has answered from this port.
@@ -313,25 +277,6 @@ impl Table {
         if self.index.insert(after, id) { Ok(()) } else { Err(Full) }
     }
 
-    /// Whether the row is as it was made, and not torn or of other numbers.
-    pub fn is_sealed(&self, id: FlowId) -> bool {
-        let request = &self.detail(id).request;
-        let is_its_own = |bytes: &[u8]| self.seed.fingerprint(bytes) == self[id].fingerprint;
-        request.seal == self.seal_of(id) && request.whole().is_none_or(is_its_own)
-    }
-
-    fn seal(&mut self, id: FlowId) {
-        self.details[id as usize].request.seal = self.seal_of(id);
-    }
-
-    /// Of what stays the same as long as the transfer is with one server.
-    fn seal_of(&self, id: FlowId) -> u32 {
-        let flow = &self[id];
-        let server = flow.server_key().unwrap_or(Key::NONE);
-        let rest = u64::from(flow.fingerprint) << 16 | u64::from(flow.backend);
-        self.seed.seal(flow.client_key(), server, rest)
-    }
-
     /// Whether every flow is taken.
     pub fn is_full(&self) -> bool {
         self.lists.first(FREE).is_none()
@@ -356,11 +301,6 @@ impl Table {
     /// Has the flow come up again at `deadline`.
     pub fn rearm(&mut self, id: FlowId, deadline: Tick) {
         self.wheel.set(id, deadline);
-    }
-
-    /// What a flow leaves behind for the next one of its endpoint.
-    pub fn forerunner(&self, id: FlowId) -> Forerunner {
-        Forerunner::new(&self[id], self.detail(id))
     }
 
     /// The cold part of a flow.

@@ -1,3 +1,4 @@
+use super::blocks::IN_LINE;
 use super::*;
 use std::collections::HashSet;
 use std::net::Ipv4Addr;

@@ -5,6 +5,7 @@ use crate::daemon::{Daemon, Setup};
 use crate::peers;
 use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, until};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 const SIZE: usize = 1_000_000;
@@ -26,13 +27,8 @@ fn running_downloads_outlive_spoofed_requests() {
         (&servers, "snat", SNAT_VIP, 77),
         (&servers, "dsr", DSR_VIP, 77),
     ] {
-        let before = daemon.total(service, "packets_in");
-        let client = Ipv4Addr::new(10, net, 0, 10);
-        let server: SocketAddr = (vip.parse::<Ipv4Addr>().expect("an address"), 69).into();
-        let running: Vec<_> = PORTS
-            .map(|port| lab.inside("client", move || download((client, port).into(), server)))
-            .collect();
-        until("all downloads run", || daemon.total(service, "packets_in") > before + 400);
+        let (client, server) = ends(vip, net);
+        let running = start(&lab, &daemon, service, (client, server));
         if service == "dsr" {
             // Before, the same request once more is taken for the client's own (SECURITY.md).
             std::thread::sleep(Duration::from_millis(1300));
@@ -70,13 +66,8 @@ fn running_downloads_outlive_spoofed_errors() {
     for (attacker, service, vip, net) in
         [(&clients, "nat", NAT_VIP, 78), (&servers, "snat", SNAT_VIP, 77)]
     {
-        let before = daemon.total(service, "packets_in");
-        let client = Ipv4Addr::new(10, net, 0, 10);
-        let server: SocketAddr = (vip.parse::<Ipv4Addr>().expect("an address"), 69).into();
-        let running: Vec<_> = PORTS
-            .map(|port| lab.inside("client", move || download((client, port).into(), server)))
-            .collect();
-        until("all downloads run", || daemon.total(service, "packets_in") > before + 400);
+        let (client, server) = ends(vip, net);
+        let running = start(&lab, &daemon, service, (client, server));
         let spoofed =
             PORTS.map(|port| attacker.datagram((client, port).into(), server, b"\0\x05\0\0gone\0"));
         attacker.flood(spoofed, 100);
@@ -85,6 +76,27 @@ fn running_downloads_outlive_spoofed_errors() {
         assert_eq!(whole, 20, "{service}");
     }
     daemon.finish();
+}
+
+/// The client and the service's port at a VIP.
+fn ends(vip: &str, net: u8) -> (Ipv4Addr, SocketAddr) {
+    let vip: Ipv4Addr = vip.parse().expect("an address");
+    (Ipv4Addr::new(10, net, 0, 10), (vip, 69).into())
+}
+
+/// Downloads that run, one from each port.
+fn start(
+    lab: &Lab,
+    daemon: &Daemon,
+    service: &str,
+    (client, server): (Ipv4Addr, SocketAddr),
+) -> Vec<JoinHandle<Option<Vec<u8>>>> {
+    let before = daemon.total(service, "packets_in");
+    let running = PORTS
+        .map(|port| lab.inside("client", move || download((client, port).into(), server)))
+        .collect();
+    until("all downloads run", || daemon.total(service, "packets_in") > before + 400);
+    running
 }
 
 /// Fetches the file in blocks of 512, taking its time, and takes no notice of other TIDs than its server's.

@@ -53,15 +53,15 @@ impl Announcer {
     }
 }
 
-/// What is to be announced when.
+/// Addresses that are there, and how often each was announced.
 #[derive(Default)]
 struct Plan {
-    /// Addresses that are there, with when they came and how often they were announced.
+    /// When each came, and how often it was announced.
     known: HashMap<IpAddr, (Instant, usize)>,
 }
 
 impl Plan {
-    /// These addresses are there.
+    /// Takes these addresses for those that are there.
     fn follow<'a>(&mut self, held: impl Iterator<Item = &'a Held>) {
         let there: HashSet<IpAddr> = held.map(|held| held.address).collect();
         self.known.retain(|address, _| there.contains(address));

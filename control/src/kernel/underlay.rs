@@ -34,7 +34,7 @@ impl Underlay {
     ///
     /// # Errors
     ///
-    /// What the kernel answered: a VLAN's link, for one, has no larger MTU than the link below it.
+    /// The kernel's answer: a VLAN's link, for one, has no larger MTU than the link below it.
     pub async fn widen(&self, handle: &Handle) -> Result<(), Error> {
         link::set_mtu(handle, self.index, self.mtu).await
     }

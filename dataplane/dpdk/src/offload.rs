@@ -23,7 +23,7 @@ const MOST: usize = WORDS * 32;
 #[derive(Debug)]
 pub struct Unmerged {
     interface: String,
-    /// What was on before.
+    /// Features that were on before.
     changed: Vec<&'static str>,
 }
 
@@ -32,7 +32,7 @@ impl Unmerged {
     ///
     /// # Errors
     ///
-    /// What the kernel says: no such interface, no privilege, or a feature that can't be switched off, which is named.
+    /// The kernel's answer: no such interface, no privilege, or a feature that can't be switched off, which is named.
     pub fn new(interface: &str) -> io::Result<Unmerged> {
         let socket = UnixDatagram::unbound()?;
         let known = Known::read(&socket, interface)?;

@@ -138,7 +138,7 @@ pub fn is_error<H: Ip>(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|&kind| H::is_error(kind))
 }
 
-/// Makes the checksum of a message anew.
+/// Makes the checksum of an error anew.
 pub fn make_checksum<H: Ip>(ip: &H, bytes: &mut [u8]) {
     let len = bytes.len() as u16;
     let Ok((header, _)) = ErrorHeader::mut_from_prefix(bytes) else { return };

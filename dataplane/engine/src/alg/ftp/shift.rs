@@ -68,7 +68,7 @@ impl Edit {
         self.len == self.before
     }
 
-    /// It goes on with this, which stays as it was.
+    /// Continues the edit with this, which stays as it was.
     fn append(&mut self, text: &[u8]) {
         self.text[usize::from(self.len)..][..text.len()].copy_from_slice(text);
         self.before += text.len() as u16;
@@ -130,7 +130,7 @@ impl Shift {
         true
     }
 
-    /// What the receiver counts at this place of the sender; inside of an edit that is not even, at the start of that.
+    /// The receiver's number for this place of the sender; inside of an edit that is not even, at the start of that.
     #[inline]
     pub fn received(&self, at: u32) -> u32 {
         let mut by = self.base;

@@ -65,3 +65,26 @@ fn devices_do_not_merge_frames_while_the_gate_runs() {
         assert!(merges("dev0") && merges("dev1"), "{driver}: it is put back");
     }
 }
+
+/// Somebody switches it on again: that is counted by its name, and said once.
+#[test]
+fn what_a_device_merges_all_the_same_is_said() {
+    const WEB: u16 = 8000;
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 8 << 20)]);
+    let web = format!("/usr/bin/python3 -m http.server {WEB} --directory files");
+    let _web = ["s1", "s2"].map(|name| lab.spawn(name, &web));
+    let setup = Setup { protocol: "tcp", service: "port = 8000", ..Setup::default() };
+    let daemon = Daemon::start(&lab, setup);
+    lab.must("gate", "ethtool -K dev1 gro on");
+    let url = format!("http://{}:{WEB}/image", VIPS[0]);
+    let retry = "--retry 5 --retry-connrefused";
+    let _client = lab.spawn("client", &format!("curl -sSf {retry} --max-time 60 -o got {url}"));
+    until("some are dropped", || daemon.stat("drops", "merged") > 5);
+    let said = || lab.log().lines().filter(|line| line.contains("a device merges frames")).count();
+    until("it is said", || said() > 0);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(said(), 1, "{}", lab.log());
+    assert_eq!(daemon.stat("drops", "bad-ipv4"), 0);
+    daemon.finish();
+}

@@ -98,6 +98,7 @@ impl Own {
         if !self.flows[id].rescue.is_under_way() {
             self.outbox.watch(id);
         }
+        self.depart(id, here);
         let moved = self.flows.move_to(id, backend, server);
         let (flow, detail) = self.flows.both(id);
         detail.catch_up.begin();

@@ -216,11 +216,8 @@ impl Own {
         let newcomer = self.flows.newcomer(id);
         let (flow, detail) = (&self.flows[id], self.flows.detail(id));
         let rest = flow.rest(detail, here.backend(flow.backend).server);
+        self.depart(id, here);
         let flow = self.flows.remove(id);
-        if flow.answers_seen() && flow.seen_as() == flow.client() {
-            let client = self.hosts.socket_address(flow.client());
-            self.departed.note(client, here.backend(flow.backend).server, flow.timeout, here.now);
-        }
         if !flow.state.is_over() {
             self.count_end(&flow, end, here);
         }
@@ -230,6 +227,15 @@ impl Own {
             && self.flows.succeed(newcomer).is_err()
         {
             self.end(newcomer, End::Evicted, here);
+        }
+    }
+
+    /// The transfer leaves its server, which may go on talking to the client.
+    pub fn depart(&mut self, id: FlowId, here: &Here) {
+        let flow = &self.flows[id];
+        if flow.answers_seen() && flow.seen_as() == flow.client() {
+            let client = self.hosts.socket_address(flow.client());
+            self.departed.note(client, here.backend(flow.backend).server, flow.timeout, here.now);
         }
     }
 

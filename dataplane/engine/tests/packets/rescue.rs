@@ -181,6 +181,11 @@ fn the_dead_one_wakes_up_too_late() {
         late(&mut gate);
         goes_on(&mut gate, first, next, HAD + 1..=HAD + 1);
         late(&mut gate);
+        let _ = gate.take(next.data(HAD + 2, 9)).sent();
+        let _ = gate.take(first.ack(HAD + 2)).sent();
+        gate.wait(50);
+        assert!(gate.transfers().is_empty(), "{via:?}");
+        late(&mut gate);
     }
 }
 

@@ -2,18 +2,25 @@
 
 use crate::config::{Backend, NatRule, Service};
 use crate::kernel::{Route, Source};
+use crate::registry::Registry;
 use engine::flow::ports::SnatAddress;
+use engine::own::uses::Uses;
 use engine::routes::{self, Routes, Sought};
 use engine::select::cap::Places;
 use engine::select::maglev::Maglevs;
 use engine::select::slow_start::SlowStart;
-use engine::tables;
+use engine::tables::{self, BackendId};
 use engine::tick::{Tick, ticks};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+/// Time that a removed backend is remembered for at least. A server that is reached by plain `nat` may go on with
+/// transfers that other servers have taken over, and only its address tells that the kernel is not to route that.
+const LAST_WORDS: Duration = Duration::from_secs(64);
 
 /// All of it. Backends go by the names of their services and their own, which outlive a change of the
 /// configuration.
@@ -29,6 +36,7 @@ pub struct Lasting {
     snat: HashMap<IpAddr, SnatAddress>,
     routes: (Arc<[Route]>, Routes),
     sources: HashMap<IpAddr, Source>,
+    removed: HashMap<BackendId, Instant>,
 }
 
 impl Lasting {
@@ -77,6 +85,16 @@ impl Lasting {
             self.sources.insert(address, now);
         }
         now
+    }
+
+    /// Marks backends as used that were removed lately.
+    pub fn keep_removed(&mut self, registry: &Registry, uses: &mut Uses, now: Instant) {
+        let leaving: HashSet<_> = registry.leaving_backends().collect();
+        self.removed.retain(|id, _| leaving.contains(id));
+        for id in leaving {
+            let since = *self.removed.entry(id).or_insert(now);
+            uses.backends[usize::from(id)] |= now.duration_since(since) < LAST_WORDS;
+        }
     }
 
     /// Whether this backend has come back a short while ago; `made` says how it is now.

@@ -240,6 +240,11 @@ impl Registry {
             || self.backends.iter().any(Entry::is_leaving)
     }
 
+    /// The backends that were removed, and may still have transfers.
+    pub fn leaving_backends(&self) -> impl Iterator<Item = BackendId> {
+        (0..).zip(&self.backends).filter(|(_, backend)| backend.is_leaving()).map(|(id, _)| id)
+    }
+
     /// Lets go of what was removed and has no transfers left. Answers the addresses of ours among that.
     pub fn let_go(&mut self, uses: &Uses) -> Vec<IpAddr> {
         for (backend, &used) in self.backends.iter_mut().zip(&uses.backends) {

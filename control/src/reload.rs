@@ -7,6 +7,7 @@ use crate::config::{self, Change, Config, Written, changes};
 use crate::in_force::InForce;
 use crate::kernel::{Kernel, Look};
 use crate::registry::Room;
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// A reload that somebody waits for.
@@ -109,7 +110,7 @@ impl Appliance {
         }
     }
 
-    /// Lets go of what was removed and has no transfers left. The kernel does first: until then, what is sent
+    /// Lets go of what was removed, has no transfers left and is not kept for what its servers may still say. The kernel does first: until then, what is sent
     /// to its addresses is ours to drop.
     pub async fn let_go(&self, kernel: &Kernel) {
         let before = self.in_force();
@@ -117,7 +118,8 @@ impl Appliance {
             return;
         }
         let tables = self.tables.borrow().clone();
-        let Ok(uses) = self.desks.uses(&tables).await else { return };
+        let Ok(mut uses) = self.desks.uses(&tables).await else { return };
+        self.lasting.borrow_mut().keep_removed(&before.registry, &mut uses, Instant::now());
         let mut next = InForce::clone(&before);
         let addresses = next.registry.let_go(&uses);
         if next.registry == before.registry {

@@ -8,7 +8,7 @@ use super::*;
 use crate::config::sample::{SOUND, pair, parsed};
 use crate::config::{Config, Control, Dataplane, Device, Held, Written};
 use crate::kernel::Route;
-use crate::registry::Room;
+use crate::registry::{Registry, Room};
 use crate::standing::Standings;
 use engine::own::uses::Uses;
 use engine::select::rota::Scheduler;
@@ -18,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wire::vlan::Vlans;
 
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100));

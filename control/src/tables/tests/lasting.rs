@@ -137,3 +137,26 @@ fn what_was_removed_finishes_and_gets_nothing_new() {
         (2, [VIP].into(), [server(31)].into())
     );
 }
+
+/// Its server may still talk to clients whose transfers went on elsewhere.
+#[test]
+fn a_removed_backend_is_kept_for_a_while_after_its_last_transfer() {
+    let both = service(VIP, 69, config::Mode::Nat, &[(30, 1), (31, 1)]);
+    let before = in_force(config(vec![both]));
+    let fewer = config(vec![service(VIP, 69, config::Mode::Nat, &[(31, 1)])]);
+    let written = Written { config: fewer, table: toml::Table::new() };
+    let after = before.next(written, Room::ANY).expect("room");
+    let mut lasting = Lasting::default();
+    let start = Instant::now();
+    let mut is_kept = |registry: &Registry, seconds| {
+        let mut uses = Uses::of(&after_that(&after, &View::default()));
+        lasting.keep_removed(registry, &mut uses, start + Duration::from_secs(seconds));
+        uses.backends
+    };
+    let leaving = &after.registry;
+    assert_eq!(is_kept(leaving, 0), [true, false]);
+    assert_eq!(is_kept(leaving, 63), [true, false]);
+    assert_eq!(is_kept(leaving, 64), [false, false]);
+    assert_eq!(is_kept(&before.registry, 65), [false, false], "it is configured again");
+    assert_eq!(is_kept(leaving, 66), [true, false], "and removed again");
+}

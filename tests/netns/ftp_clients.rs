@@ -48,11 +48,13 @@ pub struct Curl<'a> {
     pub data: Data,
     /// Control and data connections in TLS.
     pub tls: bool,
+    /// From the first byte on, without AUTH.
+    pub implicit: bool,
 }
 
 impl<'a> Curl<'a> {
     pub fn new(lab: &'a Lab, at: &'a str, data: Data) -> Curl<'a> {
-        Curl { lab, at, data, tls: false }
+        Curl { lab, at, data, tls: false, implicit: false }
     }
 
     /// Fetches these files, and compares them.
@@ -107,7 +109,9 @@ impl<'a> Curl<'a> {
     }
 
     fn url(self) -> String {
-        format!("ftp://{}/", in_url(self.at))
+        // Its own port would be 990.
+        let (scheme, port) = if self.implicit { ("ftps", ":21") } else { ("ftp", "") };
+        format!("{scheme}://{}{port}/", in_url(self.at))
     }
 
     /// One session, in which no data connection is opened in any other way.

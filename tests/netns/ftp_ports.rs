@@ -52,6 +52,29 @@ fn ftps_over_passive_ranges() {
     daemon.finish();
 }
 
+/// In TLS from the first byte on: the client speaks first, and nothing of that may be held. curl draws its numbers by lot,
+/// so it is asked often.
+#[test]
+fn implicit_ftps_over_passive_ranges() {
+    let lab = Lab::new();
+    peers::files(&lab, &FILES);
+    let setup = Setup { ipv6: false, ..ftp() };
+    let daemon = Daemon::with(&lab, &with_ranges(setup.text(&lab)));
+    for ftpd in [Ftpd::Vsftpd, Ftpd::Proftpd] {
+        for vip in VIPS {
+            let manner =
+                Manner { named: Some(vip), tls: true, implicit: true, ..Manner::default() };
+            let _servers = servers(&lab, ftpd, manner);
+            for data in [Data::Pasv, Data::Epsv] {
+                let curl = Curl { tls: true, implicit: true, ..Curl::new(&lab, vip, data) };
+                (0..4).for_each(|_| curl.get(&["one", "image"]));
+                curl.put(&["image"]);
+            }
+        }
+    }
+    daemon.finish();
+}
+
 /// Active, nobody can read where to either: a rule has the server's port 20 leave as the VIP.
 #[test]
 fn active_ftps_by_a_rule() {

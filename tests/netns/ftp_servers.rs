@@ -23,6 +23,8 @@ pub struct Manner<'a> {
     pub named: Option<&'a str>,
     /// Whether it takes clients in TLS, too.
     pub tls: bool,
+    /// Whether it takes no others, and that from the first byte on; pure-ftpd does not know this.
+    pub implicit: bool,
     /// Whether clients may name other hosts for data; pure-ftpd alone knows this.
     pub foreign: bool,
 }
@@ -83,6 +85,9 @@ fn vsftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
              rsa_cert_file={own}"
         );
     }
+    if manner.implicit {
+        text += "implicit_ssl=YES\n";
+    }
     let config = lab.path(&format!("{name}-vsftpd.conf"));
     std::fs::write(&config, text).expect("a file");
     let program = peer("vsftpd/usr/sbin/vsftpd");
@@ -115,7 +120,8 @@ fn proftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
         let _ = writeln!(
             text,
             "ModulePath {modules}\nLoadModule mod_tls.c\nTLSEngine on\nTLSRSACertificateFile {own}\n\
-             TLSRSACertificateKeyFile {own}\nTLSOptions NoSessionReuseRequired"
+             TLSRSACertificateKeyFile {own}\nTLSOptions NoSessionReuseRequired {}",
+            if manner.implicit { "UseImplicitSSL" } else { "" }
         );
     }
     let config = own("conf");

@@ -7,7 +7,7 @@ mod reply;
 mod write;
 
 use noise::is_noise;
-pub use noise::{is_signal, without_noise};
+pub use noise::{is_signal, is_text, without_noise};
 pub use reply::{Front, Reply, Says};
 pub use write::{eprt, extended, extended_in, passive, passive_in, port};
 
@@ -89,11 +89,14 @@ impl Command {
     /// can't become so by more bytes.
     pub fn may_begin(start: &[u8]) -> bool {
         let (verb, is_whole) = verb(&mut noise::without_telnet(start));
-        let could_be = |known: &&[u8]| {
-            let common = if is_whole { verb.len().max(known.len()) } else { verb.len() };
-            known.get(..common).is_some_and(|known| verb.eq_ignore_ascii_case(known))
-        };
-        verb.first().is_some_and(u8::is_ascii_digit) || VERBS.iter().any(could_be)
+        let is_digit = verb.first().is_some_and(u8::is_ascii_digit);
+        is_digit || VERBS.iter().any(|known| could_be(&verb, is_whole, known))
+    }
+
+    /// Whether a line that begins like this could name an endpoint to which its server is to connect.
+    pub fn may_name_endpoint(start: &[u8]) -> bool {
+        let (verb, is_whole) = verb(&mut noise::without_telnet(start));
+        [b"PORT", b"EPRT", b"LPRT"].iter().any(|&known| could_be(&verb, is_whole, known))
     }
 
     /// Whether all servers answer a line that begins like this, and once: a word of letters, with or without an
@@ -150,6 +153,12 @@ fn verb(bytes: &mut impl Iterator<Item = u8>) -> (ArrayVec<u8, 5>, bool) {
         }
     }
     (verb, false)
+}
+
+/// Whether a word, of which there may be more unless it is whole, could be this one.
+fn could_be(verb: &[u8], is_whole: bool, known: &[u8]) -> bool {
+    let common = if is_whole { verb.len().max(known.len()) } else { verb.len() };
+    known.get(..common).is_some_and(|known| verb.eq_ignore_ascii_case(known))
 }
 
 /// White space as C's `isspace` has it, by which servers split a line.

@@ -14,6 +14,12 @@ pub fn without_noise(line: &[u8]) -> impl Iterator<Item = u8> {
     without_telnet(line).filter(|&byte| !is_noise(byte))
 }
 
+/// Whether a stream of FTP can begin with this byte, Telnet's commands and what servers drop included. One of TLS begins
+/// with 22.
+pub fn is_text(first: u8) -> bool {
+    !first.is_ascii_control() || matches!(first, 0 | b'\t'..=b'\r')
+}
+
 /// What nobody writes into a command.
 pub(super) fn is_noise(byte: u8) -> bool {
     matches!(byte, 0 | b'\r')

@@ -10,6 +10,8 @@
 //! - A line that is longer than most is held in memory that is lent. If it goes on as it was, it may leave in
 //!   several segments (`stream/long.rs`).
 //! - What comes before what is still missing is left to its sender to send again.
+//! - A stream whose first byte no text has is not FTP: TLS from the start, as a rule. Nothing of it is held or changed. A
+//!   server's word is taken for that. A client's is not, before its server has said so too (`stream/foreign.rs`).
 //!
 //! A line of the client ends with LF, since there are servers that take it so; one of the server ends with CRLF alone, or
 //! what a server repeats of a command could be another line. A line of the server with a NUL, CR or LF inside, and one
@@ -20,6 +22,7 @@ use arrayvec::ArrayVec;
 use wire::ftp::{Command, Line, Reply};
 
 mod again;
+mod foreign;
 mod long;
 mod output;
 mod place;
@@ -67,10 +70,14 @@ pub struct Stream {
 /// What becomes of the next byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
+    /// It is the first one.
+    Beginning,
     /// It belongs to a line that may have to be rewritten.
     Reading,
     /// It goes on, up to the end of its line.
     Passing,
+    /// It goes on, unless it ends a line that no client in TLS sends.
+    Foreign,
     /// It goes on, as all that follow.
     Opaque,
 }
@@ -117,6 +124,9 @@ pub trait Reader {
     fn passed(&mut self, start: &[u8]) {
         let _ = start;
     }
+
+    /// A server has begun with a byte that no text has: neither side's stream can be read.
+    fn is_foreign(&mut self) {}
 }
 
 impl<F: FnMut(&[u8]) -> Rewrite> Reader for F {
@@ -166,7 +176,7 @@ impl Stream {
             held: [0; SHORT],
             held_len: 0,
             long: Long::default(),
-            mode: Mode::Reading,
+            mode: Mode::Beginning,
             place: Place::default(),
             ended: false,
         }
@@ -195,7 +205,8 @@ impl Stream {
 
     /// Whether the receiver has all that its sender has said, and that ends with a line.
     pub fn is_settled(&self) -> bool {
-        self.heard == self.front_received() && self.mode == Mode::Reading && self.place.is_start()
+        let is_read = matches!(self.mode, Mode::Beginning | Mode::Reading);
+        self.heard == self.front_received() && is_read && self.place.is_start()
     }
 
     /// Whether this segment says something new.

@@ -194,9 +194,7 @@ impl Reader for Listener<'_> {
         match self.asks(line, ftp.foreign_data) {
             Asks::Nothing => Rewrite::Keep,
             Asks::Opaque => {
-                self.other.leave_alone();
-                self.own.note_unread(self.id, true);
-                self.own.sessions.settle(self.own.connections[self.id].session);
+                self.is_foreign();
                 Rewrite::Opaque
             }
             Asks::Instead(other) => Rewrite::Replace(other),
@@ -225,6 +223,12 @@ impl Reader for Listener<'_> {
                 self.exchange.hear(start);
             }
         }
+    }
+
+    fn is_foreign(&mut self) {
+        self.other.leave_alone();
+        self.own.note_unread(self.id, true);
+        self.own.sessions.settle(self.own.connections[self.id].session);
     }
 }
 

@@ -218,6 +218,9 @@ pub fn judge(line: &[u8]) -> Rewrite {
 /// The stream that this makes, line by line, as long as no more than so many become others; and those lines.
 pub fn rewritten(text: &[u8], side: Side, most: usize) -> (Vec<u8>, Vec<Vec<u8>>) {
     let mut judged = vec![];
+    if text.first().is_some_and(|&first| !wire::ftp::is_text(first)) {
+        return (text.to_vec(), judged);
+    }
     let lines = lines(text, side).into_iter().flat_map(|line| {
         let is_bare = side == Side::Client && line.ends_with(b"\n");
         let end = if line.ends_with(b"\r\n") { 2 } else { usize::from(is_bare) };

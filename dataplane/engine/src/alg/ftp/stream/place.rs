@@ -48,6 +48,11 @@ impl Place {
         self.len
     }
 
+    /// Whether there is more of it than [`Place::start`] tells.
+    pub fn is_longer_than_its_start(&self) -> bool {
+        self.len > START
+    }
+
     /// Its first bytes, without the end of the line.
     pub fn start(&self) -> &[u8] {
         let end = self.start.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'));

@@ -22,8 +22,13 @@ impl Stream {
                 return true;
             }
             let taken = match self.mode {
+                Mode::Beginning => {
+                    self.begin(fresh[0], side, reader);
+                    continue;
+                }
                 Mode::Reading => self.read(fresh, side, reader, out),
                 Mode::Passing => self.pass(fresh, side, reader, out),
+                Mode::Foreign => self.pass_foreign(fresh, out),
                 Mode::Opaque => self.pass_opaque(fresh, out),
             };
             if taken == 0 {
@@ -198,7 +203,7 @@ impl Stream {
 
     /// As much as there is room for goes on. Answers how much that is. A client's is remembered: what it says again could
     /// be something else, and its server may not have taken the first.
-    fn pass_on(&mut self, bytes: &[u8], side: Side, out: &mut Output) -> usize {
+    pub(super) fn pass_on(&mut self, bytes: &[u8], side: Side, out: &mut Output) -> usize {
         if side == Side::Server {
             return put(bytes, out);
         }

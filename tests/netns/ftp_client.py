@@ -64,6 +64,15 @@ def tls(address, how):
     ftp.quit()
 
 
+def ccc(address, how):
+    """The login in TLS, and the rest in the clear (RFC 4217 §12.3)."""
+    ftp = session(address, how, ftplib.FTP_TLS)
+    ftp.ccc()
+    get(ftp, "image")
+    put(ftp, "image", "up/image")
+    ftp.quit()
+
+
 def abort(address, how):
     """ABOR in the middle as RFC 959 has it, and the session goes on."""
     ftp = session(address, how)

@@ -2,7 +2,7 @@
 
 use crate::daemon::{Daemon, Setup};
 use crate::ftp::{FILES, ftp};
-use crate::ftp_clients::{Curl, Data, must_ftplib, said};
+use crate::ftp_clients::{Curl, Data, lftp, must_ftplib, said};
 use crate::ftp_servers::{FTPDS, Ftpd, Manner};
 use crate::peers;
 use kit::lab::{Lab, NAT_VIP, Process, SNAT_VIP, VIPS, VIPS_V6};
@@ -75,6 +75,34 @@ fn implicit_ftps_over_passive_ranges() {
     daemon.finish();
 }
 
+/// The login in TLS, and the rest in the clear: it goes on as if it were in TLS.
+#[test]
+fn clear_commands_after_tls_over_passive_ranges() {
+    const CURL: &str = "curl --max-time 60 -sS --insecure --ssl-reqd --ftp-ssl-control --ftp-ssl-ccc \
+                        --ftp-ssl-ccc-mode active";
+    const LFTP: &str = "set ssl:verify-certificate no\nset ftp:ssl-force yes\n\
+                        set ftp:ssl-protect-data no\nset ftp:ssl-use-ccc yes\nset xfer:clobber yes";
+    let lab = Lab::new();
+    peers::files(&lab, &FILES);
+    let setup = Setup { ipv6: false, ..ftp() };
+    let daemon = Daemon::with(&lab, &with_ranges(setup.text(&lab)));
+    for ftpd in [Ftpd::Pure, Ftpd::Proftpd] {
+        for vip in VIPS {
+            let manner = Manner { named: Some(vip), tls: true, ..Manner::default() };
+            let _servers = servers(&lab, ftpd, manner);
+            for _ in 0..2 {
+                must_ftplib(&lab, &format!("ccc {vip} passive"));
+                lab.must("client", &format!("{CURL} --disable-epsv -o got ftp://{vip}/image"));
+                lab.must("client", &format!("{CURL} -o got ftp://{vip}/image"));
+                lftp(&lab, vip, LFTP, "get image -o got");
+                let same = peers::same_bytes(&lab.path("got"), &lab.path("files/image"));
+                assert!(same, "{ftpd:?} at {vip}");
+            }
+        }
+    }
+    daemon.finish();
+}
+
 /// Active, nobody can read where to either: a rule has the server's port 20 leave as the VIP.
 #[test]
 fn active_ftps_by_a_rule() {
@@ -88,8 +116,9 @@ fn active_ftps_by_a_rule() {
     let _servers = ["s1", "s2"].map(|name| Ftpd::Pure.start(&lab, name, manner));
     // curl waits for ever here, also without a gate.
     (0..2).for_each(|_| must_ftplib(&lab, &format!("tls {NAT_VIP} active")));
+    (0..2).for_each(|_| must_ftplib(&lab, &format!("ccc {NAT_VIP} active")));
     let rules = daemon.ask("nat").expect("rules");
-    assert_eq!(rules[0]["hits"], 4, "{rules}");
+    assert_eq!(rules[0]["hits"], 8, "{rules}");
     daemon.finish();
 }
 

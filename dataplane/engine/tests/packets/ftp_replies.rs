@@ -305,6 +305,22 @@ fn the_language_changes_for_auth_alone() {
     }
 }
 
+/// CCC: a reply in the clear may answer a command that was in TLS, with a name that the client has made up.
+#[test]
+fn what_is_clear_again_behind_tls_opens_nothing() {
+    for via in Via::SEEN {
+        let mut talk = Talk::new(via);
+        talk.client_says("AUTH TLS\r\n");
+        talk.server_says("234 Go on\r\n");
+        talk.client_says("\x17\x03\x03\0\x05abcde");
+        talk.server_says("\x17\x03\x03\0\x05abcde\x15\x03\x03\0\x02\x01\0");
+        let (pasv, forged) = (talk.pasv(), talk.listens(OTHER));
+        assert_eq!(talk.client_says(pasv), pasv);
+        assert_eq!(talk.server_says(&forged), forged, "{via:?}");
+        talk.is_shut(OTHER);
+    }
+}
+
 /// What a server could repeat, or list, as a reply.
 #[test]
 fn lines_that_could_come_back_as_replies_are_refused() {

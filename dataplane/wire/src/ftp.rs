@@ -191,7 +191,8 @@ fn eprt_argument(argument: &[u8]) -> Option<SocketAddr> {
     let address = str::from_utf8(address).ok()?;
     let address = match protocol {
         b"1" => IpAddr::V4(Ipv4Addr::from_str(address).ok()?),
-        b"2" => IpAddr::V6(Ipv6Addr::from_str(address).ok()?),
+        // Clients with one socket for both versions name their IPv4 address like this (RFC 4291 §2.5.5.2).
+        b"2" => IpAddr::V6(Ipv6Addr::from_str(address).ok()?).to_canonical(),
         _ => return None,
     };
     Some(SocketAddr::new(address, number::port(port)?))

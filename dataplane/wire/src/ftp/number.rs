@@ -4,22 +4,33 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 /// `h1,h2,h3,h4,p1,p2` and nothing else.
 pub(super) fn endpoint(text: &[u8]) -> Option<SocketAddrV4> {
-    endpoint_at(text).filter(|(_, len)| *len == text.len()).map(|(endpoint, _)| endpoint)
+    let is_plain = !text.contains(&b' ');
+    endpoint_at(text)
+        .filter(|(_, len)| is_plain && *len == text.len())
+        .map(|(endpoint, _)| endpoint)
 }
 
-/// The same at the front of a text, and how long it is there.
+/// The same at the front of a text, and how long it is there. Some servers put blanks behind the commas.
 pub(super) fn endpoint_at(text: &[u8]) -> Option<(SocketAddrV4, usize)> {
-    let part = |byte: &u8| byte.is_ascii_digit() || *byte == b',';
-    let len = text.iter().position(|byte| !part(byte)).unwrap_or(text.len());
-    let mut numbers = text[..len].split(|byte| *byte == b',').map(octet);
-    let mut all = [0; 6];
-    for number in &mut all {
-        *number = numbers.next()??;
+    let (mut all, mut at) = ([0; 6], 0);
+    for (nth, number) in all.iter_mut().enumerate() {
+        at += if nth == 0 { 0 } else { comma(&text[at..])? };
+        let len = text[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        *number = octet(&text[at..at + len])?;
+        at += len;
     }
     let [a, b, c, d, high, low] = all;
     let port = u16::from_be_bytes([high, low]);
-    let sound = numbers.next().is_none() && port != 0;
-    sound.then_some((SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port), len))
+    let sound = comma(&text[at..]).is_none() && port != 0;
+    sound.then_some((SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port), at))
+}
+
+/// How long a comma with its blanks is at the front of a text.
+fn comma(text: &[u8]) -> Option<usize> {
+    let blanks = |text: &[u8]| text.iter().take_while(|byte| **byte == b' ').count();
+    let at = blanks(text);
+    let behind = text[at..].strip_prefix(b",")?;
+    Some(at + 1 + blanks(behind))
 }
 
 /// A port that one can listen on.

@@ -83,7 +83,9 @@ impl Reply {
 /// (RFC 1123 §4.1.2.6).
 fn passive(line: &[u8]) -> Option<Says> {
     let is_number = |byte: u8| byte.is_ascii_digit() || byte == b',';
-    let starts = (4..line.len()).filter(|&at| is_number(line[at]) && !is_number(line[at - 1]));
+    let is_inside =
+        |at: usize| is_number(line[at - 1]) || line[..at].trim_ascii_end().ends_with(b",");
+    let starts = (4..line.len()).filter(|&at| is_number(line[at]) && !is_inside(at));
     starts
         .filter_map(|at| number::endpoint_at(&line[at..]).map(|(to, len)| (to, at..at + len)))
         .map(|(to, place)| Says::Passive(to, place))

@@ -26,6 +26,8 @@ fn commands() {
         (b"eprt |2|2001:db8::9|65535| ", Command::Eprt(any("[2001:db8::9]:65535"))),
         (b"EPRT !1!10.0.0.9!1025!", Command::Eprt(any("10.0.0.9:1025"))),
         (b"EPRT ~2~::1~1~", Command::Eprt(any("[::1]:1"))),
+        (b"EPRT |2|::ffff:10.0.0.9|1025|", Command::Eprt(any("10.0.0.9:1025"))),
+        (b"EPRT |2|::FFFF:a00:9|1025|", Command::Eprt(any("10.0.0.9:1025"))),
         (b"PASV", Command::Pasv),
         (b"pasv ", Command::Pasv),
         (b"EPSV", Command::Epsv(Epsv::Here)),
@@ -129,6 +131,8 @@ fn replies() {
         (b"227 Entering Passive Mode. 10,0,0,30,195,80", 227, true, passive(27..43)),
         (b"227 =10,0,0,30,195,80", 227, true, passive(5..21)),
         (b"227 10,0,0,30,195,80 ", 227, true, passive(4..20)),
+        (b"227 Passive (10, 0, 0, 30, 195, 80)", 227, true, passive(13..34)),
+        (b"227 on 1 (10 , 0,0 ,30,  195,80 )", 227, true, passive(10..31)),
         (b"227-v2 (10,0,0,30,195,80)", 227, false, passive(8..24)),
         (b"229 Entering Extended Passive Mode (|||6446|)", 229, true, Says::Extended(6446, 39..43)),
         (b"229 ok (!!!1!).", 229, true, Says::Extended(1, 11..12)),
@@ -152,6 +156,9 @@ fn replies_that_tell_nothing() {
         b"227 Entering Passive Mode (10,0,0,300,195,80)",
         b"227 Entering Passive Mode (10,0,0,30,195,256)",
         b"227 Entering Passive Mode (10,0,0,30,0,0)",
+        b"227 Entering Passive Mode (10, 0, 0, 30, 195, 80 , 1)",
+        b"227 Entering Passive Mode (10 0 0 30 195 80)",
+        b"227 Entering Passive Mode (10, 0, 0, 30, 195 )",
         b"227 Entering Passive Mode",
         b"227 ,10,0,0,30,195,80",
         b"227",
@@ -297,7 +304,8 @@ proptest! {
         let v6 = SocketAddr::new(Ipv6Addr::from(address6).into(), at);
         prop_assert_eq!(Command::parse(&port(v4)), Command::Port(Some(v4)));
         prop_assert_eq!(Command::parse(&eprt(v4.into())), Command::Eprt(Some(v4.into())));
-        prop_assert_eq!(Command::parse(&eprt(v6)), Command::Eprt(Some(v6)));
+        let v6_read = SocketAddr::new(v6.ip().to_canonical(), at);
+        prop_assert_eq!(Command::parse(&eprt(v6)), Command::Eprt(Some(v6_read)));
         let passive = says(&passive(v4));
         prop_assert!(matches!(passive, Some((227, true, Says::Passive(to, _))) if to == v4));
         let extended = says(&extended(at));

@@ -52,6 +52,8 @@ fn a_client_that_listens() {
     for (context, line, snat, written) in [
         (V4, "PORT 10,0,0,9,4,1", snat, "PORT 10,1,0,1,195,80"),
         (V4, "EPRT |1|10.0.0.9|1025|", snat, "EPRT |1|10.1.0.1|50000|"),
+        (V4, "EPRT |2|::ffff:10.0.0.9|1025|", snat, "EPRT |1|10.1.0.1|50000|"),
+        (V4_TO_V6, "EPRT |2|::ffff:10.0.0.9|1025|", snat6, "EPRT |2|2001:db8:1::1|50000|"),
         (V6, "EPRT |2|2001:db8::9|1025|", snat6, "EPRT |2|2001:db8:1::1|50000|"),
         (V6_TO_V4, "EPRT |2|2001:db8::9|1025|", snat, "PORT 10,1,0,1,195,80"),
         (V4_TO_V6, "PORT 10,0,0,9,4,1", snat6, "EPRT |2|2001:db8:1::1|50000|"),
@@ -80,6 +82,7 @@ fn a_bounce_is_refused() {
     }
     for (context, line) in [
         (V4, "EPRT |1|10.0.0.10|1025|"),
+        (V4, "EPRT |2|::ffff:10.0.0.10|1025|"),
         (V4, "EPRT |1|10.0.0.9|1023|"),
         (V4, "EPRT |2|2001:db8::9|1025|"),
         (V4, "EPRT |3|10.0.0.9|1025|"),
@@ -136,6 +139,7 @@ fn a_server_that_listens() {
         (V4, pasv, long, "227 Gehen Sie nach (10,0,0,100,234,96), bitte."),
         (V4, pasv, "227 0,0,0,0,195,80", "227 10,0,0,100,234,96"),
         (V4, pasv, "227 =10,1,0,30,195,80", "227 =10,0,0,100,234,96"),
+        (V4, pasv, "227 At (10, 1, 0, 30, 195, 80).", "227 At (10,0,0,100,234,96)."),
         (V4, epsv, "229 Here (|||50000|)", "229 Here (|||60000|)"),
         (V6, epsv, "229 Here (|||50000|)", "229 Here (|||60000|)"),
         (V6_TO_V4, epsv, long, "229 Entering Extended Passive Mode (|||60000|)"),

@@ -114,6 +114,15 @@ impl Tables {
         self.services.iter().any(|service| service.access.max_connections.is_some())
     }
 
+    /// The kernel's next hop to somebody; where it knows none, control has it look for one.
+    pub fn hop_or_seek(&self, to: IpAddr) -> Option<Hop> {
+        let hop = self.routes.hop(to);
+        if hop.is_none() {
+            self.sought.note(to);
+        }
+        hop
+    }
+
     /// Whether the packets of this server come from there.
     pub fn is_server_at(&self, server: ServerId, origin: Origin) -> bool {
         self.servers.get(usize::from(server)).is_none_or(|server| server.is_at(origin))

@@ -194,7 +194,7 @@ pub fn way_back(
     (flow, detail): (&mut Flow, &mut Detail),
     here: &Here,
 ) {
-    let route = here.tables.routes.hop(client);
+    let route = here.tables.hop_or_seek(client);
     let packet = Arrival { from, back: flow.back, route, proof, mark: flow.blocks as u16 };
     if detail.new_hop.takes_over(&packet, here.now) {
         flow.back = from;

@@ -17,6 +17,7 @@ use wire::ethernet::Mac;
 
 const OTHER: Mac = Mac([2, 0, 0, 0, 0x66, 0x66]);
 const PORT: u16 = 7007;
+const NOBODY: [IpAddr; 0] = [];
 
 /// Ticks that a repetition in earnest takes.
 const SECOND: u32 = 10;
@@ -95,6 +96,29 @@ fn the_kernel_s_word_moves_it_at_once() {
         assert_eq!(way(&mut gate, talk, 2), mac(via.client().ip()), "the last hop first");
         let _ = gate.take(moved(talk.ack(1))).sent();
         assert_eq!(way(&mut gate, talk, 2), OTHER, "{via:?}");
+    }
+}
+
+/// The kernel may never have heard of a client: workers answer who asks for a VIP.
+#[test]
+fn the_kernel_is_asked_for_a_client_that_comes_from_another_station() {
+    let sought = |gate: &Gate| gate.core.tables.sought.take().collect::<Vec<_>>();
+    for via in Via::SEEN {
+        let client = via.client();
+        let mut transfer = Gate::new();
+        let talk = run(&mut transfer, via, client);
+        let mut connection = Gate::with(tables(Protocol::Tcp, PORT), FLOWS);
+        let line = Line::open(&mut connection, via, client, PORT);
+        assert_eq!([sought(&transfer), sought(&connection)], [NOBODY; 2], "{via:?}");
+        let _ = transfer.take(moved(talk.ack(1))).sent();
+        let _ = connection.take(elsewhere(line.from_client("A", ""))).sent_segment();
+        assert_eq!([sought(&transfer), sought(&connection)], [[client.ip()]; 2], "{via:?}");
+        for gate in [&mut transfer, &mut connection] {
+            route(gate, client.ip(), mac(client.ip()));
+        }
+        let _ = transfer.take(moved(talk.ack(1))).sent();
+        let _ = connection.take(elsewhere(line.from_client("A", ""))).sent_segment();
+        assert_eq!([sought(&transfer), sought(&connection)], [NOBODY; 2], "it is known");
     }
 }
 

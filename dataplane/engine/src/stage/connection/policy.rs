@@ -71,11 +71,9 @@ fn begin<H: Family>(
     if link.is_some_and(|link| link != here.from) || !seen.is_from_its_server(here) {
         return Err(Reason::WrongOrigin.into());
     }
-    let Some(back) = own.way_to(seen.tuple.near().host, rule.to, peer, here) else {
-        // The server tries again; by then the kernel may have found it.
-        here.tables.sought.note(peer);
-        return Err(Reason::NoRoute.into());
-    };
+    // Without one the server tries again; by then the kernel may have found it.
+    let way = own.way_to(seen.tuple.near().host, rule.to, peer, here);
+    let back = way.ok_or(Reason::NoRoute)?;
     let peer_host = own.hosts.enter(peer).map_err(|NoRoom| Reason::FlowTableFull)?;
     let Ok(server_host) = own.hosts.enter(server) else {
         own.hosts.leave(peer_host);
@@ -114,7 +112,7 @@ impl Own {
         let control = bonds.next().or_else(usual).and_then(|bond| self.latest_control(bond));
         control
             .map(|control| self.connections[control].back)
-            .or_else(|| here.tables.routes.hop(address))
+            .or_else(|| here.tables.hop_or_seek(address))
     }
 
     /// A connection's ends as its peer is to see them: from the server's own port, if no other one has it.

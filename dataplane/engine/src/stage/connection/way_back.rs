@@ -32,7 +32,7 @@ pub fn settle<A: Copy + Into<IpAddr>>(
         return Ok(());
     }
     let proof = proof(connection, seen);
-    let route = here.tables.routes.hop(seen.addresses[0].into());
+    let route = here.tables.hop_or_seek(seen.addresses[0].into());
     let moves = if connection.backend == NO_BACKEND {
         route == Some(from) || proof == Proof::Knowledge
     } else {

@@ -54,12 +54,45 @@ fn next_hops_are_found_lost_and_found_again() {
             assert_eq!(hop(&view.borrow(), FAR), Some(GATEWAY.0));
             let entry = must("ip neigh show to 10.0.0.30 dev lan");
             assert!(entry.contains("managed"), "the kernel is too old to keep it: {entry}");
+            assert!(entry.contains("extern_learn"), "it counts among all others: {entry}");
 
             // No traffic, no hint: the kernel must have gone on asking.
             wire.up.insert(NEAR.1, Mac([2, 0, 0, 0, 0, 31]));
             until("it is found again, with its new MAC", || {
                 wire.turn();
                 hop(&view.borrow(), NEAR.1) == Some(Mac([2, 0, 0, 0, 0, 31]))
+            })
+            .await;
+        });
+    });
+}
+
+#[test]
+fn what_an_operator_says_of_a_next_hop_stays() {
+    inside("watch::what_an_operator_says_of_a_next_hop_stays", |_| {
+        block_on(async {
+            let (kernel, mut wire, _) = start().await;
+            let view = kernel.view();
+            wire.up.insert(NEAR.1, NEAR.0);
+            until("the backend is resolved", || {
+                wire.turn();
+                hop(&view.borrow(), NEAR.1) == Some(NEAR.0)
+            })
+            .await;
+            must("ip neigh replace 10.0.0.30 lladdr 02:00:00:00:00:77 dev lan nud permanent");
+            let said = Some(Mac([2, 0, 0, 0, 0, 0x77]));
+            until("it is believed", || hop(&view.borrow(), NEAR.1) == said).await;
+            must("ip route add 198.51.100.0/24 via 10.0.0.1");
+            let has_looked = |view: &View| {
+                view.routes.iter().any(|route| route.to.to_string() == "198.51.100.0/24")
+            };
+            until("the kernel is looked at again", || has_looked(&view.borrow())).await;
+            let entry = must("ip neigh show to 10.0.0.30 dev lan");
+            assert!(entry.contains("PERMANENT"), "{entry}");
+            must("ip neigh del 10.0.0.30 dev lan");
+            until("it is asked for again", || {
+                wire.turn();
+                hop(&view.borrow(), NEAR.1) == Some(NEAR.0)
             })
             .await;
         });

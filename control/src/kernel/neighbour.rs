@@ -1,6 +1,7 @@
 //! Next hops. The kernel finds them by its routes and keeps them resolved: an entry that is
 //! managed (`NTF_EXT_MANAGED`, Linux 5.16) is probed again before it goes stale, and after it
-//! failed, without any traffic.
+//! failed, without any traffic. One that is learned by somebody else than the kernel (`NTF_EXT_LEARNED`)
+//! does not count among those that it has room for, and is never thrown out for others.
 
 use super::link;
 use super::route::{Way, way};
@@ -24,8 +25,10 @@ pub type Station = (u32, IpAddr);
 pub struct Neighbour {
     /// The station's hardware address, if it has answered and has not failed since.
     pub mac: Option<Mac>,
-    /// Whether the kernel keeps it resolved by itself.
+    /// Whether the kernel keeps it resolved by itself, and has room for it whatever others there are.
     pub managed: bool,
+    /// Whether an operator says where it is: nobody asks for it.
+    pub permanent: bool,
 }
 
 /// Where the kernel would send a packet for `address`; `None` when it has no route, or the address
@@ -90,14 +93,19 @@ fn neighbour(entry: &NeighbourMessage) -> Neighbour {
         // Noarp: a link without neighbours, which a TAP is not. None: never asked for.
         _ => false,
     };
-    let mut neighbour = Neighbour { mac: None, managed: false };
+    let mut neighbour = Neighbour {
+        mac: None,
+        managed: false,
+        permanent: entry.header.state == NeighbourState::Permanent,
+    };
     for attribute in &entry.attributes {
         match attribute {
             NeighbourAttribute::LinkLayerAddress(address) if resolved => {
                 neighbour.mac = address.as_slice().try_into().ok().map(Mac);
             }
             NeighbourAttribute::ExtFlags(flags) => {
-                neighbour.managed = flags.contains(NeighbourExtFlags::Managed);
+                neighbour.managed = flags.contains(NeighbourExtFlags::Managed)
+                    && entry.header.flags.contains(NeighbourFlags::ExtLearned);
             }
             _ => {}
         }
@@ -120,14 +128,16 @@ pub async fn forget(handle: &Handle, (link, address): Station) -> Result<(), Err
 }
 
 /// Has the kernel resolve a station and keep it so. Kernels before 5.16 ignore the second half:
-/// there, asking again every few seconds does the same.
+/// there, asking again every few seconds does the same. What an operator has said of it would be lost.
 ///
 /// # Errors
 ///
 /// The kernel did not answer. Its refusal (the link is down) is none: it is asked again.
 pub async fn keep(handle: &Handle, station: Station) -> Result<(), Error> {
     let mut request = request(handle, station);
-    request.message_mut().attributes.push(NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed));
+    let message = request.message_mut();
+    message.header.flags |= NeighbourFlags::ExtLearned;
+    message.attributes.push(NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed));
     ask(request).await
 }
 

@@ -292,7 +292,8 @@ impl Watcher {
         known: &HashMap<Station, Neighbour>,
     ) -> Result<(), Error> {
         for &station in &self.stations {
-            if !known.get(&station).is_some_and(|neighbour| neighbour.managed) {
+            let is_kept = |neighbour: &Neighbour| neighbour.managed || neighbour.permanent;
+            if !known.get(&station).is_some_and(is_kept) {
                 neighbour::keep(handle, station).await?;
             }
         }

@@ -48,7 +48,6 @@ pub fn build(
         snat: registry.snat().iter().map(|entry| lasting.snat(entry.what.address)).collect(),
         nat: config.nat.iter().filter_map(|rule| nat(rule, registry, lasting)).collect(),
         routes: lasting.routes(&view.routes),
-        local: config.interfaces.iter().flat_map(|one| one.addresses.clone()).collect(),
         sought: lasting.sought.clone(),
         speech: speech(&config.dataplane),
         ..Tables::default()
@@ -177,9 +176,18 @@ fn backend(known: &registry::Backend, view: &View) -> Backend {
 }
 
 fn interfaces(config: &Config, macs: &[Mac], view: &View) -> Vec<Interface> {
-    let both = config.interfaces.iter().zip(macs);
-    both.map(|(interface, &mac)| Interface { mac, mtu: mtu(interface, view), broadcast: None })
-        .collect()
+    let both = config.interfaces.iter().zip(macs).enumerate();
+    both.map(|(place, (interface, &mac))| {
+        let held = view.held.iter().filter(|held| held.interface == place);
+        Interface {
+            mac,
+            mtu: mtu(interface, view),
+            addresses: interface.addresses.clone(),
+            held: held.map(|held| held.address).collect(),
+            broadcast: None,
+        }
+    })
+    .collect()
 }
 
 /// The largest packet that an interface can send at the moment.

@@ -1,10 +1,15 @@
-//! Two hundred clients at once, with one worker and with two.
+//! Two hundred clients at once, with one worker and with two; and thousands that ask who has a VIP.
 
 use crate::client::{Habits, fetch};
 use crate::daemon::{Daemon, Setup};
-use crate::peers;
-use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use crate::peers::{self, Client};
+use crate::wiring::plug;
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS, VIPS_V6};
+use kit::story::who_has;
+use kit::world::mac;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+use tun_rs::SyncDevice;
 
 const CLIENTS: u8 = 200;
 const SIZE: usize = 50_000;
@@ -56,4 +61,58 @@ fn crowd(setup: Setup) {
         assert_eq!(daemon.stat("drops", drop), 0, "{drop}");
     }
     daemon.finish();
+}
+
+/// Rows of the kernel's for what the gate itself talks to on this link, and some to spare.
+const ROWS: usize = 20;
+
+/// The kernel has room for a thousand rows, for all of the machine.
+#[test]
+fn thousands_that_ask_for_a_vip_take_no_place_in_the_kernel() {
+    let lab = Lab::new().with_ipv6();
+    peers::files(&lab, &[("image", SIZE)]);
+    let _servers = ["s1", "s2"].map(|name| peers::tftpd_hpa(&lab, name));
+    let daemon = Daemon::start(&lab, Setup { ipv6: true, ..Setup::default() });
+    let crowd = plug(&lab, "switch", "crowd");
+    crowd.set_nonblocking(true).expect("it can be");
+    lab.must("switch", "ip link set crowd master br0");
+    let rows = || lab.must("gate", "ip neigh show dev servers").lines().count();
+    let vips = [VIPS[1], VIPS_V6[1], VIPS[2], VIPS_V6[2], "10.77.0.101", "fd00:77::101"];
+    // If the few leave something behind, the many would take the machine's room from all tests.
+    for askers in [1..100, 100..3000] {
+        for n in askers {
+            let vip: IpAddr = vips[n % vips.len()].parse().expect("an address");
+            assert!(is_answered(&crowd, asker(n, vip), vip), "{n}: {vip}");
+        }
+        assert!(rows() < ROWS, "{}", lab.must("gate", "ip neigh show"));
+        for vip in [SNAT_VIP, NAT_VIP] {
+            Client::Curl.get(&lab, vip, "image", None);
+        }
+    }
+    assert!(daemon.stat("packets", "answered") >= 2999);
+    daemon.finish();
+}
+
+/// One of many hosts on the servers' link.
+fn asker(n: usize, vip: IpAddr) -> IpAddr {
+    let [high, low] = (n as u16).to_be_bytes();
+    match vip {
+        IpAddr::V4(_) => Ipv4Addr::new(10, 77, 16 + high, low).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 7, n as u16).into(),
+    }
+}
+
+/// Whether the gate tells a host who has this address.
+fn is_answered(link: &SyncDevice, host: IpAddr, address: IpAddr) -> bool {
+    link.send(&who_has(host, address)).expect("the link takes it");
+    let (mut frame, asked) = ([0; 2048], Instant::now());
+    while asked.elapsed() < Duration::from_secs(5) {
+        match link.recv(&mut frame) {
+            Ok(len) if len >= 42 && frame[..6] == mac(host).0 => return true,
+            // What else is said on the link.
+            Ok(_) => {}
+            Err(_) => std::thread::sleep(Duration::from_micros(100)),
+        }
+    }
+    false
 }

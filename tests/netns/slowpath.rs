@@ -15,7 +15,9 @@ fn pings_to_interfaces_vips_and_servers() {
     for address in ["10.78.0.1", "10.77.0.1", NAT_VIP, SNAT_VIP, DSR_VIP, "10.77.0.101"] {
         lab.must("client", &format!("ping -c 2 -i 0.2 -W 2 {address}"));
     }
-    assert_eq!(daemon.stat("packets", "answered"), 8, "the VIPs' and the pool's");
+    // Of the VIPs and the pool; and whoever asks who has a VIP.
+    let answered = daemon.stat("packets", "answered");
+    assert!(answered >= 8 + 3, "{answered}");
     // Server and client reach each other through the gate, by the kernel's routing.
     lab.must("client", "ip route add 10.77.0.30/32 via 10.78.0.1");
     lab.must("s1", "ping -c 2 -i 0.2 -W 2 10.78.0.10");

@@ -1,6 +1,6 @@
 //! The kernel as Tidegate's slow path. Each interface stands in Linux as a TAP with the device's
 //! MAC; what no service takes goes there, and neighbours, addresses and routes are read from there.
-//! Tidegate answers no ARP, and has no router of its own: it only announces addresses that come.
+//! All that Tidegate says to neighbours itself is who has a service's address; it has no router of its own.
 
 mod announce;
 mod cut;

@@ -21,6 +21,7 @@ use crate::stage::cross;
 use crate::stage::edit;
 use crate::stage::forward::forward;
 use crate::stage::lookup::guess;
+use crate::stage::neighbour;
 use crate::stage::routine::routine;
 use crate::stage::speak::{Speech, speak};
 use crate::tables::{InterfaceId, Tables};
@@ -31,6 +32,7 @@ use wire::icmp::is_redirect;
 use wire::ip::Ip;
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
+use wire::neighbour::ARP;
 use wire::plain::{Plain, PlainTcp};
 
 /// What one worker knows and owns.
@@ -231,6 +233,7 @@ fn sort_unusual<'a>(
     match ether_type(frame)? {
         Ipv4::ETHER_TYPE => sort_by_header(frame, place, here, own, (v4, tcp_v4)),
         Ipv6::ETHER_TYPE => sort_by_header(frame, place, here, own, (v6, tcp_v6)),
+        ARP => Err(neighbour::arp(frame, here)),
         _ => Err(Verdict::Kernel),
     }
 }
@@ -251,14 +254,21 @@ fn sort_by_header<'a, H: Family>(
             segments.push(Segment::classify(packet, len, place, here, own)?);
             Ok(())
         }
-        // Where packets go is the operator's to say, and what the kernel makes of a redirect depends on settings of the
-        // whole machine.
-        Admitted::Other(packet) if is_redirect(&packet.split) => Err(Reason::Redirect.into()),
-        Admitted::Other(packet) if is_apart(&packet.split, here) => {
-            own.apart.push(place);
-            Ok(())
+        Admitted::Other(mut packet) => {
+            // Where packets go is the operator's to say, and what the kernel makes of a redirect depends on settings of
+            // the whole machine.
+            if is_redirect(&packet.split) {
+                return Err(Reason::Redirect.into());
+            }
+            if H::answer_neighbour(&mut packet, here) {
+                return Err(Verdict::Answer);
+            }
+            if is_apart(&packet.split, here) {
+                own.apart.push(place);
+                return Ok(());
+            }
+            Err(classify_other(packet, here))
         }
-        Admitted::Other(packet) => Err(classify_other(packet, here)),
     }
 }
 

@@ -2,7 +2,10 @@
 //! which the compiler specialises.
 
 use crate::flow::hosts::{Host, Hosts};
+use crate::here::Here;
 use crate::reason::Reason;
+use crate::stage::admit::Packet;
+use crate::stage::neighbour;
 use crate::steer;
 use crate::tables::{Owner, Tables};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -36,6 +39,10 @@ pub trait Family: Ip<Address: Into<IpAddr>> {
 
     /// The address, if it is of this version.
     fn of(address: &IpAddr) -> Option<Self::Address>;
+
+    /// Answers who asks for an address of ours in packets of this version ([`neighbour`]). Answers false if it is
+    /// something else.
+    fn answer_neighbour(packet: &mut Packet<Self>, here: &Here) -> bool;
 }
 
 impl Family for Ipv4 {
@@ -77,6 +84,11 @@ impl Family for Ipv4 {
             IpAddr::V6(_) => None,
         }
     }
+
+    /// ARP is no IP.
+    fn answer_neighbour(_: &mut Packet<Ipv4>, _: &Here) -> bool {
+        false
+    }
 }
 
 impl Family for Ipv6 {
@@ -111,6 +123,10 @@ impl Family for Ipv6 {
             IpAddr::V6(address) => Some(*address),
             IpAddr::V4(_) => None,
         }
+    }
+
+    fn answer_neighbour(packet: &mut Packet<Ipv6>, here: &Here) -> bool {
+        neighbour::solicitation(packet, here)
     }
 }
 

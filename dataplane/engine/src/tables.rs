@@ -15,6 +15,7 @@ use crate::routes::{Routes, Sought};
 use crate::select::rota::Rota;
 use crate::select::sticky::Persistence;
 use ipnet::IpNet;
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use wire::ethernet::Mac;
@@ -59,8 +60,6 @@ pub struct Tables {
     pub snat: Vec<SnatAddress>,
     /// Whose an address is.
     pub addresses: Addresses,
-    /// Our own addresses, those of the kernel, with their networks.
-    pub local: Vec<IpNet>,
     /// What servers' own connections leave as; the first one that fits counts.
     pub nat: Vec<NatRule>,
     /// Whether there are rules, or were: connections by them may still run.
@@ -114,6 +113,11 @@ impl Tables {
         self.services.iter().any(|service| service.access.max_connections.is_some())
     }
 
+    /// Our own addresses, those of the kernel, with their networks.
+    pub fn local(&self) -> impl Iterator<Item = &IpNet> {
+        self.interfaces.iter().flat_map(|interface| &interface.addresses)
+    }
+
     /// The kernel's next hop to somebody; where it knows none, control has it look for one.
     pub fn hop_or_seek(&self, to: IpAddr) -> Option<Hop> {
         let hop = self.routes.hop(to);
@@ -163,12 +167,16 @@ impl Owner {
 }
 
 /// A port of the appliance.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Interface {
     /// Of the device, and of the TAP that stands for it in Linux.
     pub mac: Mac,
     /// Largest IP packet it sends, in bytes.
     pub mtu: u16,
+    /// The kernel's own addresses here, with their networks.
+    pub addresses: Vec<IpNet>,
+    /// VIPs and SNAT addresses that the kernel holds here.
+    pub held: HashSet<IpAddr>,
     /// The VIP whose clients may send to all stations here instead.
     pub broadcast: Option<VipId>,
 }

@@ -210,6 +210,19 @@ pub fn arp(from: IpAddr, wanted: IpAddr) -> Vec<u8> {
     frame(sender, Mac::BROADCAST, EtherType::ARP, &question)
 }
 
+/// A question to everybody on the link for an address: [`arp`], or a neighbour solicitation.
+pub fn who_has(asker: IpAddr, address: IpAddr) -> Vec<u8> {
+    let IpAddr::V6(address) = address else { return arp(asker, address) };
+    let kind = Icmpv6Type::Unknown { type_u8: 135, code_u8: 0, bytes5to8: [0; 4] };
+    let mut group = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, 0];
+    group[13..].copy_from_slice(&address.octets()[13..]);
+    let option = [&[1, 1], &mac(asker).0[..]].concat();
+    let asked = [&address.octets()[..], &option].concat();
+    let mut frame = icmpv6(asker, IpAddr::from(group), kind, 255, &asked);
+    frame[..6].copy_from_slice(&[&[0x33, 0x33], &group[12..]].concat());
+    frame
+}
+
 /// Any frame.
 pub fn frame(from: Mac, to: Mac, ether_type: EtherType, payload: &[u8]) -> Vec<u8> {
     let header = Ethernet2Header { source: from.0, destination: to.0, ether_type };

@@ -20,6 +20,7 @@ use engine::tables::{
     Backend, BackendId, Duty, Hop, Interface, InterfaceId, Mode, Owner, Protocol, Rotas, Service,
     ServiceId, Tables, Vip,
 };
+use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use wire::ethernet::Mac;
 
@@ -220,11 +221,8 @@ pub fn origins(tables: &mut Tables, backend: BackendId, stations: &[IpAddr]) {
 
 /// The snapshot of this world.
 pub fn tables() -> Tables {
-    let interfaces = [OUTSIDE, INSIDE];
     let mut tables = Tables {
-        interfaces: interfaces
-            .map(|id| Interface { mac: gate_mac(id), mtu: 1500, broadcast: None })
-            .into(),
+        interfaces: [OUTSIDE, INSIDE].map(interface_of_gate).into(),
         snat: [Via::Snat, Via::Snat6].map(|via| via.snat().into()).into(),
         speech: SPEECH,
         ..Tables::default()
@@ -236,6 +234,19 @@ pub fn tables() -> Tables {
         add(&mut tables, via);
     }
     tables
+}
+
+/// All that the gate has is outside; there it is the second host.
+fn interface_of_gate(id: InterfaceId) -> Interface {
+    let mut interface = Interface { mac: gate_mac(id), mtu: 1500, ..Interface::default() };
+    if id == OUTSIDE {
+        let own = [(Via::Nat, 24), (Via::Nat6, 120)];
+        let own = own.map(|(via, length)| IpNet::new(via.station(0, 2), length));
+        interface.addresses = own.map(|net| net.expect("a length")).into();
+        let vips = Via::ALL.into_iter().map(|via| via.vip().ip());
+        interface.held = vips.chain([Via::Snat, Via::Snat6].map(Via::snat)).collect();
+    }
+    interface
 }
 
 /// A service's clients are dealt to its two backends like this, with these weights.

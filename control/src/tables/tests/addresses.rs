@@ -70,3 +70,13 @@ fn an_alias_is_its_servers_where_answers_come_through_us() {
     let pool = vec![Held { address: SNAT, interface: 0 }];
     assert_eq!(owner(config::Mode::Snat(pool)), Some(Owner::Answering(1)));
 }
+
+#[test]
+fn an_interface_has_what_the_kernel_holds_there() {
+    let config = config(vec![service(VIP, 69, snat(&[SNAT]), &[(30, 1)])]);
+    let held = [(VIP, 0), (SNAT, 0), (OTHER_VIP, 1)];
+    let held = held.map(|(address, interface)| Held { address, interface });
+    let view = View { held: held.into(), ..View::default() };
+    let tables = first(config, &view);
+    assert_eq!(tables.interfaces[0].held, HashSet::from([VIP, SNAT]));
+}

@@ -15,6 +15,7 @@ pub mod edit;
 pub mod error;
 pub mod forward;
 pub mod lookup;
+pub mod neighbour;
 pub mod part;
 pub mod redirect;
 pub mod rescue;

@@ -54,5 +54,5 @@ fn is_answer_to_check<H: Family>(ip: &H, tables: &Tables) -> bool {
         Some(Owner::Routed(_) | Owner::Answering(_) | Owner::Vip(_) | Owner::Down) => true,
         Some(Owner::Everybody | Owner::Snat(_)) | None => false,
     };
-    is_backend && tables.local.iter().any(|local| local.addr() == destination)
+    is_backend && tables.local().any(|local| local.addr() == destination)
 }

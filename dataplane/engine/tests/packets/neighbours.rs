@@ -1,41 +1,115 @@
-//! What of the kernel's comes first.
+//! Who asks for a VIP is told by the worker, without the kernel; all else that neighbours say is the kernel's.
 
+use engine::routes::{Route, Routes};
 use engine::stage::urgent::is_urgent;
+use engine::tables::{Hop, InterfaceId};
+use engine::verdict::Verdict;
 use etherparse::{Icmpv6Type, IpNumber};
+use ipnet::IpNet;
 use kit::gate::Gate;
-use kit::story::{arp, datagram, icmpv6, ip};
-use kit::world::{Via, mac};
-use std::net::{IpAddr, SocketAddr};
+use kit::story::{datagram, icmpv6, ip, who_has};
+use kit::world::{INSIDE, OUTSIDE, Via, gate_mac, mac};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use wire::ethernet::Mac;
 
-/// A frame of a client's that asks everybody for this address.
-fn who_has(via: Via, address: IpAddr) -> Vec<u8> {
-    let client = via.client().ip();
-    match address {
-        IpAddr::V4(_) => arp(client, address),
-        IpAddr::V6(address) => {
-            let kind = Icmpv6Type::Unknown { type_u8: 135, code_u8: 0, bytes5to8: [0; 4] };
-            let mut tail = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, 0];
-            tail[13..].copy_from_slice(&address.octets()[13..]);
-            let option = [&[1, 1], &mac(client).0[..]].concat();
-            let asked = [&address.octets()[..], &option].concat();
-            let mut frame = icmpv6(client, IpAddr::from(tail), kind, 255, &asked);
-            frame[..6].copy_from_slice(&[&[0x33, 0x33], &tail[12..]].concat());
-            frame
+const OTHER: Mac = Mac([2, 0, 0, 0, 0x66, 0x66]);
+
+/// The frame by which a host asks the gate itself whether it is still there.
+fn still_there(asker: IpAddr, address: Ipv6Addr) -> Vec<u8> {
+    let kind = Icmpv6Type::Unknown { type_u8: 135, code_u8: 0, bytes5to8: [0; 4] };
+    icmpv6(asker, address.into(), kind, 255, &address.octets())
+}
+
+/// Takes a question, and sees that its answer goes to the asker.
+#[track_caller]
+fn is_answered(gate: &mut Gate, question: Vec<u8>) {
+    let outcome = gate.take(question.clone());
+    assert_eq!(outcome.verdict, Verdict::Answer);
+    assert_eq!(outcome.bytes.len(), question.len());
+    assert_eq!(outcome.bytes[..6], question[6..12]);
+    assert_eq!(outcome.bytes[6..12], gate_mac(OUTSIDE).0);
+    gate.moved(&[("received", 1), ("answered", 1)]);
+}
+
+#[test]
+fn who_asks_for_an_address_of_ours_is_answered() {
+    for via in Via::ALIKE {
+        let mut gate = Gate::new();
+        is_answered(&mut gate, who_has(via.client().ip(), via.vip().ip()));
+        is_answered(&mut gate, who_has(via.client().ip(), via.snat()));
+        if let IpAddr::V6(vip) = via.vip().ip() {
+            is_answered(&mut gate, still_there(via.client().ip(), vip));
+        }
+    }
+}
+
+#[test]
+fn who_asks_for_another_address_asks_the_kernel() {
+    for via in Via::ALIKE {
+        let mut gate = Gate::new();
+        let (client, vip) = (via.client().ip(), via.vip().ip());
+        gate.take(who_has(client, via.station(0, 2))).to_kernel();
+        gate.take(who_has(client, via.station(0, 200))).to_kernel();
+        // By a link where the kernel does not hold it.
+        gate.take_by(INSIDE, who_has(client, vip)).to_kernel();
+        gate.change(|tables| {
+            tables.interfaces[usize::from(OUTSIDE)].held.remove(&vip);
+        });
+        gate.take(who_has(client, vip)).to_kernel();
+    }
+}
+
+/// Of our own, of a backend, of nobody, of everybody, and of another network.
+#[test]
+fn only_hosts_of_the_link_are_answered() {
+    for via in Via::ALIKE {
+        let mut gate = Gate::new();
+        let vip = via.vip().ip();
+        let ours = [vip, via.snat(), via.station(0, 2)];
+        let special = [0, 255].map(|host| via.station(0, host));
+        let others = [via.address([0, 0, 0, 0]), via.address([192, 168, 0, 9])];
+        let servers = (!via.is_dsr()).then(|| via.server(0));
+        for asker in ours.into_iter().chain(special).chain(others).chain(servers) {
+            let outcome = gate.take(who_has(asker, vip));
+            assert_ne!(outcome.verdict, Verdict::Answer, "{asker}");
+            assert_eq!(outcome.bytes, outcome.before);
+        }
+    }
+}
+
+/// The kernel learns that a host that it has a row for is elsewhere now.
+#[test]
+fn whom_the_kernel_knows_elsewhere_asks_the_kernel() {
+    fn knows(gate: &mut Gate, host: IpAddr, hop: Option<(InterfaceId, Mac)>) {
+        let hop = hop.map(|(interface, mac)| Hop { mac, interface });
+        gate.change(|tables| {
+            tables.routes = Routes::new([Route { to: IpNet::from(host), hop }]);
+        });
+    }
+    for via in Via::ALIKE {
+        let mut gate = Gate::new();
+        let (client, vip) = (via.client().ip(), via.vip().ip());
+        for elsewhere in [(OUTSIDE, OTHER), (INSIDE, mac(client))] {
+            knows(&mut gate, client, Some(elsewhere));
+            gate.take(who_has(client, vip)).to_kernel();
+            gate.moves();
+        }
+        for here in [Some((OUTSIDE, mac(client))), None] {
+            knows(&mut gate, client, here);
+            is_answered(&mut gate, who_has(client, vip));
         }
     }
 }
 
 #[test]
 fn neighbours_routers_and_checks_come_first() {
-    let mut gate = Gate::new();
-    let [own4, own6] = ["10.0.0.2/24", "fd00::2/64"].map(|own| own.parse().expect("a network"));
-    gate.change(|tables| tables.local = vec![own4, own6]);
+    let gate = Gate::new();
     let tables = &gate.core.tables;
     let urgent = |mut frame: Vec<u8>| is_urgent(&mut frame, tables);
     for via in Via::ALIKE {
         let (client, server) = (via.client(), via.server(0));
-        let own = if server.is_ipv6() { own6.addr() } else { own4.addr() };
-        assert!(urgent(who_has(via, own)));
+        let own = via.station(0, 2);
+        assert!(urgent(who_has(client.ip(), own)));
         for router in [89, 112] {
             assert!(urgent(ip(client.ip(), own, IpNumber(router), &[0; 20])), "{router}");
         }

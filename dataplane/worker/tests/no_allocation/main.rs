@@ -88,6 +88,7 @@ fn noise(house: &mut House<Lending>) {
     let stranger = client(Via::Nat, 99, 1).ip();
     for n in 0..200 {
         house.arrive(n % 2, arp(stranger, Via::Nat.vip().ip()));
+        house.arrive(n % 2, arp(stranger, Via::Nat.station(0, 2)));
         house.arrive(n % 2, ping(stranger, Via::Nat.vip().ip(), 1, n as u16, b"hello"));
         house.arrive(
             n % 2,

@@ -47,7 +47,7 @@ pub fn lookup<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) ->
 
 /// Whether the kernel has this address, or all stations of one of our networks have it.
 fn is_local(address: IpAddr, here: &Here) -> bool {
-    here.tables.local.iter().any(|net| net.addr() == address || net.broadcast() == address)
+    here.tables.local().any(|net| net.addr() == address || net.broadcast() == address)
 }
 
 /// The first rule for this packet.

@@ -3,6 +3,9 @@
 use crate::daemon::{Daemon, Setup};
 use crate::peers::{self, Client};
 use kit::lab::{Lab, VIPS, VIPS_V6, until};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 /// The hardware address of whoever had the gate's addresses before.
 const BEFORE: &str = "02:00:00:00:00:99";
@@ -83,8 +86,45 @@ fn what_a_device_merges_all_the_same_is_said() {
     until("some are dropped", || daemon.stat("drops", "merged") > 5);
     let said = || lab.log().lines().filter(|line| line.contains("a device merges frames")).count();
     until("it is said", || said() > 0);
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    std::thread::sleep(Duration::from_secs(2));
     assert_eq!(said(), 1, "{}", lab.log());
     assert_eq!(daemon.stat("drops", "bad-ipv4"), 0);
+    daemon.finish();
+}
+
+/// A client that has acknowledged all that it heard says nothing more from where it could be answered.
+#[test]
+fn what_a_silent_client_is_sent_goes_by_the_router_that_takes_over() {
+    const PORT: u16 = 7007;
+    const SAID: [u8; 100] = [7; 100];
+    let lab = Lab::new().with_routers();
+    let listeners = ["s1", "s2"].map(|name| {
+        let listener = lab.inside(name, || TcpListener::bind(("0.0.0.0", PORT)));
+        let listener = listener.join().expect("it ends").expect("the port is free");
+        listener.set_nonblocking(true).expect("it can be");
+        listener
+    });
+    let daemon =
+        Daemon::start(&lab, Setup { protocol: "tcp", service: "port = 7007", ..Setup::default() });
+    lab.must("gate", "ip route add 10.90.0.0/16 via 10.78.0.20");
+    let connect = || {
+        let client = lab.inside("far", || TcpStream::connect((VIPS[0], PORT)));
+        client.join().expect("it ends").ok()
+    };
+    let (mut client, mut server) = (None, None);
+    until("a server is there", || {
+        client = client.take().or_else(connect);
+        server = listeners.iter().find_map(|listener| listener.accept().ok());
+        server.is_some()
+    });
+    let (mut client, (mut server, _)) = (client.expect("it has"), server.expect("it has"));
+    server.set_nonblocking(false).expect("it can be");
+    client.set_read_timeout(Some(Duration::from_secs(20))).expect("it can be");
+    let mut heard = [0; SAID.len()];
+    server.write_all(&SAID).expect("it is sent");
+    client.read_exact(&mut heard).expect("it is heard");
+    lab.fail_over();
+    server.write_all(&SAID).expect("it is sent");
+    client.read_exact(&mut heard).expect("it is heard by the other router");
     daemon.finish();
 }

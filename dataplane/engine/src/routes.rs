@@ -48,6 +48,16 @@ impl Routes {
         let of_length = |&length: &u8| hops.get(&IpNet::new(to, length).ok()?.trunc());
         *lengths[usize::from(to.is_ipv6())].iter().find_map(of_length)?
     }
+
+    /// The station that answers to a client go to whose packet came from this one: the same (the last hop), unless the kernel
+    /// has found the client itself on that link.
+    pub fn back_to(&self, client: IpAddr, from: Hop) -> Hop {
+        let ByPrefix { hops, lengths } = &*self.0;
+        let host = IpNet::from(client);
+        let has_hosts = lengths[usize::from(client.is_ipv6())].first() == Some(&host.prefix_len());
+        let found = has_hosts.then(|| hops.get(&host)).flatten().copied().flatten();
+        found.filter(|found| found.interface == from.interface).unwrap_or(from)
+    }
 }
 
 /// Addresses to which workers have found no hop, for control to have the kernel find them. All clones are one.
@@ -107,6 +117,31 @@ mod tests {
             assert_eq!(found.map(|hop| hop.interface), interface, "{to}");
         }
         assert_eq!(Routes::default().hop("10.0.0.1".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn a_client_is_answered_where_the_kernel_has_found_it_on_its_link() {
+        let station = |n, interface| Hop { mac: Mac([n; 6]), interface };
+        let from = station(7, 1);
+        let route = |to: &str, hop| Route { to: to.parse().unwrap(), hop };
+        let routes = Routes::new([
+            route("10.0.0.1/32", Some(station(1, 1))),
+            route("10.0.0.2/32", Some(station(2, 2))),
+            route("10.0.0.3/32", None),
+            route("10.0.0.0/8", Some(station(3, 1))),
+            route("fd00::1/128", Some(station(4, 1))),
+            route("::/0", Some(station(5, 1))),
+        ]);
+        for (client, back) in [
+            ("10.0.0.1", station(1, 1)),
+            ("10.0.0.2", from),
+            ("10.0.0.3", from),
+            ("10.0.0.4", from),
+            ("fd00::1", station(4, 1)),
+            ("fd00::2", from),
+        ] {
+            assert_eq!(routes.back_to(client.parse().unwrap(), from), back, "{client}");
+        }
     }
 
     #[test]

@@ -155,6 +155,44 @@ impl Lab {
         self
     }
 
+    /// A network behind two routers on the clients' cable: `far` 10.90.0.10, reached by `r1` until [`Lab::fail_over`], then
+    /// by `r2`; 10.78.0.20 is the address of whichever it is.
+    #[must_use]
+    pub fn with_routers(mut self) -> Lab {
+        self.must("client", "ip link add cables type bridge");
+        self.must("client", "ip link set cables up");
+        self.must("client", "ip link set c0 master cables");
+        self.add("far");
+        self.must("far", "ip address add 10.90.0.10/32 dev lo");
+        for (n, name) in [(1, "r1"), (2, "r2")] {
+            self.add(name);
+            self.wire((name, "out"), ("client", &format!("p-{name}")));
+            self.must("client", &format!("ip link set p-{name} master cables"));
+            self.wire((name, "in"), ("far", &format!("e{n}")));
+            self.must(name, &format!("ip address add 10.91.{n}.1/24 dev in"));
+            self.must("far", &format!("ip address add 10.91.{n}.2/24 dev e{n}"));
+            self.must(name, &format!("ip route add 10.90.0.10 via 10.91.{n}.2"));
+            self.must(name, "sysctl -q -w net.ipv4.ip_forward=1");
+            self.must(name, "ip link set out down");
+        }
+        self.take_over("r1", 1);
+        self
+    }
+
+    /// The first router falls silent, and the second one says that it has its address.
+    pub fn fail_over(&self) {
+        self.must("r1", "ip link set out down");
+        self.take_over("r2", 2);
+        let asks = "ping -q -c 1 -W 1 -I 10.78.0.20 10.78.0.1";
+        until("the gate hears of it", || self.run("r2", asks).status.success());
+    }
+
+    fn take_over(&self, router: &str, n: u8) {
+        self.must(router, "ip address add 10.78.0.20/16 dev out");
+        self.must(router, "ip link set out up");
+        self.must("far", &format!("ip route replace default via 10.91.{n}.1 src 10.90.0.10"));
+    }
+
     /// The full name of a namespace.
     pub fn space(&self, name: &str) -> String {
         format!("{}-{name}", self.id)

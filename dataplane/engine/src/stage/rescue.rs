@@ -10,7 +10,7 @@ use crate::alg::tftp::catch_up::{Goal, Heard};
 use crate::alg::tftp::earlier::begins;
 use crate::family::Family;
 use crate::flow::FlowId;
-use crate::flow::new_hop::Proof;
+use crate::flow::new_hop::{Arrival, Proof};
 use crate::flow::record::{Detail, Flow, Rescue};
 use crate::flow::view::{Kind, State};
 use crate::here::Here;
@@ -39,7 +39,7 @@ pub fn rescue<H: Family>(
     let (flow, detail) = own.flows.both(id);
     let elsewhere = from_elsewhere(parcel, message, (flow, detail), here);
     let step = match parcel.side {
-        Side::Client(_) if matches!(elsewhere, Some((_, Proof::Nothing))) => {
+        Side::Client(_) if matches!(elsewhere, Some(Arrival { proof: Proof::Nothing, .. })) => {
             return flow.is_in_need().then_some(Err(Reason::WrongOrigin.into()));
         }
         Side::Client(_) if is_for_server(udp.destination(), &own.flows[id], here) => {
@@ -56,8 +56,8 @@ pub fn rescue<H: Family>(
         }
     }?;
     let (flow, detail) = own.flows.both(id);
-    if let Some(elsewhere) = elsewhere {
-        way_back(elsewhere, parcel.sender(), (flow, detail), here);
+    if let Some(arrival) = &elsewhere {
+        way_back(arrival, parcel.sender(), (flow, detail), here);
     }
     touch(parcel, flow, here);
     Some(step)

@@ -7,7 +7,7 @@ use crate::family::Family;
 use crate::flow::FlowId;
 use crate::flow::forerunner::Forerunner;
 use crate::flow::hosts::{Endpoint, NoRoom};
-use crate::flow::new_hop::Proof;
+use crate::flow::new_hop::{Arrival, Proof};
 use crate::flow::record::{Detail, Flow, Parties, Rescue};
 use crate::flow::view::{Kind, State};
 use crate::here::Here;
@@ -110,9 +110,10 @@ impl<'a> Asked<'a> {
         own: &Own,
     ) -> Step<Asked<'a>> {
         let packet = &parcel.packet;
+        let client = packet.ip.source().into();
         Ok(Asked {
             place: parcel.place,
-            client: packet.ip.source().into(),
+            client,
             port: packet.udp.source(),
             family: H::PLACE,
             vip,
@@ -123,7 +124,7 @@ impl<'a> Asked<'a> {
             request,
             message: packet.data,
             fingerprint: own.flows.fingerprint(packet.data),
-            back: parcel.origin(here).hop(),
+            back: here.tables.routes.back_to(client, parcel.origin(here).hop()),
         })
     }
 
@@ -132,11 +133,12 @@ impl<'a> Asked<'a> {
         if self.is_repeated(found, here, own) {
             return self.repeat(found, here, own);
         }
+        let asked = Asked { back: self.way_after(found, here, own), ..*self };
         let goes_on = own.goes_on(found, here);
         match own.flows.newcomer(found) {
             Some(newcomer) if self.is_repeated(newcomer, here, own) => {
                 if !goes_on && !own.succeed(newcomer, found, here) {
-                    return self.begin(Before::Nothing, here, own);
+                    return asked.begin(Before::Nothing, here, own);
                 }
                 self.repeat(newcomer, here, own)
             }
@@ -144,11 +146,24 @@ impl<'a> Asked<'a> {
             Some(newcomer) if goes_on && is_later(newcomer, found, here, own) => {
                 let succeeds = own.succeed(newcomer, found, here);
                 let before = if succeeds { Before::GoesOn(newcomer) } else { Before::Nothing };
-                self.begin(before, here, own)
+                asked.begin(before, here, own)
             }
-            Some(_) | None if goes_on => self.begin(Before::GoesOn(found), here, own),
-            Some(_) | None => self.begin(Before::Over(found, End::Replaced), here, own),
+            Some(_) | None if goes_on => asked.begin(Before::GoesOn(found), here, own),
+            Some(_) | None => asked.begin(Before::Over(found, End::Replaced), here, own),
         }
+    }
+
+    /// Where answers to a new request go: by the kernel's route, if what went the other way was not heard.
+    fn way_after(&self, found: FlowId, here: &Here, own: &Own) -> Hop {
+        let before = &own.flows[own.flows.newcomer(found).unwrap_or(found)];
+        let is_unheard = before.state == State::Established
+            && before.fingerprint == self.fingerprint
+            && before.back == self.back
+            && !before.progress.client_spoke();
+        if !is_unheard {
+            return self.back;
+        }
+        here.tables.hop_or_seek(self.client).unwrap_or(self.back)
     }
 
     /// Whether the client merely says again what it said, because it has not heard an answer. Any
@@ -184,7 +199,7 @@ impl<'a> Asked<'a> {
                     own.counters.of(&own.flows[id]).asked_elsewhere.add(1);
                     let (flow, detail) = own.flows.both(id);
                     if self.back != flow.back {
-                        way_back((self.back, Proof::Claim), self.client, (flow, detail), here);
+                        way_back(&self.arrival(flow), self.client, (flow, detail), here);
                     }
                     let asked = Asked { back: flow.back, ..*self };
                     let before = Before::Over(id, End::Unanswered);
@@ -203,6 +218,12 @@ impl<'a> Asked<'a> {
             own.flows[id].forget_tid();
         }
         Ok(id)
+    }
+
+    /// Where a repeated request comes from, that anybody could have made.
+    fn arrival(&self, flow: &Flow) -> Arrival {
+        let mark = flow.blocks as u16;
+        Arrival { from: self.back, proof: Proof::Claim, goes_on: false, mark }
     }
 
     /// Makes the transfer; one that the endpoint had before is over, unless its client may go on with it.

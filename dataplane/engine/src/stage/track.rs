@@ -7,7 +7,7 @@ use crate::alg::{End, Lesson, tftp};
 use crate::count::Counters;
 use crate::family::Family;
 use crate::flow::key::KeyKind;
-use crate::flow::new_hop::{Arrival, NewHop, Proof};
+use crate::flow::new_hop::{Arrival, Proof, Ways};
 use crate::flow::record::{Detail, Flow};
 use crate::here::Here;
 use crate::reason::Reason;
@@ -35,8 +35,8 @@ pub fn track<H: Family>(
         parcel.packet.check_sum()?;
     }
     let elsewhere = from_elsewhere(parcel, message, (flow, detail), here);
-    if let Some(elsewhere) = elsewhere {
-        way_back(elsewhere, parcel.sender(), (flow, detail), here);
+    if let Some(arrival) = &elsewhere {
+        way_back(arrival, parcel.sender(), (flow, detail), here);
     }
     flow.progress = lesson.progress;
     if lesson.learn.is_some() && parcel.side.key_kind() == KeyKind::Server {
@@ -54,9 +54,13 @@ pub fn track<H: Family>(
     match (parcel.side, message) {
         (Side::Client(_), Message::Data { block, .. } | Message::Ack { block }) => {
             // A guess at a block's number is passed on, and not taken for the client's.
-            let is_guess = matches!(elsewhere, Some((_, Proof::Nothing)));
-            if flow.goes_on(block) && !is_guess {
+            let is_guess = matches!(elsewhere, Some(Arrival { proof: Proof::Nothing, .. }));
+            let goes_on = flow.goes_on(block) && !is_guess;
+            if goes_on {
                 flow.go_on(block);
+            }
+            if elsewhere.is_none() {
+                by_old_way(goes_on, parcel.sender(), (flow, detail), here);
             }
         }
         (Side::Server | Side::ServerToClient, _)
@@ -70,11 +74,8 @@ pub fn track<H: Family>(
         }
         (Side::Client(_) | Side::Server | Side::ServerToClient, _) => {}
     }
-    match (parcel.side, elsewhere) {
-        (Side::Client(_), Some((from, _))) => detail.new_hop.advance(from, flow.blocks as u16),
-        // The old way is in use.
-        (Side::Client(_), None) => detail.new_hop = NewHop::NONE,
-        (Side::Server | Side::ServerToClient, _) => {}
+    if let Some(Arrival { from, .. }) = elsewhere {
+        detail.new_hop.advance(from, flow.blocks as u16);
     }
     // That the request was repeated is of the past.
     if !had_spoken && flow.progress.client_spoke() {
@@ -163,40 +164,62 @@ pub fn from_elsewhere<H: Family>(
     message: Message,
     (flow, detail): (&Flow, &Detail),
     here: &Here,
-) -> Option<(Hop, Proof)> {
+) -> Option<Arrival> {
     let from = Hop { mac: parcel.packet.ethernet.source, interface: here.from };
     if from == flow.back || !matches!(parcel.side, Side::Client(_)) {
         return None;
     }
-    let proof = match message {
-        Message::Request(_) => Proof::Claim,
+    let mark = flow.blocks as u16;
+    let (proof, goes_on) = match message {
+        Message::Request(_) => (Proof::Claim, false),
         Message::Data { block, .. } | Message::Ack { block } => {
-            let ahead = block.wrapping_sub(flow.blocks as u16);
-            let knows_block = ahead <= detail.terms.windowsize();
+            let knows_block = block.wrapping_sub(mark) <= detail.terms.windowsize();
             // Everybody knows the service's port.
             let knows_tid = flow.is_client_tid(parcel.packet.udp.destination());
-            match (knows_block, knows_tid) {
+            let proof = match (knows_block, knows_tid) {
                 (true, true) => Proof::Knowledge,
                 (true, false) => Proof::Claim,
                 (false, _) => Proof::Nothing,
-            }
+            };
+            (proof, flow.goes_on(block))
         }
-        Message::Oack(_) | Message::Error { .. } => Proof::Nothing,
+        Message::Oack(_) | Message::Error { .. } => (Proof::Nothing, false),
     };
-    Some((from, proof))
+    Some(Arrival { from, proof, goes_on, mark })
 }
 
 /// Settles the way back to a client by a packet that comes from elsewhere: see [`crate::flow::new_hop`].
 #[cold]
 pub fn way_back(
-    (from, proof): (Hop, Proof),
+    arrival: &Arrival,
     client: IpAddr,
     (flow, detail): (&mut Flow, &mut Detail),
     here: &Here,
 ) {
-    let route = here.tables.hop_or_seek(client);
-    let packet = Arrival { from, back: flow.back, route, proof, mark: flow.blocks as u16 };
-    if detail.new_hop.takes_over(&packet, here.now) {
-        flow.back = from;
+    let ways = Ways { back: flow.back, route: here.tables.hop_or_seek(client) };
+    if detail.new_hop.takes_over(arrival, &ways, here.now) {
+        flow.back = arrival.from;
     }
+}
+
+/// Settles it by one that comes from where answers go: it is in use, or nothing is heard there.
+#[inline]
+fn by_old_way(
+    goes_on: bool,
+    client: IpAddr,
+    (flow, detail): (&mut Flow, &mut Detail),
+    here: &Here,
+) {
+    detail.new_hop.is_not_needed(goes_on);
+    // The server has spoken since the client said this before.
+    if !goes_on && flow.repeats == 1 {
+        unheard(client, (flow, detail), here);
+    }
+}
+
+#[cold]
+fn unheard(client: IpAddr, (flow, detail): (&mut Flow, &mut Detail), here: &Here) {
+    let ways = Ways { back: flow.back, route: here.tables.hop_or_seek(client) };
+    let other = detail.new_hop.unheard(&ways, flow.blocks as u16, here.now);
+    flow.back = other.unwrap_or(flow.back);
 }

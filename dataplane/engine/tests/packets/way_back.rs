@@ -1,5 +1,6 @@
 //! Answers go back the way that a client's packets came from first. Who only claims to be the client does not have them
 //! from then on; a client, or its router, that has another hardware address from now on does after a repetition or two.
+//! What is not heard there goes by the kernel's route.
 
 use engine::reason::Reason;
 use engine::routes::{Route, Routes};
@@ -319,5 +320,188 @@ fn a_datagram_in_another_s_name_does_not_have_the_answers() {
             let at = if moves { OTHER } else { mac(via.client().ip()) };
             assert_eq!(gate.take(&answer).sent().to, at, "{via:?} {known:?}");
         }
+    }
+}
+
+/// The station that its router was reached by is dead; the kernel knows the other router.
+#[test]
+fn what_a_server_sends_again_goes_by_the_route() {
+    for via in Via::SEEN {
+        let mut gate = Gate::with(tables(Protocol::Tcp, PORT), FLOWS);
+        let mut line = Line::open(&mut gate, via, via.client(), PORT);
+        route(&mut gate, via.client().ip(), OTHER);
+        let old = mac(via.client().ip());
+        let text = "x".repeat(1000);
+        let said = line.from_server("A", &text);
+        let _ = line.server_says(&mut gate, "A", &text);
+        let again = |gate: &mut Gate| {
+            gate.wait(3);
+            gate.take(said.clone()).sent_segment().to
+        };
+        assert_eq!(again(&mut gate), old, "{via:?}: it may have got lost");
+        assert_eq!(again(&mut gate), OTHER, "{via:?}");
+        // What the client says to that comes by the new router, and by the old one nothing.
+        let _ = gate.take(elsewhere(line.from_client("A", ""))).sent_segment();
+        assert_eq!(heard_at(&mut gate, &line), OTHER, "{via:?}");
+    }
+}
+
+/// The kernel's route leads nowhere: the last hop was right, and the client away for a while.
+#[test]
+fn what_is_not_heard_by_the_route_goes_the_old_way_again() {
+    for via in Via::SEEN {
+        let mut gate = Gate::with(tables(Protocol::Tcp, PORT), FLOWS);
+        let mut line = Line::open(&mut gate, via, via.client(), PORT);
+        route(&mut gate, via.client().ip(), OTHER);
+        let said = line.from_server("A", "x");
+        let _ = line.server_says(&mut gate, "A", "x");
+        let old = mac(via.client().ip());
+        for to in [old, OTHER, old, OTHER, old] {
+            gate.wait(3);
+            assert_eq!(gate.take(said.clone()).sent_segment().to, to, "{via:?}");
+        }
+        let _ = gate.take(line.from_client("A", "")).sent_segment();
+        assert_eq!(heard_at(&mut gate, &line), old, "{via:?}");
+    }
+}
+
+/// Nothing is known of it but that a server sends something again: the kernel has to find the client.
+#[test]
+fn a_client_that_does_not_hear_is_looked_for() {
+    for via in Via::SEEN {
+        let mut gate = Gate::with(tables(Protocol::Tcp, PORT), FLOWS);
+        let mut line = Line::open(&mut gate, via, via.client(), PORT);
+        let said = line.from_server("A", "x");
+        let _ = line.server_says(&mut gate, "A", "x");
+        assert_eq!(gate.core.tables.sought.take().count(), 0);
+        let _ = gate.take(said.clone()).sent_segment();
+        assert_eq!(
+            gate.core.tables.sought.take().collect::<Vec<_>>(),
+            [via.client().ip()],
+            "{via:?}"
+        );
+    }
+}
+
+/// Segments get lost where answers may go either way, and the client acknowledges others.
+#[test]
+fn a_lost_segment_changes_nothing() {
+    for via in Via::SEEN {
+        let mut gate = Gate::with(tables(Protocol::Tcp, PORT), FLOWS);
+        let mut line = Line::open(&mut gate, via, via.client(), PORT);
+        route(&mut gate, via.client().ip(), OTHER);
+        let lost = line.from_server("A", "x");
+        for _ in 0..9 {
+            gate.wait(3);
+            let _ = line.server_says(&mut gate, "A", "x");
+            let _ = gate.take(line.from_client("A", "")).sent_segment();
+            let sent = gate.take(lost.clone()).sent_segment();
+            assert_eq!(sent.to, mac(via.client().ip()), "{via:?}");
+        }
+    }
+}
+
+/// What reads a control connection is no other way.
+#[test]
+fn a_reply_that_is_sent_again_goes_by_the_route() {
+    let ftp = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
+    for via in Via::SEEN {
+        let mut gate = Gate::with(tables(ftp, 21), FLOWS);
+        let mut line = Line::open(&mut gate, via, via.client(), 21);
+        route(&mut gate, via.client().ip(), OTHER);
+        let said = line.from_server("AP", "220 ready\r\n");
+        let _ = line.server_says(&mut gate, "AP", "220 ready\r\n");
+        for to in [mac(via.client().ip()), OTHER] {
+            gate.wait(3);
+            assert_eq!(gate.take(said.clone()).sent_segment().to, to, "{via:?}");
+        }
+    }
+}
+
+/// Some teams of cards do, and hosts with an address of their cluster's.
+#[test]
+fn a_neighbour_that_sends_from_one_station_and_hears_at_another_is_answered_there() {
+    for via in Via::SEEN {
+        let client = via.client();
+        let mut gate = Gate::with(tables(Protocol::Tcp, PORT), FLOWS);
+        route(&mut gate, client.ip(), OTHER);
+        let mut line = Line::open(&mut gate, via, client, PORT);
+        for _ in 0..4 {
+            let sent = line.server_says(&mut gate, "AP", "hello");
+            assert_eq!(sent.to, OTHER, "{via:?}");
+            gate.wait(SECOND);
+            let _ = line.client_says(&mut gate, "AP", "world");
+        }
+
+        let mut gate = Gate::with(tables(Protocol::Udp, PORT), FLOWS);
+        route(&mut gate, client.ip(), OTHER);
+        let question = datagram(client, SocketAddr::new(via.vip().ip(), PORT), b"question");
+        for _ in 0..4 {
+            let heard = gate.take(&question).sent();
+            let answer = datagram(heard.destination, heard.source, b"answer");
+            assert_eq!(gate.take(&answer).sent().to, OTHER, "{via:?}");
+            gate.wait(SECOND);
+        }
+
+        let mut gate = Gate::new();
+        route(&mut gate, client.ip(), OTHER);
+        let talk = run(&mut gate, via, client);
+        for block in 2..6 {
+            assert_eq!(way(&mut gate, talk, block), OTHER, "{via:?}");
+            gate.wait(SECOND);
+            let _ = gate.take(talk.ack(block)).sent();
+        }
+    }
+}
+
+/// Where the kernel finds that station only when it is asked for.
+#[test]
+fn a_transfer_whose_answers_are_not_heard_goes_by_the_route() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let request = rrq(via.client(), via.vip(), "boot.img");
+        let ask_again = |gate: &mut Gate| {
+            let talk = ask(gate, via, &request);
+            let to = way(gate, talk, 1);
+            gate.wait(2 * SECOND);
+            (talk, to)
+        };
+        let old = mac(via.client().ip());
+        assert_eq!(ask_again(&mut gate).1, old);
+        assert_eq!(ask_again(&mut gate).1, old);
+        assert_eq!(
+            gate.core.tables.sought.take().collect::<Vec<_>>(),
+            [via.client().ip()],
+            "{via:?}"
+        );
+        let known = Some(Hop { mac: OTHER, interface: OUTSIDE });
+        let around = IpNet::new(via.client().ip(), 16).expect("a network");
+        gate.change(|tables| tables.routes = Routes::new([Route { to: around, hop: known }]));
+        let (talk, to) = ask_again(&mut gate);
+        assert_eq!(to, OTHER, "{via:?}");
+        for block in 1..6 {
+            let _ = gate.take(talk.ack(block)).sent();
+            gate.wait(SECOND);
+            assert_eq!(way(&mut gate, talk, block + 1), OTHER, "{via:?}");
+        }
+    }
+}
+
+#[test]
+fn blocks_that_a_client_asks_for_again_go_by_the_route() {
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, via.client());
+        route(&mut gate, via.client().ip(), OTHER);
+        let old = mac(via.client().ip());
+        for to in [old, old, OTHER] {
+            assert_eq!(way(&mut gate, talk, 2), to, "{via:?}");
+            gate.wait(SECOND);
+            let _ = gate.take(talk.ack(1)).sent();
+        }
+        // Nor is it heard there.
+        gate.wait(SECOND);
+        let _ = gate.take(talk.ack(1)).sent();
+        assert_eq!(way(&mut gate, talk, 2), old, "{via:?}");
     }
 }

@@ -14,8 +14,9 @@ use crate::own::pool::Facing;
 use crate::reason::Reason;
 use crate::select::candidates::Avoid;
 use crate::select::choice::{Wish, choose};
-use crate::tables::{BackendId, Hop, Mode, Protocol, ServiceId};
+use crate::tables::{BackendId, Mode, Protocol, ServiceId};
 use crate::verdict::Step;
+use std::net::IpAddr;
 
 /// Makes the connection to this service.
 pub fn begin<H: Family>(
@@ -60,7 +61,7 @@ pub fn begin<H: Family>(
 
 impl Own {
     /// A connection of this client to its service's backend, which is yet to be answered.
-    fn connection<A: Copy>(
+    fn connection<A: Copy + Into<IpAddr>>(
         &mut self,
         client: Endpoint,
         backend: BackendId,
@@ -75,7 +76,7 @@ impl Own {
             last_packet: here.now,
             begun: here.now,
             backend,
-            back: Hop { mac: seen.station, interface: here.from },
+            back: seen.way_back(here),
             kind: ConnectionKind::Client,
             stage: Stage::HalfOpen,
             flags: flag::BY_CLIENT_TUPLE,

@@ -14,7 +14,7 @@ use crate::own::Own;
 use crate::reason::Reason;
 use crate::select::candidates::Avoid;
 use crate::select::choice::{Wish, choose};
-use crate::tables::{BackendId, Hop, Mode, Protocol, ServiceId, VipId};
+use crate::tables::{BackendId, Mode, Protocol, ServiceId, VipId};
 use crate::verdict::Step;
 use wire::ip::PROTOCOL_TCP;
 
@@ -48,7 +48,7 @@ pub fn any<H: Family>(
     let backend = choose(&wish, Avoid::Nobody, here, own).inspect_err(|_| own.hosts.leave(host))?;
     let bond = Connection {
         stage: Stage::HalfOpen,
-        back: Hop { mac: seen.station, interface: here.from },
+        back: seen.way_back(here),
         ..bond(Tuple::of_bond(host, vip, ANY), backend, here)
     };
     own.enter_connection(&bond, here)

@@ -13,7 +13,7 @@ use crate::here::Here;
 use crate::own::Own;
 use crate::reason::Reason;
 use crate::stage::classify::Side;
-use crate::tables::{Hop, Mode, VipId};
+use crate::tables::{Mode, VipId};
 use crate::verdict::Step;
 use wire::ip::PROTOCOL_TCP;
 use wire::tcp::Flags;
@@ -38,7 +38,7 @@ pub fn complete<H: Family>(
     match seen.side {
         Side::Client(_) => {
             connection.tuples = connection.tuples.with_client(seen.tuple);
-            connection.back = Hop { mac: seen.station, interface: here.from };
+            connection.back = seen.way_back(here);
             let pool_host = connection.server().near().host;
             let port = connection.server().far_port();
             let faced = own.face_server(&mut connection, port, Some(pool_host), here);
@@ -117,7 +117,7 @@ fn begin<H: Family>(
         last_packet: here.now,
         begun: here.now,
         backend,
-        back: Hop { mac: seen.station, interface: here.from },
+        back: seen.way_back(here),
         kind: ConnectionKind::Data,
         stage: Stage::HalfOpen,
         flags: flag::BY_CLIENT_TUPLE,

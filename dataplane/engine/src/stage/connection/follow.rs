@@ -10,24 +10,34 @@ use wire::tcp::{Flags, Tcp};
 /// Bytes that a side may be ahead of what was seen of it: more than any window that is in use.
 const FURTHEST: u32 = 1 << 24;
 
-/// One side has come so far with this segment, of so many bytes of data.
+/// One side has come so far with this segment, of so many bytes of data. Answers whether it has come further.
 #[inline(always)]
-pub fn advance(halves: &mut [Half; 2], from: usize, tcp: &Tcp, len: u32) {
+pub fn advance(halves: &mut [Half; 2], from: usize, tcp: &Tcp, len: u32) -> bool {
     let others = halves[1 - from].next;
     // Of a side that is not seen nothing is known.
     if others != 0 && others.wrapping_sub(tcp.acknowledgement()) >= FURTHEST {
-        return;
+        return false;
     }
     let half = &mut halves[from];
-    raise(&mut half.next, tcp.sequence().wrapping_add(len));
     raise(&mut half.acked, tcp.acknowledgement());
+    raise(&mut half.next, tcp.sequence().wrapping_add(len))
 }
 
 #[inline]
-fn raise(known: &mut u32, number: u32) {
-    if (1..FURTHEST).contains(&number.wrapping_sub(*known)) {
+fn raise(known: &mut u32, number: u32) -> bool {
+    let is_further = (1..FURTHEST).contains(&number.wrapping_sub(*known));
+    if is_further {
         *known = number;
     }
+    is_further
+}
+
+/// Whether a side has sent all of this segment, of so many bytes of data, before: the other one has not acknowledged it.
+pub fn is_repeated(halves: &[Half; 2], from: usize, tcp: &Tcp, len: u32) -> bool {
+    let flags = tcp.flags();
+    let signs = u32::from(flags.has(Flags::SYN)) + u32::from(flags.has(Flags::FIN));
+    let (next, end) = (halves[from].next, tcp.sequence().wrapping_add(len + signs));
+    len + signs > 0 && next != 0 && next.wrapping_sub(end) < FURTHEST && !flags.has(Flags::RST)
 }
 
 /// Takes a segment into account, or refuses it; answers where the connection stands from now on.

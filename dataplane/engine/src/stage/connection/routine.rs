@@ -4,6 +4,7 @@
 use super::follow::advance;
 use super::segment::Segment;
 use super::translate::translate;
+use super::way_back;
 use crate::family::Family;
 use crate::flow::view::Stage;
 use crate::here::Here;
@@ -63,7 +64,9 @@ pub fn routine<H: Family>(
                 return None;
             }
             translate((&mut **ip, &mut **tcp), *side, connection, here, hosts).ok()?;
-            advance(&mut connection.halves, 1, tcp, segment.len);
+            if !advance(&mut connection.halves, 1, tcp, segment.len) && segment.len > 0 {
+                way_back::unheard(connection, hosts, here);
+            }
             connection.last_packet = here.now;
             connection.count(1, len as u32);
             transfers.packets_out.add(1);

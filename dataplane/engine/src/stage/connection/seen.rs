@@ -10,6 +10,7 @@ use crate::stage::apart::is_anything;
 use crate::stage::classify::{Ends, Side, between, check_source, mine};
 use crate::tables::{Hop, Owner, ServerId};
 use crate::verdict::{Step, Verdict};
+use std::net::IpAddr;
 use wire::ethernet::{Ethernet, Mac};
 use wire::ip::{PROTOCOL_TCP, PROTOCOL_UDP, Split};
 use wire::tcp::{Flags, Tcp};
@@ -82,6 +83,14 @@ impl<A: Copy> Seen<A> {
     /// The station that it comes from, on this link.
     pub fn hop(&self, here: &Here) -> Hop {
         Hop { mac: self.station, interface: here.from }
+    }
+
+    /// The station that answers to a client that begins with it go to.
+    pub fn way_back(&self, here: &Here) -> Hop
+    where
+        A: Into<IpAddr>,
+    {
+        here.tables.routes.back_to(self.addresses[0].into(), self.hop(here))
     }
 
     /// Whether it comes from where its server is, if a backend's server sent it.

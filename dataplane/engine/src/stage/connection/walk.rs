@@ -2,7 +2,7 @@
 
 use super::again::begins_again;
 use super::control;
-use super::follow::follow;
+use super::follow::{follow, is_repeated};
 use super::lookup::lookup;
 use super::reset;
 use super::seen::Seen;
@@ -23,7 +23,7 @@ use crate::stage::transmit::{room_to, send};
 use crate::verdict::{Step, Verdict};
 use wire::ethernet::Ethernet;
 use wire::ip::Split;
-use wire::tcp::Flags;
+use wire::tcp::{Flags, Tcp};
 use wire::trouble::Trouble;
 use zerocopy::FromBytes;
 
@@ -119,14 +119,19 @@ fn track<A: Copy>(seen: &Seen<A>, id: FlowId, here: &Here, own: &mut Own) -> Ste
     let by_client = seen.is_by_client();
     let connection = &mut own.connections[id];
     let was_unassured = connection.is_unassured();
+    let from = usize::from(!by_client);
+    let is_repeated = |tcp: Tcp| is_repeated(&connection.halves, from, &tcp, seen.len);
+    if !by_client && seen.tcp.is_some_and(is_repeated) {
+        way_back::unheard(connection, &own.hosts, here);
+    }
     let stage = match &seen.tcp {
         Some(tcp) if !connection.has(flag::BOND) => follow(connection, by_client, tcp, seen.len)?,
         Some(_) | None => answered(connection, by_client),
     };
-    connection.count(usize::from(!by_client), seen.total_len as u32);
+    connection.count(from, seen.total_len as u32);
     connection.last_packet = here.now;
     if by_client {
-        connection.new_hop.advance(seen.hop(here), connection.low_bytes[0] as u16);
+        connection.new_hop.advance(seen.hop(here), way_back::mark(connection));
     }
     if stage != connection.stage {
         own.advance(id, stage, here);

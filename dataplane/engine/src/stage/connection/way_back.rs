@@ -1,9 +1,11 @@
 //! Which way a connection's packets go back: see [`crate::flow::new_hop`].
 
+use super::follow::advance;
 use super::seen::Seen;
 use crate::flow::FlowId;
 use crate::flow::connection::{Connection, NO_BACKEND, flag};
-use crate::flow::new_hop::{Arrival, Proof};
+use crate::flow::hosts::Hosts;
+use crate::flow::new_hop::{Arrival, Proof, Ways};
 use crate::flow::view::Stage;
 use crate::here::Here;
 use crate::own::Own;
@@ -32,19 +34,47 @@ pub fn settle<A: Copy + Into<IpAddr>>(
         return Ok(());
     }
     let proof = proof(connection, seen);
-    let route = here.tables.hop_or_seek(seen.addresses[0].into());
+    let ways = ways(connection, seen.addresses[0].into(), here);
     let moves = if connection.backend == NO_BACKEND {
-        route == Some(from) || proof == Proof::Knowledge
+        ways.route == Some(from) || proof == Proof::Knowledge
     } else {
-        let mark = connection.low_bytes[0] as u16;
-        let packet = Arrival { from, back: connection.back, route, proof, mark };
-        connection.new_hop.takes_over(&packet, here.now)
+        let goes_on = seen.tcp.is_some_and(|tcp| goes_on(connection, &tcp, seen.len));
+        let packet = Arrival { from, proof, goes_on, mark: mark(connection) };
+        connection.new_hop.takes_over(&packet, &ways, here.now)
     };
     if moves {
         connection.back = from;
     }
     let may_be_answered = moves || proof == Proof::Knowledge || !connection.has(flag::READ);
     if may_be_answered { Ok(()) } else { Err(Reason::WrongOrigin.into()) }
+}
+
+/// Settles the way of what a client has not acknowledged, and is sent once more.
+#[cold]
+pub fn unheard(connection: &mut Connection, hosts: &Hosts, here: &Here) {
+    let client = hosts.socket_address(connection.client().near()).ip();
+    let ways = ways(connection, client, here);
+    let back = if connection.backend == NO_BACKEND {
+        // It was the kernel's choice from the beginning.
+        ways.route
+    } else {
+        connection.new_hop.unheard(&ways, mark(connection), here.now)
+    };
+    connection.back = back.unwrap_or(connection.back);
+}
+
+fn ways(connection: &Connection, client: IpAddr, here: &Here) -> Ways {
+    Ways { back: connection.back, route: here.tables.hop_or_seek(client) }
+}
+
+/// Changes with every packet of the client.
+pub fn mark(connection: &Connection) -> u16 {
+    connection.low_bytes[0] as u16
+}
+
+/// Whether a client's segment says or acknowledges something for the first time.
+fn goes_on(connection: &Connection, tcp: &Tcp, len: u32) -> bool {
+    advance(&mut connection.halves.clone(), 0, tcp, len)
 }
 
 /// Settles where the server is whose connection leaves by a rule, likewise.

@@ -6,11 +6,14 @@ use crate::field::{Flat, Frames, Random, Way, addresses, endpoint, roomy};
 use crate::gate::Gate;
 use crate::world::{self, Via};
 use engine::core::Core;
-use engine::frame::{BURST, Burst};
+use engine::frame::{BURST, Burst, Frame};
 use engine::here::By;
 use engine::tables::Protocol;
 use engine::tick::Tick;
 use engine::verdict::Verdict;
+use wire::ipv4::Ipv4;
+use wire::tcp::Tcp;
+use zerocopy::FromBytes;
 
 /// The port of the service.
 const PORT: u16 = 22;
@@ -24,6 +27,8 @@ pub struct Lines {
     count: u32,
     frames: Frames,
     random: Random,
+    /// Segments of all servers together: each ends so many bytes later than the first one.
+    sent: u32,
 }
 
 impl Lines {
@@ -47,13 +52,26 @@ impl Lines {
                 assert_eq!((line.server, line.seen_as), ends);
             }
         }
-        Lines { core: gate.core, now: gate.now, via, count, frames, random: Random::default() }
+        Lines {
+            core: gate.core,
+            now: gate.now,
+            via,
+            count,
+            frames,
+            random: Random::default(),
+            sent: 0,
+        }
     }
 
-    /// Fills the frames with segments of random connections: acknowledgements one way, 512 bytes the other.
+    /// Fills the frames with segments of random connections: acknowledgements one way, 512 bytes the other, which none has
+    /// sent before.
     pub fn draw(&mut self, way: Way, frames: &mut [Flat]) {
         for frame in frames {
             self.frames.fill(way, self.random.below(self.count), frame);
+            if way == Way::Out {
+                self.sent = self.sent.wrapping_add(1);
+                go_on(frame.bytes_mut(), self.sent);
+            }
         }
     }
 
@@ -66,4 +84,11 @@ impl Lines {
         };
         self.core.walk(self.now, from, By::Device, frames)
     }
+}
+
+/// The same segment, over IPv4, so many bytes later. Its checksum is not made anew: nobody looks at it on the way.
+fn go_on(frame: &mut [u8], by: u32) {
+    const TCP: usize = wire::ethernet::HEADER + size_of::<Ipv4>();
+    let (tcp, _) = Tcp::mut_from_prefix(&mut frame[TCP..]).expect("a segment");
+    tcp.set_sequence(tcp.sequence().wrapping_add(by));
 }

@@ -150,24 +150,32 @@ impl NewHop {
         }
     }
 
-    /// Where answers go from now on, if that changes: the client, which has come so far, has not heard what was sent to it.
-    /// One such thing may have got lost.
-    pub fn unheard(&mut self, ways: &Ways, mark: u16, now: Tick) -> Option<Hop> {
+    /// Where answers go from now on, if that changes: the client, which has come so far, has not heard what was sent to it
+    /// by `back`. One such thing may have got lost. The kernel is asked for its `route` when that can matter.
+    pub fn unheard(
+        &mut self,
+        back: Hop,
+        route: impl FnOnce() -> Option<Hop>,
+        mark: u16,
+        now: Tick,
+    ) -> Option<Hop> {
         let has_left = self.is(Kind::Left, mark);
-        let is_again = has_left || self.hop == ways.back && self.is(Kind::Unheard, mark);
-        if !is_again {
-            *self = NewHop::new(Kind::Unheard, ways.back, mark, now);
+        let is_again = has_left || self.hop == back && self.is(Kind::Unheard, mark);
+        if is_again && self.age(now) < AT_ONCE {
             return None;
         }
-        let other = match ways.route {
-            Some(route) if route != ways.back => route,
+        let route = route();
+        if !is_again {
+            *self = NewHop::new(Kind::Unheard, back, mark, now);
+            return None;
+        }
+        let other = match route {
+            Some(route) if route != back => route,
             Some(_) if has_left => self.hop,
             Some(_) | None => return None,
         };
-        (self.age(now) >= AT_ONCE).then(|| {
-            *self = NewHop::new(Kind::Left, ways.back, mark, now);
-            other
-        })
+        *self = NewHop::new(Kind::Left, back, mark, now);
+        Some(other)
     }
 }
 
@@ -271,18 +279,15 @@ mod tests {
     #[test]
     fn what_is_not_heard_twice_goes_by_the_route_and_then_the_old_way_again() {
         let mut new = NewHop::NONE;
-        let mut ways = by(Some(NEW));
-        let mut now = NOW;
+        let mut unheard = |back, now| new.unheard(back, || Some(NEW), 7, now);
+        let (mut back, mut now) = (OLD, NOW);
         for other in [NEW, OLD, NEW, OLD] {
             // Of several at once none tells more than the first.
-            if other == NEW && now == NOW {
-                assert_eq!(new.unheard(&ways, 7, now), None);
-                assert_eq!(new.unheard(&ways, 7, now.after(1)), None);
-            }
+            assert_eq!(unheard(back, now), None, "{other:?}");
+            assert_eq!(unheard(back, now.after(1)), None, "{other:?}");
             now = now.after(AT_ONCE.into());
-            assert_eq!(new.unheard(&ways, 7, now), Some(other));
-            ways.back = other;
-            assert_eq!(new.unheard(&ways, 7, now), None, "{other:?}");
+            assert_eq!(unheard(back, now), Some(other));
+            back = other;
         }
     }
 
@@ -290,13 +295,14 @@ mod tests {
     fn a_client_that_is_heard_meanwhile_has_only_lost_something() {
         let mut new = NewHop::NONE;
         for mark in 0..40 {
-            assert_eq!(new.unheard(&by(Some(NEW)), mark, NOW.after(u32::from(mark) * 9)), None);
+            let now = NOW.after(u32::from(mark) * 9);
+            assert_eq!(new.unheard(OLD, || Some(NEW), mark, now), None);
         }
         // By the route as well.
         let mut new = NewHop::new(Kind::Left, OLD, 7, NOW);
-        let ways = Ways { back: NEW, route: Some(NEW) };
-        assert_eq!(new.unheard(&ways, 8, NOW.after(40)), None);
-        assert_eq!(new.unheard(&ways, 8, NOW.after(80)), None);
+        for after in [40, 80] {
+            assert_eq!(new.unheard(NEW, || Some(NEW), 8, NOW.after(after)), None);
+        }
     }
 
     /// Its sender waits for twice as long each time.
@@ -304,9 +310,9 @@ mod tests {
     fn what_is_not_heard_goes_by_a_route_as_soon_as_there_is_one() {
         let mut new = NewHop::NONE;
         for after in [2, 6, 14] {
-            assert_eq!(new.unheard(&by(None), 7, NOW.after(after)), None);
+            assert_eq!(new.unheard(OLD, || None, 7, NOW.after(after)), None);
         }
-        assert_eq!(new.unheard(&by(Some(NEW)), 7, NOW.after(30)), Some(NEW));
+        assert_eq!(new.unheard(OLD, || Some(NEW), 7, NOW.after(30)), Some(NEW));
     }
 
     #[test]
@@ -315,7 +321,7 @@ mod tests {
             let mut new = NewHop::NONE;
             let _ = new.takes_over(&packet(station(3), Proof::Claim, 7), &by(None), NOW);
             for after in 0..40 {
-                assert_eq!(new.unheard(&by(route), 7, NOW.after(after)), None);
+                assert_eq!(new.unheard(OLD, || route, 7, NOW.after(after)), None);
             }
         }
     }

@@ -219,7 +219,7 @@ fn by_old_way(
 
 #[cold]
 fn unheard(client: IpAddr, (flow, detail): (&mut Flow, &mut Detail), here: &Here) {
-    let ways = Ways { back: flow.back, route: here.tables.hop_or_seek(client) };
-    let other = detail.new_hop.unheard(&ways, flow.blocks as u16, here.now);
+    let route = || here.tables.hop_or_seek(client);
+    let other = detail.new_hop.unheard(flow.back, route, flow.blocks as u16, here.now);
     flow.back = other.unwrap_or(flow.back);
 }

@@ -52,15 +52,16 @@ pub fn settle<A: Copy + Into<IpAddr>>(
 /// Settles the way of what a client has not acknowledged, and is sent once more.
 #[cold]
 pub fn unheard(connection: &mut Connection, hosts: &Hosts, here: &Here) {
-    let client = hosts.socket_address(connection.client().near()).ip();
-    let ways = ways(connection, client, here);
-    let back = if connection.backend == NO_BACKEND {
+    let (back, client) = (connection.back, connection.client().near());
+    let route = || here.tables.hop_or_seek(hosts.socket_address(client).ip());
+    let other = if connection.backend == NO_BACKEND {
         // It was the kernel's choice from the beginning.
-        ways.route
+        route()
     } else {
-        connection.new_hop.unheard(&ways, mark(connection), here.now)
+        let mark = mark(connection);
+        connection.new_hop.unheard(back, route, mark, here.now)
     };
-    connection.back = back.unwrap_or(connection.back);
+    connection.back = other.unwrap_or(back);
 }
 
 fn ways(connection: &Connection, client: IpAddr, here: &Here) -> Ways {

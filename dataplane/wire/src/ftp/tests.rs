@@ -35,6 +35,10 @@ fn commands() {
         (b"EPSV 2 ", Command::Epsv(Epsv::V6)),
         (b"epsv all", Command::Epsv(Epsv::All)),
         (b"EPSV 3", Command::Epsv(Epsv::Unknown)),
+        (b"PORT", Command::Other),
+        (b"PORT ,,,,,", Command::Other),
+        (b"EPRT ||::|ssh|", Command::Other),
+        (b"EPRT \xff\xfb1", Command::Eprt(None)),
         (b"AUTH TLS", Command::Auth),
         (b"auth GSSAPI", Command::Auth),
         (b"\xff\xf4\xff\xf2ABOR", Command::Other),
@@ -74,9 +78,7 @@ fn commands() {
 #[test]
 fn where_nobody_can_listen() {
     for argument in [
-        &b""[..],
-        b" ",
-        b" 10,0,0,9,4",
+        &b" 10,0,0,9,4"[..],
         b" 10,0,0,9,4,1,1",
         b" 10,0,0,9,4,",
         b" 10,0,0,9,,1",
@@ -94,9 +96,7 @@ fn where_nobody_can_listen() {
         assert_eq!(Command::parse(&line), Command::Port(None), "{}", line.escape_ascii());
     }
     for argument in [
-        &b""[..],
-        b" |",
-        b" |1|10.0.0.9|1025",
+        &b" |1|10.0.0.9|1025"[..],
         b" |1|10.0.0.9|1025||",
         b" |1|10.0.0.9|0|",
         b" |1|10.0.0.9|65536|",

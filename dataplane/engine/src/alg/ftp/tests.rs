@@ -74,7 +74,7 @@ fn a_bounce_is_refused() {
         (V4, "PORT 10,0,0,9,3,255"),
         (V4, "PORT 10,0,0,9,0,0"),
         (V4, "PORT 10,0,0,265,4,1"),
-        (V4, "PORT"),
+        (V4, "PORT 1"),
         (V6, "PORT 10,0,0,9,4,1"),
         (V6_TO_V4, "PORT 10,0,0,9,4,1"),
     ] {
@@ -91,6 +91,15 @@ fn a_bounce_is_refused() {
         (V6_TO_V4, "EPRT |1|10.0.0.9|1025|"),
     ] {
         assert_eq!(client(line, &context), Asks::Refused(super::line(NO_EPRT)), "{line}");
+    }
+}
+
+/// The server refuses these itself, and nobody has asked for a bounce.
+#[test]
+fn what_names_no_address_goes_on() {
+    for line in ["PORT", "eprt", "PORT ,,,,,", "PORT here", "EPRT ||::|ssh|"] {
+        assert_eq!(client(line, &V4), Asks::Nothing, "{line}");
+        assert_eq!(client(line, &V6_TO_V4), Asks::Nothing, "{line}");
     }
 }
 

@@ -70,6 +70,8 @@ reasons! {
     NoConnection = "no-connection",
     /// A reset that is not within its connection's window.
     BadReset = "bad-reset",
+    /// The same of a connection that is over, or from the side that has closed it: its end answers what comes late.
+    LateReset = "late-reset",
     /// Of a control connection, and not in order; its sender repeats it.
     OutOfOrder = "out-of-order",
     /// A server's own connection, which a rule is for, to where the kernel knows no way.

@@ -203,6 +203,7 @@ fn provoked(reason: Reason) -> Option<kit::gate::Outcome> {
         Reason::BadTcp
         | Reason::NoConnection
         | Reason::BadReset
+        | Reason::LateReset
         | Reason::OutOfOrder
         | Reason::ClientFull
         | Reason::SessionsFull

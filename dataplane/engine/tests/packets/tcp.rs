@@ -163,6 +163,32 @@ fn a_reset_ends_a_connection_if_it_knows_the_numbers() {
     }
 }
 
+/// A client that has had enough closes, and answers what still comes by resets of where it was before; once more when all
+/// is over.
+#[test]
+fn a_late_reset_is_not_taken_for_a_forged_one() {
+    for via in Via::SEEN {
+        for by_client in [true, false] {
+            let (mut gate, mut line) = in_conversation(via);
+            let say = |line: &Line, flags: &str| match by_client {
+                true => line.from_client(flags, ""),
+                false => line.from_server(flags, ""),
+            };
+            let other = |line: &Line, flags: &str| match by_client {
+                true => line.from_server(flags, ""),
+                false => line.from_client(flags, ""),
+            };
+            let late = say(&line, "R");
+            let _ = gate.take(say(&line, "FA")).sent_segment();
+            line.goes_on(usize::from(!by_client), "F", "");
+            let _ = gate.take(other(&line, "A")).sent_segment();
+            gate.take(late.clone()).dropped(Reason::LateReset);
+            let _ = gate.take(other(&line, "FA")).sent_segment();
+            gate.take(late).dropped(Reason::LateReset);
+        }
+    }
+}
+
 #[test]
 fn a_server_that_refuses_ends_a_connection_that_is_half_open() {
     let via = Via::Nat;

@@ -1,7 +1,7 @@
 //! A control connection is read on its way: what it announces is expected, and where it names an address that the other
 //! side does not see, another one goes on.
 
-use super::follow::opens;
+use super::follow::{opens, unbelieved};
 use super::reset::answer;
 use super::seen::Seen;
 use super::translate::{server, vip, way};
@@ -95,7 +95,8 @@ fn listen<H: Family>(
     let from = usize::from(!seen.is_by_client());
     // A reset that does not know the numbers would be given the right ones.
     if tcp.flags().has(Flags::RST) && !session.streams[from].is_next(tcp.sequence()) {
-        return Some(Err(Reason::BadReset.into()));
+        let is_by_client = seen.is_by_client();
+        return Some(Err(unbelieved(&own.connections[id], is_by_client).into()));
     }
     // Data that comes with a SYN would go on unread (RFC 7413).
     if tcp.flags().has(Flags::SYN) {

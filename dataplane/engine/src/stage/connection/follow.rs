@@ -164,8 +164,15 @@ fn reset(connection: &Connection, by_client: bool, tcp: &Tcp) -> Result<Stage, R
         return Ok(Stage::Closed);
     }
     if !is_within(connection, from, sequence) {
-        return Err(Reason::BadReset);
+        return Err(unbelieved(connection, by_client));
     }
     let is_likely = connection.stage == Stage::Open && (is_expected || sequence == sender.next);
     Ok(if is_likely { Stage::Closing } else { connection.stage })
+}
+
+/// Why a reset is not believed: its sender does not know the connection, or no longer. Whoever closes a connection before
+/// all has come resets it once for each segment that still comes.
+pub fn unbelieved(connection: &Connection, by_client: bool) -> Reason {
+    let is_done = connection.has(if by_client { flag::CLIENT_DONE } else { flag::SERVER_DONE });
+    if connection.is_over() || is_done { Reason::LateReset } else { Reason::BadReset }
 }

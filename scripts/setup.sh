@@ -57,7 +57,7 @@ peers() {
         libcap2 libcom-err2 libgssapi-krb5-2 libpam0g libselinux1 libssl3 libacl1 libhiredis0.14 libmemcached11
         libmemcachedutil2 libpcre2-posix3 libsodium23"
     # shellcheck disable=SC2086
-    packages tcpdump busybox monitoring-plugins-basic openssh-client openssl lftp python3 faketime $machine $libraries
+    packages tcpdump busybox monitoring-plugins-basic openssh-client openssl lftp axel aria2 python3 faketime $machine $libraries
     servers tftpd-hpa atftpd dnsmasq-base openssh-server vsftpd proftpd-core proftpd-mod-crypto pure-ftpd \
         python3-pyftpdlib
 }

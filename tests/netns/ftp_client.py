@@ -123,11 +123,93 @@ def pipelined(address, how):
     raw.quit()
 
 
+def late(address, how, seconds):
+    """Data connections that are opened so long after they were announced, each in a session of its own."""
+    def one(command):
+        raw = Raw(address)
+        if command == "PASV" or command == "EPSV":
+            raw.send(f"{command}\r\n".encode())
+            answer = raw.answers("22")
+            time.sleep(int(seconds))
+            data = raw.open(answer)
+            raw.send(b"RETR image\r\n")
+        else:
+            line, waits = raw.active(command)
+            raw.send(line.encode())
+            raw.answers("200")
+            time.sleep(int(seconds))
+            raw.send(b"RETR image\r\n")
+            data = raw.accept(waits)
+        raw.receive(data, "image")
+        raw.quit()
+
+    at_once([lambda command=command: one(command) for command in ["PASV", "EPSV", "PORT", "EPRT"]])
+
+
+def twice(address, how):
+    """Two data connections to one passive port, of which the server takes the first."""
+    raw = Raw(address)
+    raw.send(b"PASV\r\n")
+    answer = raw.answers("227")
+    data, other = raw.open(answer), raw.open(answer)
+    raw.send(b"RETR image\r\n")
+    raw.receive(data, "image")
+    other.close()
+    raw.quit()
+
+
+def mapped(address, how):
+    """A client with one socket for both versions of IP."""
+    raw = Raw(address)
+    own = raw.control.getsockname()[0]
+    waits = socket.create_server((own, 0))
+    waits.settimeout(60)
+    raw.send(f"EPRT |2|::ffff:{own}|{waits.getsockname()[1]}|\r\n".encode())
+    raw.answers("200")
+    raw.send(b"RETR image\r\n")
+    raw.receive(raw.accept(waits), "image")
+    raw.quit()
+
+
+def unnamed(address, how):
+    """Active without PORT: data comes to the control connection's own port."""
+    waits, control = socket.socket(), socket.socket()
+    for one in waits, control:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.settimeout(60)
+    waits.bind(("", 0))
+    control.bind(waits.getsockname())
+    control.connect((address, 21))
+    waits.listen()
+    raw = Raw(address, control)
+    raw.send(b"RETR image\r\n")
+    raw.receive(raw.accept(waits), "image")
+    raw.quit()
+
+
+def at_once(all):
+    wrong = []
+
+    def run(one):
+        try:
+            one()
+        except (Exception, SystemExit) as error:
+            wrong.append(repr(error))
+
+    threads = [threading.Thread(target=run, args=(one,)) for one in all]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expect(not wrong, "\n".join(wrong))
+
+
 class Raw:
     """A control connection, logged in, of which each `send` is a segment."""
 
-    def __init__(self, address):
-        self.control = socket.create_connection((address, 21), timeout=60)
+    def __init__(self, address, control=None):
+        self.control = control or socket.create_connection((address, 21), timeout=60)
         self.control.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.lines = self.control.makefile("rb")
         self.answers("220")
@@ -158,12 +240,16 @@ class Raw:
         v6 = self.control.family == socket.AF_INET6
         if how == "passive":
             return ("EPSV\r\n" if v6 else "PASV\r\n"), None
+        return self.active("EPRT" if v6 else "PORT")
+
+    def active(self, command):
+        """The command by which a client says where it listens, and the socket that does."""
         own = self.control.getsockname()[0]
         waits = socket.create_server((own, 0), family=self.control.family)
         waits.settimeout(60)
         port = waits.getsockname()[1]
-        if v6:
-            return f"EPRT |2|{own}|{port}|\r\n", waits
+        if command == "EPRT":
+            return f"EPRT |{2 if ':' in own else 1}|{own}|{port}|\r\n", waits
         return f"PORT {own.replace('.', ',')},{port >> 8},{port & 255}\r\n", waits
 
     def transfer(self, waits, name, ask, noops=0):

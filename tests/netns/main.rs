@@ -15,6 +15,7 @@ mod firmware;
 mod fragments;
 mod ftp;
 mod ftp_clients;
+mod ftp_data;
 mod ftp_ports;
 mod ftp_servers;
 mod ftp_sessions;

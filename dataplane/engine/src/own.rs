@@ -1,6 +1,7 @@
 //! What one worker alone owns: its transfers and connections, its turn at the SNAT ports, its place in every rota.
 
 pub mod adopt;
+mod announced;
 mod answer;
 pub mod connections;
 pub mod departed;

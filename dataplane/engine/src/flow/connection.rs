@@ -120,6 +120,8 @@ pub mod mark {
     pub const UNASSURED: u8 = 1;
     /// An open control connection that nobody reads: its client's data comes unannounced.
     pub const UNREAD: u8 = 2;
+    /// An expected connection that has come once: another one to the same endpoint may follow.
+    pub const REACHED: u8 = 4;
 }
 
 impl Connection {
@@ -180,7 +182,12 @@ impl Connection {
 
     /// Whether it is an open control connection that nobody reads.
     pub fn is_unread(&self) -> bool {
-        self.marks & mark::UNREAD != 0
+        self.has_mark(mark::UNREAD)
+    }
+
+    /// Whether this is so of it.
+    pub fn has_mark(&self, mark: u8) -> bool {
+        self.marks & mark != 0
     }
 
     /// This is so of it from now on, or no longer.

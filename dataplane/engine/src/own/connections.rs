@@ -16,8 +16,11 @@ use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
 use wire::ip::PROTOCOL_TCP;
 
-/// Ticks that a connection is waited for that was announced.
-const EXPECTED: u32 = 30 * PER_SECOND;
+/// Ticks that a connection is waited for that was announced, as Linux does; the latest one of its control connection is
+/// waited for as long as that lives.
+const EXPECTED: u32 = 300 * PER_SECOND;
+/// Ticks that another one may follow to the same endpoint.
+const REACHED: u32 = 30 * PER_SECOND;
 /// Ticks that a closed connection is kept for late packets, unless its place or port is needed: as long as its server's
 /// kernel keeps it.
 const LINGER: u32 = 60 * PER_SECOND;
@@ -86,6 +89,7 @@ impl Own {
         let next = Connection { stage, ..before.clone() };
         self.connections.set_stage(id, stage, deadline(&next, here.tables));
         if next.is_over() {
+            self.end_announced(id, here);
             self.count_connection_end(&before, how_it_ended(&before), here);
             self.connections[id].parent = NO_FLOW;
             self.leave_parent(&before, here);
@@ -154,6 +158,7 @@ impl Own {
 
     /// The connection is forgotten.
     pub fn end_connection(&mut self, id: FlowId, end: End, here: &Here) {
+        self.end_announced(id, here);
         self.quotas.leave(id);
         let connection = self.connections.remove(id);
         self.bury(&connection, end, here);
@@ -208,10 +213,15 @@ impl Own {
     }
 
     /// When a silent connection is looked at again, if others keep it alive: those that carry data for it; for one
-    /// whose data is not known from that of its client's others, any of that.
-    fn kept_alive(&self, connection: &Connection, here: &Here) -> Option<Tick> {
+    /// whose data is not known from that of its client's others, any of that. What is announced lives by its control
+    /// connection, and not that by it.
+    fn kept_alive(&self, id: FlowId, here: &Here) -> Option<Tick> {
+        let connection = &self.connections[id];
         let later = here.now.after(KEPT_ALIVE);
-        if connection.children > 0 {
+        if connection.stage == Stage::Expected {
+            return self.is_latest_announced(id).then_some(later);
+        }
+        if connection.children > self.announced_by(id).count() as u32 {
             return Some(later);
         }
         let may_have_data =
@@ -230,7 +240,7 @@ impl Own {
             let deadline = deadline(connection, here.tables);
             if !deadline.is_due(here.now) {
                 self.connections.rearm(id, deadline);
-            } else if let Some(later) = self.kept_alive(connection, here) {
+            } else if let Some(later) = self.kept_alive(id, here) {
                 self.connections.rearm(id, later);
             } else {
                 let unanswered = connection.is_half_open();
@@ -283,6 +293,7 @@ pub(super) fn deadline(connection: &Connection, tables: &Tables) -> Tick {
     };
     let transitory = || service.map_or(TRANSITORY, |service| service.transitory_timeout);
     connection.last_packet.after(match connection.stage {
+        Stage::Expected if connection.has_mark(mark::REACHED) => REACHED,
         Stage::Expected => EXPECTED,
         Stage::HalfOpen if is_tcp => transitory(),
         Stage::HalfOpen | Stage::Open => idle(),

@@ -18,6 +18,7 @@ mod errors;
 mod failover;
 mod floods;
 mod ftp;
+mod ftp_data;
 mod ftp_foreign;
 mod ftp_lines;
 mod ftp_openings;

@@ -39,6 +39,7 @@ pub fn begins_again<A: Copy>(seen: &Seen<A>, id: FlowId, here: &Here, own: &mut 
 impl Own {
     /// A connection is over, and the same row has another one between the same ends, which its opener has asked for.
     fn begin_again(&mut self, id: FlowId, here: &Here) {
+        self.end_announced(id, here);
         let connection = &mut self.connections[id];
         self.sessions.leave(std::mem::take(&mut connection.session));
         let by_server = connection.has(flag::BY_SERVER);

@@ -5,7 +5,7 @@ use super::seen::Seen;
 use crate::alg::End;
 use crate::family::Family;
 use crate::flow::FlowId;
-use crate::flow::connection::{Connection, flag};
+use crate::flow::connection::{Connection, flag, mark};
 use crate::flow::hosts::NoRoom;
 use crate::flow::tuple::Tuples;
 use crate::flow::view::{ConnectionKind, Stage};
@@ -31,31 +31,61 @@ pub fn complete<H: Family>(
     if !seen.opens() {
         return Err(Reason::NoConnection.into());
     }
+    match seen.side {
+        Side::Client(_) => by_client::<H>(id, seen, here, own),
+        Side::Server | Side::ServerToClient => by_server(id, seen, here, own),
+    }
+}
+
+/// A client comes to where its server waits, which goes on to be expected there: the second one to come, and any behind
+/// that, counts in the client's quota, as nobody has asked it to come again.
+fn by_client<H: Family>(
+    id: FlowId,
+    seen: &Seen<H::Address>,
+    here: &Here,
+    own: &mut Own,
+) -> Step<FlowId> {
+    let expected = own.connections[id].clone();
+    let (backend, pool_host) = (expected.backend, expected.server().near().host);
+    let is_first = !expected.has_mark(mark::REACHED);
+    let host = own.hosts.enter(seen.addresses[0].into()).map_err(|NoRoom| Reason::FlowTableFull)?;
+    let mut connection = Connection {
+        tuples: expected.tuples.with_client(seen.tuple.with(host)),
+        last_packet: here.now,
+        begun: here.now,
+        back: seen.way_back(here),
+        stage: Stage::HalfOpen,
+        flags: flag::BY_CLIENT_TUPLE,
+        marks: 0,
+        ..expected
+    };
+    let port = connection.server().far_port();
+    let service = here.backend(backend).service;
+    let may = if is_first { Ok(()) } else { own.check_quota(host, service, true, here) };
+    may.and_then(|()| own.face_server(&mut connection, port, Some(pool_host), here))
+        .inspect_err(|_| own.hosts.leave(host))?;
+    own.connections[connection.parent].children += 1;
+    let entered = own.enter_connection(&connection, here)?;
+    if is_first {
+        own.note_reached(id, here);
+    } else {
+        own.count_in_quota(entered, here);
+    }
+    Ok(entered)
+}
+
+/// A server comes to where its client waits.
+fn by_server<A>(id: FlowId, seen: &Seen<A>, here: &Here, own: &mut Own) -> Step<FlowId> {
     let mut connection = own.connections.remove(id);
     connection.last_packet = here.now;
     connection.begun = here.now;
-    connection.flags = flag::BY_CLIENT_TUPLE | connection.flags & flag::BY_SERVER_TUPLE;
-    match seen.side {
-        Side::Client(_) => {
-            connection.tuples = connection.tuples.with_client(seen.tuple);
-            connection.back = seen.way_back(here);
-            let pool_host = connection.server().near().host;
-            let port = connection.server().far_port();
-            let faced = own.face_server(&mut connection, port, Some(pool_host), here);
-            if let Err(why_not) = faced {
-                own.bury(&connection, End::Evicted, here);
-                return Err(why_not);
-            }
-        }
-        Side::Server | Side::ServerToClient => {
-            connection.tuples = connection.tuples.with_server(seen.tuple);
-            connection.flags |= flag::BY_SERVER;
-            if let Some(twin) = own.connections.find(&connection.client()) {
-                own.end_connection(twin, End::Replaced, here);
-            }
-        }
-    }
+    connection.flags =
+        flag::BY_SERVER | flag::BY_CLIENT_TUPLE | connection.flags & flag::BY_SERVER_TUPLE;
+    connection.tuples = connection.tuples.with_server(seen.tuple);
     connection.stage = Stage::HalfOpen;
+    if let Some(twin) = own.connections.find(&connection.client()) {
+        own.end_connection(twin, End::Replaced, here);
+    }
     own.enter_connection(&connection, here)
 }
 

@@ -3,7 +3,7 @@
 use super::data::FIRST_PORT;
 use crate::alg::End;
 use crate::flow::FlowId;
-use crate::flow::connection::{ANNOUNCED, Connection, flag};
+use crate::flow::connection::{Connection, flag, mark};
 use crate::flow::hosts::{Endpoint, Host};
 use crate::flow::tuple::{Tuple, Tuples};
 use crate::flow::view::{ConnectionKind, Stage};
@@ -141,21 +141,6 @@ impl Own {
         Ok(())
     }
 
-    /// A control connection has announced this one: of those before, some are still waited for at the most.
-    fn note_announced(&mut self, id: FlowId, here: &Here) {
-        let parent = self.connections[id].parent;
-        let announced = &mut self.connections[parent].announced;
-        let oldest = announced[ANNOUNCED - 1];
-        announced.rotate_right(1);
-        announced[0] = id;
-        let is_waited_for = self.connections.get(oldest).is_some_and(|connection| {
-            connection.stage == Stage::Expected && connection.parent == parent && oldest != id
-        });
-        if is_waited_for {
-            self.end_connection(oldest, End::Replaced, here);
-        }
-    }
-
     /// Whether this backend waits at this port for data that another client's control connection has announced, and that
     /// it expects from this address of ours.
     pub(super) fn is_announced(
@@ -167,7 +152,8 @@ impl Own {
     ) -> bool {
         let any_port = Endpoint { host: seen_as, port: 0 };
         let server = Tuple::at_server(any_port, here.backend(to).server, port, PROTOCOL_TCP);
-        self.connections.find(&server).is_some()
+        let expected = self.connections.find(&server).map(|id| &self.connections[id]);
+        expected.is_some_and(|one| !one.has_mark(mark::REACHED))
     }
 
     /// A port of the control connection's VIP that its client has not been told of: the server's own, if it can be.
@@ -178,13 +164,20 @@ impl Own {
             let owner = ranges.iter().find(|(range, _)| range.contains(&port));
             owner.is_none_or(|&(_, owner)| owner == control.backend)
         };
+        // What the server announces once more replaces itself.
+        let is_same = |id: FlowId| {
+            let known = &self.connections[id];
+            known.stage == Stage::Expected
+                && known.backend == control.backend
+                && known.server().far_port() == server_port
+        };
         let is_free = |&port: &u16| {
             let client = Endpoint { port: 0, ..control.client().near() };
             let tuple = Tuple::at_vip(client, vip, port, PROTOCOL_TCP);
             port >= FIRST_PORT
                 && is_its_own(port)
                 && here.tables.service(vip, PROTOCOL_TCP, port).is_none()
-                && self.connections.find(&tuple).is_none()
+                && self.connections.find(&tuple).is_none_or(is_same)
         };
         let others = (1..TRIES).map(|n| server_port.wrapping_add((n * 977) as u16));
         [server_port].into_iter().chain(others).find(is_free)

@@ -1,0 +1,68 @@
+//! What a control connection has announced, and is waited for: four endpoints at the most, so a client that may have so many
+//! connections has four times as many. They end with their control connection, and the oldest one first.
+
+use super::Own;
+use super::connections::deadline;
+use crate::alg::End;
+use crate::flow::connection::{ANNOUNCED, mark};
+use crate::flow::view::Stage;
+use crate::flow::{FlowId, NO_FLOW};
+use crate::here::Here;
+use arrayvec::ArrayVec;
+
+/// Some of these.
+type Announced = ArrayVec<FlowId, ANNOUNCED>;
+
+impl Own {
+    /// A control connection has announced this one. It is the oldest one's turn to end, and that of those that have come
+    /// once: their servers have opened another one.
+    pub fn note_announced(&mut self, id: FlowId, here: &Here) {
+        let parent = self.connections[id].parent;
+        let oldest = self.connections[parent].announced[ANNOUNCED - 1];
+        let outdated = self.announced_by(parent).filter(|&one| {
+            let is_reached = self.connections[one].has_mark(mark::REACHED);
+            one != id && (one == oldest || is_reached)
+        });
+        for one in outdated.collect::<Announced>() {
+            self.end_connection(one, End::Replaced, here);
+        }
+        let announced = &mut self.connections[parent].announced;
+        // One that is over may have had the same number.
+        announced.iter_mut().filter(|one| **one == id).for_each(|one| *one = NO_FLOW);
+        announced.rotate_right(1);
+        announced[0] = id;
+    }
+
+    /// One that is waited for has come. Some clients open two at once, so another one may follow for a while.
+    pub fn note_reached(&mut self, id: FlowId, here: &Here) {
+        let connection = &mut self.connections[id];
+        connection.mark(mark::REACHED, true);
+        connection.last_packet = here.now;
+        let deadline = deadline(connection, here.tables);
+        self.connections.rearm(id, deadline);
+    }
+
+    /// Nothing that this connection has announced is waited for any more.
+    pub fn end_announced(&mut self, id: FlowId, here: &Here) {
+        for one in self.announced_by(id).collect::<Announced>() {
+            self.end_connection(one, End::Replaced, here);
+        }
+    }
+
+    /// Those that this connection has announced and that are waited for; the number of any other one may be there by now.
+    pub fn announced_by(&self, id: FlowId) -> impl Iterator<Item = FlowId> {
+        let announced = self.connections[id].announced;
+        announced.into_iter().filter(move |&one| {
+            let known = self.connections.get(one);
+            known.is_some_and(|known| known.stage == Stage::Expected && known.parent == id)
+        })
+    }
+
+    /// Whether this one, which is waited for, is the latest one of its control connection, and has never come.
+    pub fn is_latest_announced(&self, id: FlowId) -> bool {
+        let connection = &self.connections[id];
+        let control = self.connections.get(connection.parent);
+        control.is_some_and(|control| control.announced[0] == id)
+            && !connection.has_mark(mark::REACHED)
+    }
+}

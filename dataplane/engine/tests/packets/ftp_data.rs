@@ -1,0 +1,153 @@
+//! FTP's data connections that come late, come twice, or come where nobody has announced them.
+
+use engine::flow::view::Stage;
+use engine::reason::Reason;
+use engine::tables::{Ftp, Protocol};
+use kit::connections::{FIRST, IDLE, Line, service, tables};
+use kit::ftp::{active, endpoint_in, passive_at};
+use kit::gate::Gate;
+use kit::world::{FLOWS, Via};
+use std::net::SocketAddr;
+
+const PLAIN: Ftp = Ftp { data_port: None, foreign_data: false };
+
+fn gate() -> Gate {
+    Gate::with(tables(Protocol::Ftp(PLAIN), 21), FLOWS)
+}
+
+/// A client's endpoint.
+fn client(via: Via, port: u16) -> SocketAddr {
+    SocketAddr::new(via.client().ip(), port)
+}
+
+/// The client says that it listens there; answers what its server hears.
+fn announces(gate: &mut Gate, control: &Line, port: u16) -> SocketAddr {
+    let command = active(client(control.via, port));
+    endpoint_in(&gate.take(control.from_client("AP", &command)).sent_segment().text())
+}
+
+/// The server opens a connection to what it was told.
+fn comes(control: &Line, from: u16, at: SocketAddr) -> Line {
+    let server = SocketAddr::new(control.server.ip(), from);
+    Line { server, seen_as: at, client: at, next: FIRST, ..control.clone() }
+}
+
+fn expected(gate: &Gate) -> usize {
+    gate.connections().iter().filter(|one| one.stage == Stage::Expected).count()
+}
+
+/// The control connection's client says something.
+#[track_caller]
+fn lives(gate: &mut Gate, control: &Line) {
+    let _ = gate.take(control.from_client("A", "")).sent_segment();
+}
+
+#[test]
+fn the_latest_one_is_waited_for_as_long_as_its_control_connection_lives() {
+    for via in Via::SEEN {
+        let mut gate = gate();
+        let control = Line::open(&mut gate, via, via.client(), 21);
+        let at = announces(&mut gate, &control, 5001);
+        for _ in 0..3 {
+            gate.wait(IDLE - 10);
+            lives(&mut gate, &control);
+            assert_eq!(expected(&gate), 1, "{via:?}");
+        }
+        let heard = gate.take(comes(&control, 20, at).from_server("S", "")).sent_segment();
+        assert_eq!(heard.destination, client(via, 5001));
+    }
+}
+
+#[test]
+fn an_older_one_is_waited_for_five_minutes() {
+    // Behind a pool the server would count what is rewritten.
+    for via in [Via::Nat, Via::Nat6] {
+        let mut gate = gate();
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        control.client_says(&mut gate, "AP", &active(client(via, 5001)));
+        control.client_says(&mut gate, "AP", &active(client(via, 5002)));
+        gate.wait(2990);
+        lives(&mut gate, &control);
+        assert_eq!(expected(&gate), 2, "{via:?}");
+        gate.wait(20);
+        assert_eq!(expected(&gate), 1, "{via:?}");
+        let heard = gate.take(comes(&control, 20, client(via, 5002)).from_server("S", ""));
+        assert_eq!(heard.sent_segment().destination, client(via, 5002));
+    }
+}
+
+/// Nor does it keep that alive.
+#[test]
+fn none_is_waited_for_without_its_control_connection() {
+    for via in Via::SEEN {
+        for is_reset in [true, false] {
+            let mut gate = gate();
+            let control = Line::open(&mut gate, via, via.client(), 21);
+            announces(&mut gate, &control, 5001);
+            if is_reset {
+                let _ = gate.take(control.from_server("R", "")).sent_segment();
+            } else {
+                gate.wait(2 * IDLE + 10);
+                assert!(gate.connections().is_empty(), "{via:?}");
+            }
+            assert_eq!(expected(&gate), 0, "{via:?}");
+        }
+    }
+}
+
+/// A passive port of the server's, in one session after the other: its client is told the same.
+#[test]
+fn a_port_that_is_announced_again_stays_the_same() {
+    for via in [Via::Nat, Via::Snat] {
+        let mut gate = gate();
+        let lines = (5000..5004).map(|port| Line::open(&mut gate, via, client(via, port), 21));
+        let controls: Vec<Line> = lines.collect();
+        let at_one = controls.into_iter().filter(|one| one.server.ip() == via.server(0));
+        for mut control in at_one {
+            for _ in 0..2 {
+                control.client_says(&mut gate, "AP", "PASV\r\n");
+                let reply = passive_at(SocketAddr::new(control.server.ip(), 40_001));
+                let told = control.server_says(&mut gate, "AP", &reply).text();
+                assert_eq!(told, passive_at(SocketAddr::new(via.vip().ip(), 40_001)), "{via:?}");
+                control.client_says(&mut gate, "A", "");
+            }
+        }
+    }
+}
+
+/// A client that is told once may come as often as it has connections.
+#[test]
+fn the_second_one_to_a_passive_port_counts_in_the_quota() {
+    for via in [Via::Nat, Via::Snat] {
+        let mut world = tables(Protocol::Ftp(PLAIN), 21);
+        world.services[usize::from(service(via))].access.max_connections = Some(1);
+        let mut gate = Gate::with(world, FLOWS);
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        control.client_says(&mut gate, "AP", "PASV\r\n");
+        let reply = passive_at(SocketAddr::new(control.server.ip(), 40_001));
+        control.server_says(&mut gate, "AP", &reply);
+        for port in [6000, 6001] {
+            let data = Line::open(&mut gate, via, client(via, port), 40_001);
+            assert_eq!(data.server, SocketAddr::new(control.server.ip(), 40_001));
+        }
+        let more = Line::new(via, client(via, 6002), 40_001).from_client("S", "");
+        assert_eq!(gate.take(more).answered_by_segment().flags, "AR", "{via:?}");
+    }
+}
+
+/// The port before is another one's by now.
+#[test]
+fn a_newer_one_ends_what_has_come_already() {
+    let via = Via::Nat;
+    let mut gate = gate();
+    let mut control = Line::open(&mut gate, via, via.client(), 21);
+    for port in [40_001, 40_002] {
+        control.client_says(&mut gate, "AP", "PASV\r\n");
+        let reply = passive_at(SocketAddr::new(control.server.ip(), port));
+        control.server_says(&mut gate, "AP", &reply);
+        Line::open(&mut gate, via, client(via, 6000), port);
+    }
+    let before = Line::new(via, client(via, 6001), 40_001);
+    gate.take(before.from_client("S", "")).dropped(Reason::NoService);
+    Line::open(&mut gate, via, client(via, 6001), 40_002);
+}

@@ -55,11 +55,11 @@ peers() {
     # The libraries of servers that are unpacked, not installed: dnsmasq, OpenSSH's, and those for FTP.
     local libraries="libdbus-1-3 libgmp10 libhogweed6 libidn2-0 libnetfilter-conntrack3 libnettle8 libnftables1
         libcap2 libcom-err2 libgssapi-krb5-2 libpam0g libselinux1 libssl3 libacl1 libhiredis0.14 libmemcached11
-        libmemcachedutil2 libpcre2-posix3 libsodium23"
+        libmemcachedutil2 libnsl2 libpcre2-posix3 libsodium23 libtirpc3"
     # shellcheck disable=SC2086
     packages tcpdump busybox monitoring-plugins-basic openssh-client openssl lftp axel aria2 python3 faketime $machine $libraries
     servers tftpd-hpa atftpd dnsmasq-base openssh-server vsftpd proftpd-core proftpd-mod-crypto pure-ftpd \
-        python3-pyftpdlib
+        inetutils-ftpd python3-pyftpdlib
 }
 
 # Servers, unpacked beside the build: installed, they would start, and they exclude each other.

@@ -3,7 +3,7 @@
 use crate::daemon::{Daemon, Setup};
 use crate::ftp::{FILES, ftp};
 use crate::ftp_clients::must_ftplib;
-use crate::ftp_servers::{Ftpd, Manner};
+use crate::ftp_servers::{Ftpd, Manner, inetutils_ftpd};
 use crate::peers;
 use kit::lab::{Lab, NAT_VIP, SNAT_VIP, until};
 
@@ -31,11 +31,16 @@ fn late_data_connections() {
 fn data_connections_in_odd_ways() {
     let lab = Lab::new();
     peers::files(&lab, &FILES);
-    let _servers = ["s1", "s2"].map(|name| Ftpd::Pure.start(&lab, name, Manner::default()));
+    let servers = ["s1", "s2"].map(|name| Ftpd::Pure.start(&lab, name, Manner::default()));
     let daemon = Daemon::start(&lab, v4());
     for vip in [NAT_VIP, SNAT_VIP] {
         must_ftplib(&lab, &format!("twice {vip} passive"));
         must_ftplib(&lab, &format!("mapped {vip} active"));
+    }
+    drop(servers);
+    let _servers = ["s1", "s2"].map(|name| inetutils_ftpd(&lab, name));
+    for vip in [NAT_VIP, SNAT_VIP] {
+        (0..2).for_each(|_| must_ftplib(&lab, &format!("unnamed {vip} active")));
     }
     daemon.finish();
 }

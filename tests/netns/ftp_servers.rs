@@ -154,6 +154,22 @@ fn pure_ftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
     with_user(lab, name, &user, &script)
 }
 
+/// GNU inetutils' ftpd, of BSD's kind: without PORT it connects to where the control connection comes from. It wants a user
+/// `ftp`.
+pub fn inetutils_ftpd(lab: &Lab, name: &str) -> Process {
+    folder(lab);
+    let program = peer("inetutils-ftpd/usr/sbin/ftpd");
+    let pid = lab.path(&format!("{name}-inetutils-ftpd.pid"));
+    let script = format!(
+        "{program} --daemon --anonymous-only --pidfile={0}\nexec tail --pid=$(cat {0}) -f /dev/null",
+        pid.display()
+    );
+    let user = format!("ftp:x:65532:65534::{}:/bin/false", lab.path("files").display());
+    let server = with_user(lab, name, &user, &script);
+    until("inetutils' ftpd listens", || lab.must(name, "ss -Hltn").contains(":21 "));
+    server
+}
+
 /// A key and a certificate of its own in one file.
 fn certificate(lab: &Lab) -> String {
     let file = lab.path("certificate.pem").display().to_string();

@@ -122,6 +122,8 @@ pub mod mark {
     pub const UNREAD: u8 = 2;
     /// An expected connection that has come once: another one to the same endpoint may follow.
     pub const REACHED: u8 = 4;
+    /// The port that its server sees is another connection's.
+    pub const BORROWS_PORT: u8 = 8;
 }
 
 impl Connection {
@@ -159,7 +161,7 @@ impl Connection {
             announced: [NO_FLOW; ANNOUNCED],
             data: 0,
             under_way: 0,
-            marks: self.marks & !mark::UNREAD,
+            marks: self.marks & !(mark::UNREAD | mark::BORROWS_PORT),
             ..self.clone()
         };
     }

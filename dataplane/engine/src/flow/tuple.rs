@@ -112,6 +112,11 @@ impl Tuple {
         Tuple { far_port: 0, ..self }
     }
 
+    /// Of one between the same ends but for this port of the server's.
+    pub fn to_port(self, far_port: u16) -> Tuple {
+        Tuple { far_port, ..self }
+    }
+
     /// Of what binds a client to a backend of this VIP, whatever the ports.
     pub fn of_bond(client: Host, vip: VipId, protocol: u8) -> Tuple {
         Tuple::at_vip(Endpoint { host: client, port: 0 }, vip, 0, protocol)

@@ -53,7 +53,10 @@ impl Own {
         });
         let id = entered?;
         let server = connection.server();
-        if connection.has(flag::BY_SERVER_TUPLE) && connection.backend != NO_BACKEND {
+        if connection.has(flag::BY_SERVER_TUPLE)
+            && connection.backend != NO_BACKEND
+            && !connection.has_mark(mark::BORROWS_PORT)
+        {
             let holder = Holder::Connection(id);
             self.pools(here).note(server.near(), server.protocol, holder);
         }
@@ -200,7 +203,8 @@ impl Own {
     /// A connection's port of ours is another one's, if it has one.
     pub fn release_port(&mut self, connection: &Connection, here: &Here) {
         let server = connection.server();
-        if connection.backend != NO_BACKEND && server.near().port != 0 {
+        let is_its_own = server.near().port != 0 && !connection.has_mark(mark::BORROWS_PORT);
+        if connection.backend != NO_BACKEND && is_its_own {
             let rules = rules(&here.tables.service_of(connection.backend).mode);
             let rest = connection.rest();
             rules.release(server.near(), server.protocol, rest, &mut self.pools(here));

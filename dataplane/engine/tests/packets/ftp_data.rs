@@ -151,3 +151,43 @@ fn a_newer_one_ends_what_has_come_already() {
     gate.take(before.from_client("S", "")).dropped(Reason::NoService);
     Line::open(&mut gate, via, client(via, 6001), 40_002);
 }
+
+/// Active, without PORT: to where the control connection comes from.
+#[test]
+fn data_that_nobody_has_announced_goes_where_the_control_connection_comes_from() {
+    for via in Via::SEEN {
+        let mut gate = gate();
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        for from in [20, 20, 4444] {
+            let mut data = comes(&control, from, control.seen_as);
+            let heard = gate.take(data.from_server("S", "")).sent_segment();
+            assert_eq!(heard.source, SocketAddr::new(via.vip().ip(), 20), "{via:?}");
+            assert_eq!(heard.destination, control.client);
+            data.goes_on(1, "S", "");
+            (data.client, data.vip) = (control.client, heard.source);
+            let heard = data.client_says(&mut gate, "SA", "");
+            assert_eq!((heard.source, heard.destination), (data.seen_as, data.server));
+            data.server_says(&mut gate, "A", "");
+            assert_eq!(data.server_says(&mut gate, "AP", "listing").text(), "listing");
+            control.server_says(&mut gate, "A", "");
+            data.server_says(&mut gate, "AF", "");
+            data.client_says(&mut gate, "AF", "");
+        }
+        // The port of a pool is still the control connection's.
+        gate.wait(700);
+        let other = Line::open(&mut gate, via, client(via, 7000), 21);
+        assert_ne!(other.seen_as, control.seen_as);
+        control.client_says(&mut gate, "AP", "NOOP\r\n");
+        control.server_says(&mut gate, "AP", "200 ok\r\n");
+    }
+}
+
+#[test]
+fn nothing_of_that_without_ftp_or_from_another_port_than_is_said() {
+    let ftp = Protocol::Ftp(Ftp { data_port: Some(2020), ..PLAIN });
+    for (via, protocol) in [(Via::Nat, Protocol::Tcp), (Via::Nat, ftp)] {
+        let mut gate = Gate::with(tables(protocol, 21), FLOWS);
+        let control = Line::open(&mut gate, via, via.client(), 21);
+        gate.take(comes(&control, 20, control.seen_as).from_server("S", "")).to_kernel();
+    }
+}

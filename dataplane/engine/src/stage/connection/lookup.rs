@@ -1,7 +1,7 @@
 //! Which connection is a packet part of? One that has begun, one that is expected, or a new one.
 
 use super::seen::Seen;
-use super::{begin, bond, data, policy};
+use super::{begin, bond, data, policy, unnamed};
 use crate::alg::End;
 use crate::family::Family;
 use crate::flow::FlowId;
@@ -17,7 +17,10 @@ use wire::ip::PROTOCOL_TCP;
 /// The packet's connection, which may have begun with it.
 pub fn lookup<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) -> Step<FlowId> {
     let known = own.connections.find(&seen.tuple);
-    let is_awaited = || known.or_else(|| expected(&seen.tuple.to_any_port(), own)).is_some();
+    let is_awaited = || {
+        let expected = || expected(&seen.tuple.to_any_port(), own);
+        known.or_else(expected).or_else(|| unnamed::control(seen, here, own)).is_some()
+    };
     if !seen.is_from_its_server(here) && (seen.side == Side::Server || is_awaited()) {
         return Err(Reason::WrongOrigin.into());
     }
@@ -95,6 +98,9 @@ fn by_client<H: Family>(
 fn by_server<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) -> Step<FlowId> {
     if let Some(id) = expected(&seen.tuple.to_any_port(), own) {
         return data::complete::<H>(id, seen, here, own);
+    }
+    if let Some(control) = unnamed::control(seen, here, own) {
+        return unnamed::begin(control, seen, here, own);
     }
     if seen.side == Side::Server {
         return Err(if seen.tcp.is_some() { NO_CONNECTION } else { Reason::NoTransfer.into() });

@@ -15,6 +15,7 @@ pub mod routine;
 mod seen;
 mod segment;
 pub mod translate;
+mod unnamed;
 
 mod walk;
 mod way_back;

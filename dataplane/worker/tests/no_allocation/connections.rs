@@ -186,7 +186,7 @@ impl At<'_> {
         if via.is_dsr() {
             return;
         }
-        let words = [("PORT", "\r\n"), ("AUTH", "TLS\r\n"), ("PORT", "")];
+        let words = [("PORT", "1\r\n"), ("AUTH", "TLS\r\n"), ("PORT", "")];
         for (n, (verb, rest)) in (0..).zip(words) {
             let held = format!("{verb}{}", " ".repeat(1000));
             let mut control = self.open(via, SocketAddr::new(client, 2100 + n), FTP);

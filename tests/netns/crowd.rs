@@ -103,7 +103,7 @@ fn asker(n: usize, vip: IpAddr) -> IpAddr {
 }
 
 /// Whether the gate tells a host who has this address.
-fn is_answered(link: &SyncDevice, host: IpAddr, address: IpAddr) -> bool {
+pub fn is_answered(link: &SyncDevice, host: IpAddr, address: IpAddr) -> bool {
     link.send(&who_has(host, address)).expect("the link takes it");
     let (mut frame, asked) = ([0; 2048], Instant::now());
     while asked.elapsed() < Duration::from_secs(5) {

@@ -1,12 +1,17 @@
 //! What is no service's: the kernel's, or nobody's.
 
 use crate::client::{Habits, fetch};
+use crate::crowd::is_answered;
 use crate::daemon::{Daemon, Setup, rows};
 use crate::peers;
+use crate::wiring::plug;
 use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS, until};
 use std::io::ErrorKind;
-use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 #[test]
 fn pings_to_interfaces_vips_and_servers() {
@@ -101,4 +106,48 @@ fn a_vip_lives_as_long_as_the_kernel_holds_it() {
     lab.must("client", "ip neigh flush dev c0");
     assert_eq!(file(&lab).map(|file| file.len()), Ok(100));
     daemon.finish();
+}
+
+/// Datagrams a second: more than the kernel forwards on two cores that have other work too.
+const BULK: u32 = 200_000;
+const QUESTIONS: u8 = 50;
+
+/// A server sends through the gate to a client that is no service's, while hosts ask for an address of the gate's kernel.
+#[test]
+fn bulk_that_is_routed_pushes_no_questions_for_neighbours_out() {
+    let lab = Lab::new();
+    let daemon = Daemon::start(&lab, Setup::default());
+    lab.must("client", "ip route add 10.77.0.30/32 via 10.78.0.1");
+    let link = plug(&lab, "switch", "asker");
+    link.set_nonblocking(true).expect("it can be");
+    lab.must("switch", "ip link set asker master br0");
+    let is_over = Arc::new(AtomicBool::new(false));
+    let bulk = lab.inside("s1", {
+        let is_over = Arc::clone(&is_over);
+        move || send_bulk(&is_over)
+    });
+    // Most of it gets lost then, how much depends on the machine.
+    until("it comes", || daemon.stat("packets", "to_kernel") > 1000);
+    let answered = (1..=QUESTIONS).filter(|&n| {
+        let host = Ipv4Addr::new(10, 77, 16, n).into();
+        is_answered(&link, host, Ipv4Addr::new(10, 77, 0, 1).into())
+    });
+    assert_eq!(answered.count(), usize::from(QUESTIONS));
+    is_over.store(true, Relaxed);
+    bulk.join().expect("it ends");
+    daemon.finish();
+}
+
+/// Sends datagrams to a client at a fixed rate, for as long as it takes and twenty seconds at the most.
+fn send_bulk(is_over: &AtomicBool) {
+    let socket = UdpSocket::bind("10.77.0.30:9").expect("the address is the server's");
+    let start = Instant::now();
+    let mut sent = 0;
+    while !is_over.load(Relaxed) && start.elapsed() < Duration::from_secs(20) {
+        let due = (start.elapsed().as_secs_f64() * f64::from(BULK)) as u32;
+        for _ in sent..due {
+            let _ = socket.send_to(&[0; 1000], "10.78.0.10:9");
+        }
+        sent = due;
+    }
 }

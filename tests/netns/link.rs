@@ -36,6 +36,31 @@ fn addresses_are_announced_to_who_knows_another_owner() {
     daemon.finish();
 }
 
+/// A server that is told to answer a client directly does so with its own address from then on, for minutes.
+#[test]
+fn nobody_is_redirected_by_a_gate_with_one_arm() {
+    let lab = Lab::new().with_ipv6();
+    let daemon = Daemon::start(&lab, Setup { ipv6: true, ..Setup::default() });
+    for (name, end, other) in [("client", "c1", "30"), ("s1", "eth0", "10")] {
+        for (net, own) in [("10.77.0.", "10.77.0.1"), ("fd00:77::", "fd00:77::1")] {
+            let other = format!("{net}{other}");
+            lab.must(name, &format!("ip route add {other} via {own} dev {end}"));
+            // Those that the gate would announce are counted whether they are followed or not.
+            lab.must(name, &format!("ping -q -c 5 -i 0.2 -W 2 {other}"));
+        }
+        let all = lab.must(name, "cat /proc/net/snmp6");
+        let of_ipv6 = all.lines().find(|line| line.starts_with("Icmp6InRedirects"));
+        let all = lab.must(name, "cat /proc/net/snmp");
+        let mut of_icmp = all.lines().filter(|line| line.starts_with("Icmp:"));
+        let (names, counts) = (of_icmp.next().expect("names"), of_icmp.next().expect("counts"));
+        let mut both = names.split(' ').zip(counts.split(' '));
+        assert_eq!(both.find(|(name, _)| *name == "InRedirects"), Some(("InRedirects", "0")));
+        assert_eq!(of_ipv6.and_then(|line| line.split_whitespace().nth(1)), Some("0"), "{name}");
+    }
+    assert!(daemon.stat("drops", "redirect") > 0, "the kernel would do so");
+    daemon.finish();
+}
+
 /// Segments that a device has merged are larger than any link allows. TCP then crawls.
 #[test]
 fn devices_do_not_merge_frames_while_the_gate_runs() {

@@ -1,5 +1,7 @@
 //! The example configurations are what they say: each is loaded as the daemon would load it.
 
+mod documents;
+
 use control::config;
 use std::path::Path;
 

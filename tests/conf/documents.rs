@@ -33,7 +33,8 @@ fn is_there(name: &str) -> bool {
 #[test]
 fn what_is_known_to_work_is_shown_by_tests() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/interop.md");
-    let all = named(&std::fs::read_to_string(path).expect("the document"));
+    let document = std::fs::read_to_string(path).expect("the document");
+    let all = named(&document);
     let missing: Vec<_> = all.iter().filter(|name| !is_there(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
     assert!(all.len() > 30, "{} tests", all.len());

@@ -1,5 +1,5 @@
 //! Health checks: every so often a probe asks each backend for what it is there for, over ordinary
-//! sockets and so through the kernel and the TAPs. A probe is a file here and a line in [`Probe::find`].
+//! sockets and so through the kernel and the TAPs. A probe is a file here and a line in `Probe::find`.
 
 mod command;
 mod ftp;

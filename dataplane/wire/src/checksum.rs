@@ -68,7 +68,7 @@ fn fold64(sum: u64) -> u16 {
 
 /// What a rewrite does to a checksum: to be applied to each checksum that covers the rewritten
 /// bytes. The setters return it, and whoever must mend a checksum asks for it. Words count as they lie
-/// in memory, as in [`raw`].
+/// in memory, as in `raw`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use = "a checksum that covers the rewritten bytes is now wrong"]
 pub struct Delta(u64);

@@ -23,7 +23,7 @@ const ROOM: usize = 640 - size_of::<usize>();
 /// SNAT ports that one address has.
 const PORTS: u32 = 64_512;
 
-/// A frame of at most [`ROOM`] bytes, without memory of its own elsewhere.
+/// A frame of at most `ROOM` bytes, without memory of its own elsewhere.
 #[derive(Clone)]
 #[repr(align(64))]
 pub struct Flat {

@@ -243,7 +243,7 @@ impl Progress {
     /// Nothing yet.
     pub const NEW: Progress = Progress { blksize: tftp::DEFAULT_BLKSIZE, last_block: 0, flags: 0 };
 
-    /// Whether an earlier process can have left this: it stops counting at [`MOST_UNHEARD`].
+    /// Whether an earlier process can have left this: it stops counting at `MOST_UNHEARD`.
     pub fn can_be(&self) -> bool {
         self.flags / UNHEARD <= MOST_UNHEARD
     }

@@ -13,7 +13,7 @@ use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
 use wire::neighbour::{self, Question};
 
-/// Answers an ARP frame if that is the worker's to do ([`is_for_worker`]).
+/// Answers an ARP frame if that is the worker's to do (`is_for_worker`).
 pub fn arp(frame: &mut [u8], here: &Here) -> Verdict {
     match neighbour::asked_by_arp(frame) {
         Some(question) if is_for_worker::<Ipv4>(&question, here) => {

@@ -112,6 +112,21 @@ fn a_padded_reply_names_the_vip() {
 }
 
 #[test]
+fn a_reply_with_blanks_between_its_numbers_names_the_vip() {
+    for via in [Via::Nat, Via::Snat] {
+        let mut gate = gate(FLOWS);
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        control.client_says(&mut gate, "AP", "PASV\r\n");
+        let reply = passive_at(SocketAddr::new(control.server.ip(), 40_001)).replace(',', ", ");
+        let heard = control.server_says(&mut gate, "AP", &reply).text();
+        assert_eq!(heard, passive_at(SocketAddr::new(via.vip().ip(), 40_001)), "{via:?}");
+        let client = SocketAddr::new(via.client().ip(), 6000);
+        let data = Line::open(&mut gate, via, client, 40_001);
+        assert_eq!(data.server, SocketAddr::new(control.server.ip(), 40_001));
+    }
+}
+
+#[test]
 fn lines_that_are_not_read_arrive_whole() {
     let via = Via::Snat;
     let own = active(SocketAddr::new(via.client().ip(), 5001));

@@ -110,6 +110,35 @@ fn a_byte_that_a_server_drops_hides_no_port() {
     }
 }
 
+/// Before the server has greeted, what begins like TLS could be that: it is passed on as it is, but no PORT.
+#[test]
+fn a_client_that_begins_like_tls_names_no_port() {
+    for ftpd in [Ftpd::Vsftpd, Ftpd::Proftpd, Ftpd::Pure] {
+        let lab = Lab::new().with_ipv6();
+        let farm = Farm::new(&lab, |lab, name| ftpd.start(lab, name, Manner::default()));
+        let client: IpAddr = "10.78.0.10".parse().expect("an address");
+        for early in [true, false] {
+            let waits = farm.lab.inside("client", move || TcpListener::bind((client, 0)));
+            let waits = waits.join().expect("it ends").expect("a port");
+            waits.set_nonblocking(true).expect("it can be");
+            let port = waits.local_addr().expect("an end").port();
+            let to = SocketAddr::new(NAT_VIP.parse().expect("an address"), 21);
+            let control = farm.lab.inside("client", move || TcpStream::connect(to));
+            let mut control = control.join().expect("it ends").expect("a server");
+            let login = "\x16\x03\x01\r\nUSER anonymous\r\nPASS a@b\r\n";
+            let bounce = format!("PORT 10,78,0,10,{},{}\r\nLIST\r\n", port >> 8, port & 255);
+            control.write_all(login.as_bytes()).expect("it is open");
+            if !early {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            control.write_all(bounce.as_bytes()).expect("it is open");
+            std::thread::sleep(Duration::from_secs(2));
+            assert!(waits.accept().is_err(), "{ftpd:?} has heard a PORT, early: {early}");
+        }
+        farm.serves();
+    }
+}
+
 /// The gate, and two servers with a database each.
 struct Farm<'a> {
     daemon: Daemon<'a>,

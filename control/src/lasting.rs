@@ -3,6 +3,7 @@
 use crate::config::{Backend, NatRule, Service};
 use crate::kernel::{Route, Source};
 use crate::registry::Registry;
+use crate::standing::Order;
 use engine::flow::ports::SnatAddress;
 use engine::own::uses::Uses;
 use engine::routes::{self, Routes, Sought};
@@ -16,11 +17,13 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Time that a removed backend is remembered for at least. A server that is reached by plain `nat` may go on with
 /// transfers that other servers have taken over, and only its address tells that the kernel is not to route that.
 const LAST_WORDS: Duration = Duration::from_secs(64);
+/// Time that datagrams still go to a removed backend: what was asked is answered.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// All of it. Backends go by the names of their services and their own, which outlive a change of the
 /// configuration.
@@ -36,7 +39,8 @@ pub struct Lasting {
     snat: HashMap<IpAddr, SnatAddress>,
     routes: (Arc<[Route]>, Routes),
     sources: HashMap<IpAddr, Source>,
-    removed: HashMap<BackendId, Instant>,
+    drained: HashMap<(String, String), Tick>,
+    removed: HashMap<BackendId, Tick>,
 }
 
 impl Lasting {
@@ -87,13 +91,42 @@ impl Lasting {
         now
     }
 
+    /// When clients' datagrams go to this backend no longer, if it is drained: its service says how long that lasts.
+    pub fn leave_drained(
+        &mut self,
+        service: &Service,
+        backend: &Backend,
+        order: Order,
+        now: Tick,
+    ) -> Option<Tick> {
+        let names = names(service, backend);
+        if order != Order::Draining {
+            self.drained.remove(&names);
+            return None;
+        }
+        let since = *self.drained.entry(names).or_insert(now);
+        Some(since.after(ticks(service.drain_timeout?)))
+    }
+
+    /// When they go to those no longer that are removed by now.
+    pub fn leave_removed(&mut self, registry: &Registry, now: Tick) -> Vec<(BackendId, Tick)> {
+        self.note_removed(registry, now);
+        self.removed.iter().map(|(&id, since)| (id, since.after(ticks(GRACE)))).collect()
+    }
+
     /// Marks backends as used that were removed lately.
-    pub fn keep_removed(&mut self, registry: &Registry, uses: &mut Uses, now: Instant) {
+    pub fn keep_removed(&mut self, registry: &Registry, uses: &mut Uses, now: Tick) {
+        self.note_removed(registry, now);
+        for (&id, &since) in &self.removed {
+            uses.backends[usize::from(id)] |= now.since(since) < ticks(LAST_WORDS);
+        }
+    }
+
+    fn note_removed(&mut self, registry: &Registry, now: Tick) {
         let leaving: HashSet<_> = registry.leaving_backends().collect();
         self.removed.retain(|id, _| leaving.contains(id));
         for id in leaving {
-            let since = *self.removed.entry(id).or_insert(now);
-            uses.backends[usize::from(id)] |= now.duration_since(since) < LAST_WORDS;
+            self.removed.entry(id).or_insert(now);
         }
     }
 

@@ -7,7 +7,6 @@ use crate::config::{self, Change, Config, Written, changes};
 use crate::in_force::InForce;
 use crate::kernel::{Kernel, Look};
 use crate::registry::Room;
-use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// A reload that somebody waits for.
@@ -119,7 +118,7 @@ impl Appliance {
         }
         let tables = self.tables.borrow().clone();
         let Ok(mut uses) = self.desks.uses(&tables).await else { return };
-        self.lasting.borrow_mut().keep_removed(&before.registry, &mut uses, Instant::now());
+        self.lasting.borrow_mut().keep_removed(&before.registry, &mut uses, self.now());
         let mut next = InForce::clone(&before);
         let addresses = next.registry.let_go(&uses);
         if next.registry == before.registry {

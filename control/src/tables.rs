@@ -74,11 +74,17 @@ pub fn build(
             let most = backend.max_transfers;
             known.cap = most.map(|most| Cap::new(most, lasting.places(service, backend)));
             known.slow_start = lasting.slow_start(service, backend, known, now);
+            let leave_by = lasting.leave_drained(service, backend, standing.order, now);
+            tables.leave_by.extend(leave_by.map(|time| (id, time)));
         }
         set_rotas(&mut tables.rotas, service, numbers, standings, &mut lasting.maglevs);
         tables.services[usize::from(numbers.id)] =
             configured(service, numbers, config.dataplane.max_flows);
     }
+    let mut removed = lasting.leave_removed(registry, now);
+    removed
+        .retain(|&(id, _)| matches!(tables.service_of(id).protocol, Protocol::Udp | Protocol::Any));
+    tables.leave_by.append(&mut removed);
     for (id, vip) in here(registry.vips()).filter(|(_, vip)| vip.broadcast) {
         everybody(&mut tables, &config.interfaces, vip.held.interface, id);
     }

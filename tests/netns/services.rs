@@ -61,6 +61,45 @@ fn udp_in_every_mode() {
     daemon.finish();
 }
 
+/// A stream from one port, as a syslog sender's, has no end of its own.
+#[test]
+fn datagrams_leave_a_backend_that_is_drained_or_removed() {
+    let lab = Lab::new().with_ipv6();
+    let _servers = ["s1", "s2"].map(|name| echo::server(&lab, name, PORT));
+    let service = "port = 7007\ndrain_timeout = \"2s\"";
+    let text = Setup { service, ..setup("udp") }.text(&lab);
+    let daemon = Daemon::with(&lab, &text);
+    let clients: Vec<_> =
+        all_vips().flat_map(|vip| [0; 2].map(|_| Client::udp(&lab, vip))).collect();
+    let at = |server: &str| clients.iter().all(|one| one.say_until_heard("on").server == server);
+    let order = |order: &str| {
+        for service in ["nat", "snat", "dsr"] {
+            for backend in ["s1", "s1-v6"] {
+                let output = daemon.tidegate(&format!("backend {order} {service} {backend}"));
+                assert!(output.status.success(), "{output:?}");
+            }
+        }
+    };
+    order("drain");
+    until("all are at the other server", || at("s2"));
+    for service in ["nat", "snat", "dsr"] {
+        assert_eq!(daemon.total(service, "drained"), 2, "{service}");
+    }
+    order("enable");
+    assert!(at("s2"), "nothing moves back");
+
+    let backend = |name: &str, address: &str| {
+        format!("[[service.backend]]\nname = \"{name}\"\naddress = \"{address}\"\n")
+    };
+    let fewer = text.replace(&backend("s2", "10.77.0.31"), "");
+    let fewer = fewer.replace(&backend("s2-v6", "fd00:77::31"), "");
+    std::fs::write(lab.path("tidegate.toml"), fewer).expect("it is written");
+    let output = daemon.tidegate("reload");
+    assert!(output.status.success(), "{output:?}");
+    until("all are at the server that is left", || at("s1"));
+    daemon.finish();
+}
+
 /// All ports and protocols of a client go to one server, those of the next one to another.
 #[test]
 fn anything_in_dsr() {

@@ -21,7 +21,7 @@ impl Appliance {
             &self.view.borrow(),
             &self.standings.borrow(),
             &mut self.lasting.borrow_mut(),
-            Tick::at(self.clock.elapsed()),
+            self.now(),
         );
         let old = Arc::clone(&self.tables.borrow());
         for change in events::changes(&old, &new, &in_force.registry) {
@@ -31,6 +31,11 @@ impl Appliance {
         let max_flows = in_force.config().dataplane.max_flows;
         self.desks.publish(&old, &new, max_flows).await;
         self.tables.send_replace(new);
+    }
+
+    /// The workers' time.
+    pub fn now(&self) -> Tick {
+        Tick::at(self.clock.elapsed())
     }
 
     /// Another configuration takes the place of this one.

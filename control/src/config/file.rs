@@ -132,6 +132,7 @@ pub struct Service {
     pub persistence_prefix_v6: Maybe<u64>,
     pub idle_timeout: Maybe<String>,
     pub transitory_timeout: Maybe<String>,
+    pub drain_timeout: Maybe<String>,
     pub data_port: Maybe<u64>,
     pub foreign_data: Maybe<bool>,
     pub broadcast: Maybe<bool>,

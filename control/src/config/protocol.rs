@@ -14,6 +14,8 @@ const TRANSITORY: Duration = Duration::from_secs(4 * 60);
 /// RFC 4787, REQ-5.
 const UDP_IDLE: Duration = Duration::from_secs(5 * 60);
 const TFTP_IDLE: Duration = Duration::from_secs(60);
+/// An exchange over UDP is over by then.
+const DRAIN: Duration = Duration::from_secs(60);
 
 const HOUR: u64 = 3600;
 
@@ -63,6 +65,7 @@ impl Checker {
         };
         only("port", place(&written.port), &["tftp", "ftp", "tcp", "udp"]);
         only("transitory_timeout", place(&written.transitory_timeout), &["ftp", "tcp"]);
+        only("drain_timeout", place(&written.drain_timeout), &["udp", "any"]);
         only("data_port", place(&written.data_port), &["ftp"]);
         only("foreign_data", place(&written.foreign_data), &["ftp"]);
         only("broadcast", place(&written.broadcast), &["tftp"]);
@@ -106,6 +109,16 @@ impl Checker {
         let idle = self.duration(&written.idle_timeout, 1..=longest).unwrap_or(idle);
         let transitory = self.duration(&written.transitory_timeout, 1..=HOUR);
         [idle, transitory.unwrap_or(TRANSITORY.min(idle))]
+    }
+
+    /// How long datagrams go on to a backend that drains: nothing else ends a stream of them.
+    pub fn drain_timeout(
+        &mut self,
+        written: &file::Service,
+        protocol: Protocol,
+    ) -> Option<Duration> {
+        let length = self.duration(&written.drain_timeout, 1..=24 * HOUR).unwrap_or(DRAIN);
+        matches!(protocol, Protocol::Udp | Protocol::Any).then_some(length)
     }
 }
 

@@ -73,6 +73,7 @@ impl Checker {
         let slow_start = self.duration(&written.slow_start, 1..=3600);
         let backends = self.backends(spanned, &mode, interfaces);
         let [idle_timeout, transitory_timeout] = self.timeouts(written, protocol);
+        let drain_timeout = self.drain_timeout(written, protocol);
         let persistence = self.persistence(written, scheduler);
         let (access, options) = (self.access(written), self.options(written, protocol, &mode));
         let health = written.health.as_ref();
@@ -94,6 +95,7 @@ impl Checker {
             slow_start,
             idle_timeout,
             transitory_timeout,
+            drain_timeout,
             persistence,
             broadcast,
             failover,

@@ -148,6 +148,8 @@ pub struct Service {
     pub idle_timeout: Duration,
     /// The same for a TCP connection that is not yet open, or about to be closed.
     pub transitory_timeout: Duration,
+    /// How long clients' datagrams go on to a backend that drains; `None`: transfers and connections end by themselves.
+    pub drain_timeout: Option<Duration>,
     /// How a client stays with its backend.
     pub persistence: Option<Persistence>,
     /// Whether its clients may send to everybody on the VIPs' interfaces.

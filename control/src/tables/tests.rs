@@ -18,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wire::vlan::Vlans;
 
 const VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 100));
@@ -41,6 +41,7 @@ fn service(vip: IpAddr, port: u16, mode: config::Mode, servers: &[(u8, u16)]) ->
         slow_start: None,
         idle_timeout: Duration::from_secs(60),
         transitory_timeout: Duration::from_secs(60),
+        drain_timeout: None,
         persistence: None,
         broadcast: false,
         failover: true,

@@ -122,6 +122,8 @@ counters! {
         resumed,
         /// Ended by an ERROR of ours: the backend died, and no other one could go on.
         lost,
+        /// Of datagrams: ended where they were, at a backend that was drained or removed.
+        drained,
         /// Times that the backend's host said that nobody listens any longer.
         unreachable,
         /// Clients that were heard, and that the backend had left without an answer: each counts once a minute.
@@ -192,6 +194,7 @@ impl Transfers {
             End::Evicted => &self.evicted,
             End::FailedOver => &self.failed_over,
             End::Lost => &self.lost,
+            End::Drained => &self.drained,
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::policy::{Access, OptionLimits, Rule};
 use crate::routes::{Routes, Sought};
 use crate::select::rota::Rota;
 use crate::select::sticky::Persistence;
+use crate::tick::Tick;
 use ipnet::IpNet;
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -70,6 +71,9 @@ pub struct Tables {
     pub sought: Sought,
     /// Whether some service is of another protocol than TFTP.
     pub has_connections: bool,
+    /// When clients' datagrams go elsewhere, though nothing has ended where they went: of backends that are drained, or
+    /// were removed.
+    pub leave_by: Vec<(BackendId, Tick)>,
     /// How much each worker may say of its own accord in a tick ([`crate::outbox`]).
     pub speech: u32,
 }
@@ -130,6 +134,11 @@ impl Tables {
     /// Whether the packets of this server come from there.
     pub fn is_server_at(&self, server: ServerId, origin: Origin) -> bool {
         self.servers.get(usize::from(server)).is_none_or(|server| server.is_at(origin))
+    }
+
+    /// Whether datagrams have left this backend by now.
+    pub fn is_left(&self, backend: BackendId, now: Tick) -> bool {
+        self.leave_by.iter().any(|&(id, time)| id == backend && time.is_due(now))
     }
 
     /// The service that a backend belongs to.

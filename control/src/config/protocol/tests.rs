@@ -34,6 +34,8 @@ fn defaults() {
         assert_eq!((service.protocol, service.port), (expected, port), "{protocol}");
         let found = [service.idle_timeout, service.transitory_timeout];
         assert_eq!(found, seconds(times), "{protocol}");
+        let drain = matches!(protocol, "udp" | "any").then_some(Duration::from_secs(60));
+        assert_eq!(service.drain_timeout, drain, "{protocol}");
         let is_tftp = protocol == "tftp";
         assert_eq!((service.failover, service.options.strip.is_empty()), (is_tftp, !is_tftp));
     }
@@ -64,6 +66,9 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("any", "mode = \"dsr\"\nport = 1", "10:8", "`port` does not go with `protocol = \"any\"`"),
     ("tftp", "transitory_timeout = \"1m\"", "9:22", "does not go with `protocol = \"tftp\"`"),
     ("udp", "port = 1\ntransitory_timeout = \"1m\"", "10:22", "does not go with"),
+    ("tftp", "drain_timeout = \"1m\"", "9:17", "does not go with `protocol = \"tftp\"`"),
+    ("tcp", "port = 1\ndrain_timeout = \"1m\"", "10:17", "does not go with"),
+    ("udp", "port = 1\ndrain_timeout = \"25h\"", "10:17", "from \"1s\" to \"1day\""),
     ("ftp", "transitory_timeout = \"0s\"", "9:22", "no usable length of time"),
     ("ftp", "idle_timeout = \"25h\"", "9:16", "from \"1s\" to \"1day\""),
     ("tftp", "idle_timeout = \"2h\"", "9:16", "from \"1s\" to \"1h\""),

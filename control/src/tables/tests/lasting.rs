@@ -1,6 +1,7 @@
 //! State that one snapshot hands on to the next.
 
 use super::*;
+use crate::standing::Order;
 
 /// While the configuration names it, whatever else changes.
 #[test]
@@ -147,10 +148,9 @@ fn a_removed_backend_is_kept_for_a_while_after_its_last_transfer() {
     let written = Written { config: fewer, table: toml::Table::new() };
     let after = before.next(written, Room::ANY).expect("room");
     let mut lasting = Lasting::default();
-    let start = Instant::now();
-    let mut is_kept = |registry: &Registry, seconds| {
+    let mut is_kept = |registry: &Registry, seconds: u32| {
         let mut uses = Uses::of(&after_that(&after, &View::default()));
-        lasting.keep_removed(registry, &mut uses, start + Duration::from_secs(seconds));
+        lasting.keep_removed(registry, &mut uses, Tick(7 + seconds * PER_SECOND));
         uses.backends
     };
     let leaving = &after.registry;
@@ -159,4 +159,43 @@ fn a_removed_backend_is_kept_for_a_while_after_its_last_transfer() {
     assert_eq!(is_kept(leaving, 64), [false, false]);
     assert_eq!(is_kept(&before.registry, 65), [false, false], "it is configured again");
     assert_eq!(is_kept(leaving, 66), [true, false], "and removed again");
+}
+
+#[test]
+fn datagrams_leave_a_backend_some_time_after_it_is_drained_or_removed() {
+    let mut of_udp = service(VIP, 53, config::Mode::Nat, &[(30, 1), (31, 1)]);
+    of_udp.protocol = config::Protocol::Udp;
+    of_udp.drain_timeout = Some(Duration::from_secs(20));
+    let of_tftp = service(VIP, 69, config::Mode::Nat, &[(30, 1), (31, 1)]);
+    let before = in_force(config(vec![of_udp.clone(), of_tftp.clone()]));
+    let mut lasting = Lasting::default();
+    let mut standings = Standings::default();
+    let mut leave = |in_force: &InForce, standings: &Standings, now| {
+        let view = View::default();
+        let tables = build(in_force, &[MAC], &view, standings, &mut lasting, Tick(now));
+        let mut all: Vec<_> = tables.leave_by.iter().map(|&(id, time)| (id, time.0)).collect();
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(leave(&before, &standings, 100), []);
+    for name in [&of_udp.name, &of_tftp.name] {
+        standings.entry(name, "s30").order = Order::Draining;
+    }
+    for now in [200, 300] {
+        assert_eq!(leave(&before, &standings, now), [(0, 400)]);
+    }
+    standings.entry(&of_udp.name, "s30").order = Order::Enabled;
+    assert_eq!(leave(&before, &standings, 350), []);
+    standings.entry(&of_udp.name, "s30").order = Order::Draining;
+    assert_eq!(leave(&before, &standings, 360), [(0, 560)], "it is drained again");
+
+    of_udp.backends.pop();
+    let fewer = Written { config: config(vec![of_udp, of_tftp]), table: toml::Table::new() };
+    let after = before.next(fewer, Room::ANY).expect("room");
+    for now in [1000, 2000] {
+        assert_eq!(leave(&after, &standings, now), [(0, 560), (1, 1050)]);
+    }
+    let again = after.next(before.written.clone(), Room::ANY).expect("room");
+    assert_eq!(leave(&again, &standings, 3000), [(0, 560)]);
+    assert_eq!(leave(&after, &standings, 4000), [(0, 560), (1, 4050)], "it is removed again");
 }

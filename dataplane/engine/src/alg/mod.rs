@@ -68,4 +68,6 @@ pub enum End {
     FailedOver,
     /// The server died, and no other one can go on.
     Lost,
+    /// The backend was drained or removed, and there is no other end to datagrams.
+    Drained,
 }

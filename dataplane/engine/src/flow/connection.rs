@@ -124,6 +124,8 @@ pub mod mark {
     pub const REACHED: u8 = 4;
     /// The port that its server sees is another connection's.
     pub const BORROWS_PORT: u8 = 8;
+    /// Of a client that is bound with all that it sends: some of that was TCP.
+    pub const HAS_TCP: u8 = 16;
 }
 
 impl Connection {
@@ -265,6 +267,11 @@ impl Connection {
     /// Bytes from the client and from the server, as IP counts them.
     pub fn bytes(&self) -> [u64; 2] {
         [0, 1].map(|from| u64::from(self.high_bytes[from]) << 32 | u64::from(self.low_bytes[from]))
+    }
+
+    /// Whether nothing breaks off if it goes on elsewhere: it has datagrams alone.
+    pub fn may_be_left(&self) -> bool {
+        !self.client().is_tcp() && !self.has_mark(mark::HAS_TCP)
     }
 
     /// Whether it is yet to be answered.

@@ -254,20 +254,24 @@ impl Own {
         }
     }
 
-    /// Breaks off some of the connections whose backend is known to be dead: their clients are told.
+    /// Ends some of the connections that can't stay at their backend. Over TCP it is known to be dead, and their clients
+    /// are told; of datagrams it is to be left by now, and the next one begins anew.
     pub fn look_for_cut_off(&mut self, here: &Here) {
         let counters = &self.counters;
-        let mut backends = here.tables.backends.iter().zip(&counters.backends);
+        let mut backends = (0..).zip(&here.tables.backends).zip(&counters.backends);
         let is_needed = || {
-            backends.any(|(backend, transfers)| backend.duty == Duty::Down && transfers.now() > 0)
+            backends.any(|((id, backend), transfers)| {
+                let is_lost = backend.duty == Duty::Down || here.tables.is_left(id, here.now);
+                transfers.now() > 0 && is_lost
+            })
         };
         for id in self.connection_sweep.places(GLANCE, here.now, is_needed) {
-            let is_cut_off = self.connections.get(id).is_some_and(|connection| {
-                connection.is_counted()
-                    && connection.client().is_tcp()
-                    && here.backend(connection.backend).duty == Duty::Down
-            });
-            if is_cut_off && self.resets.add(id) {
+            let connection = self.connections.get(id).filter(|connection| connection.is_counted());
+            let Some(connection) = connection else { continue };
+            let is_dead = here.backend(connection.backend).duty == Duty::Down;
+            if connection.may_be_left() && here.tables.is_left(connection.backend, here.now) {
+                self.end_connection(id, End::Drained, here);
+            } else if connection.client().is_tcp() && is_dead && self.resets.add(id) {
                 self.connections[id].turn = Turn::CutOff;
                 self.advance(id, Stage::Closed, here);
             }

@@ -62,6 +62,80 @@ fn datagrams_stay_with_a_server_that_drains() {
     }
 }
 
+/// The first backend drains, and datagrams are to be elsewhere in so many ticks.
+fn drains(gate: &mut Gate, via: Via, ticks: u32) {
+    let time = gate.now.after(ticks);
+    gate.change(|tables| {
+        tables.backends[usize::from(backend(via, 0))].duty = Duty::Draining;
+        tables.leave_by = vec![(backend(via, 0), time)];
+    });
+}
+
+/// A stream from one port has no end of its own.
+#[test]
+fn datagrams_leave_a_server_that_drains_when_their_time_is_over() {
+    for via in Via::ALL {
+        let (mut gate, _) = conversation(via);
+        drains(&mut gate, via, 50);
+        for _ in 0..9 {
+            gate.wait(5);
+            asked(&mut gate, via, via.server(0));
+        }
+        gate.moves();
+        gate.wait(10);
+        assert_eq!(gate.connections().len(), 0, "{via:?}: a silent one would stay for minutes");
+        gate.moved(&[("ended", 1), ("drained", 1)]);
+        asked(&mut gate, via, via.server(1));
+        asked(&mut gate, via, via.server(1));
+        assert_eq!(gate.moves().get("started"), Some(&1), "{via:?}");
+    }
+}
+
+#[test]
+fn datagrams_stay_with_a_server_that_drains_no_longer() {
+    for via in Via::ALL {
+        let (mut gate, _) = conversation(via);
+        drains(&mut gate, via, 50);
+        gate.wait(40);
+        gate.change(|tables| {
+            tables.backends[usize::from(backend(via, 0))].duty = Duty::Serving;
+            tables.leave_by.clear();
+        });
+        gate.wait(100);
+        asked(&mut gate, via, via.server(0));
+    }
+}
+
+#[test]
+fn connections_stay_with_a_server_that_drains() {
+    for via in Via::ALL {
+        let mut gate = Gate::with(tables(Protocol::Tcp, SSH), FLOWS);
+        let mut line = Line::open(&mut gate, via, via.client(), SSH);
+        drains(&mut gate, via, 0);
+        gate.wait(20);
+        let _ = line.client_says(&mut gate, "AP", "still here");
+        assert_eq!(gate.connections().len(), 1, "{via:?}");
+    }
+}
+
+/// Of a client that is bound with all that it sends, TCP would break off.
+#[test]
+fn a_client_of_everything_leaves_if_it_has_only_datagrams() {
+    for via in [Via::Dsr, Via::Dsr6] {
+        for has_tcp in [false, true] {
+            let mut gate = Gate::with(tables(Protocol::Any, 0), FLOWS);
+            asked(&mut gate, via, via.server(0));
+            if has_tcp {
+                let syn = Line::new(via, via.client(), SSH).from_client("S", "");
+                assert_eq!(gate.take(syn).sent_segment().to, mac(via.server(0)));
+            }
+            drains(&mut gate, via, 50);
+            gate.wait(60);
+            asked(&mut gate, via, via.server(usize::from(!has_tcp)));
+        }
+    }
+}
+
 #[test]
 fn a_syn_that_is_repeated_goes_to_no_server_that_serves_no_longer() {
     for via in Via::ALL {

@@ -126,7 +126,12 @@ fn track<A: Copy>(seen: &Seen<A>, id: FlowId, here: &Here, own: &mut Own) -> Ste
     }
     let stage = match &seen.tcp {
         Some(tcp) if !connection.has(flag::BOND) => follow(connection, by_client, tcp, seen.len)?,
-        Some(_) | None => answered(connection, by_client),
+        tcp => {
+            if tcp.is_some() {
+                connection.mark(mark::HAS_TCP, true);
+            }
+            answered(connection, by_client)
+        }
     };
     connection.count(from, seen.total_len as u32);
     connection.last_packet = here.now;

@@ -67,7 +67,11 @@ impl Lasting {
     /// The routes, arranged for the workers. That is done again only when they have changed.
     pub fn routes(&mut self, seen: &Arc<[Route]>) -> Routes {
         if !Arc::ptr_eq(&self.routes.0, seen) {
-            let all = seen.iter().map(|route| routes::Route { to: route.to, hop: route.hop() });
+            let all = seen.iter().map(|route| routes::Route {
+                to: route.to,
+                gateway: route.gateway,
+                hop: route.hop(),
+            });
             self.routes = (Arc::clone(seen), Routes::new(all));
         }
         self.routes.1.clone()

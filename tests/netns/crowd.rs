@@ -1,4 +1,4 @@
-//! Two hundred clients at once, with one worker and with two; and thousands that ask who has a VIP.
+//! Two hundred clients at once, with one worker and with two; thousands that ask who has a VIP, and one that lies.
 
 use crate::client::{Habits, fetch};
 use crate::daemon::{Daemon, Setup};
@@ -93,11 +93,45 @@ fn thousands_that_ask_for_a_vip_take_no_place_in_the_kernel() {
     daemon.finish();
 }
 
-/// One of many hosts on the servers' link.
+/// Neither by a worker nor by the kernel, which those questions are left to.
+#[test]
+fn nobody_is_told_of_a_vip_in_the_gate_s_own_name() {
+    let lab = Lab::new().with_ipv6();
+    let daemon = Daemon::start(&lab, Setup { ipv6: true, ..Setup::default() });
+    let liar = plug(&lab, "switch", "liar");
+    liar.set_nonblocking(true).expect("it can be");
+    lab.must("switch", "ip link set liar master br0");
+    // Linux itself tells one that has its own address of IPv6.
+    let services = [VIPS[1], VIPS_V6[1], "10.77.0.101", "fd00:77::101"];
+    let names = services.into_iter().chain(["10.77.0.1"]);
+    let names: Vec<IpAddr> = names.map(|name| name.parse().expect("an address")).collect();
+    for &name in &names {
+        let vip = if name.is_ipv4() { VIPS[2] } else { VIPS_V6[2] };
+        let asked = who_has(name, vip.parse().expect("an address"));
+        liar.send(&asked).expect("the link takes it");
+    }
+    let (mut frame, start) = ([0; 2048], Instant::now());
+    while start.elapsed() < Duration::from_secs(1) {
+        if liar.recv(&mut frame).is_ok() {
+            assert!(names.iter().all(|&name| frame[..6] != mac(name).0), "{:x?}", &frame[..60]);
+        } else {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    let vip = VIPS[2].parse().expect("an address");
+    assert!(is_answered(&liar, asker(1, vip), vip), "anybody else is");
+    daemon.finish();
+}
+
+/// One of many hosts on the servers' link. Over IPv6 some ask from their link-local address, as Linux does when it asks
+/// again.
 fn asker(n: usize, vip: IpAddr) -> IpAddr {
     let [high, low] = (n as u16).to_be_bytes();
     match vip {
         IpAddr::V4(_) => Ipv4Addr::new(10, 77, 16 + high, low).into(),
+        IpAddr::V6(_) if n.is_multiple_of(4) => {
+            Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 7, n as u16).into()
+        }
         IpAddr::V6(_) => Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 7, n as u16).into(),
     }
 }

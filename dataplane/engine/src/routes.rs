@@ -3,7 +3,7 @@
 use crate::tables::Hop;
 use crossbeam::queue::ArrayQueue;
 use ipnet::IpNet;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::iter;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ struct ByPrefix {
     hops: HashMap<IpNet, Option<Hop>>,
     /// Those that there are, the longest ones first, by version of IP ([`crate::family::Family::PLACE`]).
     lengths: [Vec<u8>; 2],
+    routers: HashSet<IpAddr>,
 }
 
 /// One of them.
@@ -24,6 +25,8 @@ struct ByPrefix {
 pub struct Route {
     /// To here.
     pub to: IpNet,
+    /// By this router; `None`: it is on the link.
+    pub gateway: Option<IpAddr>,
     /// The next station; `None` while the kernel does not know its hardware address, or if it is none of ours.
     pub hop: Option<Hop>,
 }
@@ -32,7 +35,8 @@ impl Routes {
     /// These, of which the longest one that fits counts.
     pub fn new(all: impl IntoIterator<Item = Route>) -> Routes {
         let mut routes = ByPrefix::default();
-        for Route { to, hop } in all {
+        for Route { to, gateway, hop } in all {
+            routes.routers.extend(gateway);
             let lengths = &mut routes.lengths[usize::from(to.addr().is_ipv6())];
             if let Err(place) = lengths.binary_search_by(|known| to.prefix_len().cmp(known)) {
                 lengths.insert(place, to.prefix_len());
@@ -42,9 +46,14 @@ impl Routes {
         Routes(Arc::new(routes))
     }
 
+    /// Whether some route leads by this address.
+    pub fn is_router(&self, address: IpAddr) -> bool {
+        self.0.routers.contains(&address)
+    }
+
     /// The next station on the way there, if it is known.
     pub fn hop(&self, to: IpAddr) -> Option<Hop> {
-        let ByPrefix { hops, lengths } = &*self.0;
+        let ByPrefix { hops, lengths, .. } = &*self.0;
         let of_length = |&length: &u8| hops.get(&IpNet::new(to, length).ok()?.trunc());
         *lengths[usize::from(to.is_ipv6())].iter().find_map(of_length)?
     }
@@ -52,7 +61,7 @@ impl Routes {
     /// The station that answers to a client go to whose packet came from this one: the same (the last hop), unless the kernel
     /// has found the client itself on that link.
     pub fn back_to(&self, client: IpAddr, from: Hop) -> Hop {
-        let ByPrefix { hops, lengths } = &*self.0;
+        let ByPrefix { hops, lengths, .. } = &*self.0;
         let host = IpNet::from(client);
         let has_hosts = lengths[usize::from(client.is_ipv6())].first() == Some(&host.prefix_len());
         let found = has_hosts.then(|| hops.get(&host)).flatten().copied().flatten();
@@ -97,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_counts() {
-        let route = |to: &str, hop| Route { to: to.parse().unwrap(), hop };
+        let route = |to: &str, hop| Route { to: to.parse().unwrap(), gateway: None, hop };
         let routes = Routes::new([
             route("10.0.0.0/8", Some(hop(1))),
             route("10.1.0.0/16", None),
@@ -123,7 +132,7 @@ mod tests {
     fn a_client_is_answered_where_the_kernel_has_found_it_on_its_link() {
         let station = |n, interface| Hop { mac: Mac([n; 6]), interface };
         let from = station(7, 1);
-        let route = |to: &str, hop| Route { to: to.parse().unwrap(), hop };
+        let route = |to: &str, hop| Route { to: to.parse().unwrap(), gateway: None, hop };
         let routes = Routes::new([
             route("10.0.0.1/32", Some(station(1, 1))),
             route("10.0.0.2/32", Some(station(2, 2))),
@@ -167,7 +176,7 @@ mod tests {
                 IpNet::new(IpAddr::from([a << 6, b << 6, 0, 0]), length).unwrap().trunc()
             };
             let mut routes: Vec<_> = (0..).zip(&all).map(|(n, &one)| (net(one), n)).collect();
-            let found = Routes::new(routes.iter().map(|&(to, n)| Route { to, hop: Some(hop(n)) }));
+            let found = Routes::new(routes.iter().map(|&(to, n)| Route { to, gateway: None, hop: Some(hop(n)) }));
             let to = IpAddr::from([to.0 << 6, to.1 << 6, 0, 0]);
             // Of the same prefix, the last one.
             routes.sort_by_key(|&(net, n)| (net.prefix_len(), n));

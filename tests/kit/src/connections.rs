@@ -50,7 +50,7 @@ pub fn add_rules(tables: &mut Tables, source_port: Option<u16>) {
     };
     let way = |via: Via| {
         let client = via.client().ip();
-        Route { to: net(client), hop: Some(hop(client)) }
+        Route { to: net(client), gateway: None, hop: Some(hop(client)) }
     };
     tables.nat = [Via::Nat, Via::Nat6].map(rule).into();
     tables.has_rules = true;

@@ -4,7 +4,7 @@
 use super::admit::Packet;
 use crate::family::Family;
 use crate::here::Here;
-use crate::tables::Hop;
+use crate::tables::{Hop, Tables};
 use crate::verdict::Verdict;
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -38,18 +38,28 @@ pub fn solicitation(packet: &mut Packet<Ipv6>, here: &Here) -> bool {
     is_for_worker
 }
 
-/// Whether a host of one of the link's networks asks for an address that the kernel holds there for a service. The kernel
-/// answers those that it has a row for, if they are elsewhere now: so it learns that. Of backends it keeps rows all the
-/// time; and it knows what to do about who has an address of ours.
+/// Whether a host of the link asks for an address that the kernel holds there for a service. The kernel answers those that
+/// it has a row for, if they are elsewhere now: so it learns that. Of backends and routers it keeps rows all the time; and
+/// it knows what to do about who has an address of ours.
 fn is_for_worker<H: Family>(question: &Question<H::Address>, here: &Here) -> bool {
-    let interface = &here.tables.interfaces[usize::from(here.from)];
+    let Tables { interfaces, routes, .. } = here.tables;
+    let interface = &interfaces[usize::from(here.from)];
     let (asker, wanted) = (question.asker.into(), question.wanted.into());
     let station = Hop { interface: here.from, mac: question.station };
+    let is_in_network = || {
+        interface.addresses.iter().any(|net| is_host_of(net, asker))
+            && routes.hop(asker).is_none_or(|known| known == station)
+    };
     interface.held.contains(&wanted)
-        && interface.addresses.iter().any(|net| is_host_of(net, asker))
         && H::owner(question.asker, here.tables).is_none()
         && here.tables.local().all(|local| local.addr() != asker)
-        && here.tables.routes.hop(asker).is_none_or(|known| known == station)
+        && !routes.is_router(asker)
+        && (is_link_local(asker) || is_in_network())
+}
+
+/// Whether hosts have it on their link alone. Many ask from such an address whether a neighbour is still there.
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
 /// Whether it is a host's address in that network: neither the network's own, nor everybody's.

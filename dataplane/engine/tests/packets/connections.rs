@@ -208,7 +208,8 @@ fn with_rule(via: Via) -> Tables {
     }];
     tables.has_rules = true;
     let to = net(via.client().ip());
-    tables.routes = Routes::new(vec![Route { to, hop: Some(hop(via.client().ip())) }]);
+    tables.routes =
+        Routes::new(vec![Route { to, gateway: None, hop: Some(hop(via.client().ip())) }]);
     tables
 }
 

@@ -14,6 +14,8 @@ use wire::ethernet::Mac;
 
 const OTHER: Mac = Mac([2, 0, 0, 0, 0x66, 0x66]);
 
+const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x77);
+
 /// The frame by which a host asks the gate itself whether it is still there.
 fn still_there(asker: IpAddr, address: Ipv6Addr) -> Vec<u8> {
     let kind = Icmpv6Type::Unknown { type_u8: 135, code_u8: 0, bytes5to8: [0; 4] };
@@ -39,6 +41,8 @@ fn who_asks_for_an_address_of_ours_is_answered() {
         is_answered(&mut gate, who_has(via.client().ip(), via.snat()));
         if let IpAddr::V6(vip) = via.vip().ip() {
             is_answered(&mut gate, still_there(via.client().ip(), vip));
+            is_answered(&mut gate, still_there(LINK_LOCAL.into(), vip));
+            is_answered(&mut gate, who_has(LINK_LOCAL.into(), vip.into()));
         }
     }
 }
@@ -77,13 +81,31 @@ fn only_hosts_of_the_link_are_answered() {
     }
 }
 
+/// The kernel has a row for it anyhow.
+#[test]
+fn a_router_asks_the_kernel() {
+    for via in Via::ALIKE {
+        let mut gate = Gate::new();
+        let far = IpNet::from(via.address([192, 168, 0, 9]));
+        let routers = [via.client().ip(), LINK_LOCAL.into()];
+        gate.change(|tables| {
+            let route = |gateway| Route { to: far, gateway: Some(gateway), hop: None };
+            tables.routes = Routes::new(routers.map(route));
+        });
+        let of_its_version = routers.into_iter().filter(|one| one.is_ipv6() == via.is_v6());
+        for router in of_its_version {
+            gate.take(who_has(router, via.vip().ip())).to_kernel();
+        }
+    }
+}
+
 /// The kernel learns that a host that it has a row for is elsewhere now.
 #[test]
 fn whom_the_kernel_knows_elsewhere_asks_the_kernel() {
     fn knows(gate: &mut Gate, host: IpAddr, hop: Option<(InterfaceId, Mac)>) {
         let hop = hop.map(|(interface, mac)| Hop { mac, interface });
         gate.change(|tables| {
-            tables.routes = Routes::new([Route { to: IpNet::from(host), hop }]);
+            tables.routes = Routes::new([Route { to: IpNet::from(host), gateway: None, hop }]);
         });
     }
     for via in Via::ALIKE {

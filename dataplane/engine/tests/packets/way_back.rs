@@ -32,7 +32,7 @@ fn moved(packet: Packet) -> Packet {
 fn route(gate: &mut Gate, client: IpAddr, mac: Mac) {
     let hop = Some(Hop { mac, interface: OUTSIDE });
     gate.change(|tables| {
-        tables.routes = Routes::new([Route { to: IpNet::from(client), hop }]);
+        tables.routes = Routes::new([Route { to: IpNet::from(client), gateway: None, hop }]);
     });
 }
 
@@ -476,7 +476,9 @@ fn a_transfer_whose_answers_are_not_heard_goes_by_the_route() {
         );
         let known = Some(Hop { mac: OTHER, interface: OUTSIDE });
         let around = IpNet::new(via.client().ip(), 16).expect("a network");
-        gate.change(|tables| tables.routes = Routes::new([Route { to: around, hop: known }]));
+        gate.change(|tables| {
+            tables.routes = Routes::new([Route { to: around, gateway: None, hop: known }])
+        });
         let (talk, to) = ask_again(&mut gate);
         assert_eq!(to, OTHER, "{via:?}");
         for block in 1..6 {

@@ -226,7 +226,8 @@ pub fn rewritten(text: &[u8], side: Side, most: usize) -> (Vec<u8>, Vec<Vec<u8>>
         let end = if line.ends_with(b"\r\n") { 2 } else { usize::from(is_bare) };
         let content = &line[..line.len() - end];
         let is_plain = side == Side::Client || !content.iter().any(|byte| b"\0\r\n".contains(byte));
-        let is_held = line.len() <= LONGEST_LINE && is_plain && side.may_matter(content);
+        let is_short = line.len() < LONGEST_LINE || (line.len() == LONGEST_LINE && end > 0);
+        let is_held = is_short && is_plain && side.may_matter(content);
         if !is_held && side == Side::Client {
             return line.iter().map(|&byte| if byte == 0 { b'_' } else { byte }).collect();
         }

@@ -72,8 +72,9 @@ impl Command {
         let Words { verb, argument, is_cut } = Words::of(line);
         let known = VERBS.iter().position(|known| verb.eq_ignore_ascii_case(known));
         match known.map(|at| VERBS[at]) {
-            // No server finds an address there, and each refuses it as it likes.
-            Some(b"PORT" | b"EPRT") if !line.iter().any(u8::is_ascii_digit) => Command::Other,
+            // Each server refuses it as it likes. Any argument may name somebody: some read digits of other scripts, or
+            // look names up.
+            Some(b"PORT" | b"EPRT") if line.trim_ascii().len() == verb.len() => Command::Other,
             Some(b"PORT") => Command::Port(number::endpoint(&argument).filter(|_| !is_cut)),
             Some(b"EPRT") => Command::Eprt(eprt_argument(&argument).filter(|_| !is_cut)),
             Some(b"LPRT") => Command::Lprt,

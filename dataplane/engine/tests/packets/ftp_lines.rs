@@ -167,6 +167,38 @@ fn what_a_server_drops_hides_no_command() {
     }
 }
 
+/// Python's `int` and Java's `Integer.parseInt` read the digits of any script: pyftpdlib and Apache FtpServer take this
+/// for an endpoint.
+#[test]
+fn digits_of_another_script_hide_no_command() {
+    let other = |c: char| c.to_digit(10).map_or(c, |n| char::from_u32(0x660 + n).unwrap());
+    for via in Via::SEEN {
+        for at in [SocketAddr::new(via.station(0, 66), 5001), via.client()] {
+            let said: String = active(at).chars().map(other).collect();
+            is_refused(via, &said);
+        }
+    }
+}
+
+/// Apache FtpServer skips the protocol, and looks names up.
+#[test]
+fn names_are_nobodys_address() {
+    for via in Via::SEEN {
+        is_refused(via, "EPRT |x|victim.example|\u{665}\u{660}\u{660}\u{661}|\r\n");
+        is_refused(via, "PORT victim\r\n");
+    }
+}
+
+#[track_caller]
+fn is_refused(via: Via, line: &str) {
+    let mut gate = gate(FLOWS);
+    let control = Line::open(&mut gate, via, via.client(), 21);
+    let heard = gate.take(control.from_client("AP", line)).sent_segment().text();
+    let refused = ["PORT 0,0,0,0,0,0", "EPRT |1|0.0.0.0|0|"];
+    assert!(refused.contains(&heard.trim_end()), "{via:?} {line:?}: {heard:?}");
+    assert_eq!(gate.connections().len(), 1);
+}
+
 #[test]
 fn the_clients_own_address_is_read_in_spite_of_them() {
     for via in Via::SEEN {

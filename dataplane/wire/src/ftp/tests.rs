@@ -36,8 +36,9 @@ fn commands() {
         (b"epsv all", Command::Epsv(Epsv::All)),
         (b"EPSV 3", Command::Epsv(Epsv::Unknown)),
         (b"PORT", Command::Other),
-        (b"PORT ,,,,,", Command::Other),
-        (b"EPRT ||::|ssh|", Command::Other),
+        (b" port \t ", Command::Other),
+        (b"EPRT", Command::Other),
+        (b"EPRT \xff\xfbx", Command::Eprt(None)),
         (b"EPRT \xff\xfb1", Command::Eprt(None)),
         (b"AUTH TLS", Command::Auth),
         (b"auth GSSAPI", Command::Auth),
@@ -91,6 +92,8 @@ fn where_nobody_can_listen() {
         b" 10,0,0,9,4,1x",
         b" 10 0 0 9 4 1",
         b" 10, 0,0,9,4,1",
+        b" ,,,,,",
+        " ١٠,٠,٠,٩,٤,١".as_bytes(),
     ] {
         let line = [b"PORT", argument].concat();
         assert_eq!(Command::parse(&line), Command::Port(None), "{}", line.escape_ascii());
@@ -112,6 +115,8 @@ fn where_nobody_can_listen() {
         b" .1.10.0.0.9.1025.",
         b" \xb01\xb010.0.0.9\xb01025\xb0",
         b" |1|\xff|1025|",
+        b" |x|localhost|ssh|",
+        " |1|١٠.٠.٠.٩|١٠٢٥|".as_bytes(),
     ] {
         let line = [b"EPRT", argument].concat();
         assert_eq!(Command::parse(&line), Command::Eprt(None), "{}", line.escape_ascii());

@@ -144,6 +144,8 @@ impl Lab {
             ("s2", "eth0", "fd00:77::31"),
         ];
         for (name, end, address) in stations {
+            // While a link-local address is checked, nobody with a VIP on its loopback can ask for a neighbour.
+            self.must(name, &format!("sysctl -q -w net.ipv6.conf.{end}.accept_dad=0"));
             self.must(name, &format!("sysctl -q -w net.ipv6.conf.{end}.disable_ipv6=0"));
             self.must(name, &format!("ip address add {address}/64 dev {end} nodad"));
         }

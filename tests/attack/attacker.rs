@@ -87,6 +87,15 @@ impl Attacker {
         self.device.send(&frame.into()).expect("the link takes it");
     }
 
+    /// Whether a frame with this word has come to the attacker.
+    pub fn has_heard(&self, word: &[u8]) -> bool {
+        self.device.set_nonblocking(true).expect("it can be");
+        let mut frame = [0; 2000];
+        let mut next = || self.device.recv(&mut frame).ok().map(|len| frame[..len].to_vec());
+        std::iter::from_fn(&mut next)
+            .any(|heard| heard.windows(word.len()).any(|part| part == word))
+    }
+
     /// Sends these frames, so many a second: the attack ends with them.
     pub fn flood(&self, frames: impl IntoIterator<Item = impl Into<Vec<u8>>>, a_second: u32) {
         let (start, gap) = (Instant::now(), Duration::from_secs(1) / a_second);

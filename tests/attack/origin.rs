@@ -1,5 +1,7 @@
 //! Who sends in a server's name, and who sends in a client's to have its answers.
 
+mod questions;
+
 use crate::attacker::{Attacker, MAC};
 use crate::daemon::{Daemon, Setup, rows};
 use crate::peers;

@@ -28,7 +28,7 @@ pub struct Few {
     pub limit: Option<usize>,
 }
 
-/// The kernel's routes by our interfaces. They are read where there are rules for servers' own connections.
+/// The kernel's routes by our interfaces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Routes {
     /// All that there are, even if fewer are listed.

@@ -75,7 +75,8 @@ impl Routes {
         ways.filter_map(|way| Some((way.link, way.gateway?)))
     }
 
-    /// All of them, with what is known of their next stations, and all stations on these links.
+    /// All of them, with what is known of their next stations, and the stations on these links that are there by the routes:
+    /// anybody can make a question in the name of a host that is elsewhere, and the kernel remembers it.
     pub fn list(&self, taps: &[u32], stations: &HashMap<Station, Neighbour>) -> Vec<Route> {
         let interface = |link: u32| {
             let place = taps.iter().position(|&tap| tap == link)?;
@@ -84,7 +85,8 @@ impl Routes {
         let on_links = stations.iter().filter_map(|(&(link, address), neighbour)| {
             let mac = Some(neighbour.mac?);
             let interface = Some(interface(link)?);
-            let to = (!is_link_local(address)).then(|| IpNet::from(address))?;
+            let is_there = !is_link_local(address) && self.is_on_link(address, link);
+            let to = is_there.then(|| IpNet::from(address))?;
             Some((to, Route { to, gateway: None, interface, mac }))
         });
         let routes = self.known.iter().map(|(&to, way)| {
@@ -100,9 +102,46 @@ impl Routes {
         let all: BTreeMap<IpNet, Route> = on_links.chain(routes).collect();
         all.into_values().collect()
     }
+
+    /// Whether the longest route that fits leads to the address itself, on this link.
+    fn is_on_link(&self, address: IpAddr, link: u32) -> bool {
+        let of_length = |length| self.known.get(&IpNet::new(address, length).ok()?.trunc());
+        let lengths = (0..=IpNet::from(address).max_prefix_len()).rev();
+        lengths.filter_map(of_length).next() == Some(&Some(Way { link, gateway: None }))
+    }
 }
 
 /// Another station on each link, to which nothing is routed.
 fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_station_counts_only_where_the_kernel_s_routes_have_it() {
+        let net = |text: &str| text.parse::<IpNet>().unwrap();
+        let on_link = |link| Some(Way { link, gateway: None });
+        let by_router = Some(Way { link: 7, gateway: Some("10.0.0.1".parse().unwrap()) });
+        let known = [
+            (net("0.0.0.0/0"), by_router),
+            (net("10.0.0.0/16"), on_link(7)),
+            (net("10.0.9.0/24"), by_router),
+            (net("10.1.0.0/16"), on_link(8)),
+            (net("fd00::/64"), on_link(7)),
+        ];
+        let routes = Routes { known: known.into(), ..Routes::default() };
+        for (address, is_there) in [
+            ("10.0.0.5", true),
+            ("10.0.9.5", false),
+            ("10.1.0.5", false),
+            ("192.0.2.9", false),
+            ("fd00::5", true),
+            ("fd01::5", false),
+        ] {
+            assert_eq!(routes.is_on_link(address.parse().unwrap(), 7), is_there, "{address}");
+        }
+    }
 }

@@ -96,9 +96,11 @@ impl Command {
         is_digit || VERBS.iter().any(|known| could_be(&verb, is_whole, known))
     }
 
-    /// Whether a line that begins like this could name an endpoint to which its server is to connect.
+    /// Whether a line that begins like this could name an endpoint to which its server is to connect. Commands of Telnet
+    /// may have lost their IAC.
     pub fn may_name_endpoint(start: &[u8]) -> bool {
-        let (verb, is_whole) = verb(&mut noise::without_telnet(start));
+        let mut rest = noise::without_telnet(start).skip_while(|&byte| byte >= noise::SE);
+        let (verb, is_whole) = verb(&mut rest);
         [b"PORT", b"EPRT", b"LPRT"].iter().any(|&known| could_be(&verb, is_whole, known))
     }
 

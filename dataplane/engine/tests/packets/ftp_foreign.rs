@@ -111,3 +111,43 @@ fn hears(gate: &mut Gate, control: &mut Line, text: &str) -> String {
     control.goes_on(0, "", &heard);
     heard
 }
+
+/// A server without urgent data in line (Java's, Twisted's, node's) reads a line without that byte.
+#[test]
+fn nor_by_a_line_with_an_urgent_byte() {
+    for via in Via::SEEN {
+        let foreign = active(SocketAddr::new(via.station(0, 66), 5001));
+        let (start, rest) = foreign.split_at(3);
+        for first in [&b"\x16\n"[..], b"X\n"] {
+            for parts in [
+                [("AP", first), ("APU", b"\xf2"), ("AP", foreign.as_bytes()), ("A", b"")],
+                [("AP", first), ("AP", start.as_bytes()), ("APU", b"\n"), ("AP", rest.as_bytes())],
+            ] {
+                let read = read_without_what_is_urgent(via, &parts);
+                let line = foreign.as_bytes().escape_ascii().to_string();
+                assert!(!read.contains(&line), "{via:?} {parts:?}: {read}");
+            }
+        }
+    }
+}
+
+/// What is left of these segments as far as they go on.
+fn read_without_what_is_urgent(via: Via, parts: &[(&str, &[u8])]) -> String {
+    let mut gate = gate();
+    let mut control = Line::open(&mut gate, via, via.client(), 21);
+    let mut read = vec![];
+    for &(flags, part) in parts {
+        let said = Segment { payload: part.to_vec(), ..control.from_client(flags, "") };
+        let outcome = gate.take(said);
+        if !matches!(outcome.verdict, Verdict::Transmit(_)) {
+            break;
+        }
+        let mut heard = outcome.sent_segment();
+        control.next[0] = control.next[0].wrapping_add(heard.payload.len() as u32);
+        if heard.flags.contains('U') {
+            heard.payload.pop();
+        }
+        read.extend(heard.payload);
+    }
+    read.escape_ascii().to_string()
+}

@@ -3,7 +3,7 @@
 /// What begins Telnet's commands (RFC 854).
 const IAC: u8 = 0xff;
 /// The least of these: SE.
-const SE: u8 = 0xf0;
+pub(super) const SE: u8 = 0xf0;
 /// WILL, WON'T, DO and DON'T, behind which an option stands.
 const WILL: u8 = 0xfb;
 const DONT: u8 = 0xfe;

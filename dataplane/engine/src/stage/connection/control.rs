@@ -298,7 +298,8 @@ fn say_instead<H: Family>(
     }
     let fin = if said.is_last { Flags::FIN } else { Flags::default() };
     // Which of its bytes is urgent is no longer so, or it is one that a line could be read without.
-    let is_line_with_it = !tcp.is_urgent_within(data.len()) || !is_signal(data);
+    let is_line_with_it =
+        session.streams[from].is_foreign() || !tcp.is_urgent_within(data.len()) || !is_signal(data);
     let may_be_urgent = is_same && !(seen.is_by_client() && is_line_with_it);
     let urgent = if may_be_urgent { Flags::default() } else { Flags::URG };
     tcp.set_flags(tcp.flags().without(Flags::FIN | urgent) | fin);

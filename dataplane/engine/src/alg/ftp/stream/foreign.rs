@@ -9,6 +9,11 @@ use super::*;
 use wire::ftp::is_text;
 
 impl Stream {
+    /// Whether its client only seems to speak another language: what is urgent could still be left out of a line.
+    pub fn is_foreign(&self) -> bool {
+        self.mode == Mode::Foreign
+    }
+
     /// Decides by the first byte whether the stream can be read.
     pub(super) fn begin(&mut self, first: u8, side: Side, reader: &mut impl Reader) {
         self.mode = match side {

@@ -127,6 +127,21 @@ fn a_reply_with_blanks_between_its_numbers_names_the_vip() {
 }
 
 #[test]
+fn a_reply_with_a_comma_before_its_numbers_names_the_vip() {
+    for via in [Via::Nat, Via::Snat] {
+        let mut gate = gate(FLOWS);
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        control.client_says(&mut gate, "AP", "PASV\r\n");
+        let at = |ip| {
+            let reply = passive_at(SocketAddr::new(ip, 40_001));
+            reply.replace("Mode (", "Mode, ").replace(").", "")
+        };
+        let heard = control.server_says(&mut gate, "AP", &at(control.server.ip())).text();
+        assert_eq!(heard, at(via.vip().ip()), "{via:?}");
+    }
+}
+
+#[test]
 fn lines_that_are_not_read_arrive_whole() {
     let via = Via::Snat;
     let own = active(SocketAddr::new(via.client().ip(), 5001));

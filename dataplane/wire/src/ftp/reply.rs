@@ -82,14 +82,22 @@ impl Reply {
 /// The first six numbers in the text. Parentheses around them are usual, and nothing else is said of the text
 /// (RFC 1123 §4.1.2.6).
 fn passive(line: &[u8]) -> Option<Says> {
-    let is_number = |byte: u8| byte.is_ascii_digit() || byte == b',';
-    let is_inside =
-        |at: usize| is_number(line[at - 1]) || line[..at].trim_ascii_end().ends_with(b",");
-    let starts = (4..line.len()).filter(|&at| is_number(line[at]) && !is_inside(at));
+    let starts = (4..line.len()).filter(|&at| is_of_list(&line[..=at]) && !is_inside(&line[..at]));
     starts
         .filter_map(|at| number::endpoint_at(&line[at..]).map(|(to, len)| (to, at..at + len)))
         .map(|(to, place)| Says::Passive(to, place))
         .next()
+}
+
+/// Whether numbers go on behind this: blanks may stand beside a comma, but a comma may also end a word.
+fn is_inside(before: &[u8]) -> bool {
+    let list = before.trim_ascii_end().strip_suffix(b",").map(<[u8]>::trim_ascii_end);
+    is_of_list(before) || list.is_some_and(is_of_list)
+}
+
+/// Whether this ends like numbers with commas between them.
+fn is_of_list(text: &[u8]) -> bool {
+    text.last().is_some_and(|&byte| byte.is_ascii_digit() || byte == b',')
 }
 
 /// `(<d><d><d>port<d>)` (RFC 2428 §3).

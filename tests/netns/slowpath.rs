@@ -111,8 +111,11 @@ fn a_vip_lives_as_long_as_the_kernel_holds_it() {
 /// Datagrams a second: more than the kernel forwards on two cores that have other work too.
 const BULK: u32 = 200_000;
 const QUESTIONS: u8 = 50;
+const DISCARD: u16 = 9;
+const BFD: u16 = 3784;
 
 /// A server sends through the gate to a client that is no service's, while hosts ask for an address of the gate's kernel.
+/// What is not for that is no BFD of its own.
 #[test]
 fn bulk_that_is_routed_pushes_no_questions_for_neighbours_out() {
     let lab = Lab::new();
@@ -121,32 +124,35 @@ fn bulk_that_is_routed_pushes_no_questions_for_neighbours_out() {
     let link = plug(&lab, "switch", "asker");
     link.set_nonblocking(true).expect("it can be");
     lab.must("switch", "ip link set asker master br0");
-    let is_over = Arc::new(AtomicBool::new(false));
-    let bulk = lab.inside("s1", {
-        let is_over = Arc::clone(&is_over);
-        move || send_bulk(&is_over)
-    });
-    // Most of it gets lost then, how much depends on the machine.
-    until("it comes", || daemon.stat("packets", "to_kernel") > 1000);
-    let answered = (1..=QUESTIONS).filter(|&n| {
-        let host = Ipv4Addr::new(10, 77, 16, n).into();
-        is_answered(&link, host, Ipv4Addr::new(10, 77, 0, 1).into())
-    });
-    assert_eq!(answered.count(), usize::from(QUESTIONS));
-    is_over.store(true, Relaxed);
-    bulk.join().expect("it ends");
+    for port in [DISCARD, BFD] {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let before = daemon.stat("packets", "to_kernel");
+        let bulk = lab.inside("s1", {
+            let is_over = Arc::clone(&is_over);
+            move || send_bulk(port, &is_over)
+        });
+        // Most of it gets lost then, how much depends on the machine.
+        until("it comes", || daemon.stat("packets", "to_kernel") > before + 1000);
+        let answered = (1..=QUESTIONS).filter(|&n| {
+            let host = Ipv4Addr::new(10, 77, 16, n).into();
+            is_answered(&link, host, Ipv4Addr::new(10, 77, 0, 1).into())
+        });
+        assert_eq!(answered.count(), usize::from(QUESTIONS), "bulk to port {port}");
+        is_over.store(true, Relaxed);
+        bulk.join().expect("it ends");
+    }
     daemon.finish();
 }
 
 /// Sends datagrams to a client at a fixed rate, for as long as it takes and twenty seconds at the most.
-fn send_bulk(is_over: &AtomicBool) {
+fn send_bulk(port: u16, is_over: &AtomicBool) {
     let socket = UdpSocket::bind("10.77.0.30:9").expect("the address is the server's");
     let start = Instant::now();
     let mut sent = 0;
     while !is_over.load(Relaxed) && start.elapsed() < Duration::from_secs(20) {
         let due = (start.elapsed().as_secs_f64() * f64::from(BULK)) as u32;
         for _ in sent..due {
-            let _ = socket.send_to(&[0; 1000], "10.78.0.10:9");
+            let _ = socket.send_to(&[0; 1000], ("10.78.0.10", port));
         }
         sent = due;
     }

@@ -42,17 +42,23 @@ fn is_urgent_packet<H: Family>(frame: &mut [u8], tables: &Tables) -> bool {
         PROTOCOL_UDP => ports().iter().any(|port| BFD.contains(port)),
         _ => ROUTERS.contains(&protocol),
     };
-    is_routing
-        || protocol == H::ICMP && icmp::is_about_neighbours(ip, body)
-        || is_answer_to_check(ip, tables)
+    let destination: IpAddr = ip.destination().into();
+    let is_own = tables.local().any(|local| local.addr() == destination);
+    (is_routing && (is_own || is_never_routed(destination)))
+        || (is_own && is_from_backend(ip, tables))
+        || (protocol == H::ICMP && icmp::is_about_neighbours(ip, body))
 }
 
-/// Whether a backend sends it to an address of the kernel's own: in `dsr` from the VIP.
-fn is_answer_to_check<H: Family>(ip: &H, tables: &Tables) -> bool {
-    let destination: IpAddr = ip.destination().into();
-    let is_backend = match H::owner(ip.source(), tables) {
+/// Whether it goes to a group, or no further than its link. Bulk that is routed has whatever ports its sender likes.
+fn is_never_routed(destination: IpAddr) -> bool {
+    destination.is_multicast()
+        || matches!(destination, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+/// Whether a backend sends it, perhaps as the answer to a health check: in `dsr` from the VIP.
+fn is_from_backend<H: Family>(ip: &H, tables: &Tables) -> bool {
+    match H::owner(ip.source(), tables) {
         Some(Owner::Routed(_) | Owner::Answering(_) | Owner::Vip(_) | Owner::Down) => true,
         Some(Owner::Everybody | Owner::Snat(_)) | None => false,
-    };
-    is_backend && tables.local().any(|local| local.addr() == destination)
+    }
 }

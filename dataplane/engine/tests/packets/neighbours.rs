@@ -146,3 +146,34 @@ fn neighbours_routers_and_checks_come_first() {
         assert!(!urgent(datagram(check, to(client.ip(), 5000), b"x").bytes()), "{via:?}");
     }
 }
+
+/// Such bulk has whatever ports its sender likes.
+#[test]
+fn what_is_routed_never_comes_first() {
+    let gate = Gate::new();
+    let tables = &gate.core.tables;
+    let urgent = |mut frame: Vec<u8>| is_urgent(&mut frame, tables);
+    for via in Via::ALIKE {
+        let (client, other) = (via.client(), via.station(1, 77));
+        for port in [3784, 3785, 4784] {
+            let [from, to] = [client.ip(), other].map(|host| SocketAddr::new(host, port));
+            assert!(!urgent(datagram(client, to, b"bulk").bytes()), "{via:?} to {port}");
+            assert!(!urgent(datagram(from, SocketAddr::new(other, 9), b"bulk").bytes()), "{via:?}");
+        }
+        for router in [2, 89, 103, 112] {
+            let packet = ip(client.ip(), other, IpNumber(router), &[0; 20]);
+            assert!(!urgent(packet), "{via:?} {router}");
+        }
+    }
+}
+
+#[test]
+fn routers_come_first_where_all_of_a_link_are_to_hear_them() {
+    let gate = Gate::new();
+    let tables = &gate.core.tables;
+    let ends = [("10.78.0.9", "224.0.0.5"), ("fe80::9", "ff02::5"), ("fe80::9", "fe80::1")];
+    for (from, to) in ends {
+        let [from, to] = [from, to].map(|end| end.parse().unwrap());
+        assert!(is_urgent(&mut ip(from, to, IpNumber(89), &[0; 20]), tables), "{to}");
+    }
+}

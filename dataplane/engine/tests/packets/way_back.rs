@@ -507,3 +507,19 @@ fn blocks_that_a_client_asks_for_again_go_by_the_route() {
         assert_eq!(way(&mut gate, talk, 2), old, "{via:?}");
     }
 }
+
+/// The kernel's entry for it comes after its first datagram.
+#[test]
+fn a_neighbour_over_udp_is_answered_where_the_kernel_finds_it_later() {
+    for via in Via::SEEN {
+        let mut gate = Gate::with(tables(Protocol::Udp, PORT), FLOWS);
+        let question = datagram(via.client(), SocketAddr::new(via.vip().ip(), PORT), b"question");
+        for (known, at) in [(None, mac(via.client().ip())), (Some(OTHER), OTHER), (None, OTHER)] {
+            known.into_iter().for_each(|mac| route(&mut gate, via.client().ip(), mac));
+            let heard = gate.take(&question).sent();
+            let answer = datagram(heard.destination, heard.source, b"answer");
+            assert_eq!(gate.take(&answer).sent().to, at, "{via:?}");
+            gate.wait(SECOND);
+        }
+    }
+}

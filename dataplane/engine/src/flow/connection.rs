@@ -120,12 +120,14 @@ pub mod mark {
     pub const UNASSURED: u8 = 1;
     /// An open control connection that nobody reads: its client's data comes unannounced.
     pub const UNREAD: u8 = 2;
-    /// An expected connection that has come once: another one to the same endpoint may follow.
+    /// An expected connection of which one was open: another one to the same endpoint may follow.
     pub const REACHED: u8 = 4;
     /// The port that its server sees is another connection's.
     pub const BORROWS_PORT: u8 = 8;
     /// Of a client that is bound with all that it sends: some of that was TCP.
     pub const HAS_TCP: u8 = 16;
+    /// An expected connection to which somebody has come in its client's name.
+    pub const CALLED: u8 = 32;
 }
 
 impl Connection {

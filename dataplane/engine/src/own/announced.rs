@@ -4,8 +4,10 @@
 use super::Own;
 use super::connections::deadline;
 use crate::alg::End;
-use crate::flow::connection::{ANNOUNCED, mark};
-use crate::flow::view::Stage;
+use crate::flow::connection::{ANNOUNCED, Connection, flag, mark};
+use crate::flow::hosts::Endpoint;
+use crate::flow::tuple::Tuple;
+use crate::flow::view::{ConnectionKind, Stage};
 use crate::flow::{FlowId, NO_FLOW};
 use crate::here::Here;
 use arrayvec::ArrayVec;
@@ -33,13 +35,25 @@ impl Own {
         announced[0] = id;
     }
 
-    /// One that is waited for has come. Some clients open two at once, so another one may follow for a while.
-    pub fn note_reached(&mut self, id: FlowId, here: &Here) {
-        let connection = &mut self.connections[id];
+    /// This connection is open, perhaps one that was waited for: until then anybody can have come in its client's name.
+    /// Some clients open two at once, so another one may follow for a while.
+    pub(super) fn note_reached(&mut self, id: FlowId, here: &Here) {
+        let Some(expected) = self.expected_by(&self.connections[id]) else { return };
+        let connection = &mut self.connections[expected];
         connection.mark(mark::REACHED, true);
         connection.last_packet = here.now;
         let deadline = deadline(connection, here.tables);
-        self.connections.rearm(id, deadline);
+        self.connections.rearm(expected, deadline);
+    }
+
+    /// Where a client's connection for data was waited for.
+    fn expected_by(&self, data: &Connection) -> Option<FlowId> {
+        let client = data.client();
+        let any_port = Endpoint { port: 0, ..client.near() };
+        let tuple = Tuple::at_vip(any_port, data.vip(), client.far_port(), client.protocol);
+        let is_by_client = data.kind == ConnectionKind::Data && !data.has(flag::BY_SERVER);
+        let expected = self.connections.find(&tuple).filter(|_| is_by_client)?;
+        (self.connections[expected].stage == Stage::Expected).then_some(expected)
     }
 
     /// Nothing that this connection has announced is waited for any more.

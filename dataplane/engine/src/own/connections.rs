@@ -102,6 +102,7 @@ impl Own {
         }
         if before.is_half_open() && !next.is_unassured() {
             self.quotas.assure(id, before.halves[0].next);
+            self.note_reached(id, here);
         }
         // In `dsr` a server's end is not seen: the row stays for minutes, and its client has done with it.
         if stage == Stage::Closing && !next.answers_seen() {

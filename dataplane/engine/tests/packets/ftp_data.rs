@@ -3,7 +3,7 @@
 use engine::flow::view::Stage;
 use engine::reason::Reason;
 use engine::tables::{Ftp, Protocol};
-use kit::connections::{FIRST, IDLE, Line, service, tables};
+use kit::connections::{FIRST, IDLE, Line, backend, service, tables};
 use kit::ftp::{active, endpoint_in, passive_at};
 use kit::gate::Gate;
 use kit::world::{FLOWS, Via};
@@ -132,6 +132,52 @@ fn the_second_one_to_a_passive_port_counts_in_the_quota() {
         }
         let more = Line::new(via, client(via, 6002), 40_001).from_client("S", "");
         assert_eq!(gate.take(more).answered_by_segment().flags, "AR", "{via:?}");
+    }
+}
+
+/// Nor do those that are half open come for nothing.
+#[test]
+fn the_second_one_counts_in_the_quota_before_the_first_is_open() {
+    for via in [Via::Nat, Via::Snat] {
+        let mut world = tables(Protocol::Ftp(PLAIN), 21);
+        world.services[usize::from(service(via))].access.max_connections = Some(1);
+        let mut gate = Gate::with(world, FLOWS);
+        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        control.client_says(&mut gate, "AP", "PASV\r\n");
+        let reply = passive_at(SocketAddr::new(control.server.ip(), 40_001));
+        control.server_says(&mut gate, "AP", &reply);
+        let comes = |port| Line::new(via, client(via, port), 40_001).from_client("S", "");
+        (6000..6005).for_each(|port| drop(gate.take(comes(port)).sent_segment()));
+        // The control connection, what is waited for, the first one, and one for all others.
+        assert_eq!(gate.connections().len(), 4, "{via:?}");
+    }
+}
+
+/// A SYN in its client's name is not that client's coming: a port that was announced in the clear stays its client's alone.
+#[test]
+fn a_forged_syn_gives_no_announced_port_to_another() {
+    for via in [Via::Snat, Via::Snat46] {
+        let mut world = tables(Protocol::Ftp(PLAIN), 21);
+        world.vips[usize::from(via.service())].passive =
+            vec![(50_000..=50_099, backend(via, 0)), (50_100..=50_199, backend(via, 1))];
+        let mut gate = Gate::with(world, FLOWS);
+        let client = |number, port| SocketAddr::new(via.station(0, number), port);
+        let mut victim = Line::open(&mut gate, via, client(9, 2000), 21);
+        let mut other = Line::open(&mut gate, via, client(66, 2000), 21);
+        other.goes_dark(&mut gate);
+        let mut thief = Line::open(&mut gate, via, client(66, 2001), 21);
+        thief.goes_dark(&mut gate);
+        assert_eq!((thief.server, thief.seen_as.ip()), (victim.server, victim.seen_as.ip()));
+        let (asks, answer) = match via {
+            Via::Snat => ("PASV\r\n", passive_at(SocketAddr::new(via.server(0), 50_007))),
+            _ => ("EPSV\r\n", "229 Extended Passive Mode (|||50007|)\r\n".to_owned()),
+        };
+        victim.client_says(&mut gate, "AP", asks);
+        victim.server_says(&mut gate, "AP", &answer);
+        let forged = Line::new(via, client(9, 4444), 50_007).from_client("S", "");
+        let _ = gate.take(forged);
+        let comes = Line::new(via, client(66, 3000), 50_007).from_client("S", "");
+        gate.take(comes).dropped(Reason::NoService);
     }
 }
 

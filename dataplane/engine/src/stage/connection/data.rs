@@ -47,7 +47,7 @@ fn by_client<H: Family>(
 ) -> Step<FlowId> {
     let expected = own.connections[id].clone();
     let (backend, pool_host) = (expected.backend, expected.server().near().host);
-    let is_first = !expected.has_mark(mark::REACHED);
+    let is_first = !expected.has_mark(mark::CALLED);
     let host = own.hosts.enter(seen.addresses[0].into()).map_err(|NoRoom| Reason::FlowTableFull)?;
     let mut connection = Connection {
         tuples: expected.tuples.with_client(seen.tuple.with(host)),
@@ -65,10 +65,9 @@ fn by_client<H: Family>(
     may.and_then(|()| own.face_server(&mut connection, port, Some(pool_host), here))
         .inspect_err(|_| own.hosts.leave(host))?;
     own.connections[connection.parent].children += 1;
+    own.connections[id].mark(mark::CALLED, true);
     let entered = own.enter_connection(&connection, here)?;
-    if is_first {
-        own.note_reached(id, here);
-    } else {
+    if !is_first {
         own.count_in_quota(entered, here);
     }
     Ok(entered)

@@ -14,7 +14,7 @@ use crate::reason::Reason;
 use crate::tables::{Duty, Tables, VipId};
 use crate::tick::{PER_SECOND, Tick};
 use crate::verdict::Step;
-use wire::ip::PROTOCOL_TCP;
+use wire::ip::{PROTOCOL_TCP, PROTOCOL_UDP};
 
 /// Ticks that a connection is waited for that was announced, as Linux does; the latest one of its control connection is
 /// waited for as long as that lives.
@@ -165,7 +165,18 @@ impl Own {
         self.end_announced(id, here);
         self.quotas.leave(id);
         let connection = self.connections.remove(id);
+        self.depart_from_server(&connection, here);
         self.bury(&connection, end, here);
+    }
+
+    /// The client of some datagrams leaves its server, which may still be about to answer.
+    fn depart_from_server(&mut self, connection: &Connection, here: &Here) {
+        let (client, server) = (connection.client(), connection.server());
+        let is_a_backend_s = connection.backend != NO_BACKEND && connection.answers_seen();
+        if is_a_backend_s && client.protocol == PROTOCOL_UDP && server.near() == client.near() {
+            let client = self.hosts.socket_address(client.near());
+            self.departed.note(client, (server.far(), server.far_port()), 0, here.now);
+        }
     }
 
     /// A connection that is in no row any more gives back what it holds.

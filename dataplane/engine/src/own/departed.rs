@@ -1,6 +1,6 @@
-//! Clients whose transfers were forgotten, and whose servers may still be talking to them. Where servers see the clients'
-//! own addresses, the kernel would route that with the server's. A fixed table by hash: when another one has pushed a client
-//! out, the kernel does.
+//! Clients whose transfers or datagrams' rows were forgotten, and whose servers may still be talking to them. Where servers
+//! see the clients' own addresses, the kernel would route that with the server's. A fixed table by hash: when another one
+//! has pushed a client out, the kernel does.
 
 use crate::flow::key::{Seed, mixed};
 use crate::tables::ServerId;
@@ -10,6 +10,9 @@ use std::net::SocketAddr;
 /// Waits of a server in a row until it gives up: tftp-hpa, the most patient common one, waits 1, 2, 4, 8, 16 and 32 times.
 const WAITS: u32 = 64;
 
+/// In place of a server's port: any, as transfers have ports of their own.
+pub const ANY_PORT: u16 = 0;
+
 /// The table.
 pub struct Departed {
     entries: Box<[Entry]>,
@@ -18,7 +21,7 @@ pub struct Departed {
 
 #[derive(Clone, Copy)]
 struct Entry {
-    /// A client's endpoint and its server; 0 for none.
+    /// A client's endpoint, its server and that one's port; 0 for none.
     mark: u64,
     until: Tick,
 }
@@ -31,22 +34,22 @@ impl Departed {
     }
 
     /// The server may still talk to this client, and say everything again after so many seconds; 0: as it likes.
-    pub fn note(&mut self, client: SocketAddr, server: ServerId, timeout: u8, now: Tick) {
+    pub fn note(&mut self, client: SocketAddr, server: (ServerId, u16), timeout: u8, now: Tick) {
         let mark = self.mark(client, server);
         let until = now.after(WAITS * u32::from(timeout.max(1)) * PER_SECOND);
         self.entries[place(mark, self.entries.len())] = Entry { mark, until };
     }
 
-    /// Whether what this server says to this client is of a transfer that was forgotten.
-    pub fn has(&self, client: SocketAddr, server: ServerId, now: Tick) -> bool {
+    /// Whether what this server says to this client is of what was forgotten.
+    pub fn has(&self, client: SocketAddr, server: (ServerId, u16), now: Tick) -> bool {
         let mark = self.mark(client, server);
         let entry = self.entries[place(mark, self.entries.len())];
         entry.mark == mark && !entry.until.is_due(now)
     }
 
-    fn mark(&self, client: SocketAddr, server: ServerId) -> u64 {
-        let port = u64::from(client.port()) << 32;
-        mixed(self.seed.of_client(client.ip(), server) ^ port) | 1
+    fn mark(&self, client: SocketAddr, (server, port): (ServerId, u16)) -> u64 {
+        let ports = u64::from(port) << 48 | u64::from(client.port()) << 32;
+        mixed(self.seed.of_client(client.ip(), server) ^ ports) | 1
     }
 }
 
@@ -64,13 +67,16 @@ mod tests {
         let now = Tick(u32::MAX - 5);
         for client in ["10.0.0.9:2070", "[fd00::9]:2070"] {
             let client: SocketAddr = client.parse().unwrap();
-            departed.note(client, 7, 0, now);
-            assert!(departed.has(client, 7, now.after(639)), "{client}");
+            let server = (7, ANY_PORT);
+            departed.note(client, server, 0, now);
+            assert!(departed.has(client, server, now.after(639)), "{client}");
             let other = SocketAddr::new(client.ip(), 2071);
-            assert!(!departed.has(other, 7, now) && !departed.has(client, 8, now));
-            assert!(!departed.has(client, 7, now.after(640)));
-            departed.note(client, 7, 70, now);
-            assert!(departed.has(client, 7, now.after(70 * 639)));
+            assert!(!departed.has(other, server, now));
+            assert!(!departed.has(client, (8, ANY_PORT), now));
+            assert!(!departed.has(client, (7, 53), now));
+            assert!(!departed.has(client, server, now.after(640)));
+            departed.note(client, server, 70, now);
+            assert!(departed.has(client, server, now.after(70 * 639)));
         }
     }
 }

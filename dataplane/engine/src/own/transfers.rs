@@ -1,5 +1,6 @@
 //! How transfers begin and end in what a worker owns.
 
+use super::departed::ANY_PORT;
 use super::{GLANCE, Own};
 use crate::alg::tftp::earlier::Earlier;
 use crate::alg::{Assurance, End, Lesson};
@@ -235,7 +236,8 @@ impl Own {
         let flow = &self.flows[id];
         if flow.answers_seen() && flow.seen_as() == flow.client() {
             let client = self.hosts.socket_address(flow.client());
-            self.departed.note(client, here.backend(flow.backend).server, flow.timeout, here.now);
+            let server = (here.backend(flow.backend).server, ANY_PORT);
+            self.departed.note(client, server, flow.timeout, here.now);
         }
     }
 

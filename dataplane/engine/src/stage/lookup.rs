@@ -11,6 +11,7 @@ use crate::flow::table::Table;
 use crate::flow::tuple::Tuple;
 use crate::here::Here;
 use crate::own::Own;
+use crate::own::departed::ANY_PORT;
 use crate::reason::Reason;
 use crate::tables::{Owner, Protocol, VipId};
 use crate::tick::PER_SECOND;
@@ -181,7 +182,8 @@ fn by_server<H: Family>(
         Some(id) => Ok(Found::Transfer(id)),
         None if parcel.side == Side::Server => Err(Reason::NoTransfer.into()),
         None => match not_by_this_server(parcel, here, own) {
-            Verdict::Kernel if here.tables.has_rules => Ok(Found::Elsewhere),
+            // A rule may be for it, or a connection that was forgotten.
+            Verdict::Kernel if here.tables.has_connections => Ok(Found::Elsewhere),
             why_not => Err(why_not),
         },
     }
@@ -203,7 +205,7 @@ fn not_by_this_server<H: Family>(parcel: &Parcel<H>, here: &Here, own: &Own) -> 
     });
     let is_departed = || {
         let client = SocketAddr::new(ip.destination().into(), udp.destination());
-        own.departed.has(client, parcel.key.other(), here.now)
+        own.departed.has(client, (parcel.key.other(), ANY_PORT), here.now)
     };
     if (is_elsewhere || is_departed()) && Message::parse(data).is_ok() {
         Reason::StrayTid.into()

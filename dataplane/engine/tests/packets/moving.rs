@@ -1,5 +1,6 @@
 //! What goes to another backend because its own serves no longer.
 
+use engine::reason::Reason;
 use engine::tables::{Duty, Protocol};
 use kit::connections::{FAILURES, Line, backend, tables};
 use kit::gate::Gate;
@@ -88,6 +89,64 @@ fn datagrams_leave_a_server_that_drains_when_their_time_is_over() {
         asked(&mut gate, via, via.server(1));
         asked(&mut gate, via, via.server(1));
         assert_eq!(gate.moves().get("started"), Some(&1), "{via:?}");
+    }
+}
+
+/// Where it sees its client's own address, the kernel would route that with its own.
+#[test]
+fn what_a_server_says_to_a_client_that_has_left_goes_no_further() {
+    for via in Via::SEEN {
+        for has_moved in [false, true] {
+            let (mut gate, seen_as) = conversation(via);
+            drains(&mut gate, via, 10);
+            gate.wait(30);
+            if has_moved {
+                asked(&mut gate, via, via.server(1));
+            }
+            let says =
+                |port| datagram(SocketAddr::new(via.server(0), port), seen_as, b"late answer");
+            gate.wait(550);
+            gate.take(says(DNS)).dropped(Reason::NoTransfer);
+            if !via.is_snat() {
+                // From another port it is not that.
+                gate.take(says(DNS + 1)).to_kernel();
+                gate.wait(100);
+                gate.take(says(DNS)).to_kernel();
+            }
+        }
+    }
+}
+
+/// Its server is dead for the health check, but has not fallen silent.
+#[test]
+fn what_a_lost_server_says_to_a_client_that_has_moved_goes_no_further() {
+    for via in Via::SEEN {
+        for change in FAILURES {
+            let (mut gate, seen_as) = conversation(via);
+            gate.change(|tables| change(&mut tables.backends[usize::from(backend(via, 0))]));
+            asked(&mut gate, via, via.server(1));
+            let server = SocketAddr::new(via.server(0), DNS);
+            gate.take(datagram(server, seen_as, b"late answer")).dropped(Reason::NoTransfer);
+        }
+    }
+}
+
+/// Whoever has left and come back hears its server.
+#[test]
+fn datagrams_that_come_back_to_a_server_are_answered() {
+    for via in Via::SEEN {
+        let (mut gate, _) = conversation(via);
+        drains(&mut gate, via, 10);
+        gate.wait(30);
+        gate.change(|tables| {
+            tables.backends[usize::from(backend(via, 0))].duty = Duty::Serving;
+            tables.backends[usize::from(backend(via, 1))].duty = Duty::Down;
+            tables.leave_by.clear();
+        });
+        let seen_as = asked(&mut gate, via, via.server(0)).source;
+        let server = SocketAddr::new(via.server(0), DNS);
+        let heard = gate.take(datagram(server, seen_as, b"answer")).sent();
+        assert_eq!(heard.destination, via.client());
     }
 }
 

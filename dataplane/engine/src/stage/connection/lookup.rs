@@ -12,6 +12,7 @@ use crate::own::Own;
 use crate::reason::Reason;
 use crate::stage::classify::Side;
 use crate::verdict::{Step, Verdict};
+use std::net::{IpAddr, SocketAddr};
 use wire::ip::PROTOCOL_TCP;
 
 /// The packet's connection, which may have begun with it.
@@ -105,7 +106,17 @@ fn by_server<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) -> 
     if seen.side == Side::Server {
         return Err(if seen.tcp.is_some() { NO_CONNECTION } else { Reason::NoTransfer.into() });
     }
-    policy::lookup::<H>(seen, here, own)
+    match policy::lookup::<H>(seen, here, own) {
+        Err(Verdict::Kernel) if is_departed(seen, here, own) => Err(Reason::NoTransfer.into()),
+        step => step,
+    }
+}
+
+/// Whether a server still answers a client that has left it: that must not reach it by the server's own address.
+fn is_departed<A: Copy + Into<IpAddr>>(seen: &Seen<A>, here: &Here, own: &Own) -> bool {
+    let [from, to] = seen.ports;
+    let client = SocketAddr::new(seen.addresses[1].into(), to);
+    seen.tcp.is_none() && own.departed.has(client, (seen.tuple.far(), from), here.now)
 }
 
 /// The connection that is expected between such ends.

@@ -11,12 +11,14 @@ use kit::segment::Segment;
 use kit::world::{FLOWS, Via};
 use std::net::SocketAddr;
 
-/// Records of TLS that end like the beginning of a command, of a signal of Telnet's, and of a reply.
-const HELLO: [&[u8]; 4] = [
+/// Records of TLS that end like the beginning of a command, of a signal of Telnet's, and of a reply; and the hello of SSL
+/// 2's form by which older clients begin TLS.
+const HELLO: [&[u8]; 5] = [
     b"\x16\x03\x01\x00\x05abc\nP",
     b"\x16\x03\x01\x00\x08\n227\n\n\0\xff",
     b"\x16\x03\x01\x00\x05abc\n ",
     b"\x16\x03\x01\x00\x06EPSV\r\n",
+    b"\x80\x1f\x01\x03\x01\x00\x06\0\0\0\x10\x00\x00\x2f\x00\x00\x350123456789abcdef",
 ];
 const ANSWER: [&[u8]; 2] = [b"\x16\x03\x03\x00\x05abc\r\n2", b"\x15\x03\x03\x00\x02\x02\x28"];
 

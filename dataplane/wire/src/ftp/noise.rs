@@ -15,9 +15,10 @@ pub fn without_noise(line: &[u8]) -> impl Iterator<Item = u8> {
 }
 
 /// Whether a stream of FTP can begin with this byte, Telnet's commands and what servers drop included. One of TLS begins
-/// with 22.
+/// with 22, or, by a hello of SSL 2's form, with one that only continues a character of UTF-8.
 pub fn is_text(first: u8) -> bool {
-    !first.is_ascii_control() || matches!(first, 0 | b'\t'..=b'\r')
+    let is_control = first.is_ascii_control() && !matches!(first, 0 | b'\t'..=b'\r');
+    !is_control && !matches!(first, 0x80..=0xbf)
 }
 
 /// What nobody writes into a command.

@@ -228,6 +228,30 @@ fn data_that_nobody_has_announced_goes_where_the_control_connection_comes_from()
     }
 }
 
+/// Its client could not tell the second from the first.
+#[test]
+fn another_one_of_that_kind_waits_for_the_first_ones_end() {
+    for via in Via::SEEN {
+        let mut gate = gate();
+        let control = Line::open(&mut gate, via, via.client(), 21);
+        let mut data = comes(&control, 4444, control.seen_as);
+        let other = comes(&control, 4445, control.seen_as);
+        let heard = gate.take(data.from_server("S", "")).sent_segment();
+        data.goes_on(1, "S", "");
+        (data.client, data.vip) = (control.client, heard.source);
+        let refused = gate.take(other.from_server("S", "")).answered_by_segment();
+        assert_eq!(refused.flags, "AR", "{via:?}");
+        data.client_says(&mut gate, "SA", "");
+        data.server_says(&mut gate, "A", "");
+        let refused = gate.take(other.from_server("S", "")).answered_by_segment();
+        assert_eq!(refused.flags, "AR", "{via:?}");
+        assert_eq!(data.server_says(&mut gate, "AP", "listing").text(), "listing", "{via:?}");
+        data.server_says(&mut gate, "AF", "");
+        let heard = gate.take(other.from_server("S", "")).sent_segment();
+        assert_eq!(heard.destination, control.client);
+    }
+}
+
 #[test]
 fn nothing_of_that_without_ftp_or_from_another_port_than_is_said() {
     let ftp = Protocol::Ftp(Ftp { data_port: Some(2020), ..PLAIN });

@@ -39,16 +39,20 @@ fn takes_data(connection: &Connection, from: u16, here: &Here) -> bool {
     }
 }
 
-/// Makes it. The port that its server sees stays the control connection's.
+/// Makes it, unless there is one already, which the client could not tell from it. The port that its server sees stays
+/// the control connection's.
 pub fn begin<A>(control: FlowId, seen: &Seen<A>, here: &Here, own: &mut Own) -> Step<FlowId> {
     let known = own.connections[control].clone();
-    let client = known.client();
+    // As if it had been announced.
+    let from = known.client().far_port().wrapping_sub(1);
+    let client = Tuple::at_vip(known.client().near(), known.vip(), from, PROTOCOL_TCP);
+    let twin = own.connections.find(&client);
+    if twin.is_some_and(|twin| own.connections[twin].is_under_way()) {
+        return Err(Reason::NoConnection.into());
+    }
     let address = own.hosts.socket_address(client.near()).ip();
     own.hosts.enter(address).map_err(|NoRoom| Reason::FlowTableFull)?;
-    // As if it had been announced.
-    let from = client.far_port().wrapping_sub(1);
-    let client = Tuple::at_vip(client.near(), known.vip(), from, PROTOCOL_TCP);
-    if let Some(twin) = own.connections.find(&client) {
+    if let Some(twin) = twin {
         own.end_connection(twin, End::Replaced, here);
     }
     own.connections[control].children += 1;

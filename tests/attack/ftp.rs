@@ -139,6 +139,25 @@ fn a_client_that_begins_like_tls_names_no_port() {
     }
 }
 
+/// Python's `int` reads digits of any script, and so does pyftpdlib: it would come to its client by itself, or to anybody.
+#[test]
+fn digits_of_another_script_hide_no_port() {
+    let lab = Lab::new().with_ipv6();
+    let farm = Farm::new(&lab, pyftpdlib);
+    let client: IpAddr = "10.78.0.10".parse().expect("an address");
+    let waits = farm.lab.inside("client", move || TcpListener::bind((client, 0)));
+    let waits = waits.join().expect("it ends").expect("a port");
+    waits.set_nonblocking(true).expect("it can be");
+    let port = waits.local_addr().expect("an end").port();
+    let numbers = format!("10,78,0,10,{},{}", port >> 8, port & 255);
+    let other = |c: char| c.to_digit(10).map_or(c, |n| char::from_u32(0x660 + n).expect("a digit"));
+    let numbers: String = numbers.chars().map(other).collect();
+    let mut talk = farm.talk(NAT_VIP, true);
+    talk.says_to_the_end(&format!("PORT {numbers}\r\nLIST\r\n"));
+    assert!(waits.accept().is_err(), "it comes by itself: {}", talk.heard);
+    assert!(!talk.heard.contains("\r\n200 Active"), "{}", talk.heard);
+}
+
 /// The gate, and two servers with a database each.
 struct Farm<'a> {
     daemon: Daemon<'a>,

@@ -12,6 +12,7 @@ use engine::tables::Protocol;
 use engine::tick::Tick;
 use engine::verdict::Verdict;
 use wire::ipv4::Ipv4;
+use wire::ipv6::Ipv6;
 use wire::tcp::Tcp;
 use zerocopy::FromBytes;
 
@@ -70,7 +71,7 @@ impl Lines {
             self.frames.fill(way, self.random.below(self.count), frame);
             if way == Way::Out {
                 self.sent = self.sent.wrapping_add(1);
-                go_on(frame.bytes_mut(), self.sent);
+                go_on(frame.bytes_mut(), self.via, self.sent);
             }
         }
     }
@@ -86,9 +87,10 @@ impl Lines {
     }
 }
 
-/// The same segment, over IPv4, so many bytes later. Its checksum is not made anew: nobody looks at it on the way.
-fn go_on(frame: &mut [u8], by: u32) {
-    const TCP: usize = wire::ethernet::HEADER + size_of::<Ipv4>();
-    let (tcp, _) = Tcp::mut_from_prefix(&mut frame[TCP..]).expect("a segment");
+/// The same segment, so many bytes later. Its checksum is not made anew: nobody looks at it on the way.
+fn go_on(frame: &mut [u8], via: Via, by: u32) {
+    let ip = if via.vip().is_ipv4() { size_of::<Ipv4>() } else { size_of::<Ipv6>() };
+    let segment = &mut frame[wire::ethernet::HEADER + ip..];
+    let (tcp, _) = Tcp::mut_from_prefix(segment).expect("a segment");
     tcp.set_sequence(tcp.sequence().wrapping_add(by));
 }

@@ -156,9 +156,12 @@ impl Connection {
         under_way: 0,
     };
 
-    /// Forgets its relations to other rows and to what is read of it: numbers of a process that has ended.
+    /// Forgets its relations to other rows and to what is read of it, numbers of a process that has ended, and stations
+    /// that its client may be at. A rule's connection keeps the one that its [server](Connection::fore) is at.
     pub fn forget_relations(&mut self) {
+        let is_of_rule = self.backend == NO_BACKEND;
         *self = Connection {
+            new_hop: if is_of_rule { self.new_hop } else { NewHop::NONE },
             parent: NO_FLOW,
             session: 0,
             children: 0,

@@ -10,6 +10,7 @@ use crate::flow::FlowId;
 use crate::flow::connection::{Connection, NO_BACKEND};
 use crate::flow::hosts::Endpoint;
 use crate::flow::key::{Key, KeyKind};
+use crate::flow::new_hop::NewHop;
 use crate::flow::ports::{Holder, Turn, kind};
 use crate::flow::record::NOBODY;
 use crate::flow::store::Store;
@@ -85,8 +86,11 @@ impl Own {
             transfers.inherited.add(1);
             here.backend(flow.backend).cap.iter().for_each(|cap| cap.take_over(1));
         }
+        let detail = self.flows.both(id).1;
+        // No seal covers that station, and its interface may be none of ours.
+        detail.new_hop = NewHop::NONE;
         if flow.is_in_need() {
-            self.flows.both(id).1.catch_up.queued = 0;
+            detail.catch_up.queued = 0;
             self.say(id);
             self.outbox.watch(id);
         }

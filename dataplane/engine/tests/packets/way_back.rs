@@ -508,6 +508,42 @@ fn blocks_that_a_client_asks_for_again_go_by_the_route() {
     }
 }
 
+/// A row that another process has left tells no station that may be none of ours by now.
+#[test]
+fn what_was_not_heard_counts_no_longer_after_a_restart() {
+    let known = |gate: &mut Gate, via: Via| route(gate, via.client().ip(), OTHER);
+    for via in Via::SEEN {
+        let mut gate = Gate::new();
+        let talk = run(&mut gate, via, via.client());
+        known(&mut gate, via);
+        for _ in 0..2 {
+            let _ = way(&mut gate, talk, 2);
+            gate.wait(SECOND);
+            let _ = gate.take(talk.ack(1)).sent();
+        }
+        assert_eq!(way(&mut gate, talk, 2), OTHER, "{via:?}");
+        let mut gate = gate.reborn(kit::world::tables());
+        known(&mut gate, via);
+        gate.wait(SECOND);
+        let _ = gate.take(talk.ack(1)).sent();
+        assert_eq!(way(&mut gate, talk, 2), OTHER, "{via:?}: it may have got lost");
+
+        let mut gate = Gate::with(tables(Protocol::Tcp, PORT), FLOWS);
+        let mut line = Line::open(&mut gate, via, via.client(), PORT);
+        known(&mut gate, via);
+        let said = line.from_server("A", "x");
+        let _ = line.server_says(&mut gate, "A", "x");
+        for _ in 0..2 {
+            gate.wait(3);
+            let _ = gate.take(said.clone()).sent_segment();
+        }
+        let mut gate = gate.reborn(tables(Protocol::Tcp, PORT));
+        known(&mut gate, via);
+        gate.wait(3);
+        assert_eq!(gate.take(said).sent_segment().to, OTHER, "{via:?}");
+    }
+}
+
 /// The kernel's entry for it comes after its first datagram.
 #[test]
 fn a_neighbour_over_udp_is_answered_where_the_kernel_finds_it_later() {

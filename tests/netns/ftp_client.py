@@ -56,21 +56,24 @@ def transfers(address, how):
     ftp.quit()
 
 
-def tls(address, how):
-    ftp = session(address, how, ftplib.FTP_TLS)
-    ftp.prot_p()
+def both_ways(ftp):
+    """A file each way, and the end."""
     get(ftp, "image")
     put(ftp, "image", "up/image")
     ftp.quit()
+
+
+def tls(address, how):
+    ftp = session(address, how, ftplib.FTP_TLS)
+    ftp.prot_p()
+    both_ways(ftp)
 
 
 def ccc(address, how):
     """The login in TLS, and the rest in the clear (RFC 4217 §12.3)."""
     ftp = session(address, how, ftplib.FTP_TLS)
     ftp.ccc()
-    get(ftp, "image")
-    put(ftp, "image", "up/image")
-    ftp.quit()
+    both_ways(ftp)
 
 
 def abort(address, how):

@@ -115,17 +115,23 @@ fn a_port_that_is_announced_again_stays_the_same() {
     }
 }
 
+/// A server's port 40001 is announced to a client that may have one connection.
+fn announced_to_one(via: Via) -> (Gate, Line) {
+    let mut world = tables(Protocol::Ftp(PLAIN), 21);
+    world.services[usize::from(service(via))].access.max_connections = Some(1);
+    let mut gate = Gate::with(world, FLOWS);
+    let mut control = Line::open(&mut gate, via, via.client(), 21);
+    control.client_says(&mut gate, "AP", "PASV\r\n");
+    let reply = passive_at(SocketAddr::new(control.server.ip(), 40_001));
+    control.server_says(&mut gate, "AP", &reply);
+    (gate, control)
+}
+
 /// A client that is told once may come as often as it has connections.
 #[test]
 fn the_second_one_to_a_passive_port_counts_in_the_quota() {
     for via in [Via::Nat, Via::Snat] {
-        let mut world = tables(Protocol::Ftp(PLAIN), 21);
-        world.services[usize::from(service(via))].access.max_connections = Some(1);
-        let mut gate = Gate::with(world, FLOWS);
-        let mut control = Line::open(&mut gate, via, via.client(), 21);
-        control.client_says(&mut gate, "AP", "PASV\r\n");
-        let reply = passive_at(SocketAddr::new(control.server.ip(), 40_001));
-        control.server_says(&mut gate, "AP", &reply);
+        let (mut gate, control) = announced_to_one(via);
         for port in [6000, 6001] {
             let data = Line::open(&mut gate, via, client(via, port), 40_001);
             assert_eq!(data.server, SocketAddr::new(control.server.ip(), 40_001));
@@ -139,13 +145,7 @@ fn the_second_one_to_a_passive_port_counts_in_the_quota() {
 #[test]
 fn the_second_one_counts_in_the_quota_before_the_first_is_open() {
     for via in [Via::Nat, Via::Snat] {
-        let mut world = tables(Protocol::Ftp(PLAIN), 21);
-        world.services[usize::from(service(via))].access.max_connections = Some(1);
-        let mut gate = Gate::with(world, FLOWS);
-        let mut control = Line::open(&mut gate, via, via.client(), 21);
-        control.client_says(&mut gate, "AP", "PASV\r\n");
-        let reply = passive_at(SocketAddr::new(control.server.ip(), 40_001));
-        control.server_says(&mut gate, "AP", &reply);
+        let (mut gate, control) = announced_to_one(via);
         let comes = |port| Line::new(via, client(via, port), 40_001).from_client("S", "");
         (6000..6005).for_each(|port| drop(gate.take(comes(port)).sent_segment()));
         // The control connection, what is waited for, the first one, and one for all others.

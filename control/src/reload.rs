@@ -109,8 +109,8 @@ impl Appliance {
         }
     }
 
-    /// Lets go of what was removed, has no transfers left and is not kept for what its servers may still say. The kernel does first: until then, what is sent
-    /// to its addresses is ours to drop.
+    /// Lets go of what was removed, has no transfers left and is not kept for what its servers may still say. The kernel does
+    /// first: until then, what is sent to its addresses is ours to drop.
     pub async fn let_go(&self, kernel: &Kernel) {
         let before = self.in_force();
         if !before.registry.is_anything_leaving() {

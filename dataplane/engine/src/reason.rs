@@ -70,7 +70,7 @@ reasons! {
     NoConnection = "no-connection",
     /// A reset that is not within its connection's window.
     BadReset = "bad-reset",
-    /// The same of a connection that is over, or from the side that has closed it: its end answers what comes late.
+    /// A reset that is not within the window of a connection that is over, or that its sender has closed.
     LateReset = "late-reset",
     /// Of a control connection, and not in order; its sender repeats it.
     OutOfOrder = "out-of-order",

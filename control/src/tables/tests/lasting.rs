@@ -139,7 +139,7 @@ fn what_was_removed_finishes_and_gets_nothing_new() {
     );
 }
 
-/// Its server may still talk to clients whose transfers went on elsewhere.
+/// A removed server may still talk to clients whose transfers went on elsewhere.
 #[test]
 fn a_removed_backend_is_kept_for_a_while_after_its_last_transfer() {
     let both = service(VIP, 69, config::Mode::Nat, &[(30, 1), (31, 1)]);

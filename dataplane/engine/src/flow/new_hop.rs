@@ -24,7 +24,7 @@ pub struct NewHop {
     state: [u8; 2],
 }
 
-/// What the station is.
+/// The part that the station has for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// The client's packets have come from there lately.
@@ -305,7 +305,7 @@ mod tests {
         }
     }
 
-    /// Its sender waits for twice as long each time.
+    /// A sender waits for twice as long before each repetition.
     #[test]
     fn what_is_not_heard_goes_by_a_route_as_soon_as_there_is_one() {
         let mut new = NewHop::NONE;

@@ -1,5 +1,5 @@
-//! What a control connection has announced, and is waited for: four endpoints at the most, so a client that may have so many
-//! connections has four times as many. They end with their control connection, and the oldest one first.
+//! Endpoints that a control connection has announced, and that are waited for: four at the most, so a client that may have
+//! so many connections has four times as many. They end with their control connection, and the oldest one first.
 
 use super::Own;
 use super::connections::deadline;
@@ -63,7 +63,7 @@ impl Own {
         }
     }
 
-    /// Those that this connection has announced and that are waited for; the number of any other one may be there by now.
+    /// Endpoints that this connection has announced and that are waited for; any other row may have the number by now.
     pub fn announced_by(&self, id: FlowId) -> impl Iterator<Item = FlowId> {
         let announced = self.connections[id].announced;
         announced.into_iter().filter(move |&one| {

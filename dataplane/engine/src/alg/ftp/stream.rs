@@ -70,13 +70,13 @@ pub struct Stream {
 /// What becomes of the next byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
-    /// It is the first one.
+    /// The first byte of all tells whether the stream can be read.
     Beginning,
     /// It belongs to a line that may have to be rewritten.
     Reading,
     /// It goes on, up to the end of its line.
     Passing,
-    /// It goes on, unless it ends a line that no client in TLS sends.
+    /// Bytes go on, but for the end of a line that no client in TLS sends.
     Foreign,
     /// It goes on, as all that follow.
     Opaque,

@@ -145,7 +145,7 @@ fn the_second_one_to_a_passive_port_counts_in_the_quota() {
 #[test]
 fn the_second_one_counts_in_the_quota_before_the_first_is_open() {
     for via in [Via::Nat, Via::Snat] {
-        let (mut gate, control) = announced_to_one(via);
+        let (mut gate, _) = announced_to_one(via);
         let comes = |port| Line::new(via, client(via, port), 40_001).from_client("S", "");
         (6000..6005).for_each(|port| drop(gate.take(comes(port)).sent_segment()));
         // The control connection, what is waited for, the first one, and one for all others.

@@ -10,8 +10,8 @@ const OLDEST: &str = "22.11";
 /// What the bindings are made of, in the package's folder.
 const HEADER: &str = "dpdk.h";
 /// Only what the `dpdk` crate uses.
-const FUNCTIONS: &str = "dpdk_sys_(errno|link_up)|rte_strerror|rte_openlog_stream\
-    |rte_eal_(init|cleanup|remote_launch|wait_lcore|get_lcore_state|alarm_set)\
+const FUNCTIONS: &str = "dpdk_sys_(errno|link)|rte_strerror|rte_openlog_stream\
+    |rte_version|rte_eal_(init|cleanup|remote_launch|wait_lcore|get_lcore_state|alarm_set)\
     |rte_(lcore_id|get_main_lcore|get_next_lcore)\
     |rte_pktmbuf_(pool_create|alloc|free)|rte_mempool_(free|avail_count)\
     |rte_eth_dev_(get_port_by_name|owner_new|owner_set|info_get|configure|set_mtu)\
@@ -20,7 +20,7 @@ const FUNCTIONS: &str = "dpdk_sys_(errno|link_up)|rte_strerror|rte_openlog_strea
     |rte_eth_(macaddr_get|stats_get)\
     |rte_eth_dev_rss_(hash_update|hash_conf_get|reta_update|reta_query)|rte_softrss";
 /// Constants likewise.
-const CONSTANTS: &str = "RTE_MAX_LCORE|RTE_PKTMBUF_HEADROOM|RTE_ETHER_(MTU|HDR_LEN|CRC_LEN)|RTE_VLAN_HLEN\
+const CONSTANTS: &str = "RTE_MAX_LCORE|RTE_PKTMBUF_HEADROOM|RTE_ETHER_(MTU|HDR_LEN|CRC_LEN)|RTE_VLAN_HLEN|RTE_ETH_SPEED_NUM_(NONE|UNKNOWN)\
     |RTE_ETH_RSS_(FRAG_)?IPV[46]|RTE_ETH_RSS_NONFRAG_IPV[46]_(UDP|OTHER)|RTE_ETH_RETA_GROUP_SIZE";
 
 fn main() {

@@ -1,33 +1,36 @@
-//! Devices, buffers and workers: what the configuration asks for, on DPDK.
+//! Devices, buffers and workers on DPDK, as the configuration describes them.
 
-use control::api::Lost;
-use control::appliance::InterfaceFacts;
+use control::api::{Link, Lost};
 use control::config::{Config, Interface};
-use control::estate::{Estate, PAGE};
+use control::daemon::InterfaceFacts;
 use control::privilege;
-use dpdk::lasting;
+use control::saved_state::{PAGE, SavedState, counters as saved_counters};
 use dpdk::offload::Unmerged;
-use dpdk::{BUFFERS_PER_QUEUE, Eal, Error, Mbuf, Mempool, Port, Queue, Rss, Running, Setup};
-use engine::count::Counters;
-use engine::flow::key::Seed;
+use dpdk::{
+    BUFFERS_PER_QUEUE, Eal, Error, Mbuf, Mempool, Port, PortConfig, Queue, Rss, Running,
+    mapped_file,
+};
+use engine::counters::saved::drop_interrupted;
+use engine::counters::{Counters, Room, Transfers};
+use engine::flow::hash::Seed;
 use engine::flow::store::Store;
-use engine::own::Own;
-use engine::own::adopt::Adopted;
-use engine::steer::Steer;
-use engine::tables::Tables;
-use engine::tick::Tick;
+use engine::net::rss::Steer;
+use engine::snapshot::Snapshot;
+use engine::state::WorkerState;
+use engine::state::restore::Adopted;
+use engine::types::tick::Tick;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use wire::ethernet::Mac;
-use worker::kernel::KernelRings;
-use worker::links::Link;
-use worker::mesh::{self, Mesh};
-use worker::news::Desk;
+use worker::command_channel::WorkerChannel;
+use worker::handover::{self, Inboxes};
+use worker::kernel_rings::KernelRings;
+use worker::vlan_ports::VlanPort;
 use worker::worker::{Parts, Worker};
 
-/// Services and backends, of each, that can be added to those of the start.
+/// Services, and backends, that reloads can add to those of the start.
 const MORE: usize = 1024;
 
 /// Free buffers that each lcore keeps at hand.
@@ -37,9 +40,9 @@ const CACHE: u32 = 256;
 pub struct Devices {
     ports: Vec<Port>,
     facts: Vec<InterfaceFacts>,
-    /// Linux interfaces that devices are on.
+    /// Linux interfaces below the devices.
     unmerged: Vec<Unmerged>,
-    /// How many workers they have queues for.
+    /// Workers that the devices have queues for.
     pub workers: u16,
 }
 
@@ -85,10 +88,10 @@ impl Devices {
 
     /// The interfaces' hardware addresses.
     pub fn macs(&self, config: &Config) -> Vec<Mac> {
-        config.links().iter().map(|link| self.facts[link.port].mac).collect()
+        config.vlan_ports().iter().map(|link| self.facts[link.port].mac).collect()
     }
 
-    /// Starts them, each with a transmit queue for every worker, on buffers of one pool.
+    /// Starts the devices, each with a transmit queue for every worker, on buffers of one pool.
     pub fn start(mut self, eal: &Eal, config: &Config) -> Result<Dataplane, Error> {
         let devices = config.devices();
         let mtu = |interface: &Interface| config.device_mtu(&interface.device);
@@ -98,7 +101,7 @@ impl Devices {
             Arc::new(Mempool::new(eal, "frames", count, CACHE, dpdk::data_room(largest), None)?);
         let mut queues: Vec<Vec<Queue>> = (0..self.workers).map(|_| vec![]).collect();
         for (id, (port, interface)) in self.ports.iter_mut().zip(&devices).enumerate() {
-            let setup = Setup {
+            let port_config = PortConfig {
                 transmit: self.workers,
                 receive: self.facts[id].queues,
                 mtu: mtu(interface),
@@ -107,9 +110,9 @@ impl Devices {
                 burst: interface.burst,
                 steer: steer(config, id),
             };
-            let (started, rss) = port.start(setup, &pool)?;
+            let (started, rss) = port.start(port_config, &pool)?;
             self.facts[id].rss = name(rss);
-            // The kernel's groups: VRRP, neighbour discovery. Frames for others are dropped here.
+            // For the kernel's multicast groups: VRRP, neighbour discovery. Frames for other hosts are dropped.
             port.promiscuous()?;
             for (worker, queue) in queues.iter_mut().zip(started) {
                 worker.push(queue);
@@ -117,15 +120,15 @@ impl Devices {
         }
         let rings = || (0..self.workers).map(|_| KernelRings::new()).collect();
         let rings = config.interfaces.iter().map(|_| rings()).collect();
-        let links = config.links();
-        let facts = links.iter().map(|link| self.facts[link.port].clone()).collect();
+        let vlan_ports = config.vlan_ports();
+        let facts = vlan_ports.iter().map(|link| self.facts[link.port].clone()).collect();
         let Devices { ports, unmerged, .. } = self;
-        Ok(Dataplane { ports, unmerged, links, facts, queues, rings, pool })
+        Ok(Dataplane { ports, unmerged, vlan_ports, facts, queues, rings, pool })
     }
 }
 
-/// Has a Linux interface pass frames on as they came. One that goes on merging them is slow over TCP, and no more: that is
-/// said, and counted.
+/// Switches GRO and LRO of a Linux interface off. If that fails, TCP is slow, nothing worse: it is logged, and merged
+/// frames are counted.
 fn unmerged(interface: &str) -> Option<Unmerged> {
     match Unmerged::new(interface) {
         Ok(unmerged) => {
@@ -142,11 +145,12 @@ fn unmerged(interface: &str) -> Option<Unmerged> {
     }
 }
 
-/// Clients send to VIPs; where there is none, only servers are, and answer to their clients.
+/// The address by which a device spreads frames. Clients send to VIPs; an interface without one has only servers,
+/// which send to clients.
 fn steer(config: &Config, port: usize) -> Steer {
-    let links = config.links();
+    let vlan_ports = config.vlan_ports();
     let mut vips = config.services.iter().flat_map(|service| &service.vips);
-    let has_vip = vips.any(|vip| links[vip.interface].port == port);
+    let has_vip = vips.any(|vip| vlan_ports[vip.interface].port == port);
     if has_vip { Steer::BySource } else { Steer::ByDestination }
 }
 
@@ -161,9 +165,9 @@ fn name(rss: Rss) -> &'static str {
 }
 
 /// Frames in all rings between a worker's port and the kernel.
-const KERNEL_RINGS: u32 = (2 * worker::kernel::DEPTH + worker::kernel::URGENT) as u32;
+const KERNEL_RINGS: u32 = (2 * worker::kernel_rings::DEPTH + worker::kernel_rings::URGENT) as u32;
 
-/// Enough that every queue and every ring can be full at once.
+/// The number of buffers: every queue and every ring can be full at once.
 fn buffers(workers: u32, config: &Config) -> u32 {
     let rings = |device: &Interface| {
         let asked = u32::from(device.rx_ring) + u32::from(device.tx_ring);
@@ -171,73 +175,75 @@ fn buffers(workers: u32, config: &Config) -> u32 {
     };
     let queues: u32 = config.devices().into_iter().map(rings).sum();
     let kernel = workers * config.interfaces.len() as u32 * KERNEL_RINGS;
-    let mesh = if workers > 1 { workers * mesh::FRAMES as u32 } else { 0 };
+    let inboxes = if workers > 1 { workers * handover::FRAMES as u32 } else { 0 };
     let caches = (workers + 1) * 2 * CACHE;
-    let held = workers * engine::fragments::HELD as u32;
-    (queues + kernel + mesh + caches + held).next_power_of_two() - 1
+    let held = workers * engine::flow::fragment_table::HELD as u32;
+    (queues + kernel + inboxes + caches + held).next_power_of_two() - 1
 }
 
-/// The started devices, and what workers are made of.
+/// The started devices, and the parts of their workers.
 pub struct Dataplane {
     ports: Vec<Port>,
     unmerged: Vec<Unmerged>,
-    /// The interfaces' places on the devices.
-    links: Vec<Link>,
+    /// The interfaces' ports on the devices.
+    vlan_ports: Vec<VlanPort>,
     /// Facts about the devices, by interface, for control.
     pub facts: Vec<InterfaceFacts>,
     queues: Vec<Vec<Queue>>,
-    /// To and from the kernel, by interface and worker.
+    /// The rings to and from the kernel, by interface and worker.
     pub rings: Vec<Vec<KernelRings<Mbuf>>>,
-    /// Where all frames lie.
+    /// The pool of all frames.
     pub pool: Arc<Mempool>,
 }
 
 impl Dataplane {
-    /// Puts a worker on each lcore; they turn until `stop`. Their time counts from `start`.
+    /// Launches a worker on each lcore; workers run until `stop`. Their time counts from `start`.
     pub fn launch(
         self,
         eal: &Eal,
         config: &Config,
-        tables: &Arc<Tables>,
-        estate: &mut Estate,
+        snapshot: &Arc<Snapshot>,
+        saved_state: &mut SavedState,
         start: Instant,
         stop: &Arc<AtomicBool>,
     ) -> Result<Workers, Error> {
-        let mesh = Mesh::new(self.queues.len() as u16);
-        let seed = Seed(estate.seed);
+        let inboxes = Inboxes::new(self.queues.len() as u16);
+        let seed = Seed(saved_state.seed);
         let max_flows = config.dataplane.max_flows;
-        let mut stores = stores(estate, self.queues.len(), max_flows).into_iter();
+        let mut stores = stores(saved_state, self.queues.len(), max_flows).into_iter();
         let mut all = Adopted::default();
         let ports = Rc::new(self.ports);
-        let devices = self.links.iter().map(|link| link.port).collect();
-        let (desks, running, _unmerged) = (vec![], vec![], self.unmerged);
-        let mut workers = Workers { desks, running, ports, devices, _unmerged };
+        let devices = self.vlan_ports.iter().map(|link| link.port).collect();
+        let (channels, running, _unmerged) = (vec![], vec![], self.unmerged);
+        let mut workers = Workers { channels, running, ports, devices, _unmerged };
         let mut made = vec![];
+        let room = Room::of(snapshot, MORE);
+        let mut saved = counters(saved_state, room).into_iter();
         for (number, ports) in (0..).zip(self.queues) {
-            let counters = Counters::with_room(tables, MORE);
-            let desk = Desk::new(Arc::new(counters));
+            let counters = saved.next().unwrap_or_else(|| Counters::new(room));
+            let channel = WorkerChannel::new(Arc::new(counters));
             let worker = Worker::new(Parts {
                 number,
                 ports,
-                links: self.links.clone(),
+                vlan_ports: self.vlan_ports.clone(),
                 kernel: self.rings.iter().map(|rings| rings[usize::from(number)].clone()).collect(),
-                mesh: mesh.clone(),
-                desk: desk.clone(),
-                tables: Arc::clone(tables),
-                store: stores.next().unwrap_or_else(|| Own::store(max_flows)),
+                inboxes: inboxes.clone(),
+                channel: channel.clone(),
+                snapshot: Arc::clone(snapshot),
+                store: stores.next().unwrap_or_else(|| WorkerState::store(max_flows)),
                 seed,
                 now: Tick::at(start.elapsed()),
             });
             all.whole += worker.adopted.whole;
             all.broken += worker.adopted.broken;
-            workers.desks.push(desk);
+            workers.channels.push(channel);
             made.push(worker);
         }
-        // Not before all of them have claimed the SNAT ports of their transfers.
+        // Only now that all workers have claimed the SNAT ports of their transfers.
         for ((number, worker), lcore) in (0_u16..).zip(made).zip(eal.lcores()) {
             let stop = Arc::clone(stop);
             let work = move || {
-                // What moves packets needs open devices, and nothing else of the kernel.
+                // A worker needs open devices, and nothing else of the kernel.
                 if let Err(error) = privilege::give_up() {
                     log::warn!("worker {number} keeps its privileges: {error}");
                 }
@@ -245,52 +251,67 @@ impl Dataplane {
             };
             workers.running.push(eal.launch(lcore, work)?);
         }
+        let backends = workers.channels.iter().flat_map(|channel| &channel.counters.backends);
+        let running: u64 = backends.map(Transfers::now).sum();
         match all {
             Adopted { whole: 0, broken: 0 } => {}
-            Adopted { whole, broken: 0 } => log::info!("{whole} transfers of before go on"),
-            Adopted { whole, broken } => {
-                log::warn!("{whole} transfers of before go on, {broken} can't");
+            // Rows that are over only wait for late packets.
+            Adopted { broken: 0, .. } => log::info!("{running} transfers of before go on"),
+            Adopted { broken, .. } => {
+                log::warn!("{running} transfers of before go on, {broken} can't");
             }
         }
         Ok(workers)
     }
 }
 
-/// Each worker's memory in the estate; none, if there is none.
-fn stores(estate: &mut Estate, workers: usize, max_flows: u32) -> Vec<Store> {
-    let Some(file) = estate.memory.take() else { return vec![] };
-    let mut rest = match lasting::map(file) {
+/// Each worker's part of the saved memory; none, if it cannot be mapped.
+fn stores(saved_state: &mut SavedState, workers: usize, max_flows: u32) -> Vec<Store> {
+    let Some(file) = saved_state.memory.take() else { return vec![] };
+    let memory = match mapped_file::map(file) {
         Ok(memory) => memory.get_mut(PAGE..).unwrap_or_default(),
         Err(error) => {
             log::warn!("transfers will not outlive this process: {error}");
-            estate.lasts = false;
+            saved_state.is_persistent = false;
             return vec![];
         }
     };
-    let size = Own::size(max_flows);
-    let mut stores = vec![];
-    while stores.len() < workers && rest.len() >= size {
-        let (own, behind) = rest.split_at_mut(size.next_multiple_of(PAGE).min(rest.len()));
-        stores.push(Own::lasting_store(&mut own[..size], max_flows));
-        rest = behind;
-    }
-    stores
+    let size = WorkerState::size(max_flows);
+    let parts = memory.chunks_exact_mut(size.next_multiple_of(PAGE)).take(workers);
+    parts.map(|part| WorkerState::mapped_store(&mut part[..size], max_flows)).collect()
+}
+
+/// Each worker's counters in memory that outlives the process; none, if it cannot be had.
+fn counters(saved_state: &SavedState, room: Room) -> Vec<Counters> {
+    let memory = match saved_state.counters(room).map(mapped_file::map) {
+        Some(Ok(memory)) => memory.get_mut(PAGE..).unwrap_or_default(),
+        Some(Err(error)) => {
+            log::warn!("counters will not outlive this process: {error}");
+            return vec![];
+        }
+        None => return vec![],
+    };
+    let parts = memory.chunks_exact_mut(saved_counters::part(room));
+    let counters: Vec<_> =
+        parts.map(|part| Counters::mapped(&mut part[..room.size()], room)).collect();
+    drop_interrupted(&counters);
+    counters
 }
 
 /// The running workers.
 pub struct Workers {
-    /// The ways to them.
-    pub desks: Vec<Desk>,
+    /// The channels to the workers.
+    pub channels: Vec<WorkerChannel>,
     running: Vec<Running<()>>,
     ports: Rc<Vec<Port>>,
-    /// By interface.
+    /// Each interface's device, as an index into `ports`.
     devices: Vec<usize>,
-    /// Merge frames again when the workers have ended.
+    /// Linux interfaces that merge frames again when the workers have ended.
     _unmerged: Vec<Unmerged>,
 }
 
 impl Workers {
-    /// Tells what the device of an interface has lost; all zeroes if it doesn't say.
+    /// A function that reads the losses of an interface's device; all zeroes if the device has no counters.
     pub fn losses(&self) -> Box<dyn Fn(usize) -> Lost> {
         let (ports, devices) = (Rc::clone(&self.ports), self.devices.clone());
         Box::new(move |id| {
@@ -305,12 +326,22 @@ impl Workers {
         })
     }
 
-    /// Whether one has ended, which none does before it is told to.
+    /// A function that reads the link of an interface's device.
+    pub fn links(&self) -> Box<dyn Fn(usize) -> Link> {
+        let (ports, devices) = (Rc::clone(&self.ports), self.devices.clone());
+        Box::new(move |id| {
+            let dpdk::Link { is_up, speed } = ports[devices[id]].link();
+            // Of Mbit/s.
+            Link { is_up, speed: speed.map(|speed| u64::from(speed) * 1_000_000 / 8) }
+        })
+    }
+
+    /// Whether a worker has ended, which none does before it is told to.
     pub fn any_ended(&self) -> bool {
         self.running.iter().any(Running::is_finished)
     }
 
-    /// Waits until all have ended.
+    /// Waits until all workers have ended.
     pub fn join(self) -> Result<(), Error> {
         self.running.into_iter().map(Running::join).fold(Ok(()), Result::and)
     }

@@ -1,4 +1,4 @@
-//! The operator's hand.
+//! The operator's command line.
 #![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {

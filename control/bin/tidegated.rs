@@ -1,36 +1,39 @@
-//! The appliance: configuration, DPDK, workers, and the control loop.
+//! The daemon: configuration, DPDK, workers, and the control loop.
 #![forbid(unsafe_code)]
 
 mod dataplane;
+mod restore;
 
 use clap::Parser;
+use control::active_config::ActiveConfig;
 use control::api::How;
-use control::appliance::Appliance;
+use control::carry_over::CarryOver;
 use control::config::{self, Written};
-use control::desks::Desks;
-use control::estate::{Estate, Terms};
-use control::health::Checks;
-use control::in_force::InForce;
+use control::daemon::{Daemon, ReloadRequest};
+use control::flow_log::{FlowLogger, Names, Outputs, Recent};
+use control::health::{Checks, passive};
+use control::http::{Endpoint, Server, serve_all};
 use control::kernel::{Kernel, Traffic};
-use control::lasting::Lasting;
-use control::reload::Asked;
+use control::metrics::Facts;
+use control::saved_state::{self, SavedState};
 use control::server::Place;
-use control::{conduct, eal, estate, preflight, privilege, tables};
+use control::worker_channels::WorkerChannels;
+use control::{eal_args, preflight, privilege, snapshot};
 use dataplane::{Devices, Workers};
 use dpdk::{Eal, HugePages, Log, descriptors};
-use engine::flow::store;
-use engine::own::Own;
-use engine::tick::Tick;
+use engine::types::tick::Tick;
 use log::LevelFilter;
-use std::cell::RefCell;
+use restore::restore;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::error::Error;
-use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -86,32 +89,36 @@ fn run(written: Written, file: PathBuf, level: LevelFilter) -> Result<(), Box<dy
     let config = &written.config;
     let cores = preflight::check(config)?;
     let place = Place::take(&config.control.socket)?;
+    let endpoints = Endpoint::open_all(&config.control)?;
     // Before DPDK makes threads, which get no more than this one has.
     privilege::keep_for_start(config)
         .map_err(|error| format!("cannot give up privileges: {error}"))?;
     let log = if level >= LevelFilter::Debug { Log::Shown } else { Log::Quiet };
-    let eal = Eal::init(&eal::arguments(config, &cores), log)?;
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, serve(&eal, written, file, place))
+    let eal = Eal::init(&eal_args::arguments(config, &cores), log)?;
+    let mut runtime = runtime::Builder::new_current_thread();
+    // Threads beside this one draw pages.
+    runtime.enable_all().on_thread_start(privilege::give_up_at_start);
+    let runtime = runtime.build()?;
+    LocalSet::new().block_on(&runtime, serve(&eal, written, file, (place, endpoints)))
 }
 
-/// From the devices to a clean stop. The kernel has our addresses before packets flow, and loses
-/// them when no more do.
+/// Runs from finding the devices to a clean stop. The kernel holds our addresses before packets flow, and until they
+/// no longer do.
 async fn serve(
     eal: &Eal,
     written: Written,
     file: PathBuf,
-    place: Place,
+    (place, endpoints): (Place, Vec<Endpoint>),
 ) -> Result<(), Box<dyn Error>> {
     let devices = Devices::find(eal, &written.config)?;
     let macs = devices.macs(&written.config);
-    let (estate, in_force) = inherit(written, devices.workers)?;
-    let lasting = Lasting::default();
-    let sought = lasting.sought.clone();
-    let mut kernel = Kernel::start(in_force.config(), &macs, in_force.wanted(), sought).await?;
-    let outset = Outset { macs, estate, in_force, lasting, file, place };
+    let (saved_state, active) = restore(written, devices.workers)?;
+    let carry_over = CarryOver::default();
+    let unresolved = carry_over.unresolved.clone();
+    let mut kernel = Kernel::start(active.config(), &macs, active.wanted(), unresolved).await?;
+    let outset = Outset { macs, saved_state, active, carry_over, file, place, endpoints };
     let outcome = turn(eal, &mut kernel, devices, outset).await;
-    // Why it ends matters more than what is then left behind.
+    // The reason for the end matters more than an error while stopping.
     let stopped = kernel.stop().await;
     outcome.and(stopped.map_err(Into::into))
 }
@@ -119,22 +126,24 @@ async fn serve(
 /// State that is known before packets flow.
 struct Outset {
     macs: Vec<Mac>,
-    estate: Estate,
-    in_force: InForce,
-    lasting: Lasting,
+    saved_state: SavedState,
+    active: ActiveConfig,
+    carry_over: CarryOver,
     file: PathBuf,
     place: Place,
+    endpoints: Vec<Endpoint>,
 }
 
-/// From the devices' start until their workers have ended.
+/// Runs from the devices' start until their workers have ended.
 async fn turn(
     eal: &Eal,
     kernel: &mut Kernel,
     devices: Devices,
     outset: Outset,
 ) -> Result<(), Box<dyn Error>> {
-    let Outset { macs, mut estate, in_force, mut lasting, file, place } = outset;
-    let config = in_force.config();
+    let Outset { macs, mut saved_state, active, mut carry_over, file, place, endpoints } = outset;
+    let config = active.config();
+    let outputs = Outputs::open(&config.logs, &Recent::default())?;
     let dataplane = devices.start(eal, config)?;
     give_up_the_rest(eal)?;
     let facts = dataplane.facts.clone();
@@ -143,40 +152,49 @@ async fn turn(
         .map(|(id, rings)| kernel.carry(id, rings.clone(), Arc::clone(&dataplane.pool)))
         .collect();
     let stop = Arc::new(AtomicBool::new(false));
-    let standings = watch::Sender::new(estate.standings.clone());
-    estate.save(&in_force.registry, &standings.borrow());
-    let (view, clock) = (kernel.view(), estate::clock());
+    let statuses = watch::Sender::new(saved_state.statuses.clone());
+    saved_state.save(&active.registry, &statuses.borrow());
+    let (view, clock) = (kernel.view(), saved_state::clock());
     let now = Tick::at(clock.elapsed());
     let first =
-        tables::build(&in_force, &macs, &view.borrow(), &standings.borrow(), &mut lasting, now);
+        snapshot::build(&active, &macs, &view.borrow(), &statuses.borrow(), &mut carry_over, now);
     let first = Arc::new(first);
-    let workers = dataplane.launch(eal, config, &first, &mut estate, clock, &stop)?;
+    let workers = dataplane.launch(eal, config, &first, &mut saved_state, clock, &stop)?;
+    let flow_log = FlowLogger::start(&workers.channels, clock, Names::of(&active), outputs)?;
     let (reloads, asked) = mpsc::channel(1);
-    let appliance = Appliance {
+    let daemon = Daemon {
         file,
-        in_force: watch::Sender::new(Rc::new(in_force)),
+        active: watch::Sender::new(Rc::new(active)),
         start: Instant::now(),
         clock,
         interfaces: facts,
         lost: workers.losses(),
+        link: workers.links(),
         traffic,
-        desks: Desks::new(workers.desks.clone()),
-        standings,
+        flow_log,
+        channels: WorkerChannels::new(workers.channels.clone()),
+        statuses,
         view,
-        lasting: RefCell::new(lasting),
-        estate: RefCell::new(estate),
-        tables: watch::Sender::new(first),
-        telling: Mutex::default(),
+        carry_over: RefCell::new(carry_over),
+        saved_state: RefCell::new(saved_state),
+        snapshot: watch::Sender::new(first),
+        publishing: Mutex::default(),
         reloads,
+        facts: RefCell::new(Facts::new(dpdk::version())),
+        last_reload: Cell::default(),
     };
 
-    let outcome = control(Rc::new(appliance), place, kernel, asked, &workers).await;
+    let daemon = Rc::new(daemon);
+    let places = (place, endpoints);
+    let outcome = control(Rc::clone(&daemon), places, kernel, asked, &workers).await;
     stop.store(true, Relaxed);
-    outcome.and(workers.join().map_err(Into::into))
+    let joined = workers.join();
+    daemon.flow_log.stop();
+    outcome.and(joined.map_err(Into::into))
 }
 
-/// Gives up what only the opening of devices needed: this thread keeps what it takes to run, EAL's keep nothing.
-/// Workers give up theirs when they begin.
+/// Gives up privileges that only the opening of devices needed: this thread keeps those to run, EAL's threads keep
+/// none. Workers give up theirs when they begin.
 fn give_up_the_rest(eal: &Eal) -> Result<(), Box<dyn Error>> {
     privilege::keep_for_running()?;
     eal.on_interrupt_thread(privilege::give_up)??;
@@ -188,103 +206,108 @@ fn give_up_the_rest(eal: &Eal) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The process before's estate, and the configuration with the numbers in it.
-fn inherit(written: Written, workers: u16) -> Result<(Estate, InForce), String> {
-    let config = &written.config;
-    let (socket, size) = (config.control.socket.clone(), Own::size(config.dataplane.max_flows));
-    let terms = Terms::new(config, workers, size, store::layout());
-    let estate = Estate::open(&socket, terms, random());
-    match InForce::first(written.clone(), &estate.registry) {
-        Ok(in_force) => Ok((estate, in_force)),
-        Err(full) => {
-            log::warn!("the transfers of before do not go on: {full}");
-            let estate = estate.without_past(&socket, random());
-            let first = InForce::first(written, &estate.registry);
-            first.map(|in_force| (estate, in_force)).map_err(|full| full.to_string())
-        }
-    }
-}
-
-/// Nobody outside can foresee these.
-fn random() -> [u64; 3] {
-    let state = RandomState::new();
-    [0, 1, 2].map(|n| state.hash_one(n))
-}
-
-/// Follows the kernel, the configuration's file and the operator until a signal comes. One thing at a time: a
-/// reload is done before the next one, and before a stop.
+/// The control loop: follows the kernel, the operator and the backends' health until a signal arrives. A reload is
+/// finished before the next one, and before a stop.
 async fn control(
-    appliance: Rc<Appliance>,
-    place: Place,
+    daemon: Rc<Daemon>,
+    (place, endpoints): (Place, Vec<Endpoint>),
     kernel: &mut Kernel,
-    mut asked: mpsc::Receiver<Asked>,
+    mut asked: mpsc::Receiver<ReloadRequest>,
     workers: &Workers,
 ) -> Result<(), Box<dyn Error>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = told_to_stop()?;
+    tokio::pin!(stop);
     let mut hangup = signal(SignalKind::hangup())?;
     let mut check = interval(Duration::from_secs(1));
-    let mut look = interval(conduct::PERIOD);
+    let mut look = interval(passive::PERIOD);
     let mut watches = HashMap::new();
     let mut merged_said = false;
-    let mut standings = appliance.standings.subscribe();
+    let mut statuses = daemon.statuses.subscribe();
     let mut view = kernel.view();
     let disturbed = kernel.disturbed();
-    let mut in_force = appliance.in_force.subscribe();
-    let first = appliance.in_force();
-    let mut checks = Checks::start(first.config(), &appliance.standings, &view.borrow())?;
+    let mut active = daemon.active.subscribe();
+    let first = daemon.active();
+    let mut checks = Checks::start(first.config(), &daemon.statuses, &view.borrow())?;
     let server = place.listen()?;
-    let serving = server.run(Rc::clone(&appliance));
+    let serving = server.run(Rc::clone(&daemon));
     tokio::pin!(serving);
+    let servers: Vec<_> = endpoints.into_iter().map(Server::new).collect::<Result<_, _>>()?;
+    let monitoring = serve_all(&servers, &daemon);
+    tokio::pin!(monitoring);
     log::info!(
         "ready: {} workers, {} services",
-        workers.desks.len(),
-        appliance.in_force().config().services.len()
+        workers.channels.len(),
+        daemon.active().config().services.len()
     );
     loop {
         tokio::select! {
             () = &mut serving => {}
+            () = &mut monitoring => {}
             Ok(()) = view.changed() => {
                 checks.follow(&view.borrow_and_update());
-                appliance.refresh().await;
+                daemon.publish().await;
             }
-            Ok(()) = standings.changed() => appliance.refresh().await,
-            Ok(()) = in_force.changed() => {
-                let new = appliance.in_force();
+            Ok(()) = statuses.changed() => daemon.publish().await,
+            Ok(()) = active.changed() => {
+                let new = daemon.active();
                 if let Err(error) = checks.change(new.config(), &view.borrow()) {
                     log::error!("backends are not checked: {error}");
                 }
             }
             () = disturbed.notified() => kernel.tend().await?,
             () = checks.disturbed() => checks.tend(),
-            _ = look.tick() => appliance.look_at_conduct(&mut watches),
+            _ = look.tick() => daemon.check_passive_health(&mut watches),
             _ = check.tick() => {
-                if workers.any_ended() {
-                    return Err("a worker has stopped by itself".into());
-                }
-                if kernel.is_waiting() {
-                    kernel.tend().await?;
-                }
+                tend(&daemon, kernel, workers).await?;
                 checks.tend();
-                appliance.look_for_merged(&mut merged_said);
-                appliance.let_go(kernel).await;
+                daemon.look_for_merged(&mut merged_said);
             }
-            Some(Asked { how, answer }) = asked.recv() => {
-                // Whoever asked may have gone; it is done all the same.
-                let _ = answer.send(appliance.reload(kernel, how).await);
+            Some(ReloadRequest { how, answer }) = asked.recv() => {
+                // The client may have gone; the reload is done all the same.
+                let _ = answer.send(daemon.reload(kernel, how).await);
             }
-            _ = hangup.recv() => reload(&appliance, kernel).await,
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                daemon.flow_log.reopen();
+                reload(&daemon, kernel).await;
+            }
+            () = &mut stop => break,
         }
     }
     log::info!("stopping");
     Ok(())
 }
 
-/// A reload whose outcome nobody but the log hears of.
-async fn reload(appliance: &Appliance, kernel: &mut Kernel) {
-    match appliance.reload(kernel, How { check: false }).await {
+/// Waits for a signal to stop: SIGTERM or SIGINT.
+fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Does what comes with time: looks at the workers, restores what waits for that, releases what was removed.
+async fn tend(
+    daemon: &Daemon,
+    kernel: &mut Kernel,
+    workers: &Workers,
+) -> Result<(), Box<dyn Error>> {
+    if workers.any_ended() {
+        return Err("a worker has stopped by itself".into());
+    }
+    if kernel.is_waiting() {
+        kernel.tend().await?;
+    }
+    daemon.release_removed(kernel).await;
+    Ok(())
+}
+
+/// A reload by SIGHUP, whose outcome is only logged.
+async fn reload(daemon: &Daemon, kernel: &mut Kernel) {
+    match daemon.reload(kernel, How { check: false }).await {
         Ok(report) if report.applied => log::info!("reloaded"),
         Ok(_) => log::info!("reload: the file says nothing new"),
         Err(error) => log::error!("reload refused: {error}"),

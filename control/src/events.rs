@@ -1,56 +1,66 @@
-//! Events that an operator acts on: VIPs and backends that come and go.
+//! Log lines about VIPs and backends that go up or down.
 
+use crate::backend_status::{Check, CheckVerdict};
 use crate::config::{Backend, Service};
 use crate::registry::{Presence, Registry};
-use crate::standing::{Check, Verdict};
-use engine::tables::{Duty, Hop, Tables, VipId};
+use engine::snapshot::{BackendState, Snapshot};
+use engine::types::id::VipId;
+use engine::types::next_hop::NextHop;
 
-/// One line for each thing that is different in `new`, but for what is gone.
-pub fn changes(old: &Tables, new: &Tables, registry: &Registry) -> Vec<String> {
-    let was_live = |id: VipId| usize::from(id) < old.vips.len() && old.is_live(id);
-    let vips = (0..).zip(registry.vips()).filter(|(_, vip)| vip.presence != Presence::Gone);
+/// A line for each VIP and backend whose state differs in `new`, except those that are gone.
+pub fn changes(old: &Snapshot, new: &Snapshot, registry: &Registry) -> Vec<String> {
+    let was_live = |id: VipId| id.index() < old.vips.len() && old.is_live(id);
+    let vips =
+        (0..).map(VipId).zip(registry.vips()).filter(|(_, vip)| vip.presence != Presence::Gone);
     let vips = vips.filter(|&(id, _)| was_live(id) != new.is_live(id)).map(|(id, vip)| {
         let state = if new.is_live(id) { "live" } else { "down: the kernel does not hold it" };
         format!("VIP {} is {state}", vip.what.held.address)
     });
-    let backends = registry.backends().iter().enumerate();
+    let backends = registry.numbered_backends();
     let backends = backends.filter(|(_, backend)| backend.presence != Presence::Gone);
     let backends = backends.filter_map(|(id, backend)| {
         let backend = &backend.what;
-        let service = &registry.services()[usize::from(backend.service)].name;
-        let what = moved(old.backends.get(id).and_then(|old| old.hop), &new.backends[id])?;
+        let service = &registry[backend.service()].name;
+        let what = moved(old.find_backend(id).and_then(|old| old.hop), &new[id])?;
         Some(format!("backend {} of {service} ({}) is {what}", backend.name, backend.address))
     });
     vips.chain(backends).collect()
 }
 
-fn moved(old: Option<Hop>, new: &engine::tables::Backend) -> Option<String> {
+fn moved(old: Option<NextHop>, new: &engine::snapshot::Backend) -> Option<String> {
     match (old, new.hop) {
         (None, Some(hop)) => Some(format!("up at {}", hop.mac)),
         // That was said when it was ordered, or found.
-        (Some(_), None) if new.duty == Duty::Down => None,
+        (Some(_), None) if new.state == BackendState::Down => None,
         (Some(_), None) => Some("down: the kernel does not reach it".to_owned()),
         (Some(old), Some(new)) if old != new => Some(format!("now at {}", new.mac)),
         (Some(_), Some(_)) | (None, None) => None,
     }
 }
 
-/// The news of a backend's health checks, if it is different in `new`. Before the first
-/// verdict it counts as up.
+/// A line about a backend's health checks, if the verdict differs in `new`. Before the first verdict a backend counts
+/// as up.
 pub fn checked(old: &Check, new: &Check, service: &Service, backend: &Backend) -> Option<String> {
     let name = name(service, backend);
     match (old.verdict, new.verdict) {
-        (Verdict::Pending | Verdict::Passed, Verdict::Failed) => {
+        (CheckVerdict::Pending | CheckVerdict::Passed, CheckVerdict::Failed) => {
             Some(format!("{name} is down: {}", new.last))
         }
-        (Verdict::Failed, Verdict::Passed) => Some(format!("{name} is up: it passes its checks")),
-        (Verdict::Failed, Verdict::Pending) => Some(format!("{name} is up: it is not checked")),
-        (Verdict::Pending | Verdict::Passed, Verdict::Pending | Verdict::Passed)
-        | (Verdict::Failed, Verdict::Failed) => None,
+        (CheckVerdict::Failed, CheckVerdict::Passed) => {
+            Some(format!("{name} is up: it passes its checks"))
+        }
+        (CheckVerdict::Failed, CheckVerdict::Pending) => {
+            Some(format!("{name} is up: it is not checked"))
+        }
+        (
+            CheckVerdict::Pending | CheckVerdict::Passed,
+            CheckVerdict::Pending | CheckVerdict::Passed,
+        )
+        | (CheckVerdict::Failed, CheckVerdict::Failed) => None,
     }
 }
 
-/// A backend, as it stands in the log.
+/// The name of a backend in the log.
 pub fn name(service: &Service, backend: &Backend) -> String {
     format!("backend {} of {} ({})", backend.name, service.name, backend.address)
 }
@@ -62,10 +72,11 @@ mod tests {
 
     #[test]
     fn a_line_when_a_backend_dies_or_lives() {
-        use Verdict::{Failed, Passed, Pending};
+        use CheckVerdict::{Failed, Passed, Pending};
         let config = parsed(SOUND);
         let service = &config.services[0];
-        let check = |verdict| Check { verdict, last: "no answer within 1s".into(), since: None };
+        let check =
+            |verdict| Check { verdict, last: "no answer within 1s".into(), ..Check::default() };
         for (old, new, line) in [
             (Pending, Failed, Some("is down: no answer within 1s")),
             (Passed, Failed, Some("is down: no answer within 1s")),

@@ -1,26 +1,37 @@
-//! Everything that is not per packet: configuration, the kernel, statistics, the socket.
+//! The control plane, everything that is not per packet: configuration, the kernel, health checks, statistics, the
+//! socket.
 #![forbid(unsafe_code)]
 
+pub mod active_config;
 pub mod api;
-pub mod appliance;
+pub mod backend_status;
+pub mod carry_over;
 pub mod cli;
-pub mod conduct;
 pub mod config;
-pub mod desks;
-pub mod eal;
-mod envelope;
-pub mod estate;
+pub mod daemon;
+pub mod eal_args;
 pub mod events;
+pub mod flow_log;
+mod foreign_text;
 pub mod health;
-pub mod in_force;
+pub mod histogram;
+pub mod http;
+mod ip_ends;
+mod jsonrpc;
 pub mod kernel;
-pub mod lasting;
+pub mod metrics;
+mod passwords;
 pub mod preflight;
 mod private;
 pub mod privilege;
 pub mod registry;
-pub mod reload;
+pub mod saved_state;
+mod seats;
 pub mod server;
-pub mod standing;
+pub mod service_facts;
+pub mod snapshot;
 mod stats;
-pub mod tables;
+mod unix_socket;
+mod wall_clock;
+pub mod web;
+pub mod worker_channels;

@@ -1,21 +1,20 @@
-//! Requirements before the dataplane starts. Each thing that is missing is one line that says
-//! what to do, where DPDK would say it in ten or not at all.
+//! Requirements before the dataplane starts. Each missing one is an error of one line that tells what to do, where
+//! DPDK would need ten or be silent.
 
 use crate::config::{Config, Device};
-use std::fmt;
-use std::fs;
 use std::path::Path;
+use std::{fmt, fs};
 
-/// Something that is missing.
+/// A missing requirement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Missing {
     /// Capabilities, by name.
     Privilege(Vec<&'static str>),
-    /// A CPU core that a worker should be pinned on.
+    /// A CPU core for a worker.
     Core {
         /// The core's number.
         core: u16,
-        /// The cores that there are.
+        /// The cores of this machine.
         available: Vec<u16>,
     },
     /// Hugepages.
@@ -29,7 +28,7 @@ pub enum Missing {
     LinuxInterface(String),
     /// A PCI device.
     Pci(String),
-    /// A PCI device that its kernel driver has not let go.
+    /// A PCI device that a kernel driver still holds.
     PciInUse {
         /// The device's address.
         address: String,
@@ -38,11 +37,11 @@ pub enum Missing {
     },
 }
 
-/// Looks for all that the configuration needs of this machine; answers the cores there are.
+/// Checks everything that the configuration needs of this machine; returns the machine's cores.
 ///
 /// # Errors
 ///
-/// The first thing that is missing.
+/// The first requirement that is missing.
 pub fn check(config: &Config) -> Result<Vec<u16>, Missing> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     privileges(field(&status, "CapEff:"))?;
@@ -64,7 +63,7 @@ fn field<'a>(status: &'a str, name: &str) -> &'a str {
     status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim()
 }
 
-/// Capabilities by their bits (capability.h): TAPs and addresses, raw sockets, locked memory.
+/// The capabilities that are needed, by their bits (capability.h): TAPs and addresses, raw sockets, locked memory.
 const NEEDED: [(u32, &str); 3] = [(12, "CAP_NET_ADMIN"), (13, "CAP_NET_RAW"), (14, "CAP_IPC_LOCK")];
 
 fn privileges(effective: &str) -> Result<(), Missing> {
@@ -122,7 +121,7 @@ fn has_interface(interfaces: &str, name: &str) -> bool {
         .any(|line| line.split_once(':').is_some_and(|(known, _)| known.trim() == name))
 }
 
-/// Drivers of the kernel's that hand a device to user space, and those that share it.
+/// Kernel drivers that hand a device to user space, and those that share it.
 const USABLE: [&str; 5] = ["vfio-pci", "uio_pci_generic", "igb_uio", "mlx4_core", "mlx5_core"];
 
 fn pci_device(address: &str, pci: &Path) -> Result<(), Missing> {

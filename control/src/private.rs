@@ -1,5 +1,5 @@
-//! Files and folders for nobody but the daemon: they hold clients' addresses, names of files and the seed of hashes.
-//! What somebody else has put in their place, a link among it, is neither followed nor used.
+//! Private files and folders of the daemon: they hold clients' addresses, file names and the seed of hashes. Anything
+//! that somebody else has put in their place, such as a link, is neither followed nor used.
 
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use nix::unistd::geteuid;
@@ -8,13 +8,13 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// Of a file: for its owner alone.
+/// The mode of files: for the owner alone.
 const FILE: u32 = 0o600;
-/// Of a folder: the owner's group may pass through to the socket.
+/// The mode of folders: the owner's group may pass through to the socket.
 const FOLDER: u32 = 0o750;
 
-/// Makes the folder if it is missing. One that holds what belongs to `socket` and nothing else is ours from before:
-/// others lose what they may do there. Any other one, such as `/run`, is left as it is.
+/// Creates a folder if it is missing. An existing one that holds only files of `socket` is ours: its permissions are
+/// restricted. Any other one, such as `/run`, is left as it is.
 ///
 /// # Errors
 ///
@@ -28,7 +28,7 @@ pub fn folder(folder: &Path, socket: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether there are names in it, and all are the socket's, with something added or nothing.
+/// Whether a folder has entries, and all begin with the socket's name.
 fn holds_only(folder: &Path, socket: &Path) -> io::Result<bool> {
     let name = socket.file_name().unwrap_or_default().as_encoded_bytes();
     let mut found = false;
@@ -41,22 +41,34 @@ fn holds_only(folder: &Path, socket: &Path) -> io::Result<bool> {
     Ok(found)
 }
 
-/// Makes a file that is not there, whatever the umask.
+/// Creates a file, whatever the umask.
 ///
 /// # Errors
 ///
-/// There is something, if only a link; or the file system refuses it.
+/// Something exists there, even if only a link; or the file system refuses it.
 pub fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(FILE).open(path)
 }
 
-/// Opens a file of ours for reading and writing. An old one that others may read is closed to them.
+/// Creates a file in place of an old one, which may still be mapped by somebody.
 ///
 /// # Errors
 ///
-/// There is none, or what is there is no file of ours.
+/// The file system refuses it.
+pub fn replace(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => create(path),
+    }
+}
+
+/// Opens one of our files for reading and writing. Permissions of others on it are removed.
+///
+/// # Errors
+///
+/// There is no file, or it is not ours.
 pub fn open(path: &Path) -> io::Result<File> {
-    // Nor does it wait for the other end of a pipe.
+    // Opening a pipe must not wait for its other end.
     let flags = O_NOFOLLOW | O_NONBLOCK;
     let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
     let data = file.metadata()?;
@@ -67,7 +79,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a file of ours, or makes it.
+/// Opens one of our files, or creates it.
 ///
 /// # Errors
 ///

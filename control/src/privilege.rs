@@ -1,6 +1,6 @@
-//! The process's privileges: capabilities. They are each thread's own, so they are given up before DPDK makes
-//! threads, down to what opening the devices takes; what that alone took is given up behind it. Nothing brings them
-//! back: no program that is started gains any (`no_new_privs`).
+//! The process's privileges: capabilities. Each thread has its own, so they are reduced before DPDK makes threads to
+//! those that opening the devices needs, and after that to those for running. No program that is started regains any
+//! (`no_new_privs`).
 
 use crate::config::{Config, Device};
 use nix::sys::stat::{Mode, umask};
@@ -19,7 +19,7 @@ use std::path::Path;
 const RUN: CapabilitySet =
     CapabilitySet::NET_ADMIN.union(CapabilitySet::NET_RAW).union(CapabilitySet::IPC_LOCK);
 
-/// Capabilities of root to run a program as somebody else, and to end it. Who is not root can't, and does not need to.
+/// Capabilities of root to run a program as another user, and to end it. Other users can't, and need not.
 const BECOME_ANOTHER: CapabilitySet =
     CapabilitySet::SETUID.union(CapabilitySet::SETGID).union(CapabilitySet::KILL);
 
@@ -30,8 +30,8 @@ const XDP: CapabilitySet = CapabilitySet::SYS_ADMIN;
 /// from sysfs to its end, or whose ports are the processor's.
 const PHYSICAL: CapabilitySet = CapabilitySet::SYS_ADMIN.union(CapabilitySet::SYS_RAWIO);
 
-/// Gives up all that neither running nor the configuration's devices need, in this thread and those that it makes
-/// from now on. Files that it makes are its own.
+/// Gives up all capabilities that neither running nor the configuration's devices need, in this thread and those that
+/// it creates later. Files that are created later are private.
 ///
 /// # Errors
 ///
@@ -42,12 +42,12 @@ pub fn keep_for_start(config: &Config) -> io::Result<()> {
     let devices = config.devices().into_iter();
     let devices = devices.map(|interface| needed(&interface.device, Path::new("/sys/bus/pci")));
     let devices = devices.fold(CapabilitySet::empty(), CapabilitySet::union);
-    // What is given up later is to be out of the bounding set, too.
+    // Capabilities that are given up later must leave the bounding set, too.
     let later = if devices.is_empty() { devices } else { CapabilitySet::SETPCAP };
     keep(running() | devices | later)
 }
 
-/// Gives up in this thread what only the opening of devices needed.
+/// Gives up, in this thread, the capabilities that only the opening of devices needed.
 ///
 /// # Errors
 ///
@@ -56,7 +56,7 @@ pub fn keep_for_running() -> io::Result<()> {
     keep(running())
 }
 
-/// Gives up everything in this thread.
+/// Gives up all capabilities of this thread.
 ///
 /// # Errors
 ///
@@ -65,17 +65,24 @@ pub fn give_up() -> io::Result<()> {
     keep(CapabilitySet::empty())
 }
 
-/// Does what starts a program of ours that may change the network. Without this, programs get nothing.
+/// Gives up all capabilities of a thread that only computes or writes, and tells if the kernel refuses it.
+pub fn give_up_at_start() {
+    if let Err(error) = give_up() {
+        log::error!("a thread of ours keeps privileges that it does not need: {error}");
+    }
+}
+
+/// Starts a program that may change the network. Programs that are started otherwise get no capabilities.
 pub fn lend<T>(start: impl FnOnce() -> T) -> T {
     let lent = CapabilitySet::NET_ADMIN;
-    let Ok(own) = capabilities(None) else { return start() };
-    let inheritable = own.inheritable | (lent & own.permitted);
-    // Where it can't be lent, the program will say what it may not do.
-    let _ = set_capabilities(None, CapabilitySets { inheritable, ..own });
+    let Ok(current) = capabilities(None) else { return start() };
+    let inheritable = current.inheritable | (lent & current.permitted);
+    // If it can't be lent, the program's own error will tell.
+    let _ = set_capabilities(None, CapabilitySets { inheritable, ..current });
     let _ = configure_capability_in_ambient_set(lent, true);
     let started = start();
     let _ = configure_capability_in_ambient_set(lent, false);
-    let _ = set_capabilities(None, own);
+    let _ = set_capabilities(None, current);
     started
 }
 
@@ -84,21 +91,22 @@ fn running() -> CapabilitySet {
 }
 
 fn keep(kept: CapabilitySet) -> io::Result<()> {
-    let own = capabilities(None)?;
-    let kept = kept & own.permitted;
+    let current = capabilities(None)?;
+    let kept = kept & current.permitted;
     clear_ambient_capability_set()?;
-    if own.effective.contains(CapabilitySet::SETPCAP) {
+    if current.effective.contains(CapabilitySet::SETPCAP) {
         narrow_bounding_set(kept)?;
     }
     let inheritable = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: kept, permitted: kept, inheritable })
 }
 
-/// Limits what programs could gain at the most. Where this may not be said, `no_new_privs` alone keeps them from it.
+/// Narrows the bounding set, which limits what programs can gain. Where this is not allowed, `no_new_privs` alone
+/// prevents it.
 fn narrow_bounding_set(kept: CapabilitySet) -> io::Result<()> {
     let all = (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit));
     for one in all {
-        // The first one that the kernel does not know ends them.
+        // The first capability that the kernel does not know is behind the last one.
         let Ok(is_there) = capability_is_in_bounding_set(one) else { break };
         if is_there && !kept.contains(one) {
             remove_capability_from_bounding_set(one)?;
@@ -117,7 +125,7 @@ fn needed(device: &Device, pci: &Path) -> CapabilitySet {
     }
 }
 
-/// Whether a PCI device is given addresses of the process's own: by vfio with an IOMMU, or by Mellanox' drivers.
+/// Whether a PCI device uses virtual addresses of the process: by vfio with an IOMMU, or by Mellanox' drivers.
 fn has_iommu(device: &Path) -> bool {
     let driver = fs::read_link(device.join("driver")).unwrap_or_default();
     match driver.file_name().and_then(|name| name.to_str()) {
@@ -159,7 +167,7 @@ mod tests {
         assert_eq!(of(), CapabilitySet::empty());
     }
 
-    /// In a thread of its own, as this one must keep what it has.
+    /// The test runs in another thread, as this one must keep its capabilities.
     #[test]
     fn what_is_given_up_is_gone_in_this_thread_alone() {
         let before = capabilities(None).unwrap();

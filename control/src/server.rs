@@ -1,17 +1,13 @@
-//! The Unix socket: a connection a task, a line a request. Whatever comes, the answer is an error or
-//! a closed connection, and nothing else notices.
+//! The server of the Unix socket: a task for each connection, a line for each request. Bad input is answered with an
+//! error or a closed connection, and affects nothing else.
 
-mod seats;
-
-use crate::api::Error;
-use crate::appliance::Appliance;
-use crate::envelope;
-use crate::private;
-use seats::{MOST, Seat, Seats};
-use serde_json::Value;
-use std::fs::{self, File, Permissions, TryLockError};
+use crate::api::{CaptureFilter, Error, Request};
+use crate::daemon::Daemon;
+use crate::seats::{MOST, Seat, Seats};
+use crate::{jsonrpc, private, unix_socket};
+use serde_json::{Value, json};
+use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,12 +17,12 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{spawn_local, yield_now};
 use tokio::time::timeout;
 
-/// Bytes of a request at the most.
+/// The longest request in bytes.
 const LONGEST: u64 = 64 * 1024;
-/// A client that has not finished its line, or not read its answer, by then is gone.
+/// Time after which a client that has not finished its line, or not read its answer, is disconnected.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The socket's place, held against other daemons.
+/// The socket's path, locked against other daemons.
 #[derive(Debug)]
 pub struct Place {
     path: PathBuf,
@@ -35,11 +31,11 @@ pub struct Place {
 }
 
 impl Place {
-    /// Takes the place, before anything else is started. A folder that is missing is made, for owner and group.
+    /// Locks the path, before anything else is started. A missing folder is created, for owner and group.
     ///
     /// # Errors
     ///
-    /// Another daemon has it, or the file system refuses it.
+    /// Another daemon holds the lock, or the file system refuses it.
     pub fn take(path: &Path) -> Result<Place, String> {
         let failed = |error| cannot_use(path, &error);
         if let Some(folder) = path.parent() {
@@ -57,27 +53,17 @@ impl Place {
         }
     }
 
-    /// Opens the socket, which owner and group may use. One that a killed daemon left is replaced.
+    /// Opens the socket, which owner and group may use. The socket of a killed daemon is replaced.
     ///
     /// # Errors
     ///
-    /// The file system refuses it.
+    /// Something else is there, or the file system refuses it.
     pub fn listen(self) -> Result<Server, String> {
-        match open(&self.path) {
+        match unix_socket::open(&self.path).and_then(UnixListener::from_std) {
             Ok(listener) => Ok(Server { listener, place: self }),
             Err(error) => Err(cannot_use(&self.path, &error)),
         }
     }
-}
-
-fn open(path: &Path) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, Permissions::from_mode(0o660))?;
-    Ok(listener)
 }
 
 fn cannot_use(path: &Path, error: &io::Error) -> String {
@@ -92,22 +78,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves until it is dropped, in a `LocalSet`.
-    pub async fn run(&self, appliance: Rc<Appliance>) {
+    /// Serves until the future is dropped, in a `LocalSet`.
+    pub async fn run(&self, daemon: Rc<Daemon>) {
         let seats = Seats::default();
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     let seat = seats.take(is_own(&stream));
-                    let appliance = Rc::clone(&appliance);
+                    let daemon = Rc::clone(&daemon);
                     spawn_local(async move {
                         // A client that has gone is no news.
                         let _ = match seat {
-                            Some(seat) => serve(stream, &seat, &appliance).await,
+                            Some(seat) => serve(stream, &seat, &daemon).await,
                             None => refuse(stream).await,
                         };
                     });
-                    // Its request is read before others can take its seat.
+                    // The request is read before another connection can take the seat.
                     yield_now().await;
                 }
                 Err(error) => {
@@ -119,33 +105,33 @@ impl Server {
     }
 }
 
-/// Whether root is at the other end, or the daemon's own user.
+/// Whether the client is root, or the daemon's own user.
 fn is_own(stream: &UnixStream) -> bool {
-    let own = nix::unistd::geteuid().as_raw();
-    stream.peer_cred().is_ok_and(|peer| [0, own].contains(&peer.uid()))
+    let user = nix::unistd::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| [0, user].contains(&peer.uid()))
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Somebody who removed them already has done no harm.
+        // They may have been removed already.
         let _ = fs::remove_file(&self.place.path);
         let _ = fs::remove_file(&self.place.lock_path);
     }
 }
 
 /// Serves one connection until its end, or until it has to make room.
-async fn serve(stream: UnixStream, seat: &Seat, appliance: &Appliance) -> io::Result<()> {
+async fn serve(stream: UnixStream, seat: &Seat, daemon: &Rc<Daemon>) -> io::Result<()> {
     let (mut reader, mut writer) = stream.into_split();
     let ended = tokio::select! {
         biased;
         () = seat.taken() => None,
-        ended = converse(&mut reader, &mut writer, seat, appliance) => Some(ended),
+        ended = converse(&mut reader, &mut writer, seat, daemon) => Some(ended),
     };
     if let Some(ended) = ended {
         return ended;
     }
-    // Without waiting: it may be one that reads nothing.
-    let line = envelope::answer(Value::Null, Err(full("this one had to make room")));
+    // This must not wait: the client may read nothing.
+    let line = jsonrpc::answer(Value::Null, Err(full("this one had to make room")));
     writer.try_write(format!("{line}\n").as_bytes()).map(|_len| ())
 }
 
@@ -153,26 +139,58 @@ async fn converse(
     reader: &mut OwnedReadHalf,
     writer: &mut OwnedWriteHalf,
     seat: &Seat,
-    appliance: &Appliance,
+    daemon: &Rc<Daemon>,
 ) -> io::Result<()> {
     let mut reader = BufReader::new(reader);
     while let Some(line) = timeout(PATIENCE, next_line(&mut reader)).await?? {
         let (id, request) = match line {
-            Ok(line) => envelope::read(&line),
+            Ok(line) => jsonrpc::read(&line),
             Err(error) => {
-                return send(writer, &envelope::answer(Value::Null, Err(error))).await;
+                return send(writer, &jsonrpc::answer(Value::Null, Err(error))).await;
             }
         };
         seat.is_answered();
         let answer = match request {
-            Ok(request) => appliance.answer(request).await,
+            Ok(Request::Capture(filter)) => {
+                return stream_capture((&mut reader, writer), seat, daemon, id, filter).await;
+            }
+            Ok(request) => daemon.answer(request).await,
             Err(error) => Err(error),
         };
         seat.is_sent_to();
-        send(writer, &envelope::answer(id, answer)).await?;
+        send(writer, &jsonrpc::answer(id, answer)).await?;
         seat.is_waited_for();
     }
     Ok(())
+}
+
+/// Sends a capture's frames until the client goes. While it does not read, frames are lost; it makes room for other
+/// connections as any that does not read its answer.
+async fn stream_capture(
+    (reader, writer): (&mut BufReader<&mut OwnedReadHalf>, &mut OwnedWriteHalf),
+    seat: &Seat,
+    daemon: &Rc<Daemon>,
+    id: Value,
+    filter: CaptureFilter,
+) -> io::Result<()> {
+    let started = daemon.capture(filter).await;
+    seat.is_sent_to();
+    let mut running = match started {
+        Ok(running) => running,
+        Err(error) => return send(writer, &jsonrpc::answer(id, Err(error))).await,
+    };
+    send(writer, &jsonrpc::answer(id, Ok(json!(running.start)))).await?;
+    let frames = async {
+        while let Some(message) = running.messages.recv().await {
+            writer.write_all(format!("{}\n", jsonrpc::notification(&message)).as_bytes()).await?;
+        }
+        Ok(())
+    };
+    tokio::select! {
+        // Whatever else the client says ends the capture, too.
+        _ = reader.read_u8() => Ok(()),
+        sent = frames => sent,
+    }
 }
 
 fn full(what: &str) -> Error {
@@ -182,10 +200,10 @@ fn full(what: &str) -> Error {
 async fn refuse(stream: UnixStream) -> io::Result<()> {
     let error = full("all of them are being answered");
     let (_, mut writer) = stream.into_split();
-    send(&mut writer, &envelope::answer(Value::Null, Err(error))).await
+    send(&mut writer, &jsonrpc::answer(Value::Null, Err(error))).await
 }
 
-/// A line without its end; `None` when there is no further one. The inner error is the client's.
+/// Reads a line without its end; `None` when there is no further one. The inner error is an answer to the client.
 async fn next_line(
     reader: &mut BufReader<&mut OwnedReadHalf>,
 ) -> io::Result<Option<Result<String, Error>>> {

@@ -1,9 +1,8 @@
-//! Sums over workers. Each counter is read while its worker goes on, so a sum is of one moment only
-//! when nothing moves.
+//! Sums of counters over workers. Counters are read while workers run, so a sum is exact only when nothing moves.
 
 use crate::api::{Counts, Latency};
-use engine::count::{Drops, Packets, Refusals, Transfers};
-use engine::reason::Reason;
+use engine::counters::{Drops, Packets, Refusals, Transfers};
+use engine::types::drop_reason::DropReason;
 use worker::latency::{self, Latencies};
 
 /// A set of counters with names.
@@ -11,7 +10,7 @@ pub trait Counted {
     /// The names.
     const NAMES: &'static [&'static str];
 
-    /// The numbers now, in the names' order.
+    /// The values now, in the names' order.
     fn values(&self) -> Vec<u64>;
 }
 
@@ -39,14 +38,14 @@ impl Counted for Refusals {
     }
 }
 
-/// The sum of some sets of one kind.
+/// The sum of several sets of counters of one kind.
 pub struct Sum {
     names: &'static [&'static str],
     values: Vec<u64>,
 }
 
 impl Sum {
-    /// Adds them up.
+    /// Adds up sets of counters.
     pub fn of<'a, C: Counted + 'a>(sets: impl IntoIterator<Item = &'a C>) -> Sum {
         let mut values = vec![0; C::NAMES.len()];
         for set in sets {
@@ -57,14 +56,13 @@ impl Sum {
         Sum { names: C::NAMES, values }
     }
 
-    /// Every number by its name.
+    /// The values, by name.
     pub fn named(&self) -> Counts {
         let names = self.names.iter().map(|&name| name.to_owned());
         names.zip(self.values.iter().map(|&value| value.into())).collect()
     }
 
-    /// Transfers now: those that have started and not ended. Workers count on while we read, and
-    /// an end may be read without its start.
+    /// Transfers now: those that have started and not ended. Workers run on, so an end may be read without its start.
     pub fn now(&self) -> u64 {
         self.value("started").saturating_sub(self.value("ended"))
     }
@@ -74,22 +72,22 @@ impl Sum {
     }
 }
 
-/// Dropped packets by reason, also of reasons that never were.
+/// Dropped packets by reason, including reasons with none.
 pub fn drops<'a>(sets: impl IntoIterator<Item = &'a Drops>) -> Counts {
-    let mut sums = vec![0; Reason::ALL.len()];
+    let mut sums = vec![0; DropReason::ALL.len()];
     for set in sets {
-        for &reason in Reason::ALL {
+        for &reason in DropReason::ALL {
             sums[reason as usize] += set.of(reason).value();
         }
     }
-    Reason::ALL
+    DropReason::ALL
         .iter()
         .zip(sums)
         .map(|(reason, sum)| (reason.name().to_owned(), sum.into()))
         .collect()
 }
 
-/// How long frames stayed in some workers.
+/// Latency of frames over several workers.
 pub fn latency<'a>(recorded: impl IntoIterator<Item = &'a Latencies>) -> Latency {
     let mut all = latency::none();
     for one in recorded {

@@ -11,6 +11,7 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 #include <rte_thash.h>
+#include <rte_version.h>
 
 /* rte_errno is a macro over a thread-local variable, which Rust can't name. */
 static inline int dpdk_sys_errno(void)
@@ -21,11 +22,15 @@ static inline int dpdk_sys_errno(void)
 /* The fields below lie in unnamed structures in some releases and not in others, so their Rust
  * names would change; C's do not. */
 
-static inline int dpdk_sys_link_up(uint16_t port)
+/* Whether the link is up, and its speed in Mbit/s. */
+static inline int dpdk_sys_link(uint16_t port, uint32_t *speed)
 {
 	struct rte_eth_link link;
 
-	return rte_eth_link_get_nowait(port, &link) == 0 && link.link_status;
+	if (rte_eth_link_get_nowait(port, &link) != 0)
+		return 0;
+	*speed = link.link_speed;
+	return link.link_status;
 }
 
 enum dpdk_sys_mbuf {

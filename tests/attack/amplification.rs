@@ -1,4 +1,4 @@
-//! Requests in a victim's name, so that servers send it more than the attacker has sent.
+//! Amplification: spoofed requests make servers send more to a victim than the attacker has sent.
 
 use crate::daemon::{Daemon, Setup};
 use crate::peers;
@@ -6,13 +6,13 @@ use kit::lab::{Lab, NAT_VIP, SNAT_VIP};
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-/// So long the victim is watched: the slowest of these servers repeats itself after five seconds.
+/// Time for which the victim is watched: the slowest of these servers repeats itself after five seconds.
 const WATCH: Duration = Duration::from_secs(11);
 
 const PLAIN: &[u8] = b"\0\x01large\0octet\0";
 const WINDOW: &[u8] = b"\0\x01large\0octet\0blksize\x001428\0windowsize\x0016\0tsize\x000\0";
 
-/// A victim's socket: it hears, and says nothing.
+/// A victim's socket, which only receives.
 struct Victim {
     socket: UdpSocket,
     request: &'static [u8],
@@ -21,13 +21,13 @@ struct Victim {
 impl Victim {
     fn new(vip: &'static str, request: &'static [u8]) -> Victim {
         let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
-        // Whatever comes from there.
+        // Packets from any source.
         socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
         socket.send_to(request, (vip, 69)).expect("it is sent");
         Victim { socket, request }
     }
 
-    /// What it hears for a while: messages, and their bytes as IP counts them.
+    /// Messages received for a while, and their bytes by IP length.
     fn hears(&self) -> (usize, usize) {
         let (start, mut heard) = (Instant::now(), (0, 0));
         let mut message = [0; 2048];
@@ -40,8 +40,7 @@ impl Victim {
     }
 }
 
-/// Who asks in a victim's name has at most two of the server's messages sent there for each request; with options, these
-/// are two OACKs.
+/// A spoofed request causes at most two messages of the server; with options, these are two OACKs.
 fn two_messages_for_a_request(lab: &Lab, server: &str) {
     let daemon = Daemon::start(lab, Setup::default());
     let victims = [NAT_VIP, SNAT_VIP].map(|vip| {
@@ -57,7 +56,7 @@ fn two_messages_for_a_request(lab: &Lab, server: &str) {
     for (service, victims) in ["nat", "snat"].into_iter().zip(victims) {
         for (victim, request) in victims.into_iter().zip([PLAIN, WINDOW]) {
             let (once, again) = victim.join().expect("it ends");
-            // What the first request brings may come when the second one is sent.
+            // The first request's messages may come while the second one is sent.
             let both = (once.0 + again.0, once.1 + again.1);
             for (requests, (messages, bytes)) in [(1, once), (2, both)] {
                 let times = bytes as f64 / (requests * (28 + request.len())) as f64;
@@ -101,7 +100,7 @@ fn dnsmasq() {
     two_messages_for_a_request(&lab, "dnsmasq");
 }
 
-/// One that answers all from port 69.
+/// A server that answers everything from port 69.
 #[test]
 fn dnsmasq_with_a_single_port() {
     let lab = lab();

@@ -1,4 +1,4 @@
-//! Somebody on a link of the gate's, who sends whatever frames they like, from any address.
+//! An attacker on one of the gate's links, who can send any frames from any address.
 
 use crate::wiring::plug;
 use kit::lab::Lab;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use tun_rs::SyncDevice;
 use wire::ethernet::Mac;
 
-/// A host on a link, played in this process.
+/// A host on a link, simulated in this process.
 pub struct Attacker {
     device: SyncDevice,
-    /// The gate's hardware address there.
+    /// The gate's hardware address on that link.
     pub gate: Mac,
 }
 
@@ -44,7 +44,7 @@ impl Attacker {
         Attacker { device, gate: gate(lab, "clients") }
     }
 
-    /// A datagram to the gate, whoever it claims to be from.
+    /// A datagram to the gate, with any source.
     pub fn datagram(&self, source: SocketAddr, destination: SocketAddr, payload: &[u8]) -> Packet {
         Packet {
             from: MAC,
@@ -66,7 +66,7 @@ impl Attacker {
         self.gate
     }
 
-    /// A TCP segment with these flags to the gate, whoever it claims to be from.
+    /// A TCP segment to the gate, with any source.
     pub fn segment(&self, source: SocketAddr, destination: SocketAddr, flags: &str) -> Segment {
         Segment {
             from: MAC,
@@ -82,12 +82,12 @@ impl Attacker {
         }
     }
 
-    /// Sends a frame as it is.
+    /// Sends a frame unchanged.
     pub fn send(&self, frame: impl Into<Vec<u8>>) {
         self.device.send(&frame.into()).expect("the link takes it");
     }
 
-    /// Whether a frame with this word has come to the attacker.
+    /// Whether the attacker has received a frame with this word.
     pub fn has_heard(&self, word: &[u8]) -> bool {
         self.device.set_nonblocking(true).expect("it can be");
         let mut frame = [0; 2000];
@@ -96,7 +96,7 @@ impl Attacker {
             .any(|heard| heard.windows(word.len()).any(|part| part == word))
     }
 
-    /// Sends these frames, so many a second: the attack ends with them.
+    /// Sends these frames at `a_second` frames per second; the attack ends with them.
     pub fn flood(&self, frames: impl IntoIterator<Item = impl Into<Vec<u8>>>, a_second: u32) {
         let (start, gap) = (Instant::now(), Duration::from_secs(1) / a_second);
         for (n, frame) in (0..).zip(frames) {

@@ -1,4 +1,4 @@
-//! Requests in the names of hosts that are not there, more than there is room for.
+//! Floods of requests from hosts that do not exist, more than there is room for.
 
 use crate::attacker::{Attacker, MAC};
 use crate::daemon::{Daemon, Setup};
@@ -9,15 +9,16 @@ use kit::segment::Segment;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Places at each backend, and clients that need one while the flood goes on.
+/// Transfer limit of each backend, and number of clients during the flood.
 const PLACES: u32 = 10;
 const CLIENTS: usize = 20;
 
-/// The configuration, with a limit for the backends of this service.
+/// The configuration with a transfer limit for the backends of this service.
 fn limited(text: &str, service: &str) -> String {
     let name = format!("name = \"{service}\"");
     let (before, rest) = text.split_once(&name).expect("the service");
@@ -27,7 +28,7 @@ fn limited(text: &str, service: &str) -> String {
     [before, &name, &limited, &rest[end..]].concat()
 }
 
-/// The `n`th host that is not there, in the network of this VIP.
+/// The `n`th nonexistent host in the network of this VIP.
 fn nobody(vip: &str, n: u16) -> SocketAddr {
     let [high, low] = n.to_be_bytes();
     let net = if vip == NAT_VIP { 78 } else { 77 };
@@ -39,7 +40,7 @@ fn requests(attacker: &Attacker, vip: &str, ns: std::ops::Range<u16>) -> Vec<Pac
     ns.map(|n| attacker.datagram(nobody(vip, n), to, b"\0\x01file\0octet\0")).collect()
 }
 
-/// Clients fetch a file while more of the flood comes, which leaves each request its place for a second.
+/// Clients fetch a file during a flood whose rate leaves each request its room for a second.
 fn clients_come(lab: &Lab, vip: &str, attacker: &Attacker, first: u16) {
     let flood = requests(attacker, vip, first..first + 120);
     std::thread::scope(|scope| {
@@ -69,7 +70,7 @@ fn places_at_servers_are_for_clients_that_are_there() {
     daemon.finish();
 }
 
-/// A server that answers whoever asks, by the whole of a small file.
+/// A server that answers any request by a whole small file.
 struct Answering {
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -133,7 +134,7 @@ fn half_open_connections_keep_nobody_out() {
     let setup = Setup { protocol: "tcp", service: "port = 22", ..Setup::default() };
     let daemon = Daemon::with(&lab, &limited(&setup.text(&lab), "nat"));
     let (outside, inside) = (Attacker::among_clients(&lab), Attacker::among_servers(&lab));
-    // Older ones, of another service.
+    // Older connections, of another service.
     inside.flood(syns(&inside, SNAT_VIP, 0..100), 500);
     until("they are half open", || daemon.total("snat", "started") == 100);
     outside.flood(syns(&outside, NAT_VIP, 0..2 * PLACES as u16), 100);
@@ -166,7 +167,7 @@ fn syns(attacker: &Attacker, vip: &str, ns: std::ops::Range<u16>) -> Vec<Segment
     ns.map(syn).collect()
 }
 
-/// The first that a client hears of the server.
+/// The server's first bytes to a client.
 fn greeting(lab: &Lab) -> [u8; 4] {
     let vip = SocketAddr::new(NAT_VIP.parse().expect("an address"), 22);
     let heard = lab.inside("client", move || {

@@ -1,18 +1,17 @@
-//! FTP's control connection: what a server repeats of a client's words is not the server's own, and what a server drops
-//! of them hides no command.
+//! FTP control connections: an echo of client text is no reply, and bytes that a server drops hide no command.
 
 use crate::daemon::{Daemon, Setup};
 use crate::ftp_servers::{Ftpd, Manner};
 use crate::peers::{self, peer};
-use kit::lab::{Lab, NAT_VIP, Process, SNAT_VIP, VIPS_V6, until};
+use kit::lab::{Lab, NAT_VIP, Process, SNAT_VIP, VIPS_V6, uninterrupted, until};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-/// A database beside the FTP server, which no client is to reach.
+/// A database beside the FTP server, which clients must not reach.
 const DATABASE: u16 = 3306;
 const VIPS: [&str; 4] = [NAT_VIP, SNAT_VIP, VIPS_V6[0], VIPS_V6[1]];
-/// Seen as a reply to PASV, as one to EPSV, or as the first line of either.
+/// Texts that look like a reply to PASV, to EPSV, or like the first line of either.
 const FORGED: [&str; 4] =
     ["227 (10,77,0,30,12,234)", "227 (10,77,0,31,12,234)", "229 (|||3306|)", "229-(|||3306|)"];
 
@@ -24,7 +23,7 @@ fn proftpd_repeats_a_reply() {
         for forged in FORGED {
             let line = format!("\n{forged}\r\n");
             farm.stays_shut(vip, true, &[&format!("CWD a{line}")]);
-            // The LF comes in another read than the CR before it.
+            // CR and LF come in different reads.
             farm.stays_shut(vip, true, &["CWD a\r", &line]);
             farm.stays_shut(vip, true, &["CWD a\r", &format!("{line}PASV\r\nEPSV\r\n")]);
         }
@@ -32,7 +31,7 @@ fn proftpd_repeats_a_reply() {
     farm.serves();
 }
 
-/// Names of folders that a client has made, or whoever else.
+/// Folder names made by a client.
 #[test]
 fn pure_ftpd_lists_a_reply() {
     let lab = Lab::new().with_ipv6();
@@ -52,8 +51,8 @@ fn pure_ftpd_lists_a_reply() {
     farm.serves();
 }
 
-/// Of several folders, as by a pattern or going down into them, pure-ftpd 1.0.50 says each one's name at the start of a
-/// line, whatever the options are. A folder `213 End` ends the reply for whoever reads it.
+/// When listing several folders, pure-ftpd 1.0.50 prints each name at the start of a line, whatever the options. A
+/// folder `213 End` would end the reply.
 #[test]
 fn pure_ftpd_lists_folders_whose_names_are_a_reply() {
     let lab = Lab::new().with_ipv6();
@@ -85,7 +84,7 @@ fn pyftpdlib_repeats_a_reply_before_any_login() {
     farm.serves();
 }
 
-/// Each server reads one of these as PORT, and would connect to the client by itself.
+/// Each server reads one of these as PORT, and would connect to the client.
 #[test]
 fn a_byte_that_a_server_drops_hides_no_port() {
     for ftpd in [Ftpd::Vsftpd, Ftpd::Proftpd, Ftpd::Pure] {
@@ -110,7 +109,7 @@ fn a_byte_that_a_server_drops_hides_no_port() {
     }
 }
 
-/// Before the server has greeted, what begins like TLS could be that: it is passed on as it is, but no PORT.
+/// Before the server's greeting, data that begins like TLS is forwarded unchanged, but must hold no PORT.
 #[test]
 fn a_client_that_begins_like_tls_names_no_port() {
     for ftpd in [Ftpd::Vsftpd, Ftpd::Proftpd, Ftpd::Pure] {
@@ -139,7 +138,7 @@ fn a_client_that_begins_like_tls_names_no_port() {
     }
 }
 
-/// Python's `int` reads digits of any script, and so does pyftpdlib: it would come to its client by itself, or to anybody.
+/// Python's `int` reads digits of any script, and so does pyftpdlib: it would connect to any host.
 #[test]
 fn digits_of_another_script_hide_no_port() {
     let lab = Lab::new().with_ipv6();
@@ -198,7 +197,7 @@ impl<'a> Farm<'a> {
         talk
     }
 
-    /// After a client has said this, each a segment, it still can't reach the database of its server.
+    /// After the client has sent these segments, it still cannot reach the database.
     #[track_caller]
     fn stays_shut(&self, vip: &'static str, is_in: bool, segments: &[&str]) {
         let mut talk = self.talk(vip, is_in);
@@ -213,7 +212,7 @@ impl<'a> Farm<'a> {
         assert!(reached.is_err(), "{vip}: {segments:?} opens the database: {}", talk.heard);
     }
 
-    /// It serves whoever means well.
+    /// Honest clients are served.
     fn serves(self) {
         for vip in VIPS {
             let url = format!("ftp://{}/image", peers::in_url(vip));
@@ -230,7 +229,7 @@ impl<'a> Farm<'a> {
     }
 }
 
-/// A control connection, and what was heard of it.
+/// A control connection, and the text received from the server.
 struct Talk {
     control: TcpStream,
     heard: String,
@@ -241,7 +240,7 @@ impl Talk {
         self.control.write_all(text.as_bytes()).expect("it is open");
     }
 
-    /// Waits until all before is answered.
+    /// Sends text after all earlier commands are answered.
     #[track_caller]
     fn says_to_the_end(&mut self, text: &str) {
         self.says(text);
@@ -263,7 +262,7 @@ impl Talk {
                 return found;
             }
             let mut bytes = [0; 4096];
-            let len = self.control.read(&mut bytes);
+            let len = uninterrupted(|| self.control.read(&mut bytes));
             let len = len.unwrap_or_else(|error| panic!("{error}: {}", self.heard));
             assert!(len > 0, "closed after {}", self.heard);
             self.heard += &bytes[..len].iter().map(|&byte| char::from(byte)).collect::<String>();
@@ -271,7 +270,7 @@ impl Talk {
     }
 }
 
-/// pyftpdlib, over both versions of IP.
+/// pyftpdlib over IPv4 and IPv6.
 fn pyftpdlib(lab: &Lab, name: &str) -> Process {
     let library = peer("python3-pyftpdlib/usr/lib/python3/dist-packages");
     let server = lab.spawn(

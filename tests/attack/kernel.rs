@@ -1,5 +1,5 @@
-//! What others do to the kernel on the gate's machine: a firewall that is started anew, addresses that are flushed, links
-//! that are deleted. Transfers and connections go on.
+//! Changes to the gate's kernel by others: a restarted firewall, flushed addresses, deleted links. Transfers and
+//! connections go on.
 
 use crate::daemon::{Daemon, Setup, rows};
 use crate::echo;
@@ -18,7 +18,7 @@ fn tidegate(daemon: &Daemon, command: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Debian's `systemctl restart nftables` flushes all that is in nftables, also what others have there.
+/// Debian's `systemctl restart nftables` flushes all tables, those of other programs too.
 #[test]
 fn a_firewall_that_is_started_anew_resets_no_connection() {
     let lab = Lab::new().with_ipv6();
@@ -39,7 +39,7 @@ fn a_firewall_that_is_started_anew_resets_no_connection() {
     daemon.finish();
 }
 
-/// What health checks in `dsr` go by is in nftables. Nothing else may notice: not the checks, nor any transfer.
+/// Probe routing in `dsr` uses nftables. Neither health checks nor transfers notice its loss.
 #[test]
 fn a_flush_of_nftables_is_mended_and_logged() {
     let (lab, _servers) = lab(SIZE);
@@ -60,7 +60,7 @@ fn a_flush_of_nftables_is_mended_and_logged() {
         let said =
             lab.log().matches("somebody changed the table `netdev tidegate-dsr-servers`").count();
         assert_eq!(said, n, "{}", lab.log());
-        // What is changed again at once would wait for a second.
+        // A second change at once would be repaired only after a second.
         sleep(Duration::from_secs(3));
         assert!(passed(), "{:?}", daemon.ask("backends"));
     }
@@ -84,7 +84,7 @@ fn flushed_addresses_are_put_back_and_logged() {
         for vip in [NAT_VIP, SNAT_VIP] {
             Client::Tftp.get(&lab, vip, "small", None);
         }
-        // What is taken away again at once would wait.
+        // A second loss at once would be repaired later.
         sleep(Duration::from_secs(5));
     }
     running.finish(&lab);
@@ -96,7 +96,7 @@ fn flushed_addresses_are_put_back_and_logged() {
     daemon.finish();
 }
 
-/// One address alone is taken off by who means it, such as keepalived. An operator has it back.
+/// Removing a single address is intended, for example by keepalived. A reload restores it.
 #[test]
 fn a_reload_compares_with_the_kernel() {
     let (lab, _servers) = lab(SIZE);
@@ -120,7 +120,7 @@ fn a_reload_compares_with_the_kernel() {
     daemon.finish();
 }
 
-/// The process has ended with this one line and its exit code.
+/// The process has ended with this line and its exit code.
 fn ended(lab: &Lab, daemon: &mut Daemon, why: &str) {
     let mut status = None;
     until("it ends", || {
@@ -135,7 +135,7 @@ fn ended(lab: &Lab, daemon: &mut Daemon, why: &str) {
     assert!(lines[0].contains(why), "{log}");
 }
 
-/// The supervisor starts it again, and all goes on.
+/// The supervisor restarts the process, and all transfers go on.
 #[test]
 fn a_deleted_tap_ends_the_process_and_no_transfer() {
     let (lab, _servers) = lab(SIZE);
@@ -151,7 +151,7 @@ fn a_deleted_tap_ends_the_process_and_no_transfer() {
     daemon.finish();
 }
 
-/// A cable to the client's first interface, with the hardware addresses of the one before.
+/// Replaces the link to the client's first interface; hardware addresses stay.
 fn replug(lab: &Lab, macs: [&str; 2]) {
     let client = lab.space("client");
     lab.must("gate", &format!("ip link add dev0 type veth peer name c0 netns {client}"));
@@ -191,7 +191,7 @@ fn a_deleted_device_of_af_packet_ends_the_process_and_no_transfer() {
     deleted_device("net_af_packet", false);
 }
 
-/// Another device of its name is not the one that was opened.
+/// A new device with the same name is not the opened one.
 #[test]
 fn a_device_that_is_made_again_ends_the_process_and_no_transfer() {
     deleted_device("net_af_packet", true);

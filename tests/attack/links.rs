@@ -1,27 +1,28 @@
-//! Somebody on a link who says where packets are to go.
+//! An attacker on a link who redirects packets.
 
 use crate::attacker::{self, Attacker};
 use crate::daemon::{Daemon, Setup};
 use crate::peers::{self, Client};
-use etherparse::{Icmpv4Type, Icmpv6Type, icmpv4::RedirectHeader};
+use etherparse::icmpv4::RedirectHeader;
+use etherparse::{Icmpv4Type, Icmpv6Type};
 use kit::lab::{Lab, NAT_VIP, VIPS_V6, until};
-use kit::story::{icmp, icmpv6};
+use kit::packets::{icmp, icmpv6};
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Of the attacker's own making.
+/// The attacker's link-local address.
 const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x6666);
 
-/// The frame from the attacker to all nodes of IPv6, or to the gate.
+/// The frame addressed to all IPv6 nodes, or to the gate.
 fn addressed(mut frame: Vec<u8>, to: [u8; 6]) -> Vec<u8> {
     frame[..6].copy_from_slice(&to);
     frame[6..12].copy_from_slice(&attacker::MAC.0);
     frame
 }
 
-/// A router advertisement: this one address is on the link here (RFC 4861 §4.6.2), and so is a better way to it (RFC 4191).
+/// A router advertisement: this address is on-link (RFC 4861 §4.6.2), and has a preferred route (RFC 4191).
 fn advertisement(address: Ipv6Addr) -> Vec<u8> {
     let all: IpAddr = "ff02::1".parse().expect("all nodes");
-    // 64 hops, router for half an hour.
+    // Hop limit 64, router lifetime half an hour.
     let what = Icmpv6Type::Unknown { type_u8: 134, code_u8: 0, bytes5to8: [64, 0, 7, 8] };
     let hour = 3600u32.to_be_bytes();
     let prefix = [&[3, 4, 128, 0x80], &hour[..], &hour, &[0; 4], &address.octets()].concat();
@@ -31,7 +32,7 @@ fn advertisement(address: Ipv6Addr) -> Vec<u8> {
     addressed(icmpv6(LINK_LOCAL.into(), all, what, 255, &body), [0x33, 0x33, 0, 0, 0, 1])
 }
 
-/// The kernel of a machine that routes takes no advertisements; a gate needs not route.
+/// A routing kernel ignores router advertisements; a gate need not be routing.
 #[test]
 fn a_router_advertisement_moves_no_backend() {
     let lab = Lab::new().with_ipv6();
@@ -63,7 +64,7 @@ fn a_router_advertisement_moves_no_backend() {
     daemon.finish();
 }
 
-/// Over both versions, to the gate's own address.
+/// Over IPv4 and IPv6, to the gate's own address.
 #[test]
 fn redirects_are_not_believed() {
     let lab = Lab::new().with_ipv6();
@@ -91,8 +92,7 @@ fn redirects_are_not_believed() {
     daemon.finish();
 }
 
-/// With one arm, the gate forwards packets back to the link that they came from. Whoever is told of a shorter way passes
-/// it by from then on.
+/// A one-armed gate forwards packets back to their link. A host that received a redirect would bypass the gate.
 #[test]
 fn nobody_is_told_to_pass_the_gate_by() {
     let lab = Lab::new().with_ipv6();

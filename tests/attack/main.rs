@@ -1,8 +1,8 @@
-//! Attacks on the gate, end to end: the real programs, real servers, and somebody on a clients' or servers' link who
-//! sends what no honest machine would. One file a target, one test an attack. Needs root; `scripts/attack` runs it.
+//! Attacks on the gate, end to end: the real programs, real servers, and an attacker on the clients' or servers' link.
+//! One file per target, one test per attack. Needs root; run by `scripts/attack`.
 //!
-//! A new attack is a test in the file of what it is aimed at: what the attacker sends ([`attacker`]), and what clients,
-//! servers and counters must show all the same. Everything that is sent is bounded in count and time.
+//! A new attack is a test in its target's file: the attacker's frames ([`attacker`]), and the state that clients,
+//! servers and counters must show. All traffic is bounded in count and time.
 
 mod amplification;
 mod attacker;

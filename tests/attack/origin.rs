@@ -1,4 +1,4 @@
-//! Who sends in a server's name, and who sends in a client's to have its answers.
+//! Spoofed packets in a server's name, and in a client's to get its answers.
 
 mod questions;
 
@@ -30,7 +30,7 @@ fn sockets(lab: &Lab, host: &str, address: &'static str, ports: Vec<u16>) -> Vec
     made.join().expect("it ends")
 }
 
-/// Clients that have asked servers which say nothing: whoever answers in a server's name is the first.
+/// Clients that have asked silent servers: the first answer is a spoofed one.
 fn asked(lab: &Lab, address: &'static str, vip: &str) -> Vec<UdpSocket> {
     let ports = (0..CLIENTS as u16).map(|n| FIRST_PORT + n).collect();
     let clients = sockets(lab, "client", address, ports);
@@ -40,7 +40,7 @@ fn asked(lab: &Lab, address: &'static str, vip: &str) -> Vec<UdpSocket> {
     clients
 }
 
-/// How many clients have heard something.
+/// Number of clients that have received something.
 fn heard(clients: &[UdpSocket]) -> usize {
     std::thread::sleep(Duration::from_millis(500));
     let has_heard = |client: &&UdpSocket| {
@@ -50,7 +50,7 @@ fn heard(clients: &[UdpSocket]) -> usize {
     clients.iter().filter(has_heard).count()
 }
 
-/// DATA 1 to these, from each server's address.
+/// DATA 1 to these clients, from each server's address.
 fn answers<'a>(
     attacker: &'a Attacker,
     to: impl Iterator<Item = SocketAddr> + 'a,
@@ -64,7 +64,7 @@ fn silent_servers(lab: &Lab) -> Vec<UdpSocket> {
     SERVERS.iter().flat_map(|(host, _)| sockets(lab, host, "0.0.0.0", vec![69])).collect()
 }
 
-/// The servers' addresses are believed on their own interface alone.
+/// Servers' addresses are accepted on their own interface only.
 #[test]
 fn nobody_answers_for_a_server_on_the_clients_link() {
     let lab = Lab::new();
@@ -80,7 +80,7 @@ fn nobody_answers_for_a_server_on_the_clients_link() {
     daemon.finish();
 }
 
-/// And on their interface from their own stations alone.
+/// On that interface, only from the servers' hardware addresses.
 #[test]
 fn nobody_answers_for_a_server_on_its_own_link() {
     let lab = Lab::new();
@@ -127,7 +127,7 @@ impl Ends {
         Ends { client, server }
     }
 
-    /// The server says something and the client hears it in time; then the other way round.
+    /// The server sends and the client receives in time; then the other way round.
     fn talk(&mut self) {
         let mut word = [0; 5];
         self.server.write_all(b"hello").expect("it is sent");
@@ -141,7 +141,7 @@ fn tcp() -> Setup {
     Setup { protocol: "tcp", service: "port = 7007", ..Setup::default() }
 }
 
-/// Segments between these ends, whose numbers are a guess.
+/// Segments between these ends with guessed numbers.
 fn blind(attacker: &Attacker, source: SocketAddr, destination: SocketAddr) -> Vec<Segment> {
     let to = attacker.datagram(source, destination, b"").to;
     let guess = |n: u32, flags: &str| Segment {
@@ -159,7 +159,7 @@ fn blind(attacker: &Attacker, source: SocketAddr, destination: SocketAddr) -> Ve
     (1..40).flat_map(|n| ["A", "AP", "S", "FA"].map(|flags| guess(n, flags))).collect()
 }
 
-/// In the client's name, without its numbers.
+/// Spoofed client segments without valid numbers.
 #[test]
 fn a_blind_segment_does_not_have_a_client_s_answers() {
     let lab = Lab::new();
@@ -175,7 +175,7 @@ fn a_blind_segment_does_not_have_a_client_s_answers() {
     daemon.finish();
 }
 
-/// In the server's.
+/// Spoofed server segments without valid numbers.
 #[test]
 fn a_blind_segment_does_not_have_a_server_s_answers() {
     let lab = Lab::new();
@@ -195,7 +195,7 @@ fn a_blind_segment_does_not_have_a_server_s_answers() {
     daemon.finish();
 }
 
-/// What protects a client does not leave it alone: its card is another one, and the connection goes on.
+/// The protection does not cut off a client whose network card is replaced.
 #[test]
 fn a_client_with_another_hardware_address_goes_on() {
     let lab = Lab::new();
@@ -203,15 +203,14 @@ fn a_client_with_another_hardware_address_goes_on() {
     let mut ends = Ends::connect(&lab, NAT_VIP);
     ends.talk();
     lab.must("client", "ip link set dev c0 address 02:00:00:00:99:99");
-    // Whoever moves is heard first.
+    // A client that moves sends first.
     ends.client.write_all(b"moved").expect("it is sent");
     ends.server.read_exact(&mut [0; 5]).expect("the server hears it");
     ends.talk();
     daemon.finish();
 }
 
-/// A route of the kernel's that leads past a backend's own network, as a router's advertisement can make one, is not
-/// followed.
+/// A kernel route past a backend's own network, such as from a router advertisement, is ignored.
 #[test]
 fn a_backend_is_not_looked_for_on_another_link() {
     let lab = Lab::new().with_ipv6();

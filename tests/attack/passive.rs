@@ -1,11 +1,11 @@
-//! Data that a server waits for, and somebody else who comes first.
+//! Passive data ports, and strangers that connect first.
 
 use crate::daemon::{Daemon, Setup};
 use crate::ftp_servers::{Ftpd, Manner};
 use crate::peers;
 use kit::lab::{DSR_VIP, Lab, NAT_VIP, VIPS};
 
-/// Backends with ports for data, of which only the first one gets clients.
+/// Backends with passive ports, of which only the first one gets clients.
 fn config(lab: &Lab) -> String {
     let setup = Setup {
         protocol: "ftp",
@@ -15,8 +15,8 @@ fn config(lab: &Lab) -> String {
     setup.text(lab).replace("name = \"s2\"", "name = \"s2\"\nweight = 0")
 }
 
-/// A stranger gets none of the connections that a session in TLS waits for, nor does a client with a session that is
-/// read. In `dsr` none is, and it is for the server, which sees its clients, to tell one from the other.
+/// A stranger gets no data connection of a TLS session, nor does a client with an inspected session. In `dsr` no
+/// session is inspected: the server sees its clients and must tell them apart itself.
 #[test]
 fn nobody_takes_the_data_of_a_session() {
     let lab = Lab::new();

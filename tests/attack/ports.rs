@@ -1,4 +1,4 @@
-//! Requests in others' names, so many that an address of a SNAT pool has no port left for each of them.
+//! Floods of spoofed requests that could exhaust the ports of a SNAT address.
 
 use crate::attacker::Attacker;
 use crate::client::{Habits, fetch};
@@ -7,17 +7,17 @@ use crate::peers;
 use kit::lab::{Lab, SNAT_VIP};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
-/// Ports that an address has.
+/// Ports per address.
 const PORTS: u64 = 64_512;
-/// Four times the rate that was once enough to use them up.
+/// Four times the rate that was once sufficient to exhaust them.
 const A_SECOND: u32 = 6000;
-/// Frames that are sent before it is asked how many have come: a busy link loses some.
+/// Frames sent between two looks at the counters: a busy link loses some.
 const AT_ONCE: u32 = 6000;
-/// Frames that are sent at the most.
+/// Most frames sent.
 const MOST: u32 = 200_000;
 const CLIENTS: u8 = 20;
 
-/// The `n`th address that is nobody's, on the link between client, gate and servers.
+/// The `n`th unused address, on the link between client, gate and servers.
 fn nobody(n: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(u32::from(Ipv4Addr::new(10, 77, 8, 0)) + n % 0x1000)
 }
@@ -27,7 +27,7 @@ fn request(attacker: &Attacker, from: Ipv4Addr, port: u16) -> kit::packet::Packe
     attacker.datagram(SocketAddr::new(from.into(), port), vip, b"\0\x01none\0octet\0")
 }
 
-/// Sends the frames 0, 1, 2 and so on until more than `enough` have had a row of this service.
+/// Sends frames 0, 1, 2 and so on until more than `enough` have got a row of this service.
 fn flood<F: Into<Vec<u8>>>(
     (attacker, daemon): (&Attacker, &Daemon),
     (service, enough): (&str, u64),
@@ -41,7 +41,7 @@ fn flood<F: Into<Vec<u8>>>(
     }
 }
 
-/// Clients of addresses of their own, one after the other.
+/// Clients at addresses of their own, one after the other.
 fn all_are_served(lab: &Lab) {
     let server = SocketAddrV4::new(SNAT_VIP.parse().expect("an address"), 69);
     let original = std::fs::read(lab.path("files/image")).expect("the file");
@@ -62,7 +62,7 @@ fn lab() -> Lab {
     lab
 }
 
-/// Each is answered, with an ERROR that reaches nobody who asked.
+/// Each request is answered by an ERROR, which reaches no client.
 #[test]
 fn answered_requests_in_others_names_use_up_no_pool() {
     let lab = lab();
@@ -77,7 +77,7 @@ fn answered_requests_in_others_names_use_up_no_pool() {
     daemon.finish();
 }
 
-/// The owner of a client is a function of its address alone: the flood is of one worker's.
+/// A client's worker depends only on its address: the whole flood goes to one worker.
 #[test]
 fn one_worker_s_clients_are_not_shut_out() {
     let lab = lab();
@@ -86,7 +86,7 @@ fn one_worker_s_clients_are_not_shut_out() {
     let daemon = Daemon::start(&lab, setup);
     let attacker = Attacker::among_servers(&lab);
     let chosen: Vec<Ipv4Addr> =
-        (0..0x1000).map(nobody).filter(|&ip| engine::steer::owner(ip, 2) == 0).collect();
+        (0..0x1000).map(nobody).filter(|&ip| engine::net::rss::owner(ip, 2) == 0).collect();
     flood((&attacker, &daemon), ("snat", PORTS / 2), |n| {
         let from = chosen[n as usize % chosen.len()];
         request(&attacker, from, 1024 + (n as usize / chosen.len()) as u16)
@@ -96,12 +96,12 @@ fn one_worker_s_clients_are_not_shut_out() {
     daemon.finish();
 }
 
-/// An address has as many ports over TCP as over UDP, and neither takes the other's.
+/// TCP and UDP ports of an address are separate.
 #[test]
 fn half_open_connections_keep_no_transfer_out() {
     let lab = lab();
     let _servers = ["s1", "s2"].map(|name| peers::dnsmasq(&lab, name, ""));
-    // Nobody answers them, not even to refuse.
+    // Unanswered, without RST.
     for name in ["s1", "s2"] {
         lab.must(name, "nft add table ip quiet");
         lab.must(name, "nft add chain ip quiet in {+type+filter+hook+input+priority+0;+}");
@@ -112,7 +112,7 @@ fn half_open_connections_keep_no_transfer_out() {
          snat = [\"10.77.0.101\"]\n\
          [[service.backend]]\nname = \"s1\"\naddress = \"10.77.0.30\"\n"
     );
-    // A quarter of the rows can be half open.
+    // A quarter of the rows may be half-open.
     let text = Setup::default().text(&lab).replace("max_flows = 4096", "max_flows = 270336");
     let daemon = Daemon::with(&lab, &(text + &service));
     let attacker = Attacker::among_servers(&lab);

@@ -1,4 +1,4 @@
-//! What somebody gets who has taken over the process, a health plugin, or an account on the gate's machine.
+//! Privileges of an attacker who has taken over the process, a health plugin, or an account on the machine.
 
 use crate::daemon::{Daemon, Setup, rows};
 use crate::peers::{self, Client};
@@ -29,7 +29,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).mode() & 0o7777
 }
 
-/// What the kernel says of a thread.
+/// The kernel's status of a thread.
 fn status(path: &Path) -> BTreeMap<String, String> {
     let text = fs::read_to_string(path.join("status")).expect("it lives");
     let pairs = text.lines().filter_map(|line| line.split_once(':'));
@@ -40,7 +40,7 @@ fn bits(status: &BTreeMap<String, String>, set: &str) -> u64 {
     u64::from_str_radix(&status[set], 16).expect("a set")
 }
 
-/// The thread of control has `kept`, all others nothing, and none can gain any.
+/// Control's thread has `kept`, all others none, and no thread can gain any.
 fn holds(daemon: &Daemon, kept: u64, bounding: u64) {
     let process = format!("/proc/{}", daemon.process.0.id());
     let mut seen = vec![];
@@ -48,7 +48,7 @@ fn holds(daemon: &Daemon, kept: u64, bounding: u64) {
         let path = thread.expect("a thread").path();
         let is_control = path.ends_with(daemon.process.0.id().to_string());
         let expected = if is_control { kept } else { 0 };
-        // Control lends `nft` one of its own for the moment of its start.
+        // Control lends `nft` a capability while it starts.
         until("the thread has what it keeps", || {
             let status = status(&path);
             let sets = ["CapPrm", "CapEff", "CapInh", "CapAmb"].map(|set| bits(&status, set));
@@ -71,18 +71,18 @@ fn checked_by(lab: &Lab, check: &str) -> String {
         .replace("#health", "[service.health]\ncheck = \"icmp\"\n")
 }
 
-/// A gate that a line of the shell's starts.
+/// A gate started by a shell command.
 fn starts_by<'a>(lab: &'a Lab, text: &str, line: &str) -> Daemon<'a> {
     fs::write(lab.path("start"), line).expect("a script");
     Daemon::launch_by(lab, text, &format!("sh {}", lab.path("start").display()))
 }
 
-/// Files for all to read tell clients, names of files and the seed of the hashes.
+/// World-readable files would reveal clients, file names and the hash seed.
 #[test]
 fn what_the_gate_leaves_is_for_nobody_else() {
     let lab = Lab::new();
     let _servers = servers(&lab);
-    // Whatever umask it was started with.
+    // Whatever the umask.
     let mut daemon = starts_by(&lab, &Setup::default().text(&lab), "umask 0; exec \"$@\"");
     until("it runs", || daemon.ask("status").is_some());
     let path = |end: &str| lab.path("control.sock").with_added_extension(end);
@@ -90,7 +90,7 @@ fn what_the_gate_leaves_is_for_nobody_else() {
     assert_eq!(["flows", "state", "lock"].map(|end| mode(&path(end))), [0o600; 3]);
     assert_eq!(mode(&lab.path("control.sock")), 0o660);
     assert!(daemon.process.terminate().success());
-    // As versions before have left them; and a link where the next state is written.
+    // Files of earlier versions; and a symbolic link at the path of the next state file.
     for end in ["flows", "state"] {
         fs::set_permissions(path(end), Permissions::from_mode(0o644)).expect("it is ours");
     }
@@ -107,9 +107,16 @@ fn what_the_gate_leaves_is_for_nobody_else() {
 fn the_process_keeps_what_it_needs_and_no_more() {
     let lab = Lab::new();
     let _servers = servers(&lab);
-    // Its own VIP is checked by way of nft, which is told of hardware addresses after the start.
-    let daemon = Daemon::with(&lab, &checked_by(&lab, "\"icmp\""));
+    // The gate's own VIP is checked through nftables, which gets hardware addresses after the start.
+    let http = "[control]\nmetrics = \"127.0.0.1:9781\"\nweb = \"127.0.0.1:9781\"\n";
+    let text = checked_by(&lab, "\"icmp\"").replacen("[control]\n", http, 1);
+    let log = format!("[[log]]\nto = \"file:{}\"\n", lab.path("log").display());
+    let daemon = Daemon::with(&lab, &format!("{text}{log}"));
     let all = RUN | KILL | SETUID | SETGID;
+    // Pages are made by threads of their own.
+    for page in ["metrics", ""] {
+        lab.must("gate", &format!("curl -sS --fail -o /dev/null http://127.0.0.1:9781/{page}"));
+    }
     holds(&daemon, all, all);
     until("the checks in dsr pass", || {
         let backends = daemon.ask("backends").expect("backends");
@@ -139,7 +146,7 @@ fn af_xdp_keeps_no_more_once_it_runs() {
     assert_eq!(has_program(), [false; 2], "it is taken out without what it took to load it");
 }
 
-/// A plugin is somebody else's program, fed by servers.
+/// A plugin is a foreign program whose input comes from servers.
 #[test]
 fn a_plugin_has_nothing() {
     let lab = Lab::new();
@@ -185,23 +192,23 @@ fn a_plugin_has_nothing() {
     daemon.finish();
 }
 
-/// With the three capabilities and nothing of root's.
+/// With three capabilities, and without root.
 #[test]
 fn nobody_serves_as_root_does() {
     let lab = Lab::new();
     let _servers = servers(&lab);
     fs::set_permissions(lab.dir.path(), Permissions::from_mode(0o711)).expect("it is ours");
-    let own = lab.path("run");
-    fs::create_dir(&own).expect("a folder");
-    chown(&own, Some(NOBODY), Some(NOBODY)).expect("root may");
+    let folder = lab.path("run");
+    fs::create_dir(&folder).expect("a folder");
+    chown(&folder, Some(NOBODY), Some(NOBODY)).expect("root may");
     let text = checked_by(&lab, "\"command\"\ncommand = \"sh -c true\"");
     let text = text.replace("/control.sock\"", "/run/control.sock\"");
     let capabilities = "-all,+net_admin,+net_raw,+ipc_lock";
-    // DPDK makes a folder of its own in the first place that there is.
+    // DPDK makes a folder in the first suitable place.
     let script = format!(
         "export XDG_RUNTIME_DIR={}; exec setpriv --reuid nobody --regid nogroup --clear-groups \
          --inh-caps={capabilities} --ambient-caps={capabilities} --bounding-set={capabilities} \"$@\"",
-        own.display()
+        folder.display()
     );
     let daemon = starts_by(&lab, &text, &script);
     until("all backends are up and checked", || {
@@ -214,12 +221,13 @@ fn nobody_serves_as_root_does() {
     for vip in VIPS.into_iter().cycle().take(20) {
         Client::Tftp.get(&lab, vip, "file", None);
     }
-    let [flows, state] = ["flows", "state"].map(|end| own.join(format!("control.sock.{end}")));
+    let [flows, state] = ["flows", "state"].map(|end| folder.join(format!("control.sock.{end}")));
     assert_eq!([mode(&flows), mode(&state)], [0o600; 2]);
     daemon.finish();
 }
 
-/// Only root and the gate's own user can; then the process says so and ends, and the next one begins anew.
+/// Only root and the gate's user can truncate the file; the process then logs a line and ends, and the next one starts
+/// empty.
 #[test]
 fn a_table_cut_short_is_a_line_and_an_exit_code() {
     let lab = Lab::new();

@@ -1,11 +1,11 @@
-//! One client that takes all there is.
+//! A client that takes as much as it can.
 
 use crate::daemon::{Daemon, Setup};
 use crate::ftp_servers::{Ftpd, Manner};
 use crate::peers;
 use kit::lab::{Lab, NAT_VIP, VIPS};
 
-/// As many sessions as there can be from one address, silent or logged in: another client is served all the same.
+/// As many FTP sessions from one address as possible, silent or logged in: another client is still served.
 #[test]
 fn one_client_does_not_take_all_ftp_sessions() {
     let lab = Lab::new();
@@ -15,7 +15,7 @@ fn one_client_does_not_take_all_ftp_sessions() {
     }
     let _servers = ["s1", "s2"].map(|name| Ftpd::Vsftpd.start(&lab, name, Manner::default()));
     let setup = Setup { protocol: "ftp", ..Setup::default() };
-    // 4096 rows: 256 sessions, and 32 of them for each client.
+    // 4096 rows: 256 sessions, and 32 of these per client.
     let daemon = Daemon::start(&lab, setup);
     for vip in VIPS {
         let attacker = if vip == NAT_VIP { "10.78.0.66" } else { "10.77.0.66" };

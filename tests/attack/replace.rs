@@ -1,9 +1,9 @@
-//! Requests in the name of clients whose downloads run.
+//! Spoofed requests in the name of clients with running downloads.
 
 use crate::attacker::Attacker;
 use crate::daemon::{Daemon, Setup};
 use crate::peers;
-use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, until};
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, uninterrupted, until};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -12,10 +12,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 const SIZE: usize = 1_000_000;
-/// Downloads at once, by the ports of one client.
+/// Ports of one client, with a download each.
 const PORTS: std::ops::RangeInclusive<u16> = 3001..=3020;
 
-/// One spoofed request ends no download, nor do several: a client goes on with the TID that it knows.
+/// Spoofed requests end no download: a client goes on with the TID that it knows.
 #[test]
 fn running_downloads_outlive_spoofed_requests() {
     let lab = Lab::new();
@@ -33,7 +33,7 @@ fn running_downloads_outlive_spoofed_requests() {
         let (client, server) = ends(vip, net);
         let running = start(&lab, (client, server));
         if service == "dsr" {
-            // Before, the same request once more is taken for the client's own (SECURITY.md).
+            // Before that, a repeated request counts as the client's own (SECURITY.md).
             std::thread::sleep(Duration::from_millis(1300));
         }
         let spoofed = PORTS.flat_map(|port| {
@@ -56,7 +56,7 @@ fn running_downloads_outlive_spoofed_requests() {
     daemon.finish();
 }
 
-/// Nor does an error to the port that everybody knows, which no download's client sends there.
+/// An ERROR to the service's port, where no downloading client sends one, ends nothing either.
 #[test]
 fn running_downloads_outlive_spoofed_errors() {
     let lab = Lab::new();
@@ -81,13 +81,13 @@ fn running_downloads_outlive_spoofed_errors() {
     daemon.finish();
 }
 
-/// The client and the service's port at a VIP.
+/// The client, and the service's port at a VIP.
 fn ends(vip: &str, net: u8) -> (Ipv4Addr, SocketAddr) {
     let vip: Ipv4Addr = vip.parse().expect("an address");
     (Ipv4Addr::new(10, net, 0, 10), (vip, 69).into())
 }
 
-/// Downloads that run, one from each port: every client has acknowledged some blocks.
+/// Running downloads, one per port: every client has acknowledged some blocks.
 fn start(lab: &Lab, (client, server): (Ipv4Addr, SocketAddr)) -> Vec<JoinHandle<Option<Vec<u8>>>> {
     let under_way = Arc::new(AtomicUsize::new(0));
     let running: Vec<_> = PORTS
@@ -100,10 +100,10 @@ fn start(lab: &Lab, (client, server): (Ipv4Addr, SocketAddr)) -> Vec<JoinHandle<
     running
 }
 
-/// The block from which on a download is under way.
+/// The block from which on a download counts as running.
 const SOME: u16 = 3;
 
-/// Fetches the file in blocks of 512, taking its time, and takes no notice of other TIDs than its server's.
+/// Fetches the file slowly in blocks of 512, and ignores other TIDs than its server's.
 fn download(from: SocketAddr, server: SocketAddr, under_way: &AtomicUsize) -> Option<Vec<u8>> {
     let socket = UdpSocket::bind(from).expect("the address is the client's");
     socket.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
@@ -112,7 +112,7 @@ fn download(from: SocketAddr, server: SocketAddr, under_way: &AtomicUsize) -> Op
     for _ in 0..10 {
         socket.send_to(&last.0, last.1).expect("a datagram");
         let mut message = [0; 516];
-        while let Ok((len, peer)) = socket.recv_from(&mut message) {
+        while let Ok((len, peer)) = uninterrupted(|| socket.recv_from(&mut message)) {
             let next = ((got.len() / 512 + 1) as u16).to_be_bytes();
             if *tid.get_or_insert(peer) != peer || message[..4] != [0, 3, next[0], next[1]] {
                 continue;

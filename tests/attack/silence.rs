@@ -1,4 +1,4 @@
-//! Who makes a sound backend look as if it left its clients without an answer.
+//! Attempts to make a working backend look silent.
 
 use crate::attacker::Attacker;
 use crate::daemon::{Daemon, Setup, rows};
@@ -8,12 +8,12 @@ use kit::packet::Packet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::thread::scope;
 
-/// Clients that there are not, and how often each asks: at 27 packets a second each says it again every 0.74 s.
+/// Nonexistent clients. At 27 packets per second, each repeats its request every 0.74 s.
 const CLIENTS: u8 = 20;
 const TIMES: usize = 8;
 const A_SECOND: u32 = 27;
 
-/// Requests from these clients, all of them in turn again and again.
+/// Requests from these clients, in turn.
 fn requests(attacker: &Attacker, vip: &str, net: u8) -> Vec<Packet> {
     let vip: IpAddr = vip.parse().expect("an address");
     let one = |n| {
@@ -23,7 +23,7 @@ fn requests(attacker: &Attacker, vip: &str, net: u8) -> Vec<Packet> {
     (1..=CLIENTS).map(one).cycle().take(TIMES * usize::from(CLIENTS)).collect()
 }
 
-/// While this is sent, a client fetches files, and no backend is anything but up.
+/// A client fetches files during the attack, and every backend stays up.
 fn all_stay_up(
     lab: &Lab,
     daemon: &Daemon,
@@ -42,7 +42,7 @@ fn all_stay_up(
     });
 }
 
-/// Nobody answers what was damaged on the way.
+/// Damaged requests get no answer.
 #[test]
 fn requests_with_a_wrong_checksum() {
     let lab = Lab::new();
@@ -68,7 +68,7 @@ fn requests_with_a_wrong_checksum() {
     daemon.finish();
 }
 
-/// Clients that there are not, on the servers' own link: what is answered to them never comes by the gate.
+/// Nonexistent clients on the servers' link: their answers bypass the gate.
 #[test]
 fn requests_whose_answers_go_another_way() {
     let lab = Lab::new();

@@ -1,4 +1,4 @@
-//! Packets from addresses that are not their sender's.
+//! Packets with spoofed sources.
 
 use crate::attacker::Attacker;
 use crate::daemon::{Daemon, Setup};
@@ -6,7 +6,7 @@ use crate::peers;
 use kit::lab::{Lab, NAT_VIP, SNAT_VIP, until};
 use std::net::SocketAddr;
 
-/// Nobody but the gate has its addresses: a request from one of them would have it talk to itself.
+/// A request from one of the gate's addresses would make the gate answer itself.
 #[test]
 fn nobody_speaks_for_the_gate() {
     let lab = Lab::new();

@@ -1,7 +1,7 @@
-//! Three servers and the gate, and what is done to them.
+//! Three servers and the gate, and the faults that befall them.
 
 use crate::daemon::{Daemon, Setup, rows, tidegated};
-use crate::timeline::{Blow, Targets, Trouble};
+use crate::timeline::{Fault, Injection, Targets};
 use kit::lab::{Lab, NAT_VIP, Process, SNAT_VIP, until};
 use std::path::{Path, PathBuf};
 
@@ -9,33 +9,33 @@ const SERVERS: [(&str, &str); 3] =
     [("s1", "10.77.0.30"), ("s2", "10.77.0.31"), ("s3", "10.77.0.32")];
 const SERVICES: [(&str, &str, &str); 2] =
     [("nat", NAT_VIP, ""), ("snat", SNAT_VIP, "snat = [\"10.77.0.101\"]")];
-/// In every service. Clients say something every second.
+/// Settings of every service. Clients send at least once a second.
 const SERVICE: &str = "idle_timeout = \"5s\"\n\
     [service.health]\ncheck = \"tftp\"\nfile = \"health-100\"\nsize = 100\n\
     interval = \"500ms\"\ntimeout = \"500ms\"\n";
 
-/// What there is to be hit.
+/// Possible targets of faults.
 pub const TARGETS: Targets = Targets { servers: SERVERS.len(), services: SERVICES.len() };
 
 /// The servers and the gate.
 pub struct Farm<'a> {
     lab: &'a Lab,
-    /// What the file says before its services.
+    /// The configuration before its services.
     head: String,
     servers: Vec<Option<Process>>,
     gate: Daemon<'a>,
-    /// What is wrong in the file.
-    written: Vec<Blow>,
+    /// Faults that are in the configuration now.
+    written: Vec<Injection>,
 }
 
-/// The network that it needs.
+/// The network.
 pub fn lab() -> Lab {
     let (name, address) = SERVERS[2];
     Lab::new().with_many_clients().with_server(name, address)
 }
 
 impl<'a> Farm<'a> {
-    /// Starts all of it, with so many workers, and waits until it works.
+    /// Starts servers and gate with so many workers, and waits until they work.
     pub fn start(lab: &'a Lab, workers: usize) -> Farm<'a> {
         let (workers_on, device_arguments) =
             if workers == 1 { ("1", "") } else { ("0, 1", ",qpairs=2") };
@@ -48,25 +48,25 @@ impl<'a> Farm<'a> {
         Farm { lab, head: head.to_owned(), servers, gate, written: vec![] }
     }
 
-    pub fn strike(&mut self, blow: Blow) {
-        let (server, _) = SERVERS[blow.server];
-        match blow.trouble {
-            Trouble::Kill => self.servers[blow.server] = None,
-            Trouble::Pause => self.signal(blow.server, "STOP"),
-            Trouble::Unplug => drop(self.lab.must(server, "ip link set eth0 down")),
-            Trouble::Drain => self.order("drain", blow, ""),
-            Trouble::Disable => self.order("disable", blow, ""),
-            Trouble::Weigh => self.order("weight", blow, "0"),
-            Trouble::Reweigh | Trouble::Remove => {
-                self.written.push(blow);
+    pub fn inject(&mut self, injection: Injection) {
+        let (server, _) = SERVERS[injection.server];
+        match injection.fault {
+            Fault::Kill => self.servers[injection.server] = None,
+            Fault::Pause => self.signal(injection.server, "STOP"),
+            Fault::Unplug => drop(self.lab.must(server, "ip link set eth0 down")),
+            Fault::Drain => self.order("drain", injection, ""),
+            Fault::Disable => self.order("disable", injection, ""),
+            Fault::Weigh => self.order("weight", injection, "0"),
+            Fault::Reweigh | Fault::Remove => {
+                self.written.push(injection);
                 self.reload();
             }
-            Trouble::Restart => {
+            Fault::Restart => {
                 let status = self.gate.process.terminate();
                 assert!(status.success(), "SIGTERM: {status}");
                 self.start_again();
             }
-            Trouble::Crash => {
+            Fault::Crash => {
                 self.gate.process.signal("KILL");
                 let _ = self.gate.process.0.wait();
                 self.start_again();
@@ -74,27 +74,27 @@ impl<'a> Farm<'a> {
         }
     }
 
-    pub fn mend(&mut self, blow: Blow) {
-        let (server, _) = SERVERS[blow.server];
-        match blow.trouble {
-            Trouble::Kill => self.servers[blow.server] = Some(serve(self.lab, blow.server)),
-            Trouble::Pause => self.signal(blow.server, "CONT"),
-            Trouble::Unplug => {
+    pub fn repair(&mut self, injection: Injection) {
+        let (server, _) = SERVERS[injection.server];
+        match injection.fault {
+            Fault::Kill => self.servers[injection.server] = Some(serve(self.lab, injection.server)),
+            Fault::Pause => self.signal(injection.server, "CONT"),
+            Fault::Unplug => {
                 self.lab.must(server, "ip link set eth0 up");
-                // It went with the link.
+                // The route went down with the link.
                 self.lab.must(server, "ip route replace default via 10.77.0.1");
             }
-            Trouble::Drain | Trouble::Disable => self.order("enable", blow, ""),
-            Trouble::Weigh => self.order("weight", blow, "1"),
-            Trouble::Reweigh | Trouble::Remove => {
-                self.written.retain(|one| *one != blow);
+            Fault::Drain | Fault::Disable => self.order("enable", injection, ""),
+            Fault::Weigh => self.order("weight", injection, "1"),
+            Fault::Reweigh | Fault::Remove => {
+                self.written.retain(|one| *one != injection);
                 self.reload();
             }
-            Trouble::Restart | Trouble::Crash => {}
+            Fault::Restart | Fault::Crash => {}
         }
     }
 
-    /// No transfer is left, none was lost, and every counter adds up.
+    /// Asserts that no transfer is left, none was lost, and every counter adds up.
     pub fn finish(self) {
         until("no transfer is left", || {
             self.gate.ask("flows").is_some_and(|flows| flows["matching"] == 0)
@@ -115,8 +115,8 @@ impl<'a> Farm<'a> {
         self.servers[server].as_ref().expect("it runs").signal(signal);
     }
 
-    fn order(&self, order: &str, blow: Blow, value: &str) {
-        let (service, backend) = (SERVICES[blow.service].0, SERVERS[blow.server].0);
+    fn order(&self, order: &str, injection: Injection, value: &str) {
+        let (service, backend) = (SERVICES[injection.service].0, SERVERS[injection.server].0);
         self.must(&format!("backend {order} {service} {backend} {value}"));
     }
 
@@ -138,17 +138,17 @@ impl<'a> Farm<'a> {
     }
 }
 
-/// The configuration with these troubles in it.
-fn text(head: &str, written: &[Blow]) -> String {
+/// The configuration with these faults.
+fn text(head: &str, written: &[Injection]) -> String {
     let mut text = head.to_owned();
     for (service, (name, vip, mode)) in SERVICES.into_iter().enumerate() {
         text += &format!(
             "[[service]]\nname = \"{name}\"\nprotocol = \"tftp\"\nvip = \"{vip}\"\n{mode}\n{SERVICE}"
         );
         for (server, (name, address)) in SERVERS.into_iter().enumerate() {
-            let is = |trouble| written.contains(&Blow { trouble, server, service });
-            if !is(Trouble::Remove) {
-                let weight = if is(Trouble::Reweigh) { 5 } else { 1 };
+            let is = |fault| written.contains(&Injection { fault, server, service });
+            if !is(Fault::Remove) {
+                let weight = if is(Fault::Reweigh) { 5 } else { 1 };
                 text += &format!(
                     "[[service.backend]]\nname = \"{name}\"\naddress = \"{address}\"\nweight = {weight}\n"
                 );

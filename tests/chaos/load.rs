@@ -1,21 +1,21 @@
-//! Clients, with a real one's patience: each fetches file after file, and compares every byte.
+//! Clients with a real client's patience: each fetches file after file and compares every byte.
 
 use kit::lab::{Lab, NAT_VIP, SNAT_VIP};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use storm::client::Wish;
+use storm::client::Request;
 use storm::link::Manner;
 use storm::report::Report;
 use storm::storm::{End, Storm};
 use storm::terms::Terms;
 use tokio::runtime;
 
-/// Clients that are alike.
+/// A group of identical clients.
 struct Crowd {
     name: &'static str,
     vip: &'static str,
-    /// The last but two parts of their addresses: 10.x.4.0/24.
+    /// Third part of their addresses: 10.x.4.0/24.
     net: u8,
     clients: u64,
     size: u64,
@@ -72,7 +72,7 @@ const CROWDS: [Crowd; 5] = [
     },
 ];
 
-/// All crowds at work, for so long.
+/// All clients at work.
 pub struct Load(Vec<(&'static str, JoinHandle<Report>)>);
 
 impl Load {
@@ -88,7 +88,7 @@ impl Load {
         Load(crowds.collect())
     }
 
-    /// Waits until the last transfer has ended; each has its file.
+    /// Waits until the last transfer has ended; each must be complete.
     pub fn finish(self) {
         let reports = self.0.into_iter().map(|(name, crowd)| {
             let report = crowd.join().expect("a storm ends");
@@ -110,7 +110,7 @@ impl Crowd {
         let manner = Manner { retransmit: Duration::from_secs(1), retries: 15, loss: self.loss };
         let address = |host| IpAddr::V4(Ipv4Addr::new(10, self.net, 4, host));
         Storm {
-            wish: Wish::of_size(target, self.size, self.terms, manner),
+            request: Request::of_size(target, self.size, self.terms, manner),
             clients: self.clients,
             sources: (1..255).map(address).collect(),
             ramp: Duration::from_millis(500),

@@ -1,6 +1,6 @@
-//! Chaos: while clients fetch files through the gate, servers die, stand still, lose their cables and come back,
-//! backends are drained, removed and added, and the gate is started again. In the end every download has the right
-//! bytes, no transfer is left over, and the counters add up. `scripts/chaos` runs it.
+//! Chaos: while clients fetch files through the gate, servers die, pause, lose their links and come back; backends are
+//! drained, removed and added; the gate restarts. In the end every download has the right bytes, no transfer is left,
+//! and the counters add up. Run by `scripts/chaos`.
 
 #[path = "../netns/daemon.rs"]
 #[allow(dead_code)] // The end-to-end tests ask it for more.
@@ -13,24 +13,24 @@ use clap::Parser;
 use farm::Farm;
 use load::Load;
 use std::time::{Duration, Instant};
-use timeline::{Trouble, What, timeline};
+use timeline::{Fault, What, timeline};
 
-/// Makes trouble for a farm and its gate, in network namespaces, and looks whether any client notices.
+/// Injects faults into servers and gate in network namespaces, and checks that no client notices.
 #[derive(Debug, Parser)]
 #[command(name = "scripts/chaos")]
 struct Options {
-    /// For so long.
+    /// Duration of a run in seconds.
     #[arg(long, value_name = "N", default_value_t = 60)]
     seconds: u64,
-    /// What a run is repeated by; left out: another one each time.
+    /// The seed that repeats a run; random if left out.
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// Of the gate; left out: one and then two.
+    /// Workers of the gate; if left out, one and then two.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=2))]
     workers: Option<u8>,
-    /// The kinds of trouble, each as often as it is named.
+    /// Kinds of fault, each as frequent as it is named.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = timeline::USUAL)]
-    troubles: Vec<Trouble>,
+    faults: Vec<Fault>,
 }
 
 fn main() {
@@ -43,7 +43,7 @@ fn main() {
     }
 }
 
-/// Is told of when a run fails.
+/// Prints the seed when a run fails.
 struct Seed(u64);
 
 impl Drop for Seed {
@@ -62,8 +62,8 @@ fn run(seed: u64, workers: usize, options: &Options) {
     let lab = farm::lab();
     let mut farm = Farm::start(&lab, workers);
     let (begin, load) = (Instant::now(), Load::start(&lab, length));
-    let (mut now, mut standing) = (Duration::ZERO, vec![]);
-    for step in timeline(seed, length, &options.troubles, farm::TARGETS) {
+    let (mut now, mut present) = (Duration::ZERO, vec![]);
+    for step in timeline(seed, length, &options.faults, farm::TARGETS) {
         if begin.elapsed() >= length {
             break;
         }
@@ -71,17 +71,17 @@ fn run(seed: u64, workers: usize, options: &Options) {
         now = step.at;
         say(&format!("{:?}", step.what));
         match step.what {
-            What::Strike(blow) => {
-                farm.strike(blow);
-                standing.push(blow);
+            What::Inject(injection) => {
+                farm.inject(injection);
+                present.push(injection);
             }
-            What::Mend(blow) => {
-                farm.mend(blow);
-                standing.retain(|one| *one != blow);
+            What::Repair(injection) => {
+                farm.repair(injection);
+                present.retain(|one| *one != injection);
             }
         }
     }
-    standing.into_iter().for_each(|blow| farm.mend(blow));
+    present.into_iter().for_each(|injection| farm.repair(injection));
     load.finish();
     farm.finish();
     say("all is well");

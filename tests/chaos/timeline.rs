@@ -1,26 +1,26 @@
-//! What goes wrong, and when. All of it is drawn from one seed before anything happens, so that a run can be repeated.
+//! Timelines of faults, drawn from a seed in advance, so that a run can be repeated.
 
 use clap::ValueEnum;
 use fastrand::Rng;
 use std::ops::Range;
 use std::time::Duration;
 
-/// What can go wrong.
+/// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Trouble {
+pub enum Fault {
     /// A server is killed, and started again.
     Kill,
-    /// A server stands still (SIGSTOP), and goes on.
+    /// A server is paused (SIGSTOP) and continued.
     Pause,
-    /// A server's cable is pulled, and plugged in.
+    /// A server's link goes down and up.
     Unplug,
     /// A backend is drained by command, and enabled.
     Drain,
     /// A backend is disabled by command, and enabled.
     Disable,
-    /// A backend gets no new transfers by command, and then its weight again.
+    /// A backend's weight is set to 0 by command, and restored.
     Weigh,
-    /// A backend has another weight in the file, and then its own again.
+    /// A backend's weight is changed in the configuration, and restored.
     Reweigh,
     /// A backend is taken out of the file, and put back.
     Remove,
@@ -30,58 +30,58 @@ pub enum Trouble {
     Crash,
 }
 
-/// What troubles are drawn from, unless told otherwise.
-pub const USUAL: [Trouble; 10] = {
-    use Trouble::*;
+/// Default kinds of fault.
+pub const USUAL: [Fault; 10] = {
+    use Fault::*;
     [Kill, Pause, Unplug, Drain, Disable, Weigh, Reweigh, Remove, Restart, Crash]
 };
 
-/// What a trouble befalls. Nothing has two troubles at once.
+/// The target of a fault: it has one fault at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum Target {
     /// A server.
-    Machine,
-    /// What the gate was told about a server.
-    Standing,
+    Server,
+    /// The gate's settings for a server.
+    Settings,
     Gate,
 }
 
-impl Trouble {
-    fn part(self) -> Part {
-        use Trouble::*;
+impl Fault {
+    fn target(self) -> Target {
+        use Fault::*;
         match self {
-            Kill | Pause | Unplug => Part::Machine,
-            Drain | Disable | Weigh | Reweigh | Remove => Part::Standing,
-            Restart | Crash => Part::Gate,
+            Kill | Pause | Unplug => Target::Server,
+            Drain | Disable | Weigh | Reweigh | Remove => Target::Settings,
+            Restart | Crash => Target::Gate,
         }
     }
 }
 
-/// A trouble, and where it strikes.
+/// A fault at its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Blow {
-    pub trouble: Trouble,
+pub struct Injection {
+    pub fault: Fault,
     /// The server's number.
     pub server: usize,
-    /// The service's number, where it concerns only one.
+    /// The service's number, if the fault concerns one service.
     pub service: usize,
 }
 
-/// Something that is done.
+/// A step of the timeline.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
-    /// Since the start.
+    /// Time since the start.
     pub at: Duration,
     pub what: What,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub enum What {
-    Strike(Blow),
-    Mend(Blow),
+    Inject(Injection),
+    Repair(Injection),
 }
 
-/// So many there are.
+/// Numbers of targets.
 #[derive(Debug, Clone, Copy)]
 pub struct Targets {
     pub servers: usize,
@@ -90,68 +90,68 @@ pub struct Targets {
 
 const PAUSE: Range<u64> = 100..700;
 const LENGTH: Range<u64> = 300..4000;
-/// Time after which the gate has noticed that a server is back, and clients that the gate is.
+/// Time for the gate to notice a returned server, and for clients to notice the gate.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// A blow, from when to when.
-struct Spell {
-    blow: Blow,
+/// A fault from begin to end.
+struct Episode {
+    injection: Injection,
     begin: Duration,
     end: Duration,
 }
 
-/// What is done from the start on, for so long. At every moment one server at least has no trouble.
-pub fn timeline(seed: u64, length: Duration, troubles: &[Trouble], targets: Targets) -> Vec<Step> {
+/// The steps of a run of this length. At every moment at least one server has no fault.
+pub fn timeline(seed: u64, length: Duration, faults: &[Fault], targets: Targets) -> Vec<Step> {
     let mut random = Rng::with_seed(seed);
-    let mut spells: Vec<Spell> = vec![];
+    let mut episodes: Vec<Episode> = vec![];
     let mut now = Duration::ZERO;
     while now < length {
         now += Duration::from_millis(random.u64(PAUSE));
-        let blow = Blow {
-            trouble: troubles[random.usize(..troubles.len())],
+        let injection = Injection {
+            fault: faults[random.usize(..faults.len())],
             server: random.usize(..targets.servers),
             service: random.usize(..targets.services),
         };
-        let spell = Spell::new(blow, now, Duration::from_millis(random.u64(LENGTH)));
-        if is_bearable(&spell, &spells, targets.servers) {
-            spells.push(spell);
+        let episode = Episode::new(injection, now, Duration::from_millis(random.u64(LENGTH)));
+        if is_bearable(&episode, &episodes, targets.servers) {
+            episodes.push(episode);
         }
     }
-    let mut steps: Vec<_> = spells.iter().flat_map(Spell::steps).collect();
+    let mut steps: Vec<_> = episodes.iter().flat_map(Episode::steps).collect();
     steps.sort_by_key(|step| step.at);
     steps
 }
 
-fn is_bearable(spell: &Spell, before: &[Spell], servers: usize) -> bool {
-    let Spell { blow, begin, .. } = spell;
-    let part = blow.trouble.part();
-    let is_over = |one: &Spell| one.end + SETTLE <= *begin;
-    if part == Part::Gate {
-        return before.iter().all(|one| one.blow.trouble.part() != part || is_over(one));
+fn is_bearable(episode: &Episode, before: &[Episode], servers: usize) -> bool {
+    let Episode { injection, begin, .. } = episode;
+    let target = injection.fault.target();
+    let is_over = |one: &Episode| one.end + SETTLE <= *begin;
+    if target == Target::Gate {
+        return before.iter().all(|one| one.injection.fault.target() != target || is_over(one));
     }
     let is_sound = |server| before.iter().all(|one| !one.hits(server) || is_over(one));
-    let mut others = (0..servers).filter(|&server| server != blow.server);
-    let is_free = before
-        .iter()
-        .all(|one| one.end <= *begin || !one.hits(blow.server) || one.blow.trouble.part() != part);
+    let mut others = (0..servers).filter(|&server| server != injection.server);
+    let is_free = before.iter().all(|one| {
+        one.end <= *begin || !one.hits(injection.server) || one.injection.fault.target() != target
+    });
     is_free && others.any(is_sound)
 }
 
-impl Spell {
-    /// One of the gate is over with itself.
-    fn new(blow: Blow, begin: Duration, length: Duration) -> Spell {
-        let end = if blow.trouble.part() == Part::Gate { begin } else { begin + length };
-        Spell { blow, begin, end }
+impl Episode {
+    /// A restart of the gate has no end of its own.
+    fn new(injection: Injection, begin: Duration, length: Duration) -> Episode {
+        let end = if injection.fault.target() == Target::Gate { begin } else { begin + length };
+        Episode { injection, begin, end }
     }
 
     fn hits(&self, server: usize) -> bool {
-        self.blow.trouble.part() != Part::Gate && self.blow.server == server
+        self.injection.fault.target() != Target::Gate && self.injection.server == server
     }
 
     fn steps(&self) -> [Step; 2] {
         [
-            Step { at: self.begin, what: What::Strike(self.blow) },
-            Step { at: self.end, what: What::Mend(self.blow) },
+            Step { at: self.begin, what: What::Inject(self.injection) },
+            Step { at: self.end, what: What::Repair(self.injection) },
         ]
     }
 }

@@ -43,7 +43,7 @@ fn what_is_known_to_work_is_shown_by_tests() {
 #[test]
 fn a_test_that_is_not_there_is_missed() {
     let document =
-        "| habit | `netns link::no_such_test` |\n| other | `packets way_back::`, `kernel` |";
+        "| habit | `netns link::no_such_test` |\n| other | `packets last_hop::`, `kernel` |";
     let there: Vec<_> = named(document).iter().map(|name| is_there(name)).collect();
     assert_eq!(there, [false, true, true]);
 }

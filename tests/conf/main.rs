@@ -1,6 +1,13 @@
-//! The example configurations are what they say: each is loaded as the daemon would load it.
+//! Examples and documents hold what they show: configurations load, commands parse, links lead somewhere.
 
+mod commands;
+mod configurations;
 mod documents;
+mod form;
+mod markdown;
+mod monitoring;
+mod places;
+mod source;
 
 use control::config;
 use std::path::Path;

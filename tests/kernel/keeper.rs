@@ -1,4 +1,4 @@
-//! What mishaps take away of what is ours, and what becomes of it.
+//! Loss of the gate's kernel state, and its repair.
 
 use crate::space::{inside, must};
 use crate::{begin, block_on, config, on_veth, start};
@@ -6,20 +6,20 @@ use control::kernel::{Kernel, KernelError, Look};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// Waits until the kernel has told, and puts back.
+/// Waits for the kernel's notification, and repairs.
 async fn tend(kernel: &mut Kernel) -> Result<(), KernelError> {
     let told = timeout(Duration::from_secs(1), kernel.disturbed().notified()).await;
     assert!(told.is_ok(), "not noticed within a second");
     kernel.tend().await
 }
 
-/// The first look comes with the start.
+/// The first check happens at the start.
 async fn started(kernel: &mut Kernel) {
     tend(kernel).await.expect("all is there");
     assert_eq!(kernel.look(Look::Check).await.expect("it answers"), Vec::<String>::new());
 }
 
-/// All that is ours, as `ip` shows it, in some order.
+/// The gate's kernel state as `ip` shows it, sorted.
 fn shown() -> Vec<String> {
     let all = ["address", "route", "-6 route"];
     let all = all.map(|what| must(&format!("ip -o {what} show dev lan"))).concat();
@@ -47,7 +47,7 @@ fn over_both() -> control::config::Config {
     control::config::parse("test", text).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-/// Whatever the machine's defaults are, and whoever changes it later.
+/// Redirects and router advertisements stay off, whatever the defaults are and whoever changes them later.
 #[test]
 fn nobody_on_the_link_tells_the_kernel_where_packets_go() {
     inside("keeper::nobody_on_the_link_tells_the_kernel_where_packets_go", |_| {
@@ -71,7 +71,7 @@ fn nobody_on_the_link_tells_the_kernel_where_packets_go() {
             std::fs::write(of(closed[2]), "2").expect("root may");
             let lines = kernel.look(Look::Check).await.expect("it answers");
             assert_eq!(lines, ["interface `lan` has lost its setting of ipv6 accept_ra"]);
-            // This one nobody tells of: it is looked at every few seconds.
+            // The kernel sends no notification for this one: it is checked every few seconds.
             kernel.tend().await.expect("it is put back");
             assert_eq!(must(&format!("cat {}", of(closed[2]))).trim(), "0");
         });
@@ -97,7 +97,7 @@ fn a_flush_of_addresses_is_mended() {
             for mishap in mishaps {
                 must(mishap);
                 tend(&mut kernel).await.expect("it can be put back");
-                // What comes with the link comes a moment later.
+                // Addresses of a link come a moment after the link.
                 let whole = async {
                     while shown() != before {
                         sleep(Duration::from_millis(100)).await;
@@ -126,7 +126,7 @@ fn a_default_route_that_is_gone_is_made_anew() {
     });
 }
 
-/// As keepalived does in a standby: that is no mishap. An operator has it back.
+/// keepalived does so on a standby gate, which is no mishap. A reload restores the address.
 #[test]
 fn an_address_that_is_taken_off_alone_stays_away_until_a_reload() {
     inside("keeper::an_address_that_is_taken_off_alone_stays_away_until_a_reload", |_| {
@@ -140,7 +140,7 @@ fn an_address_that_is_taken_off_alone_stays_away_until_a_reload() {
                 assert!(!held(), "somebody meant it");
                 sleep(Duration::from_secs(1)).await;
             }
-            // That is another mishap.
+            // A different mishap.
             must("ip address del 10.0.0.2/24 dev lan");
             tend(&mut kernel).await.expect("it can be put back");
             assert!(must("ip -o address show dev lan").contains("10.0.0.2/24") && !held());
@@ -193,7 +193,7 @@ fn a_tap_that_is_gone_is_the_end() {
     });
 }
 
-/// Also if there is another one of its name.
+/// Also if another device has its name.
 #[test]
 fn a_device_that_is_gone_is_the_end() {
     inside("keeper::a_device_that_is_gone_is_the_end", |_| {
@@ -215,7 +215,7 @@ fn a_device_that_is_gone_is_the_end() {
     });
 }
 
-/// A link over another one has no larger MTU than that: workers send no larger packets until it can be put back.
+/// A link over another one cannot have a larger MTU: workers send no larger packets until the MTU can be restored.
 #[test]
 fn an_mtu_that_is_too_small_is_put_back_or_followed() {
     inside("keeper::an_mtu_that_is_too_small_is_put_back_or_followed", |_| {
@@ -247,7 +247,7 @@ fn an_mtu_that_is_too_small_is_put_back_or_followed() {
             let line = "device `over` has an MTU of 1300 and needs 1400";
             assert_eq!(kernel.look(Look::Check).await.expect("it answers"), [line]);
             must("ip link set v0 mtu 1500");
-            // The link over it does not follow by itself; it is tried at each look.
+            // The upper link does not follow by itself; each check tries again.
             sleep(Duration::from_secs(1)).await;
             kernel.tend().await.expect("it can be put back");
             assert_eq!(mtu("over"), "1400");

@@ -1,22 +1,22 @@
-//! Tidegate in the kernel: TAPs, addresses, neighbours, the cut, and what mishaps take away of these. Each test runs in a network
-//! namespace of its own and needs root.
+//! Tidegate's kernel state: TAPs, addresses, neighbours, ingress block, and their repair. Each test runs in its own
+//! network namespace and needs root.
 
-mod cut;
-mod detour;
+mod fake_worker;
+mod ingress_block;
 mod keeper;
+mod probe_routing;
 mod routes;
 mod slowpath;
 mod space;
-mod station;
 mod tap;
 mod watch;
 
+use control::active_config::ActiveConfig;
 use control::config::{self, Config, Written};
-use control::in_force::InForce;
 use control::kernel::{Kernel, KernelError, Traffic, Wanted};
 use control::registry::Registry;
-use engine::routes::Sought;
-use station::Wire;
+use engine::net::route_table::Unresolved;
+use fake_worker::Wire;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ use wire::ethernet::Mac;
 
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const CLIENT: (Mac, Ipv4Addr) = (Mac([2, 0, 0, 0, 0, 7]), Ipv4Addr::new(10, 0, 0, 7));
-const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+const GATE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 const GATEWAY: (Mac, Ipv4Addr) = (Mac([2, 0, 0, 0, 0, 9]), Ipv4Addr::new(10, 0, 0, 1));
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
 const SNAT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 101);
@@ -38,7 +38,7 @@ fn config(device: &str, more: &str) -> Config {
         [[interface]]
         name = "lan"
         device = "{device}"
-        address = ["{OWN}/24"]
+        address = ["{GATE}/24"]
         gateway = "{}"
         mtu = 1400
         [[service]]
@@ -67,14 +67,14 @@ fn on_veth() -> Config {
     config("net_af_packet0,iface=v0", "")
 }
 
-/// What the kernel is to do for this configuration.
+/// The kernel state for this configuration.
 fn wanted(config: &Config) -> Wanted {
     let written = Written { config: config.clone(), table: toml::Table::new() };
-    InForce::first(written, &Registry::default()).expect("few enough").wanted()
+    ActiveConfig::first(written, &Registry::default()).expect("few enough").wanted()
 }
 
 async fn begin(config: &Config) -> Result<Kernel, KernelError> {
-    Kernel::start(config, &[MAC], wanted(config), Sought::default()).await
+    Kernel::start(config, &[MAC], wanted(config), Unresolved::default()).await
 }
 
 async fn start() -> (Kernel, Wire, Arc<Traffic>) {

@@ -1,11 +1,12 @@
-//! Where the kernel says that packets go: its routes, and who is on its links.
+//! The kernel's routes and neighbours.
 
+use crate::fake_worker::{Arp, Wire};
 use crate::space::{inside, must};
-use crate::station::{Arp, Wire};
 use crate::{FAR, GATEWAY, MAC, NEAR, VIP, block_on, config, until, wanted};
 use control::config::Config;
-use control::kernel::{Kernel, Route, View};
-use engine::routes::Sought;
+use control::kernel::{Kernel, KernelView, Route};
+use engine::net::route_table::Unresolved;
+use engine::types::id::InterfaceId;
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,29 +15,29 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use wire::ethernet::Mac;
 
-/// With a rule that needs routes.
+/// A configuration with an egress NAT rule, which needs routes.
 fn ruled() -> Config {
     let rule = "[[nat]]\nfrom = \"192.0.2.0/24\"\nprotocol = \"tcp\"\nto = \"10.0.0.100\"\n";
     config("0000:03:00.0", rule)
 }
 
-async fn start() -> (Kernel, Wire, Sought) {
-    let (config, sought) = (ruled(), Sought::default());
-    let kernel = Kernel::start(&config, &[MAC], wanted(&config), sought.clone()).await;
+async fn start() -> (Kernel, Wire, Unresolved) {
+    let (config, unresolved) = (ruled(), Unresolved::default());
+    let kernel = Kernel::start(&config, &[MAC], wanted(&config), unresolved.clone()).await;
     let mut kernel = kernel.expect("the kernel takes all of it");
     let wire = Wire::new();
     kernel.carry(0, vec![wire.rings.clone()], Arc::clone(&wire.pool));
-    (kernel, wire, sought)
+    (kernel, wire, unresolved)
 }
 
-fn find(view: &View, to: &str) -> Option<Route> {
+fn find(view: &KernelView, to: &str) -> Option<Route> {
     let to = to.parse().expect("a network");
     view.routes.iter().find(|route| route.to == to).copied()
 }
 
-/// Whether there is such a route over our interface, and to whom.
-fn leads(view: &View, to: &str, gateway: Option<IpAddr>, mac: Option<Mac>) -> bool {
-    let route = find(view, to).filter(|route| route.interface == Some(0));
+/// Whether there is such a route over the gate's interface, and its next hop.
+fn leads(view: &KernelView, to: &str, gateway: Option<IpAddr>, mac: Option<Mac>) -> bool {
+    let route = find(view, to).filter(|route| route.interface == Some(InterfaceId(0)));
     route.is_some_and(|route| (route.gateway, route.mac) == (gateway, mac))
 }
 
@@ -68,7 +69,7 @@ fn routes_come_and_go_with_their_routers() {
             assert!(entry.contains("managed"), "it would go stale: {entry}");
             must("ip route del 198.51.100.0/24");
             until("the route is gone", || find(&view.borrow(), "198.51.100.0/24").is_none()).await;
-            // Routes go with a link, and IPv4 says nothing of that.
+            // Routes vanish with their link, and for IPv4 without notification.
             must("ip link set lan down");
             until("none is left", || find(&view.borrow(), "0.0.0.0/0").is_none()).await;
         });
@@ -94,7 +95,7 @@ fn the_best_of_several_and_none_of_others() {
                     && leads(&view, "203.0.113.0/24", by(8), None)
             })
             .await;
-            // They hide what is less exact, and lead to none of ours.
+            // More specific routes, which lead to other interfaces.
             let elsewhere = |to| {
                 let route = find(&view.borrow(), to);
                 route.is_some_and(|route| route.interface.is_none() && route.hop().is_none())
@@ -126,7 +127,7 @@ fn who_is_on_a_link_is_a_route_to_itself() {
     });
 }
 
-/// Whom the kernel has asked for on the wire since the last time.
+/// Addresses that the kernel has asked for on the wire since the last call.
 fn asked_for(wire: &Wire) -> impl Iterator<Item = Ipv4Addr> {
     let asked = wire.turn().into_iter().filter_map(|frame| Arp::parse(&frame));
     asked.filter(Arp::asks).map(|arp| arp.target.1)
@@ -136,16 +137,16 @@ fn asked_for(wire: &Wire) -> impl Iterator<Item = Ipv4Addr> {
 fn whom_a_worker_looks_for_is_found() {
     inside("routes::whom_a_worker_looks_for_is_found", |_| {
         block_on(async {
-            let (kernel, mut wire, sought) = start().await;
+            let (kernel, mut wire, unresolved) = start().await;
             let view = kernel.view();
             let silent = (Mac([2, 0, 0, 0, 0, 0x55]), Ipv4Addr::new(10, 0, 0, 55));
             wire.up.insert(silent.1, silent.0);
             wire.up.insert(GATEWAY.1, GATEWAY.0);
-            // Neither a station of ours, nor one without an address of its own, nor a router's host is asked for.
+            // Not asked for: the gate's own addresses, broadcast and multicast, hosts behind a router.
             let others = [VIP, Ipv4Addr::new(10, 0, 0, 255), Ipv4Addr::new(224, 0, 0, 1), FAR];
             let mut asked = HashSet::new();
             until("it is a route to itself", || {
-                others.into_iter().chain([silent.1]).for_each(|one| sought.note(one.into()));
+                others.into_iter().chain([silent.1]).for_each(|one| unresolved.note(one.into()));
                 asked.extend(asked_for(&wire));
                 leads(&view.borrow(), "10.0.0.55/32", None, Some(silent.0))
             })
@@ -153,17 +154,17 @@ fn whom_a_worker_looks_for_is_found() {
             assert!(asked.contains(&silent.1), "{asked:?}");
             assert!(others.iter().all(|other| !asked.contains(other)), "{asked:?}");
 
-            // One may be asked for before it is up.
+            // A host may be asked for before it is up.
             let late = Ipv4Addr::new(10, 0, 0, 56);
             until("it is asked for in vain", || {
-                sought.note(late.into());
+                unresolved.note(late.into());
                 wire.turn();
                 must("ip neigh show to 10.0.0.56 dev lan").contains("FAILED")
             })
             .await;
             wire.up.insert(late, silent.0);
             until("it is asked for again", || {
-                sought.note(late.into());
+                unresolved.note(late.into());
                 wire.turn();
                 leads(&view.borrow(), "10.0.0.56/32", None, Some(silent.0))
             })
@@ -176,12 +177,12 @@ fn whom_a_worker_looks_for_is_found() {
 fn who_is_kept_resolved_stays_so() {
     inside("routes::who_is_kept_resolved_stays_so", |_| {
         block_on(async {
-            let (_kernel, _wire, sought) = start().await;
+            let (_kernel, _wire, unresolved) = start().await;
             let is_managed = || must("ip neigh show to 10.0.0.30 dev lan").contains("managed");
             until("the backend is", is_managed).await;
             let start = Instant::now();
             while start.elapsed() < Duration::from_secs(2) {
-                sought.note(NEAR.1.into());
+                unresolved.note(NEAR.1.into());
                 sleep(Duration::from_millis(5)).await;
                 assert!(is_managed(), "it was asked for like others");
             }
@@ -193,7 +194,7 @@ fn who_is_kept_resolved_stays_so() {
 fn a_scan_is_asked_for_at_a_measured_pace() {
     inside("routes::a_scan_is_asked_for_at_a_measured_pace", |_| {
         block_on(async {
-            let (kernel, mut wire, sought) = start().await;
+            let (kernel, mut wire, unresolved) = start().await;
             let mut view = kernel.view();
             let all = (0..4000u32).map(|n| Ipv4Addr::from_bits(0x0a01_0000 + n));
             must("ip route add 10.1.0.0/16 dev lan");
@@ -201,13 +202,13 @@ fn a_scan_is_asked_for_at_a_measured_pace() {
             let mut all = all.cycle();
             let (mut asked, mut known) = (HashSet::new(), HashSet::new());
             let (start, mut views) = (Instant::now(), 0);
-            let resolved = |view: &View| {
+            let resolved = |view: &KernelView| {
                 let found = view.routes.iter().filter(|route| route.mac == Some(NEAR.0));
                 found.map(|route| route.to.addr()).collect::<Vec<_>>()
             };
             let is_scanned = |one: &Ipv4Addr| one.octets()[1] == 1;
             while start.elapsed() < Duration::from_secs(3) {
-                all.by_ref().take(50).for_each(|one| sought.note(one.into()));
+                all.by_ref().take(50).for_each(|one| unresolved.note(one.into()));
                 asked.extend(asked_for(&wire).filter(is_scanned).map(IpAddr::from));
                 sleep(Duration::from_millis(10)).await;
                 if view.has_changed().expect("it goes on") {
@@ -215,7 +216,7 @@ fn a_scan_is_asked_for_at_a_measured_pace() {
                     views += 1;
                 }
             }
-            // The first one of the pace comes at once, and may come late.
+            // The first view comes at once, and may come late.
             let seconds = start.elapsed().as_secs() as usize + 2;
             assert!(asked.len() <= 64 * seconds, "{} in {seconds} seconds", asked.len());
             assert!(views <= 2 * seconds, "{views} views in {seconds} seconds");
@@ -229,7 +230,7 @@ fn a_scan_is_asked_for_at_a_measured_pace() {
     });
 }
 
-/// A routing daemon may bring thousands of routes, and take them away again, at once: few views come of it.
+/// A routing daemon may add or remove thousands of routes at once: this causes only a few views.
 #[test]
 fn a_feed_of_routes_is_taken_at_a_measured_pace() {
     inside("routes::a_feed_of_routes_is_taken_at_a_measured_pace", |_| {
@@ -245,7 +246,7 @@ fn a_feed_of_routes_is_taken_at_a_measured_pace() {
             }
             std::fs::write(script.path(), &lines).expect("a temporary file can be written");
             must(&format!("ip -batch {}", script.path().display()));
-            let resolved = |view: &View| {
+            let resolved = |view: &KernelView| {
                 view.routes.iter().filter(|route| route.mac == Some(GATEWAY.0)).count()
             };
             until("all are known", || {

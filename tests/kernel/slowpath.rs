@@ -1,8 +1,8 @@
 //! Frames between the kernel and a worker.
 
+use crate::fake_worker::{Arp, Wire};
 use crate::space::{inside, must};
-use crate::station::{Arp, Wire};
-use crate::{CLIENT, MAC, OWN, VIP, block_on, start, until};
+use crate::{CLIENT, GATE, MAC, VIP, block_on, start, until};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +15,7 @@ fn frames_cross_the_tap_and_are_counted() {
     inside("slowpath::frames_cross_the_tap_and_are_counted", |_| {
         block_on(async {
             let (_kernel, wire, traffic) = start().await;
-            resolve(&wire, OWN).await;
+            resolve(&wire, GATE).await;
             resolve(&wire, VIP).await;
             assert!(moved(&traffic.to_kernel) >= 2 && moved(&traffic.from_kernel) >= 2);
             assert_eq!((moved(&traffic.refused), moved(&traffic.no_room)), (0, 0));
@@ -39,7 +39,7 @@ fn a_full_ring_drops_and_counts() {
     inside("slowpath::a_full_ring_drops_and_counts", |_| {
         block_on(async {
             let (_kernel, wire, traffic) = start().await;
-            // Nobody takes the replies out.
+            // The replies are not taken out.
             until("the ring to the worker is full", || {
                 for _ in 0..200 {
                     drop(wire.rings.to_kernel.push(who_has(VIP).frame()));
@@ -81,7 +81,7 @@ fn a_flood_leaves_control_its_turns() {
     });
 }
 
-/// Asks by ARP for `address` until the TAP answers.
+/// Sends ARP requests for `address` until the TAP answers.
 async fn resolve(wire: &Wire, address: Ipv4Addr) {
     let wanted = Arp { request: false, sender: (MAC, address), target: CLIENT };
     until("an ARP reply", || {

@@ -1,4 +1,4 @@
-//! A network namespace for each test: the test runs itself again inside one that it has made.
+//! A network namespace for each test: the test runs itself again inside of it.
 
 use std::process::{Command, Output};
 use std::thread::sleep;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// Names the namespace that a test runs in; unset outside.
 const INSIDE: &str = "TIDEGATE_TEST_NAMESPACE";
-/// What a process plays that a test starts beside itself; unset for the test itself.
+/// Names the role of a process that a test starts; unset for the test itself.
 const ROLE: &str = "TIDEGATE_TEST_ROLE";
 /// A test that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -59,13 +59,13 @@ pub fn inside(test: &str, body: impl FnOnce(&str)) {
     assert!(said.contains("1 passed"), "there is no test `{test}`");
 }
 
-/// What this process plays; empty for the test itself.
+/// This process's role; empty for the test itself.
 pub fn role() -> String {
     std::env::var(ROLE).unwrap_or_default()
 }
 
-/// Runs `test` once more in the same namespace, in another role, by `launcher` (a command that
-/// runs a command). Returns whether it ended well, and what it printed.
+/// Runs `test` again in the same namespace in another role, through `launcher` (a command that runs a command). Returns
+/// whether it succeeded, and its output.
 pub fn play(launcher: &str, test: &str, role: &str) -> (bool, String) {
     let namespace = std::env::var(INSIDE).expect("roles are played inside a namespace");
     again(launcher, test, &namespace, role)

@@ -1,8 +1,8 @@
-//! The TAP: how it looks in Linux, and when it may not be made.
+//! TAPs: their appearance in Linux, and refusals to create them.
 
+use crate::fake_worker::Arp;
 use crate::space::{inside, must, play, role};
-use crate::station::Arp;
-use crate::{MAC, NEAR, OWN, begin, block_on, on_veth, pci, start, until};
+use crate::{GATE, MAC, NEAR, begin, block_on, on_veth, pci, start, until};
 use control::kernel::KernelError;
 
 #[test]
@@ -35,7 +35,7 @@ fn the_kernel_speaks_with_the_interfaces_own_address() {
             }
             until("an ARP request for the backend", || {
                 wire.turn().iter().filter_map(|frame| Arp::parse(frame)).any(|arp| {
-                    assert!(!arp.asks() || arp.sender == (MAC, OWN), "{arp:?}");
+                    assert!(!arp.asks() || arp.sender == (MAC, GATE), "{arp:?}");
                     arp.asks() && arp.target.1 == NEAR.1
                 })
             })

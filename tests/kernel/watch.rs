@@ -1,16 +1,16 @@
-//! What control sees of the kernel's neighbours and addresses.
+//! Control's view of the kernel's neighbours and addresses.
 
+use crate::fake_worker::Wire;
 use crate::space::{inside, must};
-use crate::station::Wire;
 use crate::{FAR, GATEWAY, NEAR, VIP, block_on, pci, start, until, wanted};
 use control::config::Held;
-use control::kernel::View;
+use control::kernel::KernelView;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use wire::ethernet::Mac;
 
-/// Has neighbours of the TAP go stale and fail within seconds instead of minutes.
+/// Makes neighbours of the TAP stale within seconds instead of minutes.
 fn hurry() {
     let settings = [
         ("base_reachable_time_ms", "500"),
@@ -24,7 +24,7 @@ fn hurry() {
     }
 }
 
-fn hop(view: &View, backend: Ipv4Addr) -> Option<Mac> {
+fn hop(view: &KernelView, backend: Ipv4Addr) -> Option<Mac> {
     view.hops.get(&backend.into()).map(|hop| hop.mac)
 }
 
@@ -56,7 +56,7 @@ fn next_hops_are_found_lost_and_found_again() {
             assert!(entry.contains("managed"), "the kernel is too old to keep it: {entry}");
             assert!(entry.contains("extern_learn"), "it counts among all others: {entry}");
 
-            // No traffic, no hint: the kernel must have gone on asking.
+            // Without traffic, the kernel must have kept asking.
             wire.up.insert(NEAR.1, Mac([2, 0, 0, 0, 0, 31]));
             until("it is found again, with its new MAC", || {
                 wire.turn();
@@ -83,7 +83,7 @@ fn what_an_operator_says_of_a_next_hop_stays() {
             let said = Some(Mac([2, 0, 0, 0, 0, 0x77]));
             until("it is believed", || hop(&view.borrow(), NEAR.1) == said).await;
             must("ip route add 198.51.100.0/24 via 10.0.0.1");
-            let has_looked = |view: &View| {
+            let has_looked = |view: &KernelView| {
                 view.routes.iter().any(|route| route.to.to_string() == "198.51.100.0/24")
             };
             until("the kernel is looked at again", || has_looked(&view.borrow())).await;
@@ -111,7 +111,7 @@ fn next_hops_come_back_with_the_link() {
                 hop(&view.borrow(), NEAR.1).is_some()
             };
             until("the backend is resolved", || resolved(&wire)).await;
-            // This empties the kernel's table of neighbours.
+            // Empties the kernel's neighbour table.
             must("ip link set lan down");
             until("nothing is reached by a link that is down", || !resolved(&wire)).await;
             must("ip link set lan up");
@@ -168,7 +168,7 @@ fn lost_events_are_made_up_for() {
         block_on(async {
             let (kernel, _wire, _) = start().await;
             let view = kernel.view();
-            // Control doesn't run while these do, so its socket overflows.
+            // Control does not run meanwhile, so its socket overflows.
             let script = tempfile::NamedTempFile::new().expect("a temporary file");
             let mut lines = String::new();
             for (high, low) in (0..16).flat_map(|high| (0..250).map(move |low| (high, low))) {
@@ -186,7 +186,7 @@ fn lost_events_are_made_up_for() {
     });
 }
 
-/// An address and a backend more, then both gone again: the kernel holds, finds and forgets as it is told.
+/// An address and a backend are added, then removed: the kernel follows.
 #[test]
 fn what_is_wanted_changes() {
     inside("watch::what_is_wanted_changes", |_| {
@@ -214,7 +214,7 @@ fn what_is_wanted_changes() {
             assert_eq!(hop(&view.borrow(), NEAR.1), None);
             let known = must("ip neigh show dev lan");
             assert!(!known.contains("10.0.0.30"), "it is still asked for: {known}");
-            // Somebody took one away meanwhile: it stays away.
+            // The address was removed by another program meanwhile, and stays away.
             must("ip address del 10.0.0.100/32 dev lan");
             kernel.want(wanted(&pci())).await.expect("the kernel lets go of it");
             until("no VIP is live", || view.borrow().live.is_empty()).await;

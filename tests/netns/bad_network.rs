@@ -1,5 +1,5 @@
-//! A network between clients and the gate that loses packets, repeats some and lets others be late: files
-//! arrive whole, by two workers.
+//! A bad network between clients and the gate, with loss, duplicates and reordering: files arrive whole, with two
+//! workers.
 
 use crate::client::{Habits, fetch};
 use crate::daemon::{Daemon, Setup};
@@ -10,19 +10,20 @@ use crate::peers::{self, Client};
 use crate::wiring::{Wiring, plug};
 use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS, VIPS_V6};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tun_rs::AsyncDevice;
 
-/// How often a fault happens to a packet, of a hundred.
+/// Percentage of packets that each fault hits.
 const LOST: u32 = 2;
 const REPEATED: u32 = 3;
 const LATE: u32 = 5;
-/// Milliseconds that a packet is late at most: others overtake it.
+/// Longest delay in milliseconds: other packets overtake.
 const LATEST: u64 = 20;
 
-/// How often each has happened.
+/// Number of packets that each fault has hit.
 #[derive(Default)]
 struct Faults {
     lost: AtomicU32,
@@ -31,7 +32,7 @@ struct Faults {
 }
 
 impl Faults {
-    /// Whether the network was as bad as it should be.
+    /// Asserts that the network was as bad as intended.
     fn check(&self) {
         for (name, count) in
             [("lost", &self.lost), ("repeated", &self.repeated), ("late", &self.late)]
@@ -41,7 +42,7 @@ impl Faults {
     }
 }
 
-/// Both of the client's cables are bad ones.
+/// Bad links for both of the client's interfaces.
 fn bad_cables(lab: &Lab) -> (Arc<Faults>, [Wiring; 2]) {
     let faults = Arc::new(Faults::default());
     let addresses: String =
@@ -86,7 +87,7 @@ async fn carry(
     let mut buffer = vec![0; 4096];
     while let Ok(len) = from.recv(&mut buffer).await {
         let frame = buffer[..len].to_vec();
-        // Neighbours find each other: that is the kernels' affair.
+        // Neighbour resolution is spared: it belongs to the kernels.
         let is_data = frame.get(23).is_some_and(|protocol| matches!(protocol, 6 | 17))
             || frame.get(20).is_some_and(|next| matches!(next, 6 | 17 | 44));
         let mut strikes = |percent, count: &AtomicU32| {
@@ -107,13 +108,13 @@ async fn carry(
                 let _ = to.send(&frame).await;
             });
         } else {
-            // A device that is down takes nothing.
+            // A device that is down accepts nothing.
             let _ = to.send(&frame).await;
         }
     }
 }
 
-/// Servers that repeat themselves soon.
+/// Servers with a short retransmission timeout.
 fn quick(lab: &Lab) -> Vec<kit::lab::Process> {
     let places = [("s1", "10.77.0.30"), ("s2", "10.77.0.31"), ("s1", DSR_VIP), ("s2", DSR_VIP)];
     let v6 = [
@@ -161,15 +162,15 @@ fn habits_of_clients() {
         fetches(&lab, vip, 2070, "two", Habits { asks_twice: true, ..Habits::default() });
     }
     for service in ["nat", "snat"] {
-        // A request that comes again is no new transfer.
+        // A repeated request is no new transfer.
         assert_eq!(daemon.total(service, "started"), 6, "{service}");
     }
     faults.check();
     daemon.finish();
 }
 
-/// Large blocks in fragments, of which each may be lost, come twice or late; also where they are asked of servers over IPv4.
-/// IPv4's own are joined by the kernel on af_packet.
+/// Large blocks in fragments, each of which may be lost, duplicated or late; also from IPv4 servers to IPv6 clients. On
+/// af_packet, the kernel reassembles IPv4 fragments.
 #[test]
 fn large_blocks() {
     let lab = Lab::new().with_ipv6();
@@ -187,7 +188,7 @@ fn large_blocks() {
     daemon.finish();
 }
 
-/// Answers from port 69, where a late one can be of another transfer.
+/// Answers from port 69, where a late one may belong to another transfer.
 #[test]
 fn single_port_servers() {
     let lab = Lab::new().with_ipv6();
@@ -204,9 +205,9 @@ fn single_port_servers() {
     daemon.finish();
 }
 
-/// Without atftp: it gives up when a grant of options comes twice, and when an ACK is lost twice.
+/// Without atftp, which gives up at a repeated OACK and at a second lost ACK.
 #[test]
-fn real_clients_in_every_mode_over_both_versions() {
+fn real_clients_in_every_mode_over_both_families() {
     let lab = Lab::new().with_ipv6();
     peers::files(&lab, &[("image", 60_000), ("small", 15_000)]);
     let (faults, _cables) = bad_cables(&lab);
@@ -215,7 +216,7 @@ fn real_clients_in_every_mode_over_both_versions() {
     daemon.has_workers(2);
     for vip in VIPS.into_iter().chain(VIPS_V6) {
         Client::Tftp.get(&lab, vip, "image", None);
-        // It waits for six seconds when an ACK is lost.
+        // The server waits for six seconds after a lost ACK.
         Client::Curl.get(&lab, vip, "small", Some(1408));
         Client::Curl.put(&lab, vip, "small", Some(1408));
     }
@@ -223,7 +224,7 @@ fn real_clients_in_every_mode_over_both_versions() {
     daemon.finish();
 }
 
-/// Control connections are read whose segments are lost, come twice or late.
+/// Inspected control connections with lost, duplicated and late segments.
 #[test]
 fn sessions_of_ftp() {
     let lab = Lab::new().with_ipv6();

@@ -1,5 +1,5 @@
-//! Machines that boot through a VIP: QEMU's, with iPXE's ROM or UEFI's own client as the first stage and GRUB
-//! as the second, which fetches its configuration, its modules and a file whose hash it tells.
+//! Machines that boot through a VIP: QEMU with iPXE's ROM or UEFI's client as first stage and GRUB as second, which
+//! fetches its configuration, its modules and a file whose hash it prints.
 
 use crate::daemon::Daemon;
 use crate::ipv6::{CROSSING, OLD_FARM, dual};
@@ -8,7 +8,7 @@ use kit::lab::{Lab, Process, VIPS, VIPS_V6};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// What GRUB does, and says on the serial line.
+/// GRUB's commands; output goes to the serial line.
 const GRUB: &str = "serial --unit=0 --speed=115200\nterminal_output serial\necho second stage\n\
                     sha256sum /image\necho that is all\nsleep 100\n";
 
@@ -17,14 +17,14 @@ const GRUB: &str = "serial --unit=0 --speed=115200\nterminal_output serial\necho
 enum Firmware {
     /// SeaBIOS and iPXE's ROM.
     Bios,
-    /// OVMF, whose own client asks: EDK2's MTFTP.
+    /// OVMF with its own client: EDK2's MTFTP.
     Uefi,
     /// OVMF with iPXE's ROM.
     UefiWithIpxe,
 }
 
 impl Firmware {
-    /// The first file that it fetches.
+    /// The first file that the firmware fetches.
     fn first_stage(self) -> &'static str {
         match self {
             Firmware::Bios => "grub/i386-pc/core.0",
@@ -33,7 +33,7 @@ impl Firmware {
     }
 }
 
-/// The network of the machines: a bridge in the client's namespace with the cable to the gate.
+/// The machines' network: a bridge in the client's namespace with the link to the gate.
 fn bridge(lab: &Lab) {
     lab.must("client", "ip link add br0 type bridge");
     lab.must("client", "ip address flush dev c0");
@@ -45,7 +45,7 @@ fn bridge(lab: &Lab) {
     lab.must("client", "ip address add fd00:78::10/64 dev br0 nodad");
 }
 
-/// The files of the second stage, and one to tell the hash of.
+/// Files of the second stage, and one to hash.
 fn files(lab: &Lab, vip: &str) {
     peers::files(lab, &[("image", 1 << 20)]);
     let root = lab.path("files");
@@ -57,7 +57,7 @@ fn files(lab: &Lab, vip: &str) {
     }
 }
 
-/// GRUB has no DHCPv6: it learns an address from the router, if told to, and the server from its prefix.
+/// GRUB has no DHCPv6: it gets an address by router advertisement, and the server from its prefix.
 fn first_stage_over_ipv6(lab: &Lab, vip: &str) {
     let early = lab.path("early.cfg");
     std::fs::write(&early, "net_ipv6_autoconf\n").expect("it is written");
@@ -78,7 +78,7 @@ fn must(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {errors}");
 }
 
-/// DHCP for machines, which names the VIP and the first file.
+/// DHCP for the machines, with the VIP and the first file.
 fn dhcp(lab: &Lab, firmware: Firmware, vip: &str) -> Process {
     let file = firmware.first_stage();
     let lease = lab.path("leases");
@@ -99,8 +99,8 @@ fn dhcp(lab: &Lab, firmware: Firmware, vip: &str) -> Process {
     )
 }
 
-/// A machine that boots from the network. Its processor is emulated: real mode in a guest's guest is more
-/// than some kernels can do. UEFI would ask over IPv4 first, for a minute.
+/// A machine that boots from the network. Its processor is emulated, as some kernels cannot run real mode in nested
+/// guests. UEFI would try IPv4 first, for a minute.
 fn machine(lab: &Lab, firmware: Firmware, vip: &str) -> Process {
     let serial = lab.path("serial");
     let rom = match firmware {
@@ -124,14 +124,14 @@ fn machine(lab: &Lab, firmware: Firmware, vip: &str) -> Process {
     lab.spawn("client", &command)
 }
 
-/// What a machine has said.
+/// The machine's serial output.
 fn said(lab: &Lab) -> String {
     let serial = std::fs::read(lab.path("serial")).unwrap_or_default();
     String::from_utf8_lossy(&serial).into_owned()
 }
 
 fn wait_for(lab: &Lab, words: &str) {
-    // A machine takes its time, and with an emulated processor more.
+    // Booting takes time, more so on an emulated processor.
     let deadline = Instant::now() + Duration::from_secs(300);
     while !said(lab).contains(words) {
         assert!(Instant::now() < deadline, "the machine never said `{words}`:\n{}", said(lab));
@@ -145,7 +145,7 @@ fn hash(lab: &Lab) -> String {
     output.split_whitespace().next().expect("a hash").to_owned()
 }
 
-/// A machine, what it is told to boot from, and who serves that.
+/// A machine, its boot file, and its server.
 struct Boot {
     firmware: Firmware,
     service: &'static str,
@@ -171,7 +171,7 @@ fn boots(boot: &Boot) {
     // The first stage, the configuration, some modules and the file.
     assert!(daemon.total(service, "completed") > 5);
     if firmware == Firmware::Uefi {
-        // EDK2 asks for the size alone, and ends that by an ERROR.
+        // EDK2 asks only for the size first, and ends that by an ERROR.
         assert!(daemon.total(service, "size_probes") > 0);
     }
     daemon.finish();
@@ -185,7 +185,7 @@ fn forking_v6(lab: &Lab) -> Vec<Process> {
     ["s1", "s2"].into_iter().flat_map(|name| peers::tftpd_hpa_v6(lab, name)).collect()
 }
 
-/// From ports of their own, and from 69.
+/// With transfer ports of their own, and with port 69.
 fn dnsmasqs(lab: &Lab) -> Vec<Process> {
     vec![peers::dnsmasq(lab, "s1", ""), peers::single_port(lab, "s2")]
 }

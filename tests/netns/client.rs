@@ -1,20 +1,20 @@
-//! A small TFTP client of our own, for what real ones do on real networks and can't be told to do
-//! here.
+//! A small TFTP client with habits that real clients have, but cannot be made to show here.
 
+use kit::lab::uninterrupted;
 use std::io::ErrorKind;
 use std::net::{SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
-/// How it behaves.
+/// Habits of the client.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Habits {
-    /// Sends its ACKs to the port of the request, and takes no notice of the TID.
+    /// Sends its ACKs to the port of the request and ignores the TID.
     pub acks_to_69: bool,
     /// Sends its request twice at once.
     pub asks_twice: bool,
 }
 
-/// How a fetch failed.
+/// Why a fetch failed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The server's ERROR.
@@ -43,7 +43,7 @@ pub fn fetch(
     let mut expected = 1u16;
     let mut tid = None;
     for _ in 0..10 {
-        socket.send_to(&last.0, last.1).expect("a datagram");
+        send(&socket, &last.0, last.1);
         let mut packet = [0; 516];
         while let Some((len, peer)) = receive(&socket, &mut packet) {
             if peer.ip() != server.ip() {
@@ -58,7 +58,7 @@ pub fn fetch(
                     let ack = [&[0, 4][..], &number.to_be_bytes()].concat();
                     last = (ack, if habits.acks_to_69 { server } else { peer });
                     expected = expected.wrapping_add(1);
-                    socket.send_to(&last.0, last.1).expect("a datagram");
+                    send(&socket, &last.0, last.1);
                     if len < 516 {
                         return Ok(got);
                     }
@@ -70,8 +70,7 @@ pub fn fetch(
     Err(Failure::Silence)
 }
 
-/// The port may still be held for a moment: a child that another test's thread forks has our last
-/// socket open until it execs.
+/// The port may stay in use for a moment: a forked child of another test holds the previous socket until it execs.
 fn bind(from: SocketAddrV4) -> UdpSocket {
     let mut socket = UdpSocket::bind(from);
     for _ in 0..50 {
@@ -83,10 +82,16 @@ fn bind(from: SocketAddrV4) -> UdpSocket {
     socket.expect("the address is the client's")
 }
 
+/// A datagram without a way is lost, as on a wire: a test may have taken the client's link.
+fn send(socket: &UdpSocket, message: &[u8], to: SocketAddrV4) {
+    match socket.send_to(message, to) {
+        Err(error) if error.kind() == ErrorKind::NetworkUnreachable => {}
+        sent => assert_eq!(sent.expect("a datagram"), message.len()),
+    }
+}
+
 fn receive(socket: &UdpSocket, packet: &mut [u8]) -> Option<(usize, SocketAddrV4)> {
-    match socket.recv_from(packet) {
-        // A signal for another test of this process.
-        Err(error) if error.kind() == ErrorKind::Interrupted => receive(socket, packet),
+    match uninterrupted(|| socket.recv_from(packet)) {
         Ok((len, std::net::SocketAddr::V4(peer))) => Some((len, peer)),
         Ok((_, peer)) => panic!("an answer from {peer}"),
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,

@@ -1,12 +1,13 @@
-//! Two hundred clients at once, with one worker and with two; thousands that ask who has a VIP, and one that lies.
+//! Two hundred concurrent clients, with one worker and with two; thousands of hosts that resolve a VIP, and one that
+//! lies.
 
 use crate::client::{Habits, fetch};
 use crate::daemon::{Daemon, Setup};
 use crate::peers::{self, Client};
 use crate::wiring::plug;
 use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS, VIPS_V6};
-use kit::story::who_has;
-use kit::world::mac;
+use kit::packets::who_has;
+use kit::topology::mac;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 use tun_rs::SyncDevice;
@@ -19,8 +20,8 @@ fn two_hundred_at_once_through_one_worker() {
     crowd(Setup::default());
 }
 
-/// The kernel spreads packets over the queues by addresses and ports, so that many arrive at the
-/// worker that does not own them.
+/// The kernel distributes packets over queues by addresses and ports, so that many arrive at a worker that does not own
+/// them.
 #[test]
 fn two_hundred_at_once_through_two_workers_with_hand_over() {
     crowd(Setup { workers: "0, 1", device_arguments: ",qpairs=2", ..Setup::default() });
@@ -63,10 +64,10 @@ fn crowd(setup: Setup) {
     daemon.finish();
 }
 
-/// Rows of the kernel's for what the gate itself talks to on this link, and some to spare.
+/// Kernel neighbour entries for the gate's own peers on this link, with some margin.
 const ROWS: usize = 20;
 
-/// The kernel has room for a thousand rows, for all of the machine.
+/// The kernel has room for a thousand entries on the whole machine.
 #[test]
 fn thousands_that_ask_for_a_vip_take_no_place_in_the_kernel() {
     let lab = Lab::new().with_ipv6();
@@ -78,7 +79,7 @@ fn thousands_that_ask_for_a_vip_take_no_place_in_the_kernel() {
     lab.must("switch", "ip link set crowd master br0");
     let rows = || lab.must("gate", "ip neigh show dev servers").lines().count();
     let vips = [VIPS[1], VIPS_V6[1], VIPS[2], VIPS_V6[2], "10.77.0.101", "fd00:77::101"];
-    // If the few leave something behind, the many would take the machine's room from all tests.
+    // If a few left entries behind, the many would exhaust the machine's table for all tests.
     for askers in [1..100, 100..3000] {
         for n in askers {
             let vip: IpAddr = vips[n % vips.len()].parse().expect("an address");
@@ -93,7 +94,7 @@ fn thousands_that_ask_for_a_vip_take_no_place_in_the_kernel() {
     daemon.finish();
 }
 
-/// Neither by a worker nor by the kernel, which those questions are left to.
+/// Answered neither by a worker nor by the kernel, to which such requests go.
 #[test]
 fn nobody_is_told_of_a_vip_in_the_gate_s_own_name() {
     let lab = Lab::new().with_ipv6();
@@ -101,7 +102,7 @@ fn nobody_is_told_of_a_vip_in_the_gate_s_own_name() {
     let liar = plug(&lab, "switch", "liar");
     liar.set_nonblocking(true).expect("it can be");
     lab.must("switch", "ip link set liar master br0");
-    // Linux itself tells one that has its own address of IPv6.
+    // Linux itself answers a request from its own IPv6 address.
     let services = [VIPS[1], VIPS_V6[1], "10.77.0.101", "fd00:77::101"];
     let names = services.into_iter().chain(["10.77.0.1"]);
     let names: Vec<IpAddr> = names.map(|name| name.parse().expect("an address")).collect();
@@ -123,8 +124,8 @@ fn nobody_is_told_of_a_vip_in_the_gate_s_own_name() {
     daemon.finish();
 }
 
-/// One of many hosts on the servers' link. Over IPv6 some ask from their link-local address, as Linux does when it asks
-/// again.
+/// One of many hosts on the servers' link. Over IPv6 some ask from their link-local address, as Linux does when it
+/// repeats a request.
 fn asker(n: usize, vip: IpAddr) -> IpAddr {
     let [high, low] = (n as u16).to_be_bytes();
     match vip {
@@ -136,14 +137,20 @@ fn asker(n: usize, vip: IpAddr) -> IpAddr {
     }
 }
 
-/// Whether the gate tells a host who has this address.
+/// Whether the gate answers a host's request for this address, which is sent up to three times as Linux does.
 pub fn is_answered(link: &SyncDevice, host: IpAddr, address: IpAddr) -> bool {
-    link.send(&who_has(host, address)).expect("the link takes it");
+    (0..3).any(|_| {
+        link.send(&who_has(host, address)).expect("the link takes it");
+        hears(link, host)
+    })
+}
+
+/// Whether a frame to this host comes within two seconds, among other traffic.
+fn hears(link: &SyncDevice, host: IpAddr) -> bool {
     let (mut frame, asked) = ([0; 2048], Instant::now());
-    while asked.elapsed() < Duration::from_secs(5) {
+    while asked.elapsed() < Duration::from_secs(2) {
         match link.recv(&mut frame) {
             Ok(len) if len >= 42 && frame[..6] == mac(host).0 => return true,
-            // What else is said on the link.
             Ok(_) => {}
             Err(_) => std::thread::sleep(Duration::from_micros(100)),
         }

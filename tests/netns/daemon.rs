@@ -1,27 +1,27 @@
-//! The gate under test: the real tidegated, asked by the real tidegate.
+//! The gate under test: the real tidegated, controlled by the real tidegate.
 
 use kit::lab::{Lab, Process, VIPS, VIPS_V6, until};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-/// What a test varies.
+/// Settings that a test varies.
 pub struct Setup {
-    /// Of every service.
+    /// Protocol of every service.
     pub protocol: &'static str,
     /// CPU cores.
     pub workers: &'static str,
-    /// Behind the devices' names and interfaces.
+    /// Device arguments, appended to names and interfaces.
     pub device_arguments: &'static str,
-    /// In every service.
+    /// Settings of every service.
     pub service: &'static str,
-    /// In every first backend.
+    /// Settings of every first backend.
     pub first_backend: &'static str,
-    /// In every interface.
+    /// Settings of every interface.
     pub interface: &'static str,
     /// DPDK's driver.
     pub driver: &'static str,
-    /// Whether all of it is there over IPv6 too.
+    /// Whether everything has IPv6, too.
     pub ipv6: bool,
 }
 
@@ -44,7 +44,7 @@ impl Setup {
     /// A configuration with a service in each mode, `nat`, `snat` and `dsr`.
     pub fn text(&self, lab: &Lab) -> String {
         let Setup { workers, device_arguments, interface, driver, .. } = self;
-        // A machine with one core has only that.
+        // A machine with a single core has no other one.
         let one_core = std::thread::available_parallelism().is_ok_and(|cores| cores.get() == 1);
         let workers = if one_core { "0" } else { workers };
         let socket = lab.path("control.sock");
@@ -68,7 +68,7 @@ impl Setup {
         text
     }
 
-    /// A list of one address or of both.
+    /// A list of the IPv4 address, or of both addresses.
     fn both(&self, v4: &str, v6: &str) -> String {
         if self.ipv6 { format!("[\"{v4}\", \"{v6}\"]") } else { format!("[\"{v4}\"]") }
     }
@@ -99,12 +99,12 @@ pub struct Daemon<'a> {
 }
 
 impl<'a> Daemon<'a> {
-    /// Starts it, and waits until all backends are up.
+    /// Starts tidegated, and waits until all backends are up.
     pub fn start(lab: &'a Lab, setup: Setup) -> Daemon<'a> {
         Daemon::with(lab, &setup.text(lab))
     }
 
-    /// The same with this configuration.
+    /// Starts tidegated with this configuration, and waits until all backends are up.
     pub fn with(lab: &'a Lab, text: &str) -> Daemon<'a> {
         let daemon = Daemon::launch(lab, text);
         until("all backends are up", || {
@@ -114,12 +114,12 @@ impl<'a> Daemon<'a> {
         daemon
     }
 
-    /// Starts it with this configuration, and waits for nothing.
+    /// Starts tidegated with this configuration without waiting.
     pub fn launch(lab: &'a Lab, text: &str) -> Daemon<'a> {
         Daemon::launch_by(lab, text, "")
     }
 
-    /// The same by another program, which becomes it.
+    /// Starts tidegated through another program, which becomes it.
     pub fn launch_by(lab: &'a Lab, text: &str, program: &str) -> Daemon<'a> {
         let file = lab.path("tidegate.toml");
         std::fs::write(&file, text).expect("the configuration is written");
@@ -127,13 +127,13 @@ impl<'a> Daemon<'a> {
         Daemon { lab, process: lab.spawn("gate", &command) }
     }
 
-    /// The socket: in the lab's folder, or in `run` there.
+    /// The control socket: in the lab's folder, or in its `run` folder.
     pub fn socket(&self) -> PathBuf {
         let run = self.lab.path("run/control.sock");
         if run.exists() { run } else { self.lab.path("control.sock") }
     }
 
-    /// What a command says in JSON; `None` if it fails.
+    /// The JSON answer of a command; `None` if it fails.
     pub fn ask(&self, command: &str) -> Option<Value> {
         let output = self.tidegate(&format!("--json {command}"));
         output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
@@ -155,7 +155,14 @@ impl<'a> Daemon<'a> {
         service["totals"][counter].as_u64().unwrap_or_else(|| panic!("no counter `{counter}`"))
     }
 
-    /// The same total of each backend of a service.
+    /// Waits until this many transfers of a service are completed: a client's last ACK may still be under way.
+    pub fn completes(&self, service: &str, count: u64) {
+        let what = format!("{count} transfers of {service} are completed");
+        until(&what, || self.total(service, "completed") >= count);
+        assert_eq!(self.total(service, "completed"), count, "{service}");
+    }
+
+    /// The total of a counter for each backend of a service.
     pub fn by_backend(&self, service: &str, counter: &str) -> Vec<u64> {
         let backends = self.ask("backends").expect("backends");
         let of = rows(&backends).filter(|row| row["service"] == service);
@@ -168,7 +175,7 @@ impl<'a> Daemon<'a> {
         stats[section][counter].as_u64().unwrap_or_else(|| panic!("no counter `{counter}`"))
     }
 
-    /// The open files of the process, and its memory in KiB.
+    /// Number of open files of the process, and its memory in KiB.
     pub fn holds(&self) -> (usize, u64) {
         let of = |what: &str| format!("/proc/{}/{what}", self.pid());
         let files = std::fs::read_dir(of("fd")).expect("its files").count();
@@ -178,18 +185,19 @@ impl<'a> Daemon<'a> {
         (files, memory.parse().expect("a number"))
     }
 
-    /// The number of the process.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.process.0.id()
     }
 
-    /// It has started with so many workers as it was told to.
+    /// Asserts the number of workers.
     pub fn has_workers(&self, count: usize) {
         let status = self.ask("status").expect("status");
         assert_eq!(status["workers"].as_array().map(Vec::len), Some(count));
     }
 
-    /// Every packet has one verdict, and none is lost between workers; and SIGTERM is a clean end.
+    /// Asserts that every packet had one verdict and none was lost between workers; then SIGTERM must end the process
+    /// cleanly.
     pub fn finish(mut self) {
         until("every packet has had its verdict", || {
             let stats = self.ask("stats").expect("stats");

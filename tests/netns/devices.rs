@@ -1,4 +1,4 @@
-//! The devices that Tidegate runs on here, with hugepages and without.
+//! Devices that Tidegate runs on here, with and without hugepages.
 
 use crate::daemon::{Daemon, Setup};
 use crate::peers::{self, Client};
@@ -16,11 +16,11 @@ fn af_xdp() {
         Client::Curl.get(&lab, vip, "image", None);
         Client::Atftp.get(&lab, vip, "image", Some(1428));
     }
-    assert_eq!(daemon.total("nat", "completed"), 2);
+    daemon.completes("nat", 2);
     daemon.finish();
 }
 
-/// Blocks larger than af_packet's MTU, which is 1500 at most, through the gate in every mode.
+/// Blocks larger than af_packet's largest MTU of 1500, in every mode.
 #[test]
 fn jumbo_frames_by_af_xdp() {
     let lab = Lab::with_mtu(2800);
@@ -35,9 +35,9 @@ fn jumbo_frames_by_af_xdp() {
         }
     }
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 4, "{service}");
+        daemon.completes(service, 4);
     }
-    // 389 blocks a file, an OACK, and room for repeats: in blocks of 512 it were 2049 a file.
+    // 389 blocks per file, an OACK, and some repetitions: blocks of 512 would be 2049 per file.
     assert!(daemon.total("nat", "packets_out") < 4 * 450, "smaller blocks were agreed");
     daemon.finish();
 }
@@ -57,7 +57,7 @@ fn fewer_queues_than_workers() {
     daemon.finish();
 }
 
-/// A device that is not on the network: it starts, counts and stops.
+/// Devices without network: the gate starts, counts and stops.
 #[test]
 fn net_null_and_net_pcap() {
     let lab = Lab::new();
@@ -69,14 +69,14 @@ fn net_null_and_net_pcap() {
         .replace("net_af_packet1,iface=dev1", "net_null1");
     let mut daemon = Daemon::launch(&lab, &text);
     until("it counts", || {
-        // net_null makes frames of zeroes without end, net_pcap one of its file.
+        // net_null generates zeroed frames for ever, net_pcap one frame of its file.
         daemon.ask("stats").is_some() && daemon.stat("drops", "foreign-mac") > 1000
     });
     assert!(daemon.process.terminate().success());
 }
 
-/// What a device gave is shown: receive queues as asked for, and RSS by the client's address on
-/// either side. net_null is the one device here that takes a key and a table.
+/// The status shows receive queues as configured, and RSS by the client's address on either side. Among these devices
+/// only net_null accepts a key and a table.
 #[test]
 fn queues_and_rss_are_shown() {
     let lab = Lab::new();
@@ -86,7 +86,7 @@ fn queues_and_rss_are_shown() {
             .replace("net_af_packet0,iface=dev0", "net_null0")
             .replace("net_af_packet1,iface=dev1", "net_null1")
             .replace("address = [\"10.78", &format!("{more}address = [\"10.78"))
-            // All VIPs lie on the servers' side.
+            // All VIPs are on the servers' side.
             .replace(NAT_VIP, "10.77.0.150")
     };
     let shown = |text: &str| {
@@ -108,7 +108,7 @@ fn queues_and_rss_are_shown() {
     assert_eq!(both, [(json!(1), json!("-")), (json!(2), json!("by source"))]);
 }
 
-/// One frame of 60 bytes to some other station.
+/// One frame of 60 bytes to another host.
 fn trace() -> Vec<u8> {
     let mut file = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
     for word in [0, 0, 65_535, 1, 0, 0, 60, 60u32] {

@@ -1,12 +1,12 @@
-//! Servers that say who they are and whom they see, over TCP and UDP, and their clients.
+//! Servers that report their name and the client address that they see, over TCP and UDP, and their clients.
 
 use crate::peers::{address, address_v6};
-use kit::lab::{DSR_VIP, Lab, Process, VIPS_V6, until};
+use kit::lab::{DSR_VIP, Lab, Process, VIPS_V6, uninterrupted, until};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
-/// The port that services are at.
+/// The services' port.
 pub const PORT: u16 = 7007;
 
 /// Starts `echo_server.py` at all of a host's addresses.
@@ -20,12 +20,12 @@ pub fn server(lab: &Lab, name: &str, port: u16) -> Process {
     server
 }
 
-/// What a server says.
+/// A server's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Its name.
+    /// The server's name.
     pub server: String,
-    /// Whom it sees.
+    /// The client address that the server sees.
     pub seen: SocketAddr,
 }
 
@@ -40,12 +40,12 @@ impl Answer {
     }
 }
 
-/// A client that has been heard once.
+/// A client that has been answered once.
 pub struct Client<S> {
     socket: S,
-    /// Its own address.
-    pub own: SocketAddr,
-    /// What it was told first.
+    /// The client's own address.
+    pub local: SocketAddr,
+    /// The first answer.
     pub first: Answer,
 }
 
@@ -58,28 +58,28 @@ impl Client<TcpStream> {
         let made = lab.inside("client", move || {
             let mut socket = TcpStream::connect_timeout(&server, PATIENCE).expect("a connection");
             socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-            let own = socket.local_addr().expect("an address");
+            let local = socket.local_addr().expect("an address");
             let first = exchange(&mut socket, "first").expect("an answer");
-            Client { socket, own, first }
+            Client { socket, local, first }
         });
         made.join().expect("a server answers")
     }
 
-    /// Says something more.
+    /// Sends a further word.
     pub fn say(&mut self, word: &str) -> std::io::Result<Answer> {
         exchange(&mut self.socket, word)
     }
 
-    /// Waits until the connection ends, and says how.
+    /// Waits for the end of the connection, and returns how it ended.
     pub fn end(&mut self) -> std::io::Result<usize> {
-        self.socket.read(&mut [0; 100])
+        uninterrupted(|| self.socket.read(&mut [0; 100]))
     }
 }
 
 fn exchange(socket: &mut TcpStream, word: &str) -> std::io::Result<Answer> {
     socket.write_all(word.as_bytes())?;
     let mut words = [0; 100];
-    let len = socket.read(&mut words)?;
+    let len = uninterrupted(|| socket.read(&mut words))?;
     assert!(len > 0, "closed instead of an answer");
     Ok(Answer::new(&words[..len], word))
 }
@@ -90,22 +90,22 @@ impl Client<UdpSocket> {
         let made = lab.inside("client", move || {
             let any: IpAddr = if server.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
             let socket = UdpSocket::bind((any, 0)).expect("a socket");
-            // Only the server's answers are taken.
+            // Accepts only the server's answers.
             socket.connect(server).expect("a way");
             socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-            let own = socket.local_addr().expect("an address");
+            let local = socket.local_addr().expect("an address");
             let first = ask(&socket, "first");
-            Client { socket, own, first }
+            Client { socket, local, first }
         });
         made.join().expect("a server answers")
     }
 
-    /// Sends one more.
+    /// Sends a further datagram.
     pub fn say(&self, word: &str) -> Answer {
         ask(&self.socket, word)
     }
 
-    /// Sends one more, again and again as long as there is no answer.
+    /// Sends a further datagram, repeatedly until answered.
     pub fn say_until_heard(&self, word: &str) -> Answer {
         let mut words = vec![0; 1 << 16];
         let wait = |time| self.socket.set_read_timeout(Some(time)).expect("a timeout");
@@ -124,6 +124,6 @@ impl Client<UdpSocket> {
 fn ask(socket: &UdpSocket, word: &str) -> Answer {
     let mut words = vec![0; 1 << 16];
     socket.send(word.as_bytes()).expect("a way");
-    let len = socket.recv(&mut words).expect("an answer");
+    let len = uninterrupted(|| socket.recv(&mut words)).expect("an answer");
     Answer::new(&words[..len], word)
 }

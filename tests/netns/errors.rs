@@ -1,14 +1,14 @@
-//! Control messages as real kernels send and read them.
+//! ICMP errors as real kernels send and read them.
 
 use crate::daemon::{Daemon, Setup};
 use crate::ipv6::{CROSSING, OLD_CLIENTS, OLD_FARM, dual};
 use crate::peers::{self, Client};
-use kit::lab::{Lab, VIPS, VIPS_V6, until};
+use kit::lab::{Lab, VIPS, VIPS_V6, uninterrupted, until};
 use std::io::ErrorKind;
 use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 
-/// Asks a VIP whose servers do not listen; answers what the client's kernel makes of it.
+/// Asks a VIP whose servers do not listen; returns the error that the client's kernel reports.
 fn refused(lab: &Lab, vip: &str) -> Option<ErrorKind> {
     let vip: IpAddr = vip.parse().expect("an address");
     let asked = lab.inside("client", move || {
@@ -17,7 +17,7 @@ fn refused(lab: &Lab, vip: &str) -> Option<ErrorKind> {
         socket.connect((vip, 69)).expect("a way");
         socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
         socket.send(b"\0\x01boot.img\0octet\0").expect("it is sent");
-        socket.recv(&mut [0; 600]).err().map(|error| error.kind())
+        uninterrupted(|| socket.recv(&mut [0; 600])).err().map(|error| error.kind())
     });
     asked.join().expect("it ends")
 }
@@ -35,7 +35,7 @@ fn a_client_hears_at_once_that_no_server_listens() {
     daemon.finish();
 }
 
-/// Also where its servers are of the other version of IP.
+/// Also with servers of the other address family.
 #[test]
 fn a_client_of_a_pool_hears_it_too() {
     let lab = Lab::new().with_ipv6();
@@ -50,14 +50,14 @@ fn a_client_of_a_pool_hears_it_too() {
     daemon.finish();
 }
 
-/// The kernel of a server finds out what passes to a client.
+/// A server's kernel discovers the path MTU to a client.
 #[test]
 fn a_server_finds_out_what_a_narrow_way_takes() {
     let lab = Lab::new().with_ipv6();
     peers::files(&lab, &[("image", 200_000)]);
-    // tftpd-hpa ends its transfer over IPv6 when it hears so; dnsmasq lets the kernel see to it.
+    // tftpd-hpa over IPv6 ends its transfer at such an error; dnsmasq leaves it to the kernel.
     let _servers = [peers::dnsmasq(&lab, "s1", ""), peers::dnsmasq(&lab, "s2", "")];
-    // Clients are behind a link of 1300 bytes, servers are not.
+    // Clients are behind a link with MTU 1300, servers are not.
     lab.must("client", "ip link set c0 mtu 1300");
     lab.must("gate", "ip link set dev0 mtu 1300");
     let text = Setup { driver: "net_af_xdp", ..dual() }.text(&lab);

@@ -1,4 +1,4 @@
-//! Two servers, and clients that fetch a file while something happens to the gate.
+//! Two servers, and clients that fetch a file while the gate is disturbed.
 
 use crate::client::{Failure, Habits, fetch};
 use crate::daemon::Daemon;
@@ -7,7 +7,7 @@ use kit::lab::{Lab, NAT_VIP, SNAT_VIP, until};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::thread::JoinHandle;
 
-/// A lab with two servers of TFTP, whose `image` has so many bytes.
+/// A lab with two TFTP servers, whose `image` has so many bytes.
 pub fn lab(size: usize) -> (Lab, [Server; 2]) {
     let lab = Lab::new();
     peers::files(&lab, &[("image", size), ("small", 1000)]);
@@ -15,11 +15,11 @@ pub fn lab(size: usize) -> (Lab, [Server; 2]) {
     (lab, servers)
 }
 
-/// Clients on both cables that fetch the image, through `nat` and a pool.
+/// Clients on both links that fetch the image, through `nat` and `snat`.
 pub struct Fetching(Vec<JoinHandle<Result<Vec<u8>, Failure>>>);
 
 impl Fetching {
-    /// Starts them, and returns when both have got a block.
+    /// Starts the clients, and returns when both have got a block.
     pub fn start(lab: &Lab, daemon: &Daemon) -> Fetching {
         let all = [(NAT_VIP, 78), (SNAT_VIP, 77)].map(|(vip, net)| {
             let server = SocketAddrV4::new(vip.parse().expect("an address"), 69);
@@ -32,7 +32,7 @@ impl Fetching {
         Fetching(all.into())
     }
 
-    /// All have the whole file.
+    /// Asserts that all have the whole file.
     pub fn finish(self, lab: &Lab) {
         let original = std::fs::read(lab.path("files/image")).expect("the file");
         for client in self.0 {

@@ -1,5 +1,4 @@
-//! A machine's firmware: a TFTP client that asks for one file after the other from the same port, and with options that
-//! no client of Debian's asks for.
+//! A firmware's TFTP client, which fetches file after file from one port, with options that no client of Debian uses.
 
 use kit::lab::Lab;
 use std::io::ErrorKind;
@@ -9,49 +8,49 @@ use std::time::{Duration, Instant};
 /// One machine.
 pub struct Firmware {
     socket: UdpSocket,
-    /// Where it asks.
+    /// The server's endpoint.
     server: SocketAddr,
-    /// How long it waits until it says the last again.
+    /// Retransmission timeout.
     patience: Duration,
-    /// How long it has something else to do before it acknowledges the first block.
+    /// Delay before the ACK of the first block.
     pause: Duration,
-    /// How it acknowledges.
+    /// Window.
     window: Window,
 }
 
-/// How a client acknowledges.
+/// How a client acknowledges blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
-    /// As RFC 7440 has it, by what `windowsize` was granted.
+    /// By the granted `windowsize` (RFC 7440).
     Usual,
-    /// As Microsoft's WDS has it, by what `msftwindow` was granted: the window is a fifth byte of each ACK.
+    /// By the granted `msftwindow`, as in Microsoft's WDS: the window is a fifth byte of each ACK.
     Microsoft,
 }
 
-/// What it got.
+/// The result of a fetch.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Got {
     /// The file.
     pub bytes: Vec<u8>,
-    /// The options that were granted, as they came.
+    /// Granted options, as received.
     pub granted: Vec<(String, String)>,
 }
 
-/// What it heard instead of the file.
+/// Why a fetch failed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The server's ERROR.
     Error(u16),
-    /// Something from an address that it did not ask.
+    /// A packet from another endpoint than the server's.
     Stranger(SocketAddr),
-    /// Nothing for long.
+    /// No answer in time.
     Silence,
 }
 
 type Heard = (Vec<u8>, SocketAddr);
 
 impl Firmware {
-    /// A machine in the client's namespace, which asks this VIP from this port.
+    /// A machine in the client's namespace that sends its requests from this port to this VIP.
     pub fn new(lab: &Lab, vip: &str, port: u16) -> Firmware {
         let server: SocketAddr = SocketAddr::new(vip.parse().expect("an address"), 69);
         let bind = move || {
@@ -63,17 +62,17 @@ impl Firmware {
         Firmware { socket, server, patience, pause: Duration::ZERO, window: Window::Usual }
     }
 
-    /// The same with something else to do before it acknowledges the first block.
+    /// The machine with a delay before the ACK of the first block.
     pub fn with_pause(self, pause: Duration) -> Firmware {
         Firmware { pause, ..self }
     }
 
-    /// The same with another way to acknowledge.
+    /// The machine with another window.
     pub fn with_window(self, window: Window) -> Firmware {
         Firmware { window, ..self }
     }
 
-    /// Asks for a file's size alone: what it hears is an OACK, and it says so by ERROR 8.
+    /// Asks for a file's size only, and answers the OACK with ERROR 8.
     pub fn size(&self, file: &str) -> Result<u64, Failure> {
         let (oack, tid) = self.begin(file, &[("tsize", "0"), ("blksize", "1400")])?;
         let size = granted(&oack).into_iter().find(|(name, _)| name == "tsize");
@@ -131,7 +130,7 @@ impl Firmware {
         }
     }
 
-    /// Asks, and hears the first answer.
+    /// Sends a request and returns the first answer.
     fn begin(&self, file: &str, options: &[(&str, &str)]) -> Result<Heard, Failure> {
         let options: String =
             options.iter().map(|(name, value)| format!("{name}\0{value}\0")).collect();
@@ -141,7 +140,7 @@ impl Firmware {
         self.ask(request.as_bytes(), self.server, is_first)
     }
 
-    /// Says this until it hears what answers it.
+    /// Sends a message repeatedly until it is answered.
     fn ask(
         &self,
         message: &[u8],
@@ -167,7 +166,7 @@ impl Firmware {
         self.socket.send_to(message, to).expect("a datagram");
     }
 
-    /// What comes until this moment.
+    /// The next packet before this moment.
     fn hear(&self, until: Instant) -> Result<Option<Heard>, Failure> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -205,7 +204,7 @@ impl Firmware {
     }
 }
 
-/// Blocks that a client of `msftwindow` asks for by each ACK.
+/// Blocks that an `msftwindow` client asks for in each ACK.
 pub const WINDOW: usize = 8;
 
 fn granted(oack: &[u8]) -> Vec<(String, String)> {

@@ -1,4 +1,4 @@
-//! Blocks and datagrams larger than a packet: every one comes in fragments, as kernels make them.
+//! Blocks and datagrams larger than a packet, fragmented by real kernels.
 
 use crate::daemon::{Daemon, Setup, rows};
 use crate::echo::{self, PORT};
@@ -14,7 +14,7 @@ fn large_blocks_pass_in_every_mode() {
     let lab = Lab::new();
     peers::files(&lab, &SIZES);
     let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
-    // On af_packet the kernel joins fragments of IPv4 before Tidegate sees them.
+    // On af_packet the kernel reassembles IPv4 fragments before Tidegate sees them.
     let daemon = Daemon::start(&lab, Setup { driver: "net_af_xdp", ..Setup::default() });
     for vip in VIPS {
         for blksize in [1470, 8192, 65_464] {
@@ -27,7 +27,7 @@ fn large_blocks_pass_in_every_mode() {
         }
     }
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 24, "{service}");
+        daemon.completes(service, 24);
         assert_eq!(daemon.total(service, "started"), 24, "{service}");
     }
     assert_eq!(daemon.stat("drops", "fragment"), 0);
@@ -48,14 +48,14 @@ fn large_blocks_pass_over_ipv6_with_two_workers() {
         }
     }
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 6, "{service}");
+        daemon.completes(service, 6);
     }
     daemon.finish();
 }
 
-/// From IPv4 to IPv6 blocks are held to what fits a packet, the other way they come in fragments.
+/// From IPv4 to IPv6 blocks are limited to one packet; in the other direction they are fragmented.
 #[test]
-fn large_blocks_cross_between_the_versions() {
+fn large_blocks_are_translated() {
     let lab = Lab::new().with_ipv6();
     peers::files(&lab, &SIZES);
     let _v4 = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
@@ -76,18 +76,18 @@ fn large_blocks_cross_between_the_versions() {
         }
     }
     for service in ["old-farm", "old-clients"] {
-        assert_eq!(daemon.total(service, "completed"), 36, "{service}");
+        daemon.completes(service, 36);
     }
     daemon.finish();
 }
 
-/// Two workers need pairs of queues, which a veth pair has on af_packet alone.
+/// Two workers need pairs of queues, which a veth pair has only on af_packet.
 fn two_workers(protocol: &'static str) -> Setup {
     let workers = "0, 1";
     Setup { protocol, ipv6: true, workers, device_arguments: ",qpairs=2", ..Setup::default() }
 }
 
-/// Behind the pool are servers over IPv6 alone: on af_packet the kernel joins the others' fragments.
+/// Only IPv6 servers are behind the SNAT pool: on af_packet the kernel reassembles other fragments.
 fn v6_farm(lab: &Lab, setup: Setup) -> String {
     let text = setup.text(lab);
     let (before, after) = text.split_once("name = \"snat\"").expect("a service");
@@ -122,7 +122,7 @@ fn large_datagrams_pass_over_ipv6_with_two_workers() {
     daemon.finish();
 }
 
-/// Clients of all services say 8 KiB at a time, and are told as much.
+/// Clients of all services send and receive 8 KiB at a time.
 fn large_datagrams_come_back(lab: &Lab, daemon: &Daemon, vips: [&str; 3]) {
     for vip in vips {
         let vip = SocketAddr::new(vip.parse().expect("an address"), PORT);
@@ -144,21 +144,21 @@ fn large_datagrams_come_back(lab: &Lab, daemon: &Daemon, vips: [&str; 3]) {
     assert_eq!(daemon.stat("drops", "fragment"), 0);
 }
 
-/// 8 KiB of which no two parts are alike.
+/// 8 KiB without repetition.
 fn large(n: usize) -> String {
     (0..8192 / 8).map(|word| format!("{n:03}{word:05}")).collect()
 }
 
-/// What fills IPv4's links is too large as IPv6's: its sender is told so, once, and says it again.
+/// A datagram that fills an IPv4 link is too large for IPv6: the sender gets one ICMP error and sends again.
 #[test]
-fn large_datagrams_cross_between_the_versions() {
+fn large_datagrams_are_translated() {
     let lab = Lab::new().with_ipv6();
     let _servers = ["s1", "s2"].map(|name| echo::server(&lab, name, PORT));
     let setup = Setup { protocol: "udp", service: AT_PORT, ipv6: true, ..Setup::default() };
     let daemon = Daemon::start(&lab, Setup { driver: "net_af_xdp", ..setup });
     for vip in [VIPS[1], VIPS_V6[1]] {
         let vip = SocketAddr::new(vip.parse().expect("an address"), PORT);
-        // As many as there are servers, of either version.
+        // One client per server, of either family.
         let clients: Vec<_> = (0..4).map(|_| echo::Client::udp(&lab, vip)).collect();
         for client in &clients {
             assert_eq!(client.say_until_heard(&large(0)), client.first, "at {vip}");

@@ -6,12 +6,12 @@ use crate::ftp_servers::{FTPDS, Ftpd, Manner};
 use crate::peers;
 use kit::lab::{DSR_VIP, Lab, NAT_VIP, VIPS, VIPS_V6};
 
-/// More than all buffers between a server and a client hold is in the last one.
+/// The last file exceeds all buffers between a server and a client.
 pub const FILES: [(&str, usize); 4] =
     [("empty", 0), ("one", 1), ("image", 1 << 20), ("long", 32 << 20)];
 const SMALL: [&str; 3] = ["empty", "one", "image"];
 
-/// All that is tested below, without anything between servers and clients.
+/// The tests below, without a gate.
 #[test]
 fn servers_and_clients_understand_each_other() {
     let lab = Lab::new().with_ipv6();
@@ -53,13 +53,13 @@ fn in_every_mode(ftpd: Ftpd) {
     for vip in VIPS.into_iter().chain(VIPS_V6) {
         curl(&lab, vip);
     }
-    // In dsr the gate does not see where data comes from.
+    // In dsr the gate does not see the source of data connections.
     let dsr_port = if ftpd == Ftpd::Pure { "" } else { "any-port" };
     for (vip, any_port) in [(NAT_VIP, ""), (VIPS_V6[1], ""), (DSR_VIP, dsr_port)] {
         others(&lab, ftpd, vip, any_port);
         abort(&lab, vip);
     }
-    // Behind a pool, servers of both versions of IP serve all clients.
+    // Behind a SNAT pool, IPv4 and IPv6 servers serve all clients.
     let sessions = daemon.by_backend("snat", "started");
     assert!(sessions.iter().all(|&sessions| sessions > 0), "{sessions:?}");
     daemon.finish();
@@ -78,12 +78,12 @@ fn two_hundred_mebibytes_in_every_mode() {
     daemon.finish();
 }
 
-/// Services of FTP over both versions of IP.
+/// FTP services over IPv4 and IPv6.
 pub fn ftp() -> Setup {
     Setup { protocol: "ftp", ipv6: true, ..Setup::default() }
 }
 
-/// All of curl's ways to this address.
+/// All modes of curl at this address.
 pub fn curl(lab: &Lab, at: &str) {
     for &data in if at.contains(':') { &DATA_V6[..] } else { &DATA[..] } {
         let curl = Curl::new(lab, at, data);
@@ -94,9 +94,9 @@ pub fn curl(lab: &Lab, at: &str) {
     }
 }
 
-/// What lftp and ftplib do otherwise. With `any-port`, data connections may come from any.
+/// Commands of lftp and ftplib that curl lacks. With `any-port`, data connections may come from any port.
 pub fn others(lab: &Lab, ftpd: Ftpd, at: &str, any_port: &str) {
-    // proftpd waits for seconds before it looks at a command behind another one, or at the rest of one.
+    // proftpd delays pipelined and split commands for seconds.
     let pieces: &[_] = if ftpd == Ftpd::Proftpd { &[] } else { &["split", "pipelined"] };
     for how in ["passive", "active"] {
         lftp_at(lab, at, how);
@@ -106,14 +106,14 @@ pub fn others(lab: &Lab, ftpd: Ftpd, at: &str, any_port: &str) {
     }
 }
 
-/// The client has had enough.
+/// The client aborts a transfer.
 fn abort(lab: &Lab, at: &str) {
     ["passive", "active"]
         .iter()
         .for_each(|how| must_ftplib(lab, &format!("abort {at} {how} any-port")));
 }
 
-/// lftp does not wait for answers.
+/// lftp does not wait for replies.
 fn lftp_at(lab: &Lab, at: &str, how: &str) {
     let _ = std::fs::remove_file(lab.path("files/up/image"));
     let settings = format!(

@@ -14,7 +14,7 @@ pub enum Data {
     Eprt,
 }
 
-/// All over IPv4, and those that IPv6 has.
+/// All over IPv4; the last two over IPv6.
 pub const DATA: [Data; 4] = [Data::Pasv, Data::Epsv, Data::Port, Data::Eprt];
 pub const DATA_V6: [Data; 2] = [Data::Epsv, Data::Eprt];
 
@@ -28,7 +28,7 @@ impl Data {
         }
     }
 
-    /// curl's options. It takes the address in an answer to PASV for what it says.
+    /// curl's options. It uses the address in the reply to PASV.
     fn options(self) -> &'static str {
         match self {
             Data::Pasv => "--disable-epsv --no-ftp-skip-pasv-ip",
@@ -39,7 +39,7 @@ impl Data {
     }
 }
 
-/// curl, in one session a call.
+/// curl, one session per call.
 #[derive(Clone, Copy)]
 pub struct Curl<'a> {
     pub lab: &'a Lab,
@@ -48,7 +48,7 @@ pub struct Curl<'a> {
     pub data: Data,
     /// Control and data connections in TLS.
     pub tls: bool,
-    /// From the first byte on, without AUTH.
+    /// TLS from the first byte on, without AUTH.
     pub implicit: bool,
 }
 
@@ -57,7 +57,7 @@ impl<'a> Curl<'a> {
         Curl { lab, at, data, tls: false, implicit: false }
     }
 
-    /// Fetches these files, and compares them.
+    /// Downloads these files and compares them.
     pub fn get(self, files: &[&str]) {
         let url = self.url();
         let mut command = String::new();
@@ -68,7 +68,7 @@ impl<'a> Curl<'a> {
         files.iter().for_each(|file| self.compare(&self.got(file), &format!("files/{file}")));
     }
 
-    /// Sends these files, and compares what the server has got.
+    /// Uploads these files and compares them.
     pub fn put(self, files: &[&str]) {
         let url = self.url();
         let mut command = String::new();
@@ -83,7 +83,7 @@ impl<'a> Curl<'a> {
         }
     }
 
-    /// Lists the folder, in which these files must be.
+    /// Lists the folder, which must contain these files.
     pub fn list(self, files: &[&str]) {
         let output = self.run(&self.url());
         let list = String::from_utf8_lossy(&output.stdout);
@@ -93,7 +93,7 @@ impl<'a> Curl<'a> {
         }
     }
 
-    /// Goes on with a file from its middle.
+    /// Resumes a file at its middle.
     pub fn resume(self, file: &str) {
         let whole = std::fs::read(self.lab.path(&format!("files/{file}"))).expect("a file");
         let half = &whole[..whole.len() / 2];
@@ -103,18 +103,18 @@ impl<'a> Curl<'a> {
         self.compare(&self.got(file), &format!("files/{file}"));
     }
 
-    /// Each session has names of its own.
+    /// Each session has its own file names.
     fn got(self, file: &str) -> String {
         format!("got-{}-{file}", self.data.verb())
     }
 
     fn url(self) -> String {
-        // Its own port would be 990.
+        // Its default port would be 990.
         let (scheme, port) = if self.implicit { ("ftps", ":21") } else { ("ftp", "") };
         format!("{scheme}://{}{port}/", in_url(self.at))
     }
 
-    /// One session, in which no data connection is opened in any other way.
+    /// Runs one session, in which no data connection is opened in another way.
     fn run(self, command: &str) -> Output {
         let tls = if self.tls { "--ssl-reqd --insecure" } else { "" };
         let options = format!("--max-time 180 -sSv {} {tls}", self.data.options());
@@ -139,7 +139,7 @@ impl<'a> Curl<'a> {
     }
 }
 
-/// lftp runs these commands in a session; all must succeed.
+/// Runs these commands in one lftp session; all must succeed.
 pub fn lftp(lab: &Lab, at: &str, settings: &str, commands: &str) {
     let script = format!(
         "set cmd:fail-exit yes\nset net:max-retries 1\nset net:timeout 60\nset ftp:use-abor yes\n\
@@ -154,19 +154,19 @@ pub fn lftp(lab: &Lab, at: &str, settings: &str, commands: &str) {
     assert!(output.status.success(), "lftp at {at}: {script}{}", said(&output));
 }
 
-/// The command that runs `ftp_client.py`, in which these words say what it does.
+/// The command that runs `ftp_client.py` with these words.
 pub fn ftplib(words: &str) -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/netns/ftp_client.py");
     format!("timeout 180 /usr/bin/python3 {script} {words}")
 }
 
-/// Runs `ftp_client.py`, which must end well.
+/// Runs `ftp_client.py`, which must succeed.
 pub fn must_ftplib(lab: &Lab, words: &str) {
     let output = lab.run("client", &ftplib(words));
     assert!(output.status.success(), "ftplib: {words}: {}", said(&output));
 }
 
-/// All that a program has said.
+/// The program's output.
 pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
 }

@@ -1,4 +1,4 @@
-//! FTP's data connections that come late, twice, unannounced, or are broken off.
+//! FTP data connections that come late, twice, unannounced, or are aborted.
 
 use crate::daemon::{Daemon, Setup};
 use crate::ftp::{FILES, ftp};
@@ -11,7 +11,7 @@ fn v4() -> Setup {
     Setup { ipv6: false, ..ftp() }
 }
 
-/// Tape drives and scanners take their time. So long the server waits, too.
+/// Tape drives and scanners are slow; the server waits as long.
 #[test]
 fn late_data_connections() {
     let lab = Lab::new();
@@ -45,8 +45,8 @@ fn data_connections_in_odd_ways() {
     daemon.finish();
 }
 
-/// Who fetches a file in parts breaks each of them off, and resets its connection for all that still comes. Nobody has
-/// forged that.
+/// A client that fetches a file in parts aborts each, and resets its connection for all late segments. These RSTs are
+/// not spoofed.
 #[test]
 fn parts_that_are_broken_off() {
     let lab = Lab::new();

@@ -1,4 +1,4 @@
-//! FTP's data connections by their ports: where nobody reads which, and where not all are let in.
+//! FTP data connections by port: sessions that cannot be inspected, and port restrictions.
 
 use crate::daemon::{Daemon, Setup};
 use crate::ftp::{FILES, ftp};
@@ -9,7 +9,7 @@ use kit::lab::{Lab, NAT_VIP, Process, SNAT_VIP, VIPS, VIPS_V6};
 
 const RANGES: [(&str, (u16, u16)); 2] = [("s1", (50_000, 50_099)), ("s2", (50_100, 50_199))];
 
-/// The backends of a configuration have these ranges.
+/// Adds passive port ranges to the backends of a configuration.
 fn with_ranges(mut text: String) -> String {
     for (address, ports) in [("10.77.0.30", "50000-50099"), ("10.77.0.31", "50100-50199")] {
         let line = format!("address = \"{address}\"\n");
@@ -24,7 +24,7 @@ fn servers(lab: &Lab, ftpd: Ftpd, manner: Manner) -> Vec<Process> {
     RANGES.map(start).into()
 }
 
-/// Nobody can read what is said; the ports say which backend it is.
+/// The session is encrypted; the port range selects the backend.
 #[test]
 fn ftps_over_passive_ranges() {
     let lab = Lab::new();
@@ -37,7 +37,7 @@ fn ftps_over_passive_ranges() {
             let _servers = servers(&lab, ftpd, manner);
             for data in [Data::Pasv, Data::Epsv] {
                 let curl = Curl { tls: true, ..Curl::new(&lab, vip, data) };
-                // Both servers have their turn with each.
+                // Both servers get sessions of each kind.
                 (0..2).for_each(|_| curl.get(&["empty", "one", "image"]));
                 (0..2).for_each(|_| curl.put(&["image"]));
             }
@@ -52,8 +52,8 @@ fn ftps_over_passive_ranges() {
     daemon.finish();
 }
 
-/// In TLS from the first byte on: the client speaks first, and nothing of that may be held. curl draws its numbers by lot,
-/// so it is asked often.
+/// TLS from the first byte on: the client speaks first, and nothing may be held. curl's numbers are random, so it runs
+/// often.
 #[test]
 fn implicit_ftps_over_passive_ranges() {
     let lab = Lab::new();
@@ -75,7 +75,7 @@ fn implicit_ftps_over_passive_ranges() {
     daemon.finish();
 }
 
-/// The login in TLS, and the rest in the clear: it goes on as if it were in TLS.
+/// Login in TLS, the rest in the clear: handled like TLS.
 #[test]
 fn clear_commands_after_tls_over_passive_ranges() {
     const CURL: &str = "curl --max-time 60 -sS --insecure --ssl-reqd --ftp-ssl-control --ftp-ssl-ccc \
@@ -103,7 +103,7 @@ fn clear_commands_after_tls_over_passive_ranges() {
     daemon.finish();
 }
 
-/// Active, nobody can read where to either: a rule has the server's port 20 leave as the VIP.
+/// Active mode in TLS is unreadable, too: an egress NAT rule lets the server's port 20 leave as the VIP.
 #[test]
 fn active_ftps_by_a_rule() {
     const RULE: &str = "[[nat]]\nfrom = \"10.77.0.0/24\"\nprotocol = \"tcp\"\n\
@@ -114,7 +114,7 @@ fn active_ftps_by_a_rule() {
     let daemon = Daemon::with(&lab, &(setup.text(&lab) + RULE));
     let manner = Manner { tls: true, ..Manner::default() };
     let _servers = ["s1", "s2"].map(|name| Ftpd::Pure.start(&lab, name, manner));
-    // curl waits for ever here, also without a gate.
+    // curl waits for ever here, even without a gate.
     (0..2).for_each(|_| must_ftplib(&lab, &format!("tls {NAT_VIP} active")));
     (0..2).for_each(|_| must_ftplib(&lab, &format!("ccc {NAT_VIP} active")));
     let rules = daemon.ask("nat").expect("rules");
@@ -122,7 +122,7 @@ fn active_ftps_by_a_rule() {
     daemon.finish();
 }
 
-/// What can be read goes well with ranges, too.
+/// Readable sessions work with ranges, too.
 #[test]
 fn plain_sessions_over_passive_ranges() {
     let lab = Lab::new().with_ipv6();
@@ -141,7 +141,7 @@ fn plain_sessions_over_passive_ranges() {
     daemon.finish();
 }
 
-/// Behind a pool nobody reaches a client from another port than is let in.
+/// Behind a SNAT pool, data connections must come from the configured port.
 #[test]
 fn a_data_port_is_kept_to() {
     let lab = Lab::new();
@@ -168,7 +168,7 @@ fn not_in_dsr(lab: &Lab, key: &'static str) -> String {
     [&text[..last], "#", &text[last..]].concat()
 }
 
-/// Data for somebody else than the client: the server would give it, but does not hear of it.
+/// Data for a third host: the server would send it, but never gets the command.
 #[test]
 fn nobody_else_gets_the_data() {
     let lab = Lab::new();

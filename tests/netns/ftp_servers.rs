@@ -1,4 +1,4 @@
-//! Real FTP servers, where anybody may read and write.
+//! Real FTP servers with anonymous read and write access.
 
 use crate::peers::{peer, with_user};
 use kit::lab::{Lab, Process, until};
@@ -14,24 +14,24 @@ pub enum Ftpd {
 
 pub const FTPDS: [Ftpd; 3] = [Ftpd::Vsftpd, Ftpd::Proftpd, Ftpd::Pure];
 
-/// What a test varies.
+/// Settings that a test varies.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Manner<'a> {
-    /// The first and the last of its passive ports; any if left out.
+    /// First and last passive port; any if left out.
     pub passive_ports: Option<(u16, u16)>,
-    /// The address that it names in answers to PASV; its own if left out.
+    /// The address in replies to PASV; the server's own if left out.
     pub named: Option<&'a str>,
-    /// Whether it takes clients in TLS, too.
+    /// Whether TLS is offered.
     pub tls: bool,
-    /// Whether it takes no others, and that from the first byte on; pure-ftpd does not know this.
+    /// Whether TLS is required from the first byte on; not supported by pure-ftpd.
     pub implicit: bool,
-    /// Whether clients may name other hosts for data; pure-ftpd alone knows this.
+    /// Whether clients may name third hosts for data; supported by pure-ftpd only.
     pub foreign: bool,
 }
 
 impl Ftpd {
-    /// Starts it at all addresses of the host, with the lab's `files` and a folder `up` there to write to. pure-ftpd
-    /// opens active connections from port 20, the others from any.
+    /// Starts the server at all addresses of the host, with the lab's `files` and a writable folder `up`. pure-ftpd
+    /// opens active connections from port 20, the others from any port.
     pub fn start(self, lab: &Lab, name: &str, manner: Manner) -> Process {
         folder(lab);
         let server = match self {
@@ -44,7 +44,7 @@ impl Ftpd {
     }
 }
 
-/// vsftpd wants that nobody may write where it begins.
+/// vsftpd requires a root folder that is not writable.
 fn folder(lab: &Lab) {
     use std::fs::{Permissions, create_dir_all, set_permissions};
     use std::os::unix::fs::PermissionsExt;
@@ -55,7 +55,7 @@ fn folder(lab: &Lab) {
     }
 }
 
-/// Its sessions stay in the host's namespace, where the lab ends what is left.
+/// Sessions stay in the host's namespace, where the lab ends them.
 fn vsftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
     let (empty, files) = (lab.path(&format!("{name}-empty")), lab.path("files"));
     std::fs::create_dir_all(&empty).expect("a folder");
@@ -70,7 +70,7 @@ fn vsftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
     if let Some((first, last)) = manner.passive_ports {
         let _ = writeln!(text, "pasv_min_port={first}\npasv_max_port={last}");
     }
-    // It names no other address in a socket of both versions.
+    // A dual-stack socket announces no other address.
     match manner.named {
         Some(address) => {
             let _ = writeln!(text, "listen=YES\nlisten_ipv6=NO\npasv_address={address}");
@@ -78,11 +78,11 @@ fn vsftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
         None => text += "listen=NO\nlisten_ipv6=YES\n",
     }
     if manner.tls {
-        let own = certificate(lab);
+        let certificate = certificate(lab);
         let _ = writeln!(
             text,
             "ssl_enable=YES\nallow_anon_ssl=YES\nssl_ciphers=HIGH\nrequire_ssl_reuse=NO\n\
-             rsa_cert_file={own}"
+             rsa_cert_file={certificate}"
         );
     }
     if manner.implicit {
@@ -95,17 +95,17 @@ fn vsftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
 }
 
 fn proftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
-    // Nobody else may write where it has its own.
-    let own = lab.path(&format!("{name}-proftpd"));
-    std::fs::create_dir_all(&own).expect("a folder");
-    let own = |file: &str| own.join(file);
+    // Only the server may write to its own folder.
+    let folder = lab.path(&format!("{name}-proftpd"));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let path = |file: &str| folder.join(file);
     let mut text = format!(
         "ServerType standalone\nControlsEngine off\nUseIPv6 on\nUser daemon\nGroup nogroup\nUseReverseDNS off\n\
          ScoreboardFile {}\nPidFile {}\nDelayEngine off\nAuthPAM off\nUseFtpUsers off\nWtmpLog off\n\
          <Anonymous {}>\nUser daemon\nGroup daemon\nUserAlias anonymous daemon\n\
          RequireValidShell off\nAllowOverwrite on\nAllowRetrieveRestart on\n</Anonymous>\n",
-        own("scoreboard").display(),
-        own("pid").display(),
+        path("scoreboard").display(),
+        path("pid").display(),
         lab.path("files").display()
     );
     if let Some((first, last)) = manner.passive_ports {
@@ -116,21 +116,21 @@ fn proftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
     }
     if manner.tls {
         let modules = peer("proftpd-mod-crypto/usr/lib/proftpd");
-        let own = certificate(lab);
+        let certificate = certificate(lab);
         let _ = writeln!(
             text,
-            "ModulePath {modules}\nLoadModule mod_tls.c\nTLSEngine on\nTLSRSACertificateFile {own}\n\
-             TLSRSACertificateKeyFile {own}\nTLSOptions NoSessionReuseRequired {}",
+            "ModulePath {modules}\nLoadModule mod_tls.c\nTLSEngine on\nTLSRSACertificateFile {certificate}\n\
+             TLSRSACertificateKeyFile {certificate}\nTLSOptions NoSessionReuseRequired {}",
             if manner.implicit { "UseImplicitSSL" } else { "" }
         );
     }
-    let config = own("conf");
+    let config = path("conf");
     std::fs::write(&config, text).expect("a file");
     let program = peer("proftpd-core/usr/sbin/proftpd");
     lab.spawn(name, &format!("{program} --nodaemon -S 0.0.0.0 --config {}", config.display()))
 }
 
-/// It wants a user `ftp`.
+/// pure-ftpd requires a user `ftp`.
 fn pure_ftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
     let program = peer("pure-ftpd/usr/sbin/pure-ftpd");
     let pid = lab.path(&format!("{name}-pure-ftpd.pid"));
@@ -154,8 +154,8 @@ fn pure_ftpd(lab: &Lab, name: &str, manner: Manner) -> Process {
     with_user(lab, name, &user, &script)
 }
 
-/// GNU inetutils' ftpd, of BSD's kind: without PORT it connects to where the control connection comes from. It wants a user
-/// `ftp`.
+/// GNU inetutils' ftpd, of BSD's kind: without PORT it connects to the control connection's endpoint. It requires a
+/// user `ftp`.
 pub fn inetutils_ftpd(lab: &Lab, name: &str) -> Process {
     folder(lab);
     let program = peer("inetutils-ftpd/usr/sbin/ftpd");
@@ -170,7 +170,7 @@ pub fn inetutils_ftpd(lab: &Lab, name: &str) -> Process {
     server
 }
 
-/// A key and a certificate of its own in one file.
+/// A key and a self-signed certificate in one file.
 fn certificate(lab: &Lab) -> String {
     let file = lab.path("certificate.pem").display().to_string();
     if !lab.path("certificate.pem").exists() {

@@ -1,4 +1,4 @@
-//! Sessions of FTP that last: long transfers, backends that are drained or die, many at once.
+//! Lasting FTP sessions: long transfers, drained and dead backends, many sessions at once.
 
 use crate::daemon::{Daemon, Setup, rows};
 use crate::ftp::ftp;
@@ -33,7 +33,7 @@ fn fifty_sessions_at_once_by_two_workers() {
     fifty_at_once(Setup { workers: "0, 1", device_arguments: ",qpairs=2", ..v4() }, 2);
 }
 
-/// Half of them are active; with two workers from many addresses, that both have some.
+/// Half of them are active; with two workers, clients have many addresses so that both workers get some.
 fn fifty_at_once(setup: Setup, workers: usize) {
     let (lab, _servers) = lab_with_servers();
     for n in 1..=50 {
@@ -50,7 +50,7 @@ fn fifty_at_once(setup: Setup, workers: usize) {
     daemon.finish();
 }
 
-/// The control connection is silent for longer than it may be, but its data is not.
+/// The control connection exceeds its idle timeout, but its data connection is active.
 #[test]
 fn a_long_transfer_keeps_its_control_connection() {
     let (lab, _servers) = lab_with_servers();
@@ -58,7 +58,7 @@ fn a_long_transfer_keeps_its_control_connection() {
     std::thread::scope(|scope| {
         for vip in VIPS {
             let lab = &lab;
-            // In dsr nobody can tell whose data it is of several sessions of a client.
+            // In dsr, data connections cannot be assigned to one of a client's sessions.
             scope.spawn(move || {
                 for how in ["passive", "active"] {
                     must_ftplib(lab, &format!("slow {vip} {how} 8"));
@@ -69,7 +69,7 @@ fn a_long_transfer_keeps_its_control_connection() {
     daemon.finish();
 }
 
-/// Without a transfer it is over, and who goes on with it is told so.
+/// Without a transfer the session expires, and its client gets a RST.
 #[test]
 fn an_idle_session_ends() {
     let (lab, _servers) = lab_with_servers();
@@ -86,12 +86,12 @@ fn an_idle_session_ends() {
         assert!(!session.0.wait().expect("it ends").success());
     }
     let log = std::fs::read_to_string(lab.path("client.log")).expect("a log");
-    // They write at once, each its lines.
+    // The clients log concurrently, each in lines of its own.
     assert_eq!(log.matches("ConnectionResetError: [Errno").count(), 3, "{log}");
     daemon.finish();
 }
 
-/// Both connections of a session, with all their ends.
+/// Both connections of a session, with all endpoints.
 #[test]
 fn a_session_is_seen_while_it_runs() {
     let (lab, _servers) = lab_with_servers();
@@ -136,7 +136,7 @@ fn a_session_is_seen_while_it_runs() {
     daemon.finish();
 }
 
-/// A session that is there goes on; new ones are at the other backend.
+/// Existing sessions go on; new ones go to the other backend.
 #[test]
 fn a_backend_that_is_drained() {
     let (lab, _servers) = lab_with_servers();
@@ -154,7 +154,7 @@ fn a_backend_that_is_drained() {
         let at = usize::from(before[0] == 0);
         let drain = format!("backend drain {service} {}", ["s1", "s2"][at]);
         assert!(daemon.tidegate(&drain).status.success());
-        // There, these are another client's.
+        // These belong to another client.
         (0..4).for_each(|_| {
             let from = if vip == NAT_VIP { "10.78.0.11" } else { "10.77.0.11" };
             let curl = format!("curl -sS --max-time 60 --interface {from} -o got");
@@ -181,7 +181,7 @@ fn a_backend_that_dies_in_the_middle() {
     let (lab, _servers) = lab_with_servers();
     let setup = Setup { service: HEALTH, ..v4() };
     let text = setup.text(&lab);
-    // Only from the one that dies.
+    // From the dying server only.
     let text = text.replace("name = \"s2\"", "name = \"s2\"\nweight = 0");
     let daemon = Daemon::with(&lab, &text);
     std::thread::scope(|scope| {

@@ -1,9 +1,9 @@
-//! What clients and servers do on real networks.
+//! Habits of clients and servers on real networks.
 
 use crate::client::{Failure, Habits, fetch};
 use crate::daemon::{Daemon, Setup};
 use crate::peers::{self, Client};
-use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS};
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS, uninterrupted};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 
 fn request(lab: &Lab, port: u16, vip: &str, file: &str, habits: Habits) -> Result<usize, Failure> {
@@ -49,8 +49,8 @@ fn the_same_port_again_and_again() {
             assert!(request(&lab, 25300, vip, file, USUAL).is_ok(), "{vip} {file}");
         }
     }
-    assert_eq!(daemon.total("nat", "completed"), 5);
-    assert_eq!(daemon.total("snat", "completed"), 5);
+    daemon.completes("nat", 5);
+    daemon.completes("snat", 5);
     daemon.finish();
 }
 
@@ -63,7 +63,7 @@ fn a_client_on_port_69_and_one_that_sends_its_acks_there() {
     for vip in VIPS {
         assert_eq!(request(&lab, 69, vip, "image", USUAL), Ok(20_000), "{vip}");
     }
-    // In dsr ports are not written: only the server itself could forgive it.
+    // In dsr ports are not rewritten: only the server itself could tolerate it.
     for vip in [NAT_VIP, SNAT_VIP] {
         let habits = Habits { acks_to_69: true, ..USUAL };
         assert_eq!(request(&lab, 0, vip, "image", habits), Ok(20_000), "{vip}");
@@ -73,8 +73,7 @@ fn a_client_on_port_69_and_one_that_sends_its_acks_there() {
     daemon.finish();
 }
 
-/// A forking server answers a repeated request from two TIDs. The client hears of one only: it
-/// panics at a second.
+/// A forking server answers a repeated request from two TIDs. The client gets only one: it panics at a second.
 #[test]
 fn a_request_sent_twice() {
     let lab = Lab::new();
@@ -106,12 +105,12 @@ fn servers_that_answer_from_port_69() {
         }
         Client::Curl.get(&lab, vip, "image", Some(1428));
     }
-    assert_eq!(daemon.total("nat", "completed"), 5);
-    assert_eq!(daemon.total("snat", "completed"), 5);
+    daemon.completes("nat", 5);
+    daemon.completes("snat", 5);
     daemon.finish();
 }
 
-/// Boot ROMs of one kind all send from the same port, also at the same time.
+/// Boot ROMs of one kind send from the same port, concurrently.
 #[test]
 fn many_clients_on_one_port_at_once() {
     let lab = Lab::new();
@@ -164,7 +163,7 @@ fn a_client_stays_with_its_backend() {
     lab.must("client", "ip address add 10.78.0.11/16 dev c0");
     let server = format!("{NAT_VIP}:69").parse().expect("an endpoint");
     for turn in 1..=6 {
-        // Their requests alternate, as round robin does: it alone would give the same shares.
+        // Alternating requests, as in round robin, which would give the same shares.
         for client in ["10.78.0.10", "10.78.0.11", "10.78.0.10"] {
             let from = format!("{client}:0").parse().expect("an endpoint");
             let got = lab.inside("client", move || fetch(from, server, "small", USUAL));
@@ -177,16 +176,15 @@ fn a_client_stays_with_its_backend() {
     daemon.finish();
 }
 
-/// As one does that leaves it to its routes where its answers come from. It hears what is sent to that
-/// address alone.
+/// A server whose answers leave by routing, from another address. It receives packets to that address only.
 fn serve_from_another_address(asked: UdpSocket, from: Ipv4Addr, file: &[u8]) {
     let mut packet = [0; 516];
-    let (_, client) = asked.recv_from(&mut packet).expect("a request");
+    let (_, client) = uninterrupted(|| asked.recv_from(&mut packet)).expect("a request");
     let socket = UdpSocket::bind((from, 0)).expect("our address");
     for (block, bytes) in (1u16..).zip(file.chunks(512)) {
         let data = [&[0, 3][..], &block.to_be_bytes(), bytes].concat();
         socket.send_to(&data, client).expect("a datagram");
-        let (len, _) = socket.recv_from(&mut packet).expect("an ACK");
+        let (len, _) = uninterrupted(|| socket.recv_from(&mut packet)).expect("an ACK");
         assert_eq!(packet[..len], [&[0, 4][..], &block.to_be_bytes()].concat());
     }
 }
@@ -197,10 +195,10 @@ fn a_server_that_answers_from_an_alias() {
     peers::files(&lab, &[("image", 51_000)]);
     let _other = peers::tftpd_hpa(&lab, "s2");
     lab.must("s1", "ip address add 10.77.0.40/16 dev eth0");
-    let own = "address = \"10.77.0.30\"";
-    let with_alias = format!("{own}\naliases = [\"10.77.0.40\"]");
-    // The third service is `dsr`, where the answers are none of ours.
-    let text = Setup::default().text(&lab).replacen(own, &with_alias, 2);
+    let address = "address = \"10.77.0.30\"";
+    let with_alias = format!("{address}\naliases = [\"10.77.0.40\"]");
+    // The third service is `dsr`, whose answers bypass the gate.
+    let text = Setup::default().text(&lab).replacen(address, &with_alias, 2);
     let daemon = Daemon::with(&lab, &text);
     for (client, vip) in [(Client::Tftp, NAT_VIP), (Client::Curl, SNAT_VIP)] {
         let file = std::fs::read(lab.path("files/image")).expect("the file");
@@ -236,7 +234,7 @@ fn servers_with_a_limited_range_of_ports() {
         }
     }
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 6, "{service}");
+        daemon.completes(service, 6);
     }
     daemon.finish();
 }

@@ -1,4 +1,4 @@
-//! Health checks: of servers that die, lose a file or an address, and come back.
+//! Health checks of servers that die, lose a file or an address, and come back.
 
 use crate::daemon::{Daemon, Setup, rows};
 use crate::ftp_servers::{Ftpd, Manner};
@@ -7,7 +7,7 @@ use crate::peers::{self, Client};
 use kit::lab::{DSR_VIP, Lab, VIPS, VIPS_V6, until};
 use serde_json::Value;
 
-/// Fast, so that tests are.
+/// A fast pace, for the tests' sake.
 const PACE: &str = "interval = \"500ms\"\ntimeout = \"500ms\"\n";
 const CANARY: &str = "check = \"tftp\"\nfile = \"canary\"\nsize = 13\n";
 const MODES: [&str; 3] = ["nat", "snat", "dsr"];
@@ -28,7 +28,7 @@ fn backend(daemon: &Daemon, service: &str, name: &str) -> Value {
     row.expect("the backend").clone()
 }
 
-/// Waits until a backend is in this state, with these words of its last check.
+/// Waits until a backend has this state, with these words of its last check.
 fn becomes(daemon: &Daemon, [service, name]: [&str; 2], state: &str, words: &str) {
     let mut last = Value::Null;
     until(&format!("{name} of {service} is {state}: {words}"), || {
@@ -46,7 +46,7 @@ fn all_become(daemon: &Daemon, name: &str, state: &str, words: &str) {
     MODES.into_iter().for_each(|service| becomes(daemon, [service, name], state, words));
 }
 
-/// The canary has thirteen bytes. Hosts tell of each closed port, not of one a second.
+/// The canary file has thirteen bytes. ICMP rate limits are off, so that each closed port is reported.
 fn files(lab: &Lab) {
     for (name, ip) in
         [("s1", "ipv4.icmp_"), ("s1", "ipv6.icmp."), ("s2", "ipv4.icmp_"), ("s2", "ipv6.icmp.")]
@@ -91,7 +91,7 @@ fn a_dead_server_gets_nothing_until_it_is_back() {
     assert!(lab.log().contains("backend s1 of dsr (10.77.0.30) is up: it passes its checks"));
     let fair = fetch();
     assert!(fair.iter().all(|[one, _]| *one > 0), "{fair:?}");
-    // A paused server holds its port open, and says nothing.
+    // A paused server keeps its port open and does not answer.
     one.iter().for_each(|process| process.signal("STOP"));
     all_become(&daemon, "s1", "down", "no answer within 500ms");
     one.iter().for_each(|process| process.signal("CONT"));
@@ -114,7 +114,7 @@ fn a_server_without_the_file_says_so_and_one_with_another_does_too() {
     both("down", "the file has 5 bytes, not 13");
     std::fs::write(&canary, "thirteen here").expect("it is written");
     both("up", "");
-    // What a killed gate has left in the kernel is the next one's to take over.
+    // Kernel state left by a killed gate is taken over by the next one.
     let mut killed = daemon;
     killed.process.signal("KILL");
     killed.process.0.wait().expect("it was killed");
@@ -125,7 +125,7 @@ fn a_server_without_the_file_says_so_and_one_with_another_does_too() {
 }
 
 #[test]
-fn a_backend_without_the_vip_is_found_over_both_versions() {
+fn a_backend_without_the_vip_is_found_over_both_families() {
     let lab = Lab::new().with_ipv6();
     files(&lab);
     let v4 = ["s1", "s2"].map(|name| peers::tftpd_hpa(&lab, name));
@@ -153,7 +153,7 @@ fn a_backend_without_the_vip_is_found_over_both_versions() {
     daemon.finish();
 }
 
-/// Debian's plugins as they are, and what they are spared for by Tidegate's own.
+/// Debian's plugins, and Tidegate's built-in checks that replace them.
 #[test]
 fn ftp_and_ssh_by_plugins_and_without() {
     let lab = Lab::new();

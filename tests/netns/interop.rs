@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// All services: in each mode over both versions of IP, and between them.
+/// Services in each mode over IPv4, IPv6, and between them.
 const ALL: [(&str, &str); 8] = [
     ("nat", VIPS[0]),
     ("snat", VIPS[1]),
@@ -35,8 +35,8 @@ fn ranged(lab: &Lab, name: &str) -> Server {
     all.map(|at| peers::tftpd_hpa_with(lab, name, at, range)).into()
 }
 
-/// What boots does this: the size first, then the file, then the next one; always from one port. Both servers answer
-/// from the first of their ports that is free.
+/// A boot sequence: the size, the file, the next file; always from one port. Both servers answer from their first free
+/// port.
 #[test]
 fn firmware_on_one_port_at_servers_with_few_ports() {
     let lab = Lab::new().with_ipv6();
@@ -48,7 +48,7 @@ fn firmware_on_one_port_at_servers_with_few_ports() {
     let daemon = Daemon::with(&lab, &(dual().text(&lab) + CROSSING));
     for (service, vip) in ALL {
         let machine = Firmware::new(&lab, vip, 2070);
-        // Round robin deals an odd number of requests: probe and file come from one server, and from two.
+        // Round robin with an odd number of requests: probe and file come from one server, and from two.
         for _ in 0..3 {
             for (file, size) in FILES {
                 let what = format!("{service} {vip} {file}");
@@ -66,16 +66,16 @@ fn firmware_on_one_port_at_servers_with_few_ports() {
         assert_eq!(daemon.total(service, "silences"), 0, "{service}");
     }
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 42, "{service}");
+        daemon.completes(service, 42);
         assert_eq!(daemon.total(service, "size_probes"), 24, "{service}");
     }
     for service in ["old-farm", "old-clients"] {
-        assert_eq!(daemon.total(service, "completed"), 21, "{service}");
+        daemon.completes(service, 21);
     }
     daemon.finish();
 }
 
-/// U-Boot can't join the parts of a block, and asks for the largest that fits a packet over IPv4.
+/// U-Boot cannot reassemble, and asks for the largest block that fits an IPv4 packet.
 #[test]
 fn u_boot_s_blocks_come_in_one_packet_from_servers_over_ipv6() {
     let lab = Lab::new().with_ipv6();
@@ -90,7 +90,7 @@ fn u_boot_s_blocks_come_in_one_packet_from_servers_over_ipv6() {
         compare(&lab, "image", &got.bytes, OLD_CLIENTS);
         assert!(got.granted.contains(&("blksize".into(), "1448".into())), "{:?}", got.granted);
     }
-    assert_eq!(daemon.total("old-clients", "completed"), 2);
+    daemon.completes("old-clients", 2);
     daemon.finish();
 }
 
@@ -110,12 +110,12 @@ fn blksize2_is_a_block_size() {
         }
     }
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 2, "{service}");
+        daemon.completes(service, 2);
     }
     daemon.finish();
 }
 
-/// A client that is busy for longer than the gate waits, and not for longer than it has told its server.
+/// A client pauses for longer than the idle timeout, but within the timeout that it negotiated.
 #[test]
 fn a_granted_timeout_is_waited_for() {
     let lab = Lab::new();
@@ -130,23 +130,23 @@ fn a_granted_timeout_is_waited_for() {
         compare(&lab, "image", &got.bytes, vip);
     }
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 1, "{service}");
+        daemon.completes(service, 1);
         assert_eq!(daemon.total(service, "timed_out"), 0, "{service}");
     }
     daemon.finish();
 }
 
-/// A server as WDS is one: each ACK has a fifth byte, the number of blocks that are to come.
+/// A server like WDS: each ACK has a fifth byte, the number of blocks to send.
 struct Wds {
     file: Vec<u8>,
-    /// Blocks after which its process dies.
+    /// Blocks after which the server process dies.
     lives: usize,
 }
 
 impl Wds {
     const BLKSIZE: usize = 1400;
 
-    /// Answers requests until it is told to end.
+    /// Answers requests until told to end.
     fn serve(&self, asked: &UdpSocket, ends: &AtomicBool) {
         asked.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
         while !ends.load(Ordering::Relaxed) {
@@ -182,7 +182,7 @@ impl Wds {
                     had = usize::from(u16::from_be_bytes([ack[2], ack[3]]));
                     window = usize::from(ack[4]);
                 }
-                // It takes no notice of any other.
+                // The server ignores all other messages.
                 Ok(_) => window = 0,
                 Err(_) => {}
             }

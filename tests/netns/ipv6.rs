@@ -1,4 +1,4 @@
-//! All of it over IPv6, beside IPv4 in the same services.
+//! All modes over IPv6, beside IPv4 in the same services.
 
 use crate::daemon::{Daemon, Setup};
 use crate::peers::{self, CLIENTS, Client};
@@ -29,10 +29,10 @@ fn every_client_reads_in_every_mode_from_several_servers() {
     for service in ["nat", "dsr"] {
         assert_eq!(daemon.by_backend(service, "started"), [0, 0, 12, 12], "{service}");
     }
-    // Behind a pool, all servers serve all clients.
+    // Behind a SNAT pool, all servers serve all clients.
     assert_eq!(daemon.by_backend("snat", "started"), [6, 6, 6, 6]);
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 24, "{service}");
+        daemon.completes(service, 24);
     }
     assert_eq!(daemon.stat("drops", "bad-udp"), 0);
     daemon.finish();
@@ -53,7 +53,7 @@ fn single_port_servers_answer_from_69_over_ipv6_too() {
 }
 
 #[test]
-fn one_service_serves_clients_over_both_versions() {
+fn one_service_serves_clients_over_both_families() {
     let lab = Lab::new().with_ipv6();
     peers::files(&lab, &SIZES);
     let _v4 = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
@@ -82,7 +82,7 @@ pub const OLD_FARM: &str = "fd00:78::150";
 /// The VIP of `old-clients`.
 pub const OLD_CLIENTS: &str = "10.77.0.150";
 
-/// Services whose clients and servers are of different versions of IP.
+/// Services whose clients and servers have different address families.
 pub const CROSSING: &str = r#"
 [[service]]
 name = "old-farm"
@@ -110,7 +110,7 @@ address = "fd00:77::31"
 "#;
 
 #[test]
-fn clients_reach_servers_of_the_other_version_behind_a_pool() {
+fn clients_reach_servers_of_the_other_family_behind_a_pool() {
     let lab = Lab::new().with_ipv6();
     peers::files(&lab, &SIZES);
     let _v4 = [peers::tftpd_hpa(&lab, "s1"), peers::atftpd(&lab, "s2")];
@@ -126,12 +126,12 @@ fn clients_reach_servers_of_the_other_version_behind_a_pool() {
             }
             client.put(&lab, vip, "image", None);
         }
-        // What fills a packet over IPv6: EDK2's UEFI asks for as much there.
+        // A block that fills an IPv6 packet, as EDK2's UEFI asks for.
         Client::Curl.get(&lab, vip, "image", Some(1448));
         Client::Atftp.put(&lab, vip, "image", Some(1448));
     }
     for service in ["old-farm", "old-clients"] {
-        assert_eq!(daemon.total(service, "completed"), 30, "{service}");
+        daemon.completes(service, 30);
         assert_eq!(daemon.total(service, "started"), 30, "{service}");
     }
     daemon.finish();
@@ -144,7 +144,7 @@ fn pings_and_neighbours_of_vips() {
     for address in VIPS_V6.into_iter().chain(["fd00:77::1", "fd00:78::1", "fd00:77::101"]) {
         lab.must("client", &format!("ping -c 2 -i 0.2 -W 2 {address}"));
     }
-    // The client asks again for a neighbour that it knows, now at the VIP's own address.
+    // The client verifies a known neighbour, by unicast to the VIP.
     lab.must("client", "sysctl -q -w net.ipv6.neigh.c0.base_reachable_time_ms=500");
     lab.must("client", "sysctl -q -w net.ipv6.neigh.c0.delay_first_probe_time=1");
     for _ in 0..8 {

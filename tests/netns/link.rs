@@ -1,4 +1,4 @@
-//! The links that the gate is on: stations that know another owner of an address, and devices that make few frames of many.
+//! Links of the gate: hosts with stale neighbour entries, and devices that merge frames.
 
 use crate::daemon::{Daemon, Setup};
 use crate::peers::{self, Client};
@@ -7,10 +7,10 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-/// The hardware address of whoever had the gate's addresses before.
+/// The hardware address that had the gate's addresses before.
 const BEFORE: &str = "02:00:00:00:00:99";
 
-/// Whose answer would come too late: the entries of stations that talk count for minutes.
+/// Hosts keep used neighbour entries for minutes, so waiting for them to resolve would be too late.
 #[test]
 fn addresses_are_announced_to_who_knows_another_owner() {
     let lab = Lab::new().with_ipv6();
@@ -19,7 +19,7 @@ fn addresses_are_announced_to_who_knows_another_owner() {
     let ends = ["c0", "c1", "c1"];
     let at_clients = [VIPS, VIPS_V6].map(|vips| ends.into_iter().zip(vips));
     let at_clients = at_clients.into_iter().flatten().map(|(end, vip)| ("client", end, vip));
-    // Of the pool.
+    // Addresses of the SNAT pool.
     let at_servers = ["10.77.0.101", "fd00:77::101"].map(|ours| ("s1", "eth0", ours));
     let known: Vec<_> = at_clients.chain(at_servers).collect();
     for (name, end, address) in &known {
@@ -36,16 +36,16 @@ fn addresses_are_announced_to_who_knows_another_owner() {
     daemon.finish();
 }
 
-/// A server that is told to answer a client directly does so with its own address from then on, for minutes.
+/// A server that received a redirect for a client would answer with its own address, for minutes.
 #[test]
 fn nobody_is_redirected_by_a_gate_with_one_arm() {
     let lab = Lab::new().with_ipv6();
     let daemon = Daemon::start(&lab, Setup { ipv6: true, ..Setup::default() });
     for (name, end, other) in [("client", "c1", "30"), ("s1", "eth0", "10")] {
-        for (net, own) in [("10.77.0.", "10.77.0.1"), ("fd00:77::", "fd00:77::1")] {
+        for (net, gateway) in [("10.77.0.", "10.77.0.1"), ("fd00:77::", "fd00:77::1")] {
             let other = format!("{net}{other}");
-            lab.must(name, &format!("ip route add {other} via {own} dev {end}"));
-            // Those that the gate would announce are counted whether they are followed or not.
+            lab.must(name, &format!("ip route add {other} via {gateway} dev {end}"));
+            // Redirects are counted whether followed or not.
             lab.must(name, &format!("ping -q -c 5 -i 0.2 -W 2 {other}"));
         }
         let all = lab.must(name, "cat /proc/net/snmp6");
@@ -61,7 +61,7 @@ fn nobody_is_redirected_by_a_gate_with_one_arm() {
     daemon.finish();
 }
 
-/// Segments that a device has merged are larger than any link allows. TCP then crawls.
+/// Merged segments exceed every link's MTU, which makes TCP crawl.
 #[test]
 fn devices_do_not_merge_frames_while_the_gate_runs() {
     const WEB: u16 = 8000;
@@ -94,7 +94,7 @@ fn devices_do_not_merge_frames_while_the_gate_runs() {
     }
 }
 
-/// Somebody switches it on again: that is counted by its name, and said once.
+/// If merging is switched on again, the drops have a counter and one log line.
 #[test]
 fn what_a_device_merges_all_the_same_is_said() {
     const WEB: u16 = 8000;
@@ -117,7 +117,7 @@ fn what_a_device_merges_all_the_same_is_said() {
     daemon.finish();
 }
 
-/// A client that has acknowledged all that it heard says nothing more from where it could be answered.
+/// A client that has acknowledged everything sends nothing more that would show its next hop.
 #[test]
 fn what_a_silent_client_is_sent_goes_by_the_router_that_takes_over() {
     const PORT: u16 = 7007;

@@ -1,4 +1,4 @@
-//! Changes while transfers run: orders to backends, and reloads. No transfer notices any of it.
+//! Changes while transfers run: commands and reloads. No transfer is affected.
 
 use crate::daemon::{Daemon, Setup, rows};
 use crate::peers::{self, Client};
@@ -20,7 +20,7 @@ struct Fetch<'a> {
 }
 
 impl<'a> Fetch<'a> {
-    /// Starts, and waits until blocks come.
+    /// Starts the client, and waits until blocks come.
     fn start(lab: &'a Lab, n: usize, vip: &str) -> Fetch<'a> {
         let got = lab.path(&format!("got{n}"));
         let client = lab.spawn(
@@ -35,7 +35,7 @@ impl<'a> Fetch<'a> {
         self.client.0.try_wait().expect("a child can be waited for").is_none()
     }
 
-    /// It ends with the right bytes.
+    /// Asserts that the file is complete.
     fn finish(mut self) {
         let status = self.client.0.wait().expect("it has ended");
         assert!(status.success(), "curl: {status}");
@@ -44,7 +44,7 @@ impl<'a> Fetch<'a> {
     }
 }
 
-/// One in each mode. All are seen by the gate to run.
+/// One client in each mode; waits until the gate shows all of them.
 fn fetch_all<'a>(lab: &'a Lab, daemon: &Daemon) -> Vec<Fetch<'a>> {
     let all: Vec<_> =
         SERVICES.iter().enumerate().map(|(n, (_, vip))| Fetch::start(lab, n, vip)).collect();
@@ -53,7 +53,7 @@ fn fetch_all<'a>(lab: &'a Lab, daemon: &Daemon) -> Vec<Fetch<'a>> {
     all
 }
 
-/// The backend that a service's only transfer is at, and the other one.
+/// The backend of a service's only transfer, and the other one.
 fn at(daemon: &Daemon, service: &str) -> (String, String) {
     let flows = daemon.ask(&format!("flows --service {service}")).expect("flows");
     let at = flows["flows"][0]["backend"].as_str().expect("a transfer").to_owned();
@@ -74,7 +74,7 @@ fn must(daemon: &Daemon, command: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What no transfer of these should ever meet.
+/// Counters that no transfer here may move.
 fn nothing_was_lost(daemon: &Daemon) {
     for reason in
         ["no-transfer", "no-service", "vip-down", "backend-down", "no-backend", "stray-tid"]
@@ -154,8 +154,7 @@ fn a_weight_by_command_counts_until_the_file_s() {
     daemon.finish();
 }
 
-/// The file with a service more, of a VIP and a SNAT address of its own, without `dsr`, and without those backends
-/// of the other two that have a transfer.
+/// The configuration with one more service, VIP and SNAT address, without `dsr`, and without the backends `gone`.
 fn changed(text: &str, gone: &[(&str, &str)]) -> String {
     let mut services: Vec<String> = text
         .split("[[service]]")
@@ -183,7 +182,7 @@ fn addresses(lab: &Lab) -> String {
     lab.must("gate", "ip -o address show dev servers")
 }
 
-/// Transfers in all modes run while their backends, and the service of one of them, are removed and others added.
+/// Transfers in all modes run while their backends, and one service, are removed and others added.
 fn reload_under_load(workers: &'static str, reload: impl Fn(&Lab, &Daemon)) {
     let lab = Lab::new();
     peers::files(&lab, &[("large", LARGE), ("small", 100)]);
@@ -217,7 +216,7 @@ fn reload_under_load(workers: &'static str, reload: impl Fn(&Lab, &Daemon)) {
         Some(3),
         "{backends}"
     );
-    // What is new works, what was removed gets nothing, and what stays goes elsewhere.
+    // New services work, removed ones get nothing, and clients of the others go to other backends.
     for vip in [NEW_VIP, NAT_VIP, SNAT_VIP] {
         (0..2).for_each(|_| Client::Curl.get(&lab, vip, "small", None));
     }
@@ -232,7 +231,7 @@ fn reload_under_load(workers: &'static str, reload: impl Fn(&Lab, &Daemon)) {
     for reason in ["no-transfer", "vip-down", "backend-down", "no-backend", "stray-tid"] {
         assert_eq!(daemon.stat("drops", reason), 0, "{reason}");
     }
-    // In `dsr` only the idle timeout tells that a transfer is over.
+    // In `dsr` only the idle timeout ends a transfer.
     until("those of the others are over", || {
         let backends = daemon.ask("backends").expect("backends");
         rows(&backends).all(|row| row["state"] != "removed" || row["service"] == "dsr")
@@ -263,7 +262,7 @@ fn sighup_reloads_too() {
     });
 }
 
-/// A service that comes and goes: the kernel holds its addresses for as long as they are needed.
+/// A service is added and removed: the kernel holds its addresses for as long as needed.
 #[test]
 fn addresses_come_and_go() {
     let lab = Lab::new();
@@ -316,15 +315,17 @@ fn a_broken_file_is_refused_and_the_gate_goes_on() {
         assert!(output.status.code() == Some(1) && said.contains(words), "{said}");
         daemon.process.signal("HUP");
         until("the log says so too", || lab.log().contains(words));
+        assert_eq!(daemon.ask("status").expect("status")["last_reload"]["successful"], false);
         Client::Curl.get(&lab, NAT_VIP, "small", None);
     }
     std::fs::write(lab.path("tidegate.toml"), &sound).expect("the configuration is written");
     assert_eq!(must(&daemon, "reload"), "the file says nothing new\n");
+    assert_eq!(daemon.ask("status").expect("status")["last_reload"]["successful"], true);
     nothing_was_lost(&daemon);
     daemon.finish();
 }
 
-/// An address that the kernel does not take: what was in force before is in force again.
+/// The kernel refuses an address: the earlier configuration is restored.
 #[test]
 fn what_the_kernel_refuses_is_put_back() {
     let lab = Lab::new().with_ipv6();
@@ -355,7 +356,7 @@ fn what_the_kernel_refuses_is_put_back() {
     daemon.finish();
 }
 
-/// Many at once, and a stop in the midst of them: each is done or refused, and the end is clean.
+/// Many concurrent reloads and a stop: each is done or refused, and the end is clean.
 #[test]
 fn reloads_at_once_and_a_stop_between() {
     let lab = Lab::new();

@@ -1,9 +1,13 @@
 //! Tidegate end to end: the real programs between real clients and real servers, in network
 //! namespaces. Needs root; `scripts/test` prepares the rest.
 
+mod agreement;
 mod aironet;
 mod bad_network;
 mod boot;
+mod browser;
+mod capture;
+mod check;
 mod client;
 mod crowd;
 mod daemon;
@@ -12,6 +16,7 @@ mod echo;
 mod errors;
 mod fetching;
 mod firmware;
+mod flow_log;
 mod fragments;
 mod ftp;
 mod ftp_clients;
@@ -25,6 +30,7 @@ mod interop;
 mod ipv6;
 mod link;
 mod live;
+mod metrics;
 mod mishaps;
 mod nat_policy;
 mod operator;
@@ -37,7 +43,10 @@ mod scheduling;
 mod services;
 mod sftp;
 mod slowpath;
+mod terminal;
+mod top;
 mod transfers;
 mod trunk;
 mod vlans;
+mod web;
 mod wiring;

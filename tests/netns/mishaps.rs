@@ -1,4 +1,4 @@
-//! Bad luck and an operator's slips while transfers run: no client may notice, and the gate is afterwards what it was.
+//! Mishaps and operators' mistakes while transfers run: no client notices, and afterwards the gate is unchanged.
 
 use crate::daemon::{Daemon, Setup};
 use crate::fetching::{Fetching, lab};
@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 const SIZE: usize = 2 << 20;
-/// The port of a server of HTTP.
+/// Port of an HTTP server.
 const WEB: u16 = 7008;
 
 fn must(daemon: &Daemon, command: &str) {
@@ -17,7 +17,7 @@ fn must(daemon: &Daemon, command: &str) {
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// What a reload adds and the next one removes.
+/// A service that one reload adds and the next one removes.
 const MORE: &str = "[[service]]\nname = \"more\"\nprotocol = \"tftp\"\nvip = \"10.77.0.110\"\n\
     snat = [\"10.77.0.111\"]\n[[service.backend]]\nname = \"s1\"\naddress = \"10.77.0.30\"\n";
 
@@ -32,11 +32,11 @@ fn hundreds_of_reloads_take_no_memory_and_no_files() {
         std::fs::write(lab.path("tidegate.toml"), text).expect("the configuration is written");
         must(&daemon, "reload");
     };
-    // What is made for the first ones stays.
+    // Memory allocated by the first reloads stays.
     (0..20).for_each(reload);
     let before = daemon.holds();
     (0..200).for_each(reload);
-    // A health check, or the last command's connection, may be open at any moment.
+    // A health check or command may have a file open at any moment.
     until("no file stays open", || daemon.holds().0 <= before.0);
     let after = daemon.holds();
     assert!(after.1 < before.1 + 8 * 1024, "{} KiB, and {} before", after.1, before.1);
@@ -44,7 +44,7 @@ fn hundreds_of_reloads_take_no_memory_and_no_files() {
     daemon.finish();
 }
 
-/// A file system of so many bytes in the lab's folder, as long as this is there.
+/// A file system of limited size in the lab's folder, unmounted when dropped.
 struct Tmpfs(PathBuf);
 
 impl Tmpfs {
@@ -57,7 +57,7 @@ impl Tmpfs {
         Tmpfs(at)
     }
 
-    /// Nothing more fits.
+    /// Fills the file system.
     fn fill(&self) {
         let mut all = std::fs::File::create(self.0.join("filler")).expect("a file");
         let full = std::io::copy(&mut std::io::repeat(0), &mut all).expect_err("it is full");
@@ -112,7 +112,7 @@ fn a_device_that_flaps_is_one_that_is_slow() {
     daemon.finish();
 }
 
-/// The MTUs of devices and TAPs become smaller and larger while full packets are on the way.
+/// MTUs of devices and TAPs shrink and grow while full packets are in flight.
 fn a_changing_mtu(driver: &'static str) {
     let (lab, _servers) = lab(SIZE);
     let web = format!("/usr/bin/python3 -m http.server {WEB} --directory files");
@@ -126,7 +126,7 @@ fn a_changing_mtu(driver: &'static str) {
         for vip in VIPS {
             let lab = &lab;
             let url = format!("http://{vip}:{WEB}/image");
-            // Segments are full all the time that it takes.
+            // All segments are full.
             let bulk = format!(
                 "curl -sSf --retry 5 --retry-connrefused --limit-rate 500k -o {vip}.web {url}"
             );
@@ -145,7 +145,7 @@ fn a_changing_mtu(driver: &'static str) {
         let got = std::fs::read(lab.path(&format!("{vip}.web"))).expect("the file");
         assert!(got == image, "{vip}: {} bytes", got.len());
     }
-    // Nothing of it stays behind, in either direction.
+    // Nothing is left, in either direction.
     for vip in VIPS {
         Client::Curl.get(&lab, vip, "image", Some(1468));
         Client::Curl.put(&lab, vip, "image", Some(1468));
@@ -173,7 +173,7 @@ fn a_worker_whose_core_is_taken_is_slow_and_no_more() {
     let (lab, _servers) = lab(SIZE);
     let daemon = Daemon::start(&lab, Setup::default());
     let running = Fetching::start(&lab, &daemon);
-    // Five seconds beside four that do nothing but count, on the worker's core.
+    // Four busy loops on the worker's core for five seconds.
     let busy = "timeout 5 taskset -c 1 sh -c while+:;do+:;done";
     let hogs: Vec<_> = (0..4).map(|_| lab.spawn("client", busy)).collect();
     running.finish(&lab);
@@ -181,7 +181,7 @@ fn a_worker_whose_core_is_taken_is_slow_and_no_more() {
     daemon.finish();
 }
 
-/// The gate's own time is the machine's since its start, which nobody sets.
+/// The gate uses the monotonic clock, which nobody sets.
 #[test]
 fn a_clock_that_jumps_is_not_noticed() {
     let (lab, _servers) = lab(SIZE);
@@ -211,7 +211,7 @@ fn a_clock_that_jumps_is_not_noticed() {
     daemon.finish();
 }
 
-/// The library by which a program sees another time.
+/// The library that gives a program another time.
 fn faketime() -> PathBuf {
     let folders = std::fs::read_dir("/usr/lib").expect("libraries");
     let mut libraries = folders
@@ -220,14 +220,14 @@ fn faketime() -> PathBuf {
     libraries.next().expect("scripts/test installs it")
 }
 
-/// Another host answers for a VIP, for a while: whom it gets it gets, and afterwards all is as it was.
+/// Another host answers for a VIP for a while: it gets some clients, and afterwards all is as before.
 #[test]
 fn somebody_else_with_the_vip() {
     let (lab, _servers) = lab(SIZE);
     let daemon = Daemon::start(&lab, Setup::default());
     lab.must("s2", &format!("ip address add {SNAT_VIP}/32 dev eth0"));
     lab.must("client", &format!("ip neigh flush to {SNAT_VIP}"));
-    // The first to answer has this client; the others stay.
+    // The first to answer gets this client; the others stay.
     let _ = lab.run("client", &format!("ping -c 1 -W 1 {SNAT_VIP}"));
     Client::Tftp.get(&lab, NAT_VIP, "small", None);
     lab.must("s2", &format!("ip address del {SNAT_VIP}/32 dev eth0"));

@@ -1,7 +1,7 @@
-//! Connections that servers open by themselves: some leave as the VIP, by rules, all others are routed.
+//! Servers' own connections: some leave as the VIP by egress NAT rules, all others are routed.
 
 use crate::daemon::{Daemon, Setup, rows};
-use kit::lab::{Lab, NAT_VIP, VIPS_V6};
+use kit::lab::{Lab, NAT_VIP, VIPS_V6, uninterrupted};
 use serde_json::Value;
 use std::net::{IpAddr, TcpListener, UdpSocket};
 
@@ -27,15 +27,15 @@ fn what_servers_open_by_themselves() {
     let lab = Lab::new().with_ipv6();
     let setup = Setup { ipv6: true, ..Setup::default() };
     let daemon = Daemon::with(&lab, &(setup.text(&lab) + RULES));
-    for (server, own, client, vip) in [
+    for (server, local, client, vip) in [
         ("s1", "10.77.0.30", "10.78.0.10", NAT_VIP),
         ("s2", "10.77.0.31", "10.78.0.10", NAT_VIP),
         ("s1", "fd00:77::30", "fd00:78::10", VIPS_V6[0]),
     ] {
-        assert_eq!(tcp(&lab, server, own, 20, client), address(vip, 20), "{server}");
-        assert_eq!(tcp(&lab, server, own, 2020, client), address(own, 2020), "{server}");
-        // Again, from a port that was used.
-        assert_eq!(tcp(&lab, server, own, 20, client), address(vip, 20), "{server}");
+        assert_eq!(tcp(&lab, server, local, 20, client), address(vip, 20), "{server}");
+        assert_eq!(tcp(&lab, server, local, 2020, client), address(local, 2020), "{server}");
+        // Again, from a port that was in use.
+        assert_eq!(tcp(&lab, server, local, 20, client), address(vip, 20), "{server}");
     }
     assert_eq!(udp(&lab, "s1", 5000).0, NAT_VIP.parse::<IpAddr>().expect("one"));
     assert_eq!(udp(&lab, "s2", 5000), address("10.77.0.31", 5000));
@@ -55,8 +55,8 @@ fn address(ip: &str, port: u16) -> (IpAddr, u16) {
     (ip.parse().expect("an address"), port)
 }
 
-/// A server connects to a client, which says whom it sees; they talk in both directions.
-fn tcp(lab: &Lab, server: &str, own: &str, port: u16, client: &'static str) -> (IpAddr, u16) {
+/// A server connects to a client, which reports the address that it sees; both send data.
+fn tcp(lab: &Lab, server: &str, local: &str, port: u16, client: &'static str) -> (IpAddr, u16) {
     let waits = lab.inside("client", move || TcpListener::bind((client, 0)).expect("a socket"));
     let waits = waits.join().expect("it ends");
     let to = waits.local_addr().expect("an address").port();
@@ -74,11 +74,11 @@ fn tcp(lab: &Lab, server: &str, own: &str, port: u16, client: &'static str) -> (
         server,
         &format!(
             "import socket\n\
-             family = socket.AF_INET6 if ':' in '{own}' else socket.AF_INET\n\
+             family = socket.AF_INET6 if ':' in '{local}' else socket.AF_INET\n\
              one = socket.socket(family)\n\
              one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n\
              one.settimeout(20)\n\
-             one.bind(('{own}', {port}))\n\
+             one.bind(('{local}', {port}))\n\
              one.connect(('{client}', {to}))\n\
              one.sendall(one.recv(5) + b' back')\n"
         ),
@@ -86,14 +86,14 @@ fn tcp(lab: &Lab, server: &str, own: &str, port: u16, client: &'static str) -> (
     seen.join().expect("the server connects")
 }
 
-/// A server sends a datagram from this port, and hears the answer.
+/// A server sends a datagram from this port, and gets the answer.
 fn udp(lab: &Lab, server: &str, port: u16) -> (IpAddr, u16) {
     let waits = lab.inside("client", || UdpSocket::bind("10.78.0.10:0").expect("a socket"));
     let waits = waits.join().expect("it ends");
     let to = waits.local_addr().expect("an address").port();
     let seen = lab.inside("client", move || {
         waits.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("a timeout");
-        let (_, peer) = waits.recv_from(&mut [0; 10]).expect("a datagram");
+        let (_, peer) = uninterrupted(|| waits.recv_from(&mut [0; 10])).expect("a datagram");
         waits.send_to(b"answer", peer).expect("a way");
         (peer.ip(), peer.port())
     });

@@ -1,4 +1,4 @@
-//! What an operator sees: commands, refusals, exit codes.
+//! Commands, refusals and exit codes, as operators see them.
 
 use crate::daemon::{Daemon, Setup, rows, tidegated};
 use crate::peers;
@@ -10,7 +10,7 @@ fn refusal(output: &Output) -> (Option<i32>, String) {
 }
 
 /// Runs tidegated in the gate; it must refuse in one line, with this exit code and these words.
-fn refused(lab: &Lab, text: &str, words: &str) {
+pub fn refused(lab: &Lab, text: &str, words: &str) {
     std::fs::write(lab.path("other.toml"), text).expect("the configuration is written");
     let file = lab.path("other.toml");
     let output =

@@ -21,8 +21,7 @@ pub fn files(lab: &Lab, sizes: &[(&str, usize)]) {
     }
 }
 
-/// The processes of one host's server: clients of `dsr` want their answers from the VIP, so one
-/// process is bound to it.
+/// Processes of one host's server: clients of `dsr` need answers from the VIP, so one process is bound to it.
 pub type Server = Vec<Process>;
 
 /// tftpd-hpa on the host's own address and on the VIP of `dsr`.
@@ -30,22 +29,22 @@ pub fn tftpd_hpa(lab: &Lab, name: &str) -> Server {
     vec![tftpd_hpa_at(lab, name, address(name)), tftpd_hpa_at(lab, name, DSR_VIP)]
 }
 
-/// tftpd-hpa over IPv6, likewise.
+/// tftpd-hpa over IPv6, at the host's own address and at the VIP of `dsr`.
 pub fn tftpd_hpa_v6(lab: &Lab, name: &str) -> Server {
     [address_v6(name), VIPS_V6[2]].map(|at| tftpd_hpa_at(lab, name, &format!("[{at}]"))).into()
 }
 
-/// tftpd-hpa on one address. On all (0.0.0.0) it answers its first request from the host's own.
+/// tftpd-hpa at one address. At 0.0.0.0 it would answer its first request from the host's own address.
 pub fn tftpd_hpa_at(lab: &Lab, name: &str, address: &str) -> Process {
     tftpd_hpa_with(lab, name, address, "")
 }
 
-/// The same with another option.
+/// tftpd-hpa at one address with a further option.
 pub fn tftpd_hpa_with(lab: &Lab, name: &str, address: &str, option: &str) -> Process {
     tftpd_hpa_in(lab, name, address, option, "files")
 }
 
-/// The same with another folder.
+/// tftpd-hpa at one address with a further option and another folder.
 pub fn tftpd_hpa_in(lab: &Lab, name: &str, address: &str, option: &str, folder: &str) -> Process {
     let program = peer("tftpd-hpa/usr/sbin/in.tftpd");
     let files = lab.path(folder);
@@ -58,17 +57,17 @@ pub fn tftpd_hpa_in(lab: &Lab, name: &str, address: &str, option: &str, folder: 
     )
 }
 
-/// Ends all programs in a host, with all their children, by this signal.
+/// Sends this signal to all programs of a host, with all their children.
 pub fn signal_all(lab: &Lab, name: &str, signal: &str) {
     let all = std::process::Command::new("ip").args(["netns", "pids", &lab.space(name)]).output();
     let all = String::from_utf8_lossy(&all.expect("ip runs").stdout).into_owned();
     let ids = all.split_whitespace();
-    // One that has ended meanwhile is no failure.
+    // A program that has ended meanwhile is no failure.
     let kill = std::process::Command::new("kill").arg(format!("-{signal}")).args(ids).output();
     kill.expect("kill runs");
 }
 
-/// atftpd, likewise. It does not speak IPv6.
+/// atftpd at the host's own address and at the VIP of `dsr`. It does not support IPv6.
 pub fn atftpd(lab: &Lab, name: &str) -> Server {
     let program = peer("atftpd/usr/sbin/atftpd");
     let files = lab.path("files");
@@ -85,7 +84,7 @@ pub fn address(name: &str) -> &'static str {
     if name == "s1" { "10.77.0.30" } else { "10.77.0.31" }
 }
 
-/// The same over IPv6.
+/// The IPv6 address of a host.
 pub fn address_v6(name: &str) -> &'static str {
     if name == "s1" { "fd00:77::30" } else { "fd00:77::31" }
 }
@@ -95,7 +94,7 @@ pub fn single_port(lab: &Lab, name: &str) -> Process {
     dnsmasq(lab, name, "--tftp-single-port")
 }
 
-/// dnsmasq, over both versions of IP and at all addresses of the host.
+/// dnsmasq over IPv4 and IPv6, at all addresses of the host.
 pub fn dnsmasq(lab: &Lab, name: &str, option: &str) -> Process {
     let program = peer("dnsmasq-base/usr/sbin/dnsmasq");
     let files = lab.path("files");
@@ -113,7 +112,7 @@ pub fn dhcp(lab: &Lab, name: &str, options: &str) -> Process {
     lab.spawn(name, &format!("{program} {always} {options}"))
 }
 
-/// OpenSSH at all addresses of the host, where root comes in with [`ssh_key`].
+/// OpenSSH at all addresses of the host; root logs in with [`ssh_key`].
 pub fn sshd(lab: &Lab, name: &str) -> Process {
     let (program, dir) = (peer("openssh-server/usr/sbin/sshd"), lab.path(&format!("{name}-sshd")));
     let (dir, key) = (dir.display(), ssh_key(lab));
@@ -132,7 +131,7 @@ pub fn sshd(lab: &Lab, name: &str) -> Process {
     server
 }
 
-/// The client's key. Its first use makes it.
+/// The client's key, made at its first use.
 pub fn ssh_key(lab: &Lab) -> PathBuf {
     let key = lab.path("ssh-key");
     if !key.exists() {
@@ -142,8 +141,8 @@ pub fn ssh_key(lab: &Lab) -> PathBuf {
     key
 }
 
-/// Starts a script in a host. Its programs want a user that only an installed one has: they get it in a mount
-/// namespace of their own.
+/// Starts a script in a host. Its programs require a user that only an installed package creates: the script gets one
+/// in a mount namespace of its own.
 pub fn with_user(lab: &Lab, name: &str, user: &str, script: &str) -> Process {
     let who = user.split(':').next().expect("a name");
     let (users, file) = (lab.path(&format!("{name}-{who}.passwd")), format!("{name}-{who}.sh"));
@@ -163,7 +162,7 @@ fn serve(lab: &Lab, name: &str, address: &str, command: &str) -> Process {
     server
 }
 
-/// A server program: unpacked, not installed.
+/// Path of a server program, unpacked but not installed.
 pub fn peer(path: &str) -> String {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers").join(path);
     assert!(program.exists(), "{} is missing: scripts/test unpacks it", program.display());
@@ -182,12 +181,12 @@ pub enum Client {
 pub const CLIENTS: [Client; 4] = [Client::Tftp, Client::Curl, Client::Atftp, Client::Busybox];
 
 impl Client {
-    /// Fetches a file, and compares it.
+    /// Downloads a file and compares it.
     pub fn get(self, lab: &Lab, vip: &str, file: &str, blksize: Option<u16>) {
         self.get_as(lab, vip, file, "got", blksize);
     }
 
-    /// The same, and calls what it has got like this.
+    /// Downloads a file under another name and compares it.
     pub fn get_as(self, lab: &Lab, vip: &str, file: &str, name: &str, blksize: Option<u16>) {
         let got = fresh(lab, name);
         let to = got.display();
@@ -209,7 +208,7 @@ impl Client {
         same(lab, self, &got, &lab.path("files").join(file), vip);
     }
 
-    /// Sends a file, and compares what the server got.
+    /// Uploads a file and compares the server's copy.
     pub fn put(self, lab: &Lab, vip: &str, file: &str, blksize: Option<u16>) {
         let from = lab.path("files").join(file);
         let sent = fresh(lab, "files/sent");
@@ -229,7 +228,7 @@ impl Client {
             }
         };
         self.run(lab, &command, blksize);
-        // The last acknowledgement may overtake the server's close.
+        // The last ACK may overtake the server's close.
         until("the server has the whole file", || same_bytes(&sent, &from));
     }
 

@@ -1,4 +1,4 @@
-//! Health checks by programs that behave badly, for as long as it takes to see what they leave behind.
+//! Health checks by misbehaving programs, for long enough to see leaks.
 
 use crate::daemon::{Daemon, Setup};
 use crate::peers;
@@ -9,7 +9,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Programs and what they do, after each has written a line.
+/// Programs and their behaviour, after each has written a line.
 const PLUGINS: [(&str, &str); 6] = [
     ("ends", "exit 0"),
     ("fails", "exit 2"),
@@ -18,19 +18,19 @@ const PLUGINS: [(&str, &str); 6] = [
     ("clings", "sleep MARK & exit 0"),
     ("killed", "kill -9 $$"),
 ];
-/// Services of each kind; each has two backends.
+/// Services per kind, with two backends each.
 const SERVICES: usize = 2;
-/// Checks of each kind until the first look, and between that and the last one.
+/// Checks per kind until the first look, and until the last one.
 const CHECKS: [usize; 2] = [50, 300];
-/// A busy machine takes this long at the most.
+/// Most time on a busy machine.
 const LIMIT: Duration = Duration::from_secs(240);
 
-/// Seconds that only this process's programs sleep.
+/// A sleep time in seconds that only this process's programs use.
 fn mark() -> String {
     format!("9{:07}", std::process::id())
 }
 
-/// Writes the programs into the lab's folder, where everybody may run them.
+/// Writes the programs to the lab's folder, executable for everybody.
 fn write_plugins(lab: &Lab) {
     for (name, does) in PLUGINS {
         let path = lab.path(name);
@@ -68,7 +68,7 @@ fn text(lab: &Lab, is_checked: bool) -> String {
     text
 }
 
-/// Waits until each program has been run so often.
+/// Waits until each program has run so often.
 fn wait_for_checks(lab: &Lab, count: usize) {
     let ran = |name: &str| fs::read(lab.path(&format!("{name}.count"))).expect("a file").len();
     let start = Instant::now();
@@ -79,7 +79,7 @@ fn wait_for_checks(lab: &Lab, count: usize) {
     }
 }
 
-/// Children of the gate, zombies too, and whatever else sleeps for the programs.
+/// Children of the gate, zombies included, and sleeping descendants of the programs.
 fn left(daemon: &Daemon) -> Vec<String> {
     let children = format!("ps -o pid=,stat=,args= --ppid {}", daemon.pid());
     let sleepers = format!("pgrep -a -f sleep.{}", mark());
@@ -100,7 +100,7 @@ fn programs_that_behave_badly_leave_nothing_behind() {
     wait_for_checks(&lab, CHECKS[0]);
     let before = daemon.holds();
     wait_for_checks(&lab, CHECKS[0] + CHECKS[1]);
-    // Each check has one program and what that has started, and a killed one may still wait to be reaped.
+    // Each check has one program and its children, and a killed one may wait to be reaped.
     let most = PLUGINS.len() * SERVICES * 2 * 4;
     assert!(left(&daemon).len() <= most, "{:#?}", left(&daemon));
     fs::write(lab.path("tidegate.toml"), text(&lab, false)).expect("the configuration is written");

@@ -1,9 +1,10 @@
-//! The gate is killed or stopped in the middle of transfers and started again: they go on.
+//! The gate is killed or stopped during transfers and started again: they go on.
 
 use crate::client::{Failure, Habits, fetch};
 use crate::daemon::{Daemon, Setup, rows};
 use crate::peers;
 use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, until};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::thread::JoinHandle;
 
@@ -21,6 +22,26 @@ fn clients(lab: &Lab, vip: &str, net: u8) -> Vec<Fetching> {
     starts.collect()
 }
 
+/// All counters, by their names on the page of metrics, that a worker counts.
+fn totals(daemon: &Daemon) -> BTreeMap<String, u64> {
+    let mut totals = BTreeMap::new();
+    for (table, sections) in [("stats", vec!["packets", "drops"]), ("services", vec!["totals"])] {
+        let answer = daemon.ask(table).expect("an answer");
+        let objects = if table == "stats" { vec![&answer] } else { rows(&answer).collect() };
+        for object in objects {
+            for section in &sections {
+                let counters = object[section].as_object().expect("counters");
+                let named = counters.iter().map(|(name, value)| {
+                    let of = &object["name"];
+                    (format!("{of} {section} {name}"), value.as_u64().expect("a number"))
+                });
+                totals.extend(named);
+            }
+        }
+    }
+    totals
+}
+
 fn lab() -> Lab {
     let lab = Lab::new();
     peers::files(&lab, &[("image", SIZE)]);
@@ -31,7 +52,7 @@ fn lab() -> Lab {
     lab
 }
 
-/// Ends the gate by this signal in the middle of transfers through each mode, and starts it again.
+/// Ends the gate by this signal during transfers in each mode, and starts it again.
 fn again(setup: fn() -> Setup, signal: &str) {
     let lab = lab();
     let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
@@ -41,16 +62,23 @@ fn again(setup: fn() -> Setup, signal: &str) {
         let running = clients(&lab, vip, net);
         let all = u64::from(CLIENTS);
         until("all transfers run", || daemon.total(service, "responded") == all);
+        let before = totals(&daemon);
         daemon.process.signal(signal);
         daemon.process.0.wait().expect("it ends");
         drop(daemon);
         daemon = Daemon::start(&lab, setup());
+        let after = totals(&daemon);
+        for (name, before) in before {
+            let after = after.get(&name).copied().unwrap_or_default();
+            assert!(after >= before, "{name}: {before}, and after the restart {after}");
+        }
         let original = std::fs::read(lab.path("files/image")).expect("the file");
         for client in running {
             let got = client.join().expect("it ends");
             assert!(got.as_ref() == Ok(&original), "{service}: {:?}", got.err());
         }
         assert_eq!(daemon.total(service, "inherited"), all, "{service}: {}", lab.log());
+        assert_eq!(daemon.total(service, "started"), all, "none is counted twice");
         if service != "dsr" {
             until("all are counted", || daemon.total(service, "completed") == all);
         }
@@ -75,7 +103,7 @@ fn two_workers_that_are_killed_go_on() {
     again(setup, "KILL");
 }
 
-/// What was ordered stays so; what the file says anew is in force.
+/// Commands persist, and a changed configuration is in force.
 #[test]
 fn orders_outlive_the_gate_and_the_file_may_change() {
     let lab = lab();
@@ -87,7 +115,7 @@ fn orders_outlive_the_gate_and_the_file_may_change() {
     daemon.process.signal("KILL");
     daemon.process.0.wait().expect("it was killed");
     drop(daemon);
-    // One of its backends is not in the file any more.
+    // One of the backends was removed from the configuration.
     let s1 = "[[service.backend]]\nname = \"s1\"\naddress = \"10.77.0.30\"\n\n";
     let text = Setup::default().text(&lab).replacen(s1, "", 1);
     assert_ne!(text, Setup::default().text(&lab));

@@ -1,4 +1,4 @@
-//! Which server gets a transfer, with real servers and clients that take their time.
+//! Selection of servers, with real servers and slow clients.
 
 use crate::client::{Habits, fetch};
 use crate::daemon::{Daemon, Setup, rows};
@@ -7,7 +7,7 @@ use kit::lab::{Lab, NAT_VIP, SNAT_VIP, until};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
-/// Clients' addresses beside the first one's.
+/// A lab with further client addresses.
 fn lab(files: &[(&str, usize)]) -> Lab {
     let lab = Lab::new();
     peers::files(&lab, files);
@@ -43,7 +43,7 @@ impl Slow {
         self.socket.send_to(b"\0\x01image\0octet\0", vip()).expect("a datagram");
     }
 
-    /// Its request is answered, and it acknowledges the first block: it is there.
+    /// The request is answered, and the client acknowledges the first block, so that it is assured.
     fn begins(mut self) -> Slow {
         until("a server answers", || {
             self.asks();
@@ -65,7 +65,7 @@ impl Slow {
     }
 }
 
-/// Transfers now, by server.
+/// Current transfers by server.
 fn running(daemon: &Daemon) -> Vec<u64> {
     let backends = daemon.ask("backends").expect("backends");
     let nat = rows(&backends).filter(|row| row["service"] == "nat");
@@ -104,7 +104,7 @@ fn a_file_comes_from_its_server_for_every_client_and_after_a_restart() {
     assert!(before.contains(&Some(0)) && before.contains(&Some(1)), "{before:?}");
 }
 
-/// dnsmasq takes no notice of a request beyond its limit: all who are answered came within it.
+/// dnsmasq ignores requests beyond its limit: all answered ones were within.
 #[test]
 fn a_server_gets_no_more_than_it_takes() {
     let lab = lab(&[("image", 50_000)]);
@@ -148,7 +148,7 @@ fn the_server_with_the_fewest_transfers_gets_the_next() {
     daemon.finish();
 }
 
-/// In an hour it will have the whole of its share; of the first requests it gets none.
+/// The full share takes an hour; the first requests go elsewhere.
 #[test]
 fn a_server_that_comes_back_starts_slowly() {
     let lab = lab(&[("image", 5000)]);

@@ -1,4 +1,4 @@
-//! Services of anything: TCP, UDP, and all that comes for a VIP.
+//! Services for TCP, UDP, and everything else at a VIP.
 
 use crate::daemon::{Daemon, Setup, rows};
 use crate::echo::{self, Answer, Client, PORT};
@@ -16,14 +16,14 @@ fn all_vips() -> impl Iterator<Item = SocketAddr> {
     vips.map(|vip| SocketAddr::new(vip.parse().expect("an address"), PORT))
 }
 
-/// Behind a pool, a server sees an address of that; else the client itself.
-fn sees(vip: SocketAddr, own: SocketAddr, answer: &Answer) {
+/// Behind a SNAT pool the server sees one of its addresses, else the client's.
+fn sees(vip: SocketAddr, local: SocketAddr, answer: &Answer) {
     let pool: [IpAddr; 2] = ["10.77.0.101", "fd00:77::101"].map(|one| one.parse().expect("one"));
     let behind_pool = [VIPS[1], VIPS_V6[1]].contains(&vip.ip().to_string().as_str());
     if behind_pool {
         assert!(pool.contains(&answer.seen.ip()), "at {vip}: {answer:?}");
     } else {
-        assert_eq!(answer.seen, own, "at {vip}");
+        assert_eq!(answer.seen, local, "at {vip}");
     }
 }
 
@@ -36,7 +36,7 @@ fn tcp_in_every_mode() {
         let mut clients: Vec<_> = (0..4).map(|_| Client::tcp(&lab, vip)).collect();
         for client in &mut clients {
             assert_eq!(client.say("second").expect("an answer"), client.first);
-            sees(vip, client.own, &client.first);
+            sees(vip, client.local, &client.first);
         }
         let servers: BTreeSet<_> = clients.iter().map(|client| &client.first.server).collect();
         assert_eq!(servers.len(), 2, "at {vip}: {servers:?}");
@@ -53,7 +53,7 @@ fn udp_in_every_mode() {
         let clients: Vec<_> = (0..4).map(|_| Client::udp(&lab, vip)).collect();
         for client in &clients {
             assert_eq!(client.say("second"), client.first);
-            sees(vip, client.own, &client.first);
+            sees(vip, client.local, &client.first);
         }
         let servers: BTreeSet<_> = clients.iter().map(|client| &client.first.server).collect();
         assert_eq!(servers.len(), 2, "at {vip}: {servers:?}");
@@ -61,7 +61,7 @@ fn udp_in_every_mode() {
     daemon.finish();
 }
 
-/// A stream from one port, as a syslog sender's, has no end of its own.
+/// Datagrams from one port, such as syslog's, have no end of their local.
 #[test]
 fn datagrams_leave_a_backend_that_is_drained_or_removed() {
     let lab = Lab::new().with_ipv6();
@@ -100,7 +100,7 @@ fn datagrams_leave_a_backend_that_is_drained_or_removed() {
     daemon.finish();
 }
 
-/// All ports and protocols of a client go to one server, those of the next one to another.
+/// All ports and protocols of a client go to one server, those of the next client to another.
 #[test]
 fn anything_in_dsr() {
     let lab = Lab::new().with_ipv6();
@@ -113,7 +113,7 @@ fn anything_in_dsr() {
         let mut servers = BTreeSet::new();
         for port in ports {
             let tcp = Client::tcp(&lab, at(port));
-            assert_eq!(tcp.first.seen, tcp.own);
+            assert_eq!(tcp.first.seen, tcp.local);
             servers.insert(tcp.first.server);
             servers.insert(Client::udp(&lab, at(port)).first.server);
         }
@@ -121,7 +121,7 @@ fn anything_in_dsr() {
         assert_eq!(servers.len(), 1, "{vip}: {servers:?}");
         used.extend(servers);
     }
-    // A client of another address.
+    // A client at another address.
     lab.must("client", "ip address add 10.77.0.11/16 dev c1");
     lab.must("client", "ip route replace 10.77.0.200/32 dev c1 src 10.77.0.11");
     let at = SocketAddr::new(DSR_VIP.parse().expect("an address"), PORT);
@@ -131,14 +131,14 @@ fn anything_in_dsr() {
     daemon.finish();
 }
 
-/// The configuration with the one service alone.
+/// The configuration with only one service.
 fn only_dsr(lab: &Lab, protocol: &'static str, service: &'static str) -> String {
     let text = Setup { protocol, service, ipv6: true, ..Setup::default() }.text(lab);
     let services: Vec<_> = text.match_indices("[[service]]").map(|(at, _)| at).collect();
     [&text[..services[0]], &text[services[2]..]].concat()
 }
 
-/// Clients of a dead server are told at once; those of the other one notice nothing.
+/// Clients of a dead server get a RST at once; the others notice nothing.
 #[test]
 fn a_dead_host_ends_its_connections() {
     const HEALTH: &str = "port = 7007\n[service.health]\ncheck = \"tcp\"\nport = 7007\n\

@@ -14,10 +14,10 @@ fn sftp_and_ssh_in_every_mode() {
     let daemon = Daemon::start(&lab, setup);
     for vip in VIPS.into_iter().chain(VIPS_V6) {
         sftp(&lab, vip, &["empty", "one", "image"]);
-        let own = lab.must("client", &ssh(&lab, vip, "echo+$SSH_CONNECTION"));
-        let words: Vec<_> = own.split_whitespace().collect();
+        let connection = lab.must("client", &ssh(&lab, vip, "echo+$SSH_CONNECTION"));
+        let words: Vec<_> = connection.split_whitespace().collect();
         let to_itself = [VIPS[2], VIPS_V6[2]].contains(&vip);
-        assert_eq!(words[2] == vip, to_itself, "{vip}: {own}");
+        assert_eq!(words[2] == vip, to_itself, "{vip}: {connection}");
     }
     for vip in VIPS {
         sftp(&lab, vip, &["long"]);
@@ -25,7 +25,7 @@ fn sftp_and_ssh_in_every_mode() {
     daemon.finish();
 }
 
-/// To a server's own address the gate is a router like others, while the VIP serves.
+/// The gate routes packets to a server's own address, while the VIP is served.
 #[test]
 fn ssh_around_the_vip() {
     let lab = Lab::new();
@@ -40,9 +40,9 @@ fn ssh_around_the_vip() {
     std::thread::scope(|scope| {
         let through = scope.spawn(|| (0..3).for_each(|_| sftp(&lab, NAT_VIP, &["long"])));
         for server in ["10.77.0.30", "10.77.0.31"].into_iter().cycle().take(4) {
-            let own = lab.must("client", &ssh(&lab, server, "echo+$SSH_CONNECTION"));
-            let words: Vec<_> = own.split_whitespace().collect();
-            assert_eq!((words[0], words[2]), ("10.78.0.10", server), "{own}");
+            let connection = lab.must("client", &ssh(&lab, server, "echo+$SSH_CONNECTION"));
+            let words: Vec<_> = connection.split_whitespace().collect();
+            assert_eq!((words[0], words[2]), ("10.78.0.10", server), "{connection}");
         }
         through.join().expect("the VIP serves");
     });
@@ -58,7 +58,7 @@ fn ssh(lab: &Lab, at: &str, command: &str) -> String {
     format!("timeout 60 ssh {OPTIONS} -i {} root@{at} {command}", key.display())
 }
 
-/// Files in both directions.
+/// Transfers files in both directions.
 fn sftp(lab: &Lab, at: &str, files: &[&str]) {
     sftp_as(lab, at, files, "through");
 }

@@ -1,11 +1,11 @@
-//! What is no service's: the kernel's, or nobody's.
+//! Packets for no service: the kernel's, or dropped.
 
 use crate::client::{Habits, fetch};
 use crate::crowd::is_answered;
 use crate::daemon::{Daemon, Setup, rows};
 use crate::peers;
 use crate::wiring::plug;
-use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS, until};
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS, uninterrupted, until};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
@@ -20,15 +20,15 @@ fn pings_to_interfaces_vips_and_servers() {
     for address in ["10.78.0.1", "10.77.0.1", NAT_VIP, SNAT_VIP, DSR_VIP, "10.77.0.101"] {
         lab.must("client", &format!("ping -c 2 -i 0.2 -W 2 {address}"));
     }
-    // Of the VIPs and the pool; and whoever asks who has a VIP.
+    // For VIPs and SNAT pool; neighbour requests for a VIP included.
     let answered = daemon.stat("packets", "answered");
     assert!(answered >= 8 + 3, "{answered}");
-    // Server and client reach each other through the gate, by the kernel's routing.
+    // Server and client reach each other through the gate, by kernel routing.
     lab.must("client", "ip route add 10.77.0.30/32 via 10.78.0.1");
     lab.must("s1", "ping -c 2 -i 0.2 -W 2 10.78.0.10");
     let neighbours = lab.must("client", &format!("ip neigh show {NAT_VIP}"));
-    let own = lab.must("gate", "cat /sys/class/net/dev0/address");
-    assert!(neighbours.contains(own.trim()), "{neighbours} is not {own}");
+    let mac = lab.must("gate", "cat /sys/class/net/dev0/address");
+    assert!(neighbours.contains(mac.trim()), "{neighbours} is not {mac}");
     daemon.finish();
 }
 
@@ -39,7 +39,7 @@ fn nothing_but_the_service_is_reached_through_a_vip() {
     let heard = lab.inside("gate", || {
         let listener = UdpSocket::bind("0.0.0.0:9999").expect("a free port");
         listener.set_read_timeout(Some(Duration::from_secs(4))).expect("a timeout");
-        listener.recv(&mut [0; 16]).map_err(|error| error.kind())
+        uninterrupted(|| listener.recv(&mut [0; 16])).map_err(|error| error.kind())
     });
     let ssh = lab.inside("gate", || TcpListener::bind("0.0.0.0:22").expect("a free port"));
     let _ssh = ssh.join().expect("it listens");
@@ -57,11 +57,11 @@ fn nothing_but_the_service_is_reached_through_a_vip() {
     assert!(daemon.stat("drops", "no-service") >= 6);
     let heard = heard.join().expect("it ends");
     assert_eq!(heard, Err(ErrorKind::WouldBlock), "the kernel got it");
-    // Such a listener is reached at the interface's own address: the test can hear.
+    // Such a listener has the interface's own address, so the test can receive.
     let heard = lab.inside("gate", || {
         let listener = UdpSocket::bind("0.0.0.0:9998").expect("a free port");
         listener.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
-        listener.recv(&mut [0; 16]).map_err(|error| error.kind())
+        uninterrupted(|| listener.recv(&mut [0; 16])).map_err(|error| error.kind())
     });
     let sent = lab.inside("client", || {
         let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
@@ -108,14 +108,14 @@ fn a_vip_lives_as_long_as_the_kernel_holds_it() {
     daemon.finish();
 }
 
-/// Datagrams a second: more than the kernel forwards on two cores that have other work too.
+/// Datagrams per second: more than the kernel forwards on two busy cores.
 const BULK: u32 = 200_000;
 const QUESTIONS: u8 = 50;
 const DISCARD: u16 = 9;
 const BFD: u16 = 3784;
 
-/// A server sends through the gate to a client that is no service's, while hosts ask for an address of the gate's kernel.
-/// What is not for that is no BFD of its own.
+/// A server sends through the gate to a host that is no client, while hosts resolve an address of the gate's kernel.
+/// Such bulk traffic does not count as BFD.
 #[test]
 fn bulk_that_is_routed_pushes_no_questions_for_neighbours_out() {
     let lab = Lab::new();
@@ -131,7 +131,7 @@ fn bulk_that_is_routed_pushes_no_questions_for_neighbours_out() {
             let is_over = Arc::clone(&is_over);
             move || send_bulk(port, &is_over)
         });
-        // Most of it gets lost then, how much depends on the machine.
+        // Most of it is lost, depending on the machine.
         until("it comes", || daemon.stat("packets", "to_kernel") > before + 1000);
         let answered = (1..=QUESTIONS).filter(|&n| {
             let host = Ipv4Addr::new(10, 77, 16, n).into();
@@ -144,7 +144,7 @@ fn bulk_that_is_routed_pushes_no_questions_for_neighbours_out() {
     daemon.finish();
 }
 
-/// Sends datagrams to a client at a fixed rate, for as long as it takes and twenty seconds at the most.
+/// Sends datagrams to a client at a fixed rate, for twenty seconds at most.
 fn send_bulk(port: u16, is_over: &AtomicBool) {
     let socket = UdpSocket::bind("10.77.0.30:9").expect("the address is the server's");
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! Files through each mode, by every client, from both servers, compared byte for byte.
+//! Files in each mode, with every client, from both servers, compared byte by byte.
 
 use crate::daemon::{Daemon, Setup};
 use crate::peers::{self, CLIENTS, Client};
@@ -15,7 +15,7 @@ fn every_client_reads_every_size_in_every_mode_from_both_servers() {
     let daemon = Daemon::start(&lab, Setup::default());
     for client in CLIENTS {
         for vip in VIPS {
-            // curl never ends with an empty file, also without a gate between.
+            // curl never ends with an empty file, even without a gate.
             let sizes = if client == Client::Curl { &SIZES[1..] } else { &SIZES[..] };
             for (file, _) in sizes {
                 // Round robin: one from each server.
@@ -28,7 +28,7 @@ fn every_client_reads_every_size_in_every_mode_from_both_servers() {
         assert_eq!(daemon.by_backend(service, "started"), [15, 15], "{service}");
     }
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 30, "{service}");
+        daemon.completes(service, 30);
         assert_eq!(daemon.total(service, "failed"), 0, "{service}");
     }
     assert_eq!(daemon.stat("drops", "bad-tftp"), 0);
@@ -53,13 +53,13 @@ fn every_client_writes_in_every_mode_to_both_servers() {
         assert_eq!(daemon.by_backend(service, "started"), [16, 16], "{service}");
     }
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 32, "{service}");
+        daemon.completes(service, 32);
         assert_eq!(daemon.total(service, "failed"), 0, "{service}");
     }
     daemon.finish();
 }
 
-/// dnsmasq answers each transfer from a port of its own, or all from 69.
+/// dnsmasq answers from a port per transfer, or always from 69.
 #[test]
 fn every_client_reads_from_dnsmasq_in_both_port_modes() {
     let lab = Lab::new();
@@ -99,13 +99,12 @@ fn larger_blocks_in_both_directions() {
         }
     }
     for service in ["nat", "snat"] {
-        assert_eq!(daemon.total(service, "completed"), 18, "{service}");
+        daemon.completes(service, 18);
     }
     daemon.finish();
 }
 
-/// Only requests and ACKs pass the gate in `dsr`: the large blocks need a large MTU between client
-/// and server alone.
+/// In `dsr` only requests and ACKs pass the gate: only client and server need a large MTU.
 #[test]
 fn jumbo_blocks_by_direct_server_return() {
     let lab = Lab::with_mtu(9000);
@@ -120,7 +119,7 @@ fn jumbo_blocks_by_direct_server_return() {
     daemon.finish();
 }
 
-/// The client goes on with whoever answered, past the gate.
+/// The client follows the first answer, which bypasses the gate.
 #[test]
 fn a_server_that_answers_from_its_own_address_in_dsr() {
     let lab = Lab::new();
@@ -160,7 +159,7 @@ fn wrap(vip: &str) {
     Client::Curl.put(&lab, vip, "large", None);
     if vip != DSR_VIP {
         let service = if vip == NAT_VIP { "nat" } else { "snat" };
-        assert_eq!(daemon.total(service, "completed"), 4);
+        daemon.completes(service, 4);
         assert_eq!(daemon.total(service, "started"), 4);
     }
     daemon.finish();

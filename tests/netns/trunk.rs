@@ -1,5 +1,5 @@
-//! A switch with VLANs, played in this process: the kernel that tests run on may have none. Stations have
-//! untagged ports, the gate a trunk on which every frame is tagged as its VLANs say.
+//! A VLAN switch, simulated in this process, as the kernel may lack VLANs. Hosts have untagged ports; the gate has a
+//! trunk with tagged frames.
 
 use crate::wiring::{Wiring, plug};
 use kit::lab::Lab;
@@ -10,20 +10,20 @@ use wire::vlan::{self, Vlans};
 
 /// The gate's end of the trunk.
 pub const TRUNK: &str = "trunk0";
-/// A station's end of its cable.
+/// A host's end of its link.
 pub const CABLE: &str = "v0";
 
-/// A port, and the VLANs of the station behind it; behind the trunk are all.
+/// A port and its VLANs; the trunk has all.
 struct Port {
     device: AsyncDevice,
     vlans: Option<Vlans>,
 }
 
-/// A cable into each of these namespaces, in these VLANs, and the trunk into the gate's.
-pub fn switch(lab: &Lab, stations: &[(&'static str, &[u16])]) -> Wiring {
+/// A link into each of these namespaces, in these VLANs, and the trunk into the gate's.
+pub fn switch(lab: &Lab, hosts: &[(&'static str, &[u16])]) -> Wiring {
     let mut devices = vec![plug(lab, "gate", TRUNK)];
     let mut vlans = vec![None];
-    for &(name, tags) in stations {
+    for &(name, tags) in hosts {
         devices.push(plug(lab, name, CABLE));
         vlans.push(Some(Vlans::new(tags).expect("VLANs")));
     }
@@ -35,7 +35,7 @@ pub fn switch(lab: &Lab, stations: &[(&'static str, &[u16])]) -> Wiring {
     })
 }
 
-/// Floods what comes in by one port to all others in the same VLANs.
+/// Floods a port's frames to all other ports in the same VLANs.
 async fn forward(ports: Arc<Vec<Port>>, from: usize) {
     let mut buffer = vec![0; 4096];
     while let Ok(len) = ports[from].device.recv(&mut buffer).await {
@@ -51,7 +51,7 @@ async fn forward(ports: Arc<Vec<Port>>, from: usize) {
                 Some(other) if other == vlans => port.device.send(&bare).await,
                 Some(_) => continue,
             };
-            // A device that is down takes nothing.
+            // A device that is down accepts nothing.
             drop(sent);
         }
     }

@@ -1,5 +1,4 @@
-//! What stands between stations, played in this process: TAPs in their namespaces, and tasks that carry frames
-//! from one to another.
+//! Simulated network devices: TAPs in hosts' namespaces, and tasks that carry frames between them.
 
 use kit::lab::Lab;
 use std::thread::JoinHandle;
@@ -7,14 +6,14 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tun_rs::{AsyncDevice, DeviceBuilder, Layer, SyncDevice};
 
-/// The running tasks. They stop with this.
+/// Running tasks; dropping it stops them.
 pub struct Wiring {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Wiring {
-    /// Starts the tasks that are made of these devices.
+    /// Starts tasks for these devices.
     pub fn start(
         devices: Vec<SyncDevice>,
         tasks: impl FnOnce(Vec<AsyncDevice>) -> JoinSet<()> + Send + 'static,
@@ -43,7 +42,7 @@ impl Drop for Wiring {
     }
 }
 
-/// The other end of a cable into a namespace.
+/// The other end of a link into a namespace.
 pub fn plug(lab: &Lab, name: &str, end: &'static str) -> SyncDevice {
     let made = lab.inside(name, move || {
         DeviceBuilder::new().name(end).layer(Layer::L2).enable(false).build_sync()

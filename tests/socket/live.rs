@@ -1,15 +1,9 @@
-//! Orders to backends, and reloads, but for what needs a kernel.
+//! Commands and reloads, without a kernel.
 
 use crate::Socket;
 use serde_json::{Value, json};
 use std::process::Output;
-
-/// Replaces this by that in the file.
-fn edit(socket: &Socket, this: &str, that: &str) {
-    let text = std::fs::read_to_string(&socket.file).expect("the file");
-    assert!(text.contains(this), "{this}");
-    std::fs::write(&socket.file, text.replacen(this, that, 1)).expect("the file");
-}
+use std::time::UNIX_EPOCH;
 
 fn json(socket: &Socket, command: &str) -> Value {
     let output = socket.tidegate(&format!("--json {command}"));
@@ -21,7 +15,7 @@ fn said(output: &Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&all).into_owned())
 }
 
-/// State and weights of the first backend of pxe, which the file gives a weight of 3.
+/// State and weights of pxe's first backend, whose configured weight is 3.
 fn first(socket: &Socket) -> (Value, Value, Value) {
     let row = json(socket, "backends")[0].clone();
     assert_eq!((&row["service"], &row["name"]), (&json!("pxe"), &json!("tftp1")));
@@ -71,8 +65,8 @@ fn what_can_t_be_ordered_is_refused() {
 fn a_reload_shows_what_changes_and_changes_it() {
     let socket = Socket::open(true);
     assert!(said(&socket.tidegate("reload")).1.contains("the file says nothing new"));
-    edit(&socket, "weight  = 3 ", "weight  = 4 ");
-    edit(&socket, "name    = \"fw1\"", "name    = \"fw9\"");
+    socket.edit("weight  = 3 ", "weight  = 4 ");
+    socket.edit("name    = \"fw1\"", "name    = \"fw9\"");
     let lines = [
         "service pxe, backend tftp1: weight 3 → 4",
         "service firmware, backend fw1: removed",
@@ -93,7 +87,7 @@ fn a_reload_shows_what_changes_and_changes_it() {
         .map(|row| row["name"].clone())
         .collect();
     assert!(names.contains(&json!("fw9")) && !names.contains(&json!("fw1")), "{names:?}");
-    edit(&socket, "weight  = 4 ", "weight  = 5 ");
+    socket.edit("weight  = 4 ", "weight  = 5 ");
     let report = json(&socket, "reload");
     assert_eq!(report["applied"], true);
     let change = json!({
@@ -108,7 +102,7 @@ fn what_was_ordered_stays_and_is_said() {
     let socket = Socket::open(true);
     socket.tidegate("backend drain pxe tftp1");
     socket.tidegate("backend weight pxe tftp1 1");
-    edit(&socket, "weight  = 3 ", "weight  = 4 ");
+    socket.edit("weight  = 3 ", "weight  = 4 ");
     let (_, text) = said(&socket.tidegate("reload"));
     for kept in [
         "kept: backend tftp1 of pxe is drained by command",
@@ -122,8 +116,8 @@ fn what_was_ordered_stays_and_is_said() {
 #[test]
 fn a_broken_file_is_shown_and_the_old_one_goes_on() {
     let socket = Socket::open(true);
-    edit(&socket, "\"10.1.0.31\"", "\"10.1.0.310\"");
-    edit(&socket, "weight  = 3 ", "weight  = 4 ");
+    socket.edit("\"10.1.0.31\"", "\"10.1.0.310\"");
+    socket.edit("weight  = 3 ", "weight  = 4 ");
     for command in ["reload", "reload --check"] {
         let (code, text) = said(&socket.tidegate(command));
         assert_eq!(code, Some(1), "{text}");
@@ -135,6 +129,32 @@ fn a_broken_file_is_shown_and_the_old_one_goes_on() {
     let (code, text) = said(&socket.tidegate("reload"));
     assert!(code == Some(1) && text.contains("cannot read the configuration"), "{text}");
     assert_eq!(first(&socket).1, 3);
+}
+
+#[test]
+fn the_status_has_the_last_reload() {
+    let socket = Socket::open(true);
+    let last = || json(&socket, "status")["last_reload"].clone();
+    socket.tidegate("reload --check");
+    assert_eq!(last(), Value::Null, "a check is no reload");
+    for (this, that, successful, words) in [
+        ("weight  = 3 ", "weight  = 4 ", true, ": done"),
+        ("\"10.1.0.31\"", "\"10.1.0.310\"", false, ": refused"),
+    ] {
+        socket.edit(this, that);
+        let before = UNIX_EPOCH.elapsed().expect("a clock").as_secs();
+        socket.tidegate("reload");
+        let at = last()["at"].as_u64().expect("a time");
+        assert_eq!(last()["successful"], successful);
+        assert!((before..before + 60).contains(&at), "{at}, at {before}");
+        let (_, text) = said(&socket.tidegate("status"));
+        let line = text.lines().find(|line| line.starts_with("last reload ")).expect("a line");
+        assert!(line.contains(words), "{line}");
+    }
+    // A check leaves the outcome as it was.
+    socket.edit("\"10.1.0.310\"", "\"10.1.0.31\"");
+    socket.tidegate("reload --check");
+    assert_eq!(last()["successful"], false);
 }
 
 #[test]
@@ -163,15 +183,15 @@ fn what_needs_a_restart_says_so_and_changes_nothing() {
         ),
     ] {
         let socket = Socket::open(true);
-        edit(&socket, this, that);
-        edit(&socket, "weight  = 3 ", "weight  = 4 ");
+        socket.edit(this, that);
+        socket.edit("weight  = 3 ", "weight  = 4 ");
         let (code, text) = said(&socket.tidegate("reload"));
         assert!(code == Some(1) && text.contains(&format!("needs a restart: {line}")), "{text}");
         assert!(!text.contains("weight"), "{text}");
         assert_eq!(first(&socket).1, 3);
     }
-    // Said in other words, it is the same.
+    // The same settings in other words.
     let socket = Socket::open(true);
-    edit(&socket, "queues  = 1 ", "queues  = 0x1 ");
+    socket.edit("queues  = 1 ", "queues  = 0x1 ");
     assert!(said(&socket.tidegate("reload")).1.contains("nothing new"));
 }

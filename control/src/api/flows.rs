@@ -1,36 +1,36 @@
-//! Transfers and connections, as they are asked for and answered.
+//! Requests for transfers and connections, and the answers.
 
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 
-/// Which transfers and connections are asked for.
+/// A filter for transfers and connections.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Which {
-    /// Only this service's.
+    /// Only transfers and connections of this service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// Only this client's.
+    /// Only transfers and connections of this client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<IpAddr>,
-    /// At most so many; [`DEFAULT_LIMIT`] if left out.
+    /// The most transfers and connections to list; [`DEFAULT_LIMIT`] if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }
 
-/// Transfers and connections in an answer, unless asked otherwise.
+/// Transfers and connections in an answer by default.
 pub const DEFAULT_LIMIT: usize = 100;
-/// In an answer at the most.
+/// The most transfers and connections in an answer.
 pub const MAX_LIMIT: usize = 10_000;
 
 /// Transfers and connections.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Flows {
-    /// All that match, even if fewer are listed.
+    /// The number of matches, even if fewer are listed.
     pub matching: usize,
     /// Transfers, youngest first.
     pub flows: Vec<Flow>,
-    /// Connections, likewise. Those of both lists are at most as many as were asked for.
+    /// Connections, youngest first. The limit counts both lists together.
     pub connections: Vec<Connection>,
 }
 
@@ -47,35 +47,59 @@ pub struct Flow {
     pub seen_as: SocketAddr,
     /// The server's port, once known.
     pub tid: Option<u16>,
-    /// `requested`, `established`, `closing` or `completed`.
+    /// The state: `requested`, `established`, `closing` or `completed`.
     pub state: String,
-    /// `read` or `write`.
+    /// The operation: `read` or `write`.
     pub kind: String,
-    /// The file's name, or its end; what is not UTF-8 is replaced.
+    /// The file's name, or its end; bytes that are not UTF-8 are replaced.
     pub file: String,
     /// The last block that the client has acknowledged or sent.
     pub blocks: u32,
-    /// Bytes of DATA seen. In `dsr` only those of the client.
+    /// Bytes of a full block.
+    #[serde(default)]
+    pub blksize: u16,
+    /// Blocks an ACK.
+    #[serde(default)]
+    pub windowsize: u16,
+    /// The file's size, if the server told it (`tsize`): its lower 32 bits; else `null`.
+    #[serde(default)]
+    pub size: Option<u32>,
+    /// Bytes of DATA messages; in `dsr` only the client's.
     pub bytes: u64,
     /// Seconds since its request.
     pub age: f64,
     /// Seconds since its last packet.
     pub idle: f64,
+    /// Seconds from its request to the first answer, once there was one; `null` after a restart, too.
+    #[serde(default)]
+    pub answer: Option<f64>,
+    /// Requests, blocks and ACKs that the client has repeated.
+    #[serde(default)]
+    pub repeats_client: u16,
+    /// Backends before this one.
+    #[serde(default)]
+    pub moves: u8,
+    /// The first backend, if there was another one before; else `null`.
+    #[serde(default)]
+    pub first_backend: Option<String>,
+    /// Why the backend was chosen, as in the log of transfers.
+    #[serde(default)]
+    pub why: String,
 }
 
-/// A connection of a service that is not TFTP's, or of a rule.
+/// A connection of a service other than TFTP, or of a NAT rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Connection {
-    /// `client`: a client's to a service; `data`: one that carries data for another one; `policy`: a server's own, by
-    /// a rule.
+    /// The kind: `client`, from a client to a service; `data`, an FTP data connection; `policy`, opened by a server
+    /// under a NAT rule.
     pub kind: String,
-    /// The connection's service; `null`: the connection is of a rule.
+    /// The connection's service; `null` for a connection under a NAT rule.
     pub service: Option<String>,
-    /// The connection's backend; `null` likewise.
+    /// The connection's backend; `null` for a connection under a NAT rule.
     pub backend: Option<String>,
-    /// `tcp`, `udp`, `any`, or another one's number.
+    /// The protocol: `tcp`, `udp`, `any`, or the number of another one.
     pub protocol: String,
-    /// The endpoint of whoever talks to the VIP. Its port is 0 while that is not known.
+    /// The client's endpoint, which talks to the VIP. Its port is 0 while unknown.
     pub client: SocketAddr,
     /// The endpoint that the client talks to.
     pub vip: SocketAddr,
@@ -83,7 +107,7 @@ pub struct Connection {
     pub seen_as: SocketAddr,
     /// The server's endpoint.
     pub server: SocketAddr,
-    /// `expected`, `half-open`, `open`, `closing` or `closed`.
+    /// The state: `expected`, `half-open`, `open`, `closing` or `closed`.
     pub state: String,
     /// Bytes from the client, as IP counts them.
     pub bytes_in: u64,
@@ -93,4 +117,17 @@ pub struct Connection {
     pub age: f64,
     /// Seconds since its last packet.
     pub idle: f64,
+}
+impl Flow {
+    /// Whether the transfer is over, and its row only waits for late packets.
+    pub fn is_over(&self) -> bool {
+        ["closing", "completed"].contains(&&*self.state)
+    }
+}
+
+impl Connection {
+    /// Whether the connection is over, and its row only waits for late packets.
+    pub fn is_over(&self) -> bool {
+        self.state == "closed"
+    }
 }

@@ -1,7 +1,8 @@
-//! One question to the daemon.
+//! The client's side of the socket: one request to the daemon.
 
 use crate::api::Request;
-use crate::envelope;
+use crate::jsonrpc;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
@@ -9,27 +10,32 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A daemon that has not answered by then won't.
+/// Time after which a daemon that does not answer is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Why a command has no result.
+/// The failure of a command.
 #[derive(Debug)]
 pub enum Failure {
     /// Nobody answers on the socket.
     NoDaemon(PathBuf, io::Error),
-    /// The daemon said no.
+    /// The daemon refused the request.
     Refused(String),
-    /// The daemon said something that this program does not understand.
+    /// The daemon's answer is not understood.
     Strange(String),
     /// The output can't be written.
     Output(io::Error),
+    /// A file can't be created.
+    File(PathBuf, io::Error),
+    /// The command can't be used like this.
+    Usage(&'static str),
 }
 
 impl Failure {
     /// The exit code of the process.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Failure::Refused(_) | Failure::Strange(_) | Failure::Output(_) => 1,
+            Failure::Refused(_) | Failure::Strange(_) | Failure::Output(_) | Failure::File(..) => 1,
+            Failure::Usage(_) => 2,
             Failure::NoDaemon(..) => 3,
         }
     }
@@ -46,26 +52,50 @@ impl fmt::Display for Failure {
                 write!(f, "the daemon's answer is not understood (another version?): {what}")
             }
             Failure::Output(error) => write!(f, "cannot write: {error}"),
+            Failure::File(path, error) => write!(f, "cannot create {}: {error}", path.display()),
+            Failure::Usage(why) => f.write_str(why),
         }
     }
 }
 
 /// Asks the daemon on this socket.
 pub fn ask(socket: &Path, request: &Request) -> Result<Value, Failure> {
-    let line = exchange(socket, &envelope::request(request))
-        .map_err(|error| Failure::NoDaemon(socket.to_owned(), error))?;
-    match envelope::result(&line) {
-        Some(result) => result.map_err(Failure::Refused),
-        None => Err(Failure::Strange(line)),
-    }
+    ask_all(socket, [request]).map(|[answer]| answer)
 }
 
-fn exchange(socket: &Path, request: &str) -> io::Result<String> {
-    let mut stream = UnixStream::connect(socket)?;
+/// Asks the daemon several things on one connection, which it answers one after the other.
+pub fn ask_all<const N: usize>(
+    socket: &Path,
+    requests: [&Request; N],
+) -> Result<[Value; N], Failure> {
+    let failed = |error| Failure::NoDaemon(socket.to_owned(), error);
+    let mut connection = connect(socket).map_err(failed)?;
+    let mut answers = [const { Value::Null }; N];
+    for (request, answer) in requests.into_iter().zip(&mut answers) {
+        let line = exchange(&mut connection, &jsonrpc::request(request)).map_err(failed)?;
+        *answer = match jsonrpc::result(&line) {
+            Some(result) => result.map_err(Failure::Refused)?,
+            None => return Err(Failure::Strange(line)),
+        };
+    }
+    Ok(answers)
+}
+
+/// Parses an answer.
+pub fn parse<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
+    serde_json::from_value(answer).map_err(|error| Failure::Strange(error.to_string()))
+}
+
+fn connect(socket: &Path) -> io::Result<BufReader<UnixStream>> {
+    let stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("{request}\n").as_bytes())?;
+    Ok(BufReader::new(stream))
+}
+
+fn exchange(connection: &mut BufReader<UnixStream>, request: &str) -> io::Result<String> {
+    connection.get_mut().write_all(format!("{request}\n").as_bytes())?;
     let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
+    connection.read_line(&mut line)?;
     if line.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(line) }
 }

@@ -1,9 +1,9 @@
 //! Transfers and connections as tables.
 
-use super::table::{coarse, endpoint, size, table};
+use super::table::{endpoint, size, table, time};
 use crate::api::{Connection, Flow, Flows};
 
-/// `tidegate flows`.
+/// Shows the answer of `tidegate flows`.
 pub fn flows(answer: &Flows) -> String {
     let Flows { matching, flows, connections } = answer;
     let mut parts = vec![];
@@ -51,7 +51,7 @@ fn transfer(flow: &Flow) -> Vec<String> {
     ]
 }
 
-/// Two lines each: what the client sees, and what the server sees.
+/// A table of connections, with two lines each: the client's endpoints, and the server's.
 fn connections(connections: &[Connection]) -> String {
     let header = [
         "CLIENT\n SEEN AS",
@@ -86,11 +86,6 @@ fn connections(connections: &[Connection]) -> String {
 
 fn both(before: &str, after: &str) -> String {
     format!("{before}\n {after}")
-}
-
-/// Connections may last for days.
-fn time(seconds: f64) -> String {
-    if seconds < 60.0 { format!("{seconds:.1}s") } else { coarse(seconds as u64) }
 }
 
 #[cfg(test)]

@@ -1,15 +1,29 @@
-//! The operator's hand: `tidegate`. A command becomes a request, and the answer a table.
+//! The operator's command line, `tidegate`. A command becomes a request, and the answer a table.
 
+mod capture;
+mod check;
 mod client;
+mod drops;
+#[cfg(test)]
+mod fixture;
 mod flows;
+mod frames;
+mod output;
+mod pcapng;
+mod routes;
+mod sample;
+mod summary;
 mod table;
-mod ways;
+#[cfg(feature = "top")]
+mod top;
+mod trace;
 
 use crate::api::{self, Asker, Few, How, Request, Which};
-use crate::standing;
+use crate::backend_status;
 use clap::{Args, Parser, Subcommand};
-use client::Failure;
-use serde_json::Value;
+use client::{Failure, parse};
+use output::print;
+use serde_json::{Value, json};
 use std::io::{self, IsTerminal, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -32,6 +46,28 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Ask(Question),
+    /// A Nagios plugin: a line, details below it, and exit codes 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+    Check {
+        /// Time over which drops are counted.
+        #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+        interval: Duration,
+    },
+    /// Frames as they come in and as they leave, with what becomes of them, as pcapng.
+    Capture(capture::Options),
+    /// The ways of a client's packets, a line a stage.
+    Trace(trace::Options),
+    /// Reasons of drops with their packets, or the last frames that were dropped for one.
+    Drops(drops::Options),
+    /// A live view in the terminal: services, backends, transfers and drops.
+    #[cfg(feature = "top")]
+    Top,
+}
+
+/// A command that is one request to the daemon.
+#[derive(Debug, Subcommand)]
+enum Question {
     /// Version, uptime, workers and interfaces.
     Status,
     /// Services: state, transfers now, totals.
@@ -72,7 +108,7 @@ enum Command {
     },
     /// Gives a backend an order, which lasts until another one.
     #[command(subcommand)]
-    Backend(Order),
+    Backend(BackendCommand),
     /// Reads the configuration again: shows what would change, then changes it.
     Reload {
         /// Only show it.
@@ -82,7 +118,7 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-enum Order {
+enum BackendCommand {
     /// The backend gets no new transfers, and finishes what it has.
     Drain(Name),
     /// The backend serves again.
@@ -106,12 +142,18 @@ struct Name {
 }
 
 /// Runs the command of this process's arguments. Exit codes: 0 done, 1 the daemon said no, 2 wrong
-/// usage, 3 no daemon on the socket.
+/// usage, 3 no daemon on the socket; those of `check` are a plugin's.
 pub fn main() -> ExitCode {
     let options = Options::parse();
-    let result = match options.command {
-        Command::Stats { watch: true } => watch(&options),
-        _ => once(&options),
+    let result = match &options.command {
+        Command::Ask(question @ Question::Stats { watch: true }) => watch(&options, question),
+        Command::Ask(question) => once(&options, question),
+        Command::Check { interval } => return check(&options, *interval),
+        Command::Capture(capture) => capture::run(&options.socket, capture),
+        Command::Trace(trace) => trace::run(&options.socket, options.json, trace),
+        Command::Drops(drops) => drops::run(&options.socket, options.json, drops),
+        #[cfg(feature = "top")]
+        Command::Top => top::run(&options.socket, options.json),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -126,22 +168,31 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn once(options: &Options) -> Result<(), Failure> {
-    let answer = client::ask(&options.socket, &options.command.request())?;
-    let text =
-        if options.json { format!("{answer:#}") } else { options.command.show(answer, None)? };
-    writeln!(io::stdout(), "{text}").map_err(Failure::Output)
+fn check(options: &Options, interval: Duration) -> ExitCode {
+    let report = check::check(&options.socket, interval);
+    // Nobody to tell that the output is gone: the code says it all.
+    let _ = match options.json {
+        true => writeln!(io::stdout(), "{:#}", json!(report)),
+        false => writeln!(io::stdout(), "{report}"),
+    };
+    ExitCode::from(report.level as u8)
 }
 
-fn watch(options: &Options) -> Result<(), Failure> {
+fn once(options: &Options, question: &Question) -> Result<(), Failure> {
+    let answer = client::ask(&options.socket, &question.request())?;
+    let text = if options.json { format!("{answer:#}") } else { question.show(answer, None)? };
+    print(&text)
+}
+
+fn watch(options: &Options, question: &Question) -> Result<(), Failure> {
     const CLEAR: &str = "\x1b[H\x1b[2J";
     let mut before: Option<Value> = None;
     loop {
-        let answer = client::ask(&options.socket, &options.command.request())?;
+        let answer = client::ask(&options.socket, &question.request())?;
         let text = if options.json {
             answer.to_string()
         } else {
-            options.command.show(answer.clone(), before.as_ref())?
+            question.show(answer.clone(), before.as_ref())?
         };
         let clear = if options.json || !io::stdout().is_terminal() { "" } else { CLEAR };
         let mut stdout = io::stdout();
@@ -151,53 +202,53 @@ fn watch(options: &Options) -> Result<(), Failure> {
     }
 }
 
-impl Command {
+impl Question {
     fn request(&self) -> Request {
         match self {
-            Command::Status => Request::Status {},
-            Command::Services => Request::Services {},
-            Command::Backends => Request::Backends {},
-            Command::Flows { service, client, limit } => {
+            Question::Status => Request::Status {},
+            Question::Services => Request::Services {},
+            Question::Backends => Request::Backends {},
+            Question::Flows { service, client, limit } => {
                 Request::Flows(Which { service: service.clone(), client: *client, limit: *limit })
             }
-            Command::Nat => Request::Nat {},
-            Command::Routes { limit } => Request::Routes(Few { limit: *limit }),
-            Command::Hash { service, client } => {
+            Question::Nat => Request::Nat {},
+            Question::Routes { limit } => Request::Routes(Few { limit: *limit }),
+            Question::Hash { service, client } => {
                 Request::Hash(Asker { service: service.clone(), client: *client })
             }
-            Command::Stats { .. } => Request::Stats {},
-            Command::Backend(order) => order.request(),
-            Command::Reload { check } => Request::Reload(How { check: *check }),
+            Question::Stats { .. } => Request::Stats {},
+            Question::Backend(order) => order.request(),
+            Question::Reload { check } => Request::Reload(How { check: *check }),
         }
     }
 
-    /// The answer as an operator reads it; `before` is the one a second ago.
+    /// Formats an answer for the operator; `before` is the answer of a second ago.
     fn show(&self, answer: Value, before: Option<&Value>) -> Result<String, Failure> {
         Ok(match self {
-            Command::Status => table::status(&from(answer)?),
-            Command::Services => table::services(&from(answer)?),
-            Command::Backends => table::backends(&from(answer)?),
-            Command::Flows { .. } => flows::flows(&from(answer)?),
-            Command::Nat => ways::nat(&from(answer)?),
-            Command::Routes { .. } => ways::routes(&from(answer)?),
-            Command::Hash { .. } => ways::hash(&from(answer)?),
-            Command::Stats { .. } => {
-                let before = before.cloned().map(from).transpose()?;
-                table::stats(&from(answer)?, before.as_ref())
+            Question::Status => table::status(&parse(answer)?),
+            Question::Services => table::services(&parse(answer)?),
+            Question::Backends => table::backends(&parse(answer)?),
+            Question::Flows { .. } => flows::flows(&parse(answer)?),
+            Question::Nat => routes::nat(&parse(answer)?),
+            Question::Routes { .. } => routes::routes(&parse(answer)?),
+            Question::Hash { .. } => routes::hash(&parse(answer)?),
+            Question::Stats { .. } => {
+                let before = before.cloned().map(parse).transpose()?;
+                table::stats(&parse(answer)?, before.as_ref())
             }
-            Command::Backend(_) => table::backends(&vec![from(answer)?]),
-            Command::Reload { .. } => table::reload(&from(answer)?),
+            Question::Backend(_) => table::backends(&vec![parse(answer)?]),
+            Question::Reload { .. } => table::reload(&parse(answer)?),
         })
     }
 }
 
-impl Order {
+impl BackendCommand {
     fn request(&self) -> Request {
         let (name, order) = match self {
-            Order::Drain(name) => (name, standing::Order::Draining),
-            Order::Enable(name) => (name, standing::Order::Enabled),
-            Order::Disable(name) => (name, standing::Order::Disabled),
-            Order::Weight { name: Name { service, backend }, weight } => {
+            BackendCommand::Drain(name) => (name, backend_status::AdminState::Draining),
+            BackendCommand::Enable(name) => (name, backend_status::AdminState::Enabled),
+            BackendCommand::Disable(name) => (name, backend_status::AdminState::Disabled),
+            BackendCommand::Weight { name: Name { service, backend }, weight } => {
                 let (service, backend) = (service.clone(), backend.clone());
                 return Request::Weight(api::Weight { service, backend, weight: *weight });
             }
@@ -205,8 +256,4 @@ impl Order {
         let Name { service, backend } = name;
         Request::Order(api::Order { service: service.clone(), backend: backend.clone(), order })
     }
-}
-
-fn from<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, Failure> {
-    serde_json::from_value(answer).map_err(|error| Failure::Strange(error.to_string()))
 }

@@ -1,17 +1,20 @@
 //! Answers as tables that fit a screen.
 
-use crate::api::{Backend, Check, Counts, Lost, Reload, Service, Stats, Status};
+use crate::api::{
+    Backend, Check, Counts, LastReload, Link, Lost, Reload, Service, Stats, Status, Worker,
+};
 use comfy_table::{CellAlignment, Table, presets};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-/// `tidegate status`.
+/// Shows the answer of `tidegate status`.
 pub fn status(status: &Status) -> String {
-    let mut workers = table(&["WORKER", "CORE", "RECEIVED", "TRANSMITTED", "DROPPED"], 0);
+    let mut workers = table(&["WORKER", "CORE", "BUSY", "RECEIVED", "TRANSMITTED", "DROPPED"], 0);
     for (number, worker) in status.workers.iter().enumerate() {
         workers.add_row([
             number.to_string(),
             worker.core.to_string(),
+            busy(worker),
             worker.received.to_string(),
             worker.transmitted.to_string(),
             worker.dropped.to_string(),
@@ -26,6 +29,7 @@ pub fn status(status: &Status) -> String {
         "MTU",
         "QUEUES",
         "RSS",
+        "LINK",
         "LOST",
         "TO KERNEL",
         "FROM KERNEL",
@@ -41,17 +45,50 @@ pub fn status(status: &Status) -> String {
             interface.mtu.to_string(),
             interface.queues.to_string(),
             interface.rss.clone(),
+            link(interface.link),
             lost(&interface.lost).to_string(),
             interface.tap.to_kernel.to_string(),
             interface.tap.from_kernel.to_string(),
         ]);
     }
     format!(
-        "tidegated {}, up {}, {} transfers and connections now\n\n{workers}\n\n{interfaces}",
+        "tidegated {}, up {}, {} transfers and connections now{}\n\n{workers}\n\n{interfaces}",
         status.version,
         humantime::format_duration(Duration::from_secs(status.uptime)),
         status.transfers,
+        status.last_reload.map(last_reload).unwrap_or_default(),
     )
+}
+
+/// The share of its time since the start that a worker moved frames.
+fn busy(Worker { busy, idle, .. }: &Worker) -> String {
+    share(*busy, busy + idle).map_or("-".to_owned(), percent)
+}
+
+/// A part of a whole, 0 to 1; `None`: there is no whole yet.
+pub fn share(part: f64, whole: f64) -> Option<f64> {
+    (whole > 0.0).then(|| part / whole)
+}
+
+/// A share in percent.
+pub fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// A link, as in `up 10 Gb/s`.
+pub fn link(Link { is_up, speed }: Link) -> String {
+    let state = if is_up { "up" } else { "down" };
+    match speed {
+        Some(bytes) => format!("{state} {} Gb/s", bytes as f64 * 8.0 / 1e9),
+        None => state.to_owned(),
+    }
+}
+
+fn last_reload(LastReload { successful, at }: LastReload) -> String {
+    let at = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at));
+    let outcome =
+        if successful { "done" } else { "refused, the configuration before it is in force" };
+    format!("\nlast reload {at}: {outcome}")
 }
 
 fn vlans(ids: &[u16]) -> String {
@@ -61,18 +98,19 @@ fn vlans(ids: &[u16]) -> String {
     }
 }
 
-fn lost(lost: &Lost) -> u64 {
+/// All frames that a device lost.
+pub fn lost(lost: &Lost) -> u64 {
     lost.missed + lost.broken + lost.no_buffer + lost.oversized + lost.unsent
 }
 
-/// The columns that services and backends have in common, behind their own.
+/// The last columns of services and backends, which they have in common.
 const TOTALS: [&str; 9] =
     ["NOW", "STARTED", "COMPLETED", "PROBES", "NO FILE", "FAILED", "SILENT", "IN", "OUT"];
 
-/// `tidegate services`.
+/// Shows the answer of `tidegate services`.
 pub fn services(services: &Vec<Service>) -> String {
-    let own = ["SERVICE", "VIP", "PROTOCOL", "MODE", "STATE"];
-    let mut table = table(&[&own, &TOTALS[..]].concat(), own.len());
+    let columns = ["SERVICE", "VIP", "PROTOCOL", "MODE", "STATE"];
+    let mut table = table(&[&columns, &TOTALS[..]].concat(), columns.len());
     for service in services {
         let mut row = vec![
             service.name.clone(),
@@ -87,13 +125,13 @@ pub fn services(services: &Vec<Service>) -> String {
     table.to_string()
 }
 
-/// One on each line.
+/// Endpoints, one on each line.
 fn endpoints(addresses: &[IpAddr], port: u16) -> String {
     let endpoints = addresses.iter().map(|&address| endpoint(SocketAddr::new(address, port)));
     endpoints.collect::<Vec<_>>().join("\n")
 }
 
-/// With any port, or one that is not known yet, the address alone.
+/// An endpoint; the address alone if the port is 0, which stands for any or unknown.
 pub fn endpoint(endpoint: SocketAddr) -> String {
     match endpoint.port() {
         0 => endpoint.ip().to_string(),
@@ -101,10 +139,10 @@ pub fn endpoint(endpoint: SocketAddr) -> String {
     }
 }
 
-/// `tidegate backends`.
+/// Shows the answer of `tidegate backends`.
 pub fn backends(backends: &Vec<Backend>) -> String {
-    let own = ["SERVICE", "BACKEND", "ADDRESS", "STATE", "WEIGHT"];
-    let mut table = table(&[&own, &TOTALS[..], &["CHECK"]].concat(), 4);
+    let columns = ["SERVICE", "BACKEND", "ADDRESS", "STATE", "WEIGHT"];
+    let mut table = table(&[&columns, &TOTALS[..], &["CHECK"]].concat(), 4);
     if let Some(last) = table.column_iter_mut().last() {
         last.set_cell_alignment(CellAlignment::Left);
     }
@@ -123,11 +161,16 @@ pub fn backends(backends: &Vec<Backend>) -> String {
     table.to_string()
 }
 
-/// `passed 5m`, `failed 12s: no answer within 1s`.
-fn check(Check { verdict, since, last }: &Check) -> String {
+/// A check's verdict, as in `passed 5m` or `failed 12s: no answer within 1s`.
+pub fn check(Check { verdict, since, last }: &Check) -> String {
     let since = since.map(|since| format!(" {}", coarse(since))).unwrap_or_default();
     let last = if last.is_empty() { String::new() } else { format!(": {last}") };
     format!("{verdict}{since}{last}")
+}
+
+/// A time span, with tenths of seconds below a minute. Connections may last for days.
+pub fn time(seconds: f64) -> String {
+    if seconds < 60.0 { format!("{seconds:.1}s") } else { coarse(seconds as u64) }
 }
 
 /// A length of time in its largest unit.
@@ -140,7 +183,8 @@ pub fn coarse(seconds: u64) -> String {
     }
 }
 
-fn weight(backend: &Backend) -> String {
+/// The weight in force, and the file's if that is another one.
+pub fn weight(backend: &Backend) -> String {
     let Backend { weight, file_weight, .. } = backend;
     if weight == file_weight {
         weight.to_string()
@@ -149,7 +193,7 @@ fn weight(backend: &Backend) -> String {
     }
 }
 
-/// `tidegate reload`.
+/// Shows the answer of `tidegate reload`.
 pub fn reload(reload: &Reload) -> String {
     let mut lines: Vec<_> = reload.changes.iter().map(ToString::to_string).collect();
     lines.extend(reload.kept.iter().map(|kept| format!("kept: {kept}")));
@@ -167,22 +211,30 @@ pub fn reload(reload: &Reload) -> String {
 
 fn totals(now: u64, totals: &Counts) -> [String; 9] {
     let count = |name| number(totals, name).to_string();
-    // One side or the other fell silent: before the first answer, the client from then on, or later.
-    let silent = ["unanswered", "unheard", "timed_out"].map(|name| number(totals, name));
     [
         now.to_string(),
         count("started"),
         count("completed"),
         count("size_probes"),
         count("not_found"),
-        count("failed"),
-        silent.iter().sum::<u64>().to_string(),
+        failed(totals).to_string(),
+        silent(totals).to_string(),
         size(number(totals, "bytes_in")),
         size(number(totals, "bytes_out")),
     ]
 }
 
-/// `tidegate stats`: what has ever moved, and by how much since `before`.
+/// Transfers that failed: by an ERROR, with their server, or as there was no room.
+pub fn failed(totals: &Counts) -> u64 {
+    ["failed", "lost", "evicted"].iter().map(|name| number(totals, name)).sum()
+}
+
+/// Transfers in which one side or the other fell silent: before the first answer, the client from then on, or later.
+pub fn silent(totals: &Counts) -> u64 {
+    ["unanswered", "unheard", "timed_out"].iter().map(|name| number(totals, name)).sum()
+}
+
+/// Shows the answer of `tidegate stats`: all counters above zero, and their growth since `before`.
 pub fn stats(now: &Stats, before: Option<&Stats>) -> String {
     let sections = [
         ("PACKETS", &now.packets, before.map(|before| &before.packets)),
@@ -194,7 +246,7 @@ pub fn stats(now: &Stats, before: Option<&Stats>) -> String {
     format!("{}\n\n{}", shown.join("\n\n"), inside(now))
 }
 
-/// How it goes inside: hand-over, and how long frames stay.
+/// The share of frames handed over, and the latencies.
 fn inside(stats: &Stats) -> String {
     let mut table = table(&["CORE", "TURNS", "P50", "P99", "P99.9", "MAX"], 1);
     let workers = stats.workers.iter().map(|worker| (worker.core.to_string(), &worker.latency));
@@ -220,16 +272,17 @@ fn section(title: &str, now: &Counts, before: Option<&Counts>) -> String {
     if table.is_empty() { format!("{title}\nnone") } else { table.to_string() }
 }
 
-fn number(counts: &Counts, name: &str) -> u64 {
+/// A counter by its name; 0 if there is none.
+pub fn number(counts: &Counts, name: &str) -> u64 {
     counts.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0)
 }
 
-/// As people read it.
+/// A number of bytes in a readable unit.
 pub fn size(bytes: u64) -> String {
     bytesize::ByteSize(bytes).to_string()
 }
 
-/// An empty table without lines; the first `words` columns are left-aligned, the others numbers.
+/// An empty table without lines; the first `words` columns are left-aligned, the others hold numbers.
 pub fn table(header: &[&str], words: usize) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
@@ -245,6 +298,30 @@ pub fn table(header: &[&str], words: usize) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_and_shares_in_a_few_words() {
+        let link = |is_up, megabits: Option<u64>| {
+            link(Link { is_up, speed: megabits.map(|megabits| megabits * 125_000) })
+        };
+        let speeds = [None, Some(100), Some(2500), Some(100_000)].map(|speed| link(true, speed));
+        assert_eq!(speeds, ["up", "up 0.1 Gb/s", "up 2.5 Gb/s", "up 100 Gb/s"]);
+        assert_eq!(link(false, None), "down");
+        assert_eq!(share(1.0, 8.0).map(percent).as_deref(), Some("12.5 %"));
+        assert_eq!(share(0.0, 0.0), None);
+    }
+
+    #[test]
+    fn status_has_the_link_and_the_busy_share() {
+        let mut all = crate::cli::fixture::status();
+        all.interfaces[0].link = Link { is_up: false, speed: None };
+        let shown = status(&all);
+        let worker =
+            shown.lines().find(|line| line.trim_start().starts_with("1 ")).expect("a worker");
+        assert_eq!(worker.split_whitespace().collect::<Vec<_>>()[..4], ["1", "2", "25.0", "%"]);
+        let lan = shown.lines().find(|line| line.starts_with("lan")).expect("an interface");
+        assert!(lan.contains("by source") && lan.contains("down"), "{shown}");
+    }
 
     #[test]
     fn checks_in_a_few_words() {

@@ -5,11 +5,11 @@ use super::file::Maybe;
 use super::types::User;
 use nix::unistd;
 
-/// The account that may do nothing.
+/// The account without any permissions.
 const NOBODY: &str = "nobody";
 
 impl Checker {
-    /// User that runs the programs of health checks; `None`, if none is named and there is no `nobody` here.
+    /// The user that runs the programs of health checks; `None` if none is named and the machine has no `nobody`.
     pub fn script_user(&mut self, written: &Maybe<String>) -> Option<User> {
         let Some(name) = written else { return user(NOBODY) };
         let found = user(name.as_ref());

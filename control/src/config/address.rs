@@ -2,23 +2,23 @@
 
 use super::error::Fault;
 use super::types::Interface;
-use engine::family::is_host;
+use engine::ip_family::is_host;
 use ipnet::IpNet;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::Range;
 use toml::Spanned;
 
-/// The use of an address. Nothing but a backend can be twice.
+/// The use of an address. An address has one use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// An interface's own.
+    /// An interface's address.
     Interface,
-    /// A router.
+    /// A gateway.
     Gateway,
-    /// Clients send to it.
+    /// A VIP, which clients send to.
     Vip,
-    /// Servers answer to it.
+    /// An address of a SNAT pool, which servers answer to.
     Snat,
     /// A server.
     Backend,
@@ -41,9 +41,9 @@ impl Use {
 
 /// The uses of all addresses so far.
 #[derive(Debug, Default)]
-pub struct Uses(HashMap<IpAddr, Use>);
+pub struct AddressUses(HashMap<IpAddr, Use>);
 
-impl Uses {
+impl AddressUses {
     /// Notes a use; VIPs, pools and backends may be shared by services, but one address has one use.
     pub fn note(&mut self, address: IpAddr, span: Range<usize>, new: Use) -> Result<(), Fault> {
         match self.0.insert(address, new) {
@@ -62,7 +62,7 @@ impl Uses {
     }
 }
 
-/// Reads the address of a single host, which is the same wherever it is used.
+/// Reads the address of a single host, which must not be link-local.
 pub fn host(written: &Spanned<String>) -> Result<IpAddr, Fault> {
     let address = neighbour(written)?;
     if let IpAddr::V6(v6) = address
@@ -94,8 +94,8 @@ pub fn subnet(written: &Spanned<String>) -> Result<IpNet, Fault> {
     Err(Fault::at(written.span(), what, "write the interface's own address and its prefix length"))
 }
 
-/// Whether it is neither the subnet's own address nor its broadcast address. Where there are but two
-/// both are hosts (RFC 3021, RFC 6164).
+/// Whether an address is a host in a subnet: neither the subnet's own address nor its broadcast address. In a subnet
+/// of two addresses both are hosts (RFC 3021, RFC 6164).
 fn is_host_in(address: IpAddr, net: &IpNet) -> bool {
     let edge = match net {
         IpNet::V4(net) => address == net.network() || address == net.broadcast(),
@@ -121,8 +121,8 @@ fn no_address(written: &Spanned<String>) -> Fault {
     Fault::at(written.span(), what, format!("written like \"{example}\""))
 }
 
-/// The interface that reaches an address: the one whose subnet it is in, else the first one with a
-/// gateway of its version of IP.
+/// The interface that reaches an address: the one whose subnet it is in, else the first one with a gateway of its
+/// address family.
 pub fn reach(
     address: IpAddr,
     span: Range<usize>,
@@ -145,7 +145,7 @@ pub fn reach(
     })
 }
 
-/// The interface in one of whose subnets the address is.
+/// The interface that has a subnet with the address.
 pub fn on_link(address: IpAddr, interfaces: &[Interface]) -> Option<usize> {
     let holds = |interface: &Interface| interface.addresses.iter().any(|n| n.contains(&address));
     interfaces.iter().position(holds)

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use toml::Spanned;
 use wire::ethernet::Mac;
 
-/// The dataplane's limits.
+/// The most aliases of a backend.
 const MOST_ALIASES: usize = 255;
 
 impl Checker {
@@ -128,7 +128,7 @@ impl Checker {
         let mac = written.as_ref().parse::<Mac>().ok();
         let mac = mac.filter(|mac| !mac.is_group() && *mac != Mac([0; 6]));
         if mac.is_none() {
-            let what = format!("`{}` is no station's hardware address", written.as_ref());
+            let what = format!("`{}` is no host's hardware address", written.as_ref());
             self.fault(written.span(), what, "written like \"02:00:00:00:00:30\"");
         }
         if address::on_link(of, interfaces).is_none() {

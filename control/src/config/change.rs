@@ -1,4 +1,4 @@
-//! How two files differ: by sections and keys as they are written, so that whatever can be configured is in it.
+//! Differences between two files, by sections and keys as they are written, so that no key is left out.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -7,9 +7,9 @@ use toml::{Table, Value};
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// The sections that it is in, the outermost first: `service pxe`, `backend tftp1`.
+    /// The sections around the difference, the outermost first: `service pxe`, `backend tftp1`.
     pub place: Vec<String>,
-    /// The difference there.
+    /// The kind of the difference.
     #[serde(flatten)]
     pub what: What,
 }
@@ -20,20 +20,20 @@ pub struct Change {
 pub enum What {
     /// The section is new.
     Added,
-    /// There no longer is such a section.
+    /// The section was removed.
     Removed,
     /// Sections of this kind are in another order.
     Reordered {
-        /// Which.
+        /// The kind of the sections.
         sections: String,
     },
     /// A key has another value.
     Changed {
         /// The key.
         key: String,
-        /// The key's value before; `None`: it was left out.
+        /// The key's old value; `None`: it was left out.
         old: Option<Value>,
-        /// The key's value from now on, likewise.
+        /// The key's new value; `None`: it is left out.
         new: Option<Value>,
     },
 }
@@ -65,7 +65,7 @@ fn compare(place: &[String], old: &Table, new: &Table, changes: &mut Vec<Change>
     }
 }
 
-/// The tables of a list of them; none, where it is left out.
+/// The tables of a list of tables; none if it is left out.
 fn sections(value: Option<&Value>) -> Option<Vec<&Table>> {
     match value {
         None => Some(vec![]),
@@ -104,7 +104,7 @@ fn compare_lists(
     }
 }
 
-/// Each section and what it is called: by its name, or counted from 1.
+/// Each section with its name, or its number from 1.
 fn named<'a>(sections: &[&'a Table]) -> Vec<(String, &'a Table)> {
     let name = |place: usize, section: &Table| match section.get("name").and_then(Value::as_str) {
         Some(name) => name.to_owned(),

@@ -1,23 +1,24 @@
-//! From what is written to what can be true. Every fault is collected, not only the first.
+//! Checks of a file: from the keys as they are written to a configuration that can be true. Every fault is collected,
+//! not only the first.
 
-use super::address::Uses;
+use super::address::AddressUses;
 use super::error::Fault;
 use super::file::{self, File, Maybe};
-use super::types::{Config, Control, Dataplane, User};
+use super::types::{Config, Dataplane, LogOutput, User};
+use crate::foreign_text::acts;
 use bytesize::ByteSize;
 use std::collections::HashSet;
 use std::ops::{Range, RangeInclusive};
-use std::path::PathBuf;
 use std::time::Duration;
 use toml::Spanned;
 
 const MEMORY: &str = "512 MiB";
 const MAX_FLOWS: u32 = 262_144;
 
-/// Blocks a second: some servers' worth.
+/// Blocks a second by default: the load of some servers.
 const FAILOVER_RATE: u64 = 50_000;
 
-/// Cores are counted in 16 bits, and DPDK has so many lcores at the least.
+/// The most workers: any build of DPDK has so many lcores.
 const MOST_WORKERS: usize = 64;
 
 /// Checks a file.
@@ -30,38 +31,41 @@ pub fn check(file: &File) -> Result<Config, Vec<Fault>> {
     let dataplane = checker.dataplane(&file.dataplane);
     checker.program_user = checker.script_user(&file.control.script_user);
     let config = Config {
-        control: Control { socket: checker.socket(&file.control.socket) },
+        control: checker.control(&file.control),
         interfaces: checker.interfaces(&file.interface, dataplane.workers.len()),
         dataplane,
         services: vec![],
         nat: vec![],
+        logs: vec![],
     };
     let services = checker.services(&file.service, &config.interfaces);
     let nat = checker.nat(&file.nat);
+    let mut logs = checker.logs(&file.log, &services);
+    logs.extend(config.control.web.as_ref().map(|_| LogOutput::web_page()));
     if checker.faults.is_empty() {
-        Ok(Config { services, nat, ..config })
+        Ok(Config { services, nat, logs, ..config })
     } else {
         Err(checker.faults)
     }
 }
 
-/// Findings so far. Sections of the file have their own parts of it, beside this one.
+/// The faults found so far. Each section of the file has its methods in a module of its own.
 #[derive(Default)]
 pub struct Checker {
     faults: Vec<Fault>,
     /// The uses of all addresses.
-    pub uses: Uses,
-    /// User that runs the programs of health checks, if there is one.
+    pub uses: AddressUses,
+    /// The user that runs the programs of health checks, if there is one.
     pub program_user: Option<User>,
 }
 
 impl Checker {
-    /// A fault at this place.
+    /// Notes a fault at this place.
     pub fn fault(&mut self, span: Range<usize>, what: impl Into<String>, hint: impl Into<String>) {
         self.faults.push(Fault::at(span, what, hint));
     }
 
-    /// The value; or its fault is noted.
+    /// Unwraps a value, or notes its fault.
     pub fn keep<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
         result.map_err(|fault| self.faults.push(fault)).ok()
     }
@@ -109,24 +113,15 @@ impl Checker {
         }
     }
 
-    fn socket(&mut self, written: &Maybe<String>) -> PathBuf {
-        let path = written.as_ref().map_or("/run/tidegate/control.sock", |path| path.as_ref());
-        // A socket's address has room for 107 bytes (unix(7)).
-        if let Some(written) = written
-            && !(path.starts_with('/') && path.len() <= 107)
-        {
-            let hint = "write an absolute path of at most 107 bytes";
-            self.fault(written.span(), "no socket can be there", hint);
-        }
-        PathBuf::from(path)
-    }
-
-    /// Names are there, and none is twice.
+    /// Checks that names are not empty, and unique.
     pub fn unique<'a>(&mut self, what: &str, names: impl Iterator<Item = &'a Spanned<String>>) {
         let mut seen = HashSet::new();
         for name in names {
             if name.as_ref().is_empty() {
                 self.fault(name.span(), format!("a {what} without a name"), "name it");
+            } else if name.as_ref().chars().any(acts) {
+                let fault = format!("a {what}'s name with characters that are not seen");
+                self.fault(name.span(), fault, "they would act on terminals and tables");
             } else if !seen.insert(name.as_ref()) {
                 let fault = format!("two {what}s named `{}`", name.as_ref());
                 self.fault(name.span(), fault, "names are unique");
@@ -134,7 +129,7 @@ impl Checker {
         }
     }
 
-    /// A number in a range.
+    /// Checks that a number is in a range.
     pub fn number(
         &mut self,
         written: &Maybe<u64>,
@@ -149,7 +144,7 @@ impl Checker {
         *written.as_ref()
     }
 
-    /// A length of time in a range.
+    /// Reads a time span in a range.
     pub fn duration(
         &mut self,
         written: &Maybe<String>,
@@ -159,7 +154,7 @@ impl Checker {
         self.length(written, least..=most)
     }
 
-    /// The same, to the millisecond.
+    /// Reads a time span in a range, to the millisecond.
     pub fn length(
         &mut self,
         written: &Maybe<String>,

@@ -1,22 +1,20 @@
-//! Faults of a configuration, and how they are shown: file, line, column, the text underlined, and
-//! what was meant.
+//! Faults of a configuration, shown with file, line, column, the text underlined, and a hint.
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use std::fmt;
-use std::io;
 use std::ops::Range;
+use std::{fmt, io};
 
-/// Why there is no configuration.
+/// An error instead of a configuration.
 #[derive(Debug)]
 pub enum Error {
     /// The file can't be read.
     Unreadable {
         /// The file's name.
         name: String,
-        /// Why not.
+        /// The reason.
         error: io::Error,
     },
-    /// The file says what can't be.
+    /// The file has faults.
     Faults(Faults),
 }
 
@@ -36,22 +34,22 @@ impl std::error::Error for Error {}
 /// One fault and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// The bytes that are wrong.
+    /// The place of the fault in the text.
     pub span: Range<usize>,
     /// The fault.
     pub what: String,
-    /// A hint at what was meant, or can be done.
+    /// A hint at the solution.
     pub hint: String,
 }
 
 impl Fault {
-    /// A fault at this place.
+    /// Creates a fault at this place.
     pub fn at(span: Range<usize>, what: impl Into<String>, hint: impl Into<String>) -> Fault {
         Fault { span, what: what.into(), hint: hint.into() }
     }
 }
 
-/// All faults of one text.
+/// All faults of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults {
     name: String,

@@ -1,4 +1,4 @@
-//! The file as it is written: the grammar of section and key, and nothing of what it means.
+//! The file as it is written: sections, keys and the types of values, without their meaning.
 
 use super::error::Fault;
 use serde::de::{Error, IntoDeserializer, SeqAccess, Visitor};
@@ -8,10 +8,10 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use toml::Spanned;
 
-/// A value whose place is known, if it was written.
+/// A value with its place in the text, if it was written.
 pub type Maybe<T> = Option<Spanned<T>>;
 
-/// Where it was written.
+/// The place of a value in the text.
 pub fn place<T>(written: &Maybe<T>) -> Option<Range<usize>> {
     written.as_ref().map(Spanned::span)
 }
@@ -24,7 +24,7 @@ pub enum OneOrMany<T> {
 }
 
 impl<T: Clone> OneOrMany<T> {
-    /// All of them, each with its place.
+    /// All values, each with its place.
     pub fn each(written: &Spanned<OneOrMany<T>>) -> Vec<Spanned<T>> {
         match written.as_ref() {
             OneOrMany::One(value) => vec![Spanned::new(written.span(), value.clone())],
@@ -39,7 +39,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     }
 }
 
-/// An untagged enum would lose the places.
+/// A visitor for one value or a list: an untagged enum would lose the places.
 struct EitherVisitor<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for EitherVisitor<T> {
@@ -80,6 +80,8 @@ pub struct File {
     pub service: Vec<Spanned<Service>>,
     #[serde(default)]
     pub nat: Vec<Spanned<Nat>>,
+    #[serde(default)]
+    pub log: Vec<Spanned<Log>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -98,7 +100,22 @@ pub struct Dataplane {
 #[serde(deny_unknown_fields)]
 pub struct Control {
     pub socket: Maybe<String>,
+    pub metrics: Maybe<String>,
+    pub web: Maybe<String>,
+    pub allow: Maybe<Vec<Spanned<String>>>,
+    pub token: Maybe<String>,
     pub script_user: Maybe<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub to: Spanned<String>,
+    pub format: Maybe<String>,
+    pub services: Maybe<Vec<Spanned<String>>>,
+    pub outcomes: Maybe<Vec<Spanned<String>>>,
+    pub sample: Maybe<u64>,
+    pub rate: Maybe<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -200,22 +217,14 @@ pub struct Nat {
     pub to: Spanned<String>,
 }
 
-/// Keys that Tidegate will have, and that no version may ignore until then.
-const LATER: [&str; 1] = ["metrics"];
-
 impl File {
-    /// Reads the text.
+    /// Parses a text.
     pub fn read(text: &str) -> Result<File, Fault> {
         toml::from_str(text).map_err(|error| {
             let span = error.span().unwrap_or(0..0);
             let written = text.get(span.clone()).unwrap_or_default();
             let unknown = error.message().strip_prefix("unknown field");
             match unknown {
-                Some(_) if LATER.contains(&written) => Fault::at(
-                    span,
-                    format!("`{written}` is not supported in this version"),
-                    "leave it out",
-                ),
                 Some(known) => {
                     let known = known.split_once("expected ").map_or("", |(_, known)| known);
                     Fault::at(

@@ -2,7 +2,8 @@
 
 use super::check::Checker;
 use super::file::{self, Maybe, OneOrMany, place};
-use super::types::{Canary, Health, Login, Mode, Probe, Program, Protocol};
+use super::types::{Canary, Health, Login, Mode, Probe, Program};
+use engine::snapshot::Protocol;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 use toml::Spanned;
@@ -15,7 +16,7 @@ const FALL: u64 = 3;
 const INTERVALS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
 const MOST_IN_A_ROW: u64 = 1000;
-/// A request for it fits any server's buffer.
+/// The longest file name, so that a request fits any server's buffer.
 const LONGEST_NAME: usize = 255;
 
 const FTP_PORT: u64 = 21;
@@ -71,7 +72,7 @@ impl Checker {
         })
     }
 
-    /// A key that another check has would be without effect.
+    /// Refuses keys that belong to another kind of check, and would have no effect.
     fn keys_of_its_check(&mut self, written: &file::Health) {
         let check: &str = written.check.as_ref();
         let mut only = |key: &str, place: Option<Range<usize>>, checks: &[&str]| {
@@ -100,7 +101,7 @@ impl Checker {
         }
     }
 
-    /// A key without which the check can't be.
+    /// Refuses a check without a key that it needs.
     fn needed(&mut self, written: &file::Health, is_there: bool, key: &str) -> Option<()> {
         if !is_there {
             let what = format!("a check without `{key}`");
@@ -183,7 +184,7 @@ impl Checker {
         Some(Program { words, user: self.program_user? })
     }
 
-    /// Checks of one backend don't overlap.
+    /// Reads the timeout, which is no longer than the interval: checks of a backend don't overlap.
     fn timeout(&mut self, written: &Maybe<String>, interval: Duration) -> Duration {
         let Some(timeout) = self.length(written, TIMEOUTS) else { return TIMEOUT.min(interval) };
         if let (true, Some(place)) = (timeout > interval, place(written)) {

@@ -5,7 +5,7 @@ use super::check::Checker;
 use super::error::Fault;
 use super::file::{self, Maybe, OneOrMany};
 use super::types::{Device, Interface};
-use engine::frame::BURST;
+use engine::types::frame::BURST;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use toml::Spanned;
@@ -15,10 +15,10 @@ const MTU: u16 = 1500;
 /// The MTU that every link of IPv6 has (RFC 8200 §5).
 const LEAST_V6: u16 = 1280;
 
-/// Places in a queue.
+/// Descriptors of a queue by default.
 const RING: u64 = 1024;
 
-/// Interfaces are counted in 8 bits; so many are surely a mistake.
+/// The most interfaces. Ids have 8 bits, and more than this are surely a mistake.
 const MOST_INTERFACES: usize = 64;
 
 impl Checker {
@@ -123,7 +123,8 @@ impl Checker {
         vlans.unwrap_or_default()
     }
 
-    /// Interfaces may share a device in different VLANs. What is the device's own is said once.
+    /// Checks interfaces that share a device: they need different VLANs, and settings of the device stand at the
+    /// first one.
     fn share(
         &mut self,
         written: &file::Interface,
@@ -141,15 +142,15 @@ impl Checker {
             let what = format!("interface `{}` is the same on {}", same.name, device.name());
             self.fault(written.device.span(), what, "give each its own device or its own `vlan`");
         }
-        let own = [&written.queues, &written.rx_ring, &written.tx_ring, &written.burst];
-        for key in own.into_iter().flatten() {
+        let device_keys = [&written.queues, &written.rx_ring, &written.tx_ring, &written.burst];
+        for key in device_keys.into_iter().flatten() {
             let hint = format!("write it at interface `{}`", first.name);
             self.fault(key.span(), "this is the device's own", hint);
         }
     }
 
-    /// Every queue needs a worker. The kernel spreads an af_packet device's frames over all its pairs,
-    /// also those that nobody reads.
+    /// Checks that every queue has a worker. The kernel spreads an af_packet device's frames over all its pairs of
+    /// queues, even those that no worker reads.
     fn queues(&mut self, written: &file::Interface, interface: &Interface, workers: usize) {
         if let Some(queues) = &written.queues
             && *queues.as_ref() > workers as u64
@@ -181,7 +182,7 @@ impl Checker {
             self.fault(written.span(), what, "a gateway is a neighbour");
         }
         if interface.gateways.iter().any(|other| other.is_ipv6() == gateway.is_ipv6()) {
-            let what = "a second gateway of the same version of IP";
+            let what = "a second gateway of the same address family";
             self.fault(written.span(), what, "one for IPv4 and one for IPv6");
         }
         if !link_local {
@@ -216,7 +217,7 @@ fn device(written: &Spanned<String>) -> Result<Device, Fault> {
     Err(Fault::at(written.span(), format!("`{text}` is no device"), hint))
 }
 
-/// `domain:bus:device.function`, in hexadecimal.
+/// Whether a text is a PCI address: `domain:bus:device.function`, in hexadecimal.
 fn is_pci(text: &str) -> bool {
     let hex =
         |part: &str, len: usize| part.len() == len && part.bytes().all(|b| b.is_ascii_hexdigit());

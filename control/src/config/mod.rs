@@ -1,15 +1,29 @@
-//! The configuration file: as it is written (`file.rs`), what can be true (`check.rs`), what
-//! is said when it is not (`error.rs`), and how two of them differ (`change.rs`).
+//! The configuration file: as it is written (`file.rs`), checked (`check.rs`), its faults (`error.rs`), and
+//! differences between two files (`change.rs`).
+//!
+//! ```
+//! use control::config;
+//!
+//! let minimal = include_str!("../../../conf/minimal.toml");
+//! let config = config::parse("minimal.toml", minimal).expect("no faults");
+//! assert_eq!(config.services[0].name, "pxe");
+//!
+//! // All faults are found, each with its line.
+//! let faults = config::parse("minimal.toml", &minimal.replace("vip ", "vips ")).unwrap_err();
+//! assert!(faults.to_string().contains("vips"));
+//! ```
 
 mod account;
 mod address;
 mod backends;
 mod change;
 mod check;
+mod control;
 mod error;
 mod file;
 mod health;
 mod interfaces;
+mod log;
 mod nat;
 mod passive;
 mod policy;
@@ -21,8 +35,9 @@ mod types;
 pub use change::{Change, What, changes};
 pub use error::{Error, Faults};
 pub use types::{
-    Backend, Canary, Config, Control, Dataplane, Device, Ftp, Health, Held, Interface, Login, Mode,
-    NatRule, Persistence, Probe, Program, Protocol, Service, User,
+    Backend, Canary, Config, Control, Dataplane, Device, Health, Held, HttpAccess, Interface,
+    Listen, LogFormat, LogOutput, LogTarget, Login, Mode, NatRule, Outcomes, Persistence, Probe,
+    Program, REFUSED, Service, User, WantedOutcomes,
 };
 
 use std::path::Path;
@@ -40,7 +55,7 @@ pub struct Written {
 ///
 /// # Errors
 ///
-/// The file can't be read, or says what can't be.
+/// The file can't be read, or has faults.
 pub fn load(path: &Path) -> Result<Written, Error> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)

@@ -1,4 +1,4 @@
-//! Checks of the rules for connections that servers open by themselves.
+//! Checks of NAT rules for connections that servers open.
 
 use super::address::{self, Use};
 use super::check::Checker;
@@ -9,7 +9,7 @@ use toml::Spanned;
 use wire::ip::{PROTOCOL_TCP, PROTOCOL_UDP};
 
 impl Checker {
-    /// After the services, whose VIPs are known then.
+    /// Checks NAT rules. Services must have been checked before, so that their VIPs are known.
     pub fn nat(&mut self, written: &[Spanned<file::Nat>]) -> Vec<NatRule> {
         let mut rules = vec![];
         for spanned in written {
@@ -39,8 +39,8 @@ impl Checker {
         let to = self.vip(&written.to)?;
         let from = from?;
         if from.addr().is_ipv6() != to.is_ipv6() {
-            let what = format!("{from} and {to} are of different versions of IP");
-            self.fault(written.to.span(), what, "name a VIP of the servers' version");
+            let what = format!("{from} and {to} are of different address families");
+            self.fault(written.to.span(), what, "name a VIP of the servers' family");
         }
         Some(NatRule { from, protocol, source_port, to })
     }

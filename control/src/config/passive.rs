@@ -1,18 +1,16 @@
-//! Checks of the ports that data connections go to, where nobody reads which.
+//! Checks of passive data ports, for FTP sessions that are not inspected.
 
 use super::check::Checker;
 use super::file::{self, Maybe, place};
 use super::types::{Backend, Service};
+use engine::alg::ftp::FIRST_DATA_PORT;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use toml::Spanned;
 use wire::ip::PROTOCOL_TCP;
 
-/// Ports below are services'.
-const LOWEST: u16 = 1024;
-
-/// Owners of a VIP's TCP ports: by the first of each range, its last one and the owner.
+/// Owners of a VIP's TCP ports: the last port and the owner of each range, by its first port.
 type Owners = BTreeMap<u16, (u16, String)>;
 
 impl Checker {
@@ -21,27 +19,29 @@ impl Checker {
         let ends = written.as_ref().split_once('-');
         let ends = ends.map(|(first, last)| (first.trim().parse(), last.trim().parse()));
         match ends {
-            Some((Ok(first), Ok(last))) if LOWEST <= first && first <= last => Some(first..=last),
+            Some((Ok(first), Ok(last))) if FIRST_DATA_PORT <= first && first <= last => {
+                Some(first..=last)
+            }
             _ => {
                 let what = format!("`{}` is no range of ports", written.as_ref());
-                let hint = format!("written like \"50000-50099\", from {LOWEST} on");
+                let hint = format!("written like \"50000-50099\", from {FIRST_DATA_PORT} on");
                 self.fault(written.span(), what, hint);
                 None
             }
         }
     }
 
-    /// On each VIP a TCP port is one backend's, or one service's.
+    /// Checks that a TCP port on a VIP belongs to one backend or one service.
     pub fn data_ports_are_apart(
         &mut self,
         written: &[Spanned<file::Service>],
         services: &[Service],
     ) {
         let mut owners: HashMap<IpAddr, Owners> = HashMap::new();
-        for service in services.iter().filter(|one| one.protocol.number() == PROTOCOL_TCP) {
+        for service in services.iter().filter(|one| one.protocol.ip_protocol() == PROTOCOL_TCP) {
             for vip in &service.vips {
-                let own = owners.entry(vip.address).or_default();
-                own.insert(service.port, (service.port, format!("service {}'s", service.name)));
+                let ports = owners.entry(vip.address).or_default();
+                ports.insert(service.port, (service.port, format!("service {}'s", service.name)));
             }
         }
         for (written, service) in written.iter().zip(services) {

@@ -4,23 +4,26 @@ use super::address;
 use super::check::Checker;
 use super::error::Fault;
 use super::file::{self, Maybe};
-use super::types::{Backend, Held, Mode, Protocol};
-use engine::policy::{Access, OptionLimits, Rule};
+use super::types::{Backend, Held, Mode};
+use engine::snapshot::Protocol;
+use engine::snapshot::access::Access;
+use engine::snapshot::option_limits::OptionLimits;
+use engine::snapshot::rule::Rule;
 use ipnet::IpNet;
 use std::ops::Range;
 use toml::Spanned;
 
-/// The room of a message (RFC 2348), and of a window (RFC 7440).
+/// The limits of a block (RFC 2348) and of a window (RFC 7440).
 const MOST_BLKSIZE: u64 = 65_464;
 const LEAST_BLKSIZE: u64 = 8;
 const MOST_WINDOWSIZE: u64 = 65_535;
-/// Requests of a client in a minute.
+/// The most requests of a client in a minute.
 const MOST_REQUESTS: u64 = 60_000;
-/// As many as there can be rows.
+/// The most connections of a client: as many as a table can have rows.
 const MOST_CONNECTIONS: u64 = 1 << 25;
-/// The room of a request between two zeroes.
+/// The longest name of an option.
 const MOST_OPTION: usize = 64;
-/// Multicast (RFC 2090) can't pass where addresses are translated.
+/// The option for multicast (RFC 2090), which can't work where addresses are translated.
 const MULTICAST: &str = "multicast";
 
 impl Checker {
@@ -93,7 +96,7 @@ impl Checker {
         rules
     }
 
-    /// The clients that a rule is for find one of its backends over each version of IP.
+    /// Checks that a rule's clients find one of its backends over each address family.
     fn rule_meets(&mut self, rule: &Rule, vips: &[Held], named: &[&Backend], span: Range<usize>) {
         for (v6, ip) in [(false, "IPv4"), (true, "IPv6")] {
             let is_asked = vips.iter().any(|vip| vip.address.is_ipv6() == v6);
@@ -102,7 +105,7 @@ impl Checker {
             let found = named.iter().any(|one| one.address.is_ipv6() == v6 && one.weight > 0);
             if is_asked && is_for && !found {
                 let what = format!("clients over {ip} find none of these backends");
-                let hint = "name one over each version of IP, or `clients` over one of them";
+                let hint = "name one over each address family, or `clients` over one of them";
                 self.fault(span.clone(), what, hint);
             }
         }
@@ -157,7 +160,8 @@ impl Checker {
         list.iter().filter_map(|glob| self.keep(check_glob(glob))).collect()
     }
 
-    fn prefixes(&mut self, written: &Maybe<Vec<Spanned<String>>>) -> Vec<IpNet> {
+    /// Reads networks, and single hosts as networks.
+    pub fn prefixes(&mut self, written: &Maybe<Vec<Spanned<String>>>) -> Vec<IpNet> {
         let list = written.as_ref().map(|list| list.as_ref().as_slice()).unwrap_or_default();
         list.iter().filter_map(|prefix| self.keep(address::prefix(prefix))).collect()
     }

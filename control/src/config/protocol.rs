@@ -2,19 +2,20 @@
 
 use super::check::Checker;
 use super::file::{self, place};
-use super::types::{Ftp, Mode, Protocol};
+use super::types::Mode;
+use engine::snapshot::{Ftp, Protocol};
 use std::ops::Range;
 use std::time::Duration;
 use toml::Spanned;
 
-/// RFC 5382, REQ-5: two hours and four minutes of silence, and four minutes where a connection is not yet open or
-/// about to be closed.
+/// The timeouts of RFC 5382, REQ-5: two hours and four minutes of silence, and four minutes for half-open and closing
+/// connections.
 const TCP_IDLE: Duration = Duration::from_secs(124 * 60);
 const TRANSITORY: Duration = Duration::from_secs(4 * 60);
-/// RFC 4787, REQ-5.
+/// The timeout of RFC 4787, REQ-5.
 const UDP_IDLE: Duration = Duration::from_secs(5 * 60);
 const TFTP_IDLE: Duration = Duration::from_secs(60);
-/// An exchange over UDP is over by then.
+/// Time for a draining backend to answer over UDP, by default.
 const DRAIN: Duration = Duration::from_secs(60);
 
 const HOUR: u64 = 3600;
@@ -55,7 +56,7 @@ impl Checker {
         Ftp { data_port, foreign_data: foreign_data.is_some_and(|written| *written.as_ref()) }
     }
 
-    /// A key that another protocol has would be without effect.
+    /// Refuses keys that belong to other protocols, and would have no effect.
     fn keys_of_its_protocol(&mut self, written: &file::Service, protocol: Protocol) {
         let mut only = |key: &str, place: Option<Range<usize>>, protocols: &[&str]| {
             if let (Some(place), false) = (place, protocols.contains(&protocol.name())) {
@@ -86,20 +87,20 @@ impl Checker {
         }
     }
 
-    /// Where requests and connections go; 0: to every port.
+    /// Reads the port of a service; 0: every port.
     pub fn port(&mut self, written: &file::Service, protocol: Protocol) -> u16 {
-        if written.port.is_none() && protocol.own_port().is_none() && protocol != Protocol::Any {
+        if written.port.is_none() && protocol.default_port().is_none() && protocol != Protocol::Any
+        {
             let what = format!("`protocol = \"{}\"` without `port`", protocol.name());
             self.fault(written.protocol.span(), what, "this one needs `port`");
         }
-        let own = protocol.own_port().unwrap_or_default();
+        let default = protocol.default_port().unwrap_or_default();
         // Active data comes to clients from the port below.
         let least = if matches!(protocol, Protocol::Ftp(_)) { 2 } else { 1 };
-        self.number(&written.port, own.into(), least..=65_535) as u16
+        self.number(&written.port, default.into(), least..=65_535) as u16
     }
 
-    /// After how much silence something is given up: an open connection or a transfer, and a connection that is
-    /// half open or half closed.
+    /// Reads the idle timeouts: of transfers and open connections, and of half-open and closing connections.
     pub fn timeouts(&mut self, written: &file::Service, protocol: Protocol) -> [Duration; 2] {
         let (idle, longest) = match protocol {
             Protocol::Tftp => (TFTP_IDLE, HOUR),
@@ -111,7 +112,7 @@ impl Checker {
         [idle, transitory.unwrap_or(TRANSITORY.min(idle))]
     }
 
-    /// How long datagrams go on to a backend that drains: nothing else ends a stream of them.
+    /// Reads the time for which datagrams still go to a draining backend: nothing else ends a stream of them.
     pub fn drain_timeout(
         &mut self,
         written: &file::Service,

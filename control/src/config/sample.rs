@@ -18,12 +18,12 @@ name = "one"
 address = "10.0.0.30"
 "#;
 
-/// The same with a second backend.
+/// A sound file with two backends.
 pub fn pair() -> String {
     format!("{SOUND}\n[[service.backend]]\nname = \"two\"\naddress = \"10.0.0.31\"\n")
 }
 
-/// The configuration in a sound text.
+/// Parses a sound text.
 pub fn parsed(text: &str) -> Config {
     parse("test.toml", text).unwrap_or_else(|faults| panic!("{faults}\n{text}"))
 }

@@ -1,10 +1,11 @@
-//! Checks of how a service's transfers are dealt out.
+//! Checks of a service's scheduler and persistence.
 
 use super::check::Checker;
 use super::file::{self, Maybe};
-use super::types::{Persistence, Protocol};
-use engine::select::rota::Scheduler;
-use engine::select::sticky;
+use super::types::Persistence;
+use engine::scheduler::backend_group::Scheduler;
+use engine::scheduler::persistence;
+use engine::snapshot::Protocol;
 
 impl Checker {
     pub fn scheduler(&mut self, written: &Maybe<String>, protocol: Protocol) -> Scheduler {
@@ -42,7 +43,7 @@ impl Checker {
             }
         }
         let [v4, v6] = [0, 1].map(|place| {
-            let whole = u64::from(sticky::WHOLE[place]);
+            let whole = u64::from(persistence::WHOLE[place]);
             self.number(prefixes[place], whole, 1..=whole) as u8
         });
         let length = self.duration(&written.persistence, 1..=86_400)?;

@@ -3,8 +3,8 @@
 use super::address::{self, Use};
 use super::check::Checker;
 use super::file::{self, Maybe, OneOrMany};
-use super::types::{Backend, Held, Interface, Mode, Protocol, Service};
-use engine::tables::MOST_SNAT;
+use super::types::{Backend, Held, Interface, Mode, Service};
+use engine::snapshot::{MOST_SNAT, Protocol};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use toml::Spanned;
@@ -36,13 +36,13 @@ impl Checker {
         services
     }
 
-    /// On each VIP a port is one service's, and on each interface one VIP takes what is for everybody.
+    /// Checks that a port on a VIP belongs to one service, and that an interface has one VIP for broadcasts.
     fn vips_are_apart(&mut self, written: &[Spanned<file::Service>], services: &[Service]) {
         let mut taken = HashSet::new();
         let mut everybody = HashMap::new();
         for (written, service) in written.iter().zip(services) {
             for vip in &service.vips {
-                if !taken.insert((vip.address, service.protocol.number(), service.port)) {
+                if !taken.insert((vip.address, service.protocol.ip_protocol(), service.port)) {
                     let what = match service.protocol {
                         Protocol::Any => format!("two services for anything on {}", vip.address),
                         Protocol::Tftp | Protocol::Ftp(_) | Protocol::Tcp | Protocol::Udp => {
@@ -136,7 +136,7 @@ impl Checker {
         }
     }
 
-    /// Addresses of ours, each once.
+    /// Reads addresses that the kernel must hold, each once.
     fn held(
         &mut self,
         written: &[Spanned<String>],
@@ -175,7 +175,7 @@ impl Checker {
         true
     }
 
-    /// Where servers answer clients directly, nobody sees what these have had.
+    /// Reads whether failover is on. With direct server return there is none: nobody sees which blocks a client has.
     fn failover(&mut self, written: &Maybe<bool>, protocol: Protocol, mode: &Mode) -> bool {
         if let Some(written) = written.as_ref().filter(|written| *written.as_ref())
             && *mode == Mode::Dsr
@@ -188,8 +188,8 @@ impl Checker {
             && written.as_ref().is_none_or(|written| *written.as_ref())
     }
 
-    /// Clients over each version of IP find a backend, and each backend is found. Behind a pool with
-    /// addresses of the servers' versions, all clients find all backends.
+    /// Checks that clients over each address family find a backend, and that each backend is found. Behind a SNAT
+    /// pool with addresses of the servers' families, all clients find all backends.
     fn meet(
         &mut self,
         service: &Spanned<file::Service>,
@@ -227,7 +227,7 @@ impl Checker {
         }
     }
 
-    /// An address of ours or of a backend, and the interface that reaches it.
+    /// Reads an address of ours or of a backend, and finds the interface that reaches it.
     pub fn own_address(
         &mut self,
         written: &Spanned<String>,

@@ -2,8 +2,8 @@ mod faults;
 
 use super::sample::SOUND;
 use super::*;
-use engine::policy::Access;
-use engine::select::rota::Scheduler;
+use engine::scheduler::backend_group::Scheduler;
+use engine::snapshot::access::Access;
 use std::net::IpAddr;
 use std::time::Duration;
 use wire::ethernet::Mac;
@@ -30,6 +30,26 @@ fn defaults() {
     assert_eq!((service.port, &service.mode), (69, &Mode::Nat));
     assert_eq!((service.idle_timeout, service.persistence), (Duration::from_secs(60), None));
     assert_eq!(service.backends[0].weight, 1);
+}
+
+#[test]
+fn metrics_and_web_page_have_an_address() {
+    let listen = |text: &str| {
+        let text = format!("[control]\nmetrics = \"{text}\"\n{SOUND}");
+        parse("test.toml", &text).unwrap().control.metrics
+    };
+    let tcp = |text: &str| Some(Listen::Tcp(text.parse().expect("an address")));
+    assert_eq!(parse("test.toml", SOUND).unwrap().control.metrics, None);
+    for address in ["127.0.0.1:9", "127.8.9.10:65535", "[::1]:80"] {
+        assert_eq!(listen(address), tcp(address));
+    }
+    assert_eq!(listen("unix:/run/m"), Some(Listen::Unix("/run/m".into())));
+    let text = "web = \"0.0.0.0:80\"\nallow = [\"10.9.0.0/16\", \"::1\"]\ntoken = \"/etc/t\"";
+    let control = parse("test.toml", &format!("[control]\n{text}\n{SOUND}")).unwrap().control;
+    assert_eq!((control.metrics, control.web), (None, tcp("0.0.0.0:80")));
+    let nets = ["10.9.0.0/16", "::1/128"].map(|net| net.parse().expect("a network"));
+    let access = HttpAccess { allow: nets.into(), token: "/etc/t".into() };
+    assert_eq!(control.http_access, Some(access));
 }
 
 #[test]
@@ -113,7 +133,7 @@ fn what_may_not_be_twice() {
     }
 }
 
-/// The sound file with the other version of IP beside.
+/// The sound file with both address families.
 fn dual() -> String {
     SOUND
         .replace("[\"10.0.0.2/24\"]", "[\"10.0.0.2/24\", \"fd00::2/64\"]")
@@ -122,7 +142,7 @@ fn dual() -> String {
 }
 
 #[test]
-fn a_service_may_be_there_over_both_versions_of_ip() {
+fn a_service_may_be_there_over_both_families() {
     let config = parse("test.toml", &dual()).unwrap();
     let vips: Vec<_> = config.services[0].vips.iter().map(|vip| vip.address.to_string()).collect();
     assert_eq!(vips, ["10.0.0.100", "fd00::100"]);
@@ -133,7 +153,7 @@ fn a_service_may_be_there_over_both_versions_of_ip() {
 }
 
 #[test]
-fn clients_over_each_version_of_ip_find_a_backend() {
+fn clients_over_each_family_find_a_backend() {
     for (this, that, words) in [
         (
             "[\"10.0.0.100\", \"fd00::100\"]",
@@ -293,7 +313,7 @@ fn interfaces_share_a_device_in_different_vlans() {
     let text = format!("{SOUND}{}{}", more("tagged", "212", 1), more("twice", "[7, 212]", 2));
     let config = parse("test.toml", &text).unwrap();
     assert_eq!(config.devices().len(), 1);
-    let vlans: Vec<_> = config.links().iter().map(|link| link.vlans.ids().to_vec()).collect();
+    let vlans: Vec<_> = config.vlan_ports().iter().map(|link| link.vlans.ids().to_vec()).collect();
     assert_eq!(vlans, [vec![], vec![212], vec![7, 212]]);
     assert_eq!(config.device_mtu(&config.interfaces[0].device), 1500);
     let large = text.replace("mtu = 1400", "mtu = 1498");
@@ -302,7 +322,7 @@ fn interfaces_share_a_device_in_different_vlans() {
 }
 
 #[test]
-fn a_gateway_of_each_version_of_ip() {
+fn a_gateway_of_each_family() {
     let with = |gateway: &str| {
         dual().replacen("[[service]]", &format!("gateway = {gateway}\n[[service]]"), 1)
     };
@@ -332,8 +352,8 @@ fn behind_a_gateway_everything_is_reached_but_not_by_dsr() {
     assert_eq!(parse("test.toml", &far).unwrap().services[0].backends[0].interface, 0);
     let dsr = far.replace("vip =", "mode = \"dsr\"\nvip =");
     assert!(faults(&dsr).contains("192.168.7.7 is in no interface's subnet"));
-    let own = routed.replace("10.0.0.30", "10.0.0.1");
-    assert!(faults(&own).contains("10.0.0.1 is a gateway"));
+    let gateway = routed.replace("10.0.0.30", "10.0.0.1");
+    assert!(faults(&gateway).contains("10.0.0.1 is a gateway"));
 }
 
 #[test]

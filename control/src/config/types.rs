@@ -1,16 +1,21 @@
-//! The checked configuration: only what can be true.
+//! The checked configuration, which can only hold values that make sense.
 
 mod device;
 mod health;
-mod protocol;
+mod listen;
+mod log;
 
 pub use device::Device;
 pub use health::{Canary, Health, Login, Probe, Program, User};
-pub use protocol::{Ftp, Protocol};
+pub use listen::{HttpAccess, Listen};
+pub use log::{LogFormat, LogOutput, LogTarget, Outcomes, REFUSED, WantedOutcomes};
 
-use engine::policy::{Access, OptionLimits, Rule};
-use engine::select::rota::Scheduler;
-use engine::select::sticky;
+use engine::scheduler::backend_group::Scheduler;
+use engine::scheduler::persistence;
+use engine::snapshot::Protocol;
+use engine::snapshot::access::Access;
+use engine::snapshot::option_limits::OptionLimits;
+use engine::snapshot::rule::Rule;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -19,7 +24,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use wire::ethernet::Mac;
 use wire::vlan::{self, Vlans};
-use worker::links::Link;
+use worker::vlan_ports::VlanPort;
 
 /// The whole configuration. `interface` fields are indices into [`Config::interfaces`]: the
 /// interface that reaches the address.
@@ -27,18 +32,20 @@ use worker::links::Link;
 pub struct Config {
     /// The dataplane as a whole.
     pub dataplane: Dataplane,
-    /// The operator's way in.
+    /// The operator's access.
     pub control: Control,
-    /// At least one.
+    /// The interfaces, at least one.
     pub interfaces: Vec<Interface>,
-    /// At least one.
+    /// The services, at least one.
     pub services: Vec<Service>,
-    /// Rules for servers' own connections; the first one that fits counts.
+    /// NAT rules for connections that servers open; the first one that matches counts.
     pub nat: Vec<NatRule>,
+    /// Outputs of the log of transfers.
+    pub logs: Vec<LogOutput>,
 }
 
 impl Config {
-    /// The interface that is the first one on each device. What is the device's own is said there.
+    /// The first interface on each device, which has the device's settings.
     pub fn devices(&self) -> Vec<&Interface> {
         let mut devices: Vec<&Interface> = vec![];
         for interface in &self.interfaces {
@@ -49,17 +56,17 @@ impl Config {
         devices
     }
 
-    /// The place of each interface on its device, by the place in [`Config::devices`].
-    pub fn links(&self) -> Vec<Link> {
+    /// The port of each interface; devices are indices into [`Config::devices`].
+    pub fn vlan_ports(&self) -> Vec<VlanPort> {
         let devices = self.devices();
         let link = |interface: &Interface| {
             let port = devices.iter().position(|first| first.device == interface.device);
-            Link { port: port.unwrap_or_default(), vlans: interface.vlans }
+            VlanPort { port: port.unwrap_or_default(), vlans: interface.vlans }
         };
         self.interfaces.iter().map(link).collect()
     }
 
-    /// The MTU that a device needs: the largest of its interfaces', and room for their tags.
+    /// The MTU that a device needs: the largest of its interfaces, and room for their tags.
     pub fn device_mtu(&self, device: &Device) -> u16 {
         let on = self.interfaces.iter().filter(|interface| interface.device == *device);
         on.map(|interface| interface.mtu + interface.tag_room()).max().unwrap_or_default()
@@ -75,50 +82,56 @@ pub struct Dataplane {
     pub hugepages: bool,
     /// DPDK's memory in MiB.
     pub memory_mib: u32,
-    /// Transfers that each worker has room for.
+    /// Rows of each worker's transfer table.
     pub max_flows: u32,
-    /// Blocks a second, over all downloads that another server goes on with after their own has died, up to where
-    /// their clients are.
+    /// The rate limit, in blocks per second, for fetching data again that clients already have when their server
+    /// dies.
     pub failover_rate: u32,
     /// Further arguments for DPDK.
     pub eal_args: Vec<String>,
 }
 
-/// The operator's way in.
+/// The operator's access.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Control {
     /// The Unix socket.
     pub socket: PathBuf,
+    /// The address of the metrics; `None`: there are none.
+    pub metrics: Option<Listen>,
+    /// The address of the web page; `None`: there is none.
+    pub web: Option<Listen>,
+    /// The clients of addresses that other hosts reach; `None`: there is no such address.
+    pub http_access: Option<HttpAccess>,
 }
 
-/// A port of the appliance.
+/// An interface of the load balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
     /// The TAP that Linux sees.
     pub name: String,
     /// The device that DPDK drives.
     pub device: Device,
-    /// The VLANs that it is in on its device.
+    /// The interface's VLANs on its device.
     pub vlans: Vlans,
-    /// At least one; the subnets of different interfaces don't overlap.
+    /// The interface's addresses, at least one; the subnets of different interfaces don't overlap.
     pub addresses: Vec<IpNet>,
-    /// The routers to everywhere else, at most one of each version of IP; neighbours.
+    /// The default gateways, at most one of each address family.
     pub gateways: Vec<IpAddr>,
-    /// Largest IP packet, in bytes.
+    /// The largest IP packet, in bytes.
     pub mtu: u16,
     /// Receive queues; `None`: one for each worker.
     pub queues: Option<u16>,
-    /// Places in each receive queue.
+    /// Descriptors of each receive queue.
     pub rx_ring: u16,
-    /// Places in each transmit queue.
+    /// Descriptors of each transmit queue.
     pub tx_ring: u16,
-    /// Frames that are taken from a queue at once.
+    /// Frames that are received from a queue at once.
     pub burst: u16,
 }
 
 impl Interface {
-    /// The part of its device's MTU that its tags take. For a single one devices have room beside it, and so has
-    /// Linux, but not for a provider's.
+    /// Bytes of the device's MTU that the interface's tags take. For a single tag devices and Linux have room beyond
+    /// the MTU, but not for a provider's tag.
     pub fn tag_room(&self) -> u16 {
         match self.vlans.size() {
             vlan::TAG => 0,
@@ -127,49 +140,50 @@ impl Interface {
     }
 }
 
-/// One protocol on one VIP and port.
+/// A service: one protocol on VIPs and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
-    /// For operators.
+    /// The service's name, for operators.
     pub name: String,
-    /// The protocol of its clients.
+    /// The protocol of the service's clients.
     pub protocol: Protocol,
-    /// Where clients find it; at least one.
+    /// The VIPs, at least one.
     pub vips: Vec<Held>,
-    /// The port that its clients go to; 0: all.
+    /// The port; 0: all ports.
     pub port: u16,
     /// How packets reach the backends.
     pub mode: Mode,
-    /// How it chooses among its backends.
+    /// The scheduler, which chooses among the backends.
     pub scheduler: Scheduler,
-    /// How long a backend that comes back gets less than its share.
+    /// The time for which a backend that comes back gets less than its share.
     pub slow_start: Option<Duration>,
     /// Silence after which a transfer or connection is given up.
     pub idle_timeout: Duration,
-    /// The same for a TCP connection that is not yet open, or about to be closed.
+    /// Silence after which a half-open or closing TCP connection is given up.
     pub transitory_timeout: Duration,
-    /// How long clients' datagrams go on to a backend that drains; `None`: transfers and connections end by themselves.
+    /// The time for which datagrams still go to a draining backend; `None`: transfers and connections end by
+    /// themselves.
     pub drain_timeout: Option<Duration>,
-    /// How a client stays with its backend.
+    /// Persistence of clients.
     pub persistence: Option<Persistence>,
-    /// Whether its clients may send to everybody on the VIPs' interfaces.
+    /// Whether clients may broadcast requests on the VIPs' interfaces.
     pub broadcast: bool,
-    /// Whether another backend goes on with the downloads of one that dies.
+    /// Whether another backend takes over the downloads of one that dies.
     pub failover: bool,
-    /// The limits of what its clients may ask for.
+    /// Access control: the requests that clients may make.
     pub access: Access,
-    /// The limits of their requests' options.
+    /// Limits of the options in requests.
     pub options: OptionLimits,
-    /// Which requests are for some of its backends alone, and for which: by their places among them.
+    /// Rules that give some requests to some of the backends, which are indices into `backends`.
     pub rules: Vec<(Rule, Vec<usize>)>,
-    /// How its backends are checked; `None`: not at all.
+    /// Health checks of the backends; `None`: there are none.
     pub health: Option<Health>,
-    /// At least one with a weight above zero.
+    /// The backends, at least one of them with a weight above zero.
     pub backends: Vec<Backend>,
 }
 
 impl Service {
-    /// Whether clients of this VIP go to this backend. Behind a pool their version of IP does not matter to it.
+    /// Whether clients of this VIP go to this backend. Behind a SNAT pool their address family does not matter.
     pub fn leads_to(&self, vip: IpAddr, backend: &Backend) -> bool {
         match self.mode {
             Mode::Snat(_) => true,
@@ -178,20 +192,20 @@ impl Service {
     }
 }
 
-/// How a client stays with its backend.
+/// Persistence: a client stays with its backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Persistence {
-    /// After its last request.
+    /// The time since the client's last request.
     pub length: Duration,
-    /// All clients with so many bits of their addresses in common stay together: over IPv4, over IPv6.
+    /// Prefix lengths over IPv4 and IPv6: all clients of a network stay together.
     pub prefixes: [u8; 2],
 }
 
 impl Persistence {
-    /// Whether networks stay together, and not only each client, over IPv4 or over IPv6.
+    /// Whether clients of a network stay together, over IPv4 or over IPv6.
     pub fn is_of_networks(&self, v6: bool) -> bool {
         let place = usize::from(v6);
-        self.prefixes[place] < sticky::WHOLE[place]
+        self.prefixes[place] < persistence::WHOLE[place]
     }
 }
 
@@ -206,7 +220,7 @@ pub enum Mode {
     Snat(Vec<Held>),
 }
 
-/// An address that is ours.
+/// An address that the kernel holds for a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Held {
     /// The address.
@@ -218,35 +232,35 @@ pub struct Held {
 /// A server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backend {
-    /// For operators; unique in its service.
+    /// The backend's name, unique in its service.
     pub name: String,
     /// The backend's address.
     pub address: IpAddr,
-    /// Other addresses that it may answer from.
+    /// Other addresses that the backend may answer from.
     pub aliases: Vec<IpAddr>,
-    /// The backend's hardware address, if the kernel is not to be asked for it.
+    /// The backend's hardware address, if it is configured; else the kernel resolves it.
     pub mac: Option<Mac>,
-    /// Others that it sends from then.
+    /// Further configured hardware addresses that the backend sends from.
     pub also_from: Vec<Mac>,
-    /// The backend's share of new transfers.
+    /// The weight: the backend's share of new transfers.
     pub weight: u16,
-    /// The most transfers that it has at a time.
+    /// The most transfers at a time.
     pub max_transfers: Option<u32>,
-    /// The ports that its clients' data connections go to.
+    /// The ports of passive data connections.
     pub passive_ports: Option<RangeInclusive<u16>>,
-    /// The interface that reaches it.
+    /// The interface that reaches the backend.
     pub interface: usize,
 }
 
-/// A rule for connections that a server opens by itself.
+/// A NAT rule for connections that servers open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NatRule {
-    /// From here.
+    /// The servers' network.
     pub from: IpNet,
-    /// The protocol of IP's.
+    /// The IP protocol number.
     pub protocol: u8,
-    /// From this port; `None`: from any.
+    /// The source port; `None`: any.
     pub source_port: Option<u16>,
-    /// The VIP that they leave as.
+    /// The VIP that becomes the source address.
     pub to: IpAddr,
 }

@@ -1,9 +1,10 @@
-//! `command`: a program that says by its exit code how a backend is, as Nagios plugins do. Who writes it may make a
-//! mistake, and who is checked may make use of one: it runs as a user that may do nothing, with nothing of ours.
+//! The probe `command`: a program whose exit code tells the health of a backend, as Nagios plugins do. A program may
+//! have bugs that a backend can exploit: it runs as an unprivileged user, without our files, environment and
+//! privileges.
 
-use super::said::said;
+use super::finding::{Finding, ProbeError, backend_fault};
+use super::sanitize::sanitize;
 use super::target::Target;
-use super::{Finding, Trouble, theirs};
 use crate::config::Program;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, geteuid};
@@ -14,19 +15,20 @@ use std::process::{ExitStatus, Stdio};
 use tokio::io::{AsyncReadExt, copy, sink};
 use tokio::process::{ChildStdout, Command};
 
-/// Where Debian has them; they are in nobody's PATH.
+/// The folder of plugins in Debian, which is in no PATH.
 const PLUGINS: &str = "/usr/lib/nagios/plugins";
-/// All that is in its environment.
+/// The only variable in the program's environment.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Bytes that are kept of a program's words.
+/// Bytes that are kept of a program's output.
 const MOST: u64 = 1024;
 
-/// Runs it. If this is dropped, the program is killed, and all that it has started.
+/// Runs the program. If the future is dropped, the program is killed with everything that it has started.
 pub async fn find(program: &Program, target: &Target) -> Finding {
     let name = program.words.first().map(String::as_str).unwrap_or_default();
     let started = CommandWrap::from(command(program, target)).wrap(ProcessSession).spawn();
-    let child = started.map_err(|error| Trouble::Ours(format!("cannot run `{name}`: {error}")))?;
-    // Waiting for the program alone: for the whole group, a thread would wait that nothing ends.
+    let child =
+        started.map_err(|error| ProbeError::Local(format!("cannot run `{name}`: {error}")))?;
+    // Only the program is waited for: for the whole group a thread would wait that nothing ends.
     let mut child = child.into_inner();
     let group = Group(child.id().map(u32::cast_signed).map(Pid::from_raw));
     let output = match child.stdout().take() {
@@ -34,16 +36,16 @@ pub async fn find(program: &Program, target: &Target) -> Finding {
         None => vec![],
     };
     let ended = child.wait().await;
-    // What it has left running would be there for ever, one more with each check.
+    // Processes that it left running would stay for ever, more with each check.
     drop(group);
     match ended {
-        Ok(status) => verdict(status, &said(&output)),
-        Err(error) => Err(Trouble::Ours(format!("lost sight of `{name}`: {error}"))),
+        Ok(status) => verdict(status, &sanitize(&output)),
+        Err(error) => Err(ProbeError::Local(format!("lost sight of `{name}`: {error}"))),
     }
 }
 
-/// The program, as the user that is meant and in no group but its own. Who is not root runs it as itself. What it
-/// may do is gone by then ([`crate::privilege`]).
+/// The command for the program, with the configured user and that user's group only. A daemon that is not root runs
+/// it as its own user. Capabilities are dropped already ([`crate::privilege`]).
 fn command(Program { words, user }: &Program, target: &Target) -> Command {
     let address = target.address.to_string();
     let port = target.port.to_string();
@@ -63,17 +65,17 @@ fn command(Program { words, user }: &Program, target: &Target) -> Command {
     command
 }
 
-/// A plugin by its name alone, or any program.
+/// The path of a program: plugins are found by their names.
 fn file(name: &str) -> PathBuf {
     let plugin = Path::new(PLUGINS).join(name);
     if !name.contains('/') && plugin.exists() { plugin } else { PathBuf::from(name) }
 }
 
-/// All that it says, until it and whatever it has started have closed their output. So the program is
-/// still there, be it as a zombie, and its process group nobody else's.
+/// Reads the output until the program and everything that it has started have closed it. The program still exists
+/// then, even if as a zombie, so its process group's number is not reused.
 async fn read(mut stdout: ChildStdout) -> Vec<u8> {
     let mut output = vec![];
-    // What can't be read was not said.
+    // Output that can't be read is ignored.
     let _ = (&mut stdout).take(MOST).read_to_end(&mut output).await;
     let _ = copy(&mut stdout, &mut sink()).await;
     output
@@ -84,18 +86,20 @@ fn verdict(status: ExitStatus, said: &str) -> Finding {
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(said.to_owned()),
         (Some(1), _) => Ok(words("warning".to_owned())),
-        (Some(code), _) => theirs(words(format!("exit {code}"))),
-        (None, signal) => theirs(words(format!("killed by signal {}", signal.unwrap_or_default()))),
+        (Some(code), _) => backend_fault(words(format!("exit {code}"))),
+        (None, signal) => {
+            backend_fault(words(format!("killed by signal {}", signal.unwrap_or_default())))
+        }
     }
 }
 
-/// The process group of a program, which dies with this.
+/// The process group of a program, which is killed when this value is dropped.
 struct Group(Option<Pid>);
 
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // It can only be gone already. As long as anything of it runs, its number is nobody else's.
+            // It may have ended already. While any process of it runs, its number is not reused.
             let _ = killpg(group, Signal::SIGKILL);
         }
     }

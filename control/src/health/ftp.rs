@@ -1,12 +1,12 @@
-//! `ftp`: a greeting, a login if there is one, and a command that does nothing (RFC 959).
+//! The probe `ftp`: a greeting, a login if one is configured, and NOOP (RFC 959).
 
+use super::finding::{Finding, ProbeError, backend_fault};
 use super::lines::Lines;
-use super::said::said;
+use super::sanitize::sanitize;
 use super::target::Target;
-use super::{Finding, Trouble, theirs};
 use crate::config::Login;
 
-/// Logs in, or does not, and takes its leave.
+/// Probes a backend: login if configured, NOOP, QUIT.
 pub async fn find(login: Option<&Login>, target: &Target) -> Finding {
     let mut lines = Lines::open(target).await?;
     expect(&mut lines, "its greeting", &["220"]).await?;
@@ -28,22 +28,21 @@ pub async fn find(login: Option<&Login>, target: &Target) -> Finding {
     Ok(String::new())
 }
 
-/// A reply that has one of these codes.
+/// Reads a reply, which must have one of these codes.
 async fn expect(
     lines: &mut Lines<'_>,
     to: &str,
     codes: &[&'static str],
-) -> Result<&'static str, Trouble> {
+) -> Result<&'static str, ProbeError> {
     let reply = reply(lines).await?;
     match codes.iter().find(|code| reply.starts_with(code.as_bytes())) {
         Some(code) => Ok(code),
-        None => theirs(format!("{to}: `{}`", said(&reply))),
+        None => backend_fault(format!("{to}: `{}`", sanitize(&reply))),
     }
 }
 
-/// A reply's last line. Of several, all before that one are something else than three digits and a
-/// space (RFC 959 §4.2).
-async fn reply(lines: &mut Lines<'_>) -> Result<Vec<u8>, Trouble> {
+/// Reads a reply and returns its last line, which begins with the code and a space (RFC 959 §4.2).
+async fn reply(lines: &mut Lines<'_>) -> Result<Vec<u8>, ProbeError> {
     let first = lines.next().await?;
     let code = first.first_chunk::<3>().filter(|code| code.iter().all(u8::is_ascii_digit));
     let (Some(code), Some(b'-')) = (code, first.get(3)) else { return Ok(first) };

@@ -1,24 +1,24 @@
-//! `icmp`: an echo (RFC 792, for IPv6 RFC 4443). A raw socket, since the kernel lets nobody use a ping
-//! socket unless it is told to.
+//! The probe `icmp`: an echo request (RFC 792, for IPv6 RFC 4443). It uses a raw socket, since ping sockets are
+//! disabled by default.
 
-use super::Finding;
+use super::finding::Finding;
 use super::target::{Target, no_socket};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use tokio::net::UdpSocket;
 
-/// Kinds of ICMP and ICMPv6: request and reply.
+/// Types of echo request and echo reply, in ICMP and ICMPv6.
 const V4: [u8; 2] = [8, 0];
 const V6: [u8; 2] = [128, 129];
-/// Kind, code, checksum, identifier and sequence number.
+/// Bytes of type, code, checksum, identifier and sequence number.
 const HEADER: usize = 8;
 
-/// Asks for an echo of its own, and waits until it comes.
+/// Sends an echo request, and waits for the reply.
 pub async fn find(target: &Target) -> Finding {
     let socket = open(target).map_err(no_socket)?;
     let kinds = if target.address.is_ipv4() { V4 } else { V6 };
-    // Ours among those of all who ask at the moment.
+    // Tells this probe's reply from others.
     let token: [u8; 4] = fastrand::u32(..).to_be_bytes();
     let peer = SocketAddr::new(target.address, 0);
     if let Err(error) = ask(&socket, peer, kinds[0], token).await {
@@ -36,7 +36,7 @@ pub async fn find(target: &Target) -> Finding {
     }
 }
 
-/// Opens a socket that hears this backend alone. Once made, a raw socket is used as one for UDP is.
+/// Opens a raw socket, which is used like a UDP socket from then on.
 fn open(target: &Target) -> io::Result<UdpSocket> {
     let (family, protocol) = match target.address {
         IpAddr::V4(_) => (AddressFamily::Inet, SockProtocol::Icmp),
@@ -53,7 +53,7 @@ async fn ask(socket: &UdpSocket, peer: SocketAddr, kind: u8, token: [u8; 4]) -> 
     let mut request = [0; HEADER];
     request[0] = kind;
     request[4..].copy_from_slice(&token);
-    // For IPv6 the kernel makes it, who knows the addresses that it covers.
+    // For IPv6 the kernel computes it: it covers the addresses.
     if peer.is_ipv4() {
         let checksum = !wire::checksum::fold(wire::checksum::sum(&request, 0));
         request[2..4].copy_from_slice(&checksum.to_be_bytes());
@@ -61,7 +61,7 @@ async fn ask(socket: &UdpSocket, peer: SocketAddr, kind: u8, token: [u8; 4]) -> 
     socket.send(&request).await.map(|_len| ())
 }
 
-/// The kind, and identifier with sequence number. Over IPv4 the IP header stands before them.
+/// Reads type, identifier and sequence number. Over IPv4 the IP header precedes them.
 fn message(from: IpAddr, packet: &[u8]) -> Option<(u8, [u8; 4])> {
     let skip = match from {
         IpAddr::V4(_) => usize::from(packet.first()? & 0xf) * 4,

@@ -1,12 +1,12 @@
-//! Probes every backend, each in a task of its own, and lets the standings know.
+//! The running checks: a task for each backend, which reports to the backend status.
 
-use super::Trouble;
+use super::finding::{Finding, ProbeError};
 use super::state::State;
 use super::target::{Target, Vip};
+use crate::backend_status::{BackendStatuses, Check, CheckVerdict};
 use crate::config::{Backend, Config, Health, Mode, Service};
 use crate::events;
-use crate::kernel::{Detour, KernelError, View};
-use crate::standing::{Check, Standings, Verdict};
+use crate::kernel::{KernelError, KernelView, ProbeRouting};
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,36 +14,36 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// A check comes late by up to this share of its interval, so that nothing falls into step with it.
+/// Jitter: a check is late by up to this share of its interval, so that checks don't fall into step.
 const JITTER: f64 = 0.2;
 
-/// The running checks. They end when this is dropped; the verdicts stay in the standings, where those that
-/// are started next find them.
+/// The running checks. They end when this value is dropped; the verdicts stay in the backend status, where the next
+/// checks find them.
 pub struct Checks {
-    standings: watch::Sender<Standings>,
+    statuses: watch::Sender<BackendStatuses>,
     tasks: JoinSet<()>,
-    detour: Detour,
-    /// All backends.
+    probe_routing: ProbeRouting,
+    /// The checked backends.
     backends: Vec<Backend>,
-    /// The backends that can be reached.
+    /// The addresses of backends whose next hops are known.
     reached: watch::Sender<HashSet<IpAddr>>,
 }
 
 impl Checks {
-    /// Begins to check.
+    /// Starts the checks of a configuration.
     ///
     /// # Errors
     ///
-    /// The kernel does not take the way that checks of `dsr` services need.
+    /// The kernel refuses the routing that probes of `dsr` services need.
     pub fn start(
         config: &Config,
-        standings: &watch::Sender<Standings>,
-        view: &View,
+        statuses: &watch::Sender<BackendStatuses>,
+        view: &KernelView,
     ) -> Result<Checks, KernelError> {
         let mut checks = Checks {
-            standings: standings.clone(),
+            statuses: statuses.clone(),
             tasks: JoinSet::new(),
-            detour: Detour::default(),
+            probe_routing: ProbeRouting::default(),
             backends: vec![],
             reached: watch::Sender::new(HashSet::new()),
         };
@@ -51,23 +51,23 @@ impl Checks {
         Ok(checks)
     }
 
-    /// Ends all checks, and begins those of another configuration. A backend that was dead is so until it has
-    /// passed again; but one that is checked no more is forgotten to be dead.
+    /// Ends all checks, and starts those of another configuration. A dead backend stays dead until it has passed
+    /// again; a backend that is no longer checked counts as alive.
     ///
     /// # Errors
     ///
     /// As for [`Checks::start`]; then nothing is checked.
-    pub fn change(&mut self, config: &Config, view: &View) -> Result<(), KernelError> {
+    pub fn change(&mut self, config: &Config, view: &KernelView) -> Result<(), KernelError> {
         self.tasks = JoinSet::new();
-        // The old way has to be gone before there is a new one: both have one name.
-        self.detour = Detour::default();
-        self.detour = Detour::new(config)?;
+        // The old routing must be gone before a new one is made: both have one name.
+        self.probe_routing = ProbeRouting::default();
+        self.probe_routing = ProbeRouting::new(config)?;
         let services = config.services.iter();
         let pairs =
             services.flat_map(|service| service.backends.iter().map(move |it| (service, it)));
         let (checked, others): (Vec<_>, Vec<_>) =
             pairs.partition(|(service, _)| service.health.is_some());
-        others.into_iter().for_each(|(service, backend)| forget(&self.standings, service, backend));
+        others.into_iter().for_each(|(service, backend)| forget(&self.statuses, service, backend));
         self.backends = checked.iter().map(|(_, backend)| (*backend).clone()).collect();
         self.follow(view);
         let count = checked.len() as u32;
@@ -75,29 +75,29 @@ impl Checks {
             let Some(health) = &service.health else { continue };
             let round = Round {
                 health: health.clone(),
-                targets: targets(service, backend, health, &self.detour),
+                targets: targets(service, backend, health, &self.probe_routing),
                 backend: backend.clone(),
                 service: service.clone(),
-                standings: self.standings.clone(),
+                statuses: self.statuses.clone(),
             };
             self.tasks.spawn(round.run(health.interval * place / count, self.reached.subscribe()));
         }
         Ok(())
     }
 
-    /// Waits until the way of `dsr` services' checks may be gone.
+    /// Waits until the probe routing may have been changed.
     pub async fn disturbed(&mut self) {
-        self.detour.disturbed().await;
+        self.probe_routing.disturbed().await;
     }
 
-    /// Puts that right.
+    /// Restores the probe routing.
     pub fn tend(&mut self) {
-        self.detour.tend();
+        self.probe_routing.tend();
     }
 
-    /// Takes what the kernel says of next hops. What it does not reach is not checked.
-    pub fn follow(&mut self, view: &View) {
-        if let Err(error) = self.detour.follow(view) {
+    /// Follows the kernel's next hops. Backends without one are not checked.
+    pub fn follow(&mut self, view: &KernelView) {
+        if let Err(error) = self.probe_routing.follow(view) {
             log::warn!("{error}; checks of `dsr` services fail");
         }
         let is_known = |it: &&Backend| it.mac.is_some() || view.hops.contains_key(&it.address);
@@ -110,8 +110,13 @@ impl Checks {
     }
 }
 
-/// Where a backend's checks go: to itself; in `dsr` to each VIP of its version of IP, at its hardware address.
-fn targets(service: &Service, backend: &Backend, health: &Health, detour: &Detour) -> Vec<Target> {
+/// The targets of a backend's checks: its address; in `dsr` each VIP of its address family, at its hardware address.
+fn targets(
+    service: &Service,
+    backend: &Backend,
+    health: &Health,
+    probe_routing: &ProbeRouting,
+) -> Vec<Target> {
     let to = |vip| Target {
         address: backend.address,
         aliases: backend.aliases.clone(),
@@ -122,17 +127,17 @@ fn targets(service: &Service, backend: &Backend, health: &Health, detour: &Detou
         Mode::Nat | Mode::Snat(_) => vec![to(None)],
         Mode::Dsr => {
             let vips = service.vips.iter().map(|vip| vip.address);
-            let own = vips.filter(|vip| vip.is_ipv4() == backend.address.is_ipv4());
-            let marked =
-                own.filter_map(|address| Some(Vip { address, mark: detour.mark(address)? }));
+            let same_family = vips.filter(|vip| vip.is_ipv4() == backend.address.is_ipv4());
+            let marked = same_family
+                .filter_map(|address| Some(Vip { address, mark: probe_routing.mark(address)? }));
             marked.map(|vip| to(Some(vip))).collect()
         }
     }
 }
 
-fn forget(standings: &watch::Sender<Standings>, service: &Service, backend: &Backend) {
-    standings.send_if_modified(|standings| {
-        let check = &mut standings.entry(&service.name, &backend.name).check;
+fn forget(statuses: &watch::Sender<BackendStatuses>, service: &Service, backend: &Backend) {
+    statuses.send_if_modified(|statuses| {
+        let check = &mut statuses.entry(&service.name, &backend.name).check;
         let old = std::mem::take(check);
         if let Some(event) = events::checked(&old, check, service, backend) {
             log::info!("{event}");
@@ -141,19 +146,19 @@ fn forget(standings: &watch::Sender<Standings>, service: &Service, backend: &Bac
     });
 }
 
-/// One backend's checks.
+/// The checks of one backend.
 struct Round {
     service: Service,
     backend: Backend,
     health: Health,
     targets: Vec<Target>,
-    standings: watch::Sender<Standings>,
+    statuses: watch::Sender<BackendStatuses>,
 }
 
 impl Round {
     async fn run(self, first: Duration, mut reached: watch::Receiver<HashSet<IpAddr>>) {
         let Health { interval, rise, fall, .. } = self.health;
-        let before = self.standings.borrow().of(&self.service, &self.backend).check.verdict;
+        let before = self.statuses.borrow().of(&self.service, &self.backend).check.verdict;
         let mut state = State::new(rise, fall, before);
         let mut due = Instant::now() + first;
         loop {
@@ -167,19 +172,22 @@ impl Round {
                 due = Instant::now() + interval.mul_f64(fastrand::f64());
                 continue;
             }
-            let (verdict, last) = match self.find().await {
+            let begun = Instant::now();
+            let finding = self.find().await;
+            self.count(&finding, begun.elapsed());
+            let (verdict, last) = match finding {
                 Ok(words) => (Some(state.hear(true)), words),
-                Err(Trouble::Theirs(words)) => (Some(state.hear(false)), words),
-                Err(Trouble::Ours(words)) => (None, words),
+                Err(ProbeError::Backend(words)) => (Some(state.hear(false)), words),
+                Err(ProbeError::Local(words)) => (None, words),
             };
             self.tell(verdict, last);
-            // After a long pause none is made up for.
+            // Checks that a long pause has missed are not made up for.
             due = (due + interval).max(Instant::now());
         }
     }
 
-    /// All its targets must be well.
-    async fn find(&self) -> super::Finding {
+    /// Probes all targets, which must all be healthy.
+    async fn find(&self) -> Finding {
         let Health { probe, timeout: limit, .. } = &self.health;
         let mut found = String::new();
         for target in &self.targets {
@@ -189,11 +197,27 @@ impl Round {
         Ok(found)
     }
 
-    /// Without a verdict there are only words, and the old one stays.
-    fn tell(&self, verdict: Option<Verdict>, last: String) {
+    /// Counts a check.
+    fn count(&self, finding: &Finding, time: Duration) {
+        self.statuses.send_if_modified(|statuses| {
+            let check = &mut statuses.entry(&self.service.name, &self.backend.name).check;
+            let counts = &mut check.counts;
+            match finding {
+                Ok(_) => counts.passed += 1,
+                Err(ProbeError::Backend(_)) => counts.failed += 1,
+                Err(ProbeError::Local(_)) => counts.none += 1,
+            }
+            counts.time.record(time, 1);
+            // No state has changed.
+            false
+        });
+    }
+
+    /// Reports a check's outcome. Without a verdict the old one stays.
+    fn tell(&self, verdict: Option<CheckVerdict>, last: String) {
         let Round { service, backend, .. } = self;
-        self.standings.send_if_modified(|standings| {
-            let check = &mut standings.entry(&service.name, &backend.name).check;
+        self.statuses.send_if_modified(|statuses| {
+            let check = &mut statuses.entry(&service.name, &backend.name).check;
             if verdict.is_none() && check.last != last {
                 log::warn!("{} can't be checked: {last}", events::name(service, backend));
             }

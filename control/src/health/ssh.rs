@@ -1,11 +1,11 @@
-//! `ssh`: the server's greeting (RFC 4253 §4.2), which other lines may come before.
+//! The probe `ssh`: the server's greeting (RFC 4253 §4.2), which other lines may precede.
 
+use super::finding::{Finding, backend_fault};
 use super::lines::Lines;
-use super::said::said;
+use super::sanitize::sanitize;
 use super::target::Target;
-use super::{Finding, theirs};
 
-/// Lines that are read at the most.
+/// The most lines that are read.
 const MOST: usize = 100;
 
 /// Reads the greeting, and hangs up.
@@ -14,11 +14,11 @@ pub async fn find(target: &Target) -> Finding {
     let mut first = None;
     for _ in 0..MOST {
         match lines.next().await {
-            Ok(line) if line.starts_with(b"SSH-") => return Ok(said(&line)),
+            Ok(line) if line.starts_with(b"SSH-") => return Ok(sanitize(&line)),
             Ok(line) => _ = first.get_or_insert(line),
-            Err(trouble) if first.is_none() => return Err(trouble),
+            Err(error) if first.is_none() => return Err(error),
             Err(_hung_up) => break,
         }
     }
-    theirs(format!("no SSH greeting, but `{}`", said(&first.unwrap_or_default())))
+    backend_fault(format!("no SSH greeting, but `{}`", sanitize(&first.unwrap_or_default())))
 }

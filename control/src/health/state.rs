@@ -1,6 +1,6 @@
-//! From findings to a verdict: one that goes against it changes nothing, so many in a row do.
+//! The verdict of a backend's checks: only several findings in a row change it.
 
-use crate::standing::Verdict;
+use crate::backend_status::CheckVerdict;
 
 /// One backend's verdict.
 #[derive(Debug, Clone)]
@@ -9,28 +9,30 @@ pub struct State {
     rise: u32,
     /// Findings in a row that make a living one dead.
     fall: u32,
-    verdict: Verdict,
+    verdict: CheckVerdict,
     /// Findings in a row against the verdict.
     against: u32,
 }
 
 impl State {
-    /// Goes on from a verdict.
-    pub fn new(rise: u32, fall: u32, verdict: Verdict) -> State {
+    /// Continues from an earlier verdict.
+    pub fn new(rise: u32, fall: u32, verdict: CheckVerdict) -> State {
         State { rise, fall, verdict, against: 0 }
     }
 
-    /// Takes a finding, well or not, and answers the verdict.
-    pub fn hear(&mut self, well: bool) -> Verdict {
+    /// Takes a finding, healthy or not, and returns the verdict.
+    pub fn hear(&mut self, well: bool) -> CheckVerdict {
         let (new, needed) = match (self.verdict, well) {
-            (Verdict::Passed, true) | (Verdict::Failed, false) => {
+            (CheckVerdict::Passed, true) | (CheckVerdict::Failed, false) => {
                 self.against = 0;
                 return self.verdict;
             }
             // It counts as alive already.
-            (Verdict::Pending, true) => (Verdict::Passed, 1),
-            (Verdict::Pending | Verdict::Passed, false) => (Verdict::Failed, self.fall),
-            (Verdict::Failed, true) => (Verdict::Passed, self.rise),
+            (CheckVerdict::Pending, true) => (CheckVerdict::Passed, 1),
+            (CheckVerdict::Pending | CheckVerdict::Passed, false) => {
+                (CheckVerdict::Failed, self.fall)
+            }
+            (CheckVerdict::Failed, true) => (CheckVerdict::Passed, self.rise),
         };
         self.against += 1;
         if self.against >= needed {
@@ -46,14 +48,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn verdicts(rise: u32, fall: u32, findings: &[bool]) -> Vec<Verdict> {
-        let mut state = State::new(rise, fall, Verdict::Pending);
+    fn verdicts(rise: u32, fall: u32, findings: &[bool]) -> Vec<CheckVerdict> {
+        let mut state = State::new(rise, fall, CheckVerdict::Pending);
         findings.iter().map(|&well| state.hear(well)).collect()
     }
 
     #[test]
     fn three_down_and_two_up() {
-        use Verdict::{Failed, Passed, Pending};
+        use CheckVerdict::{Failed, Passed, Pending};
         let findings =
             [false, false, true, false, false, true, false, false, false, true, false, true, true];
         let expected = [
@@ -66,7 +68,7 @@ mod tests {
     }
 
     proptest! {
-        /// Looked at from behind: the verdict is that of the last run which was long enough.
+        /// The verdict is that of the last run of findings that was long enough.
         #[test]
         fn the_last_long_run_decides(
             rise in 1u32..5,
@@ -75,13 +77,13 @@ mod tests {
         ) {
             let verdicts = verdicts(rise, fall, &findings);
             for end in 1..=findings.len() {
-                let mut model = Verdict::Pending;
+                let mut model = CheckVerdict::Pending;
                 for at in 1..=end {
                     let run = |well| findings[..at].iter().rev().take_while(|&&it| it == well).count();
                     if run(false) >= fall as usize {
-                        model = Verdict::Failed;
-                    } else if run(true) >= rise as usize || (run(true) > 0 && model == Verdict::Pending) {
-                        model = Verdict::Passed;
+                        model = CheckVerdict::Failed;
+                    } else if run(true) >= rise as usize || (run(true) > 0 && model == CheckVerdict::Pending) {
+                        model = CheckVerdict::Passed;
                     }
                 }
                 prop_assert_eq!(verdicts[end - 1], model);

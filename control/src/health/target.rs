@@ -1,6 +1,6 @@
-//! Where probes go, and the sockets that lead there.
+//! Targets of probes, and the sockets to them.
 
-use super::{Trouble, theirs};
+use super::finding::{ProbeError, backend_fault};
 use nix::sys::socket::{setsockopt, sockopt};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,16 +8,16 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 
-/// Where a probe goes.
+/// A target of probes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The backend's own address.
+    /// The backend's address.
     pub address: IpAddr,
-    /// Other addresses that it may answer from.
+    /// Other addresses that the backend may answer from.
     pub aliases: Vec<IpAddr>,
-    /// The port there.
+    /// The port that is probed.
     pub port: u16,
-    /// In `dsr`, what its packets are for in truth.
+    /// The VIP that the packets are for, in `dsr`.
     pub vip: Option<Vip>,
 }
 
@@ -26,18 +26,18 @@ pub struct Target {
 pub struct Vip {
     /// The address.
     pub address: IpAddr,
-    /// The mark that the kernel knows its packets by ([`crate::kernel::Detour`]).
+    /// The mark by which the kernel routes packets for this VIP ([`crate::kernel::ProbeRouting`]).
     pub mark: u32,
 }
 
 impl Target {
-    /// Address and port.
+    /// The address and port.
     pub fn endpoint(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.port)
     }
 
-    /// A socket that anybody's answer reaches, and an ICMP error too.
-    pub fn datagrams(&self) -> Result<UdpSocket, Trouble> {
+    /// Opens a UDP socket that receives answers from any address, and ICMP errors.
+    pub fn datagrams(&self) -> Result<UdpSocket, ProbeError> {
         let any = match self.address {
             IpAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
             IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -55,8 +55,8 @@ impl Target {
         open().map_err(no_socket)
     }
 
-    /// A connection.
-    pub async fn connect(&self) -> Result<TcpStream, Trouble> {
+    /// Opens a TCP connection.
+    pub async fn connect(&self) -> Result<TcpStream, ProbeError> {
         let open = || {
             let socket = match self.address {
                 IpAddr::V4(_) => TcpSocket::new_v4(),
@@ -69,7 +69,7 @@ impl Target {
         socket.connect(self.endpoint()).await.or_else(|error| self.unreached(&error))
     }
 
-    /// Marks what a socket sends.
+    /// Marks the packets of a socket, in `dsr`.
     pub fn mark(&self, socket: &impl AsFd) -> io::Result<()> {
         match &self.vip {
             Some(vip) => Ok(setsockopt(socket, sockopt::Mark, &vip.mark)?),
@@ -77,39 +77,42 @@ impl Target {
         }
     }
 
-    /// The meaning of an error in speaking with it.
-    pub fn unreached<T>(&self, error: &io::Error) -> Result<T, Trouble> {
+    /// The finding for an error of a socket.
+    pub fn unreached<T>(&self, error: &io::Error) -> Result<T, ProbeError> {
         match error.kind() {
-            io::ErrorKind::ConnectionRefused => theirs(format!("port {} is closed", self.port)),
-            io::ErrorKind::HostUnreachable => theirs("the host does not answer"),
-            io::ErrorKind::NetworkUnreachable => theirs("there is no route to it"),
-            io::ErrorKind::ConnectionReset => theirs("it broke the connection off"),
-            _ => theirs(error.to_string()),
+            io::ErrorKind::ConnectionRefused => {
+                backend_fault(format!("port {} is closed", self.port))
+            }
+            io::ErrorKind::HostUnreachable => backend_fault("the host does not answer"),
+            io::ErrorKind::NetworkUnreachable => backend_fault("there is no route to it"),
+            io::ErrorKind::ConnectionReset => backend_fault("it broke the connection off"),
+            _ => backend_fault(error.to_string()),
         }
     }
 
-    /// The finding that it has said nothing for so long.
-    pub fn silent<T>(&self, limit: Duration) -> Result<T, Trouble> {
+    /// The finding that there was no answer for so long.
+    pub fn silent<T>(&self, limit: Duration) -> Result<T, ProbeError> {
         let limit = humantime::format_duration(limit);
         match self.vip {
-            None => theirs(format!("no answer within {limit}")),
-            Some(vip) => {
-                theirs(format!("no answer within {limit}: is {} on its loopback?", vip.address))
-            }
+            None => backend_fault(format!("no answer within {limit}")),
+            Some(vip) => backend_fault(format!(
+                "no answer within {limit}: is {} on its loopback?",
+                vip.address
+            )),
         }
     }
 }
 
-/// There is no socket to try it with.
-pub fn no_socket(error: io::Error) -> Trouble {
-    Trouble::Ours(format!("cannot open a socket: {error}"))
+/// The finding that no socket could be opened.
+pub fn no_socket(error: io::Error) -> ProbeError {
+    ProbeError::Local(format!("cannot open a socket: {error}"))
 }
 
 #[cfg(test)]
 pub mod tests {
     use super::*;
 
-    /// A target that is no VIP in truth.
+    /// A target without a VIP.
     pub fn target(at: SocketAddr) -> Target {
         Target { address: at.ip(), aliases: vec![], port: at.port(), vip: None }
     }
@@ -118,9 +121,9 @@ pub mod tests {
     fn a_silent_vip_may_be_missing() {
         let limit = Duration::from_millis(1500);
         let mut target = target(([10, 0, 0, 30], 69).into());
-        assert_eq!(target.silent::<()>(limit), theirs("no answer within 1s 500ms"));
+        assert_eq!(target.silent::<()>(limit), backend_fault("no answer within 1s 500ms"));
         target.vip = Some(Vip { address: [10, 0, 0, 200].into(), mark: 1 });
         let words = "no answer within 1s 500ms: is 10.0.0.200 on its loopback?";
-        assert_eq!(target.silent::<()>(limit), theirs(words));
+        assert_eq!(target.silent::<()>(limit), backend_fault(words));
     }
 }

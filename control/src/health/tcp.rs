@@ -1,6 +1,6 @@
-//! `tcp`: a connection can be made.
+//! The probe `tcp`: a connection can be opened.
 
-use super::Finding;
+use super::finding::Finding;
 use super::target::Target;
 
 /// Connects, and closes.

@@ -1,5 +1,6 @@
 //! Probes over TCP, and programs.
 
+use super::finding::{ProbeError, backend_fault};
 use super::*;
 use crate::config::{Login, Program, User};
 use std::fs::Permissions;
@@ -12,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-/// A step of one connection: the server says this, or must hear it.
+/// A step of a connection: the server sends this line, or must receive it.
 enum Line {
     Says(&'static str),
     Hears(&'static str),
@@ -55,11 +56,11 @@ fn login() -> Probe {
 #[tokio::test]
 async fn ftp_with_a_login() {
     let start = [Says("220-hello"), Says("220 is here"), Says("220 ready"), Hears("USER gate")];
-    let [hello, here, ready, user] = start;
+    let [hello, second, ready, user] = start;
     let [noop, well, quit, bye] = END;
     let script = [
         hello,
-        here,
+        second,
         user,
         Says("331 whose?"),
         Hears("PASS secret"),
@@ -72,7 +73,7 @@ async fn ftp_with_a_login() {
     assert_eq!(probe(login(), &script).await, Ok(String::new()));
     let script =
         [ready, Hears("USER gate"), Says("331 whose?"), Hears("PASS secret"), Says("530 no")];
-    assert_eq!(probe(login(), &script).await, theirs("PASS: `530 no`"));
+    assert_eq!(probe(login(), &script).await, backend_fault("PASS: `530 no`"));
     let [noop, well, quit, _] = END;
     let script = [Says("220 ready"), Hears("USER gate"), Says("230 in"), noop, well, quit];
     assert_eq!(probe(login(), &script).await, Ok(String::new()), "no password, and no farewell");
@@ -86,11 +87,14 @@ async fn ftp_without_a_login() {
     let refused = [Says("220 ready"), Hears("NOOP"), Says("530 login"), Hears("QUIT")];
     assert_eq!(probe(ftp(), &refused).await, Ok(String::new()));
     let busy = probe(ftp(), &[Says("421 too\x1b many")]).await;
-    assert_eq!(busy, theirs("its greeting: `421 too\\u{1b} many`"));
-    assert_eq!(probe(ftp(), &[Says("SSH-2.0-x")]).await, theirs("its greeting: `SSH-2.0-x`"));
-    assert_eq!(probe(ftp(), &[]).await, theirs("it hung up"));
+    assert_eq!(busy, backend_fault("its greeting: `421 too\\u{1b} many`"));
+    assert_eq!(
+        probe(ftp(), &[Says("SSH-2.0-x")]).await,
+        backend_fault("its greeting: `SSH-2.0-x`")
+    );
+    assert_eq!(probe(ftp(), &[]).await, backend_fault("it hung up"));
     let broken = probe(ftp(), &[Says("220-hello"), Says("221 other")]).await;
-    assert_eq!(broken, theirs("it hung up"), "a reply without an end");
+    assert_eq!(broken, backend_fault("it hung up"), "a reply without an end");
 }
 
 #[tokio::test]
@@ -98,30 +102,30 @@ async fn ssh_by_its_greeting() {
     let script = [Says("welcome"), Says("to all"), Says("SSH-2.0-OpenSSH_9.2")];
     assert_eq!(probe(Probe::Ssh, &script).await, Ok("SSH-2.0-OpenSSH_9.2".into()));
     let web = probe(Probe::Ssh, &[Says("HTTP/1.1 400 Bad Request"), Says("")]).await;
-    assert_eq!(web, theirs("no SSH greeting, but `HTTP/1.1 400 Bad Request`"));
-    assert_eq!(probe(Probe::Ssh, &[]).await, theirs("it hung up"));
+    assert_eq!(web, backend_fault("no SSH greeting, but `HTTP/1.1 400 Bad Request`"));
+    assert_eq!(probe(Probe::Ssh, &[]).await, backend_fault("it hung up"));
     let chatter: Vec<Line> = (0..200).map(|_| Says("and another thing")).collect();
     let found = probe(Probe::Ssh, &chatter).await;
-    assert_eq!(found, theirs("no SSH greeting, but `and another thing`"));
+    assert_eq!(found, backend_fault("no SSH greeting, but `and another thing`"));
 }
 
 #[tokio::test]
 async fn who_talks_without_an_end_is_not_listened_to() {
     let long: &'static str = "x".repeat(80_000).leak();
-    assert_eq!(probe(Probe::Ssh, &[Says(long)]).await, theirs("it talks for ever"));
+    assert_eq!(probe(Probe::Ssh, &[Says(long)]).await, backend_fault("it talks for ever"));
 }
 
 #[tokio::test]
 async fn a_connection_alone() {
     assert_eq!(probe(Probe::Tcp, &[]).await, Ok(String::new()));
     let nobody = closed().await;
-    let refused = theirs(format!("port {} is closed", nobody.port()));
+    let refused = backend_fault(format!("port {} is closed", nobody.port()));
     for probe in [Probe::Tcp, Probe::Ssh, Probe::Ftp(None)] {
         assert_eq!(probe.find(&target(nobody)).await, refused);
     }
 }
 
-/// Run as nobody, if root runs the tests.
+/// A program, which runs as nobody if root runs the tests.
 fn program(words: &[&str]) -> Probe {
     let words = words.iter().map(|&word| word.to_owned()).collect();
     Probe::Command(Program { words, user: User { uid: 65534, gid: 65534 } })
@@ -155,14 +159,18 @@ async fn programs_by_their_exit_code() {
     assert_eq!(sh("echo HOST:PORT is well; echo more").await, Ok("10.0.0.30:2169 is well".into()));
     assert_eq!(sh("exit 0").await, Ok(String::new()));
     assert_eq!(sh("echo slow; exit 1").await, Ok("warning: slow".into()));
-    assert_eq!(sh("echo CRITICAL - dead; exit 2").await, theirs("exit 2: CRITICAL - dead"));
-    assert_eq!(sh("exit 3").await, theirs("exit 3"));
-    assert_eq!(sh("kill -9 $$").await, theirs("killed by signal 9"));
-    assert_eq!(sh("head -c 100000 /dev/zero; exit 2").await, theirs("exit 2"), "it may say much");
+    assert_eq!(sh("echo CRITICAL - dead; exit 2").await, backend_fault("exit 2: CRITICAL - dead"));
+    assert_eq!(sh("exit 3").await, backend_fault("exit 3"));
+    assert_eq!(sh("kill -9 $$").await, backend_fault("killed by signal 9"));
+    assert_eq!(
+        sh("head -c 100000 /dev/zero; exit 2").await,
+        backend_fault("exit 2"),
+        "it may say much"
+    );
     let nothing = program(&["/nowhere/check"]);
     let found = nothing.find(&target(closed().await)).await;
     let words = "cannot run `/nowhere/check`: No such file or directory (os error 2)";
-    assert_eq!(found, Err(Trouble::Ours(words.into())));
+    assert_eq!(found, Err(ProbeError::Local(words.into())));
 }
 
 #[tokio::test]
@@ -205,7 +213,7 @@ async fn ends(pid: &str) {
     timeout(Duration::from_secs(10), ended).await.expect("it was killed");
 }
 
-/// Asks if a process runs. One that has ended may wait for its parent.
+/// Whether a process runs. One that has ended may wait for its parent.
 fn lives(pid: &str) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid).join("stat"));
     stat.is_ok_and(|stat| !stat.contains(") Z "))

@@ -1,18 +1,18 @@
-//! `tftp`: a file is fetched, as a client would do it (RFC 1350), from whatever port and address the
-//! answer comes. Size and digest must be right.
+//! The probe `tftp`: a file is fetched as by a client (RFC 1350), from the port and address that the answer comes
+//! from. Size and digest must be right.
 
-use super::said::said;
+use super::finding::{Finding, ProbeError, backend_fault};
+use super::sanitize::sanitize;
 use super::target::Target;
-use super::{Finding, Trouble, theirs};
 use crate::config::Canary;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
 use tokio::net::UdpSocket;
 use wire::tftp::{DATA_HEADER, DEFAULT_BLKSIZE, FILE_NOT_FOUND, Message};
 
-/// Blocks are no larger than a request asks for; ours asks for nothing.
+/// The size of a full block: requests of probes have no `blksize`.
 const FULL: u64 = DEFAULT_BLKSIZE as u64;
-/// Ends a transfer that is not worth going on with.
+/// An ERROR message that ends a transfer early.
 const ENOUGH: &[u8] = b"\0\x05\0\0Enough\0";
 
 /// Fetches the file.
@@ -31,18 +31,18 @@ pub async fn find(canary: &Canary, target: &Target) -> Finding {
     fetch.run().await
 }
 
-/// A transfer. Left unfinished, it tells the server so: that would repeat itself for a while.
+/// A transfer. When it is dropped unfinished, the server is told, which would retransmit for a while.
 struct Fetch<'a> {
     canary: &'a Canary,
     target: &'a Target,
     socket: UdpSocket,
-    /// Where the answers come from.
+    /// The endpoint that the answers come from.
     server: Option<SocketAddr>,
     /// The size that the file should have: the canary's, or what the server promises.
     expected: Option<u64>,
-    /// Blocks that have come.
+    /// Received blocks.
     blocks: u16,
-    /// Bytes of the blocks.
+    /// Received bytes.
     size: u64,
     digest: Sha256,
 }
@@ -63,12 +63,12 @@ impl Fetch<'_> {
             }
             if from.ip() != self.target.address && !self.target.aliases.contains(&from.ip()) {
                 let what = format!("answered from {}, not from {}", from.ip(), self.target.address);
-                return theirs(what);
+                return backend_fault(what);
             }
             match message {
                 Message::Error { code } => {
                     self.server = None;
-                    return theirs(refusal(code, &packet[DATA_HEADER..len]));
+                    return backend_fault(refusal(code, &packet[DATA_HEADER..len]));
                 }
                 Message::Oack(options) if self.blocks == 0 => {
                     let promised =
@@ -92,21 +92,23 @@ impl Fetch<'_> {
         }
     }
 
-    async fn send(&self, message: &[u8], to: SocketAddr) -> Result<(), Trouble> {
+    async fn send(&self, message: &[u8], to: SocketAddr) -> Result<(), ProbeError> {
         let sent = self.socket.send_to(message, to).await;
         sent.map(|_len| ()).or_else(|error| self.target.unreached(&error))
     }
 
-    async fn acknowledge(&self, server: SocketAddr) -> Result<(), Trouble> {
+    async fn acknowledge(&self, server: SocketAddr) -> Result<(), ProbeError> {
         let [high, low] = self.blocks.to_be_bytes();
         self.send(&[0, 4, high, low], server).await
     }
 
-    /// A file of another size need not be fetched.
-    fn promise(&mut self, size: Option<u64>) -> Result<(), Trouble> {
+    /// Takes the size that the server announces. A file of another size is not fetched.
+    fn promise(&mut self, size: Option<u64>) -> Result<(), ProbeError> {
         match (size, self.canary.size) {
-            (Some(size), Some(expected)) if size != expected => theirs(sizes(size, expected)),
-            (Some(size), _) if size > Canary::MOST => theirs(TOO_LARGE),
+            (Some(size), Some(expected)) if size != expected => {
+                backend_fault(sizes(size, expected))
+            }
+            (Some(size), _) if size > Canary::MOST => backend_fault(TOO_LARGE),
             (Some(size), _) => {
                 self.expected = Some(size);
                 Ok(())
@@ -115,27 +117,27 @@ impl Fetch<'_> {
         }
     }
 
-    fn take(&mut self, block: &[u8]) -> Result<(), Trouble> {
+    fn take(&mut self, block: &[u8]) -> Result<(), ProbeError> {
         self.blocks += 1;
         self.size += block.len() as u64;
         self.digest.update(block);
         match block.len() as u64 {
             len if len > FULL => {
-                theirs(format!("a block of {len} bytes, and {FULL} were asked for"))
+                backend_fault(format!("a block of {len} bytes, and {FULL} were asked for"))
             }
-            _ if self.size > Canary::MOST => theirs(TOO_LARGE),
+            _ if self.size > Canary::MOST => backend_fault(TOO_LARGE),
             _ => Ok(()),
         }
     }
 
     fn compare(&mut self) -> Finding {
         if let Some(expected) = self.expected.filter(|&expected| expected != self.size) {
-            return theirs(sizes(self.size, expected));
+            return backend_fault(sizes(self.size, expected));
         }
         let digest = self.digest.finalize_reset();
         match &self.canary.sha256 {
             Some(expected) if expected[..] != digest[..] => {
-                theirs("the file has another SHA-256: its content is wrong")
+                backend_fault("the file has another SHA-256: its content is wrong")
             }
             Some(_) | None => Ok(String::new()),
         }
@@ -161,7 +163,7 @@ fn refusal(code: u16, text: &[u8]) -> String {
     if code == FILE_NOT_FOUND {
         return "file not found: the server is up but has no such file".to_owned();
     }
-    format!("error {code}: {}", said(text))
+    format!("error {code}: {}", sanitize(text))
 }
 
 #[cfg(test)]

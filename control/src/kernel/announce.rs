@@ -1,9 +1,10 @@
-//! Announcements of addresses that come to an interface: stations that remember another owner send to that one until
-//! they hear of this one. Each is made as the kernel's own frames are, and leaves by the same way, in the same VLANs.
+//! Announcements of addresses that an interface gets (gratuitous ARP, unsolicited neighbour advertisements): hosts
+//! that know another owner send to that one until they hear of this one. Announcements leave like the kernel's
+//! frames, in the same VLANs.
 
-use super::view::View;
+use super::kernel_view::KernelView;
 use crate::config::Held;
-use engine::tables::InterfaceId;
+use engine::types::id::InterfaceId;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,11 +13,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use wire::ethernet::Mac;
 use wire::neighbour::announcement;
-use worker::kernel::KernelRings;
+use worker::kernel_rings::KernelRings;
 use worker::port::Pool;
 
-/// When an address is announced, counted from when it came: some of a link's stations may miss one or the other, and
-/// switches may let nothing through at first.
+/// The times of announcements, counted from when the interface got the address: hosts may miss one, and switches may
+/// forward nothing at first.
 const AFTER: [Duration; 4] =
     [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
@@ -29,20 +30,20 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    /// Announces what comes to the interface, until it is dropped.
+    /// Announces addresses that the interface gets, until the future is dropped.
     pub async fn run<P: Pool>(
         self,
-        mut view: watch::Receiver<View>,
+        mut view: watch::Receiver<KernelView>,
         rings: KernelRings<P::Buffer>,
         pool: Arc<P>,
     ) {
         let mut plan = Plan::default();
         loop {
             let held = view.borrow_and_update().held.clone();
-            plan.follow(held.iter().filter(|held| held.interface == usize::from(self.interface)));
+            plan.follow(held.iter().filter(|held| held.interface == self.interface.index()));
             for address in plan.due(Instant::now()) {
                 let frame = announcement(address, self.mac);
-                // A ring that is full is one of those chances missed.
+                // If the ring is full, this announcement is missed.
                 let _ = pool.frame(&frame).map(|buffer| rings.from_kernel.push(buffer));
             }
             tokio::select! {
@@ -53,15 +54,15 @@ impl Announcer {
     }
 }
 
-/// Addresses that are there, and how often each was announced.
+/// The schedule of announcements.
 #[derive(Default)]
 struct Plan {
-    /// When each came, and how often it was announced.
+    /// The time when each address came, and the number of its announcements.
     known: HashMap<IpAddr, (Instant, usize)>,
 }
 
 impl Plan {
-    /// Takes these addresses for those that are there.
+    /// Follows the addresses that the interface has now.
     fn follow<'a>(&mut self, held: impl Iterator<Item = &'a Held>) {
         let there: HashSet<IpAddr> = held.map(|held| held.address).collect();
         self.known.retain(|address, _| there.contains(address));
@@ -70,7 +71,7 @@ impl Plan {
         }
     }
 
-    /// Addresses whose time has come.
+    /// Addresses that are due for an announcement.
     fn due(&mut self, now: Instant) -> Vec<IpAddr> {
         let mut due = vec![];
         for (&address, (since, times)) in &mut self.known {
@@ -82,7 +83,7 @@ impl Plan {
         due
     }
 
-    /// When the next one comes; in an hour, if there is none.
+    /// The time of the next announcement; in an hour, if there is none.
     fn next(&self) -> Instant {
         let next = |(since, times): &(Instant, usize)| Some(*since + *AFTER.get(*times)?);
         let never = || Instant::now() + Duration::from_secs(3600);

@@ -1,31 +1,30 @@
-//! Failures between Tidegate and the kernel, and what to do about them.
+//! Errors of the kernel, with hints at their solution.
 
-use std::fmt;
-use std::io;
 use std::net::IpAddr;
+use std::{fmt, io};
 
-/// Something that the kernel, or a tool that speaks to it, refused.
+/// A refusal by the kernel, or by `nft`.
 #[derive(Debug)]
 pub enum KernelError {
-    /// Not allowed to do this.
+    /// An attempt that needs more privileges.
     Privilege {
         /// The attempt.
         doing: String,
     },
     /// The kernel has no TUN/TAP driver.
     NoTun(io::Error),
-    /// Another interface bears the name that a TAP should get.
+    /// Another interface has the name of a TAP.
     NameTaken(String),
     /// A TAP could not be made.
     Tap {
         /// The TAP's name.
         name: String,
-        /// Why not.
+        /// The reason.
         error: io::Error,
     },
-    /// There already is a default route of the same rank.
+    /// A default route of the same metric exists already.
     RouteTaken {
-        /// The interface whose gateway it is.
+        /// The interface of the gateway.
         name: String,
         /// The gateway.
         gateway: IpAddr,
@@ -34,40 +33,40 @@ pub enum KernelError {
     Netlink {
         /// The attempt.
         doing: String,
-        /// Why not.
+        /// The reason.
         error: rtnetlink::Error,
     },
     /// No netlink socket could be opened.
     Socket(io::Error),
-    /// The program `nft` is not there.
+    /// The program `nft` can't be run.
     NoNft(io::Error),
-    /// A TAP or a device that was there is no longer, or something else has its name.
+    /// A TAP or a device is gone, or something else has its name.
     Gone {
-        /// TAP, or device.
+        /// The kind: TAP, or device.
         what: &'static str,
         /// The name of the TAP or device.
         name: String,
     },
-    /// A device could not be cut off, or be given back.
-    Cut {
+    /// A device's ingress could not be blocked or unblocked.
+    IngressBlock {
         /// The device.
         device: String,
-        /// Why not.
+        /// The reason.
         error: rtnetlink::Error,
     },
     /// A device name that cannot be given to `nft`.
     DeviceName(String),
-    /// `nft` could not set up what filters a device's packets, or take it out.
+    /// `nft` could not set up a device's filter, or remove it.
     Nft {
         /// The device.
         device: String,
-        /// The words of nft.
+        /// The output of `nft`.
         said: String,
     },
 }
 
 impl KernelError {
-    /// A netlink request that failed while `doing` something.
+    /// The error for a netlink request that failed while `doing` something.
     pub(super) fn netlink(doing: String, error: rtnetlink::Error) -> KernelError {
         if error_kind(&error) == Some(io::ErrorKind::PermissionDenied) {
             KernelError::Privilege { doing }
@@ -77,7 +76,7 @@ impl KernelError {
     }
 }
 
-/// The operating system's error in an answer of the kernel; `None` when there was no answer.
+/// The kind of the error in the kernel's answer; `None` when there was no answer.
 pub(super) fn error_kind(error: &rtnetlink::Error) -> Option<io::ErrorKind> {
     match error {
         rtnetlink::Error::NetlinkError(answer) => Some(answer.to_io().kind()),
@@ -85,7 +84,7 @@ pub(super) fn error_kind(error: &rtnetlink::Error) -> Option<io::ErrorKind> {
     }
 }
 
-/// The kernel's answer, in the operating system's words.
+/// The kernel's answer as a text.
 pub(super) fn reason(error: &rtnetlink::Error) -> String {
     match error {
         rtnetlink::Error::NetlinkError(answer) => answer.to_io().to_string(),
@@ -126,7 +125,7 @@ impl fmt::Display for KernelError {
                 f,
                 "the {what} `{name}` is gone, or something else has its name (`ip link show {name}`)"
             ),
-            KernelError::Cut { device, error } => {
+            KernelError::IngressBlock { device, error } => {
                 write!(
                     f,
                     "cannot keep the kernel off `{device}`: {}; does it have sch_ingress and cls_bpf?",

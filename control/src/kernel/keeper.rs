@@ -1,16 +1,15 @@
-//! Keeps what is ours in the kernel: TAPs with their settings, addresses and routes, services' addresses, and what cuts
-//! devices off. What a mishap takes away (a flush, `ifdown`, another network manager) is put back and logged. A TAP or a
-//! device that is gone is beyond that.
+//! Keeps our state in the kernel: TAPs with their settings, addresses and routes, services' addresses, and ingress
+//! blocks. Whatever a mishap removes (a flush, `ifdown`, another network manager) is restored and logged. A TAP or a
+//! device that is gone can't be restored.
 
 mod lost;
 
-use super::cut::Cut;
+use super::backoff::Backoff;
 use super::error::{KernelError, reason};
-use super::link;
-use super::patience::Patience;
-use super::route;
+use super::ingress_block::IngressBlock;
 use super::tap::Tap;
 use super::underlay::Underlay;
+use super::{link, route};
 use crate::config::Held;
 use ipnet::IpNet;
 use lost::Lost;
@@ -19,21 +18,21 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Losses within so long of each other are of one and the same mishap.
+/// Losses within this time of each other belong to one mishap.
 const ONE_MISHAP: Duration = Duration::from_secs(2);
 
-/// The memory of mishaps.
+/// The keeper: its memory of mishaps.
 #[derive(Default)]
 pub struct Keeper {
-    /// By the name of what is put back.
-    patience: HashMap<String, Patience>,
-    /// Services' addresses that are not there.
+    /// The backoff of everything that is restored, by name.
+    backoff: HashMap<String, Backoff>,
+    /// Services' addresses that are missing.
     missing: HashMap<Held, Missing>,
-    /// By interface.
+    /// The last mishap of each interface.
     mishaps: HashMap<usize, Mishap>,
-    /// Devices whose MTU is too small and was not put back, with that MTU.
+    /// Devices whose MTU is too small and could not be restored, with that MTU.
     narrow: HashMap<String, u16>,
-    /// Whether something waits to be put back.
+    /// Whether something waits to be restored.
     is_waiting: bool,
 }
 
@@ -42,38 +41,38 @@ struct Missing {
     is_said: bool,
 }
 
-/// An interface lost addresses of its own.
+/// A mishap: an interface has lost its own addresses.
 struct Mishap {
     since: Instant,
     is_over: bool,
 }
 
-/// Why the keeper looks.
+/// The occasion of a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
     /// Something may have changed.
     Mishap,
-    /// An operator has what is ours put back, and does not wait.
+    /// An operator reloads: everything is restored without waiting.
     Reload,
-    /// An operator wants to know.
+    /// An operator checks: nothing is restored.
     Check,
 }
 
-/// State of ours in the kernel.
+/// Tidegate's state in the kernel.
 pub struct Ours<'a> {
-    /// By interface.
+    /// The interfaces' TAPs.
     pub taps: &'a mut [Tap],
-    /// The cuts of devices.
-    pub cuts: &'a [Cut],
-    /// The links that devices are on.
+    /// The ingress blocks of devices.
+    pub blocks: &'a [IngressBlock],
+    /// The Linux links of devices.
     pub underlays: &'a [Underlay],
     /// Services' addresses.
     pub held: &'a HashSet<Held>,
 }
 
 impl Keeper {
-    /// Looks at all of it, and puts back what is missing, unless it is to be waited for. Answers what was missing, a line
-    /// for each interface and device.
+    /// Compares our state with the kernel's, and restores what is missing, unless it has to wait. Returns the losses,
+    /// a line for each interface and device.
     ///
     /// # Errors
     ///
@@ -84,15 +83,15 @@ impl Keeper {
         ours: Ours<'_>,
         why: Look,
     ) -> Result<Vec<String>, KernelError> {
-        let Ours { taps, cuts, underlays, held } = ours;
+        let Ours { taps, blocks, underlays, held } = ours;
         self.is_waiting = false;
         self.missing.retain(|address, _| held.contains(address));
         let mut lines = vec![];
         for underlay in underlays {
             lines.extend(self.look_at_underlay(handle, underlay, why).await?);
         }
-        for cut in cuts {
-            lines.extend(self.look_at_cut(handle, cut, why).await?);
+        for block in blocks {
+            lines.extend(self.look_at_block(handle, block, why).await?);
         }
         for (id, tap) in taps.iter_mut().enumerate() {
             lines.extend(self.look_at_tap(handle, (id, tap), held, why).await?);
@@ -100,17 +99,17 @@ impl Keeper {
         Ok(lines)
     }
 
-    /// Whether something waits to be put back.
+    /// Whether something waits to be restored.
     pub fn is_waiting(&self) -> bool {
         self.is_waiting
     }
 
-    /// Devices whose MTU is too small and was not put back, with that MTU.
+    /// Devices whose MTU is too small and could not be restored, with that MTU.
     pub fn narrow(&self) -> &HashMap<String, u16> {
         &self.narrow
     }
 
-    /// An MTU that can't be put back is said once, and tried at each look.
+    /// Looks at the MTU of a device's link. One that can't be restored is logged once, and tried at each look.
     async fn look_at_underlay(
         &mut self,
         handle: &Handle,
@@ -143,19 +142,19 @@ impl Keeper {
         Ok(Some(line))
     }
 
-    async fn look_at_cut(
+    async fn look_at_block(
         &mut self,
         handle: &Handle,
-        cut: &Cut,
+        block: &IngressBlock,
         why: Look,
     ) -> Result<Option<String>, KernelError> {
         let failed = |error| KernelError::netlink("read filters".into(), error);
-        if cut.is_whole(handle).await.map_err(failed)? {
+        if block.is_whole(handle).await.map_err(failed)? {
             return Ok(None);
         }
-        let line = format!("device `{}` is no longer kept from the kernel", cut.device());
-        if self.may_put_back(cut.device(), Some(&line), why) {
-            report(&line, cut.mend(handle).await);
+        let line = format!("device `{}` is no longer kept from the kernel", block.device());
+        if self.may_put_back(block.device(), Some(&line), why) {
+            report(&line, block.mend(handle).await);
         }
         Ok(Some(line))
     }
@@ -186,7 +185,7 @@ impl Keeper {
         Ok(lost.line(tap.name()))
     }
 
-    /// Which addresses of a TAP are to be put back, of those that are not there.
+    /// Finds the missing addresses of a TAP that must be restored.
     fn compare(
         &mut self,
         (id, tap): (usize, &Tap),
@@ -195,8 +194,9 @@ impl Keeper {
         why: Look,
         lost: &mut Lost,
     ) {
-        lost.own = tap.own().iter().filter(|net| !there.contains(net)).copied().collect();
-        self.note_mishap(id, lost.own.is_empty());
+        lost.addresses =
+            tap.addresses().iter().filter(|net| !there.contains(net)).copied().collect();
+        self.note_mishap(id, lost.addresses.is_empty());
         for held in held {
             if there.iter().any(|net| net.addr() == held.address) {
                 self.missing.remove(held);
@@ -222,14 +222,14 @@ impl Keeper {
             }
         }
         report(&line, outcome);
-        let patience = self.patience.entry(tap.name().to_owned()).or_default();
-        if patience.is_over() {
-            // A route shows only now.
-            patience.spend();
+        let backoff = self.backoff.entry(tap.name().to_owned()).or_default();
+        if backoff.has_elapsed() {
+            // A lost route is known only now.
+            backoff.start();
         }
     }
 
-    /// An interface has all of its own addresses, or not.
+    /// Notes whether an interface has all of its own addresses.
     fn note_mishap(&mut self, interface: usize, is_whole: bool) {
         let mishap = self.mishaps.get_mut(&interface);
         match (mishap, is_whole) {
@@ -242,9 +242,9 @@ impl Keeper {
         }
     }
 
-    /// The owner of a missing service's address, decided here and nowhere else: true is us. All are ours, but whoever
-    /// takes one off and leaves the interface's own addresses there, as keepalived does, means it: it stays away until
-    /// somebody adds it or an operator reloads. A mishap takes the interface's own along.
+    /// Whether a service's missing address must be restored; the only place where this is decided. An address that
+    /// was removed while the interface's own ones stayed, as keepalived does it, was removed on purpose: it stays
+    /// away until somebody adds it or an operator reloads. A mishap takes the interface's own addresses along.
     fn is_to_be_put_back(&mut self, held: &Held, tap: &str, why: Look) -> bool {
         let new = || Missing { since: Instant::now(), is_said: false };
         let missing = self.missing.entry(*held).or_insert_with(new);
@@ -262,20 +262,20 @@ impl Keeper {
         is_mishap || why != Look::Mishap
     }
 
-    /// Whether it is time to put this back, and to try routes.
+    /// Whether this may be restored now, and routes be tried.
     fn may_put_back(&mut self, name: &str, line: Option<&str>, why: Look) -> bool {
-        let patience = self.patience.entry(name.to_owned()).or_default();
+        let backoff = self.backoff.entry(name.to_owned()).or_default();
         let may = match why {
             Look::Check => false,
             Look::Reload => true,
-            Look::Mishap => patience.is_over(),
+            Look::Mishap => backoff.has_elapsed(),
         };
         let Some(line) = line else { return may };
         if may {
-            patience.spend();
+            backoff.start();
         } else if why == Look::Mishap {
             self.is_waiting = true;
-            if let Some(wait) = patience.say() {
+            if let Some(wait) = backoff.announce() {
                 log::warn!("{line}, again: it waits for {} s", wait.as_secs_f32().ceil());
             }
         }
@@ -283,7 +283,7 @@ impl Keeper {
     }
 }
 
-/// One line for what was put back, or could not be.
+/// Logs a loss, and whether it was restored.
 fn report(line: &str, outcome: Result<(), KernelError>) {
     match outcome {
         Ok(()) => log::warn!("{line}: put back"),

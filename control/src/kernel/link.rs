@@ -1,4 +1,4 @@
-//! Netlink: the sockets, and the single requests that set up links, addresses and routes.
+//! Netlink: sockets, and requests that set up links, addresses and routes.
 
 use super::error::KernelError;
 use futures_util::TryStreamExt;
@@ -16,26 +16,30 @@ use rtnetlink::{
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
+use std::time::Duration;
 use tokio::task::JoinSet;
 use wire::ethernet::Mac;
 
-/// News that the kernel tells unasked.
+/// Time after which a kernel that does not answer is given up.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A stream of the kernel's events.
 pub type Events = Pin<
     Box<dyn futures_util::Stream<Item = (NetlinkMessage<RouteNetlinkMessage>, SocketAddr)> + Send>,
 >;
 
-/// Two netlink sockets, so that a flood of events can't push out the answer to a question.
+/// Two netlink sockets, so that a flood of events can't displace the answer to a request.
 pub struct Socket {
-    /// For questions.
+    /// The handle for requests.
     pub handle: Handle,
-    /// Changes of links, their filters, addresses, neighbours and routes.
+    /// Events about links, their filters, addresses, neighbours and routes.
     pub events: Events,
-    /// Tasks that move messages; they end with this.
+    /// Tasks that move messages; they end with this value.
     _tasks: JoinSet<()>,
 }
 
 impl Socket {
-    /// Opens both. Runs inside the runtime.
+    /// Opens both sockets, inside a runtime.
     ///
     /// # Errors
     ///
@@ -59,20 +63,20 @@ impl Socket {
     }
 }
 
-/// How a link is.
+/// The state of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {
-    /// The kernel's number for it.
+    /// The kernel's index of the link.
     pub index: u32,
-    /// Whether somebody has it be up.
+    /// Whether the link is up, administratively.
     pub is_up: bool,
-    /// The link's hardware address, if it has one like Ethernet's.
+    /// The link's hardware address, if it has an Ethernet one.
     pub mac: Option<Mac>,
     /// The link's MTU.
     pub mtu: u32,
 }
 
-/// How the interface `name` is; `None` when there is none.
+/// Reads the state of the interface `name`; `None` when there is none.
 ///
 /// # Errors
 ///
@@ -99,7 +103,7 @@ fn state_of(link: &LinkMessage) -> State {
     State { index: link.header.index, is_up, mac, mtu }
 }
 
-/// The number of the interface `name`; `None` when there is none.
+/// Reads the index of the interface `name`; `None` when there is none.
 ///
 /// # Errors
 ///
@@ -111,31 +115,31 @@ pub async fn index(handle: &Handle, name: &str) -> Result<Option<u32>, KernelErr
     Ok(state.map(|state| state.index))
 }
 
-/// Gives a link its MAC and MTU.
+/// Sets the MAC and MTU of a link.
 ///
 /// # Errors
 ///
-/// What the kernel answered.
+/// The kernel refuses it.
 pub async fn shape(handle: &Handle, index: u32, mac: Mac, mtu: u16) -> Result<(), Error> {
     let link = LinkUnspec::new_with_index(index).address(mac.0.to_vec()).mtu(u32::from(mtu));
     handle.link().set(link.build()).execute().await
 }
 
-/// Gives a link its MTU.
+/// Sets the MTU of a link.
 ///
 /// # Errors
 ///
-/// What the kernel answered.
+/// The kernel refuses it.
 pub async fn set_mtu(handle: &Handle, index: u32, mtu: u16) -> Result<(), Error> {
     let link = LinkUnspec::new_with_index(index).mtu(u32::from(mtu));
     handle.link().set(link.build()).execute().await
 }
 
-/// Brings a link up.
+/// Sets a link up.
 ///
 /// # Errors
 ///
-/// What the kernel answered.
+/// The kernel refuses it.
 pub async fn up(handle: &Handle, index: u32) -> Result<(), Error> {
     handle.link().set(LinkUnspec::new_with_index(index).up().build()).execute().await
 }
@@ -143,18 +147,17 @@ pub async fn up(handle: &Handle, index: u32) -> Result<(), Error> {
 /// The purpose of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// The kernel's own: it sends from it.
-    Own,
-    /// A service's: the kernel holds it, but does not choose it to send from.
+    /// An interface's own address, which the kernel sends from.
+    Interface,
+    /// A service's address, which the kernel holds, but does not send from.
     Service,
 }
 
-/// Gives a link an address. Over IPv6 it counts from now on: nobody is asked whether it is taken, as
-/// over IPv4.
+/// Adds an address to a link. Over IPv6 it is valid at once, without duplicate address detection, as over IPv4.
 ///
 /// # Errors
 ///
-/// What the kernel answered.
+/// The kernel refuses it.
 pub async fn add_address(
     handle: &Handle,
     index: u32,
@@ -175,18 +178,18 @@ pub async fn add_address(
     request.execute().await
 }
 
-/// Takes an address off a link.
+/// Removes an address from a link.
 ///
 /// # Errors
 ///
-/// What the kernel answered: `AddrNotAvailable` if the link does not have it.
+/// The kernel refuses it; with `AddrNotAvailable` if the link does not have the address.
 pub async fn delete_address(handle: &Handle, index: u32, net: IpNet) -> Result<(), Error> {
     let mut added = handle.address().add(index, net.addr(), net.prefix_len());
     let message = added.message_mut().clone();
     handle.address().del(message).execute().await
 }
 
-/// The addresses that the kernel holds, each with the number of its link.
+/// Reads the addresses that the kernel holds, each with the index of its link.
 ///
 /// # Errors
 ///
@@ -202,8 +205,8 @@ pub async fn addresses(handle: &Handle) -> Result<HashSet<(u32, IpNet)>, Error> 
     Ok(addresses)
 }
 
-/// The address that is held. Where there is a local one, the other is the peer's; over IPv6 there mostly is but the
-/// other.
+/// The address that is held: the local one if there is one, and then the other is the peer's; over IPv6 there is
+/// mostly only the other.
 fn own_address(attributes: &[AddressAttribute]) -> Option<IpAddr> {
     let (mut local, mut other) = (None, None);
     for attribute in attributes {
@@ -216,11 +219,11 @@ fn own_address(attributes: &[AddressAttribute]) -> Option<IpAddr> {
     local.or(other)
 }
 
-/// Sends what no other route takes to `gateway`.
+/// Adds a default route by `gateway`.
 ///
 /// # Errors
 ///
-/// What the kernel answered: `AlreadyExists` if there is such a route of the same metric.
+/// The kernel refuses it; with `AlreadyExists` if there is such a route of the same metric.
 pub async fn default_route(
     handle: &Handle,
     index: u32,
@@ -240,7 +243,7 @@ pub async fn default_route(
     handle.route().add(route).execute().await
 }
 
-/// A route to these addresses, as far as that goes.
+/// A request about a route to these addresses.
 pub fn route_to(net: IpNet) -> RouteMessageBuilder<IpAddr> {
     let route = RouteMessageBuilder::<IpAddr>::new();
     // It refuses a prefix that is longer than the address alone, which no IpNet has.
@@ -253,9 +256,9 @@ mod tests {
 
     #[test]
     fn the_peer_s_address_is_not_held() {
-        let [own, peer] = [1, 2].map(|n| IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)));
-        let both = [AddressAttribute::Address(peer), AddressAttribute::Local(own)];
-        assert_eq!(own_address(&both), Some(own));
+        let [local, peer] = [1, 2].map(|n| IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)));
+        let both = [AddressAttribute::Address(peer), AddressAttribute::Local(local)];
+        assert_eq!(own_address(&both), Some(local));
         assert_eq!(own_address(&both[..1]), Some(peer), "IPv6 has but this one");
         assert_eq!(own_address(&[]), None);
     }

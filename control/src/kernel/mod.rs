@@ -1,86 +1,82 @@
-//! The kernel as Tidegate's slow path. Each interface stands in Linux as a TAP with the device's
-//! MAC; what no service takes goes there, and neighbours, addresses and routes are read from there.
-//! All that Tidegate says to neighbours itself is who has a service's address; it has no router of its own.
+//! The kernel as Tidegate's slow path. Each interface is a TAP with the device's MAC in Linux; packets that no
+//! service takes go there, and neighbours, addresses and routes are read from there. Tidegate itself tells neighbours
+//! only who has a service's address, and does no routing of its own.
 
 mod announce;
-mod cut;
-mod detour;
+mod backoff;
 mod error;
+mod ingress_block;
 mod keeper;
+mod kernel_view;
 mod link;
 mod neighbour;
 mod nft;
-mod patience;
+mod probe_routing;
 mod route;
 mod routes;
 mod settings;
 mod slowpath;
 mod tap;
 mod underlay;
-mod view;
 mod watch;
 
-pub use detour::Detour;
 pub use error::KernelError;
 pub use keeper::Look;
+pub use kernel_view::{KernelView, Route, Source, Wanted};
+pub use probe_routing::ProbeRouting;
 pub use slowpath::Traffic;
-pub use view::{Route, Source, View, Wanted};
 
 use crate::config::{Config, Held};
 use announce::Announcer;
-use cut::Cut;
-use engine::routes::Sought;
-use engine::tables::InterfaceId;
+use engine::net::route_table::Unresolved;
+use engine::types::id::InterfaceId;
+use ingress_block::IngressBlock;
 use keeper::{Keeper, Ours};
-use link::Socket;
+use link::{PATIENCE, Socket};
 use rtnetlink::{Error, Handle, new_connection};
 use std::sync::Arc;
-use std::time::Duration;
 use tap::Tap;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use underlay::Underlay;
 use wire::ethernet::Mac;
-use worker::kernel::KernelRings;
+use worker::kernel_rings::KernelRings;
 use worker::port::Pool;
 
-/// A kernel that has not answered by then won't.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Tidegate's state in the kernel. [`Kernel::stop`] takes it all out again. Dropping it takes out the TAPs, once the
-/// runtime has dropped the tasks; what cuts devices off then stays for the next process.
+/// Tidegate's state in the kernel. [`Kernel::stop`] removes all of it. Dropping this value removes the TAPs, once the
+/// runtime has dropped the tasks; ingress blocks then stay for the next process.
 pub struct Kernel {
     // Fields are dropped in this order: what answers goes before what keeps the kernel from
     // answering twice.
     tasks: JoinSet<()>,
     taps: Vec<Tap>,
-    view: tokio::sync::watch::Sender<View>,
-    cuts: Vec<Cut>,
+    view: tokio::sync::watch::Sender<KernelView>,
+    blocks: Vec<IngressBlock>,
     underlays: Vec<Underlay>,
     keeper: Keeper,
     disturbed: Arc<Notify>,
-    /// The last word on what it is to do.
+    /// The state that is wanted from the kernel now.
     wanted: tokio::sync::watch::Sender<Wanted>,
-    /// For questions. It works as long as its own task does.
+    /// The handle for requests, which works as long as its task in `asking` runs.
     handle: Handle,
     asking: JoinSet<()>,
 }
 
 impl Kernel {
-    /// Cuts devices off the kernel where it would answer twice, makes the TAPs with their
-    /// addresses and routes and with the services' addresses, and begins to watch. `macs` are the devices', in
-    /// the order of the configuration's interfaces; `sought` is whom workers look for. The first view is complete
-    /// but for neighbours that the kernel has yet to resolve.
+    /// Blocks devices from the kernel where both would answer, creates the TAPs with their addresses and routes and
+    /// the services' addresses, and starts to watch. `macs` are the devices' addresses, in the order of the
+    /// configuration's interfaces; `unresolved` are the hosts that workers look for. The first view is complete
+    /// except for neighbours that the kernel has yet to resolve.
     ///
     /// # Errors
     ///
-    /// The first thing that the kernel refused; what was made before it is taken out again.
+    /// The first refusal of the kernel; everything that was made before is removed again.
     pub async fn start(
         config: &Config,
         macs: &[Mac],
         wanted: Wanted,
-        sought: Sought,
+        unresolved: Unresolved,
     ) -> Result<Kernel, KernelError> {
         let (questions, handle, _) = new_connection().map_err(KernelError::Socket)?;
         let mut asking = JoinSet::new();
@@ -90,7 +86,7 @@ impl Kernel {
             tasks: JoinSet::new(),
             taps: vec![],
             view: tokio::sync::watch::Sender::default(),
-            cuts: vec![],
+            blocks: vec![],
             underlays: vec![],
             keeper: Keeper::default(),
             disturbed: Arc::default(),
@@ -98,7 +94,7 @@ impl Kernel {
             handle,
             asking,
         };
-        match kernel.set_up(config, macs, receiver, sought).await {
+        match kernel.set_up(config, macs, receiver, unresolved).await {
             Ok(()) => Ok(kernel),
             Err(error) => {
                 let _ = kernel.stop().await;
@@ -112,13 +108,13 @@ impl Kernel {
         config: &Config,
         macs: &[Mac],
         wanted: tokio::sync::watch::Receiver<Wanted>,
-        sought: Sought,
+        unresolved: Unresolved,
     ) -> Result<(), KernelError> {
         let handle = self.handle.clone();
         for device in config.devices().into_iter().map(|interface| &interface.device) {
             let Some(name) = device.linux_interface() else { continue };
             if device.kernel_sees_frames() {
-                self.cuts.push(Cut::make(&handle, name).await?);
+                self.blocks.push(IngressBlock::make(&handle, name).await?);
             }
             let index = link::index(&handle, name).await?;
             let mtu = config.device_mtu(device);
@@ -138,26 +134,26 @@ impl Kernel {
         let devices = self.underlays.iter().map(|link| link.index).collect();
         let disturbed = Arc::clone(&self.disturbed);
         let view = self.view.clone();
-        let watcher = watch::Watcher::new(wanted, taps, devices, sought, disturbed, view);
+        let watcher = watch::Watcher::new(wanted, taps, devices, unresolved, disturbed, view);
         self.tasks.spawn(watcher.start(Socket::open()?).await?);
         Ok(())
     }
 
-    /// Told when something of ours may be gone from the kernel, and now and then.
+    /// A notification that some of our state may be gone from the kernel; also sent at intervals.
     pub fn disturbed(&self) -> Arc<Notify> {
         Arc::clone(&self.disturbed)
     }
 
-    /// Whether something was taken away so often that it waits to be put back.
+    /// Whether something waits to be restored, because it was removed too often.
     pub fn is_waiting(&self) -> bool {
         self.keeper.is_waiting()
     }
 
-    /// Puts back what somebody took away.
+    /// Restores state that somebody has removed.
     ///
     /// # Errors
     ///
-    /// A TAP or a device is gone: nothing that comes or goes there can go on.
+    /// A TAP or a device is gone, and the daemon can't go on.
     pub async fn tend(&mut self) -> Result<(), KernelError> {
         match self.look(Look::Mishap).await {
             Err(gone @ KernelError::Gone { .. }) => Err(gone),
@@ -169,15 +165,15 @@ impl Kernel {
         }
     }
 
-    /// Compares what is ours with what the kernel has. Answers what it had lost, a line for each interface and device.
+    /// Compares our state with the kernel's. Returns the losses, a line for each interface and device.
     ///
     /// # Errors
     ///
     /// As for [`Kernel::tend`], or the kernel did not answer.
     pub async fn look(&mut self, why: Look) -> Result<Vec<String>, KernelError> {
         let held = self.wanted.borrow().held.clone();
-        let Kernel { taps, cuts, underlays, keeper, handle, view, .. } = self;
-        let ours = Ours { taps, cuts, underlays, held: &held };
+        let Kernel { taps, blocks, underlays, keeper, handle, view, .. } = self;
+        let ours = Ours { taps, blocks, underlays, held: &held };
         let no_answer =
             || KernelError::netlink("look at what is ours".into(), Error::RequestFailed);
         let lost = timeout(PATIENCE, keeper.look(handle, ours, why)).await;
@@ -189,16 +185,16 @@ impl Kernel {
         lost.unwrap_or_else(|_| Err(no_answer()))
     }
 
-    /// From now on it is to do this. What was held and no longer is to be is let go of; what somebody else took
-    /// away meanwhile stays away.
+    /// Changes the wanted state. Addresses that are no longer wanted are removed; those that somebody else has
+    /// removed meanwhile stay away.
     ///
     /// # Errors
     ///
-    /// The kernel refused an address. It watches as it was told all the same.
+    /// The kernel refuses an address. The new state is watched all the same.
     pub async fn want(&self, wanted: Wanted) -> Result<(), KernelError> {
         let before = self.wanted.send_replace(wanted.clone());
         for held in before.held.difference(&wanted.held) {
-            self.tap(held).let_go(&self.handle, held.address).await?;
+            self.tap(held).give_up(&self.handle, held.address).await?;
         }
         for held in wanted.held.difference(&before.held) {
             self.tap(held).hold(&self.handle, held.address).await?;
@@ -210,15 +206,15 @@ impl Kernel {
         &self.taps[held.interface]
     }
 
-    /// The kernel's word on VIPs and backends, each time that it changes.
-    pub fn view(&self) -> tokio::sync::watch::Receiver<View> {
+    /// The kernel view, each time that it changes.
+    pub fn view(&self) -> tokio::sync::watch::Receiver<KernelView> {
         let mut view = self.view.subscribe();
         view.mark_changed();
         view
     }
 
     /// Moves frames between an interface's TAP and its workers until [`Kernel::stop`], and announces addresses there:
-    /// `rings` are the workers' for that interface, `pool` gives buffers for what the kernel sends.
+    /// `rings` are the workers' rings of that interface, `pool` has buffers for frames from the kernel.
     ///
     /// # Panics
     ///
@@ -237,33 +233,33 @@ impl Kernel {
         let tap = &self.taps[interface];
         let device = tap.device();
         if let Some(rings) = rings.first() {
-            let announcer = Announcer { interface: interface as InterfaceId, mac: tap.mac() };
+            let announcer = Announcer { interface: InterfaceId(interface as u8), mac: tap.mac() };
             self.tasks.spawn(announcer.run(self.view(), rings.clone(), Arc::clone(&pool)));
         }
         self.tasks.spawn(slowpath::carry(device, rings, pool, Arc::clone(&traffic)));
         traffic
     }
 
-    /// Takes everything out of the kernel again, and frees every buffer that was under way.
+    /// Removes all of our state from the kernel, and frees every buffer in flight.
     ///
     /// # Errors
     ///
-    /// A device whose cut could not be undone; the rest is done all the same.
+    /// A device could not be unblocked; the rest is done all the same.
     pub async fn stop(self) -> Result<(), KernelError> {
-        let Kernel { mut tasks, taps, view, cuts, handle, mut asking, .. } = self;
+        let Kernel { mut tasks, taps, view, blocks, handle, mut asking, .. } = self;
         // The tasks hold the TAPs open.
         tasks.shutdown().await;
         drop((taps, view));
         let mut outcome = Ok(());
-        for cut in cuts {
-            outcome = outcome.and(cut.remove(&handle).await);
+        for block in blocks {
+            outcome = outcome.and(block.remove(&handle).await);
         }
         asking.shutdown().await;
         outcome
     }
 }
 
-/// Default routes rank in the configuration's order; 0 is the best.
+/// The metric of an interface's default route: the configuration's order, 0 is the best.
 fn metric(interface: usize) -> u32 {
     u32::try_from(interface).unwrap_or(u32::MAX)
 }

@@ -1,10 +1,9 @@
-//! Next hops. The kernel finds them by its routes and keeps them resolved: an entry that is
-//! managed (`NTF_EXT_MANAGED`, Linux 5.16) is probed again before it goes stale, and after it
-//! failed, without any traffic. One that is learned by somebody else than the kernel (`NTF_EXT_LEARNED`)
-//! does not count among those that it has room for, and is never thrown out for others.
+//! Next hops and neighbours. The kernel finds next hops by its routes and keeps them resolved: a managed entry
+//! (`NTF_EXT_MANAGED`, Linux 5.16) is probed again before it goes stale, and after it failed, without any traffic. An
+//! externally learned entry (`NTF_EXT_LEARNED`) does not count against the table's limits, and is never evicted.
 
 use super::link;
-use super::route::{Way, way};
+use super::route::{RouteTarget, target};
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use rtnetlink::packet_route::neighbour::{
@@ -17,62 +16,61 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use wire::ethernet::Mac;
 
-/// A station on a link: the link's number, and its address there.
-pub type Station = (u32, IpAddr);
+/// The key of a neighbour: the index of a link, and an address there.
+pub type NeighbourKey = (u32, IpAddr);
 
-/// The kernel's knowledge of a station.
+/// The kernel's entry of a neighbour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Neighbour {
-    /// The station's hardware address, if it has answered and has not failed since.
+pub struct NeighbourEntry {
+    /// The neighbour's hardware address, if it has answered and has not failed since.
     pub mac: Option<Mac>,
-    /// Whether the kernel keeps it resolved by itself, and has room for it whatever others there are.
+    /// Whether the kernel keeps the entry resolved, and never evicts it.
     pub managed: bool,
-    /// Whether an operator says where it is: nobody asks for it.
+    /// Whether the entry is permanent, set by an operator.
     pub permanent: bool,
 }
 
-/// Where the kernel would send a packet for `address`; `None` when it has no route, or the address
-/// is its own.
+/// Reads the next hop of `address`; `None` when the kernel has no route, or holds the address.
 ///
 /// # Errors
 ///
 /// The kernel did not answer.
-pub async fn next_hop(handle: &Handle, address: IpAddr) -> Result<Option<Station>, Error> {
+pub async fn next_hop(handle: &Handle, address: IpAddr) -> Result<Option<NeighbourKey>, Error> {
     let question = link::route_to(IpNet::from(address)).build();
     match handle.route().get(question).execute().try_next().await {
-        Ok(route) => Ok(route.and_then(|route| station(&route, address))),
+        Ok(route) => Ok(route.and_then(|route| next_hop_of(&route, address))),
         // Unreachable, prohibited, or by no route at all.
         Err(Error::NetlinkError(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn station(route: &RouteMessage, address: IpAddr) -> Option<Station> {
+fn next_hop_of(route: &RouteMessage, address: IpAddr) -> Option<NeighbourKey> {
     if route.header.kind != RouteType::Unicast {
         return None;
     }
-    let Way { link, gateway } = way(&route.attributes, None)?;
+    let RouteTarget { link, gateway } = target(&route.attributes, None)?;
     Some((link, gateway.unwrap_or(address)))
 }
 
-/// All neighbours.
+/// Reads all neighbours.
 ///
 /// # Errors
 ///
 /// The kernel did not answer.
-pub async fn all(handle: &Handle) -> Result<HashMap<Station, Neighbour>, Error> {
+pub async fn all(handle: &Handle) -> Result<HashMap<NeighbourKey, NeighbourEntry>, Error> {
     let mut entries = handle.neighbours().get().execute();
     let mut all = HashMap::new();
     while let Some(entry) = entries.try_next().await? {
-        if let Some(station) = whose(&entry) {
-            all.insert(station, neighbour(&entry));
+        if let Some(key) = key_of(&entry) {
+            all.insert(key, entry_of(&entry));
         }
     }
     Ok(all)
 }
 
-/// The station of an entry; `None` for other protocols.
-pub fn whose(entry: &NeighbourMessage) -> Option<Station> {
+/// The key of an entry; `None` for other protocols.
+pub fn key_of(entry: &NeighbourMessage) -> Option<NeighbourKey> {
     let address = entry.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some((*address).into()),
         NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => {
@@ -83,7 +81,7 @@ pub fn whose(entry: &NeighbourMessage) -> Option<Station> {
     Some((entry.header.ifindex, address))
 }
 
-fn neighbour(entry: &NeighbourMessage) -> Neighbour {
+fn entry_of(entry: &NeighbourMessage) -> NeighbourEntry {
     let resolved = match entry.header.state {
         NeighbourState::Reachable
         | NeighbourState::Stale
@@ -93,7 +91,7 @@ fn neighbour(entry: &NeighbourMessage) -> Neighbour {
         // Noarp: a link without neighbours, which a TAP is not. None: never asked for.
         _ => false,
     };
-    let mut neighbour = Neighbour {
+    let mut neighbour = NeighbourEntry {
         mac: None,
         managed: false,
         permanent: entry.header.state == NeighbourState::Permanent,
@@ -113,12 +111,12 @@ fn neighbour(entry: &NeighbourMessage) -> Neighbour {
     neighbour
 }
 
-/// Has the kernel forget a station: it is no longer to be kept resolved.
+/// Has the kernel forget a neighbour, which need not be kept resolved any longer.
 ///
 /// # Errors
 ///
-/// The kernel did not answer. Its refusal (it has no such entry) is none.
-pub async fn forget(handle: &Handle, (link, address): Station) -> Result<(), Error> {
+/// The kernel did not answer. A refusal (there is no such entry) is no error.
+pub async fn forget(handle: &Handle, (link, address): NeighbourKey) -> Result<(), Error> {
     let mut added = handle.neighbours().add(link, address);
     let message = added.message_mut().clone();
     match handle.neighbours().del(message).execute().await {
@@ -127,30 +125,30 @@ pub async fn forget(handle: &Handle, (link, address): Station) -> Result<(), Err
     }
 }
 
-/// Has the kernel resolve a station and keep it so. Kernels before 5.16 ignore the second half:
-/// there, asking again every few seconds does the same. What an operator has said of it would be lost.
+/// Has the kernel resolve a neighbour and keep it resolved. Kernels before 5.16 ignore the latter: there, repeating
+/// this every few seconds has the same effect. A permanent entry would be replaced.
 ///
 /// # Errors
 ///
-/// The kernel did not answer. Its refusal (the link is down) is none: it is asked again.
-pub async fn keep(handle: &Handle, station: Station) -> Result<(), Error> {
-    let mut request = request(handle, station);
+/// The kernel did not answer. A refusal (the link is down) is no error: the request is repeated.
+pub async fn keep(handle: &Handle, neighbour: NeighbourKey) -> Result<(), Error> {
+    let mut request = request(handle, neighbour);
     let message = request.message_mut();
     message.header.flags |= NeighbourFlags::ExtLearned;
     message.attributes.push(NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed));
     ask(request).await
 }
 
-/// Has the kernel resolve a station once, as if it had a packet for it.
+/// Has the kernel resolve a neighbour once, as if it had a packet for it.
 ///
 /// # Errors
 ///
-/// The kernel did not answer. Its refusal (the link is down, the table is full) is none: it is asked again.
-pub async fn find(handle: &Handle, station: Station) -> Result<(), Error> {
-    ask(request(handle, station)).await
+/// The kernel did not answer. A refusal (the link is down, the table is full) is no error: the request is repeated.
+pub async fn find(handle: &Handle, neighbour: NeighbourKey) -> Result<(), Error> {
+    ask(request(handle, neighbour)).await
 }
 
-fn request(handle: &Handle, (link, address): Station) -> NeighbourAddRequest {
+fn request(handle: &Handle, (link, address): NeighbourKey) -> NeighbourAddRequest {
     let request = handle.neighbours().add(link, address).replace();
     request.state(NeighbourState::None).flags(NeighbourFlags::Use)
 }

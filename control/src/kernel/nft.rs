@@ -1,4 +1,4 @@
-//! Tables of ours in nftables, by its own program, and word of their changes, straight from the kernel.
+//! Tables of Tidegate in nftables, made by the program `nft`, and notifications of their changes, from the kernel.
 
 mod changes;
 
@@ -9,8 +9,8 @@ use crate::privilege;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// A table that hooks in at devices (family netdev), and goes when this is dropped. One that a killed process
-/// left behind is taken over by the next one.
+/// A table with hooks at devices (family netdev), which is removed when this value is dropped. The next process takes
+/// over the table of a killed one.
 #[derive(Debug)]
 pub struct Table {
     name: String,
@@ -24,7 +24,7 @@ pub struct Table {
 const OURS: &str = "tidegate";
 
 impl Table {
-    /// A table for this purpose at `device` with these chains.
+    /// Creates a table for this purpose at `device`, with these chains.
     ///
     /// # Errors
     ///
@@ -42,7 +42,7 @@ impl Table {
         &self.name
     }
 
-    /// Whether it looks as when it was filled last.
+    /// Whether the table is as it was filled last.
     pub fn is_whole(&self) -> bool {
         self.list().is_ok_and(|looks| looks == self.looks)
     }
@@ -51,11 +51,11 @@ impl Table {
         run(&self.device, &format!("list table netdev {}\n", self.name))
     }
 
-    /// Puts other chains in place of those that are there.
+    /// Replaces the chains.
     ///
     /// # Errors
     ///
-    /// What `nft` says; then the old ones stay.
+    /// `nft` fails; the old chains stay then.
     pub fn change(&mut self, chains: &str) -> Result<(), KernelError> {
         fill(&self.name, &self.device, chains)?;
         self.looks = self.list()?;
@@ -81,11 +81,11 @@ impl Drop for Table {
     }
 }
 
-/// A device's name, if it can stand in a script.
+/// Checks that a device's name can stand in a script.
 ///
 /// # Errors
 ///
-/// It can't.
+/// The name has other characters.
 pub fn plain(device: &str) -> Result<&str, KernelError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if device.is_empty() || !device.chars().all(plain) {
@@ -94,7 +94,7 @@ pub fn plain(device: &str) -> Result<&str, KernelError> {
     Ok(device)
 }
 
-/// One transaction. The first line makes the second one work when there is no such table.
+/// Fills a table, in one transaction. The first line makes the second one work when there is no such table.
 fn fill(name: &str, device: &str, chains: &str) -> Result<(), KernelError> {
     let script = format!(
         "add table netdev {name}\n\
@@ -104,7 +104,7 @@ fn fill(name: &str, device: &str, chains: &str) -> Result<(), KernelError> {
     run(device, &script).map(drop)
 }
 
-/// Answers what it printed.
+/// Runs a script by `nft`, and returns its output.
 fn run(device: &str, script: &str) -> Result<String, KernelError> {
     let failed = |said: &str| KernelError::Nft { device: device.to_owned(), said: said.to_owned() };
     let mut nft = Command::new("nft");

@@ -1,4 +1,4 @@
-//! The kernel's routes: those of its main table.
+//! Routes of the kernel's main table.
 
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
@@ -11,45 +11,45 @@ use rtnetlink::{Error, Handle};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Where a route leads.
+/// The target of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Way {
-    /// The link's number.
+pub struct RouteTarget {
+    /// The link's index.
     pub link: u32,
-    /// The router there; `None`: it is on the link.
+    /// The gateway; `None`: the destination is on the link.
     pub gateway: Option<IpAddr>,
 }
 
-/// More are not read: so much memory they may take, and so long it may last.
+/// The most routes that are read, to bound memory and time.
 pub const MOST: usize = 100_000;
 
-/// All routes, at most [`MOST`]; `None`: it leads nowhere, or where no packet of ours goes.
+/// Reads all routes, at most [`MOST`], with their targets; `None` for a target that is unreachable or not ours.
 ///
 /// # Errors
 ///
 /// The kernel did not answer.
-pub async fn all(handle: &Handle) -> Result<HashMap<IpNet, Option<Way>>, Error> {
-    let mut best: HashMap<IpNet, (u32, Option<Way>)> = HashMap::new();
+pub async fn all(handle: &Handle) -> Result<HashMap<IpNet, Option<RouteTarget>>, Error> {
+    let mut best: HashMap<IpNet, (u32, Option<RouteTarget>)> = HashMap::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut question = RouteMessage::default();
         question.header.address_family = family;
         let mut routes = handle.route().get(question).execute();
         while let Some(route) = routes.try_next().await? {
-            let Some((to, metric, way)) = told(&route) else { continue };
+            let Some((to, metric, target)) = parse(&route) else { continue };
             let is_new = !best.contains_key(&to);
             if is_new && best.len() == MOST {
                 continue;
             }
-            let known = best.entry(to).or_insert((metric, way));
+            let known = best.entry(to).or_insert((metric, target));
             if metric < known.0 {
-                *known = (metric, way);
+                *known = (metric, target);
             }
         }
     }
-    Ok(best.into_iter().map(|(to, (_, way))| (to, way)).collect())
+    Ok(best.into_iter().map(|(to, (_, target))| (to, target)).collect())
 }
 
-/// The gateways that default routes over a link lead to.
+/// Reads the gateways of default routes over a link.
 ///
 /// # Errors
 ///
@@ -61,19 +61,19 @@ pub async fn default_gateways(handle: &Handle, link: u32) -> Result<Vec<IpAddr>,
         question.header.address_family = family;
         let mut routes = handle.route().get(question).execute();
         while let Some(route) = routes.try_next().await? {
-            if let Some((to, _, Some(way))) = told(&route)
+            if let Some((to, _, Some(target))) = parse(&route)
                 && to.prefix_len() == 0
-                && way.link == link
+                && target.link == link
             {
-                gateways.extend(way.gateway);
+                gateways.extend(target.gateway);
             }
         }
     }
     Ok(gateways)
 }
 
-/// To where by which metric and way; `None`: it does not count.
-fn told(route: &RouteMessage) -> Option<(IpNet, u32, Option<Way>)> {
+/// The destination, metric and target of a route; `None` for a route that does not count.
+fn parse(route: &RouteMessage) -> Option<(IpNet, u32, Option<RouteTarget>)> {
     let RouteHeader { address_family, destination_prefix_length, kind, flags, .. } = route.header;
     let mut table = route.header.table.into();
     let mut to = match address_family {
@@ -96,23 +96,23 @@ fn told(route: &RouteMessage) -> Option<(IpNet, u32, Option<Way>)> {
     if table != u32::from(RouteHeader::RT_TABLE_MAIN) || is_of_no_use {
         return None;
     }
-    let way = match (kind, several) {
-        (RouteType::Unicast, None) => way(&route.attributes, None),
+    let target = match (kind, several) {
+        (RouteType::Unicast, None) => target(&route.attributes, None),
         (RouteType::Unicast, Some(hops)) => first_alive(hops),
         _ => None,
     };
-    Some((IpNet::new(to, destination_prefix_length).ok()?, metric, way))
+    Some((IpNet::new(to, destination_prefix_length).ok()?, metric, target))
 }
 
-/// Of several ways at once, the first one: a connection has one.
-fn first_alive(hops: &[RouteNextHop]) -> Option<Way> {
+/// The target of a multipath route: the first next hop that is alive.
+fn first_alive(hops: &[RouteNextHop]) -> Option<RouteTarget> {
     let dead = RouteNextHopFlags::Dead | RouteNextHopFlags::Linkdown;
     let alive = hops.iter().find(|hop| !hop.flags.intersects(dead))?;
-    way(&alive.attributes, Some(alive.interface_index))
+    target(&alive.attributes, Some(alive.interface_index))
 }
 
-/// Where these attributes of a route lead.
-pub fn way(attributes: &[RouteAttribute], mut link: Option<u32>) -> Option<Way> {
+/// The target in the attributes of a route or of a next hop.
+pub fn target(attributes: &[RouteAttribute], mut link: Option<u32>) -> Option<RouteTarget> {
     let mut gateway = None;
     for attribute in attributes {
         match attribute {
@@ -123,7 +123,7 @@ pub fn way(attributes: &[RouteAttribute], mut link: Option<u32>) -> Option<Way> 
             _ => {}
         }
     }
-    Some(Way { link: link?, gateway })
+    Some(RouteTarget { link: link?, gateway })
 }
 
 fn address(written: &RouteAddress) -> Option<IpAddr> {

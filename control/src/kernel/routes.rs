@@ -1,10 +1,10 @@
-//! The routes as of late. A routing daemon may change thousands at once, so they are read again only so often, however
-//! much changes, and only if somebody wants them.
+//! The kernel's routes, cached. A routing daemon may change thousands at once, so they are read again at most once in
+//! [`PAUSE`].
 
-use super::neighbour::{Neighbour, Station};
-use super::route::{self, MOST, Way};
-use super::view::Route;
-use engine::tables::InterfaceId;
+use super::kernel_view::Route;
+use super::neighbour::{NeighbourEntry, NeighbourKey};
+use super::route::{self, MOST, RouteTarget};
+use engine::types::id::InterfaceId;
 use ipnet::IpNet;
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::RouteNetlinkMessage;
@@ -19,16 +19,16 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The routes as they were read last.
 #[derive(Debug, Default)]
-pub struct Routes {
-    known: HashMap<IpNet, Option<Way>>,
-    /// When.
+pub struct RouteTable {
+    known: HashMap<IpNet, Option<RouteTarget>>,
+    /// The time of the last reading.
     read: Option<Instant>,
     is_stale: bool,
-    /// Whether neighbours have changed since the last look, who may be anybody's next station.
+    /// Whether neighbours have changed since the last reading, which may be next hops of routes.
     is_behind: bool,
 }
 
-impl Routes {
+impl RouteTable {
     /// Notes what an event means for routes.
     pub fn note(&mut self, event: &NetlinkMessage<RouteNetlinkMessage>, taps: &[u32]) {
         match &event.payload {
@@ -41,13 +41,13 @@ impl Routes {
         }
     }
 
-    /// When they are to be looked at again, if something has changed.
+    /// The time of the next reading, if something has changed.
     pub fn due(&self) -> Option<Instant> {
         let read = self.read?;
         (self.is_stale || self.is_behind).then(|| read + PAUSE)
     }
 
-    /// Reads them again, if they have changed and the last time was long enough ago.
+    /// Reads the routes again, if they have changed and the last reading was long enough ago.
     pub async fn read(&mut self, handle: &Handle) -> Result<(), Error> {
         if self.read.is_some_and(|read| read.elapsed() < PAUSE) {
             return Ok(());
@@ -61,44 +61,48 @@ impl Routes {
                 );
             }
         }
-        *self = Routes {
+        *self = RouteTable {
             known: std::mem::take(&mut self.known),
             read: Some(Instant::now()),
-            ..Routes::default()
+            ..RouteTable::default()
         };
         Ok(())
     }
 
-    /// The routers on these links.
-    pub fn gateways<'a>(&'a self, taps: &'a [u32]) -> impl Iterator<Item = Station> + 'a {
-        let ways = self.known.values().flatten().filter(|way| taps.contains(&way.link));
-        ways.filter_map(|way| Some((way.link, way.gateway?)))
+    /// The gateways on these links.
+    pub fn gateways<'a>(&'a self, taps: &'a [u32]) -> impl Iterator<Item = NeighbourKey> + 'a {
+        let targets = self.known.values().flatten().filter(|target| taps.contains(&target.link));
+        targets.filter_map(|target| Some((target.link, target.gateway?)))
     }
 
-    /// All of them, with what is known of their next stations, and the stations on these links that are there by the routes:
-    /// anybody can make a question in the name of a host that is elsewhere, and the kernel remembers it.
-    pub fn list(&self, taps: &[u32], stations: &HashMap<Station, Neighbour>) -> Vec<Route> {
+    /// All routes with their next hops' hardware addresses, and the neighbours that routes place on these links: the
+    /// kernel also remembers neighbours that a forged request has named, on links where no route places them.
+    pub fn list(
+        &self,
+        taps: &[u32],
+        neighbours: &HashMap<NeighbourKey, NeighbourEntry>,
+    ) -> Vec<Route> {
         let interface = |link: u32| {
             let place = taps.iter().position(|&tap| tap == link)?;
-            InterfaceId::try_from(place).ok()
+            u8::try_from(place).ok().map(InterfaceId)
         };
-        let on_links = stations.iter().filter_map(|(&(link, address), neighbour)| {
+        let on_links = neighbours.iter().filter_map(|(&(link, address), neighbour)| {
             let mac = Some(neighbour.mac?);
             let interface = Some(interface(link)?);
             let is_there = !is_link_local(address) && self.is_on_link(address, link);
             let to = is_there.then(|| IpNet::from(address))?;
             Some((to, Route { to, gateway: None, interface, mac }))
         });
-        let routes = self.known.iter().map(|(&to, way)| {
-            let interface = way.and_then(|way| interface(way.link));
-            let gateway = way.and_then(|way| way.gateway);
+        let routes = self.known.iter().map(|(&to, target)| {
+            let interface = target.and_then(|target| interface(target.link));
+            let gateway = target.and_then(|target| target.gateway);
             let is_host = to.prefix_len() == to.max_prefix_len();
             let next = gateway.or(is_host.then(|| to.addr()));
-            let station = way.and_then(|way| Some((way.link, next?)));
-            let mac = station.and_then(|station| stations.get(&station)?.mac);
+            let neighbour = target.and_then(|target| Some((target.link, next?)));
+            let mac = neighbour.and_then(|neighbour| neighbours.get(&neighbour)?.mac);
             (to, Route { to, gateway, interface, mac })
         });
-        // A route to a single station is before what is known of the station.
+        // A route to a single host overrides its neighbour entry.
         let all: BTreeMap<IpNet, Route> = on_links.chain(routes).collect();
         all.into_values().collect()
     }
@@ -107,11 +111,11 @@ impl Routes {
     fn is_on_link(&self, address: IpAddr, link: u32) -> bool {
         let of_length = |length| self.known.get(&IpNet::new(address, length).ok()?.trunc());
         let lengths = (0..=IpNet::from(address).max_prefix_len()).rev();
-        lengths.filter_map(of_length).next() == Some(&Some(Way { link, gateway: None }))
+        lengths.filter_map(of_length).next() == Some(&Some(RouteTarget { link, gateway: None }))
     }
 }
 
-/// Another station on each link, to which nothing is routed.
+/// Whether an address is link-local: no route leads there.
 fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
@@ -123,8 +127,8 @@ mod tests {
     #[test]
     fn a_station_counts_only_where_the_kernel_s_routes_have_it() {
         let net = |text: &str| text.parse::<IpNet>().unwrap();
-        let on_link = |link| Some(Way { link, gateway: None });
-        let by_router = Some(Way { link: 7, gateway: Some("10.0.0.1".parse().unwrap()) });
+        let on_link = |link| Some(RouteTarget { link, gateway: None });
+        let by_router = Some(RouteTarget { link: 7, gateway: Some("10.0.0.1".parse().unwrap()) });
         let known = [
             (net("0.0.0.0/0"), by_router),
             (net("10.0.0.0/16"), on_link(7)),
@@ -132,7 +136,7 @@ mod tests {
             (net("10.1.0.0/16"), on_link(8)),
             (net("fd00::/64"), on_link(7)),
         ];
-        let routes = Routes { known: known.into(), ..Routes::default() };
+        let routes = RouteTable { known: known.into(), ..RouteTable::default() };
         for (address, is_there) in [
             ("10.0.0.5", true),
             ("10.0.9.5", false),

@@ -1,17 +1,16 @@
-//! The kernel's settings of a TAP. Some are there so that nobody on the link can tell the kernel where
-//! packets go: a backend's next hop is read from its routes.
+//! The kernel's settings of a TAP. Some keep hosts on the link from changing the kernel's routes, which backends'
+//! next hops are read from.
 
-use std::fs;
-use std::io;
+use std::{fs, io};
 
 /// One setting of a TAP.
 struct Setting {
     version: &'static str,
-    /// `conf`, or `neigh`.
+    /// The folder: `conf` or `neigh`.
     kind: &'static str,
     name: &'static str,
     value: &'static str,
-    /// The consequence if it can't be written, as it can't in some containers; `None`: that is found out otherwise.
+    /// The consequence if it can't be written, as in some containers; `None` if another error will tell.
     without: Option<&'static str>,
 }
 
@@ -30,8 +29,8 @@ const fn at_once(name: &'static str) -> Setting {
     Setting { version: "ipv6", kind: "conf", name, value: "0", without: None }
 }
 
-/// Always. Over IPv4 the kernel believes and sends redirects as long as either the interface or `all` lets it (but for
-/// believing as a router, where both have to): the workers drop them in both directions.
+/// Settings of every TAP. Over IPv4 the kernel accepts and sends redirects if either the interface or `all` allows it
+/// (a router accepts them only if both do), so workers drop redirects in both directions.
 const ALWAYS: [Setting; 7] = [
     closed("ipv4", "accept_redirects"),
     closed("ipv4", "send_redirects"),
@@ -43,9 +42,9 @@ const ALWAYS: [Setting; 7] = [
     often("ipv4", "delay_first_probe_time", "1"),
 ];
 
-/// Where the interface has addresses of IPv6. It may be off by default: where that can't be changed, the kernel refuses
-/// the address, and that is said. And it is to speak at once, also from the address that it gives itself: where that
-/// can't be changed, backends are found a second or two later.
+/// Settings of a TAP with IPv6 addresses. IPv6 may be off by default: where that can't be changed, the kernel refuses
+/// the address, which is an error. Addresses must be valid at once, also the link-local one: where that can't be
+/// changed, backends are found a second or two later.
 const OVER_IPV6: [Setting; 4] = [
     at_once("disable_ipv6"),
     at_once("accept_dad"),
@@ -53,13 +52,13 @@ const OVER_IPV6: [Setting; 4] = [
     often("ipv6", "delay_first_probe_time", "1"),
 ];
 
-/// Puts right what is not; answers the names of those that were not, and logs those that can't be.
+/// Corrects settings that differ; returns their names, and logs those that can't be written.
 pub fn settle(tap: &str, has_ipv6: bool) -> Vec<String> {
     let over_ipv6: &[Setting] = if has_ipv6 { &OVER_IPV6 } else { &[] };
     ALWAYS.iter().chain(over_ipv6).filter_map(|setting| setting.settle(tap)).collect()
 }
 
-/// The names of those that are not right, likewise.
+/// The names of settings that differ.
 pub fn astray(tap: &str, has_ipv6: bool) -> Vec<String> {
     let over_ipv6: &[Setting] = if has_ipv6 { &OVER_IPV6 } else { &[] };
     let all = ALWAYS.iter().chain(over_ipv6);
@@ -76,7 +75,7 @@ impl Setting {
         format!("{} {}", self.version, self.name)
     }
 
-    /// Not, if it can't be read: a kernel without IPv6 has none of these.
+    /// Whether the setting differs. One that can't be read does not: a kernel without IPv6 has none of these.
     fn is_astray(&self, tap: &str) -> bool {
         fs::read_to_string(self.path(tap)).is_ok_and(|now| now.trim() != self.value)
     }

@@ -1,42 +1,43 @@
-//! Moves frames between a TAP and the workers of its interface. The workers make no system call,
-//! so this side looks for their frames: in turns, in bounded batches, and with the rest of control
-//! in between. A flood costs the slow path its frames, nothing else.
+//! Moves frames between a TAP and the workers of its interface. Workers make no system calls, so this side polls
+//! their rings: in turns, in bounded batches, and with the rest of control in between. A flood costs the slow path
+//! its frames, nothing else.
 
-use engine::frame::Frame;
+use engine::types::frame::Frame;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::task::yield_now;
 use tokio::time::sleep;
 use tun_rs::AsyncDevice;
-use worker::kernel::KernelRings;
+use worker::kernel_rings::KernelRings;
 use worker::port::Pool;
 
-/// Frames that are moved before the rest of control gets its turn.
+/// Frames that are moved before the rest of control runs.
 const BATCH: usize = 32;
-/// How long to sleep when no worker had anything: twice as long each time, from this up to that. A
-/// worker may have to share its core with us.
+/// The shortest and the longest sleep when no worker had frames: each sleep is twice as long as the last. A worker
+/// may share its core with control.
 const IDLE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(4)];
-/// How long to leave a TAP alone that cannot be read.
+/// The pause after a TAP could not be read.
 const RETRY: Duration = Duration::from_millis(500);
-/// Longer than any frame: the largest IP packet, Ethernet and two tags.
+/// The longest frame: the largest IP packet, Ethernet and two tags.
 const LONGEST: usize = 65_535 + 22;
 
 /// Traffic of one TAP, in frames.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    /// Given to the kernel.
+    /// Frames passed to the kernel.
     pub to_kernel: AtomicU64,
-    /// Refused by the kernel: the TAP is down, or it has no memory left.
+    /// Frames that the kernel refused: the TAP is down, or memory is short.
     pub refused: AtomicU64,
-    /// Sent by the kernel, and handed to a worker.
+    /// Frames from the kernel that went to a worker.
     pub from_kernel: AtomicU64,
-    /// Sent by the kernel, and dropped for want of a buffer or a place in the worker's ring.
+    /// Frames from the kernel that were dropped: no buffer was free, or the worker's ring was full.
     pub no_room: AtomicU64,
 }
 
-/// Moves frames until it is dropped. What the kernel sends goes out by the first worker, so that
-/// it keeps its order.
+/// Moves frames until the future is dropped. Frames from the kernel leave by the first worker, so that they keep
+/// their order.
 pub async fn carry<P: Pool>(
     device: Arc<AsyncDevice>,
     rings: Vec<KernelRings<P::Buffer>>,

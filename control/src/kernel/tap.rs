@@ -1,5 +1,5 @@
-//! The TAP that stands for an interface in Linux. It lives as long as it is held open: closing it
-//! takes its addresses and routes along.
+//! The TAP of an interface in Linux. It exists as long as it is held open: closing it removes its addresses and
+//! routes too.
 
 use super::error::{KernelError, error_kind};
 use super::link::{self, Purpose, State};
@@ -20,18 +20,18 @@ pub struct Tap {
     device: Arc<AsyncDevice>,
     mac: Mac,
     mtu: u16,
-    /// Addresses, but for those of services: those of the configuration, and the one that the kernel gives it.
-    own: Vec<IpNet>,
+    /// The interface's own addresses: those of the configuration, and the kernel's link-local one.
+    addresses: Vec<IpNet>,
     gateways: Vec<IpAddr>,
-    /// Of the routes by these.
+    /// The metric of the routes by these gateways.
     metric: u32,
-    /// Settings that can't be written here.
+    /// Settings that can't be written on this machine.
     stuck: Vec<String>,
 }
 
 impl Tap {
-    /// Makes the TAP of `interface`: the device's MAC, MTU, addresses, and a default route by its
-    /// gateway if it has one. `metric` ranks that route.
+    /// Creates the TAP of `interface`, with the device's MAC, the MTU, the addresses, and a default route by each
+    /// gateway, which has this `metric`.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl Tap {
             device,
             mac,
             mtu: interface.mtu,
-            own: interface.addresses.clone(),
+            addresses: interface.addresses.clone(),
             gateways: interface.gateways.clone(),
             metric,
             stuck: vec![],
@@ -70,7 +70,7 @@ impl Tap {
     async fn configure(&mut self, handle: &Handle) -> Result<(), KernelError> {
         self.settle();
         self.shape(handle).await?;
-        for &net in &self.own {
+        for &net in &self.addresses {
             self.add(handle, net).await?;
         }
         self.bring_up(handle).await?;
@@ -83,17 +83,20 @@ impl Tap {
         let held = link::addresses(handle).await.map_err(read)?;
         let given =
             held.into_iter().filter(|&(link, net)| link == self.index && is_link_local(net));
-        self.own.extend(
-            given.map(|(_, net)| net).filter(|net| !self.own.contains(net)).collect::<Vec<_>>(),
+        self.addresses.extend(
+            given
+                .map(|(_, net)| net)
+                .filter(|net| !self.addresses.contains(net))
+                .collect::<Vec<_>>(),
         );
         Ok(())
     }
 
     fn has_ipv6(&self) -> bool {
-        self.own.iter().any(|net| matches!(net, IpNet::V6(_)) && !is_link_local(*net))
+        self.addresses.iter().any(|net| matches!(net, IpNet::V6(_)) && !is_link_local(*net))
     }
 
-    /// Puts its settings right; answers which ones were not.
+    /// Corrects the TAP's settings; returns those that differed.
     pub fn settle(&mut self) -> Vec<String> {
         let changed = settings::settle(&self.name, self.has_ipv6());
         self.stuck = settings::astray(&self.name, self.has_ipv6());
@@ -106,11 +109,11 @@ impl Tap {
         astray.filter(|setting| !self.stuck.contains(setting)).collect()
     }
 
-    /// Gives it its MAC and MTU.
+    /// Sets the TAP's MAC and MTU.
     ///
     /// # Errors
     ///
-    /// What the kernel answered; likewise below.
+    /// The kernel refuses it.
     pub async fn shape(&self, handle: &Handle) -> Result<(), KernelError> {
         let Tap { name, index, mac, mtu, .. } = self;
         link::shape(handle, *index, *mac, *mtu).await.map_err(|error| {
@@ -118,18 +121,18 @@ impl Tap {
         })
     }
 
-    /// Brings it up.
+    /// Sets the TAP up.
     pub async fn bring_up(&self, handle: &Handle) -> Result<(), KernelError> {
         let failed = |error| KernelError::netlink(format!("bring `{}` up", self.name), error);
         link::up(handle, self.index).await.map_err(failed)
     }
 
-    /// Gives it one of its own addresses.
+    /// Adds one of the interface's own addresses.
     pub async fn add(&self, handle: &Handle, net: IpNet) -> Result<(), KernelError> {
-        self.give(handle, net, Purpose::Own).await
+        self.give(handle, net, Purpose::Interface).await
     }
 
-    /// One that it already has is fine.
+    /// Adds an address. One that the TAP already has is no error.
     async fn give(&self, handle: &Handle, net: IpNet, purpose: Purpose) -> Result<(), KernelError> {
         let failed = |error| KernelError::netlink(format!("add {net} to `{}`", self.name), error);
         match link::add_address(handle, self.index, net, purpose).await {
@@ -140,7 +143,7 @@ impl Tap {
         }
     }
 
-    /// Routes by a gateway of its.
+    /// Adds a default route by one of the TAP's gateways.
     pub async fn route_by(&self, handle: &Handle, gateway: IpAddr) -> Result<(), KernelError> {
         let added = link::default_route(handle, self.index, gateway, self.metric).await;
         added.map_err(|error| {
@@ -153,22 +156,22 @@ impl Tap {
         })
     }
 
-    /// Has the kernel hold `address`, as a host's. One that it already holds is fine: two services
-    /// may share it, and it may be an address of the interface itself.
+    /// Has the kernel hold a service's `address`. One that it already holds is no error: two services may share it,
+    /// and it may be an address of the interface itself.
     ///
     /// # Errors
     ///
-    /// What the kernel answered.
+    /// The kernel refuses it.
     pub async fn hold(&self, handle: &Handle, address: IpAddr) -> Result<(), KernelError> {
         self.give(handle, address.into(), Purpose::Service).await
     }
 
-    /// Has the kernel let go of `address`. One that it does not hold is fine: somebody else took it away.
+    /// Has the kernel give up `address`. One that it does not hold is no error: somebody else has removed it.
     ///
     /// # Errors
     ///
-    /// What the kernel answered.
-    pub async fn let_go(&self, handle: &Handle, address: IpAddr) -> Result<(), KernelError> {
+    /// The kernel refuses it.
+    pub async fn give_up(&self, handle: &Handle, address: IpAddr) -> Result<(), KernelError> {
         match link::delete_address(handle, self.index, address.into()).await {
             Err(error) if error_kind(&error) != Some(io::ErrorKind::AddrNotAvailable) => {
                 Err(KernelError::netlink(format!("take {address} off `{}`", self.name), error))
@@ -177,7 +180,7 @@ impl Tap {
         }
     }
 
-    /// Whether its link is as it was made; `None`: it is gone.
+    /// Whether the TAP's link is as it was made; `None` if it is gone.
     ///
     /// # Errors
     ///
@@ -200,9 +203,9 @@ impl Tap {
         self.mac
     }
 
-    /// The TAP's addresses, but for those of services.
-    pub fn own(&self) -> &[IpNet] {
-        &self.own
+    /// The interface's own addresses, without those of services.
+    pub fn addresses(&self) -> &[IpNet] {
+        &self.addresses
     }
 
     /// The TAP's gateways.
@@ -210,18 +213,18 @@ impl Tap {
         &self.gateways
     }
 
-    /// The kernel's number for it.
+    /// The kernel's index of the TAP.
     pub fn index(&self) -> u32 {
         self.index
     }
 
-    /// The device that frames are read from and written to. The TAP is gone when the last of these is.
+    /// The file that frames are read from and written to. The TAP is removed when the last handle is dropped.
     pub fn device(&self) -> Arc<AsyncDevice> {
         Arc::clone(&self.device)
     }
 }
 
-/// A link has one of these by itself.
+/// Whether an address is link-local: the kernel gives each link one.
 fn is_link_local(net: IpNet) -> bool {
     matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local())
 }

@@ -1,22 +1,23 @@
-//! The Linux links that devices are on. A device sets its link's MTU when it is opened, and somebody else may change it.
+//! Linux links below devices. A device sets its link's MTU when it is opened, and somebody else may change it.
 
 use super::error::KernelError;
 use super::link;
 use rtnetlink::{Error, Handle};
 
-/// The Linux link that a device is on.
+/// The Linux link below a device.
 #[derive(Debug)]
 pub struct Underlay {
     /// The link's name.
     pub name: String,
-    /// The kernel's number for it.
+    /// The kernel's index of the link.
     pub index: u32,
     /// The MTU that the device's interfaces need.
     pub mtu: u16,
 }
 
 impl Underlay {
-    /// The link's MTU, if it is less than needed: then larger packets are lost, on the way out and often on the way in.
+    /// Reads the link's MTU, if it is less than needed: larger packets are then lost on the way out, and often on the
+    /// way in.
     ///
     /// # Errors
     ///
@@ -30,11 +31,11 @@ impl Underlay {
         Ok((mtu < self.mtu).then_some(mtu))
     }
 
-    /// Gives the link the MTU that is needed.
+    /// Sets the link's MTU to the one that is needed.
     ///
     /// # Errors
     ///
-    /// The kernel's answer: a VLAN's link, for one, has no larger MTU than the link below it.
+    /// The kernel refuses it: a VLAN's link, for example, can have no larger MTU than the link below it.
     pub async fn widen(&self, handle: &Handle) -> Result<(), Error> {
         link::set_mtu(handle, self.index, self.mtu).await
     }

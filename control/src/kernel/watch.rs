@@ -1,19 +1,20 @@
-//! The kernel's addresses, routes and neighbours, followed. Whatever changes, and even when the
-//! kernel says that it could not tell all changes, the answer is the same: look at everything again.
+//! Watches the kernel's addresses, routes and neighbours. Whatever changes, and also when the kernel reports lost
+//! events, everything is read again.
 
-mod sought;
+mod events;
+mod unresolved;
 
-use super::PATIENCE;
 use super::error::KernelError;
-use super::link::{self, Socket};
-use super::neighbour::{self, Neighbour, Station};
-use super::routes::Routes;
-use super::view::{Source, View, Wanted};
+use super::kernel_view::{KernelView, Source, Wanted};
+use super::link::{self, PATIENCE, Socket};
+use super::neighbour::{self, NeighbourEntry, NeighbourKey};
+use super::routes::RouteTable;
 use crate::config::Held;
-use engine::routes::Sought;
-use engine::tables::{Hop, InterfaceId};
+use engine::net::route_table::Unresolved;
+use engine::types::id::InterfaceId;
+use engine::types::next_hop::NextHop;
 use futures_util::{FutureExt, StreamExt};
-use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_core::NetlinkMessage;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::{Error, Handle};
 use std::collections::{HashMap, HashSet};
@@ -23,49 +24,51 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
-/// Changes seldom come alone: those of this long are looked at together.
+/// Time to collect further changes, which seldom come alone, before everything is read again.
 const SETTLE: Duration = Duration::from_millis(20);
-/// Looks happen at least this often: for neighbours that the kernel does not keep by itself, and
-/// for what no event tells.
+/// The longest time between two readings: some neighbours are not kept by the kernel, and some changes have no
+/// events.
 const AT_LEAST: Duration = Duration::from_secs(4);
-/// Pause before the sockets are opened anew.
+/// Time between two requests for unresolved hosts.
+const SEEK_EVERY: Duration = Duration::from_millis(125);
+/// Pause before the sockets are opened again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Looks at the kernel, and publishes what has changed.
+/// The watcher: reads the kernel's state, and publishes changes of the view.
 pub struct Watcher {
-    /// The TAPs' numbers, in the interfaces' order.
+    /// The TAPs' indices, in the interfaces' order.
     taps: Vec<u32>,
-    /// The numbers of the links that devices are on.
+    /// The indices of the links below devices.
     devices: Vec<u32>,
-    /// Told when something of ours may be gone from the kernel.
+    /// The notification that some of our state may be gone from the kernel.
     disturbed: Arc<Notify>,
-    /// Whether it is to be told at the end of this look.
+    /// Whether to notify at the end of this reading.
     is_disturbed: bool,
-    /// The wishes that are to be watched.
+    /// The wanted state.
     wanted: watch::Receiver<Wanted>,
-    /// The wishes at the last look.
+    /// The wanted state at the last reading.
     before: Wanted,
-    /// The next hops of all that is wanted, likewise.
-    stations: HashSet<Station>,
-    /// Addresses whose route leads past their own network: that is said once of each.
+    /// The next hops of everything that was wanted at the last reading.
+    next_hops: HashSet<NeighbourKey>,
+    /// Addresses whose route does not lead to their own subnet: each is logged once.
     astray: HashSet<IpAddr>,
-    /// All that the kernel was told to keep resolved.
-    kept: HashSet<Station>,
-    routes: Routes,
+    /// Neighbours that the kernel was told to keep resolved.
+    kept: HashSet<NeighbourKey>,
+    routes: RouteTable,
     /// Hosts that workers look for.
-    sought: Sought,
-    view: watch::Sender<View>,
+    unresolved: Unresolved,
+    view: watch::Sender<KernelView>,
 }
 
 impl Watcher {
-    /// A watcher for these VIPs and backends, and for whom workers look for. Its views come out at `view`.
+    /// Creates a watcher of the wanted state, and of hosts that workers look for. It publishes to `view`.
     pub fn new(
         wanted: watch::Receiver<Wanted>,
         taps: Vec<u32>,
         devices: Vec<u32>,
-        sought: Sought,
+        unresolved: Unresolved,
         disturbed: Arc<Notify>,
-        view: watch::Sender<View>,
+        view: watch::Sender<KernelView>,
     ) -> Watcher {
         Watcher {
             taps,
@@ -74,16 +77,16 @@ impl Watcher {
             is_disturbed: false,
             wanted,
             before: Wanted::default(),
-            stations: HashSet::new(),
+            next_hops: HashSet::new(),
             astray: HashSet::new(),
             kept: HashSet::new(),
-            routes: Routes::default(),
-            sought,
+            routes: RouteTable::default(),
+            unresolved,
             view,
         }
     }
 
-    /// Looks once, and returns what goes on watching for ever.
+    /// Reads the state once, and returns a future that watches for ever.
     ///
     /// # Errors
     ///
@@ -112,11 +115,11 @@ impl Watcher {
         }
     }
 
-    /// Looks at every change until something fails.
+    /// Follows the kernel's events until something fails.
     async fn follow(&mut self, mut socket: Socket) -> Error {
         let mut at_least = interval(AT_LEAST);
         at_least.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seek = interval(sought::PAUSE);
+        let mut seek = interval(SEEK_EVERY);
         seek.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -130,11 +133,11 @@ impl Watcher {
                 event = socket.events.next() => match event {
                     Some((event, _)) => {
                         self.note(&event);
-                        if !self.concerns(&event) {
+                        if !events::concerns(&event, &self.next_hops) {
                             continue;
                         }
                         sleep(SETTLE).await;
-                        // The look that follows sees what all of these tell.
+                        // The reading that follows covers all of these events.
                         while let Some(Some((event, _))) = socket.events.next().now_or_never() {
                             self.note(&event);
                         }
@@ -153,44 +156,7 @@ impl Watcher {
 
     fn note(&mut self, event: &NetlinkMessage<RouteNetlinkMessage>) {
         self.routes.note(event, &self.taps);
-        self.is_disturbed |= self.disturbs(event);
-    }
-
-    /// Whether something of ours may be gone.
-    fn disturbs(&self, event: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
-        let is_on = |links: &[u32], link: u32| links.contains(&link);
-        match &event.payload {
-            NetlinkPayload::InnerMessage(
-                RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link),
-            ) => [&self.taps, &self.devices].iter().any(|ours| is_on(ours, link.header.index)),
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(held)) => {
-                is_on(&self.taps, held.header.index)
-            }
-            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelRoute(route)) => {
-                route.header.destination_prefix_length == 0
-            }
-            NetlinkPayload::InnerMessage(
-                RouteNetlinkMessage::NewTrafficFilter(filter)
-                | RouteNetlinkMessage::DelTrafficFilter(filter)
-                | RouteNetlinkMessage::DelQueueDiscipline(filter),
-            ) => is_on(&self.devices, filter.header.index as u32),
-            NetlinkPayload::Overrun(_) => true,
-            _ => false,
-        }
-    }
-
-    /// Whether it is to be looked into at once. A boot storm makes the kernel learn thousands of neighbours, of which
-    /// only the next hops matter.
-    fn concerns(&self, event: &NetlinkMessage<RouteNetlinkMessage>) -> bool {
-        match &event.payload {
-            NetlinkPayload::InnerMessage(
-                RouteNetlinkMessage::NewNeighbour(entry) | RouteNetlinkMessage::DelNeighbour(entry),
-            ) => neighbour::whose(entry).is_some_and(|station| self.stations.contains(&station)),
-            NetlinkPayload::InnerMessage(_) => true,
-            // Some events were lost: any of them may have concerned us.
-            NetlinkPayload::Overrun(_) => true,
-            _ => false,
-        }
+        self.is_disturbed |= events::disturbs(event, &self.taps, &self.devices);
     }
 
     async fn look(&mut self, handle: &Handle) -> Result<(), Error> {
@@ -203,7 +169,7 @@ impl Watcher {
         }
         self.view.send_if_modified(|old| {
             // That is the keeper's word.
-            let view = View { narrow: old.narrow.clone(), ..view };
+            let view = KernelView { narrow: old.narrow.clone(), ..view };
             let changed = *old != view;
             *old = view;
             changed
@@ -211,24 +177,24 @@ impl Watcher {
         Ok(())
     }
 
-    async fn view_of(&mut self, handle: &Handle, wanted: &Wanted) -> Result<View, Error> {
+    async fn view_of(&mut self, handle: &Handle, wanted: &Wanted) -> Result<KernelView, Error> {
         let held = self.held(handle, wanted).await?;
         let live = held.iter().map(|held| held.address).filter(|it| wanted.vips.contains(it));
         let live = live.collect();
         self.routes.read(handle).await?;
-        let ways = self.ways(handle, wanted).await?;
-        let next = ways.iter().map(|&(_, _, station)| station);
-        self.stations = next.chain(self.routes.gateways(&self.taps)).collect();
+        let next_hops = self.next_hops(handle, wanted).await?;
+        let next = next_hops.iter().map(|&(_, _, neighbour)| neighbour);
+        self.next_hops = next.chain(self.routes.gateways(&self.taps)).collect();
         let known = neighbour::all(handle).await?;
         self.keep(handle, &known).await?;
-        let mac = |station| known.get(station).and_then(|neighbour| neighbour.mac);
-        let hops = ways.iter().filter_map(|(address, interface, station)| {
-            let hop = Hop { interface: *interface, mac: mac(station)? };
+        let mac = |neighbour| known.get(neighbour).and_then(|neighbour| neighbour.mac);
+        let hops = next_hops.iter().filter_map(|(address, interface, neighbour)| {
+            let hop = NextHop { interface: *interface, mac: mac(neighbour)? };
             wanted.backends.contains(address).then_some((*address, hop))
         });
-        let sources = ways.iter().map(|(address, interface, station)| {
-            let is_on_link = station.1 == *address;
-            let on_link = Source::OnLink(*interface, mac(station));
+        let sources = next_hops.iter().map(|(address, interface, neighbour)| {
+            let is_on_link = neighbour.1 == *address;
+            let on_link = Source::OnLink(*interface, mac(neighbour));
             (*address, if is_on_link { on_link } else { Source::Routed(*interface) })
         });
         let (hops, sources) = (hops.collect(), sources.collect());
@@ -239,10 +205,10 @@ impl Watcher {
             let interface = route.interface.filter(|_| is_host);
             interface.is_none_or(|interface| wanted.may_be_at(route.to.addr(), interface))
         });
-        Ok(View { live, held, hops, sources, routes: routes.into(), ..View::default() })
+        Ok(KernelView { live, held, hops, sources, routes: routes.into(), ..KernelView::default() })
     }
 
-    /// Services' addresses that the kernel holds on one of our interfaces.
+    /// Reads services' addresses that the kernel holds on our interfaces.
     async fn held(&self, handle: &Handle, wanted: &Wanted) -> Result<HashSet<Held>, Error> {
         let services: HashSet<IpAddr> = wanted.held.iter().map(|held| held.address).collect();
         let all = link::addresses(handle).await?.into_iter();
@@ -255,19 +221,19 @@ impl Watcher {
         Ok(held.filter(is_ours).collect())
     }
 
-    /// The interface and next hop of each backend and alias.
-    async fn ways(
+    /// Reads the interface and next hop of each backend and alias.
+    async fn next_hops(
         &mut self,
         handle: &Handle,
         wanted: &Wanted,
-    ) -> Result<Vec<(IpAddr, InterfaceId, Station)>, Error> {
-        let mut ways = Vec::new();
+    ) -> Result<Vec<(IpAddr, InterfaceId, NeighbourKey)>, Error> {
+        let mut next_hops = Vec::new();
         let mut astray = HashSet::new();
         for &address in wanted.backends.union(&wanted.aliases) {
             let Some((link, next)) = neighbour::next_hop(handle, address).await? else { continue };
             match self.interface(link) {
                 Some(interface) if wanted.may_be_at(address, interface) => {
-                    ways.push((address, interface, (link, next)));
+                    next_hops.push((address, interface, (link, next)));
                 }
                 // Over one of ours or of somebody else's, that is not where its network is.
                 _ if !wanted.subnets.iter().any(|(_, net)| net.contains(&address)) => {}
@@ -282,89 +248,46 @@ impl Watcher {
             }
         }
         self.astray = astray;
-        Ok(ways)
+        Ok(next_hops)
     }
 
     /// Has the kernel keep all next hops resolved.
     async fn keep(
         &mut self,
         handle: &Handle,
-        known: &HashMap<Station, Neighbour>,
+        known: &HashMap<NeighbourKey, NeighbourEntry>,
     ) -> Result<(), Error> {
-        for &station in &self.stations {
-            let is_kept = |neighbour: &Neighbour| neighbour.managed || neighbour.permanent;
-            if !known.get(&station).is_some_and(is_kept) {
-                neighbour::keep(handle, station).await?;
+        for &neighbour in &self.next_hops {
+            let is_kept = |neighbour: &NeighbourEntry| neighbour.managed || neighbour.permanent;
+            if !known.get(&neighbour).is_some_and(is_kept) {
+                neighbour::keep(handle, neighbour).await?;
             }
         }
-        self.kept.extend(&self.stations);
+        self.kept.extend(&self.next_hops);
         Ok(())
     }
 
-    /// Next hops of what is no longer wanted are no longer kept resolved. Those that only have no route at the
-    /// moment are: they may be back soon.
+    /// Forgets next hops of addresses that are no longer wanted. Those that only lack a route at the moment are kept:
+    /// it may be back soon.
     async fn forget(&mut self, handle: &Handle) -> Result<(), Error> {
         let known = neighbour::all(handle).await?;
-        for station in self.kept.difference(&self.stations) {
-            if known.get(station).is_some_and(|neighbour| neighbour.managed) {
-                neighbour::forget(handle, *station).await?;
+        for neighbour in self.kept.difference(&self.next_hops) {
+            if known.get(neighbour).is_some_and(|neighbour| neighbour.managed) {
+                neighbour::forget(handle, *neighbour).await?;
             }
         }
-        self.kept.clone_from(&self.stations);
+        self.kept.clone_from(&self.next_hops);
         Ok(())
     }
 
     fn interface(&self, link: u32) -> Option<InterfaceId> {
         let position = self.taps.iter().position(|&tap| tap == link)?;
-        InterfaceId::try_from(position).ok()
+        u8::try_from(position).ok().map(InterfaceId)
     }
 }
 
-/// Waits until then; answers `None` if there is nothing to wait for.
+/// Waits until the routes are due; returns `None` if they are not.
 async fn routes_due(due: Option<Instant>) -> Option<()> {
     sleep_until(due?).await;
     Some(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rtnetlink::packet_core::NetlinkHeader;
-    use rtnetlink::packet_route::neighbour::{
-        NeighbourAddress, NeighbourAttribute, NeighbourMessage,
-    };
-    use std::net::Ipv4Addr;
-
-    const HOP: Station = (7, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 30)));
-
-    fn concerned_by(payload: NetlinkPayload<RouteNetlinkMessage>) -> bool {
-        let wanted = watch::channel(Wanted::default()).1;
-        let view = watch::Sender::default();
-        let mut watcher =
-            Watcher::new(wanted, vec![HOP.0], vec![], Sought::default(), Arc::default(), view);
-        watcher.stations = HashSet::from([HOP]);
-        watcher.concerns(&NetlinkMessage::new(NetlinkHeader::default(), payload))
-    }
-
-    fn learned((link, address): Station) -> NetlinkPayload<RouteNetlinkMessage> {
-        let mut entry = NeighbourMessage::default();
-        entry.header.ifindex = link;
-        let IpAddr::V4(address) = address else { panic!("{address}") };
-        let address = NeighbourAttribute::Destination(NeighbourAddress::Inet(address));
-        entry.attributes.push(address);
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(entry))
-    }
-
-    #[test]
-    fn only_next_hops_are_of_concern_among_neighbours() {
-        assert!(concerned_by(learned(HOP)));
-        assert!(!concerned_by(learned((HOP.0, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 31))))));
-        assert!(!concerned_by(learned((8, HOP.1))));
-    }
-
-    #[test]
-    fn lost_events_are_of_concern() {
-        assert!(concerned_by(NetlinkPayload::Overrun(Vec::new())));
-        assert!(!concerned_by(NetlinkPayload::Noop));
-    }
 }

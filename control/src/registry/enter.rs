@@ -1,10 +1,9 @@
-//! How a configuration's things find their numbers again, or get new ones.
+//! Entering a configuration: its services, backends and addresses find their numbers again, or get new ones.
 
-use super::{
-    Backend, Entry, Means, Numbered, Numbers, Presence, Registry, Rota, Service, Vip, number,
-};
+use super::entries::{Backend, BackendGroup, Entry, Means, Presence, Service, Vip};
+use super::{Numbered, Numbers, Registry, number};
 use crate::config::{self, Held, Mode};
-use engine::tables::{ServiceId, VipId};
+use engine::types::id::{BackendId, GroupId, ServiceId, SnatId, VipId};
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -14,20 +13,20 @@ use std::ops::RangeInclusive;
 type ServiceKey = (String, &'static str, u16, Means);
 
 /// The identity of a backend.
-type BackendKey = (ServiceId, String, IpAddr, Vec<IpAddr>);
+type BackendKey = (u16, String, IpAddr, Vec<IpAddr>);
 
-/// Where each thing is in the lists, by what makes it the one that it is.
+/// The indices of all entries, by their identities.
 struct Places {
     services: HashMap<ServiceKey, usize>,
     backends: HashMap<BackendKey, usize>,
     vips: HashMap<IpAddr, usize>,
     snat: HashMap<IpAddr, usize>,
     servers: HashMap<IpAddr, usize>,
-    rotas: HashMap<Rota, usize>,
+    groups: HashMap<BackendGroup, usize>,
 }
 
 impl Registry {
-    /// Gives each thing of a configuration its number; everything else is leaving, or gone already.
+    /// Gives everything in a configuration its number; all other entries are leaving, or gone already.
     pub(super) fn take_in(&mut self, services: &[config::Service]) -> Numbers {
         self.vips.iter_mut().for_each(leave);
         self.snat.iter_mut().for_each(leave);
@@ -45,76 +44,76 @@ impl Registry {
             vips: places(self.vips.iter().map(|entry| entry.what.held.address)),
             snat: places(self.snat.iter().map(|entry| entry.what.address)),
             servers: places(self.servers.iter().copied()),
-            rotas: places(self.rotas.iter().copied()),
+            groups: places(self.groups.iter().copied()),
         }
     }
 
     fn service(&mut self, written: &config::Service, places: &mut Places) -> Numbered {
-        let (means, pool) = match &written.mode {
-            Mode::Dsr => (Means::Dsr, &[][..]),
-            Mode::Nat => (Means::Nat, &[][..]),
-            Mode::Snat(pool) => (Means::Snat, &pool[..]),
+        let pool = match &written.mode {
+            Mode::Dsr | Mode::Nat => &[][..],
+            Mode::Snat(pool) => pool,
         };
         let service = Service {
             name: written.name.clone(),
             protocol: written.protocol,
             port: written.port,
-            means,
+            means: Means::of(&written.mode),
             idle_timeout: written.idle_timeout,
             transitory_timeout: written.transitory_timeout,
             allow_clients: written.access.allow_clients.clone(),
         };
         let key = service_key(&service);
-        let id = number(put(&mut self.services, &mut places.services, key, service));
-        let mut rota = |rule: Option<usize>| {
-            let rota = Rota { service: id, rule: rule.map(number) };
-            number(put(&mut self.rotas, &mut places.rotas, rota, rota))
+        let id = ServiceId(number(put(&mut self.services, &mut places.services, key, service)));
+        let mut group = |rule: Option<usize>| {
+            let group = BackendGroup { service: id.0, rule: rule.map(number) };
+            GroupId(number(put(&mut self.groups, &mut places.groups, group, group)))
         };
-        let rotas = (rota(None), (0..written.rules.len()).map(|place| rota(Some(place))).collect());
+        let groups =
+            (group(None), (0..written.rules.len()).map(|place| group(Some(place))).collect());
         let vips: Vec<_> = written.vips.iter().map(|&vip| self.vip(vip, written, places)).collect();
         let backends = written.backends.iter().map(|one| {
             let data = one.passive_ports.clone().map(|ports| {
                 let both = written.vips.iter().zip(&vips);
                 let leading = both.filter(|(vip, _)| written.leads_to(vip.address, one));
-                (ports, leading.map(|(_, &id)| id).collect())
+                (ports, leading.map(|(_, id)| id.0).collect())
             });
             self.backend(id, one, data, places)
         });
         Numbered {
             id,
             backends: backends.collect(),
-            rota: rotas.0,
-            rules: rotas.1,
+            group: groups.0,
+            rules: groups.1,
             pool: pool.iter().map(|&held| self.snat_address(held, places)).collect(),
             vips,
         }
     }
 
-    /// A VIP may have several services; one of them says that it takes what is for everybody.
-    fn vip(&mut self, held: Held, written: &config::Service, places: &mut Places) -> u16 {
+    /// Enters a VIP. It may have several services; one of them accepts broadcasts.
+    fn vip(&mut self, held: Held, written: &config::Service, places: &mut Places) -> VipId {
         let before = places.vips.get(&held.address).map(|&place| &self.vips[place]);
         let is_said =
             before.is_some_and(|vip| vip.presence == Presence::Configured && vip.what.broadcast);
         let broadcast = is_said || written.broadcast && held.address.is_ipv4();
         let vip = configured(Vip { held, broadcast });
-        number(put(&mut self.vips, &mut places.vips, held.address, vip))
+        VipId(number(put(&mut self.vips, &mut places.vips, held.address, vip)))
     }
 
-    fn snat_address(&mut self, held: Held, places: &mut Places) -> u16 {
-        number(put(&mut self.snat, &mut places.snat, held.address, configured(held)))
+    fn snat_address(&mut self, held: Held, places: &mut Places) -> SnatId {
+        SnatId(number(put(&mut self.snat, &mut places.snat, held.address, configured(held))))
     }
 
     fn backend(
         &mut self,
         service: ServiceId,
         written: &config::Backend,
-        data: Option<(RangeInclusive<u16>, Vec<VipId>)>,
+        data: Option<(RangeInclusive<u16>, Vec<u16>)>,
         places: &mut Places,
-    ) -> u16 {
+    ) -> BackendId {
         let address = written.address;
         let server = number(put(&mut self.servers, &mut places.servers, address, address));
         let backend = Backend {
-            service,
+            service: service.0,
             name: written.name.clone(),
             address,
             aliases: written.aliases.clone(),
@@ -123,10 +122,11 @@ impl Registry {
             fixed: written.mac.map(|mac| (written.interface as u8, mac.0)),
             also_from: written.also_from.iter().map(|mac| mac.0).collect(),
         };
-        number(put(&mut self.backends, &mut places.backends, key(&backend), configured(backend)))
+        let key = key(&backend);
+        BackendId(number(put(&mut self.backends, &mut places.backends, key, configured(backend))))
     }
 
-    /// An address of ours that was removed and now is something else is not what it was any longer.
+    /// Releases removed addresses that have another use in this configuration.
     fn make_way(&mut self) {
         let vips = configured_ones(&self.vips).map(|vip| vip.held.address);
         let snat = configured_ones(&self.snat).map(|held| held.address);
@@ -134,10 +134,10 @@ impl Registry {
             .flat_map(|one| [one.address].into_iter().chain(one.aliases.clone()));
         let taken: HashSet<IpAddr> = vips.chain(snat).chain(servers).collect();
         for vip in &mut self.vips {
-            vip.let_go(!taken.contains(&vip.what.held.address));
+            vip.release(!taken.contains(&vip.what.held.address));
         }
         for snat in &mut self.snat {
-            snat.let_go(!taken.contains(&snat.what.address));
+            snat.release(!taken.contains(&snat.what.address));
         }
     }
 }
@@ -155,7 +155,7 @@ fn places<K: Eq + Hash>(keys: impl Iterator<Item = K>) -> HashMap<K, usize> {
     keys.zip(0..).collect()
 }
 
-/// Puts something in its old place, or behind all others; answers where.
+/// Puts an entry at its old index, or behind all others; returns the index.
 fn put<K: Eq + Hash, T>(
     list: &mut Vec<T>,
     places: &mut HashMap<K, usize>,

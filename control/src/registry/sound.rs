@@ -1,19 +1,20 @@
-//! Whether a registry that was read back makes sense: every number in it is that of something that there is. What is
-//! built from it ([`crate::tables`]) indexes by these numbers without asking.
+//! Validation of a registry from saved state: every number in it must be that of an entry. Snapshots
+//! ([`crate::snapshot`]) index by these numbers without checking.
 
-use super::{Backend, Entry, Registry};
+use super::Registry;
+use super::entries::{Backend, Entry};
 use crate::config::Held;
-use engine::tables::MOST_SNAT;
+use engine::snapshot::MOST_SNAT;
 
 impl Registry {
-    /// Whether all numbers are of things that there are, with so many interfaces.
+    /// Whether all numbers are those of entries, with so many interfaces.
     pub fn is_sound(&self, interfaces: usize) -> bool {
         let is_held = |held: &Held| held.interface < interfaces;
         self.snat.len() <= MOST_SNAT
             && self.backends.iter().all(|entry| self.is_backend_sound(entry, interfaces))
             && self.vips.iter().all(|entry| is_held(&entry.what.held))
             && self.snat.iter().all(|entry| is_held(&entry.what))
-            && self.rotas.iter().all(|rota| usize::from(rota.service) < self.services.len())
+            && self.groups.iter().all(|group| usize::from(group.service) < self.services.len())
     }
 
     fn is_backend_sound(&self, entry: &Entry<Backend>, interfaces: usize) -> bool {

@@ -1,7 +1,7 @@
 use super::*;
+use crate::active_config::ActiveConfig;
 use crate::config::sample::pair;
 use crate::config::{Written, read};
-use crate::in_force::InForce;
 use std::fmt::Write;
 
 /// Two backends; there is room for a large pool beside them.
@@ -13,8 +13,8 @@ fn written(text: &str) -> Written {
     read("test", text).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-fn first(text: &str) -> InForce {
-    InForce::first(written(text), &Registry::default()).expect("room")
+fn first(text: &str) -> ActiveConfig {
+    ActiveConfig::first(written(text), &Registry::default()).expect("room")
 }
 
 #[test]
@@ -30,10 +30,14 @@ fn another_port_or_mode_is_another_service() {
         ("name = \"one\"", "name = \"one\"\nweight = 9", false),
     ] {
         let next = written(&file().replace(this, that));
-        let after = first(&file()).next(next, Room::ANY).expect("room");
-        let expected = if other { (1, [2, 3]) } else { (0, [0, 1]) };
+        let after = first(&file()).next(next, Capacity::ANY).expect("room");
+        let (id, backends) = if other { (1, [2, 3]) } else { (0, [0, 1]) };
         let numbers = &after.numbers[0];
-        assert_eq!((numbers.id, &numbers.backends[..]), (expected.0, &expected.1[..]), "{that}");
+        assert_eq!(
+            (numbers.id, &numbers.backends[..]),
+            (ServiceId(id), &backends.map(BackendId)[..]),
+            "{that}"
+        );
         let servers: Vec<_> = after.registry.backends.iter().map(|one| one.what.server).collect();
         assert!(servers.chunks(2).all(|both| both == [0, 1]), "the servers are the same");
     }
@@ -47,22 +51,22 @@ fn another_address_or_other_aliases_are_another_backend() {
         ("name = \"two\"", "name = \"two\"\nmac = \"02:00:00:00:00:31\"", [0, 1]),
     ] {
         let next = written(&file().replace(this, that));
-        let after = first(&file()).next(next, Room::ANY).expect("room");
-        assert_eq!(after.numbers[0].backends, backends, "{that}");
-        let back = after.next(written(&file()), Room::ANY).expect("room");
-        assert_eq!(back.numbers[0].backends, [0, 1], "it has its number again");
+        let after = first(&file()).next(next, Capacity::ANY).expect("room");
+        assert_eq!(after.numbers[0].backends, backends.map(BackendId), "{that}");
+        let back = after.next(written(&file()), Capacity::ANY).expect("room");
+        assert_eq!(back.numbers[0].backends, [0, 1].map(BackendId), "it has its number again");
     }
 }
 
 #[test]
 fn an_address_that_is_something_else_now_makes_way_at_once() {
     let moved = file().replace("10.0.0.100", "10.0.0.200").replace("10.0.0.31", "10.0.0.100");
-    let after = first(&file()).next(written(&moved), Room::ANY).expect("room");
+    let after = first(&file()).next(written(&moved), Capacity::ANY).expect("room");
     let presence: Vec<_> = after.registry.vips.iter().map(|vip| vip.presence).collect();
     assert_eq!(presence, [Presence::Gone, Presence::Configured]);
     assert_eq!(after.registry.wanted().held.len(), 1);
     let leaving = file().replace("10.0.0.100", "10.0.0.200");
-    let after = first(&file()).next(written(&leaving), Room::ANY).expect("room");
+    let after = first(&file()).next(written(&leaving), Capacity::ANY).expect("room");
     assert!(after.registry.vips[0].is_leaving());
     assert_eq!(after.registry.wanted().held.len(), 2);
 }
@@ -70,12 +74,13 @@ fn an_address_that_is_something_else_now_makes_way_at_once() {
 #[test]
 fn there_is_an_end_to_numbers() {
     let other = written(&file().replace("\"pxe\"", "\"boot\""));
-    let refused = |room| first(&file()).next(other.clone(), room).expect_err("full").to_string();
-    let said = refused(Room { services: 2, backends: 3 });
+    let refused =
+        |capacity| first(&file()).next(other.clone(), capacity).expect_err("full").to_string();
+    let said = refused(Capacity { services: 2, backends: 3 });
     assert!(said.starts_with("4 backends since the start, and there is room for 3"), "{said}");
-    let said = refused(Room { services: 1, backends: 4 });
+    let said = refused(Capacity { services: 1, backends: 4 });
     assert!(said.starts_with("2 services since the start, and there is room for 1"), "{said}");
-    let same = first(&file()).next(written(&file()), Room { services: 1, backends: 2 });
+    let same = first(&file()).next(written(&file()), Capacity { services: 1, backends: 2 });
     assert!(same.is_ok(), "the same needs nothing");
 
     let mut pool = String::new();
@@ -85,7 +90,7 @@ fn there_is_an_end_to_numbers() {
     let halves = pool.split_at(pool.len() / 2);
     let cut = halves.0.len() + halves.1.find(',').expect("a list") + 1;
     let with = |pool: &str| written(&file().replace("vip =", &format!("snat = [{pool}]\nvip =")));
-    let one = first(&file()).next(with(&pool[..cut]), Room::ANY).expect("room");
-    let said = one.next(with(&pool[cut..]), Room::ANY).expect_err("too many").to_string();
+    let one = first(&file()).next(with(&pool[..cut]), Capacity::ANY).expect("room");
+    let said = one.next(with(&pool[cut..]), Capacity::ANY).expect_err("too many").to_string();
     assert!(said.starts_with("1025 SNAT addresses since the start"), "{said}");
 }

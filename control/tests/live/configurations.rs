@@ -1,16 +1,16 @@
 //! Configurations from small sets, so that they have much in common.
 
+use control::active_config::ActiveConfig;
 use control::config::{self, Config, Held, Mode, Persistence, Written};
-use control::in_force::InForce;
 use control::registry::Registry;
-use engine::policy::Rule;
+use engine::snapshot::rule::Rule;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Addresses that there are: each can be anything, from one configuration to the next.
+/// The addresses: each can change its use from one configuration to the next.
 pub const ADDRESSES: usize = 12;
 
 pub fn address(n: usize) -> IpAddr {
@@ -56,11 +56,11 @@ pub fn written(services: Vec<config::Service>) -> Written {
     Written { config: Config { services, ..common() }, table: toml::Table::new() }
 }
 
-pub fn first(services: Vec<config::Service>) -> InForce {
-    InForce::first(written(services), &Registry::default()).expect("room")
+pub fn first(services: Vec<config::Service>) -> ActiveConfig {
+    ActiveConfig::first(written(services), &Registry::default()).expect("room")
 }
 
-/// Services in `a` mode, by some of three servers.
+/// Services in a mode, with some of three servers.
 fn some_service(name: &'static str) -> impl Strategy<Value = config::Service> {
     let servers = subsequence(vec![0, 1, 2, 3], 1..=4);
     let mode = prop_oneof![Just(Mode::Dsr), Just(Mode::Nat), Just(Mode::Snat(vec![]))];
@@ -82,7 +82,7 @@ fn some_service(name: &'static str) -> impl Strategy<Value = config::Service> {
     )
 }
 
-/// A configuration from small sets. VIPs are `a`, `b` and `c`'s own but one that all share; so are pools.
+/// A configuration from small sets. Each mode has its own VIPs and pools, and one that all share.
 pub fn some_configuration() -> impl Strategy<Value = Vec<config::Service>> {
     let services = (some_service("a"), some_service("b"), some_service("c"));
     let chosen = subsequence(vec![0, 1, 2], 0..=3);

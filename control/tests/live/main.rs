@@ -6,41 +6,43 @@ mod numbers;
 mod transfers;
 
 use configurations::{ADDRESSES, address};
-use control::in_force::InForce;
-use control::kernel::{Source, View};
-use control::lasting::Lasting;
-use control::standing::Standings;
-use control::tables;
-use engine::tables::{Hop, Tables};
-use engine::tick::Tick;
-use kit::world::{gate_mac, mac};
+use control::active_config::ActiveConfig;
+use control::backend_status::BackendStatuses;
+use control::carry_over::CarryOver;
+use control::kernel::{KernelView, Source};
+use control::snapshot;
+use engine::snapshot::Snapshot;
+use engine::types::id::InterfaceId;
+use engine::types::next_hop::NextHop;
+use engine::types::tick::Tick;
+use kit::topology::{gate_mac, mac};
 
 /// The snapshot of a configuration.
-fn tables(in_force: &InForce, view: &View) -> Tables {
-    let (standings, lasting) = (Standings::default(), &mut Lasting::default());
-    tables::build(in_force, &[gate_mac(0)], view, &standings, lasting, Tick(0))
+fn snapshot(active: &ActiveConfig, view: &KernelView) -> Snapshot {
+    let (statuses, carry_over) = (BackendStatuses::default(), &mut CarryOver::default());
+    snapshot::build(active, &[gate_mac(InterfaceId(0))], view, &statuses, carry_over, Tick(0))
 }
 
 /// Some VIPs are live, and some backends are up.
-fn some_view() -> View {
+fn some_view() -> KernelView {
     let up = (0..ADDRESSES).filter(|n| n % 4 > 0).map(address);
-    let hop = |address| (address, Hop { interface: 0, mac: mac(address) });
-    View {
+    let hop = |address| (address, NextHop { interface: InterfaceId(0), mac: mac(address) });
+    KernelView {
         live: (0..ADDRESSES).filter(|n| n % 3 > 0).map(address).collect(),
         hops: up.map(hop).collect(),
-        ..View::default()
+        ..KernelView::default()
     }
 }
 
 /// All VIPs are live, and all backends are up.
-fn sunny_view() -> View {
-    let hop = |address| (address, Hop { interface: 0, mac: mac(address) });
+fn sunny_view() -> KernelView {
+    let hop = |address| (address, NextHop { interface: InterfaceId(0), mac: mac(address) });
     let all = || (0..ADDRESSES).map(address);
-    let source = |address| (address, Source::OnLink(0, Some(mac(address))));
-    View {
+    let source = |address| (address, Source::OnLink(InterfaceId(0), Some(mac(address))));
+    KernelView {
         live: all().collect(),
         hops: all().map(hop).collect(),
         sources: all().map(source).collect(),
-        ..View::default()
+        ..KernelView::default()
     }
 }

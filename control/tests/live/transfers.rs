@@ -1,18 +1,18 @@
-//! The clients' and servers' view of a change: nothing but where new requests go.
+//! Transfers during reloads: clients and servers notice nothing but where new requests go.
 
 use crate::configurations::{first, some_configuration, written};
-use crate::{sunny_view, tables};
-use control::in_force::InForce;
-use control::registry::Room as Numbers;
-use engine::count::Counters;
-use engine::flow::key::Seed;
-use engine::own::room::Room;
-use engine::own::uses::Uses;
-use engine::tables::Tables;
-use engine::verdict::Verdict;
-use kit::gate::Gate;
+use crate::{snapshot, sunny_view};
+use control::active_config::ActiveConfig;
+use control::registry::Capacity as Numbers;
+use engine::counters::{Counters, Room};
+use engine::flow::hash::Seed;
+use engine::snapshot::Snapshot;
+use engine::state::references::References;
+use engine::state::resize::Resize;
+use engine::types::verdict::Verdict;
+use kit::engine_harness::EngineHarness;
 use kit::packet::Packet;
-use kit::story::{ack, data, error, rrq};
+use kit::packets::{ack, data, error, rrq};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,23 +20,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 const FLOWS: u32 = 256;
-/// Services and backends that are added at the most.
+/// The most services and backends that reloads add.
 const MORE: usize = 256;
 
-fn gate(in_force: &InForce) -> Gate {
-    let tables = tables(in_force, &sunny_view());
-    let mut gate = Gate::with(tables.clone(), FLOWS);
-    gate.core.own.counters = Arc::new(Counters::with_room(&tables, MORE));
+fn gate(active: &ActiveConfig) -> EngineHarness {
+    let snapshot = snapshot(active, &sunny_view());
+    let mut gate = EngineHarness::with(snapshot.clone(), FLOWS);
+    gate.engine.state.counters = Arc::new(Counters::new(Room::of(&snapshot, MORE)));
     gate
 }
 
-/// The steps of a worker when control publishes.
-fn publish(gate: &mut Gate, new: Tables) {
-    let room = Room::between(&gate.core.tables, &new, 0, FLOWS, Seed([51, 52]));
-    if let Some(mut room) = room {
-        gate.core.move_to(&mut room);
+/// Publishes a snapshot, in the steps of a worker.
+fn publish(gate: &mut EngineHarness, new: Snapshot) {
+    let capacity = Resize::between(&gate.engine.snapshot, &new, 0, FLOWS, Seed([51, 52]));
+    if let Some(mut capacity) = capacity {
+        gate.engine.resize(&mut capacity);
     }
-    gate.core.tables = Arc::new(new);
+    gate.engine.snapshot = Arc::new(new);
 }
 
 fn client(n: u16) -> SocketAddr {
@@ -44,13 +44,13 @@ fn client(n: u16) -> SocketAddr {
     SocketAddr::from(([10, 9, high, low], 2070))
 }
 
-/// Asks for a file; answers the transfer, if there is one from now on.
-fn ask(gate: &mut Gate, client: SocketAddr, vip: SocketAddr) -> Option<Packet> {
+/// Requests a file; returns the transfer, if one has begun.
+fn ask(gate: &mut EngineHarness, client: SocketAddr, vip: SocketAddr) -> Option<Packet> {
     let outcome = gate.take(rrq(client, vip, "boot.img"));
     matches!(outcome.verdict, Verdict::Transmit(_)).then(|| outcome.sent())
 }
 
-/// A transfer whose answers come through the gate.
+/// A transfer whose answers pass the engine.
 #[derive(Debug, Clone)]
 struct Running {
     client: SocketAddr,
@@ -62,7 +62,7 @@ struct Running {
 
 impl Running {
     /// A block and its acknowledgement.
-    fn goes_on(&mut self, gate: &mut Gate) {
+    fn goes_on(&mut self, gate: &mut EngineHarness) {
         self.block += 1;
         let up = SocketAddr::new(self.vip.ip(), self.server.port());
         let sent = gate.take(data(self.server, self.seen_as, self.block, 512)).sent();
@@ -72,10 +72,10 @@ impl Running {
     }
 }
 
-/// A transfer to each endpoint of each service that sees answers, from clients of their own.
-fn start(gate: &mut Gate, in_force: &InForce, clients: &mut u16) -> Vec<Running> {
+/// A transfer to each endpoint of each service that sees answers, each from another client.
+fn start(gate: &mut EngineHarness, active: &ActiveConfig, clients: &mut u16) -> Vec<Running> {
     let mut all = vec![];
-    for service in &in_force.config().services {
+    for service in &active.config().services {
         for vip in &service.vips {
             *clients += 1;
             let (client, vip) = (client(*clients), SocketAddr::new(vip.address, service.port));
@@ -89,9 +89,9 @@ fn start(gate: &mut Gate, in_force: &InForce, clients: &mut u16) -> Vec<Running>
     all
 }
 
-/// Where requests to each endpoint go that ever was one.
+/// The backends of requests to all endpoints that ever existed.
 fn directions(
-    gate: &mut Gate,
+    gate: &mut EngineHarness,
     endpoints: &BTreeSet<SocketAddr>,
 ) -> BTreeMap<SocketAddr, BTreeSet<[u8; 6]>> {
     let mut directions = BTreeMap::new();
@@ -107,13 +107,13 @@ fn directions(
     directions
 }
 
-fn endpoints(in_force: &InForce) -> BTreeSet<SocketAddr> {
-    let services = in_force.config().services.iter();
+fn endpoints(active: &ActiveConfig) -> BTreeSet<SocketAddr> {
+    let services = active.config().services.iter();
     let each = services.flat_map(|one| one.vips.iter().map(|vip| (vip.address, one.port)));
     each.map(SocketAddr::from).collect()
 }
 
-/// Changes in which no address becomes something else: that ends its transfers.
+/// Changes in which no address changes its use, which would end its transfers.
 fn steady() -> impl Strategy<Value = Vec<Vec<control::config::Service>>> {
     let roles = |all: &Vec<Vec<control::config::Service>>| {
         let mut roles = BTreeMap::new();
@@ -140,18 +140,18 @@ proptest! {
 
     #[test]
     fn running_transfers_finish_where_they_are(all in steady()) {
-        let mut in_force = first(vec![]);
-        let mut gate = gate(&in_force);
+        let mut active = first(vec![]);
+        let mut gate = gate(&active);
         let (mut running, mut clients) = (vec![], 0);
         for services in all {
-            in_force = in_force.next(written(services), Numbers::ANY).expect("room");
-            publish(&mut gate, tables(&in_force, &sunny_view()));
+            active = active.next(written(services), Numbers::ANY).expect("room");
+            publish(&mut gate, snapshot(&active, &sunny_view()));
             running.iter_mut().for_each(|one: &mut Running| one.goes_on(&mut gate));
-            running.extend(start(&mut gate, &in_force, &mut clients));
-            let mut uses = Uses::of(&gate.core.tables);
-            while !gate.core.note_uses(&mut uses) {}
-            in_force.registry.let_go(&uses);
-            publish(&mut gate, tables(&in_force, &sunny_view()));
+            running.extend(start(&mut gate, &active, &mut clients));
+            let mut uses = References::of(&gate.engine.snapshot);
+            while !gate.engine.note_references(&mut uses) {}
+            active.registry.release(&uses);
+            publish(&mut gate, snapshot(&active, &sunny_view()));
             running.iter_mut().for_each(|one| one.goes_on(&mut gate));
         }
         for one in &running {
@@ -163,19 +163,19 @@ proptest! {
 
     #[test]
     fn new_requests_go_where_the_last_configuration_says(all in vec(some_configuration(), 1..6)) {
-        let mut in_force = first(vec![]);
-        let mut gate = gate(&in_force);
+        let mut active = first(vec![]);
+        let mut gate = gate(&active);
         let (mut asked, mut clients) = (BTreeSet::new(), 0);
         for services in &all {
-            in_force = in_force.next(written(services.clone()), Numbers::ANY).expect("room");
-            publish(&mut gate, tables(&in_force, &sunny_view()));
-            asked.extend(endpoints(&in_force));
-            start(&mut gate, &in_force, &mut clients);
+            active = active.next(written(services.clone()), Numbers::ANY).expect("room");
+            publish(&mut gate, snapshot(&active, &sunny_view()));
+            asked.extend(endpoints(&active));
+            start(&mut gate, &active, &mut clients);
         }
         gate.wait(1000);
         prop_assert!(gate.transfers().is_empty());
-        in_force.registry.let_go(&Uses::of(&gate.core.tables));
-        publish(&mut gate, tables(&in_force, &sunny_view()));
+        active.registry.release(&References::of(&gate.engine.snapshot));
+        publish(&mut gate, snapshot(&active, &sunny_view()));
         let mut fresh = self::gate(&first(all.last().expect("one at least").clone()));
         prop_assert_eq!(directions(&mut gate, &asked), directions(&mut fresh, &asked));
     }

@@ -1,11 +1,11 @@
-//! Open files, of which drivers have some that they tell nobody of.
+//! File descriptors: drivers open some that nobody else knows.
 
 use std::io;
 
 /// The first descriptor that is not the standard input, output or error.
 const FIRST: u32 = 3;
 
-/// Has programs that are started from now on get none of what is open now, but for the standard input, output and
+/// Closes all descriptors that are open now in programs that are started later, except the standard input, output and
 /// error.
 ///
 /// # Errors
@@ -13,7 +13,7 @@ const FIRST: u32 = 3;
 /// The kernel is older than Linux 5.11.
 pub fn keep_from_children() -> io::Result<()> {
     let flags = libc::CLOSE_RANGE_CLOEXEC as i32;
-    // SAFETY: sets a flag of descriptors, which nothing but the start of a program looks at; touches no memory.
+    // SAFETY: sets a flag of descriptors, which matters only when a program is started; touches no memory.
     match unsafe { libc::close_range(FIRST, u32::MAX, flags) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

@@ -1,40 +1,40 @@
-//! What can go wrong, with DPDK's own words where it had any.
+//! Errors, with the lines that DPDK logged about them.
 
 use std::ffi::{CStr, c_int};
 use std::fmt;
 
-/// Why DPDK did not do what it was asked to.
+/// A failure of DPDK, or of a call to it.
 #[derive(Debug)]
 pub enum Error {
-    /// An argument that DPDK would not read, or that would end the process.
+    /// An argument that DPDK does not read, or that would end the process.
     Argument {
-        /// As it was given.
+        /// The argument as it was given.
         argument: String,
     },
-    /// Hugepages were asked for, and none is free.
+    /// No hugepage is free, and hugepages were requested.
     Hugepages {
-        /// What DPDK logged; empty if its log is shown.
-        said: String,
+        /// Lines that DPDK logged; empty if its log is shown.
+        dpdk_log: String,
     },
     /// The environment did not start.
     Start {
-        /// The error number it left.
+        /// The error number.
         errno: Errno,
-        /// What DPDK logged; empty if its log is shown.
-        said: String,
+        /// Lines that DPDK logged; empty if its log is shown.
+        dpdk_log: String,
     },
-    /// The operating system refused what hushing DPDK's log needs.
+    /// The operating system refused a pipe or a stream for DPDK's log.
     Hush(std::io::Error),
     /// An lcore that can't be given work.
     Lcore {
-        /// Its number.
+        /// The lcore's number.
         lcore: u32,
-        /// Why not.
+        /// The reason.
         errno: Errno,
     },
     /// The interrupt thread does not take work, or does not end it.
     InterruptThread(Errno),
-    /// What ran on an lcore panicked.
+    /// Work on an lcore panicked.
     Panicked {
         /// The lcore's number.
         lcore: u32,
@@ -43,30 +43,30 @@ pub enum Error {
     },
     /// A pool of packet buffers could not be made.
     Mempool {
-        /// Its name.
+        /// The pool's name.
         name: String,
-        /// Buffers asked for.
+        /// The number of buffers.
         count: u32,
         /// The bytes of a buffer.
         room: u16,
-        /// Why not.
+        /// The reason.
         errno: Errno,
     },
     /// There is no such device, or it did not start with the environment.
     NoDevice {
-        /// Its name.
+        /// The device's name.
         device: String,
-        /// What DPDK logged at its start; empty if its log is shown.
-        said: String,
+        /// Lines that DPDK logged at its start; empty if its log is shown.
+        dpdk_log: String,
     },
-    /// A device that was found before.
+    /// A device that is in use already.
     Taken {
-        /// Its name.
+        /// The device's name.
         device: String,
     },
     /// A device has fewer queues than are needed.
     Queues {
-        /// Its name.
+        /// The device's name.
         device: String,
         /// Queues needed.
         needed: u16,
@@ -75,7 +75,7 @@ pub enum Error {
     },
     /// A device can't be set to this MTU.
     Mtu {
-        /// Its name.
+        /// The device's name.
         device: String,
         /// The MTU asked for.
         mtu: u16,
@@ -93,14 +93,14 @@ pub enum Error {
     },
     /// A device refused a step.
     Device {
-        /// Its name.
+        /// The device's name.
         device: String,
-        /// What it was to do, as a verb.
+        /// The step, as a verb.
         step: &'static str,
-        /// Why not.
+        /// The reason.
         errno: Errno,
-        /// What DPDK logged; empty if its log is shown.
-        said: String,
+        /// Lines that DPDK logged; empty if its log is shown.
+        dpdk_log: String,
     },
 }
 
@@ -112,15 +112,15 @@ impl fmt::Display for Error {
             Error::Argument { argument } => {
                 write!(f, "DPDK takes no argument {argument:?} here: remove it")
             }
-            Error::Hugepages { said } => {
+            Error::Hugepages { dpdk_log } => {
                 write!(f, "no free hugepages: reserve some, or run without them")?;
-                parenthesis(f, said)
+                parenthesis(f, dpdk_log)
             }
-            Error::Start { errno, said } if said.is_empty() => {
+            Error::Start { errno, dpdk_log } if dpdk_log.is_empty() => {
                 write!(f, "DPDK did not start: {errno}")
             }
-            // The number says less than the words: most failures share a few numbers.
-            Error::Start { errno: _, said } => write!(f, "DPDK did not start: {said}"),
+            // The number says less than the log lines: most failures share a few numbers.
+            Error::Start { errno: _, dpdk_log } => write!(f, "DPDK did not start: {dpdk_log}"),
             Error::Hush(error) => write!(f, "cannot hush DPDK's log: {error}"),
             Error::Lcore { lcore, errno } => write!(f, "lcore {lcore} takes no work: {errno}"),
             Error::InterruptThread(errno) => {
@@ -132,12 +132,14 @@ impl fmt::Display for Error {
                 "no pool {name:?} of {count} buffers of {room} bytes: {errno}; give DPDK more memory \
                  (without hugepages each takes whole pages)"
             ),
-            Error::NoDevice { device, said } if said.is_empty() => write!(
+            Error::NoDevice { device, dpdk_log } if dpdk_log.is_empty() => write!(
                 f,
                 "DPDK found no device {device}: check its name; a PCI device must be bound to \
                  vfio-pci first"
             ),
-            Error::NoDevice { device, said } => write!(f, "DPDK found no device {device}: {said}"),
+            Error::NoDevice { device, dpdk_log } => {
+                write!(f, "DPDK found no device {device}: {dpdk_log}")
+            }
             Error::Taken { device } => write!(f, "{device} is in use already: name it once"),
             Error::Queues { device, needed, has } => write!(
                 f,
@@ -150,16 +152,16 @@ impl fmt::Display for Error {
             Error::Room { device, mtu, room } => {
                 write!(f, "{device} with an MTU of {mtu} needs larger buffers than {room} bytes")
             }
-            Error::Device { device, step, errno, said } => {
+            Error::Device { device, step, errno, dpdk_log } => {
                 write!(f, "{device} does not {step}: {errno}")?;
-                parenthesis(f, said)
+                parenthesis(f, dpdk_log)
             }
         }
     }
 }
 
-fn parenthesis(f: &mut fmt::Formatter<'_>, said: &str) -> fmt::Result {
-    if said.is_empty() { Ok(()) } else { write!(f, " ({said})") }
+fn parenthesis(f: &mut fmt::Formatter<'_>, dpdk_log: &str) -> fmt::Result {
+    if dpdk_log.is_empty() { Ok(()) } else { write!(f, " ({dpdk_log})") }
 }
 
 /// One of DPDK's error numbers, which are those of Linux and a few more.

@@ -8,20 +8,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// A thread that has nothing else to do takes no longer.
+/// Time after which the thread is given up: it has nothing else to do.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 type Job = Box<dyn FnOnce() + Send>;
 
 impl Eal {
-    /// Runs `work` on EAL's interrupt thread, and waits for what comes of it.
+    /// Runs `work` on EAL's interrupt thread, and waits for its outcome.
     pub fn on_interrupt_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (done, outcome) = mpsc::channel();
         let job: Job = Box::new(move || {
-            // Who waited may have gone.
+            // The caller may have given up.
             let _ = done.send(work());
         });
         let job = Box::into_raw(Box::new(job));
@@ -38,7 +38,7 @@ impl Eal {
     }
 }
 
-/// What EAL calls there. A panic ends inside: whoever waits hears of it by silence.
+/// The callback on EAL's interrupt thread. A panic ends inside: the caller runs into its time limit.
 unsafe extern "C" fn run(job: *mut c_void) {
     // SAFETY: `on_interrupt_thread` gave this pointer away, for this one call.
     let job = unsafe { Box::from_raw(job.cast::<Job>()) };

@@ -1,4 +1,4 @@
-//! Cores: the threads that EAL made and pinned, and the work they are given.
+//! Lcores: the threads that EAL has made and pinned, and their work.
 
 use crate::eal::{Eal, Runtime};
 use crate::error::{Errno, Error};
@@ -62,7 +62,7 @@ impl<T> Running<T> {
         self.outcome().is_some()
     }
 
-    /// Waits, without sleeping, until the work has ended. Its value, or [`Error::Panicked`].
+    /// Waits, without sleeping, until the work has ended. Returns its value, or [`Error::Panicked`].
     pub fn join(mut self) -> Result<T, Error> {
         // SAFETY: this is the main lcore, and the number is a worker's.
         unsafe { sys::rte_eal_wait_lcore(self.lcore) };
@@ -84,8 +84,7 @@ impl<T> Drop for Running<T> {
     }
 }
 
-/// Whether this is the main lcore and all others are idle, so that no lcore is inside DPDK but
-/// here.
+/// Whether this is the main lcore and all others are idle, so that no other lcore is inside DPDK.
 pub(crate) fn alone() -> bool {
     // SAFETY: both read what EAL set when it started.
     let main = unsafe { sys::rte_lcore_id() == sys::rte_get_main_lcore() };
@@ -107,7 +106,7 @@ fn workers() -> impl Iterator<Item = u32> {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// What EAL calls on the lcore. A panic of the work ends inside the job; any other aborts.
+/// The function that EAL calls on the lcore. A panic of the work ends inside the job; any other aborts.
 unsafe extern "C" fn run(job: *mut c_void) -> c_int {
     // SAFETY: `launch` gave this pointer away, for this one call.
     let job = unsafe { Box::from_raw(job.cast::<Job>()) };

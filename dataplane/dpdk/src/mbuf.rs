@@ -1,11 +1,11 @@
 //! A packet buffer of DPDK's: one frame in one piece.
 
 use dpdk_sys as sys;
-use engine::frame::Frame;
+use engine::types::frame::Frame;
 use std::ptr::NonNull;
 use std::slice;
 
-/// A buffer of a [`crate::Mempool`], and the only owner of it. Dropping it gives it back.
+/// A buffer of a [`crate::Mempool`], owned. Dropping it gives it back.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct Mbuf(NonNull<sys::rte_mbuf>);
@@ -24,7 +24,7 @@ impl Mbuf {
         NonNull::new(unsafe { sys::rte_pktmbuf_alloc(pool.as_ptr()) }).map(Mbuf)
     }
 
-    /// Whether the frame goes on in further buffers, which [`Frame::bytes`] would not show.
+    /// Whether the frame continues in further buffers, which [`Frame::bytes`] would not show.
     #[inline]
     pub(crate) fn is_chained(&self) -> bool {
         self.field::<u16>(sys::DPDK_SYS_MBUF_NB_SEGS) != 1
@@ -35,25 +35,25 @@ impl Mbuf {
         usize::from(self.field::<u16>(sys::DPDK_SYS_MBUF_DATA_LEN))
     }
 
-    /// The bytes that the buffer has before the frame.
+    /// Bytes of the buffer before the frame.
     fn headroom(&self) -> u16 {
         self.field::<u16>(sys::DPDK_SYS_MBUF_DATA_OFF)
     }
 
-    /// The frame begins at another place of the buffer, and ends where it did.
+    /// Sets the headroom and the length of the frame.
     fn set_start(&mut self, headroom: u16, len: u16) {
         self.set_field::<u16>(sys::DPDK_SYS_MBUF_DATA_OFF, headroom);
         self.set_field::<u16>(sys::DPDK_SYS_MBUF_DATA_LEN, len);
         self.set_field::<u32>(sys::DPDK_SYS_MBUF_PKT_LEN, u32::from(len));
     }
 
-    /// The bytes that the buffer has from the frame's beginning on.
+    /// Bytes of the buffer from the frame's start on.
     fn room(&self) -> usize {
         let whole = self.field::<u16>(sys::DPDK_SYS_MBUF_BUF_LEN);
         usize::from(whole.saturating_sub(self.headroom()))
     }
 
-    /// Where the frame begins.
+    /// The address of the frame's first byte.
     #[inline]
     fn start(&self) -> *mut u8 {
         let buffer = self.field::<*mut u8>(sys::DPDK_SYS_MBUF_BUF_ADDR);

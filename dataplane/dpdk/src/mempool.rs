@@ -1,19 +1,19 @@
-//! Pools of packet buffers: all the memory that frames lie in, taken at start.
+//! Pools of packet buffers: the memory of all frames, taken at start.
 
 use crate::eal::{Eal, Runtime};
 use crate::error::{Errno, Error};
 use crate::lcore;
 use crate::mbuf::Mbuf;
 use dpdk_sys as sys;
-use engine::frame::Frame;
+use engine::types::frame::Frame;
 use std::ffi::CString;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use worker::port::Pool;
 
-/// Bytes around an IP packet that a device may put into a buffer: the Ethernet header, two tags,
-/// the frame check sequence.
+/// Bytes around an IP packet that a device may write into a buffer: the Ethernet header, two tags, the frame check
+/// sequence.
 const AROUND: u32 = sys::RTE_ETHER_HDR_LEN + 2 * sys::RTE_VLAN_HLEN + sys::RTE_ETHER_CRC_LEN;
 
 /// The size of a buffer that holds a whole frame of this MTU, for [`Mempool::new`]. It is rounded
@@ -30,7 +30,7 @@ pub(crate) fn holds(data_room: u16, mtu: u16) -> bool {
 
 /// A pool of packet buffers of one size. Any thread may take from it and give back.
 ///
-/// Its memory is freed with it if all buffers are back and all lcores idle; otherwise it stays
+/// The memory is freed with the pool if all buffers are back and all lcores idle; otherwise it stays
 /// until the process ends.
 #[derive(Debug)]
 pub struct Mempool {
@@ -72,7 +72,7 @@ impl Mempool {
         Ok(Mempool { pool, size: count, data_room, runtime })
     }
 
-    /// Buffers in all.
+    /// The number of buffers.
     pub fn size(&self) -> u32 {
         self.size
     }
@@ -88,7 +88,7 @@ impl Mempool {
         self.data_room
     }
 
-    /// For the devices that fill its buffers.
+    /// The pool as DPDK knows it, for the devices that fill its buffers.
     pub(crate) fn as_ptr(&self) -> *mut sys::rte_mempool {
         self.pool.as_ptr()
     }

@@ -6,20 +6,20 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 
-/// Features that merge received frames, by the kernel's names. What they make of several segments is longer than any
-/// link allows, and longer than a driver's buffers.
+/// Features that merge received frames, by the kernel's names. A merged frame is longer than any link allows, and
+/// longer than a driver's buffers.
 const MERGING: [&str; 5] =
     ["rx-gro", "rx-gro-hw", "rx-lro", "rx-gro-list", "rx-udp-gro-forwarding"];
 
-/// The set of strings that holds the features' names (`ETH_SS_FEATURES`).
+/// The number of the string set with the features' names (`ETH_SS_FEATURES`).
 const FEATURES: u32 = 4;
 /// Bytes of a name.
 const NAME: usize = 32;
-/// Features that there is room for, in words of 32; Linux 6 has some 60.
+/// Room for features, in words of 32; Linux 6 has some 60 features.
 const WORDS: usize = 4;
 const MOST: usize = WORDS * 32;
 
-/// An interface whose frames are not merged, as long as this is there.
+/// An interface whose frames are not merged until this value is dropped.
 #[derive(Debug)]
 pub struct Unmerged {
     interface: String,
@@ -28,7 +28,7 @@ pub struct Unmerged {
 }
 
 impl Unmerged {
-    /// Switches off what merges frames on `interface`.
+    /// Switches off the features that merge frames on `interface`.
     ///
     /// # Errors
     ///
@@ -37,7 +37,7 @@ impl Unmerged {
         let socket = UnixDatagram::unbound()?;
         let known = Known::read(&socket, interface)?;
         let changed: Vec<_> = MERGING.into_iter().filter(|name| known.is_on(name)).collect();
-        // From now on, what was changed is put back.
+        // From here on, dropping the value restores what was changed.
         let unmerged = Unmerged { interface: interface.to_owned(), changed };
         known.set(&socket, interface, &unmerged.changed, false)?;
         let left = Known::read(&socket, interface)?;
@@ -57,7 +57,7 @@ impl Unmerged {
 }
 
 impl Drop for Unmerged {
-    /// The interface may be gone.
+    /// Switches the features on again. The interface may be gone.
     fn drop(&mut self) {
         let _ = UnixDatagram::unbound().and_then(|socket| {
             let known = Known::read(&socket, &self.interface)?;
@@ -66,7 +66,7 @@ impl Drop for Unmerged {
     }
 }
 
-/// An interface's features: their names, and which are on.
+/// An interface's features: their names, and whether they are on.
 struct Known {
     names: Vec<String>,
     words: [Word; WORDS],
@@ -82,10 +82,10 @@ struct Word {
     never_changed: u32,
 }
 
-/// Which of 32 features are to be set, and to what (`struct ethtool_set_features_block`).
+/// Changes to 32 features (`struct ethtool_set_features_block`).
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
-struct Wish {
+struct FeatureChange {
     valid: u32,
     requested: u32,
 }
@@ -168,7 +168,7 @@ impl Known {
             command: ETHTOOL_SFEATURES,
             // The kernel takes no other number than its own.
             words: self.names.len().div_ceil(32) as u32,
-            all: [Wish::default(); WORDS],
+            all: [FeatureChange::default(); WORDS],
         };
         for (word, bit) in names.iter().filter_map(|name| self.place(name)) {
             features.all[word].valid |= bit;
@@ -194,11 +194,11 @@ struct Request<T> {
     rest: [u8; 16],
 }
 
-/// Asks the kernel of an interface.
+/// Sends an ethtool command about an interface to the kernel.
 ///
 /// # Safety
 ///
-/// `data` has the layout that its command stands for, and room for what the kernel answers.
+/// `data` must have the layout of its command, and room for the kernel's answer.
 unsafe fn ask<T>(socket: &UnixDatagram, interface: &str, data: &mut T) -> io::Result<()> {
     let mut request =
         Request { name: [0; libc::IFNAMSIZ], data: std::ptr::from_mut(data), rest: [0; 16] };
@@ -211,7 +211,7 @@ unsafe fn ask<T>(socket: &UnixDatagram, interface: &str, data: &mut T) -> io::Re
     // SAFETY: `request` is as large as the kernel reads, and what it points to is as the caller says.
     match unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &mut request) } {
         -1 => Err(io::Error::last_os_error()),
-        // What it says besides is how it was understood: that is looked at.
+        // The other bits of the answer tell how it was understood: the features are read again.
         _ => Ok(()),
     }
 }

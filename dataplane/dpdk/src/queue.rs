@@ -1,34 +1,33 @@
-//! A pair of queues of a port: the packet path's end towards the device.
+//! A pair of queues of a port: a worker's access to the device.
 
 use crate::device::Device;
 use crate::mbuf::Mbuf;
-use crate::setup::Setup;
+use crate::port_config::PortConfig;
 
 use dpdk_sys as sys;
-use engine::frame::Burst;
+use engine::types::frame::Burst;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use worker::port::Pool;
 
-/// One transmit queue, and one receive queue of the same number if there is such. It keeps its device
-/// running.
+/// One transmit queue, and the receive queue of the same number if the device has one. It keeps its device running.
 #[derive(Debug)]
 pub struct Queue {
     device: Arc<Device>,
     port: u16,
     queue: u16,
-    /// Frames that are taken at once; 0: none arrive here.
+    /// Frames that are received at once; 0: there is no receive queue.
     burst: u16,
 }
 
 impl Queue {
-    /// The pair of this number. It must be set up and started, and asked for once only.
-    pub(crate) fn new(device: &Arc<Device>, queue: u16, setup: Setup) -> Queue {
-        let burst = if queue < setup.receive { setup.burst } else { 0 };
+    /// The pair of this number. It must be started, and may be created only once.
+    pub(crate) fn new(device: &Arc<Device>, queue: u16, config: PortConfig) -> Queue {
+        let burst = if queue < config.receive { config.burst } else { 0 };
         Queue { device: Arc::clone(device), port: device.id(), queue, burst }
     }
 
-    /// A frame larger than the MTU, in several buffers: some devices deliver it all the same.
+    /// Drops frames in several buffers: they are larger than the MTU, and some devices deliver them all the same.
     #[cold]
     fn drop_chained(&self, burst: &mut Burst<Mbuf>) {
         let received = burst.len();

@@ -1,51 +1,30 @@
-//! Receive side scaling: which queue a frame arrives on, so that it is its owner's.
+//! Receive side scaling: frames arrive on the queue of the worker that owns them.
 
-use crate::device::Device;
+use crate::device::{Device, hashes, key_len};
 use crate::error::{Errno, Error};
 use dpdk_sys as sys;
-use engine::steer::{self, Steer};
+use engine::net::rss::{self, Steer};
 use std::mem::MaybeUninit;
 
-/// What a device made of the wish to spread frames over its queues by their client.
+/// How a device spreads frames over its receive queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rss {
-    /// There is one queue, and nothing to spread.
+    /// One queue: there is nothing to spread.
     OneQueue,
-    /// Key and table were read back as they were set: a client's frames arrive at their owner.
+    /// By the client's address: key and table were read back as they were set, so a client's frames arrive at their
+    /// owner.
     ByClient(Steer),
-    /// It has taken others, or does not tell. Frames are handed over.
+    /// By another key or table, or the device does not tell. Frames are handed over in software.
     Otherwise,
-    /// It has no RSS. Frames are handed over.
+    /// Not at all: the device has no RSS. Frames are handed over in software.
     Unable,
 }
 
 /// Entries that DPDK moves in one piece of a table.
 const GROUP: usize = sys::RTE_ETH_RETA_GROUP_SIZE as usize;
 
-/// The hashes of addresses that the device offers. With our key ports add nothing, so that those
-/// over ports too do as well.
-pub(crate) fn hashes(info: &sys::rte_eth_dev_info) -> u64 {
-    let wanted = sys::RTE_ETH_RSS_IPV4
-        | sys::RTE_ETH_RSS_FRAG_IPV4
-        | sys::RTE_ETH_RSS_NONFRAG_IPV4_UDP
-        | sys::RTE_ETH_RSS_NONFRAG_IPV4_OTHER
-        | sys::RTE_ETH_RSS_IPV6
-        | sys::RTE_ETH_RSS_FRAG_IPV6
-        | sys::RTE_ETH_RSS_NONFRAG_IPV6_UDP
-        | sys::RTE_ETH_RSS_NONFRAG_IPV6_OTHER;
-    info.flow_type_rss_offloads & u64::from(wanted)
-}
-
 /// Room for any device's key: DPDK counts its bytes in a `u8`.
 const KEY_ROOM: usize = 1 << u8::BITS;
-
-/// The length of the device's key in bytes. Some drivers take the usual one and don't say so.
-pub(crate) fn key_len(info: &sys::rte_eth_dev_info) -> usize {
-    match info.hash_key_size {
-        0 => 40,
-        len => len.into(),
-    }
-}
 
 /// Sets key and table of a started device with so many receive queues, and reads them back.
 pub(crate) fn set_up(device: &Device, queues: u16, steer: Steer) -> Result<Rss, Error> {
@@ -56,18 +35,18 @@ pub(crate) fn set_up(device: &Device, queues: u16, steer: Steer) -> Result<Rss, 
     if hashes(&info) == 0 {
         return Ok(Rss::Unable);
     }
-    let key = steer::key(steer, key_len(&info));
-    let table: Vec<u16> = (0..info.reta_size).map(|entry| steer::queue(entry, queues)).collect();
+    let key = rss::key(steer, key_len(&info));
+    let table: Vec<u16> = (0..info.reta_size).map(|entry| rss::queue(entry, queues)).collect();
     set_key(device, &key, hashes(&info));
     set_table(device, &table);
     let as_set = !table.is_empty()
-        && usize::from(info.reta_size) >= usize::from(steer::ENTRIES)
+        && usize::from(info.reta_size) >= usize::from(rss::ENTRIES)
         && read_key(device, key.len()).as_ref() == Some(&key)
         && read_table(device, table.len()).as_ref() == Some(&table);
     Ok(if as_set { Rss::ByClient(steer) } else { Rss::Otherwise })
 }
 
-/// A refusal shows when it is read back.
+/// Sets the key. A refusal shows when the key is read back.
 fn set_key(device: &Device, key: &[u8], hashes: u64) {
     let mut key = key.to_vec();
     let mut wanted = sys::rte_eth_rss_conf {
@@ -91,7 +70,7 @@ fn set_table(device: &Device, table: &[u16]) {
 }
 
 fn read_key(device: &Device, len: usize) -> Option<Vec<u8>> {
-    // Some drivers write the whole of their key, whatever length they are asked for or say that it has.
+    // Some drivers write the whole key, whatever length was requested or reported.
     let mut key = vec![0; KEY_ROOM];
     let mut found =
         sys::rte_eth_rss_conf { rss_key: key.as_mut_ptr(), rss_key_len: len as u8, rss_hf: 0 };
@@ -111,7 +90,7 @@ fn read_table(device: &Device, len: usize) -> Option<Vec<u16>> {
     Some((0..len).map(|place| groups[place / GROUP].reta[place % GROUP]).collect())
 }
 
-/// Room for a table, all of whose entries are meant.
+/// Room for a table, with all entries selected.
 fn groups(entries: usize) -> Vec<sys::rte_eth_rss_reta_entry64> {
     // SAFETY: numbers only, for which zeroes do.
     let empty: sys::rte_eth_rss_reta_entry64 = unsafe { MaybeUninit::zeroed().assume_init() };

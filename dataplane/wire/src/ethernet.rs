@@ -7,9 +7,8 @@
 
 use std::fmt;
 use std::str::FromStr;
-use zerocopy::{
-    FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned, byteorder::network_endian::U16,
-};
+use zerocopy::byteorder::network_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// A hardware address.
 #[derive(
@@ -29,17 +28,17 @@ use zerocopy::{
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
-    /// The address that every station takes.
+    /// The broadcast address.
     pub const BROADCAST: Mac = Mac([0xff; 6]);
 
-    /// The address in the upper 48 bits of a word, as [`Ethernet::source_word`] has it: cheap to compare.
+    /// The address in the upper 48 bits of a word, like [`Ethernet::source_word`]: cheap to compare.
     #[inline]
     pub const fn word(self) -> u64 {
         let [a, b, c, d, e, f] = self.0;
         u64::from_le_bytes([0, 0, a, b, c, d, e, f])
     }
 
-    /// Whether the frame is for more than one station (the group bit, IEEE 802.3 §3.2.3).
+    /// Whether the address is a group address: multicast or broadcast (IEEE 802.3 §3.2.3).
     #[inline]
     pub fn is_group(self) -> bool {
         self.0[0] & 1 == 1
@@ -53,14 +52,14 @@ impl fmt::Display for Mac {
     }
 }
 
-/// No hardware address.
+/// Error: the text is no hardware address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoMac;
 
 impl FromStr for Mac {
     type Err = NoMac;
 
-    /// Reads six bytes in hexadecimal, two digits each, between colons.
+    /// Parses six bytes in hexadecimal, two digits each, separated by colons.
     fn from_str(text: &str) -> Result<Mac, NoMac> {
         let mut bytes = [0; 6];
         let mut parts = text.split(':');
@@ -79,33 +78,33 @@ impl fmt::Debug for Mac {
     }
 }
 
-/// The 14 bytes at the front of a frame.
+/// The Ethernet header, 14 bytes.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct Ethernet {
-    /// Who the frame is for.
+    /// Destination address.
     pub destination: Mac,
-    /// Who sent it on this link.
+    /// Source address: the sender on this link.
     pub source: Mac,
-    /// What the payload is: for IP, [`crate::ip::Ip::ETHER_TYPE`].
+    /// EtherType of the payload; for IP, [`crate::ip::Ip::ETHER_TYPE`].
     pub kind: U16,
 }
 
 impl Ethernet {
-    /// The source's [`Mac::word`]: read at once, with the type behind it, which is shifted out.
+    /// The source's [`Mac::word`]. One load reads the address and the type behind it, which is shifted out.
     #[inline(always)]
     pub fn source_word(&self) -> u64 {
         self.as_bytes().last_chunk().map_or(0, |&bytes| u64::from_le_bytes(bytes)) << 16
     }
 
-    /// The destination's.
+    /// The destination's [`Mac::word`].
     #[inline(always)]
     pub fn destination_word(&self) -> u64 {
         self.as_bytes().first_chunk().map_or(0, |&bytes| u64::from_le_bytes(bytes)) << 16
     }
 }
 
-/// Bytes of an Ethernet header.
+/// Bytes of the Ethernet header.
 pub const HEADER: usize = size_of::<Ethernet>();
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! FTP's grammar (RFC 959, extended by RFC 2428 and RFC 1639): what a line of the control connection says, of the little
-//! that names addresses and ports, as lenient as real peers read it. A line comes without its end.
+//! FTP's grammar (RFC 959, extended by RFC 2428 and RFC 1639): reads the commands and replies that name addresses and
+//! ports, as leniently as real peers do. Lines come without their end.
 
 mod noise;
 mod number;
@@ -8,72 +8,72 @@ mod write;
 
 use noise::is_noise;
 pub use noise::{is_signal, is_text, without_noise};
-pub use reply::{Front, Reply, Says};
+pub use reply::{Front, Reply, ReplyKind};
 pub use write::{eprt, extended, extended_in, passive, passive_in, port};
 
 use arrayvec::ArrayVec;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::str::FromStr;
 
-/// Bytes of the longest line that is written.
+/// Bytes of the longest line that the gate writes.
 pub const LONGEST: usize = 254;
 
 /// A line without its end.
 pub type Line = ArrayVec<u8, LONGEST>;
 
-/// What a client says.
+/// A client's command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// It listens there; `None`: nobody can listen at what it names.
+    /// PORT: the client listens there. `None`: the argument names no endpoint that can listen.
     Port(Option<SocketAddrV4>),
-    /// The same of any protocol.
+    /// EPRT: as PORT, for either address family (RFC 2428 §2).
     Eprt(Option<SocketAddr>),
-    /// It listens at an address of any kind, as RFC 1639 has it. Nobody uses that.
+    /// LPRT: as PORT, for any address type (RFC 1639). No known client uses it.
     Lprt,
-    /// The server is to listen.
+    /// PASV: the server must listen.
     Pasv,
-    /// The same, without naming its address.
+    /// EPSV: the server must listen; its reply names a port only.
     Epsv(Epsv),
-    /// The server is to listen, and to answer as RFC 1639 has it.
+    /// LPSV: the server must listen, and reply as in RFC 1639.
     Lpsv,
-    /// From the server's consent on, the rest is in a language that can't be read (RFC 2228, RFC 4217).
+    /// AUTH: once the server accepts, the rest is encrypted (RFC 2228, RFC 4217).
     Auth,
-    /// A list of files on the control connection: a name could stand there for a reply.
+    /// STAT with an argument: lists files on the control connection. A file name could look like a reply.
     Listing,
-    /// Begins with a digit, as only replies do: a server that echoes the line would seem to say it.
+    /// A line that begins with a digit, as only replies do. A server that echoes the line would seem to send a reply.
     Digits,
-    /// Nothing about any of that.
+    /// Any other command: names no endpoint.
     Other,
 }
 
-/// Where a server is to listen.
+/// Argument of EPSV: the address family to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Epsv {
-    /// In the protocol of the control connection.
-    Here,
-    /// Over IPv4.
+    /// Address family of the control connection.
+    SameFamily,
+    /// IPv4.
     V4,
-    /// Over IPv6.
+    /// IPv6.
     V6,
-    /// Nowhere yet: no other command than this one will be used from now on.
+    /// `EPSV ALL`: from now on the client uses no other command to set up data connections (RFC 2428 §4).
     All,
-    /// What it asks for is unknown.
+    /// An unknown argument.
     Unknown,
 }
 
-/// The commands that are not [`Command::Other`], and STAT, which may be a [`Command::Listing`]. P@SW is PASV for clients
-/// behind a firewall that would rewrite it.
+/// Verbs of the commands other than [`Command::Other`], and STAT, which may be a [`Command::Listing`]. P@SW is PASV,
+/// for clients behind a firewall that would rewrite PASV.
 const VERBS: [&[u8]; 9] =
     [b"PORT", b"EPRT", b"LPRT", b"PASV", b"P@SW", b"EPSV", b"LPSV", b"AUTH", b"STAT"];
 
 impl Command {
-    /// Reads a whole line. Bytes that some servers drop are dropped ([`without_noise`]).
+    /// Parses a whole line. Bytes that some servers drop are dropped ([`without_noise`]).
     pub fn parse(line: &[u8]) -> Command {
         let Words { verb, argument, is_cut } = Words::of(line);
         let known = VERBS.iter().position(|known| verb.eq_ignore_ascii_case(known));
         match known.map(|at| VERBS[at]) {
-            // Each server refuses it as it likes. Any argument may name somebody: some read digits of other scripts, or
-            // look names up.
+            // Servers refuse an empty argument in different ways. Any other argument may name an endpoint: some servers
+            // read digits of other scripts, or resolve names.
             Some(b"PORT" | b"EPRT") if line.trim_ascii().len() == verb.len() => Command::Other,
             Some(b"PORT") => Command::Port(number::endpoint(&argument).filter(|_| !is_cut)),
             Some(b"EPRT") => Command::Eprt(eprt_argument(&argument).filter(|_| !is_cut)),
@@ -88,24 +88,24 @@ impl Command {
         }
     }
 
-    /// Whether a line that begins like this could be another command than [`Command::Other`]. What can't be
-    /// can't become so by more bytes.
+    /// Whether a line with this start may be a command other than [`Command::Other`]. If not, no further byte changes
+    /// that.
     pub fn may_begin(start: &[u8]) -> bool {
         let (verb, is_whole) = verb(&mut noise::without_telnet(start));
         let is_digit = verb.first().is_some_and(u8::is_ascii_digit);
         is_digit || VERBS.iter().any(|known| could_be(&verb, is_whole, known))
     }
 
-    /// Whether a line that begins like this could name an endpoint to which its server is to connect. Commands of Telnet
-    /// may have lost their IAC.
+    /// Whether a line with this start may name an endpoint that the server would connect to. Telnet commands may have
+    /// lost their IAC.
     pub fn may_name_endpoint(start: &[u8]) -> bool {
         let mut rest = noise::without_telnet(start).skip_while(|&byte| byte >= noise::SE);
         let (verb, is_whole) = verb(&mut rest);
         [b"PORT", b"EPRT", b"LPRT"].iter().any(|&known| could_be(&verb, is_whole, known))
     }
 
-    /// Whether all servers answer a line that begins like this, and once: a word of letters, with or without an
-    /// argument. ABOR is answered twice by some, for the transfer too, and by others not at all.
+    /// Whether every server answers a line with this start exactly once: a word of letters, with or without argument.
+    /// ABOR does not count: some servers answer it twice, for the transfer too, others never.
     pub fn is_answered(start: &[u8]) -> bool {
         let mut start = without_noise(start).skip_while(is_space);
         let mut verb = ArrayVec::<u8, 5>::new();
@@ -120,12 +120,12 @@ impl Command {
     }
 }
 
-/// A command's two parts.
+/// A command, split at its first white space.
 struct Words {
-    /// As much of it as tells it from others.
+    /// The verb, as many bytes as tell it from others.
     verb: ArrayVec<u8, 5>,
     argument: Line,
-    /// Whether there is more of the argument.
+    /// Whether the argument was cut.
     is_cut: bool,
 }
 
@@ -144,8 +144,8 @@ impl Words {
     }
 }
 
-/// The word that stands first, as much of it as tells it from others, and whether it is whole. What may be noise ends
-/// one of those that matter: some servers take it for white space.
+/// Reads the verb, as many bytes as tell it from others, and whether it is complete. A byte that may be noise ends a
+/// known verb: some servers take it for white space.
 fn verb(bytes: &mut impl Iterator<Item = u8>) -> (ArrayVec<u8, 5>, bool) {
     let mut verb = ArrayVec::<u8, 5>::new();
     for byte in bytes {
@@ -160,13 +160,13 @@ fn verb(bytes: &mut impl Iterator<Item = u8>) -> (ArrayVec<u8, 5>, bool) {
     (verb, false)
 }
 
-/// Whether a word, of which there may be more unless it is whole, could be this one.
+/// Whether a verb, possibly incomplete, could be `known`.
 fn could_be(verb: &[u8], is_whole: bool, known: &[u8]) -> bool {
     let common = if is_whole { verb.len().max(known.len()) } else { verb.len() };
     known.get(..common).is_some_and(|known| verb.eq_ignore_ascii_case(known))
 }
 
-/// White space as C's `isspace` has it, by which servers split a line.
+/// White space as in C's `isspace`, by which servers split a line.
 fn is_space(byte: &u8) -> bool {
     byte.is_ascii_whitespace() || *byte == 0x0b
 }
@@ -174,7 +174,7 @@ fn is_space(byte: &u8) -> bool {
 impl Epsv {
     fn parse(argument: &[u8]) -> Epsv {
         match argument {
-            b"" => Epsv::Here,
+            b"" => Epsv::SameFamily,
             b"1" => Epsv::V4,
             b"2" => Epsv::V6,
             all if all.eq_ignore_ascii_case(b"ALL") => Epsv::All,
@@ -183,7 +183,7 @@ impl Epsv {
     }
 }
 
-/// `<d>protocol<d>address<d>port<d>`, with any delimiter that can be seen (RFC 2428 §2).
+/// Parses `<d>protocol<d>address<d>port<d>` with any printable delimiter (RFC 2428 §2).
 fn eprt_argument(argument: &[u8]) -> Option<SocketAddr> {
     let delimiter = argument.first().filter(|byte| byte.is_ascii_graphic())?;
     let mut parts = argument.split(|byte| byte == delimiter);
@@ -196,7 +196,7 @@ fn eprt_argument(argument: &[u8]) -> Option<SocketAddr> {
     let address = str::from_utf8(address).ok()?;
     let address = match protocol {
         b"1" => IpAddr::V4(Ipv4Addr::from_str(address).ok()?),
-        // Clients with one socket for both versions name their IPv4 address like this (RFC 4291 §2.5.5.2).
+        // Clients with one dual-stack socket write IPv4 addresses in this form (RFC 4291 §2.5.5.2).
         b"2" => IpAddr::V6(Ipv6Addr::from_str(address).ok()?).to_canonical(),
         _ => return None,
     };

@@ -1,7 +1,7 @@
-//! What the packet path asks of an IP header, of either version.
+//! IP headers of either address family, as the packet path needs them.
 
 use crate::checksum::{self, Delta};
-use crate::trouble::{Fields, Trouble};
+use crate::icmp_problem::{Fields, IcmpProblem};
 use std::ops::RangeInclusive;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -11,55 +11,54 @@ pub const PROTOCOL_TCP: u8 = 6;
 /// The protocol number of UDP.
 pub const PROTOCOL_UDP: u8 = 17;
 
-/// Hops that a new packet may go (RFC 1700).
+/// Initial hop limit (TTL) of packets that the gate originates (RFC 1700).
 pub const HOPS: u8 = 64;
 
-/// Why bytes are no IP packet.
+/// Why bytes are not a valid IP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Malformed {
-    /// They end before the header does.
+    /// The bytes end within the header.
     Truncated,
-    /// The version is another, or the lengths contradict each other.
+    /// The version differs, or the lengths contradict each other.
     Contradiction,
-    /// They end before the packet does.
+    /// The bytes end before the packet does.
     Short {
-        /// Bytes of the packet, as its header says.
+        /// Bytes of the packet by its header.
         len: usize,
     },
     /// The header checksum is wrong.
     Checksum,
 }
 
-/// A part's place in its datagram.
+/// A fragment's position in its datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fragment {
-    /// Which datagram of its sender to its receiver: 16 bits over IPv4, 32 over IPv6.
+    /// Identification of the datagram, unique for source and destination: 16 bits over IPv4, 32 over IPv6.
     pub id: u32,
-    /// Bytes of payload before it.
+    /// Offset in bytes of payload.
     pub offset: usize,
-    /// Whether there is more behind it.
+    /// Whether more fragments follow.
     pub more: bool,
 }
 
 impl Fragment {
-    /// Of a header's field: the offset in eights of bytes, and whether there is more; `None`: the whole
-    /// datagram.
+    /// From a header's fields: the offset in units of eight bytes, and the more-fragments flag. `None`: not a fragment.
     pub(crate) fn new(id: u32, eights: u16, more: bool) -> Option<Fragment> {
         let offset = usize::from(eights) * 8;
         (offset > 0 || more).then_some(Fragment { id, offset, more })
     }
 }
 
-/// A checked packet in its parts.
+/// A checked packet, split into header and payload.
 #[derive(Debug)]
 pub struct Split<'a, H> {
-    /// The part of the header that is always there.
+    /// The fixed part of the header.
     pub ip: &'a mut H,
-    /// What the payload is.
+    /// Protocol of the payload.
     pub protocol: u8,
-    /// Which part of a larger payload it is, if it is one.
+    /// Fragment fields, if the packet is a fragment.
     pub fragment: Option<Fragment>,
-    /// The payload, without what lies behind the packet in its frame.
+    /// The payload, without trailing bytes of the frame.
     pub body: &'a mut [u8],
 }
 
@@ -68,104 +67,102 @@ pub trait Ip: FromBytes + IntoBytes + KnownLayout + Immutable + Unaligned + Copy
     /// A host's address.
     type Address: Copy + Eq;
 
-    /// Ethernet's type field for it.
+    /// EtherType of the address family.
     const ETHER_TYPE: u16;
-    /// The protocol number of its control messages.
+    /// Protocol number of ICMP.
     const ICMP: u8;
-    /// The control message that asks for an echo.
+    /// ICMP type of an echo request.
     const ECHO_REQUEST: u8;
-    /// The control message that is one.
+    /// ICMP type of an echo reply.
     const ECHO_REPLY: u8;
-    /// The control message of a router that knows a better one.
+    /// ICMP type of a redirect.
     const REDIRECT: u8;
-    /// Bytes of an offending packet that its sender is sent back: so many that the answer goes over every
-    /// link.
+    /// Bytes of the offending packet that an ICMP error quotes, chosen so that the error fits every link.
     const QUOTE: usize;
-    /// The control messages that find neighbours.
+    /// ICMP types of neighbour discovery.
     const NEIGHBOURS: RangeInclusive<u8>;
-    /// Whether UDP over it may go without a checksum.
+    /// Whether UDP may go without a checksum.
     const UNSUMMED_UDP: bool;
-    /// Where its fields lie.
+    /// Byte ranges of the header's fields.
     const FIELDS: Fields;
-    /// What lies between the header and the payload of a part.
-    type PartHeader: IntoBytes + Immutable;
+    /// The header between IP header and payload of a fragment: none over IPv4.
+    type FragmentHeader: IntoBytes + Immutable;
 
-    /// A header for a payload of so many bytes, which is not to be fragmented.
+    /// A header for a payload of `payload` bytes, with fragmentation forbidden.
     fn new(protocol: u8, source: Self::Address, destination: Self::Address, payload: usize)
     -> Self;
 
-    /// Checks the packet at the front of `bytes` and splits it. What lies behind the packet
-    /// (Ethernet padding) is left out: the length is the header's, never the frame's.
+    /// Checks the packet at the front of `bytes` and splits it. The length is that of the header, never that of the
+    /// frame: trailing bytes such as Ethernet padding are left out.
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// The packet's first fault.
     fn split(bytes: &mut [u8]) -> Result<Split<'_, Self>, Malformed>;
 
-    /// Splits a packet that an error message quotes: checked no further than that its parts are there, since
-    /// its end may be missing.
+    /// Splits a packet that an ICMP error quotes. Checks only that the headers are complete, as the quote may lack the
+    /// packet's end.
     fn split_quote(bytes: &mut [u8]) -> Option<Split<'_, Self>>;
 
-    /// Whether a control message of this kind tells of an error, and so quotes a packet.
+    /// Whether ICMP messages of this type are errors, and so quote a packet.
     fn is_error(kind: u8) -> bool;
 
-    /// What an error of this kind and code says, the last four bytes of whose header are `rest`; `None`:
-    /// nothing that the other version of IP could.
-    fn trouble(what: [u8; 2], rest: u32) -> Option<Trouble>;
+    /// The problem that an error of this type and code reports; `rest` is the last four bytes of its header. `None`: a
+    /// problem that the other address family does not have.
+    fn problem(what: [u8; 2], rest: u32) -> Option<IcmpProblem>;
 
-    /// Kind, code and the last four bytes of the header of an error that says so.
-    fn error(trouble: Trouble) -> ([u8; 2], u32);
+    /// Type, code and the last four header bytes of an error that reports `problem`.
+    fn error(problem: IcmpProblem) -> ([u8; 2], u32);
 
     /// Bytes of the whole packet.
     fn total_len(&self) -> usize;
 
-    /// Hops it may still go.
+    /// Hop limit (TTL).
     fn hops(&self) -> u8;
 
-    /// A part of its payload was so many bytes long, and has another length now.
+    /// Adjusts the length fields after a part of the payload changed from `before` to `after` bytes.
     fn resize(&mut self, before: usize, after: usize);
 
-    /// Who sent it.
+    /// Source address.
     fn source(&self) -> Self::Address;
 
-    /// Who it is for.
+    /// Destination address.
     fn destination(&self) -> Self::Address;
 
-    /// Rewrites both addresses. Whatever checksum covers them besides the header's own is to be
-    /// mended by the answer.
+    /// Rewrites both addresses. The returned change must be applied to every checksum that covers them, besides the
+    /// header's own.
     fn set_addresses(&mut self, source: Self::Address, destination: Self::Address) -> Delta;
 
-    /// Takes one hop off and rewrites both addresses, as [`Ip::set_addresses`] does; `None`, and
-    /// nothing is changed, when no hop is left to go.
+    /// Decrements the hop limit and rewrites both addresses like [`Ip::set_addresses`]. Returns `None` and changes
+    /// nothing if the hop limit has expired.
     fn forward(&mut self, source: Self::Address, destination: Self::Address) -> Option<Delta>;
 
-    /// Gives it so many hops to go.
+    /// Sets the hop limit (TTL).
     fn set_hops(&mut self, hops: u8);
 
-    /// How it is to be treated on the way: DSCP and ECN.
+    /// Traffic class: DSCP and ECN.
     fn class(&self) -> u8;
 
-    /// The same from now on.
+    /// Sets the traffic class.
     fn set_class(&mut self, class: u8);
 
-    /// Gives a part another number, if the header has it; IPv6 has it elsewhere.
+    /// Sets a fragment's identification over IPv4. Over IPv6 it is in the fragment header.
     fn renumber(&mut self, id: u16);
 
-    /// Makes it the header of a part of its payload.
-    fn make_part(&mut self, part: Fragment) -> Self::PartHeader;
+    /// Turns the header into that of a fragment.
+    fn make_fragment(&mut self, part: Fragment) -> Self::FragmentHeader;
 
-    /// Lets it be fragmented, as the part of no other datagram than this one of its sender's. Over IPv6
-    /// only a sender fragments, and this does nothing.
+    /// Permits fragmentation, with this identification. Over IPv6 only senders fragment, and this does nothing.
     fn allow_fragments(&mut self, id: u16);
 
-    /// The addresses as they lie in the header, one behind the other.
+    /// Both addresses, contiguous, as they are in the header.
     fn addresses(&self) -> &[u8];
 
-    /// The sum of the pseudo header that a payload of so many bytes is checksummed with.
+    /// The pseudo header's sum for a payload of `len` bytes.
     fn pseudo_sum(&self, protocol: u8, len: u16) -> u32 {
         checksum::sum(self.addresses(), 0) + u32::from(protocol) + u32::from(len)
     }
 
-    /// The same for its control messages.
+    /// The pseudo header's sum for ICMP.
     fn icmp_sum(&self, len: u16) -> u32;
 }

@@ -1,8 +1,8 @@
 //! IPv4 (RFC 791).
 
 use crate::checksum::{self, Delta};
+use crate::icmp_problem::{Fields, IcmpProblem};
 use crate::ip::{Fragment, HOPS, Ip, Malformed, Split};
-use crate::trouble::{Fields, Trouble};
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use zerocopy::network_endian::{U16, U32};
@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 const MORE_FRAGMENTS: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
 
-/// The 20 bytes of the header that are always there.
+/// The fixed 20 bytes of the header.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct Ipv4 {
@@ -31,7 +31,7 @@ pub struct Ipv4 {
 pub const HEADER: usize = size_of::<Ipv4>();
 
 impl Ipv4 {
-    /// Bytes of options behind the 20 of the header.
+    /// Bytes of options.
     #[inline]
     fn options(&self) -> Result<usize, Malformed> {
         match self.version_ihl {
@@ -51,13 +51,13 @@ impl Ipv4 {
         self.fragment & U16::new(MORE_FRAGMENTS | FRAGMENT_OFFSET) != U16::ZERO
     }
 
-    /// Whether it carries something of this protocol.
+    /// Whether the payload's protocol is `protocol`.
     #[inline(always)]
     pub(crate) fn carries(&self, protocol: u8) -> bool {
         self.protocol == protocol
     }
 
-    /// Whether it is without options, sound, and carries all of something.
+    /// Whether the header has no options, is valid, and belongs to no fragment.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         (self.version_ihl == 0x45)
@@ -65,7 +65,7 @@ impl Ipv4 {
             & checksum::is_sound([self.as_bytes(), &[]])
     }
 
-    fn set_part(&mut self, id: u16, fragment: u16) {
+    fn set_fragment(&mut self, id: u16, fragment: u16) {
         let (id, fragment) = (U16::new(id), U16::new(fragment));
         let delta = Delta::word(self.id, id).and(Delta::word(self.fragment, fragment));
         self.checksum = delta.mend(self.checksum);
@@ -101,14 +101,14 @@ impl Ip for Ipv4 {
     const ECHO_REQUEST: u8 = 8;
     const ECHO_REPLY: u8 = 0;
     const REDIRECT: u8 = 5;
-    /// RFC 1812 §4.3.2.3: at most 576 bytes in all.
+    /// RFC 1812 §4.3.2.3: an ICMP error has at most 576 bytes.
     const QUOTE: usize = 576 - HEADER - 8;
-    /// None: ARP does.
+    /// Empty: IPv4 uses ARP.
     #[allow(clippy::reversed_empty_ranges)]
     const NEIGHBOURS: RangeInclusive<u8> = 1..=0;
     const UNSUMMED_UDP: bool = true;
     const FIELDS: Fields = [0..=0, 1..=1, 2..=3, 9..=9, 8..=8, 12..=15, 16..=19];
-    type PartHeader = ();
+    type FragmentHeader = ();
 
     fn new(protocol: u8, source: Ipv4Addr, destination: Ipv4Addr, payload: usize) -> Ipv4 {
         let mut header = Ipv4 {
@@ -127,7 +127,7 @@ impl Ip for Ipv4 {
         header
     }
 
-    /// Options are skipped.
+    /// Splits the packet and skips options.
     #[inline]
     fn split(bytes: &mut [u8]) -> Result<Split<'_, Ipv4>, Malformed> {
         let (ip, rest) = Ipv4::mut_from_prefix(bytes).map_err(|_| Malformed::Truncated)?;
@@ -151,30 +151,32 @@ impl Ip for Ipv4 {
         matches!(kind, 3 | 11 | 12)
     }
 
-    fn trouble(what: [u8; 2], rest: u32) -> Option<Trouble> {
+    fn problem(what: [u8; 2], rest: u32) -> Option<IcmpProblem> {
         Some(match what {
-            [3, 0 | 1 | 5..=8 | 11 | 12] => Trouble::NoRoute,
-            [3, 2] => Trouble::NoProtocol,
-            [3, 3] => Trouble::NoPort,
-            [3, 4] => Trouble::TooBig((rest as u16).saturating_sub(HEADER as u16)),
-            [3, 9 | 10 | 13 | 15] => Trouble::Prohibited,
-            [11, 0] => Trouble::Expired,
-            [11, 1] => Trouble::Incomplete,
-            [12, 0 | 2] => Trouble::at(rest >> 24, &Ipv4::FIELDS)?,
+            [3, 0 | 1 | 5..=8 | 11 | 12] => IcmpProblem::NoRoute,
+            [3, 2] => IcmpProblem::NoProtocol,
+            [3, 3] => IcmpProblem::NoPort,
+            [3, 4] => IcmpProblem::TooBig((rest as u16).saturating_sub(HEADER as u16)),
+            [3, 9 | 10 | 13 | 15] => IcmpProblem::Prohibited,
+            [11, 0] => IcmpProblem::Expired,
+            [11, 1] => IcmpProblem::Incomplete,
+            [12, 0 | 2] => IcmpProblem::at(rest >> 24, &Ipv4::FIELDS)?,
             _ => return None,
         })
     }
 
-    fn error(trouble: Trouble) -> ([u8; 2], u32) {
-        match trouble {
-            Trouble::NoRoute => ([3, 1], 0),
-            Trouble::NoProtocol => ([3, 2], 0),
-            Trouble::NoPort => ([3, 3], 0),
-            Trouble::TooBig(room) => ([3, 4], u32::from(room.saturating_add(HEADER as u16))),
-            Trouble::Prohibited => ([3, 10], 0),
-            Trouble::Expired => ([11, 0], 0),
-            Trouble::Incomplete => ([11, 1], 0),
-            Trouble::Malformed(field) => ([12, 0], u32::from(*Ipv4::FIELDS[field].start()) << 24),
+    fn error(problem: IcmpProblem) -> ([u8; 2], u32) {
+        match problem {
+            IcmpProblem::NoRoute => ([3, 1], 0),
+            IcmpProblem::NoProtocol => ([3, 2], 0),
+            IcmpProblem::NoPort => ([3, 3], 0),
+            IcmpProblem::TooBig(room) => ([3, 4], u32::from(room.saturating_add(HEADER as u16))),
+            IcmpProblem::Prohibited => ([3, 10], 0),
+            IcmpProblem::Expired => ([11, 0], 0),
+            IcmpProblem::Incomplete => ([11, 1], 0),
+            IcmpProblem::Malformed(field) => {
+                ([12, 0], u32::from(*Ipv4::FIELDS[field].start()) << 24)
+            }
         }
     }
 
@@ -212,7 +214,7 @@ impl Ip for Ipv4 {
 
     #[inline(always)]
     fn forward(&mut self, source: Ipv4Addr, destination: Ipv4Addr) -> Option<Delta> {
-        // A closure is a call in the middle of every packet's way.
+        // No closure: it would be a call on every packet's path.
         if self.ttl > 1 { Some(self.rewrite(self.ttl - 1, source, destination)) } else { None }
     }
 
@@ -236,20 +238,20 @@ impl Ip for Ipv4 {
         self.id = id;
     }
 
-    fn make_part(&mut self, part: Fragment) {
+    fn make_fragment(&mut self, part: Fragment) {
         let more = if part.more { MORE_FRAGMENTS } else { 0 };
-        self.set_part(part.id as u16, (part.offset / 8) as u16 | more);
+        self.set_fragment(part.id as u16, (part.offset / 8) as u16 | more);
     }
 
     fn allow_fragments(&mut self, id: u16) {
-        self.set_part(id, 0);
+        self.set_fragment(id, 0);
     }
 
     fn addresses(&self) -> &[u8] {
         &self.as_bytes()[12..]
     }
 
-    /// ICMP covers no pseudo header (RFC 792).
+    /// ICMP has no pseudo header (RFC 792).
     fn icmp_sum(&self, _: u16) -> u32 {
         0
     }

@@ -6,8 +6,8 @@
 //! ```
 
 use crate::checksum::Delta;
+use crate::icmp_problem::{Fields, IcmpProblem};
 use crate::ip::{Fragment, HOPS, Ip, Malformed, Split};
-use crate::trouble::{Fields, Trouble};
 use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use zerocopy::network_endian::{U16, U32};
@@ -15,10 +15,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 const VERSION: u8 = 6;
 
-/// Every link takes packets of so many bytes (RFC 8200 §5).
+/// The MTU that every link has (RFC 8200 §5).
 const LEAST_MTU: u32 = 1280;
 
-/// Extension headers that are looked behind (RFC 8200 §4.1, RFC 6275 §6.1.1 is not among them).
+/// Extension headers that are skipped to find the payload (RFC 8200 §4.1). Mobility (RFC 6275 §6.1.1) is not among
+/// them.
 mod extension {
     pub const HOP_BY_HOP: u8 = 0;
     pub const ROUTING: u8 = 43;
@@ -26,10 +27,10 @@ mod extension {
     pub const DESTINATION: u8 = 60;
 }
 
-/// Extension headers of one packet that are looked behind: no sender has more, and each takes time.
+/// Most extension headers that are skipped in one packet. No real sender has more, and each takes time.
 const MOST_EXTENSIONS: usize = 8;
 
-/// The 40 bytes of the header that are always there.
+/// The fixed 40 bytes of the header.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct Ipv6 {
@@ -41,11 +42,11 @@ pub struct Ipv6 {
     destination: [u8; 16],
 }
 
-/// Bytes of the header.
+/// Bytes of the fixed header.
 pub const HEADER: usize = size_of::<Ipv6>();
 
-/// The first eight bytes of any extension header. In a fragment's, `len` is unused, the next two bytes hold the
-/// offset and whether more follow, and the rest the number.
+/// The first eight bytes of any extension header. In a fragment header, `len` is unused; the next two bytes hold the
+/// offset and the more-fragments flag, the last four the identification.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct Extension {
@@ -56,7 +57,7 @@ pub struct Extension {
 }
 
 impl Extension {
-    /// Bytes of the whole of it, if it is of this kind.
+    /// Bytes of the extension header, if its type is `kind`.
     fn size(&self, kind: u8) -> usize {
         match kind {
             extension::FRAGMENT => size_of::<Extension>(),
@@ -64,14 +65,14 @@ impl Extension {
         }
     }
 
-    /// Whether the packet has yet to be sent elsewhere.
+    /// Whether a routing header has segments left: the packet is not at its destination yet.
     fn is_on_its_way(&self) -> bool {
         let segments_left = self.fragment.to_bytes()[1];
         segments_left != 0
     }
 }
 
-/// What lies behind the extension headers.
+/// The upper-layer payload.
 struct Upper {
     protocol: u8,
     fragment: Option<Fragment>,
@@ -80,8 +81,7 @@ struct Upper {
 }
 
 impl Upper {
-    /// Looks behind the extension headers that `bytes` begin with. What can't be looked behind is
-    /// the payload.
+    /// Finds the payload behind the extension headers at the front of `bytes`. An unknown header counts as payload.
     fn find(first: u8, bytes: &[u8]) -> Result<Upper, Malformed> {
         let mut upper = Upper { protocol: first, fragment: None, at: 0 };
         for nth in 0..MOST_EXTENSIONS {
@@ -96,7 +96,7 @@ impl Upper {
                 break;
             }
             if upper.protocol == extension::FRAGMENT {
-                // An atomic one (RFC 6946) is whole.
+                // An atomic fragment (RFC 6946) is a whole packet.
                 let field = header.fragment.get();
                 let id = u32::from_be_bytes(header.rest);
                 upper.fragment = Fragment::new(id, field >> 3, field & 1 == 1);
@@ -125,14 +125,14 @@ impl Ip for Ipv6 {
     const ECHO_REQUEST: u8 = 128;
     const ECHO_REPLY: u8 = 129;
     const REDIRECT: u8 = 137;
-    /// RFC 4443 §2.4: at most 1280 bytes in all.
+    /// RFC 4443 §2.4: an ICMP error has at most 1280 bytes.
     const QUOTE: usize = 1280 - HEADER - 8;
     /// RFC 4861 §4.
     const NEIGHBOURS: RangeInclusive<u8> = 133..=137;
     /// RFC 8200 §8.1.
     const UNSUMMED_UDP: bool = false;
     const FIELDS: Fields = [0..=0, 1..=1, 4..=5, 6..=6, 7..=7, 8..=23, 24..=39];
-    type PartHeader = Extension;
+    type FragmentHeader = Extension;
 
     fn new(protocol: u8, source: Ipv6Addr, destination: Ipv6Addr, payload: usize) -> Ipv6 {
         Ipv6 {
@@ -145,7 +145,7 @@ impl Ip for Ipv6 {
         }
     }
 
-    /// Extension headers are skipped, as far as they can be looked behind.
+    /// Splits the packet and skips known extension headers.
     fn split(bytes: &mut [u8]) -> Result<Split<'_, Ipv6>, Malformed> {
         let (ip, rest) = Ipv6::mut_from_prefix(bytes).map_err(|_| Malformed::Truncated)?;
         if ip.version() != VERSION {
@@ -167,34 +167,34 @@ impl Ip for Ipv6 {
         (1..=4).contains(&kind)
     }
 
-    fn trouble(what: [u8; 2], rest: u32) -> Option<Trouble> {
+    fn problem(what: [u8; 2], rest: u32) -> Option<IcmpProblem> {
         Some(match what {
-            [1, 0 | 2 | 3] => Trouble::NoRoute,
-            [1, 1] => Trouble::Prohibited,
-            [1, 4] => Trouble::NoPort,
+            [1, 0 | 2 | 3] => IcmpProblem::NoRoute,
+            [1, 1] => IcmpProblem::Prohibited,
+            [1, 4] => IcmpProblem::NoPort,
             [2, _] => {
                 let mtu = u16::try_from(rest).unwrap_or(u16::MAX);
-                Trouble::TooBig(mtu.saturating_sub(HEADER as u16))
+                IcmpProblem::TooBig(mtu.saturating_sub(HEADER as u16))
             }
-            [3, 0] => Trouble::Expired,
-            [3, 1] => Trouble::Incomplete,
-            [4, 0] => Trouble::at(rest, &Ipv6::FIELDS)?,
-            [4, 1] => Trouble::NoProtocol,
+            [3, 0] => IcmpProblem::Expired,
+            [3, 1] => IcmpProblem::Incomplete,
+            [4, 0] => IcmpProblem::at(rest, &Ipv6::FIELDS)?,
+            [4, 1] => IcmpProblem::NoProtocol,
             _ => return None,
         })
     }
 
-    fn error(trouble: Trouble) -> ([u8; 2], u32) {
-        match trouble {
-            Trouble::NoRoute => ([1, 0], 0),
-            Trouble::Prohibited => ([1, 1], 0),
-            Trouble::NoPort => ([1, 4], 0),
-            Trouble::TooBig(room) => ([2, 0], LEAST_MTU.max(u32::from(room) + HEADER as u32)),
-            Trouble::Expired => ([3, 0], 0),
-            Trouble::Incomplete => ([3, 1], 0),
-            Trouble::Malformed(field) => ([4, 0], u32::from(*Ipv6::FIELDS[field].start())),
-            // Of what the header names.
-            Trouble::NoProtocol => ([4, 1], 6),
+    fn error(problem: IcmpProblem) -> ([u8; 2], u32) {
+        match problem {
+            IcmpProblem::NoRoute => ([1, 0], 0),
+            IcmpProblem::Prohibited => ([1, 1], 0),
+            IcmpProblem::NoPort => ([1, 4], 0),
+            IcmpProblem::TooBig(room) => ([2, 0], LEAST_MTU.max(u32::from(room) + HEADER as u32)),
+            IcmpProblem::Expired => ([3, 0], 0),
+            IcmpProblem::Incomplete => ([3, 1], 0),
+            IcmpProblem::Malformed(field) => ([4, 0], u32::from(*Ipv6::FIELDS[field].start())),
+            // The pointer is at the next-header field.
+            IcmpProblem::NoProtocol => ([4, 1], 6),
         }
     }
 
@@ -257,7 +257,7 @@ impl Ip for Ipv6 {
 
     fn renumber(&mut self, _: u16) {}
 
-    fn make_part(&mut self, part: Fragment) -> Extension {
+    fn make_fragment(&mut self, part: Fragment) -> Extension {
         let next = std::mem::replace(&mut self.next, extension::FRAGMENT);
         self.payload_len = U16::new(self.payload_len.get() + size_of::<Extension>() as u16);
         let fragment = U16::new(part.offset as u16 | u16::from(part.more));

@@ -1,23 +1,22 @@
-//! Who has which address on a link: ARP (RFC 826) and neighbour discovery (RFC 4861), as far as it takes to say that an
-//! address is ours, asked or unasked.
+//! Neighbour resolution: ARP (RFC 826) and neighbour discovery (RFC 4861), as far as the gate needs them to answer
+//! requests for its own addresses and to announce these.
 
-use crate::checksum;
 use crate::ethernet::{Ethernet, Mac};
-use crate::icmp;
 use crate::ip::Ip;
 use crate::ipv6::Ipv6;
+use crate::{checksum, icmp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// Ethernet's type field for ARP.
+/// EtherType of ARP.
 pub const ARP: u16 = 0x0806;
 
-/// The multicast group of all nodes of a link, and its hardware address (RFC 2464 §7).
+/// The all-nodes multicast group and its hardware address (RFC 2464 §7).
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const ALL_NODES_MAC: Mac = Mac([0x33, 0x33, 0, 0, 0, 1]);
 
-/// ARP of IPv4 over Ethernet.
+/// ARP for IPv4 over Ethernet.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct Arp {
@@ -51,7 +50,7 @@ impl ArpKind {
     }
 }
 
-/// A neighbour solicitation or advertisement, without options (RFC 4861 §4.3, §4.4).
+/// A neighbour solicitation or advertisement without options (RFC 4861 §4.3, §4.4).
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct Discovery {
@@ -62,7 +61,7 @@ struct Discovery {
     target: [u8; 16],
 }
 
-/// The option that says a hardware address, of who asks or of the target (RFC 4861 §4.6.1).
+/// The link-layer address option, of the source or the target (RFC 4861 §4.6.1).
 #[derive(PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct IsAt {
@@ -83,31 +82,31 @@ impl IsAt {
 
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
-/// The advertisement is an answer.
+/// Flag: the advertisement answers a solicitation.
 const SOLICITED: u32 = 1 << 30;
-/// Whoever knows another station takes this one.
+/// Flag: the advertisement overrides a cached hardware address.
 const OVERRIDE: u32 = 1 << 29;
 
-/// Somebody asks who has an address.
+/// A host asks for the hardware address of an IP address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question<A> {
-    /// The asker's own address.
+    /// IP address of the asker.
     pub asker: A,
-    /// The asker's hardware address.
-    pub station: Mac,
-    /// The address that is asked for.
+    /// Hardware address of the asker.
+    pub mac: Mac,
+    /// IP address asked for.
     pub wanted: A,
 }
 
-/// The question of a frame of ARP's. There is none in a reply, nor in what contradicts itself.
+/// The question of an ARP frame. `None`: a reply, or contradicting fields.
 pub fn asked_by_arp(frame: &[u8]) -> Option<Question<Ipv4Addr>> {
     let (ethernet, rest) = Ethernet::ref_from_prefix(frame).ok()?;
     let (arp, _) = Arp::ref_from_prefix(rest).ok()?;
-    let station = ethernet.source;
-    let is_sound = arp.kind == ArpKind::REQUEST && arp.sender == station && !station.is_group();
+    let mac = ethernet.source;
+    let is_sound = arp.kind == ArpKind::REQUEST && arp.sender == mac && !mac.is_group();
     let [asker, wanted] =
         [arp.sender_address, arp.target_address].map(|one| Ipv4Addr::from(one.get()));
-    is_sound.then_some(Question { asker, station, wanted })
+    is_sound.then_some(Question { asker, mac, wanted })
 }
 
 /// Turns an ARP request ([`asked_by_arp`]) into its reply: the address is at `mac`.
@@ -124,36 +123,37 @@ pub fn answer_arp(frame: &mut [u8], mac: Mac) {
     (ethernet.destination, ethernet.source) = (ethernet.source, mac);
 }
 
-/// The question of an ICMPv6 message. There is none but in a neighbour solicitation, which may leave out where its sender
-/// is only when it asks the target itself (RFC 4861 §4.3). With any other option it is more than that.
+/// The question of an ICMPv6 message. `None`: no neighbour solicitation, an unknown option, or a missing source
+/// link-layer address in a multicast solicitation (RFC 4861 §4.3).
 pub fn asked_by_solicitation(
     ethernet: &Ethernet,
     ip: &Ipv6,
     body: &[u8],
 ) -> Option<Question<Ipv6Addr>> {
-    let (said, option) = Discovery::ref_from_prefix(body).ok()?;
-    let station = ethernet.source;
-    let question = Question { asker: ip.source(), station, wanted: said.target.into() };
+    let (discovery, option) = Discovery::ref_from_prefix(body).ok()?;
+    let mac = ethernet.source;
+    let question = Question { asker: ip.source(), mac, wanted: discovery.target.into() };
     let is_complete = match option {
         [] => ip.destination() == question.wanted,
-        option => option == IsAt::source(station).as_bytes(),
+        option => option == IsAt::source(mac).as_bytes(),
     };
-    let is_sound = (said.kind, said.code, ip.hops()) == (SOLICITATION, 0, 255)
+    let is_sound = (discovery.kind, discovery.code, ip.hops()) == (SOLICITATION, 0, 255)
         && is_complete
-        // Without extension headers: nobody has a reason for them (RFC 6980).
+        // Extension headers have no use here (RFC 6980).
         && ip.total_len() == size_of::<Ipv6>() + body.len()
-        && !station.is_group()
+        && !mac.is_group()
         && checksum::fold(checksum::sum(body, ip.icmp_sum(body.len() as u16))) == 0xffff;
     is_sound.then_some(question)
 }
 
-/// Turns a neighbour solicitation ([`asked_by_solicitation`]) into its answer: the address is at `mac`. That is said in an
-/// option where the solicitation has one: who asks without knows it already.
+/// Turns a neighbour solicitation ([`asked_by_solicitation`]) into its advertisement: the address is at `mac`. The
+/// advertisement has a link-layer address option if the solicitation has one: without it, the asker knows the address
+/// already.
 pub fn answer_solicitation(ethernet: &mut Ethernet, ip: &mut Ipv6, body: &mut [u8], mac: Mac) {
-    let Ok((said, option)) = Discovery::mut_from_prefix(body) else { return };
-    said.kind = ADVERTISEMENT;
-    said.flags = U32::new(SOLICITED | OVERRIDE);
-    let target = Ipv6Addr::from(said.target);
+    let Ok((discovery, option)) = Discovery::mut_from_prefix(body) else { return };
+    discovery.kind = ADVERTISEMENT;
+    discovery.flags = U32::new(SOLICITED | OVERRIDE);
+    let target = Ipv6Addr::from(discovery.target);
     if let Ok((option, _)) = IsAt::mut_from_prefix(option) {
         *option = IsAt::target(mac);
     }
@@ -162,8 +162,8 @@ pub fn answer_solicitation(ethernet: &mut Ethernet, ip: &mut Ipv6, body: &mut [u
     (ethernet.destination, ethernet.source) = (ethernet.source, mac);
 }
 
-/// The frame that says unasked that `address` is at `mac`: gratuitous ARP (RFC 5227 §3), or an advertisement to all nodes
-/// (RFC 4861 §7.2.6).
+/// An unsolicited announcement that `address` is at `mac`: gratuitous ARP (RFC 5227 §3), or an advertisement to all
+/// nodes (RFC 4861 §7.2.6).
 pub fn announcement(address: IpAddr, mac: Mac) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => gratuitous_arp(address, mac),
@@ -185,16 +185,16 @@ fn gratuitous_arp(address: Ipv4Addr, mac: Mac) -> Vec<u8> {
 }
 
 fn unsolicited(address: Ipv6Addr, mac: Mac) -> Vec<u8> {
-    let said = Discovery {
+    let discovery = Discovery {
         kind: ADVERTISEMENT,
         code: 0,
         checksum: U16::ZERO,
         flags: U32::new(OVERRIDE),
         target: address.octets(),
     };
-    let mut body = [said.as_bytes(), IsAt::target(mac).as_bytes()].concat();
+    let mut body = [discovery.as_bytes(), IsAt::target(mac).as_bytes()].concat();
     let mut ip = Ipv6::new(Ipv6::ICMP, address, ALL_NODES, body.len());
-    // Of a neighbour: nobody forwards it.
+    // RFC 4861 §7.1.2: receivers accept no other hop limit.
     ip.set_hops(255);
     icmp::make_checksum(&ip, &mut body);
     let kind = U16::new(Ipv6::ETHER_TYPE);

@@ -7,16 +7,18 @@
 
 mod flags;
 mod options;
+mod seq_number;
 
 pub use flags::Flags;
 pub use options::answer_timestamps;
+pub use seq_number::SeqNumber;
 
 use crate::checksum::{self, Delta};
 use crate::ip::{Ip, PROTOCOL_TCP};
 use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// The 20 bytes of the header that are always there.
+/// The fixed 20 bytes of the header.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct Tcp {
@@ -34,26 +36,25 @@ pub struct Tcp {
 /// Bytes of a header without options.
 pub const HEADER: usize = size_of::<Tcp>();
 
-/// What a segment of our own says, besides its data.
+/// Header fields of a segment that the gate originates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Says {
-    /// Whose port it comes from.
+pub struct SegmentFields {
+    /// Source port.
     pub source: u16,
-    /// Which port it is for.
+    /// Destination port.
     pub destination: u16,
-    /// The number of its first byte.
-    pub sequence: u32,
-    /// The number of the byte that is expected next.
-    pub acknowledgement: u32,
-    /// What it is.
+    /// Sequence number of the first byte.
+    pub sequence: SeqNumber,
+    /// Acknowledgement number: the next byte expected.
+    pub acknowledgement: SeqNumber,
+    /// Flags.
     pub flags: Flags,
-    /// Bytes that may be sent, in the unit that both have agreed on.
+    /// Window, in the scale that both sides negotiated.
     pub window: u16,
 }
 
 impl Tcp {
-    /// Splits an IP payload into the header, its options and the segment's data; `None` when the header does
-    /// not fit the bytes there are.
+    /// Splits an IP payload into header, options and data. `None`: the header does not fit.
     #[inline]
     pub fn split(bytes: &mut [u8]) -> Option<(&mut Tcp, &mut [u8], &mut [u8])> {
         let (header, rest) = Tcp::mut_from_prefix(bytes).ok()?;
@@ -62,19 +63,19 @@ impl Tcp {
         Some((header, options, data))
     }
 
-    /// Whether a payload of IP is a segment whose header fits the bytes there are.
+    /// Whether an IP payload is a segment with a complete header.
     pub fn is_sound(bytes: &[u8]) -> bool {
         Tcp::ref_from_prefix(bytes)
             .is_ok_and(|(header, _)| (HEADER..=bytes.len()).contains(&header.header_len()))
     }
 
-    /// A header for these options, padded to words, and this data, checksum included.
-    pub fn new(says: &Says, ip: &impl Ip, options: &[u8], data: &[u8]) -> Tcp {
+    /// A header for these options, padded to words, and this data. The checksum is filled in.
+    pub fn new(says: &SegmentFields, ip: &impl Ip, options: &[u8], data: &[u8]) -> Tcp {
         let mut header = Tcp {
             source: U16::new(says.source),
             destination: U16::new(says.destination),
-            sequence: U32::new(says.sequence),
-            acknowledgement: U32::new(says.acknowledgement),
+            sequence: says.sequence.into(),
+            acknowledgement: says.acknowledgement.into(),
             offset: ((HEADER + options.len()) << 2) as u8,
             flags: says.flags,
             window: U16::new(says.window),
@@ -85,13 +86,13 @@ impl Tcp {
         header
     }
 
-    /// Makes the checksum anew.
+    /// Computes the checksum.
     pub fn make_checksum(&mut self, ip: &impl Ip, options: &[u8], data: &[u8]) {
         self.checksum = U16::ZERO;
         self.checksum = U16::new(!self.sum(ip, options, data));
     }
 
-    /// Whether its checksum is that of these options and this data.
+    /// Whether the checksum matches these options and this data.
     pub fn is_right(&self, ip: &impl Ip, options: &[u8], data: &[u8]) -> bool {
         self.sum(ip, options, data) == 0xffff
     }
@@ -108,48 +109,48 @@ impl Tcp {
         usize::from(self.offset >> 4) * 4
     }
 
-    /// The sender's port.
+    /// Source port.
     #[inline]
     pub fn source(&self) -> u16 {
         self.source.get()
     }
 
-    /// The receiver's port.
+    /// Destination port.
     #[inline]
     pub fn destination(&self) -> u16 {
         self.destination.get()
     }
 
-    /// The number of the first byte.
+    /// Sequence number of the first byte.
     #[inline]
-    pub fn sequence(&self) -> u32 {
-        self.sequence.get()
+    pub fn sequence(&self) -> SeqNumber {
+        self.sequence.into()
     }
 
-    /// The number of the byte that its sender expects next.
+    /// Acknowledgement number: the next byte that the sender expects.
     #[inline]
-    pub fn acknowledgement(&self) -> u32 {
-        self.acknowledgement.get()
+    pub fn acknowledgement(&self) -> SeqNumber {
+        self.acknowledgement.into()
     }
 
-    /// What it is.
+    /// Flags.
     #[inline]
     pub fn flags(&self) -> Flags {
         self.flags
     }
 
-    /// Bytes that its sender has room for, in the unit that both have agreed on.
+    /// Receive window, in the scale that both sides negotiated.
     #[inline]
     pub fn window(&self) -> u16 {
         self.window.get()
     }
 
-    /// Whether the byte that it marks as urgent, if it does, is one of so many that it carries.
+    /// Whether the urgent pointer, if set, lies within `len` bytes of data.
     pub fn is_urgent_within(&self, len: usize) -> bool {
         (1..=len).contains(&usize::from(self.urgent.get()))
     }
 
-    /// Rewrites both ports and mends the checksum for that and for what happened to the addresses.
+    /// Rewrites both ports and updates the checksum for the ports and the address change.
     #[inline(always)]
     pub fn set_ports(&mut self, source: u16, destination: u16, addresses: Delta) {
         let (source, destination) = (U16::new(source), U16::new(destination));
@@ -161,36 +162,40 @@ impl Tcp {
         self.checksum = delta.mend(self.checksum);
     }
 
-    /// Numbers its first byte so, and mends the checksum.
+    /// Sets the sequence number and updates the checksum.
     #[inline]
-    pub fn set_sequence(&mut self, sequence: u32) {
-        let sequence = U32::new(sequence);
+    pub fn set_sequence(&mut self, sequence: SeqNumber) {
+        let sequence = sequence.into();
         self.checksum = Delta::long(self.sequence, sequence).mend(self.checksum);
         self.sequence = sequence;
     }
 
-    /// Expects this byte next, and mends the checksum.
+    /// Sets the acknowledgement number and updates the checksum.
     #[inline]
-    pub fn set_acknowledgement(&mut self, acknowledgement: u32) {
-        let acknowledgement = U32::new(acknowledgement);
+    pub fn set_acknowledgement(&mut self, acknowledgement: SeqNumber) {
+        let acknowledgement = acknowledgement.into();
         self.checksum = Delta::long(self.acknowledgement, acknowledgement).mend(self.checksum);
         self.acknowledgement = acknowledgement;
     }
 
-    /// Is this from now on, and mends the checksum.
+    /// Sets the flags and updates the checksum.
     pub fn set_flags(&mut self, flags: Flags) {
         let word = |flags: Flags| U16::from_bytes([0, flags.bits()]);
         self.checksum = Delta::word(word(self.flags), word(flags)).mend(self.checksum);
         self.flags = flags;
     }
 
-    /// Blanks its options, and mends the checksum.
+    /// Replaces all options by no-operations and updates the checksum.
     pub fn blank(&mut self, options: &mut [u8]) {
         self.checksum = options::blank(options).mend(self.checksum);
     }
 
-    /// Maps both edges of each block that its sender says it has (SACK, RFC 2018), and mends the checksum.
-    pub fn map_blocks(&mut self, options: &mut [u8], mut map: impl FnMut([u32; 2]) -> [u32; 2]) {
+    /// Maps both edges of each SACK block (RFC 2018) and updates the checksum.
+    pub fn map_blocks(
+        &mut self,
+        options: &mut [u8],
+        mut map: impl FnMut([SeqNumber; 2]) -> [SeqNumber; 2],
+    ) {
         self.checksum = options::map_blocks(options, &mut map).mend(self.checksum);
     }
 }

@@ -1,5 +1,5 @@
-//! TFTP's grammar (RFC 1350, options RFC 2347), as lenient as real servers read it: modes and
-//! option names without regard to case, names as bytes.
+//! TFTP's grammar (RFC 1350, options RFC 2347), as lenient as real servers: modes and option names in any case, file
+//! names as bytes.
 
 use std::io::Write;
 use std::str::FromStr;
@@ -24,66 +24,68 @@ pub const WRONG_TID: u16 = 5;
 pub const OPTIONS_REFUSED: u16 = 8;
 /// Bytes of data in a full block unless negotiated otherwise.
 pub const DEFAULT_BLKSIZE: u16 = 512;
-/// The option by which each ACK of the client's gets a fifth byte, the blocks that it asks for (Microsoft's WDS).
+/// Microsoft's WDS option: each ACK has a fifth byte, the number of blocks that the client asks for.
 pub const MSFTWINDOW: &[u8] = b"msftwindow";
-/// Bytes before the block in a DATA.
+/// Bytes before the data in a DATA.
 pub const DATA_HEADER: usize = 4;
-/// ERROR 5, unknown transfer ID, as it goes on the wire.
+/// Bytes of an ERROR before its text.
+pub const ERROR_HEADER: usize = 4;
+/// ERROR 5, unknown transfer ID, as bytes on the wire.
 pub const UNKNOWN_TID: &[u8] = b"\x00\x05\x00\x05Unknown transfer ID\x00";
 
-/// The ACK of a block, as it goes on the wire.
+/// The ACK of a block, as bytes on the wire.
 pub fn ack(block: u16) -> [u8; 4] {
     let [high, low] = block.to_be_bytes();
     [0, opcode::ACK as u8, high, low]
 }
 
-/// One message.
+/// One TFTP message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message<'a> {
     /// RRQ or WRQ.
     Request(Request<'a>),
-    /// A block of the file.
+    /// DATA: a block of the file.
     Data {
-        /// Its number; it wraps.
+        /// The block number; it wraps.
         block: u16,
-        /// Bytes of file in it.
+        /// Bytes of data in the block.
         len: u16,
     },
-    /// A block has come.
+    /// ACK: a block has arrived.
     Ack {
-        /// Its number.
+        /// The block number.
         block: u16,
     },
-    /// The end, for this reason.
+    /// ERROR: the end of the transfer.
     Error {
-        /// One of the codes of RFC 1350 §5 and RFC 2347.
+        /// The error code (RFC 1350 §5, RFC 2347).
         code: u16,
     },
-    /// The options that the server grants.
+    /// OACK: the options that the server grants.
     Oack(Options<'a>),
 }
 
-/// Who wants which file in which direction.
+/// A request to read or write a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
     /// WRQ: the client sends the file.
     pub is_write: bool,
-    /// The file's name as it was sent.
+    /// The file name, as sent.
     pub file: &'a [u8],
-    /// What it asks for.
+    /// The options asked for.
     pub options: Options<'a>,
 }
 
-/// Names and values, each ended by a zero byte.
+/// Option names and values, each terminated by a zero byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options<'a>(&'a [u8]);
 
-/// The bytes are no TFTP message.
+/// Error: the bytes are no TFTP message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
 impl<'a> Message<'a> {
-    /// Reads a datagram's data.
+    /// Parses a datagram's data.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Message<'a>, Malformed> {
         let Some((head, rest)) = bytes.split_first_chunk::<4>() else {
@@ -105,7 +107,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Of the messages only an OACK can be this short: one that grants nothing.
+    /// Parses a message of less than four bytes: only an OACK without options is that short.
     #[cold]
     fn parse_short(bytes: &'a [u8]) -> Result<Message<'a>, Malformed> {
         match bytes.split_first_chunk() {
@@ -123,7 +125,7 @@ impl<'a> Request<'a> {
         let (file, rest) = string(bytes)?;
         let (mode, options) = string(rest)?;
         let known = [&b"octet"[..], b"netascii", b"mail"];
-        // Nearly all write it like this.
+        // Nearly all clients write the mode like this.
         let is_known = mode == known[0] || known.iter().any(|it| mode.eq_ignore_ascii_case(it));
         if file.is_empty() || !is_known {
             return Err(Malformed);
@@ -132,19 +134,19 @@ impl<'a> Request<'a> {
     }
 }
 
-/// What is to become of an option.
+/// An edit of one option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edit {
-    /// It stays as it is.
+    /// Leaves the option.
     Keep,
-    /// It goes.
+    /// Removes the option.
     Strip,
-    /// Its value becomes this one, which is a smaller number.
+    /// Sets a smaller value.
     Lower(u16),
 }
 
-/// Edits the options of a request or an OACK in place, by name and value; answers the message's new length,
-/// which is no larger. Other messages, and what lies behind a broken list, stay as they are.
+/// Edits the options of a request or OACK in place, by name and value. Returns the message's new length, which is never
+/// larger. Other messages, and bytes behind a malformed option, stay unchanged.
 pub fn edit_options(message: &mut [u8], mut edit: impl FnMut(&[u8], &[u8]) -> Edit) -> usize {
     let Some(mut read) = options_at(message) else { return message.len() };
     let mut write = read;
@@ -158,7 +160,7 @@ pub fn edit_options(message: &mut [u8], mut edit: impl FnMut(&[u8], &[u8]) -> Ed
         message.copy_within(kept.clone(), write);
         write += kept.len();
         if let Edit::Lower(number) = edit {
-            // Its digits are no more than those that were there.
+            // The new value has no more digits than the old one.
             let mut place = &mut message[write..end];
             let room = place.len();
             let _ = write!(place, "{number}\0");
@@ -170,7 +172,7 @@ pub fn edit_options(message: &mut [u8], mut edit: impl FnMut(&[u8], &[u8]) -> Ed
     write + message.len() - read
 }
 
-/// Where a message's options begin, if it can have some.
+/// Offset of a message's options, if its opcode has any.
 fn options_at(message: &[u8]) -> Option<usize> {
     let (head, rest) = message.split_first_chunk::<2>()?;
     let behind = match u16::from_be_bytes(*head) {
@@ -181,7 +183,7 @@ fn options_at(message: &[u8]) -> Option<usize> {
     Some(message.len() - behind.len())
 }
 
-/// Where the value of the option at this place begins, and where the option ends.
+/// Offsets of the value and the end of the option at `at`.
 fn option_at(message: &[u8], at: usize) -> Option<(usize, usize)> {
     let (name, behind) = string(&message[at..]).ok()?;
     let (value, _) = string(behind).ok()?;
@@ -190,31 +192,31 @@ fn option_at(message: &[u8], at: usize) -> Option<(usize, usize)> {
 }
 
 impl<'a> Options<'a> {
-    /// Whether there are none.
+    /// Whether there are no options.
     #[inline]
     pub fn is_empty(self) -> bool {
         self.0.is_empty()
     }
 
-    /// The value of the first option of this name, whatever its case.
+    /// The value of the first option with this name, in any case.
     pub fn value(self, name: &[u8]) -> Option<&'a [u8]> {
         self.pairs().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// The block size (RFC 2348, or tftp-hpa's as a power of two), when there is one that makes sense.
+    /// The block size (RFC 2348, or tftp-hpa's power of two), if it is valid.
     pub fn blksize(self) -> Option<u16> {
         let size = self.number(b"blksize").or_else(|| self.number(b"blksize2"));
         size.filter(|size| *size >= 8)
     }
 
-    /// Seconds until a message is said again (RFC 2349, or tftp-hpa's in millionths), when there are some.
+    /// The retransmission timeout in seconds (RFC 2349, or tftp-hpa's in microseconds), if there is one.
     pub fn timeout(self) -> Option<u8> {
         let millionths = || self.number(b"utimeout").map(|time: u32| time.div_ceil(1_000_000));
         let seconds = self.number(b"timeout").or_else(millionths)?;
         u8::try_from(seconds).ok().filter(|seconds| *seconds > 0)
     }
 
-    /// How many blocks are sent before an ACK is waited for (RFC 7440), when that makes sense.
+    /// The window size in blocks (RFC 7440), if it is valid.
     pub fn windowsize(self) -> Option<u16> {
         self.number(b"windowsize").filter(|size| *size > 0)
     }

@@ -5,7 +5,7 @@ use crate::ip::{Ip, PROTOCOL_UDP};
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// The 8 bytes of the header.
+/// The 8-byte UDP header.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct Udp {
@@ -15,12 +15,11 @@ pub struct Udp {
     checksum: U16,
 }
 
-/// Bytes of a header.
+/// Bytes of the header.
 pub const HEADER: usize = size_of::<Udp>();
 
 impl Udp {
-    /// Splits an IP payload into the header and the datagram's data; `None` when the length field
-    /// does not fit the bytes there are.
+    /// Splits an IP payload into header and data. `None`: the length field does not fit the payload.
     #[inline]
     pub fn split(bytes: &mut [u8]) -> Option<(&mut Udp, &mut [u8])> {
         let len = usize::from(Udp::ref_from_prefix(bytes).ok()?.0.len.get());
@@ -28,23 +27,23 @@ impl Udp {
         data.get_mut(..len.checked_sub(HEADER)?).map(|data| (header, data))
     }
 
-    /// The header that the first part of a datagram begins with, and what of its data is in that part;
-    /// `None` when the datagram would not be larger, or has no checksum where it needs one.
-    pub fn split_part<H: Ip>(bytes: &mut [u8]) -> Option<(&mut Udp, &mut [u8])> {
+    /// Splits the first fragment of a datagram into the header and the data in that fragment. `None`: the datagram
+    /// would not be larger than the fragment, or lacks a required checksum.
+    pub fn split_fragment<H: Ip>(bytes: &mut [u8]) -> Option<(&mut Udp, &mut [u8])> {
         let (header, data) = Udp::mut_from_prefix(bytes).ok()?;
         let larger = header.total_len() > HEADER + data.len();
         (larger && (H::UNSUMMED_UDP || header.is_summed())).then_some((header, data))
     }
 
-    /// Whether a payload of IP version `H` is a datagram whose length fits the bytes there are, and
-    /// has a checksum where it needs one.
+    /// Whether an IP payload is a datagram whose length fits and that has a checksum if address family `H` requires
+    /// one.
     pub fn is_sound<H: Ip>(bytes: &[u8]) -> bool {
         let Ok((header, data)) = Udp::ref_from_prefix(bytes) else { return false };
         let fits = (HEADER..=HEADER + data.len()).contains(&header.total_len());
         fits && (H::UNSUMMED_UDP || header.is_summed())
     }
 
-    /// A header for this data, checksum included.
+    /// A header for this data. The checksum is filled in.
     pub fn new(source: u16, destination: u16, ip: &impl Ip, data: &[u8]) -> Udp {
         let len = (HEADER + data.len()) as u16;
         let mut header = Udp {
@@ -57,7 +56,7 @@ impl Udp {
         header
     }
 
-    /// Makes the checksum anew.
+    /// Computes the checksum.
     pub fn make_checksum(&mut self, ip: &impl Ip, data: &[u8]) {
         self.checksum = U16::ZERO;
         let pseudo = ip.pseudo_sum(PROTOCOL_UDP, self.len.get());
@@ -65,24 +64,24 @@ impl Udp {
         self.checksum = on_the_wire(U16::new(!checksum::fold(sum)));
     }
 
-    /// Whether its sender made a checksum.
+    /// Whether the sender computed a checksum.
     #[inline]
     pub fn is_summed(&self) -> bool {
         self.checksum != U16::ZERO
     }
 
-    /// Its checksum; 0: its sender made none.
+    /// The checksum; 0: none.
     pub fn checksum(&self) -> u16 {
         self.checksum.get()
     }
 
-    /// Whether its checksum is that of this data, if there is one.
+    /// Whether the checksum matches the data; true without a checksum.
     pub fn is_right(&self, ip: &impl Ip, data: &[u8]) -> bool {
         let pseudo = ip.pseudo_sum(PROTOCOL_UDP, self.len.get());
         !self.is_summed() || checksum::is_sound_with(pseudo, [self.as_bytes(), data])
     }
 
-    /// Its data has this length now. The checksum is to be made anew.
+    /// Sets the length of the data. The checksum must be computed afterwards.
     pub fn set_data_len(&mut self, len: usize) {
         self.len = U16::new((HEADER + len) as u16);
     }
@@ -93,27 +92,26 @@ impl Udp {
         usize::from(self.len.get())
     }
 
-    /// The sender's port.
+    /// Source port.
     #[inline]
     pub fn source(&self) -> u16 {
         self.source.get()
     }
 
-    /// The receiver's port.
+    /// Destination port.
     #[inline]
     pub fn destination(&self) -> u16 {
         self.destination.get()
     }
 
-    /// Rewrites both ports of what is no datagram, but has its ports where one has them.
+    /// Rewrites both ports of a TCP header, whose ports are at the same offsets.
     pub(crate) fn set_ports_alone(&mut self, source: u16, destination: u16) {
         self.source = U16::new(source);
         self.destination = U16::new(destination);
     }
 
-    /// Rewrites both ports and mends the checksum for that and for what happened to the addresses.
-    /// A checksum of zero means that the sender made none, and stays; one that comes out as zero
-    /// is written as its other form, 0xffff (RFC 768).
+    /// Rewrites both ports and updates the checksum for the ports and the address change. A checksum of zero (none)
+    /// stays; a computed zero is written as 0xffff (RFC 768).
     #[inline(always)]
     pub fn set_ports(&mut self, source: u16, destination: u16, addresses: Delta) {
         let (source, destination) = (U16::new(source), U16::new(destination));

@@ -7,21 +7,21 @@
 
 use crate::ethernet::Mac;
 
-/// Tags that a frame can have here.
+/// Most tags of a frame.
 pub const MOST: usize = 2;
-/// Bytes of one.
+/// Bytes of one tag.
 pub const TAG: usize = 4;
-/// Where the first one stands: behind both hardware addresses.
+/// Offset of the first tag: behind both hardware addresses.
 pub const AT: usize = 2 * size_of::<Mac>();
 
-/// What a tag begins with: the only one, or the inner one of two.
+/// TPID of the only tag, or of the inner one of two.
 const CUSTOMER: u16 = 0x8100;
-/// The outer one of two.
+/// TPID of the outer tag (802.1ad).
 const SERVICE: u16 = 0x88a8;
-/// A tag holds its VLAN in 12 bits; those above are its priority.
+/// Mask of the VLAN id: the lower 12 bits. The upper ones are priority.
 const ID: u16 = 0x0fff;
 
-/// The VLANs that a frame is in, outermost first.
+/// The VLANs of a frame, outermost first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Vlans {
     ids: [u16; MOST],
@@ -29,18 +29,18 @@ pub struct Vlans {
 }
 
 impl Vlans {
-    /// None.
+    /// No VLAN: untagged.
     pub const NONE: Vlans = Vlans { ids: [0; MOST], len: 0 };
 
-    /// These, each from 1 to 4094 (IEEE 802.1Q §9.6); `None`: others, or too many.
+    /// VLANs with ids from 1 to 4094 (IEEE 802.1Q §9.6). `None`: an invalid id, or too many.
     pub fn new(ids: &[u16]) -> Option<Vlans> {
         let mut vlans = Vlans { len: ids.len(), ..Vlans::NONE };
         vlans.ids.get_mut(..ids.len())?.copy_from_slice(ids);
         ids.iter().all(|id| (1..ID).contains(id)).then_some(vlans)
     }
 
-    /// The VLANs of a frame, and how many bytes its tags take. A tag that names no VLAN gives the frame
-    /// a priority only. Either kind of tag may come first: some drivers know but one.
+    /// The VLANs of a frame, and the bytes of its tags. A tag with id 0 carries only a priority. Either TPID may come
+    /// first: some drivers know only one.
     pub fn of(frame: &[u8]) -> (Vlans, usize) {
         let mut vlans = Vlans::NONE;
         let (tags, _) = frame.get(AT..).unwrap_or_default().as_chunks::<TAG>();
@@ -60,12 +60,12 @@ impl Vlans {
         (vlans, count * TAG)
     }
 
-    /// The VLANs, outermost first.
+    /// VLAN ids, outermost first.
     pub fn ids(&self) -> &[u16] {
         &self.ids[..self.len]
     }
 
-    /// Whether there are none.
+    /// Whether the frame is untagged.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -76,7 +76,7 @@ impl Vlans {
         self.len * TAG
     }
 
-    /// Writes the tags into so many bytes.
+    /// Writes the tags to the first bytes.
     pub fn write(&self, bytes: &mut [u8]) {
         let (places, _) = bytes.as_chunks_mut::<TAG>();
         for (at, (place, id)) in places.iter_mut().zip(self.ids()).enumerate() {

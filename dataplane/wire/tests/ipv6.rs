@@ -1,4 +1,4 @@
-//! What holds for any IPv6 packet; headers and checksums are judged by another implementation.
+//! Properties of any IPv6 packet; headers and checksums are judged by etherparse.
 
 use etherparse::{
     IpFragOffset, IpNumber, Ipv6FlowLabel, Ipv6FragmentHeader, Ipv6Header, UdpHeader,
@@ -11,7 +11,7 @@ use wire::ipv6::Ipv6;
 use wire::udp::Udp;
 use zerocopy::IntoBytes;
 
-/// A datagram as its sender makes it.
+/// A datagram as its sender builds it.
 #[derive(Debug, Clone)]
 struct Sent {
     ends: [u128; 2],
@@ -22,7 +22,7 @@ struct Sent {
 }
 
 fn address() -> impl Strategy<Value = u128> {
-    // Long runs of ones and zeroes are what makes carries.
+    // Long runs of ones and zeroes produce carries.
     let word = || prop_oneof![Just(0u16), Just(0xffff), any::<u16>()];
     prop::array::uniform8(word())
         .prop_map(|words| words.iter().fold(0, |all, &word| all << 16 | u128::from(word)))
@@ -56,7 +56,7 @@ impl Sent {
         self.with_extensions(&[])
     }
 
-    /// With these in between, each of its kind and without the byte that names the next one.
+    /// The packet with these extension headers, each without the byte that names the next one.
     fn with_extensions(&self, extensions: &[(u8, Vec<u8>)]) -> Vec<u8> {
         let len = extensions.iter().map(|(_, rest)| 1 + rest.len()).sum();
         let mut header = self.header(len);
@@ -72,7 +72,7 @@ impl Sent {
     }
 }
 
-/// Options of so many eights of bytes, all padding.
+/// An options header of 8 + 8 · `more` bytes, all padding.
 fn options(more: u8) -> Vec<u8> {
     [&[more, 1, 4 + 8 * more][..], &vec![0; 4 + 8 * usize::from(more)]].concat()
 }
@@ -132,7 +132,7 @@ proptest! {
         cut in any::<prop::sample::Index>(), more in 0u8..3,
     ) {
         let whole = packet.with_extensions(&[(0, options(more)), (43, options(0))]);
-        // The second byte of a routing header's data is the number of segments left.
+        // Byte 1 of a routing header's data is the number of segments left.
         let mut whole = whole;
         whole[40 + 8 + 8 * usize::from(more) + 3] = 0;
         let mut frame = [&whole[..], &padding].concat();
@@ -187,12 +187,12 @@ fn what_can_not_be_looked_behind_is_the_payload() {
 }
 
 #[test]
-fn parts_of_a_datagram() {
+fn fragments_of_a_datagram() {
     let sent = example();
     for (offset, more) in [(0, true), (5, true), (5, false)] {
         let chain = [(0, options(0)), (44, fragment(offset, more)), (60, options(0))];
         let (protocol, is_fragment, body) = seen(&sent.with_extensions(&chain)).unwrap();
-        // Only the first part has what follows, and not surely all of it.
+        // Only the first fragment has the headers behind, and not necessarily all of them.
         assert_eq!((protocol, is_fragment), (60, true));
         assert_eq!(body.len(), 8 + 8 + sent.data.len());
     }
@@ -226,7 +226,7 @@ fn an_echo_is_answered_with_a_checksum_over_the_addresses() {
     let mut bytes = message(Icmpv6Type::EchoRequest, source, destination);
     assert!(answer_echo(&Ipv6::new(58, from, to, bytes.len()), &mut bytes));
     assert_eq!(bytes, message(Icmpv6Type::EchoReply, destination, source));
-    // For other addresses it is not sound.
+    // With other addresses the checksum is wrong.
     let mut bytes = message(Icmpv6Type::EchoRequest, source, source);
     assert!(!answer_echo(&Ipv6::new(58, from, to, bytes.len()), &mut bytes));
 }

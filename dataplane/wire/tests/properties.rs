@@ -1,19 +1,19 @@
-//! What holds for any bytes; headers and checksums are judged by another implementation.
+//! Properties of any frame; headers and checksums are judged by etherparse.
 
 use etherparse::{IpNumber, Ipv4Header, UdpHeader};
 use proptest::prelude::*;
 use std::net::Ipv4Addr;
 use wire::checksum::{Delta, fold, sum};
+use wire::common_frame::Plain;
 use wire::ip::{Ip, Malformed, Split};
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
-use wire::plain::Plain;
 use wire::tftp::Message;
 use wire::udp::Udp;
 use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, IntoBytes};
 
-/// Words among which those that make sums of zero are frequent.
+/// 16-bit words, with those frequent that make sums of zero.
 fn word() -> impl Strategy<Value = u16> {
     prop_oneof![Just(0), Just(1), Just(0xfffe), Just(0xffff), any::<u16>()]
 }
@@ -23,7 +23,7 @@ fn bytes(max: usize) -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(byte, 0..max)
 }
 
-/// A datagram as its sender makes it.
+/// A datagram as its sender builds it.
 #[derive(Debug, Clone)]
 struct Sent {
     ends: [u32; 2],
@@ -86,8 +86,8 @@ proptest! {
         words in prop::collection::vec(word(), 2..30),
         changes in prop::collection::vec((any::<prop::sample::Index>(), word()), 1..5),
     ) {
-        // The first word stays as it is and is not zero, as in every real header: with all words
-        // zero there is no telling +0 from -0.
+        // The first word stays unchanged and nonzero, as in every real header: with all words zero, +0 and -0 are
+        // indistinguishable.
         let mut words = words;
         words[0] = 0x4500;
         let full = |words: &[u16]| !fold(sum(U16s(words).bytes().as_slice(), 0));
@@ -143,7 +143,7 @@ proptest! {
         prop_assert_eq!(frame, after.bytes());
     }
 
-    /// One look at all headers says the same as one at each.
+    /// The check of a common frame agrees with the checks of its headers one by one.
     #[test]
     fn a_plain_frame_is_what_each_header_says(
         sent in sent(), padding in bytes(40), flip in any::<Option<prop::sample::Index>>(),
@@ -151,7 +151,7 @@ proptest! {
         let ethernet = [&[2; 12][..], &[8, 0]].concat();
         let mut frame = [&ethernet, &sent.bytes()[..], &padding].concat();
         if let Some(at) = flip {
-            // Anywhere in the headers.
+            // A bit anywhere in the headers.
             let at = at.index(42 * 8);
             frame[at / 8] ^= 1 << (at % 8);
         }

@@ -1,4 +1,4 @@
-//! What holds for any TCP segment; headers and checksums are judged by another implementation.
+//! Properties of any TCP segment; headers and checksums are judged by etherparse.
 
 use etherparse::TcpHeader;
 use proptest::prelude::*;
@@ -7,10 +7,10 @@ use wire::checksum::Delta;
 use wire::ip::Ip;
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
-use wire::tcp::{Flags, Says, Tcp};
+use wire::tcp::{Flags, SegmentFields, SeqNumber, Tcp};
 use zerocopy::IntoBytes;
 
-/// A segment as its sender makes it.
+/// A segment as its sender builds it.
 #[derive(Debug, Clone)]
 struct Sent {
     ends: [u128; 2],
@@ -19,7 +19,7 @@ struct Sent {
     data: Vec<u8>,
 }
 
-/// Words among which those that make sums of zero are frequent.
+/// 16-bit words, with those frequent that make sums of zero.
 fn word() -> impl Strategy<Value = u16> {
     prop_oneof![Just(0), Just(1), Just(0xfffe), Just(0xffff), any::<u16>()]
 }
@@ -57,7 +57,7 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
     (0usize..=10).prop_flat_map(|words| prop::collection::vec(any::<u8>(), words * 4))
 }
 
-/// Blocks at any place of the list.
+/// SACK blocks anywhere in the option list.
 fn blocks() -> impl Strategy<Value = Vec<u8>> {
     (0usize..=6, prop::collection::vec([long(), long()], 1..=4)).prop_map(|(before, blocks)| {
         let len = 2 + 8 * blocks.len();
@@ -89,24 +89,24 @@ impl Sent {
         [&header.to_bytes()[..], &self.data].concat()
     }
 
-    fn says(&self) -> Says {
+    fn says(&self) -> SegmentFields {
         let header = &self.header;
         let flags = [Flags::FIN, Flags::SYN, Flags::RST, Flags::PSH, Flags::ACK]
             .into_iter()
             .zip([header.fin, header.syn, header.rst, header.psh, header.ack])
             .filter(|(_, set)| *set)
             .fold(Flags::default(), |all, (flag, _)| all | flag);
-        Says {
+        SegmentFields {
             source: header.source_port,
             destination: header.destination_port,
-            sequence: header.sequence_number,
-            acknowledgement: header.acknowledgment_number,
+            sequence: SeqNumber(header.sequence_number),
+            acknowledgement: SeqNumber(header.acknowledgment_number),
             flags,
             window: header.window_size,
         }
     }
 
-    /// Its IP header's fields, rewritten so: what that does to a checksum.
+    /// The checksum change when the IP addresses are rewritten.
     fn readdress(&self, ends: [u128; 2]) -> Delta {
         let len = self.header.header_len() + self.data.len();
         if self.is_v6 {
@@ -137,8 +137,8 @@ proptest! {
             (
                 sent.header.source_port,
                 sent.header.destination_port,
-                sent.header.sequence_number,
-                sent.header.acknowledgment_number,
+                SeqNumber(sent.header.sequence_number),
+                SeqNumber(sent.header.acknowledgment_number),
             )
         );
     }
@@ -158,8 +158,8 @@ proptest! {
 
         let (tcp, ..) = Tcp::split(&mut bytes).unwrap();
         tcp.set_ports(ports[0], ports[1], before.readdress(ends));
-        tcp.set_sequence(numbers[0]);
-        tcp.set_acknowledgement(numbers[1]);
+        tcp.set_sequence(SeqNumber(numbers[0]));
+        tcp.set_acknowledgement(SeqNumber(numbers[1]));
         tcp.set_flags(Tcp::split(&mut wanted).unwrap().0.flags());
         prop_assert_eq!(bytes, wanted);
     }
@@ -168,12 +168,12 @@ proptest! {
     fn mapped_blocks_have_the_right_checksum(sent in sent(), by: u32) {
         let mut bytes = sent.bytes();
         let (tcp, options, _) = Tcp::split(&mut bytes).unwrap();
-        tcp.map_blocks(options, |edges| edges.map(|edge| edge.wrapping_add(by)));
+        tcp.map_blocks(options, |edges| edges.map(|edge| edge.after(by)));
         let mut after = sent.clone();
         after.header.set_options_raw(options).unwrap();
         prop_assert_eq!(&bytes, &after.bytes());
         let (tcp, options, _) = Tcp::split(&mut bytes).unwrap();
-        tcp.map_blocks(options, |edges| edges.map(|edge| edge.wrapping_sub(by)));
+        tcp.map_blocks(options, |edges| edges.map(|edge| edge.before(by)));
         prop_assert_eq!(bytes, sent.bytes());
     }
 

@@ -1,16 +1,16 @@
-//! How long frames stay in a worker: from before the receive call that brought them until after the
-//! device has taken what became of them, in nanoseconds, all bursts of a turn at a time.
+//! Latency of frames in a worker: from before the receive call that brought them until after the device has taken the
+//! frames that left, in nanoseconds. All bursts of a turn count as one.
 
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
-/// How often each time was seen, to two digits.
+/// Histogram of latencies, to two digits.
 pub type Latencies = Histogram<u64>;
 
-/// Longer than any turn should take; what takes longer counts as this.
+/// The longest latency that is told apart: no turn should take as long.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// No time seen. All its memory is taken now.
+/// An empty histogram. All its memory is taken now.
 ///
 /// # Panics
 ///
@@ -19,7 +19,7 @@ pub fn none() -> Latencies {
     Histogram::new_with_bounds(1, LONGEST.as_nanos() as u64, 2).expect("sound bounds")
 }
 
-/// Counts one time in.
+/// Records one latency.
 #[inline]
 pub fn record(latencies: &mut Latencies, time: Duration) {
     latencies.saturating_record(time.as_nanos() as u64);

@@ -3,7 +3,7 @@
 
 use crate::port::{Pool, Port};
 use crossbeam::queue::ArrayQueue;
-use engine::frame::{Burst, Frame};
+use engine::types::frame::{Burst, Frame};
 use std::sync::Arc;
 
 /// Bytes that a frame can grow to.
@@ -45,7 +45,7 @@ impl Frame for MemoryFrame {
 pub struct MemoryPort {
     /// Frames that arrive.
     pub wire_in: Arc<ArrayQueue<MemoryFrame>>,
-    /// Frames that were sent: as long as it is full, nothing more is.
+    /// Frames that were sent. While the ring is full, the port takes no more.
     pub wire_out: Arc<ArrayQueue<MemoryFrame>>,
 }
 
@@ -81,7 +81,7 @@ impl Port for MemoryPort {
     }
 }
 
-/// Memory never runs out of buffers.
+/// A pool that never runs out of buffers.
 #[derive(Debug, Clone, Copy)]
 pub struct MemoryPool;
 

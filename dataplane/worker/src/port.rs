@@ -1,26 +1,25 @@
-//! The devices of a worker: one receive queue, one transmit queue, bursts.
+//! Ports: the devices as a worker sees them, with one receive and one transmit queue each.
 
-use engine::frame::{Burst, Frame};
+use engine::types::frame::{Burst, Frame};
 
-/// One worker's own pair of queues on one device.
+/// One worker's pair of queues on one device.
 pub trait Port {
     /// The device's packet buffer.
     type Buffer: Frame;
 
-    /// Fills `burst`, which is empty, with what has arrived; never waits.
+    /// Fills `burst`, which is empty, with frames that have arrived; never waits.
     fn receive(&mut self, burst: &mut Burst<Self::Buffer>);
 
-    /// Sends from the front of `burst` and removes what the device took; what it had no room for
-    /// stays.
+    /// Sends from the front of `burst` and removes the frames that the device took; the others stay.
     fn transmit(&mut self, burst: &mut Burst<Self::Buffer>);
 
     /// A buffer holding a copy of `frame`; `None` when none is free.
     fn frame(&mut self, frame: &[u8]) -> Option<Self::Buffer>;
 }
 
-/// Where control gets buffers for frames that the kernel sends.
+/// A pool of buffers, for frames that the kernel sends.
 pub trait Pool: Send + Sync {
-    /// The same buffer as the ports'.
+    /// The ports' packet buffer.
     type Buffer: Frame;
 
     /// A buffer holding a copy of `frame`; `None` when the pool is empty or the frame too long for

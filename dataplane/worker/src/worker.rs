@@ -1,298 +1,242 @@
-//! One core's loop. A turn is: take news, inhale, exhale, tick.
+//! The poll loop of one core. A turn: execute a command, inhale, originate, exhale, tick.
 
-mod handle;
+mod capturing;
+mod dispatch;
+mod inhale;
+mod turn;
 
-use crate::kernel::KernelRings;
+use crate::command_channel::{Command, Query, Reply, WorkerChannel};
+use crate::handover::Inboxes;
+use crate::kernel_rings::KernelRings;
 use crate::latency::{self, Latencies};
-use crate::links::{Link, Links};
-use crate::mesh::{Batch, Mesh};
-use crate::news::{Desk, News, Return};
-use crate::outgoing::Outgoing;
 use crate::port::Port;
-use engine::core::Core;
-use engine::flow::key::Seed;
+use crate::recorder::Recorder;
+use crate::tx_buffer::TxBuffer;
+use crate::vlan_ports::{VlanPort, VlanPorts};
+use engine::engine::Engine;
+use engine::flow::fragment_table::HELD;
+use engine::flow::hash::Seed;
 use engine::flow::store::Store;
-use engine::flow::view::FlowQuery;
-use engine::fragments::{HELD, Slot};
-use engine::frame::{BURST, Burst, Frame};
-use engine::here::By;
-use engine::own::Own;
-use engine::own::adopt::Adopted;
-use engine::own::uses::Uses;
-use engine::reason::Reason;
-use engine::select::look::Look;
-use engine::stage::redirect::is_redirect;
-use engine::tables::{InterfaceId, Tables};
-use engine::tick::Tick;
+use engine::snapshot::Snapshot;
+use engine::state::WorkerState;
+use engine::state::restore::Adopted;
+use engine::types::frame::Burst;
+use engine::types::id::InterfaceId;
+use engine::types::tick::{Millis, Tick};
+use engine::types::verdict::Slot;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
-
-/// Bursts taken from a device in one turn, as long as they are full ones: what else belongs to a turn
-/// takes as long as several packets.
-const BURSTS: usize = 4;
+use turn::Turn;
 
 /// One worker, with its queues on every port.
 pub struct Worker<P: Port> {
-    /// The fate of an earlier process's transfers.
+    /// The numbers of an earlier process's transfers that go on and that don't.
     pub adopted: Adopted,
     number: u16,
-    core: Core,
-    desk: Desk,
+    engine: Engine,
+    channel: WorkerChannel,
     ports: Vec<P>,
-    links: Links,
+    vlan_ports: VlanPorts,
     kernel: Vec<KernelRings<P::Buffer>>,
-    mesh: Mesh<P::Buffer>,
-    /// By port.
-    outgoing: Vec<Outgoing<P::Buffer>>,
-    /// Frames of a device that interfaces share, by interface.
+    inboxes: Inboxes<P::Buffer>,
+    /// Frames to be sent, by port.
+    tx_buffers: Vec<TxBuffer<P::Buffer>>,
+    /// Received frames of a device that interfaces share, by interface.
     sorted: Vec<Burst<P::Buffer>>,
-    leaving: Vec<Burst<P::Buffer>>,
-    /// By [`engine::fragments::Slot`].
+    handing_over: Vec<Burst<P::Buffer>>,
+    /// Fragments that wait for their first one, by [`Slot`].
     held: Vec<Option<Held<P::Buffer>>>,
-    /// Slots that were let go: empty but while that is done.
+    /// Slots that the engine released. Empty except in `process_released`.
     released: Vec<Slot>,
-    question: Option<Question>,
+    query: Option<Query>,
     latencies: Box<Latencies>,
-    /// When the last turn began, if it had frames of a device.
-    busy_since: Option<Instant>,
+    /// The last turn.
+    last: Option<Turn>,
+    /// The tick of the last publication of the tables' occupancy.
+    published: Option<Tick>,
+    /// The keeper of dropped and captured frames.
+    recorder: Recorder,
 }
 
-/// A question of control about the transfers.
-enum Question {
-    Flows(Box<FlowQuery>),
-    Uses(Box<Uses>),
-    Look(Box<Look>),
-}
-
-/// A frame that waits, and where it came in.
+/// A frame that waits, and the interface that received it.
 struct Held<B> {
     from: InterfaceId,
     frame: B,
 }
 
-impl From<Question> for Return {
-    fn from(question: Question) -> Return {
-        match question {
-            Question::Flows(query) => Return::Flows(query),
-            Question::Uses(uses) => Return::Uses(uses),
-            Question::Look(look) => Return::Look(look),
-        }
-    }
-}
-
-/// The parts of a worker.
+/// Everything that a worker is made of.
 pub struct Parts<P: Port> {
     /// The worker's number, from 0.
     pub number: u16,
     /// The worker's queues, by device.
     pub ports: Vec<P>,
-    /// The places of interfaces on these.
-    pub links: Vec<Link>,
+    /// The interfaces' ports on these devices.
+    pub vlan_ports: Vec<VlanPort>,
     /// The worker's rings to and from the kernel, by interface.
     pub kernel: Vec<KernelRings<P::Buffer>>,
-    /// The way to the other workers.
-    pub mesh: Mesh<P::Buffer>,
-    /// The way to control.
-    pub desk: Desk,
+    /// The inboxes of all workers.
+    pub inboxes: Inboxes<P::Buffer>,
+    /// The channel to control.
+    pub channel: WorkerChannel,
     /// The first snapshot.
-    pub tables: Arc<Tables>,
-    /// Where its transfers lie, perhaps with some of an earlier process.
+    pub snapshot: Arc<Snapshot>,
+    /// Memory of the transfers, perhaps with some of an earlier process.
     pub store: Store,
-    /// Of the flow tables' hashes.
+    /// The seed of the flow tables' hashes.
     pub seed: Seed,
-    /// The time.
+    /// The current time.
     pub now: Tick,
 }
 
 impl<P: Port> Worker<P> {
-    /// Takes all the memory that the worker will ever need.
+    /// Creates a worker, with all the memory that it will ever need.
     pub fn new(parts: Parts<P>) -> Worker<P> {
-        let Parts { number, ports, links, kernel, mesh, desk, tables, store, seed, now } = parts;
-        let counters = Arc::clone(&desk.counters);
-        let (own, adopted) =
-            Own::new((number, mesh.workers()), store, &tables, seed, counters, now);
+        let Parts {
+            number,
+            ports,
+            vlan_ports,
+            kernel,
+            inboxes,
+            channel,
+            snapshot,
+            store,
+            seed,
+            now,
+        } = parts;
+        let counters = Arc::clone(&channel.counters);
+        let (mut state, adopted) =
+            WorkerState::new((number, inboxes.workers()), store, &snapshot, seed, counters, now);
+        state.flow_log.records = Some(Arc::clone(&channel.records));
         Worker {
             adopted,
             number,
-            core: Core { tables, own },
-            outgoing: ports.iter().map(|_| Outgoing::new()).collect(),
-            sorted: links.iter().map(|_| Burst::new()).collect(),
-            links: Links::new(links, ports.len()),
-            leaving: (0..mesh.workers()).map(|_| Burst::new()).collect(),
+            engine: Engine { snapshot, state },
+            tx_buffers: ports.iter().map(|_| TxBuffer::new()).collect(),
+            sorted: vlan_ports.iter().map(|_| Burst::new()).collect(),
+            vlan_ports: VlanPorts::new(vlan_ports, ports.len()),
+            handing_over: (0..inboxes.workers()).map(|_| Burst::new()).collect(),
             held: (0..HELD).map(|_| None).collect(),
             released: Vec::with_capacity(HELD),
-            question: None,
+            query: None,
             latencies: Box::new(latency::none()),
-            busy_since: None,
-            desk,
+            last: None,
+            published: None,
+            recorder: Recorder::new(),
+            channel,
             ports,
             kernel,
-            mesh,
+            inboxes,
         }
     }
 
-    /// Turns until told to stop. Time counts from `start`, the same for all workers.
+    /// Runs turns until told to stop. Time counts from `start`, which is the same for all workers.
     pub fn run(mut self, start: Instant, stop: &AtomicBool) {
         while !stop.load(Relaxed) {
             let begun = Instant::now();
-            self.turn(Tick::at(begun.duration_since(start)), begun);
+            let elapsed = begun.duration_since(start);
+            self.engine.state.clock = Millis::at(elapsed);
+            self.turn(Tick::at(elapsed), begun);
         }
     }
 
-    /// One turn, which begins now: `now` for the engine, `begun` for the histogram.
+    /// Runs one turn. `now` and `begun` are the same moment, for the engine and for the histogram.
     pub fn turn(&mut self, now: Tick, begun: Instant) {
         // The clock is read once a turn: it takes as long as a packet.
-        if let Some(before) = self.busy_since.take() {
-            latency::record(&mut self.latencies, begun.duration_since(before));
+        if let Some(last) = self.last.take() {
+            let time = begun.duration_since(last.begun);
+            last.account(time, &self.channel.counters.load, &mut self.latencies);
         }
-        self.take_news();
-        if self.inhale(now) {
-            self.busy_since = Some(begun);
-        }
-        if self.core.has_to_speak() {
-            self.speak(now);
+        self.recorder.turn = begun;
+        self.take_command();
+        let (has_received, mut is_busy) = self.inhale(now);
+        if self.engine.has_to_originate() {
+            self.originate(now);
+            is_busy = true;
         }
         self.exhale();
         self.tick(now);
+        self.last = Some(Turn { begun, has_received, is_busy });
     }
 
-    /// One message a turn, and only while the way back has room for what it replaces.
-    fn take_news(&mut self) {
-        // Far cheaper than asking for a message that is hardly ever there.
-        if self.desk.news.is_empty() || self.desk.returns.is_full() {
+    /// Executes one command a turn, and only while the ring of replies has room for the memory that it replaces.
+    fn take_command(&mut self) {
+        // Far cheaper than popping a command that is hardly ever there.
+        if self.channel.commands.is_empty() || self.channel.replies.is_full() {
             return;
         }
-        match self.desk.news.pop() {
-            Some(News::Tables(tables)) => {
-                let old = self.core.adopt(tables);
-                self.give_back(Return::Tables(old));
+        match self.channel.commands.pop() {
+            Some(Command::Snapshot(snapshot)) => {
+                let old = self.engine.adopt(snapshot);
+                self.reply(Reply::Snapshot(old));
             }
-            Some(News::Room(mut room)) => {
-                self.core.move_to(&mut room);
-                self.give_back(Return::Room(room));
+            Some(Command::Resize(mut resize)) => {
+                self.engine.resize(&mut resize);
+                self.reply(Reply::Resize(resize));
             }
-            Some(News::Flows(question)) => self.ask(Question::Flows(question)),
-            Some(News::Uses(question)) => self.ask(Question::Uses(question)),
-            Some(News::Look(question)) => self.ask(Question::Look(question)),
-            Some(News::Latencies(empty)) => {
-                let recorded = std::mem::replace(&mut self.latencies, empty);
-                self.give_back(Return::Latencies(recorded));
+            Some(Command::Capture(capture)) => {
+                let old = self.recorder.capture.replace(capture);
+                old.into_iter().for_each(|old| self.reply(Reply::Capture(old)));
+            }
+            Some(Command::EndCapture) => {
+                let old = self.recorder.capture.take();
+                old.into_iter().for_each(|old| self.reply(Reply::Capture(old)));
+            }
+            Some(Command::Query(query)) => {
+                if let Some(unanswered) = self.query.replace(query) {
+                    self.reply(Reply::Query(unanswered));
+                }
             }
             None => {}
         }
     }
 
-    /// Takes a question up; one that was not yet answered goes back as it is.
-    fn ask(&mut self, question: Question) {
-        if let Some(unanswered) = self.question.replace(question) {
-            self.give_back(unanswered.into());
-        }
-    }
-
-    /// Takes frames in, from everywhere. Answers whether a device had any.
-    fn inhale(&mut self, now: Tick) -> bool {
-        let mut received = false;
-        for from in 0..self.ports.len() {
-            for _ in 0..BURSTS {
-                let taken = self.inhale_from(from, now);
-                received |= taken > 0;
-                if taken < BURST {
-                    break;
-                }
-            }
-        }
-        // As many batches as the others can leave in a turn of theirs, no more: their traffic does
-        // not hold up our own ports.
-        for _ in 0..usize::from(self.mesh.workers() - 1) * self.kernel.len() * BURSTS {
-            let Some(Batch { from, mut frames }) = self.mesh.take_over(self.number) else { break };
-            self.desk.counters.packets.taken_over.add(frames.len() as u64);
-            self.handle(&mut frames, from, By::Worker, now);
-        }
-        self.let_go(now);
-        self.inhale_from_kernel();
-        received
-    }
-
-    /// Takes one burst of frames in from a device. Answers how many there were.
-    fn inhale_from(&mut self, from: usize, now: Tick) -> usize {
-        let mut burst = Burst::new();
-        self.ports[from].receive(&mut burst);
-        let taken = burst.len();
-        if taken > 0 {
-            let packets = &self.desk.counters.packets;
-            packets.received.add(taken as u64);
-            packets.bytes_received.add(burst.iter().map(|b| b.bytes().len() as u64).sum());
-            match self.links.plain(from) {
-                Some(interface) => self.handle(&mut burst, interface, By::Device, now),
-                None => self.handle_by_vlan(burst, from, now),
-            }
-        }
-        taken
-    }
-
-    /// Has each interface's frames handled for themselves.
-    fn handle_by_vlan(&mut self, burst: Burst<P::Buffer>, port: usize, now: Tick) {
-        for mut frame in burst {
-            match self.links.untag(port, &mut frame) {
-                Some(interface) => self.sorted[usize::from(interface)].push(frame),
-                None => self.desk.counters.verdict(Reason::ForeignVlan.into(), 0),
-            }
-        }
-        for place in 0..self.links.on(port).len() {
-            let interface = self.links.on(port)[place];
-            let mut frames = self.sorted[usize::from(interface)].take();
-            if !frames.is_empty() {
-                self.handle(&mut frames, interface, By::Device, now);
-            }
-        }
-    }
-
-    fn inhale_from_kernel(&mut self) {
-        for interface in 0..self.kernel.len() {
-            if self.kernel[interface].from_kernel.is_empty() {
-                continue;
-            }
-            for _ in 0..BURST {
-                let Some(mut frame) = self.kernel[interface].from_kernel.pop() else { break };
-                self.desk.counters.packets.from_kernel.add(1);
-                if is_redirect(frame.bytes_mut()) {
-                    self.desk.counters.verdict(Reason::Redirect.into(), 0);
-                    continue;
-                }
-                let interface = interface as InterfaceId;
-                self.send(frame, interface, false);
-            }
-        }
-    }
-
     fn exhale(&mut self) {
-        for (outgoing, port) in self.outgoing.iter_mut().zip(&mut self.ports) {
-            outgoing.flush(port, &self.desk.counters);
+        for port in 0..self.ports.len() {
+            let (tx_buffer, egress) = self.egress(port);
+            tx_buffer.flush(egress);
         }
     }
 
     fn tick(&mut self, now: Tick) {
-        self.core.expire(now);
-        if let Some(mut question) = self.question.take() {
-            let is_answered = match &mut question {
-                Question::Flows(query) => self.core.answer(query, now),
-                Question::Uses(uses) => self.core.note_uses(uses),
-                Question::Look(look) => {
-                    self.core.look(look, now);
-                    true
-                }
-            };
-            if is_answered && !self.desk.returns.is_full() {
-                self.give_back(question.into());
-            } else {
-                self.question = Some(question);
+        self.engine.expire(now);
+        if self.published != Some(now) {
+            self.published = Some(now);
+            self.engine.publish_occupancy();
+        }
+        let Some(mut query) = self.query.take_if(|_| !self.channel.replies.is_full()) else {
+            return;
+        };
+        if self.answer(&mut query, now) {
+            self.reply(Reply::Query(query));
+        } else {
+            self.query = Some(query);
+        }
+    }
+
+    /// Goes on with the answer to a query, and returns whether it is complete.
+    fn answer(&mut self, query: &mut Query, now: Tick) -> bool {
+        match query {
+            Query::Flows(query) => self.engine.answer(query, now),
+            Query::References(uses) => self.engine.note_references(uses),
+            Query::Selection(trace) => {
+                self.engine.explain(trace, now);
+                true
+            }
+            Query::Latencies(latencies) => {
+                std::mem::swap(&mut self.latencies, latencies);
+                true
+            }
+            Query::Drops(drops) => {
+                self.recorder.history.answer(drops);
+                true
             }
         }
     }
 
-    /// There is room: only this worker fills the ring, and every caller has looked.
-    fn give_back(&self, what: Return) {
-        let _ = self.desk.returns.push(what);
+    /// Sends a reply. The ring has room: only this worker fills it, and every caller has looked.
+    fn reply(&self, reply: Reply) {
+        let _ = self.channel.replies.push(reply);
     }
 }

@@ -1,4 +1,4 @@
-//! Questions for neighbours in the name of a client that is elsewhere: the kernel makes a row of it, which is not believed.
+//! Neighbour requests in the name of a client that is elsewhere: the kernel makes an entry, which is ignored.
 
 use super::*;
 
@@ -7,7 +7,7 @@ const NEAR: [u8; 4] = [10, 78, 0, 10];
 const AT_CLIENTS: [u8; 4] = [10, 78, 0, 100];
 const AT_SERVERS: [u8; 4] = [10, 77, 0, 1];
 
-/// Who has `wanted`? says `asker`, in ARP, often enough for the gate to hear of the kernel's row.
+/// Sends ARP requests from `asker` for `wanted`, often enough for the gate to see the kernel's entry.
 fn ask(attacker: &Attacker, asker: [u8; 4], wanted: [u8; 4]) {
     let head = [&[0xff; 6][..], &MAC.0, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1]].concat();
     let question = [&head[..], &MAC.0, &asker, &[0; 6], &wanted, &[0; 18]].concat();
@@ -25,7 +25,7 @@ fn behind_a_router(lab: &Lab, link: &str) {
     lab.must("gate", "ip route add 192.0.2.0/24 via 10.78.0.10 dev clients");
 }
 
-/// Blind segments from where the question came do not have the answers of a connection that is under way.
+/// Segments with guessed numbers from the asker's hardware address do not get a running connection's answers.
 fn is_not_moved(attacker: &Attacker, mut ends: Ends) {
     let client = ends.client.local_addr().expect("it has one");
     for segment in blind(attacker, client, at(NAT_VIP, PORT)).into_iter().take(4) {

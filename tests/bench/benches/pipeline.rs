@@ -2,16 +2,16 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dpdk::HugePages;
-use engine::core::Core;
-use engine::frame::{BURST, Burst};
-use engine::verdict::Verdict;
-use kit::field::{Field, Flat, Way};
-use kit::lines::Lines;
-use kit::world::Via;
+use engine::engine::Engine;
+use engine::types::frame::{BURST, Burst};
+use engine::types::verdict::Verdict;
+use kit::tcp_load::TcpLoad;
+use kit::topology::Via;
+use kit::udp_load::{Flat, UdpLoad, Way};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// The tables lie in huge pages, as tidegated's do.
+/// Tables are in huge pages, as in tidegated.
 #[global_allocator]
 static MEMORY: HugePages = HugePages;
 
@@ -38,16 +38,16 @@ fn established(c: &mut Criterion) {
 fn tcp(c: &mut Criterion) {
     for count in CONNECTIONS {
         for via in Via::V4 {
-            bursts(c, ("tcp ", via, count), || Lines::new(via, count));
+            bursts(c, ("tcp ", via, count), || TcpLoad::new(via, count));
         }
     }
 }
 
 fn running(c: &mut Criterion, via: Via, flows: u32) {
-    bursts(c, ("", via, flows), || Field::new(via, flows));
+    bursts(c, ("", via, flows), || UdpLoad::new(via, flows));
 }
 
-/// Bursts of packets that go on with what there is, each way.
+/// Bursts of packets of existing flows, per direction.
 fn bursts<S: Source>(
     c: &mut Criterion,
     (what, via, count): (&str, Via, u32),
@@ -65,33 +65,33 @@ fn bursts<S: Source>(
     }
 }
 
-/// What packets are drawn from.
+/// A source of packets.
 trait Source {
     fn draw(&mut self, way: Way, frames: &mut [Flat]);
-    fn walk(&mut self, way: Way, burst: &mut [Flat]) -> Burst<Verdict>;
+    fn process(&mut self, way: Way, burst: &mut [Flat]) -> Burst<Verdict>;
 }
 
-impl Source for Field {
+impl Source for UdpLoad {
     fn draw(&mut self, way: Way, frames: &mut [Flat]) {
-        Field::draw(self, way, frames);
+        UdpLoad::draw(self, way, frames);
     }
 
-    fn walk(&mut self, way: Way, burst: &mut [Flat]) -> Burst<Verdict> {
-        Field::walk(self, way, burst)
+    fn process(&mut self, way: Way, burst: &mut [Flat]) -> Burst<Verdict> {
+        UdpLoad::process(self, way, burst)
     }
 }
 
-impl Source for Lines {
+impl Source for TcpLoad {
     fn draw(&mut self, way: Way, frames: &mut [Flat]) {
-        Lines::draw(self, way, frames);
+        TcpLoad::draw(self, way, frames);
     }
 
-    fn walk(&mut self, way: Way, burst: &mut [Flat]) -> Burst<Verdict> {
-        Lines::walk(self, way, burst)
+    fn process(&mut self, way: Way, burst: &mut [Flat]) -> Burst<Verdict> {
+        TcpLoad::process(self, way, burst)
     }
 }
 
-/// So many bursts of random packets; only the engine's part is timed.
+/// Processes `iterations` bursts of random packets; only the engine's part is timed.
 fn walks(source: &mut impl Source, way: Way, iterations: u64) -> Duration {
     let mut frames = vec![Flat::EMPTY; BURST * BURSTS];
     let mut total = Duration::ZERO;
@@ -100,34 +100,34 @@ fn walks(source: &mut impl Source, way: Way, iterations: u64) -> Duration {
         source.draw(way, frames);
         let start = Instant::now();
         for burst in frames.chunks_mut(BURST) {
-            black_box(source.walk(way, burst));
+            black_box(source.process(way, burst));
         }
         total += start.elapsed();
     }
     total
 }
 
-/// A request in, its transfer made, the request out.
+/// A new transfer: request in, row created, request out.
 fn new_transfers(c: &mut Criterion) {
     const ROOM: u32 = 1 << 20;
     for via in Via::V4 {
         let mut group = c.benchmark_group(format!("new {via:?}").to_lowercase());
         group.throughput(Throughput::Elements(BURST as u64));
         group.bench_function("requests", |bencher| {
-            let mut field = Field::empty(via, ROOM);
+            let mut load = UdpLoad::empty(via, ROOM);
             let mut frames = vec![Flat::EMPTY; BURST];
             let mut client = 0;
             bencher.iter_custom(|iterations| {
                 let mut total = Duration::ZERO;
                 for _ in 0..iterations {
                     if client + BURST as u32 > ROOM {
-                        field = Field::empty(via, ROOM);
+                        load = UdpLoad::empty(via, ROOM);
                         client = 0;
                     }
-                    field.ask(client, &mut frames);
+                    load.ask(client, &mut frames);
                     client += BURST as u32;
                     let start = Instant::now();
-                    let verdicts = black_box(field.walk(Way::In, &mut frames));
+                    let verdicts = black_box(load.process(Way::In, &mut frames));
                     total += start.elapsed();
                     assert!(matches!(verdicts[0], Verdict::Transmit(_)), "{:?}", verdicts[0]);
                 }
@@ -137,11 +137,11 @@ fn new_transfers(c: &mut Criterion) {
     }
 }
 
-fn ended(core: &Core) -> u64 {
-    core.own.counters.backends.iter().map(|backend| backend.ended.value()).sum()
+fn ended(engine: &Engine) -> u64 {
+    engine.state.counters.backends.iter().map(|backend| backend.ended.value()).sum()
 }
 
-/// A million transfers fall silent and are forgotten.
+/// A million silent transfers expire.
 fn expiry(c: &mut Criterion) {
     const FLOWS: u32 = 1_000_000;
     let mut group = c.benchmark_group("expiry");
@@ -150,11 +150,11 @@ fn expiry(c: &mut Criterion) {
         bencher.iter_custom(|iterations| {
             (0..iterations)
                 .map(|_| {
-                    let Field { mut core, now, .. } = Field::new(Via::Nat, FLOWS);
+                    let UdpLoad { mut engine, now, .. } = UdpLoad::new(Via::Nat, FLOWS);
                     let late = now.after(10_000);
                     let start = Instant::now();
-                    while ended(&core) < FLOWS.into() {
-                        core.expire(late);
+                    while ended(&engine) < FLOWS.into() {
+                        engine.expire(late);
                     }
                     start.elapsed()
                 })

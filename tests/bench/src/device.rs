@@ -1,11 +1,11 @@
-//! tidegated on net_pcap, which plays frames for ever and drops what is sent, beside testpmd on the
-//! same device with the same frames on the same core.
+//! tidegated on net_pcap, which replays frames for ever and drops sent ones, beside testpmd on the same device with the
+//! same frames on the same core.
 
 use crate::gate::Gate;
 use crate::pcap;
 use crate::results::{Reach, Results, median};
-use kit::field::{Flat, Frames, Random, Way, endpoint};
-use kit::world::{Via, mac, owner};
+use kit::topology::{Via, mac, owner};
+use kit::udp_load::{Flat, Frames, Random, Way, endpoint};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -14,24 +14,24 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wire::ethernet::Mac;
 
-/// net_pcap's own addresses, in the order of the devices.
+/// Hardware addresses of net_pcap, in the order of the devices.
 const MACS: [Mac; 2] = [Mac([2, 0x70, 0x63, 0x61, 0x70, 0]), Mac([2, 0x70, 0x63, 0x61, 0x70, 1])];
 const FLOWS: u32 = 4096;
-/// How long a rate is measured.
+/// Duration of a measurement.
 const TIME: Duration = Duration::from_secs(2);
 
-/// What a gate is measured with.
+/// The load of a measurement.
 #[derive(Debug, Clone, Copy)]
 struct Load {
     via: Via,
     /// Running transfers.
     flows: u32,
-    /// Room in each worker.
+    /// Rows of each worker.
     max_flows: u32,
     workers: u16,
-    /// Frames of each worker, which come again and again.
+    /// Number of frames of each worker, which are replayed.
     frames: u32,
-    /// Of 100 frames so many are new requests.
+    /// Percentage of new requests.
     requests: u32,
 }
 
@@ -64,7 +64,7 @@ pub fn measure(results: &mut Results, turns: usize) {
 }
 
 fn two_workers(results: &mut Results, turns: usize) {
-    // Copying many frames takes the memory that cores share: testpmd's two cores do it no better.
+    // Copying many frames exhausts the memory bandwidth that cores share: testpmd's two cores do no better.
     let of = |workers| Load { workers, frames: 1024, ..USUAL };
     let (one, two) = (Bench::new(of(1)), Bench::new(of(2)));
     let mut rates = (vec![], vec![]);
@@ -77,7 +77,7 @@ fn two_workers(results: &mut Results, turns: usize) {
     results.compare("device, nat, 2 workers", two, "Mpps", ("1 worker", one), reach);
 }
 
-/// Every second frame a new request, in a table that is full all the time.
+/// Every second frame is a new request, in a table that is always full.
 fn flood(results: &mut Results, turns: usize) {
     let load = |requests| Load { flows: 10_000, max_flows: 12_288, requests, ..USUAL };
     let (quiet, flooded) = (Bench::new(load(0)), Bench::new(load(50)));
@@ -87,7 +87,7 @@ fn flood(results: &mut Results, turns: usize) {
         rates.0.push(quiet.tidegated().rate);
         let run = flooded.tidegated();
         lost = lost.max(run.lost);
-        // Half of the frames are the transfers'.
+        // Half of the frames belong to the transfers.
         rates.1.push(run.rate / 2.0);
     }
     let against = ("no flood", median(rates.0));
@@ -96,7 +96,7 @@ fn flood(results: &mut Results, turns: usize) {
     results.add("transfers lost in that flood", lost, "of 10,000", Some(Reach::AtMost(0.0)));
 }
 
-/// How long a frame that comes alone stays in the worker.
+/// Time that a single frame spends in the worker.
 fn latency(results: &mut Results) {
     let mut bench = Bench::new(USUAL);
     bench.burst = 1;
@@ -105,17 +105,17 @@ fn latency(results: &mut Results) {
     results.add("latency in the worker, bursts of one, p99.9", micros, "µs", reach);
 }
 
-/// What a run of tidegated showed.
+/// The result of a run of tidegated.
 struct Run {
-    /// Frames sent, in millions a second.
+    /// Frames sent, in millions per second.
     rate: f64,
-    /// Running transfers that were there at first and not in the end.
+    /// Running transfers lost during the run.
     lost: f64,
-    /// Of the times that frames stayed in the worker, in nanoseconds.
+    /// 99.9th percentile of the time in the worker, in nanoseconds.
     p99_9: f64,
 }
 
-/// A load in files.
+/// A load in capture files.
 struct Bench {
     folder: TempDir,
     load: Load,
@@ -137,7 +137,7 @@ impl Bench {
         self.folder.path().join(format!("load{worker}.pcap")).display().to_string()
     }
 
-    /// Packets of running transfers of this worker, drawn at random, in both directions.
+    /// Writes packets of this worker's running transfers, drawn at random, in both directions.
     fn write_load(&self, worker: u16, mut file: impl Write) -> std::io::Result<()> {
         let frames = self.frames().to(MACS[0]);
         let mut random = Random::default();
@@ -164,7 +164,7 @@ impl Bench {
         Frames::new(self.load.via, vec!["10.0.0.110".parse().expect("an address")], 1)
     }
 
-    /// The transfers' requests, the servers' first answers and the clients' ACKs.
+    /// Writes the transfers' requests, first answers and ACKs.
     fn write_opening(&self, mut file: impl Write) -> std::io::Result<()> {
         let frames = self.frames().to(MACS[1]);
         let mut flat = Flat::EMPTY;
@@ -173,14 +173,14 @@ impl Bench {
             pcap::frame(&mut file, &flat)?;
             frames.first_answer(client, &mut flat);
             pcap::frame(&mut file, &flat)?;
-            // Who is never heard is given up.
+            // A client that is never heard is given up.
             frames.fill(Way::In, client, &mut flat);
             pcap::frame(&mut file, &flat)?;
         }
         file.flush()
     }
 
-    /// Its rate in millions of frames a second.
+    /// The rate of testpmd in millions of frames per second.
     fn testpmd(&self, mode: &str) -> f64 {
         let device = format!("--vdev=net_pcap0,rx_pcap={},infinite_rx=1", self.path(0));
         let child = Command::new("dpdk-testpmd")
@@ -192,7 +192,7 @@ impl Bench {
             .stderr(Stdio::null())
             .spawn();
         let mut child = child.expect("dpdk-testpmd is installed");
-        // It shows its rate once a second, and its first one is of nothing.
+        // testpmd shows its rate once a second; the first one is meaningless.
         std::thread::sleep(Duration::from_secs(7));
         drop(child.stdin.take());
         let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
@@ -209,7 +209,7 @@ impl Bench {
     fn tidegated(&self) -> Run {
         let space = format!("tgb{}", std::process::id());
         let _space = Space::new(&space);
-        // A run's transfers would go on in the next one, whose opening is to be theirs.
+        // A restart would restore the earlier run's transfers.
         for left in ["control.sock.flows", "control.sock.state"] {
             let _ = std::fs::remove_file(self.folder.path().join(left));
         }
@@ -218,7 +218,7 @@ impl Bench {
         let made = Command::new("mkfifo").arg(&opening).status();
         assert!(made.is_ok_and(|status| status.success()), "mkfifo failed");
         let gate = Gate::start(&space, self.folder.path(), &self.configuration(&opening));
-        // The worker waits for the file to go on until the VIPs are live.
+        // The worker waits until the VIPs are live before the file goes on.
         let mut file = BufWriter::new(File::options().write(true).open(&opening).expect("a pipe"));
         pcap::header(&mut file).expect("tidegated reads");
         gate.ready();
@@ -237,7 +237,7 @@ impl Bench {
             of.pointer(path).and_then(serde_json::Value::as_f64).expect("a number")
         };
         let moved = |path| number(&after, path) - number(&before, path);
-        // All but the transfers that a flood makes and pushes out stay.
+        // Every transfer stays, except those that the flood creates and evicts.
         let gone = ["completed", "failed", "unheard", "timed_out", "replaced"];
         let gone: f64 = gone.iter().map(|end| number(&after, &format!("/transfers/{end}"))).sum();
         Run {
@@ -262,7 +262,7 @@ impl Bench {
         let (vip, burst) = (via.vip().ip().to_string(), self.burst);
         let socket = self.folder.path().join("control.sock");
         let server = via.server(0);
-        // The first answers come in by the other interface.
+        // The first answers arrive at the other interface.
         let alias = if via.is_dsr() { "" } else { "aliases = [\"192.0.2.30\"]\n" };
         if workers == 2 {
             let empty = File::create(format!("{opening}2")).expect("a file");
@@ -283,7 +283,7 @@ impl Bench {
     }
 }
 
-/// A network namespace of its own.
+/// A network namespace.
 struct Space(String);
 
 impl Space {

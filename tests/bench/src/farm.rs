@@ -1,40 +1,40 @@
-//! Real transfers: `tidegate-storm` at both ends, and between them nothing, the kernel's own TFTP
-//! NAT, or Tidegate in each mode.
+//! Real transfers: `tidegate-storm` at both ends; between them a plain link, the kernel's TFTP NAT, or Tidegate in each
+//! mode.
 
 use crate::gate::{Gate, program};
 use crate::results::{Reach, Results, median};
 use kit::lab::{DSR_VIP, Lab, NAT_VIP, Process, SNAT_VIP, until};
 use serde_json::Value;
 
-/// Clients of a storm, a transfer each and then again.
+/// Clients of a storm, each with one transfer after another.
 const CLIENTS: u32 = 2000;
 const TRANSFERS: u32 = 4000;
-/// Bytes that each of them fetches.
+/// Bytes of each file.
 const SIZE: u32 = 65_536;
 
-/// Where clients and servers run.
+/// Cores of clients and servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Endpoints {
-    /// On the first core, as if on other machines: the second one is the gate's.
-    Apart,
-    /// Wherever the scheduler puts them, beside the gate's worker too.
-    Anywhere,
+    /// The first core, like other machines: the second one is the gate's.
+    OneCore,
+    /// Any core, the gate's included.
+    AnyCore,
 }
 
 impl Endpoints {
     fn prefix(self) -> &'static str {
         match self {
-            Endpoints::Apart => "taskset -c 0 ",
-            Endpoints::Anywhere => "",
+            Endpoints::OneCore => "taskset -c 0 ",
+            Endpoints::AnyCore => "",
         }
     }
 }
 
-/// What stands between clients and servers.
+/// The device between clients and servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Between {
     Nothing,
-    /// With RPS, or each packet on the core that sent it.
+    /// The kernel, with RPS or on the core that sent the packet.
     Kernel {
         rps: bool,
     },
@@ -45,11 +45,11 @@ enum Between {
     },
 }
 
-/// What is to be better than the kernel.
+/// The setup that must be faster than the kernel.
 const AIM: Between = Between::Tidegate { driver: "net_af_packet", vip: NAT_VIP, mode: "nat" };
-/// Another service, whose server does not answer.
+/// A VIP whose server does not answer.
 const DEAD_VIP: &str = "10.78.0.101";
-/// An address that is nobody's.
+/// An unused address.
 const NOBODY: &str = "10.78.0.102";
 
 const ALL: [Between; 9] = {
@@ -89,8 +89,8 @@ impl Between {
 }
 
 pub fn measure(results: &mut Results, turns: usize) {
-    compare(results, turns, Endpoints::Apart, "endpoints apart");
-    compare(results, turns, Endpoints::Anywhere, "endpoints anywhere");
+    compare(results, turns, Endpoints::OneCore, "endpoints apart");
+    compare(results, turns, Endpoints::AnyCore, "endpoints anywhere");
     flood(results, turns);
 }
 
@@ -128,13 +128,13 @@ fn compare(results: &mut Results, turns: usize, endpoints: Endpoints, how: &str)
     }
 }
 
-/// Ten thousand transfers while as many new requests as one core can make go to another service,
-/// whose server is dead; against the same flood to a station that is not the gate.
+/// Ten thousand transfers, while one core sends requests at full speed to another service with a dead server; compared
+/// with the same flood to another host.
 fn flood(results: &mut Results, turns: usize) {
     let mut times = (vec![], vec![]);
     let (mut failed, mut flooded) = (0, 0.0f64);
     for _ in 0..turns {
-        let farm = Farm::new(AIM, Endpoints::Apart);
+        let farm = Farm::new(AIM, Endpoints::OneCore);
         farm.lab
             .must("client", &format!("ip neighbour add {NOBODY} lladdr 02:00:00:00:00:66 dev c0"));
         let quiet = farm.storm_beside(NOBODY);
@@ -161,13 +161,13 @@ fn failures(report: &Value) -> u64 {
     failed.values().filter_map(Value::as_u64).sum()
 }
 
-/// Clients, servers and what stands between.
+/// Clients, servers and the gate between them.
 struct Farm {
     between: Between,
     endpoints: Endpoints,
     _servers: Process,
     gate: Option<Gate>,
-    // Last: it ends what still runs in it.
+    // The last field: dropping it ends all remaining processes.
     lab: Lab,
 }
 
@@ -243,7 +243,7 @@ impl Farm {
     }
 }
 
-/// The kernel as TFTP's NAT: connection tracking with its helper, and requests dealt out in turn.
+/// The kernel as TFTP NAT: connection tracking with its helper, and round robin.
 fn kernel_nat(lab: &Lab) {
     const RULES: &str = "table ip storm {
     ct helper tftp {

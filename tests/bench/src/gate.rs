@@ -1,4 +1,4 @@
-//! A tidegated to be measured.
+//! A tidegated under measurement.
 
 use kit::lab::{Process, until};
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 impl Gate {
-    /// Starts it with this configuration, whose control socket is `control.sock` in `folder`.
+    /// Starts tidegated with this configuration, whose control socket is `control.sock` in `folder`.
     pub fn start(space: &str, folder: &Path, text: &str) -> Gate {
         let config = folder.join("tidegate.toml");
         std::fs::write(&config, text).expect("the folder can be written");
@@ -44,7 +44,7 @@ impl Gate {
         });
     }
 
-    /// What `tidegate` says.
+    /// The answer of `tidegate`.
     pub fn ask(&self, command: &str) -> Value {
         self.try_ask(command).expect("tidegated answers")
     }

@@ -1,4 +1,4 @@
-//! Where the figures come from.
+//! The machine of the measurements.
 
 use std::process::Command;
 

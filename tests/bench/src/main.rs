@@ -1,5 +1,5 @@
-//! `scripts/bench` runs this: every figure of the README's table, each beside what it is compared
-//! with, measured in turn in one run. The programs are those of the same build.
+//! `scripts/bench` runs this program: every figure of the table in `docs/performance.md`, each beside its reference, measured
+//! alternately in one run with programs of the same build.
 #![forbid(unsafe_code)]
 
 mod device;
@@ -17,13 +17,13 @@ use std::path::PathBuf;
 /// Measures Tidegate.
 #[derive(Debug, Parser)]
 struct Options {
-    /// What to measure; everything, if left out.
+    /// Parts to measure; all, if left out.
     #[arg(value_enum)]
     parts: Vec<Part>,
-    /// Turns of each measurement that alternates with another one; their medians count.
+    /// Repetitions of each alternating measurement; medians count.
     #[arg(long, default_value_t = 3)]
     turns: usize,
-    /// Where the figures go.
+    /// Output file.
     #[arg(long, default_value = "bench.json")]
     output: PathBuf,
 }

@@ -1,6 +1,6 @@
-//! Frames in a capture file, as net_pcap plays them.
+//! Capture files for net_pcap.
 
-use engine::frame::Frame;
+use engine::types::frame::Frame;
 use std::io::{self, Write};
 
 /// Writes a file's header.

@@ -1,7 +1,7 @@
-//! The engine alone: what criterion measured, a burst of 32 at a time.
+//! The engine alone: criterion's results for bursts of 32.
 
 use crate::results::{Reach, Results};
-use engine::frame::BURST;
+use engine::types::frame::BURST;
 use serde_json::Value;
 use std::process::Command;
 
@@ -45,7 +45,7 @@ pub fn measure(results: &mut Results) {
     results.add("expiry of a million flows", million, "ms", None);
 }
 
-/// Nanoseconds.
+/// Nanoseconds per packet.
 fn a_packet(group: &str, name: &str) -> f64 {
     mean(group, name) / BURST as f64
 }

@@ -1,4 +1,4 @@
-//! Figures, and how they are shown.
+//! Figures and their presentation.
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
@@ -10,25 +10,25 @@ pub struct Results {
     figures: Vec<Figure>,
 }
 
-/// One measured thing.
+/// A figure.
 #[derive(Debug, Serialize)]
 struct Figure {
     what: String,
     value: f64,
     unit: &'static str,
-    /// What it is compared with, measured in the same run.
+    /// The reference figure, measured in the same run.
     against: Option<(String, f64)>,
     ratio: Option<f64>,
-    /// What it is to reach: the ratio, or the value if there is none.
+    /// The limit for the ratio, or for the value without reference.
     reach: Option<Reach>,
 }
 
 /// A limit.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub enum Reach {
-    /// As much, or more.
+    /// A lower limit.
     AtLeast(f64),
-    /// As much, or less.
+    /// An upper limit.
     AtMost(f64),
 }
 
@@ -112,7 +112,7 @@ fn short(value: f64) -> String {
     if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
 
-/// The middle one.
+/// The median.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

@@ -1,26 +1,26 @@
-//! The same frames twice, and what leaves must be the same: through one worker and through three; with a reload that
-//! says nothing before each frame; with a death and a restart before one of them.
+//! Differential test: the same frames twice must give the same output. Compared are one worker and three; with and
+//! without a reload of the same configuration before each frame; with and without a restart.
 //!
-//! Left out is what the documents except. Of workers: SNAT ports, of which each has its own, and numbers of datagrams.
-//! Of a restart: those ports' turn, parts of datagrams, and FTP that is read.
+//! Documented exceptions are left out. Between workers: SNAT ports, as each worker has its own, and identifications of
+//! datagrams. After a restart: the order of SNAT ports, held fragments, and inspected FTP connections.
 #![no_main]
 
-use engine::tables::{Protocol, Tables};
+use engine::snapshot::{Protocol, Snapshot};
 use kit::connections::add;
-use kit::gate::Gate;
-use kit::house::House;
-use kit::world::{self, Via};
+use kit::engine_harness::EngineHarness;
+use kit::topology::{self, Via};
+use kit::worker_set::WorkerSet;
 use libfuzzer_sys::fuzz_target;
 use std::sync::Arc;
 use traces::rows::ROWS;
 use traces::script::{Arrival, decode};
 use wire::ethernet;
+use worker::command_channel::{Command, Reply};
 use worker::memory::MemoryPort;
-use worker::news::{News, Return};
 
-/// Enough for all clients of a script: which rows make room is each worker's own affair.
+/// Rows for all clients of a script: workers evict independently of each other.
 const PLACES: u32 = 512;
-/// Ticks between two frames.
+/// Most ticks between two frames.
 const MOST_TICKS: u16 = 700;
 /// Turns until a frame has been handed over, held and released.
 const TURNS: usize = 4;
@@ -35,8 +35,8 @@ fuzz_target!(|script: &[u8]| {
 });
 
 fn through_three_workers(script: &[u8]) {
-    let mut one = House::with(1, without_pools(ROWS[0].tables(Via::Nat)), PLACES, wire);
-    let mut three = House::with(3, without_pools(ROWS[0].tables(Via::Nat)), PLACES, wire);
+    let mut one = WorkerSet::with(1, without_pools(ROWS[0].snapshot(Via::Nat)), PLACES, wire);
+    let mut three = WorkerSet::with(3, without_pools(ROWS[0].snapshot(Via::Nat)), PLACES, wire);
     for arrival in decode(script) {
         let queue = usize::from(arrival.queue % 3);
         let alone = leaves(&mut one, 0, &arrival).map(without_number);
@@ -46,35 +46,39 @@ fn through_three_workers(script: &[u8]) {
 }
 
 fn through_reloads(script: &[u8]) {
-    let tables = ROWS[0].tables(Via::Nat);
-    // Of its own: what shares a snapshot shares the SNAT ports.
-    let mut plain = House::with(1, ROWS[0].tables(Via::Nat), PLACES, wire);
-    let mut reloaded = House::with(1, tables.clone(), PLACES, wire);
+    let snapshot = ROWS[0].snapshot(Via::Nat);
+    // Own snapshots: workers with a common snapshot share the SNAT ports.
+    let mut plain = WorkerSet::with(1, ROWS[0].snapshot(Via::Nat), PLACES, wire);
+    let mut reloaded = WorkerSet::with(1, snapshot.clone(), PLACES, wire);
     for arrival in decode(script) {
-        let news = News::Tables(Arc::new(tables.clone()));
-        assert!(reloaded.desks[0].news.push(news).is_ok(), "a message a turn");
+        let command = Command::Snapshot(Arc::new(snapshot.clone()));
+        assert!(reloaded.channels[0].commands.push(command).is_ok(), "a message a turn");
         assert!(
             leaves(&mut plain, 0, &arrival).eq(leaves(&mut reloaded, 0, &arrival)),
             "a reload that says nothing changes nothing"
         );
-        assert!(matches!(reloaded.desks[0].returns.pop(), Some(Return::Tables(_))));
+        assert!(matches!(reloaded.channels[0].replies.pop(), Some(Reply::Snapshot(_))));
     }
 }
 
 fn through_a_restart(script: &[u8], at: usize) {
-    let tables = || {
-        let mut tables = world::tables();
-        add(&mut tables, Protocol::Tcp, 22, [1, 0]);
-        for (via, rotas) in Via::ALL.into_iter().zip(&mut tables.rotas) {
-            *rotas = world::rotas(via, engine::select::rota::Scheduler::SourceHash, [1, 1]);
+    let snapshot = || {
+        let mut snapshot = topology::snapshot();
+        add(&mut snapshot, Protocol::Tcp, 22, [1, 0]);
+        for (via, groups) in Via::ALL.into_iter().zip(&mut snapshot.groups) {
+            *groups = topology::groups(
+                via,
+                engine::scheduler::backend_group::Scheduler::SourceHash,
+                [1, 1],
+            );
         }
-        without_pools(tables)
+        without_pools(snapshot)
     };
-    let mut lives = Gate::with(tables(), PLACES);
-    let mut dies = Gate::with(tables(), PLACES);
+    let mut lives = EngineHarness::with(snapshot(), PLACES);
+    let mut dies = EngineHarness::with(snapshot(), PLACES);
     for (n, arrival) in decode(script).filter(|arrival| !is_part(arrival.frame)).enumerate() {
         if n == at / 3 {
-            dies = dies.reborn(tables());
+            dies = dies.reborn(snapshot());
         }
         let [alive, again] = [&mut lives, &mut dies].map(|gate| {
             gate.now = gate.now.after(u32::from(arrival.ticks % MOST_TICKS));
@@ -86,22 +90,22 @@ fn through_a_restart(script: &[u8], at: usize) {
     }
 }
 
-fn wire(_: engine::tables::InterfaceId) -> MemoryPort {
+fn wire(_: engine::types::id::InterfaceId) -> MemoryPort {
     MemoryPort::new(64)
 }
 
-/// What leaves when this frame has come, also for the kernel.
+/// Frames that leave after this one, also to the kernel.
 fn leaves(
-    house: &mut House<MemoryPort>,
+    set: &mut WorkerSet<MemoryPort>,
     queue: usize,
     arrival: &Arrival,
 ) -> impl Iterator<Item = Vec<u8>> {
-    use engine::frame::Frame;
-    house.skip((arrival.ticks % MOST_TICKS).into());
-    house.arrive(queue, arrival.frame);
-    (0..TURNS).for_each(|_| house.turn());
-    let for_the_kernel = house.left_to_kernel().into_iter().map(|frame| frame.bytes().to_vec());
-    house.left().into_iter().chain(for_the_kernel.collect::<Vec<_>>())
+    use engine::types::frame::Frame;
+    set.skip((arrival.ticks % MOST_TICKS).into());
+    set.arrive(queue, arrival.frame);
+    (0..TURNS).for_each(|_| set.turn());
+    let for_the_kernel = set.left_to_kernel().into_iter().map(|frame| frame.bytes().to_vec());
+    set.left().into_iter().chain(for_the_kernel.collect::<Vec<_>>())
 }
 
 fn sorted(frames: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
@@ -110,19 +114,19 @@ fn sorted(frames: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
     frames
 }
 
-/// The world without the services that have a SNAT pool.
-fn without_pools(mut tables: Tables) -> Tables {
+/// The snapshot without services that have a SNAT pool.
+fn without_pools(mut snapshot: Snapshot) -> Snapshot {
     for via in Via::ALL.into_iter().filter(|via| via.is_snat()) {
-        tables.set_live(via.service(), false);
+        snapshot.set_live(via.vip_id(), false);
     }
-    tables
+    snapshot
 }
 
 const IPV4: [u8; 2] = [0x08, 0x00];
 const IPV6: [u8; 2] = [0x86, 0xdd];
 const ETHERNET: usize = size_of::<ethernet::Ethernet>();
 
-/// The frame without the number of its IPv4 datagram, and without the checksum over that.
+/// The frame without IPv4 identification and header checksum.
 fn without_number(mut frame: Vec<u8>) -> Vec<u8> {
     if frame.get(12..14) == Some(&IPV4) && frame.len() >= ETHERNET + 20 {
         frame[ETHERNET + 4..ETHERNET + 6].fill(0);
@@ -131,12 +135,12 @@ fn without_number(mut frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
-/// Whether it may hold a part of a datagram.
+/// Whether the frame may hold a fragment.
 fn is_part(frame: &[u8]) -> bool {
     let fragment = frame.get(ETHERNET + 6..ETHERNET + 8).unwrap_or_default();
     match frame.get(12..14) {
         Some(ether_type) if ether_type == IPV4 => fragment != [0, 0] && fragment != [0x40, 0],
-        // Behind other extension headers, too.
+        // Also behind other extension headers.
         Some(ether_type) if ether_type == IPV6 => {
             fragment.first().is_some_and(|&next| next != 17 && next != 6)
         }

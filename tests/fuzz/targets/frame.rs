@@ -1,35 +1,37 @@
-//! Any frame, to a gate where a transfer runs in every mode, and connections of every kind.
+//! Any frame, to a gate with a transfer in every mode and connections of every kind.
 #![no_main]
 
-use engine::policy::{Access, OptionLimits};
-use engine::tables::{Ftp, Protocol, Service};
-use engine::verdict::Verdict;
+use engine::snapshot::access::Access;
+use engine::snapshot::option_limits::OptionLimits;
+use engine::snapshot::service::Service;
+use engine::snapshot::{Ftp, Protocol};
+use engine::types::verdict::Verdict;
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
-use kit::connections::{Line, add, add_rules};
-use kit::gate::Gate;
-use kit::talk::run;
-use kit::world::{FLOWS, Via, tables};
+use kit::connections::{Connection, add, add_rules};
+use kit::engine_harness::EngineHarness;
+use kit::topology::{FLOWS, Via, snapshot};
+use kit::transfer::run;
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
 
 const FTP: Protocol = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
-/// Services beside TFTP's.
+/// Services beside TFTP.
 const SERVICES: [(Protocol, u16); 3] = [(Protocol::Tcp, 22), (FTP, 21), (Protocol::Udp, 53)];
 
 thread_local! {
-    static GATE: RefCell<Gate> = RefCell::new(gate());
+    static GATE: RefCell<EngineHarness> = RefCell::new(gate());
 }
 
-fn gate() -> Gate {
-    let mut world = tables();
+fn gate() -> EngineHarness {
+    let mut world = snapshot();
     world.services.iter_mut().for_each(restrict);
     SERVICES.into_iter().for_each(|(protocol, port)| add(&mut world, protocol, port, [1, 1]));
     add_rules(&mut world, None);
-    let mut gate = Gate::with(world, FLOWS);
+    let mut gate = EngineHarness::with(world, FLOWS);
     for via in Via::ALL {
         run(&mut gate, via, via.client());
-        Line::open(&mut gate, via, via.client(), 22);
-        Line::open(&mut gate, via, via.client(), 21);
+        Connection::open(&mut gate, via, via.client(), 22);
+        Connection::open(&mut gate, via, via.client(), 21);
     }
     gate
 }
@@ -50,15 +52,15 @@ fuzz_target!(|frame: &[u8]| {
             Verdict::Transmit(_) => assert!(is || !was, "a sound packet stays sound"),
             Verdict::Absorb | Verdict::Hold(_) | Verdict::HandOver(_) => {}
         }
-        while let Some((_, speech)) = gate.core.speak(gate.now) {
-            assert!(is_sound(&speech), "what is said is made in full");
+        while let Some((_, originate_rate)) = gate.engine.originate(gate.now) {
+            assert!(is_sound(&originate_rate), "what is said is made in full");
         }
-        // What changes the gate must not have anything to do with the next frame.
+        // State changed by this frame must not affect the next one.
         *gate = self::gate();
     });
 });
 
-/// Whether all checksums are right, as far as this tells packets in parts.
+/// Whether all checksums are right, as far as fragments permit.
 fn is_sound(frame: &[u8]) -> bool {
     let Ok(packet) = SlicedPacket::from_ethernet(frame) else { return false };
     match (&packet.net, &packet.transport) {

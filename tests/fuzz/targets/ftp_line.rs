@@ -3,10 +3,10 @@
 
 use arbitrary::Arbitrary;
 use engine::alg::ftp::exchange::Exchange;
-use engine::alg::ftp::{Asks, Context, from_client, from_server, write};
+use engine::alg::ftp::{Context, FtpAction, from_client, from_server, write};
 use libfuzzer_sys::fuzz_target;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use wire::ftp::{Command, Reply, Says};
+use wire::ftp::{Command, Reply, ReplyKind};
 
 #[derive(Debug, Arbitrary)]
 struct Input<'a> {
@@ -14,13 +14,13 @@ struct Input<'a> {
     server_is_v6: bool,
     foreign_data: bool,
     asked_by_epsv: bool,
-    /// Where the gate can be reached.
+    /// Endpoints of the gate.
     ours: [SocketAddr; 2],
     start: u8,
     rest: &'a [u8],
 }
 
-/// What nobody would find by chance.
+/// Texts that a fuzzer would not find by chance.
 const STARTS: [&str; 12] = [
     "",
     "PORT ",
@@ -36,7 +36,7 @@ const STARTS: [&str; 12] = [
     "\u{0}PORT\r",
 ];
 
-/// Another address of the server's.
+/// An alias of the server.
 const ALIASES: [IpAddr; 1] = [IpAddr::V4(Ipv4Addr::new(10, 1, 0, 31))];
 
 fuzz_target!(|input: Input| {
@@ -55,9 +55,9 @@ fuzz_target!(|input: Input| {
     let line = [start.as_bytes(), input.rest].concat();
     may_begin(&line);
     let mut exchange = Exchange::default();
-    // Nobody has asked for anything.
+    // No command was sent.
     let unasked = from_server(&line, &context, &mut exchange);
-    assert!(matches!(unasked, Asks::Nothing | Asks::Instead(_)), "{unasked:?}");
+    assert!(matches!(unasked, FtpAction::Nothing | FtpAction::Replace(_)), "{unasked:?}");
     let mut exchange = Exchange::default();
     check(&line, from_client(&line, &context, &mut exchange), &context, input.ours);
     let mut exchange = Exchange::default();
@@ -66,24 +66,24 @@ fuzz_target!(|input: Input| {
     check(&line, from_server(&line, &context, &mut exchange), &context, input.ours);
 });
 
-/// What is a part of something that matters is never taken for nothing.
+/// A prefix of a line that matters is never ruled out.
 fn may_begin(line: &[u8]) {
     if Command::parse(line) != Command::Other {
         assert!((0..=line.len()).all(|end| Command::may_begin(&line[..end])));
     }
-    if Reply::parse(line).is_some_and(|reply| reply.says != Says::Other) {
+    if Reply::parse(line).is_some_and(|reply| reply.says != ReplyKind::Other) {
         assert!((0..=line.len()).all(|end| Reply::may_begin(&line[..end])));
     }
 }
 
-fn check(line: &[u8], asks: Asks, context: &Context, ours: [SocketAddr; 2]) {
+fn check(line: &[u8], asks: FtpAction, context: &Context, ours: [SocketAddr; 2]) {
     match asks {
-        Asks::Nothing | Asks::Opaque => {}
-        Asks::Instead(other) | Asks::Refused(other) => {
+        FtpAction::Nothing | FtpAction::Opaque => {}
+        FtpAction::Replace(other) | FtpAction::Refused(other) => {
             assert!(!other.iter().any(|byte| matches!(byte, 0 | b'\r')));
             assert!(line.contains(&b'\n') || !other.contains(&b'\n'));
         }
-        Asks::Active { to, form } => {
+        FtpAction::Active { to, form } => {
             assert!(to.ip() == context.client && to.port() >= 1024, "not its own: {to}");
             for at in ours.into_iter().filter(|at| at.port() > 0) {
                 let Some(other) = write(&form, line, at) else { continue };
@@ -95,7 +95,7 @@ fn check(line: &[u8], asks: Asks, context: &Context, ours: [SocketAddr; 2]) {
                 assert_eq!(told.map(plain), Some(plain(at)));
             }
         }
-        Asks::Passive { at, form } => {
+        FtpAction::Passive { at, form } => {
             assert!(at.ip() == context.server && at.port() >= 1024, "not its own: {at}");
             for at in ours.into_iter().filter(|at| at.port() > 0) {
                 let Some(other) = write(&form, line, at) else {
@@ -103,8 +103,10 @@ fn check(line: &[u8], asks: Asks, context: &Context, ours: [SocketAddr; 2]) {
                     continue;
                 };
                 match Reply::parse(&other).map(|reply| reply.says) {
-                    Some(Says::Passive(told, _)) => assert_eq!(SocketAddr::V4(told), plain(at)),
-                    Some(Says::Extended(told, _)) => assert_eq!(told, at.port()),
+                    Some(ReplyKind::Passive(told, _)) => {
+                        assert_eq!(SocketAddr::V4(told), plain(at))
+                    }
+                    Some(ReplyKind::Extended(told, _)) => assert_eq!(told, at.port()),
                     says => panic!("{says:?}"),
                 }
             }
@@ -112,7 +114,7 @@ fn check(line: &[u8], asks: Asks, context: &Context, ours: [SocketAddr; 2]) {
     }
 }
 
-/// What a line can name.
+/// The endpoint in the form that a line can name.
 fn plain(at: SocketAddr) -> SocketAddr {
     SocketAddr::new(at.ip(), at.port())
 }

@@ -1,13 +1,14 @@
-//! Any segments of a stream, sent, sent again in other parts, lost and acknowledged: nothing is said twice with
-//! another meaning, nothing is acknowledged that was not sent, and in the end all of it arrives. Each line is told of once.
+//! Segments of a stream, sent, retransmitted in other sizes, lost and acknowledged: no position carries two different
+//! bytes, nothing unsent is acknowledged, and finally everything arrives. Each line is reported once.
 #![no_main]
 
 use arbitrary::Arbitrary;
-use engine::alg::ftp::stream::{
-    Buffer, LEAST_ROOM, LONGEST, Pushed, Reader, Rewrite, Segment, Side, Stream,
+use engine::alg::ftp::rewriter::{
+    Buffer, LEAST_ROOM, LONGEST, Pushed, Reader, Rewrite, Segment, Speaker, Stream,
 };
 use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
+use wire::tcp::SeqNumber;
 
 #[derive(Debug, Arbitrary)]
 struct Input<'a> {
@@ -22,12 +23,12 @@ struct Input<'a> {
 struct Piece<'a> {
     start: u8,
     noise: &'a [u8],
-    /// Blanks behind that.
+    /// Number of blanks behind the text.
     more: u16,
     end: u8,
 }
 
-/// What nobody would find by chance.
+/// Texts that a fuzzer would not find by chance.
 const STARTS: [&[u8]; 10] = [
     b"",
     b"PORT ",
@@ -48,17 +49,17 @@ const MOST: usize = 5 * LONGEST;
 
 #[derive(Debug, Arbitrary)]
 enum Step<'a> {
-    /// From so far before or behind what is to come next.
+    /// Sends from a position relative to the next byte.
     Send {
         from: i8,
         len: u16,
         arrives: bool,
     },
-    /// So much of what has arrived.
+    /// Acknowledges part of the received bytes.
     Acknowledge {
         less: u8,
     },
-    /// What anybody may send.
+    /// A spoofed segment.
     Forged {
         sequence: u32,
         data: &'a [u8],
@@ -68,40 +69,41 @@ enum Step<'a> {
         acknowledgement: u32,
         block: [u32; 2],
     },
-    /// Other streams need the memory for long lines, or give it back.
+    /// Other streams borrow or return buffers for long lines.
     Share {
         is_here: bool,
     },
 }
 
-/// Places are counted from the start of the stream.
+/// Sender, receiver and rewriter. Positions count from the start of the stream.
 struct World {
     stream: Stream,
     spare: Vec<Buffer>,
     elsewhere: Vec<Buffer>,
-    side: Side,
-    first: u32,
+    side: Speaker,
+    first: SeqNumber,
     room: usize,
     text: Vec<u8>,
     told: Told,
-    /// What the sender knows to have come, and what it has sent.
+    /// Bytes that the sender knows to be acknowledged, and bytes sent.
     known: usize,
     sent: usize,
     arrived: BTreeMap<usize, u8>,
-    /// Without a gap.
+    /// Bytes received without gap.
     there: usize,
     end: Option<usize>,
 }
 
 fuzz_target!(|input: Input| {
-    let side = if input.is_server { Side::Server } else { Side::Client };
+    let side = if input.is_server { Speaker::Server } else { Speaker::Client };
     let text = input.pieces.iter().flat_map(Piece::text).take(MOST).collect();
+    let first = SeqNumber(input.first);
     let mut world = World {
-        stream: Stream::new(input.first),
+        stream: Stream::new(first),
         spare: vec![Buffer::new([0; LONGEST])],
         elsewhere: vec![],
         side,
-        first: input.first,
+        first,
         room: LEAST_ROOM + usize::from(input.room),
         text,
         told: Told::default(),
@@ -119,23 +121,24 @@ fuzz_target!(|input: Input| {
             }
             Step::Acknowledge { less } => world.acknowledge(less.into()),
             Step::Forged { sequence, data, is_last } => {
-                // On a copy: what it does to its own stream is its own fault.
+                // On a copy: a spoofing sender can only damage its own stream.
                 let mut stream = world.stream.clone();
                 stream.borrow(&mut world.spare.clone());
                 let mut out = vec![0; world.room];
-                let segment = Segment { sequence, data, is_last };
+                let segment = Segment { sequence: SeqNumber(sequence), data, is_last };
                 stream.push(segment, side, rewrite, &mut out);
                 stream.push(segment, side, |_: &[u8]| Rewrite::Opaque, &mut out);
                 stream.leave_alone();
                 stream.push(segment, side, rewrite, &mut out);
             }
             Step::Nonsense { acknowledgement, block } => {
+                let acknowledgement = SeqNumber(acknowledgement);
                 let mut stream = world.stream.clone();
                 stream.acknowledged(acknowledgement);
                 let upto = stream.unshift(acknowledgement);
-                let beyond = upto.wrapping_sub(input.first) as i32 - world.sent as i32;
+                let beyond = upto.ahead_of(first) - world.sent as i32;
                 assert!(beyond <= 0, "{beyond} more than was sent");
-                stream.unshift_block(block);
+                stream.unshift_block(block.map(SeqNumber));
                 stream.shift_sequence(acknowledgement);
             }
             Step::Share { is_here: true } => world.spare.append(&mut world.elsewhere),
@@ -154,7 +157,7 @@ impl Piece<'_> {
     }
 }
 
-/// Lines that were told of.
+/// Number of reported lines.
 #[derive(Default)]
 struct Told(usize);
 
@@ -179,14 +182,14 @@ fn rewrite(line: &[u8]) -> Rewrite {
 }
 
 impl World {
-    /// The end is a place of its own, behind the text.
+    /// The FIN is a position of its own, behind the text.
     fn send(&mut self, from: usize, len: usize, arrives: bool) {
         let end = self.text.len() + 1;
         let (from, to) = (from.min(self.text.len()), (from + len).min(end));
         let is_last = to == end;
         self.sent = self.sent.max(to);
         let data = self.text.get(from..to - usize::from(is_last)).unwrap_or_default();
-        let sequence = self.first.wrapping_add(from as u32);
+        let sequence = self.first.after(from as u32);
         let mut out = vec![0; self.room];
         let segment = Segment { sequence, data, is_last };
         self.stream.borrow(&mut self.spare);
@@ -194,7 +197,7 @@ impl World {
         self.stream.give_back(&mut self.spare);
         match pushed {
             Pushed::Forward { sequence, len, is_last } if arrives && (len > 0 || is_last) => {
-                self.arrive(sequence.wrapping_sub(self.first) as usize, &out[..len], is_last);
+                self.arrive(sequence.since(self.first) as usize, &out[..len], is_last);
             }
             Pushed::Forward { .. } | Pushed::Absorb => {}
             Pushed::Acknowledge { upto } => self.hear(upto),
@@ -219,42 +222,42 @@ impl World {
     fn acknowledge(&mut self, less: usize) {
         let is_end = self.end == Some(self.there);
         let there = (self.there + usize::from(is_end)).saturating_sub(less);
-        let acknowledgement = self.first.wrapping_add(there as u32);
+        let acknowledgement = self.first.after(there as u32);
         self.stream.acknowledged(acknowledgement);
         self.stream.give_back(&mut self.spare);
         self.hear(self.stream.unshift(acknowledgement));
     }
 
-    fn hear(&mut self, upto: u32) {
-        let upto = upto.wrapping_sub(self.first) as usize;
+    fn hear(&mut self, upto: SeqNumber) {
+        let upto = upto.since(self.first) as usize;
         assert!(upto <= self.sent, "{upto} is acknowledged, {} was sent", self.sent);
         self.known = self.known.max(upto);
     }
 
-    /// All lines but those that are too long.
+    /// Every line was reported, except for those that are too long.
     fn all_told(&self) {
         let before = |at: usize| at > 0 && self.text[at - 1] == b'\r';
         let is_end =
-            |at: &usize| self.text[*at] == b'\n' && (self.side == Side::Client || before(*at));
+            |at: &usize| self.text[*at] == b'\n' && (self.side == Speaker::Client || before(*at));
         let mut start = 0;
         let mut all = 0;
         for end in (0..self.text.len()).filter(is_end) {
             all += usize::from(end + 1 - start <= LONGEST);
             start = end + 1;
         }
-        // What is in front of a line may be Telnet's, ends of lines among it.
+        // Bytes before a line may be Telnet commands, line ends among them.
         let is_plain = self.text.iter().all(|&byte| byte < 240);
         assert!(!is_plain || self.is_foreign() || self.told.0 == all, "{} of {all}", self.told.0);
     }
 
-    /// Whether it is no FTP.
+    /// Whether the stream is not FTP.
     fn is_foreign(&self) -> bool {
         self.text.first().is_some_and(|&first| !wire::ftp::is_text(first))
     }
 
     fn finish(&mut self) {
         self.spare.append(&mut self.elsewhere);
-        // Its server answers in the same language: until then the end of a line may wait.
+        // The server answers in the same protocol: until then a line end may be held.
         if self.is_foreign() {
             self.stream.leave_alone();
         }

@@ -1,8 +1,9 @@
-//! Any message, and any limits on its options.
+//! Any message, with any limits on its options.
 #![no_main]
 
 use arbitrary::Arbitrary;
-use engine::policy::{Access, BlockLimits, OptionLimits};
+use engine::snapshot::access::Access;
+use engine::snapshot::option_limits::{BlockLimits, OptionLimits};
 use libfuzzer_sys::fuzz_target;
 use std::net::{IpAddr, Ipv4Addr};
 use wire::tftp::{Message, Options};
@@ -39,7 +40,7 @@ fuzz_target!(|input: Input| {
     assert_eq!(&again[..len], &edited[..], "there is nothing left to do");
 });
 
-/// Only options differ, and they keep to the limits.
+/// Only options differ, and they respect the limits.
 fn compare(before: Option<Message>, after: Option<Message>, limits: &OptionLimits) {
     match (before, after) {
         (Some(Message::Request(before)), Some(Message::Request(after))) => {

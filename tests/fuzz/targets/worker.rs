@@ -1,28 +1,27 @@
-//! Any frames, at any time, to two workers: what real clients and servers send, changed at will.
+//! Any frames, at any time, to two workers: mutated packets of real clients and servers.
 #![no_main]
 
-use engine::count::Transfers;
-use engine::select::cap::{Cap, Places};
-use engine::tables::Protocol;
+use engine::counters::Transfers;
+use engine::scheduler::transfer_limit::{Places, TransferLimit};
+use engine::snapshot::Protocol;
 use kit::connections::{add, add_rules};
-use kit::house::House;
-use kit::world::{IDLE, Via};
+use kit::topology::{IDLE, Via};
+use kit::worker_set::WorkerSet;
 use libfuzzer_sys::fuzz_target;
 use traces::rows::ROWS;
 use traces::script::decode;
 use worker::memory::MemoryPort;
 
 const WORKERS: u16 = 2;
-/// Each worker's places for transfers, and for connections: a few clients have them all.
+/// Rows of each worker for transfers and for connections: a few clients fill them.
 const PLACES: u32 = 16;
-/// Ticks between two frames.
+/// Most ticks between two frames.
 const MOST_TICKS: u16 = 700;
-/// Ticks that are stepped through one by one before a frame; more are skipped, or a run would take a second.
+/// Ticks stepped one by one before a frame; more are skipped, or a run would take a second.
 const FEW_TICKS: u16 = 4;
-/// Times that everything is left idle for its timeout: then no transfer and no connection is there any longer, and none
-/// that those kept alive.
+/// Idle timeouts to wait for at the end: then no flow is left, nor one that another flow kept alive.
 const IDLE_TIMES: u32 = 4;
-/// In what ways they end.
+/// Counters of ends.
 const ENDS: [&str; 10] = [
     "completed",
     "size_probes",
@@ -37,42 +36,42 @@ const ENDS: [&str; 10] = [
 ];
 
 fuzz_target!(|script: &[u8]| {
-    let mut tables = ROWS[0].tables(Via::Nat);
+    let mut snapshot = ROWS[0].snapshot(Via::Nat);
     for row in &ROWS {
-        row.modes.iter().for_each(|&via| row.prepare(&mut tables, via));
+        row.modes.iter().for_each(|&via| row.prepare(&mut snapshot, via));
     }
-    add(&mut tables, Protocol::Udp, 53, [1, 1]);
-    add_rules(&mut tables, None);
-    tables.services.iter_mut().for_each(|service| service.idle_timeout = IDLE);
-    for backend in &mut tables.backends {
-        backend.cap.get_or_insert_with(|| Cap::new(u32::MAX, Places::default()));
+    add(&mut snapshot, Protocol::Udp, 53, [1, 1]);
+    add_rules(&mut snapshot, None);
+    snapshot.services.iter_mut().for_each(|service| service.idle_timeout = IDLE);
+    for backend in &mut snapshot.backends {
+        backend.cap.get_or_insert_with(|| TransferLimit::new(u32::MAX, Places::default()));
     }
-    let caps: Vec<_> = tables.backends.iter().filter_map(|backend| backend.cap.clone()).collect();
-    let mut house = House::with(WORKERS, tables, PLACES, |_| MemoryPort::new(64));
+    let caps: Vec<_> = snapshot.backends.iter().filter_map(|backend| backend.cap.clone()).collect();
+    let mut set = WorkerSet::with(WORKERS, snapshot, PLACES, |_| MemoryPort::new(64));
     for arrival in decode(script) {
         let ticks = arrival.ticks % MOST_TICKS;
-        house.skip(ticks.saturating_sub(FEW_TICKS).into());
-        house.wait(ticks.min(FEW_TICKS).into());
-        house.arrive(usize::from(arrival.queue) % usize::from(WORKERS), arrival.frame);
-        // The counters balance after each turn.
+        set.skip(ticks.saturating_sub(FEW_TICKS).into());
+        set.wait(ticks.min(FEW_TICKS).into());
+        set.arrive(usize::from(arrival.queue) % usize::from(WORKERS), arrival.frame);
+        // Counters balance after each turn.
         for _ in 0..4 {
-            house.turn();
+            set.turn();
         }
-        house.left();
-        house.left_to_kernel();
+        set.left();
+        set.left_to_kernel();
     }
-    (0..IDLE_TIMES).for_each(|_| house.skip(IDLE));
-    let total = transfers(&house);
+    (0..IDLE_TIMES).for_each(|_| set.skip(IDLE));
+    let total = transfers(&set);
     let of = |name| total[Transfers::NAMES.iter().position(|&one| one == name).expect("a counter")];
     let ends: u64 = ENDS.into_iter().map(of).sum();
     assert_eq!((of("started"), ends), (of("ended"), of("ended")));
     assert!(caps.iter().all(|cap| cap.taken() == 0));
 });
 
-/// Counters of transfers, over all workers and backends. A ledger of all counters takes a fifth of a run's time.
-fn transfers(house: &House<MemoryPort>) -> [u64; Transfers::NAMES.len()] {
+/// Counters of transfers, over all workers and backends. Collecting all counters would take a fifth of a run's time.
+fn transfers(set: &WorkerSet<MemoryPort>) -> [u64; Transfers::NAMES.len()] {
     let mut total = [0; Transfers::NAMES.len()];
-    for set in house.desks.iter().flat_map(|desk| &desk.counters.backends) {
+    for set in set.channels.iter().flat_map(|channel| &channel.counters.backends) {
         set.values().iter().zip(&mut total).for_each(|(value, sum)| *sum += value);
     }
     total

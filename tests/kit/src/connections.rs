@@ -1,157 +1,163 @@
-//! Connections through the small world: every VIP has one more service, with the same servers, and a client that opens
-//! a connection to it.
+//! Connections through the topology: every VIP gets one more service, with the same servers, and clients that open
+//! connections to it.
 
-use crate::gate::Gate;
+use crate::engine_harness::EngineHarness;
 use crate::segment::Segment;
-use crate::world::{self, Via, gate_mac, hop, interface, mac};
-use engine::routes::{Route, Routes};
-use engine::select::maglev::Maglevs;
-use engine::select::rota::{Member, Rota, Scheduler};
-use engine::tables::{
-    Backend, BackendId, Duty, NatRule, Protocol, Rotas, Service, ServiceId, Tables,
-};
+use crate::topology::{self, Via, gate_mac, hop, interface, mac};
+use engine::net::route_table::{Route, RouteTable};
+use engine::scheduler::backend_group::{BackendGroup, Scheduler};
+use engine::scheduler::maglev::Maglevs;
+use engine::scheduler::member::Member;
+use engine::snapshot::service::{BackendGroups, Service};
+use engine::snapshot::{Backend, BackendState, NatRule, Protocol, Snapshot};
+use engine::types::id::{BackendId, GroupId, ServiceId};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use wire::ip::PROTOCOL_TCP;
 
-/// Ticks that a silent connection of this world has, and one that is not open.
+/// Idle timeout of connections in ticks.
 pub const IDLE: u32 = 3000;
-/// The same for one that is yet to be open, or about to be closed.
+/// Idle timeout of half-open and closing connections in ticks.
 pub const TRANSITORY: u32 = 500;
 
-/// After each of these a backend serves no longer.
-pub const FAILURES: [fn(&mut Backend); 3] =
-    [|one| one.duty = Duty::Down, |one| one.duty = Duty::Ejected, |one| one.hop = None];
+/// Changes after which a backend serves no more.
+pub const FAILURES: [fn(&mut Backend); 3] = [
+    |one| one.state = BackendState::Down,
+    |one| one.state = BackendState::Ejected,
+    |one| one.hop = None,
+];
 
-/// The world with one more service at every VIP, on this port.
-pub fn tables(protocol: Protocol, port: u16) -> Tables {
-    let mut tables = world::tables();
-    add(&mut tables, protocol, port, [1, 1]);
-    tables
+/// The topology with one more service at every VIP, on this port.
+pub fn snapshot(protocol: Protocol, port: u16) -> Snapshot {
+    let mut snapshot = topology::snapshot();
+    add(&mut snapshot, protocol, port, [1, 1]);
+    snapshot
 }
 
-/// Every VIP gets one more service, on this port, with the same servers, which have these weights.
-pub fn add(tables: &mut Tables, protocol: Protocol, port: u16, weights: [u16; 2]) {
-    tables.has_connections = true;
+/// Adds a service on this port to every VIP, with the same servers and these weights.
+pub fn add(snapshot: &mut Snapshot, protocol: Protocol, port: u16, weights: [u16; 2]) {
+    snapshot.has_connections = true;
     for via in Via::ALL {
-        add_to(tables, via, protocol, port, weights);
+        add_to(snapshot, via, protocol, port, weights);
     }
 }
 
-/// Connections that the servers of `nat` open from this port, or any, to most clients leave as their VIP.
-pub fn add_rules(tables: &mut Tables, source_port: Option<u16>) {
+/// Adds egress NAT rules: connections of `nat` servers from this port, or any, leave as their VIP.
+pub fn add_rules(snapshot: &mut Snapshot, source_port: Option<u16>) {
     let rule = |via: Via| NatRule {
         from: net(via.server(0)),
         protocol: PROTOCOL_TCP,
         source_port,
-        to: via.service(),
+        to: via.vip_id(),
         hits: Arc::default(),
     };
     let way = |via: Via| {
         let client = via.client().ip();
         Route { to: net(client), gateway: None, hop: Some(hop(client)) }
     };
-    tables.nat = [Via::Nat, Via::Nat6].map(rule).into();
-    tables.has_rules = true;
-    tables.routes = Routes::new([Via::Nat, Via::Nat6].map(way));
+    snapshot.nat = [Via::Nat, Via::Nat6].map(rule).into();
+    snapshot.has_rules = true;
+    snapshot.routes = RouteTable::new([Via::Nat, Via::Nat6].map(way));
 }
 
-/// The network of a station.
-fn net(station: IpAddr) -> IpNet {
-    IpNet::new(station, if station.is_ipv6() { 120 } else { 24 }).expect("a length")
+/// The network of a host.
+fn net(host: IpAddr) -> IpNet {
+    IpNet::new(host, if host.is_ipv6() { 120 } else { 24 }).expect("a length")
 }
 
 /// The first service that was added to a VIP.
 pub fn service(via: Via) -> ServiceId {
-    Via::ALL.len() as ServiceId + via.service()
+    ServiceId(Via::ALL.len() as u16 + via.service().0)
 }
 
-/// One of its two backends.
+/// A backend of the added service.
 pub fn backend(via: Via, n: usize) -> BackendId {
-    2 * service(via) + n as BackendId
+    BackendId(2 * service(via).0 + n as u16)
 }
 
-fn add_to(tables: &mut Tables, via: Via, protocol: Protocol, port: u16, weights: [u16; 2]) {
-    let id = tables.services.len() as ServiceId;
-    let vip = &mut tables.vips[usize::from(via.service())];
+fn add_to(snapshot: &mut Snapshot, via: Via, protocol: Protocol, port: u16, weights: [u16; 2]) {
+    let id = ServiceId(snapshot.services.len() as u16);
+    let vip = &mut snapshot[via.vip_id()];
     match protocol {
         Protocol::Tcp | Protocol::Ftp(_) => vip.tcp.push((port, id)),
         Protocol::Udp | Protocol::Tftp => vip.udp.push((port, id)),
         Protocol::Any => vip.any = Some(id),
     }
-    let like = tables.services[usize::from(via.service())].clone();
-    let rota = tables.rotas.len() as u16;
-    tables.services.push(Service {
+    let like = snapshot[via.service()].clone();
+    let group = GroupId(snapshot.groups.len() as u16);
+    snapshot.services.push(Service {
         protocol,
         port,
         idle_timeout: IDLE,
         transitory_timeout: TRANSITORY,
-        rota,
+        group,
         ..like
     });
-    let first = tables.backends.len() as BackendId;
+    let first = snapshot.backends.len() as u16;
     for n in [0, 1] {
-        let like = tables.backends[usize::from(via.backend(n))].clone();
-        tables.backends.push(Backend { service: id, ..like });
+        let like = snapshot[via.backend(n)].clone();
+        snapshot.backends.push(Backend { service: id, ..like });
     }
     let members = [0, 1].map(|n| {
         let place = usize::from(n);
-        Member { id: first + n, address: via.server(place), weight: weights[place] }
+        Member { id: BackendId(first + n), address: via.server(place), weight: weights[place] }
     });
-    let mut rotas = Rotas::default();
-    rotas[via.family()] = Rota::new(Scheduler::RoundRobin, members.into(), &mut Maglevs::default());
-    tables.rotas.push(rotas);
+    let mut groups = BackendGroups::default();
+    groups[via.family()] =
+        BackendGroup::new(Scheduler::RoundRobin, members.into(), &mut Maglevs::default());
+    snapshot.groups.push(groups);
 }
 
 /// A connection between a client and a server.
 #[derive(Debug, Clone)]
-pub struct Line {
-    /// The mode.
+pub struct Connection {
+    /// Mode.
     pub via: Via,
-    /// The client.
+    /// The client's endpoint.
     pub client: SocketAddr,
-    /// What it talks to.
+    /// The endpoint that the client connects to.
     pub vip: SocketAddr,
-    /// Who answers.
+    /// The server's endpoint.
     pub server: SocketAddr,
-    /// What that sees as the client.
+    /// The endpoint that the server sees as the client.
     pub seen_as: SocketAddr,
-    /// The next numbers of the client and of the server.
+    /// Next sequence numbers of client and server.
     pub next: [u32; 2],
 }
 
 /// Ticks that a closed connection is kept.
 pub const LINGER: u32 = 600;
 
-/// The first numbers of clients and servers: they wrap soon.
+/// Initial sequence numbers of clients and servers: they wrap soon.
 pub const FIRST: [u32; 2] = [u32::MAX - 20, u32::MAX - 50];
 
-impl Line {
-    /// One that is to be opened, to this port; who answers is yet to be seen.
-    pub fn new(via: Via, client: SocketAddr, port: u16) -> Line {
+impl Connection {
+    /// A connection to this port that is not open yet; its server is unknown.
+    pub fn new(via: Via, client: SocketAddr, port: u16) -> Connection {
         let vip = SocketAddr::new(via.vip().ip(), port);
-        Line { via, client, vip, server: vip, seen_as: client, next: FIRST }
+        Connection { via, client, vip, server: vip, seen_as: client, next: FIRST }
     }
 
-    /// Opens a connection to this port; the server answers where its answers come through us, and the client confirms.
+    /// Opens a connection to this port: the server answers where answers pass the gate, and the client completes the
+    /// handshake.
     ///
     /// # Panics
     ///
-    /// The gate does not pass that on as it should.
+    /// The gate does not forward a segment as expected.
     #[track_caller]
-    pub fn open(gate: &mut Gate, via: Via, client: SocketAddr, port: u16) -> Line {
-        Line::new(via, client, port).opened(gate)
+    pub fn open(gate: &mut EngineHarness, via: Via, client: SocketAddr, port: u16) -> Connection {
+        Connection::new(via, client, port).opened(gate)
     }
 
-    /// Opens it from its numbers on.
+    /// Opens the connection from its sequence numbers on.
     ///
     /// # Panics
     ///
-    /// As [`Line::open`].
+    /// As [`Connection::open`].
     #[must_use]
     #[track_caller]
-    pub fn opened(mut self, gate: &mut Gate) -> Line {
+    pub fn opened(mut self, gate: &mut EngineHarness) -> Connection {
         let syn = gate.take(self.from_client("S", ""));
         self.seen(syn.sent_segment());
         self.goes_on(0, "S", "");
@@ -164,16 +170,16 @@ impl Line {
         self
     }
 
-    /// The client asks for TLS, and the server agrees: nobody reads what they say from then on.
+    /// Client and server agree on TLS: the connection is not inspected from then on.
     #[track_caller]
-    pub fn goes_dark(&mut self, gate: &mut Gate) {
+    pub fn goes_dark(&mut self, gate: &mut EngineHarness) {
         self.client_says(gate, "AP", "AUTH TLS\r\n");
         if !self.via.is_dsr() {
             self.server_says(gate, "AP", "234 Proceed with negotiation.\r\n");
         }
     }
 
-    /// The server has seen this.
+    /// Notes the segment that the server got.
     pub fn seen(&mut self, segment: Segment) {
         (self.seen_as, self.server) = (segment.source, segment.destination);
         if self.via.is_dsr() {
@@ -183,13 +189,13 @@ impl Line {
         }
     }
 
-    /// The client says this.
+    /// A segment of the client.
     pub fn from_client(&self, flags: &str, text: &str) -> Segment {
         let ends = (self.client, self.vip);
         self.segment(ends, [self.next[0], self.next[1]], flags, text)
     }
 
-    /// The server says this.
+    /// A segment of the server.
     pub fn from_server(&self, flags: &str, text: &str) -> Segment {
         let ends = (self.server, self.seen_as);
         self.segment(ends, [self.next[1], self.next[0]], flags, text)
@@ -216,23 +222,23 @@ impl Line {
         }
     }
 
-    /// The server says this, and the client hears it.
+    /// The server sends a segment, and the client gets it.
     #[track_caller]
-    pub fn server_says(&mut self, gate: &mut Gate, flags: &str, text: &str) -> Segment {
+    pub fn server_says(&mut self, gate: &mut EngineHarness, flags: &str, text: &str) -> Segment {
         let heard = gate.take(self.from_server(flags, text)).sent_segment();
         self.goes_on(1, flags, text);
         heard
     }
 
-    /// The client says this, and the server hears it.
+    /// The client sends a segment, and the server gets it.
     #[track_caller]
-    pub fn client_says(&mut self, gate: &mut Gate, flags: &str, text: &str) -> Segment {
+    pub fn client_says(&mut self, gate: &mut EngineHarness, flags: &str, text: &str) -> Segment {
         let heard = gate.take(self.from_client(flags, text)).sent_segment();
         self.goes_on(0, flags, text);
         heard
     }
 
-    /// One side, the client (0) or the server (1), has said this.
+    /// Advances the numbers after a segment of the client (0) or the server (1).
     pub fn goes_on(&mut self, side: usize, flags: &str, text: &str) {
         let len = text.len() as u32 + u32::from(flags.contains(['S', 'F']));
         self.next[side] = self.next[side].wrapping_add(len);

@@ -1,18 +1,18 @@
-//! Clients and forking servers that transfer files, each in its own time. What they say is for a
-//! test to carry through a gate, and what comes out, back to them.
+//! Simulated clients and forking servers that transfer files, each at its own pace. A test carries their packets to a
+//! gate and back.
 
 use crate::packet::Packet;
-use crate::story::{datagram, rrq, wrq};
-use crate::world::{TFTP, Via, mac};
+use crate::packets::{datagram, rrq, wrq};
+use crate::topology::{TFTP, Via, mac};
 use std::net::{IpAddr, SocketAddr};
 
-/// Ticks after which either side repeats itself.
+/// Ticks until a retransmission.
 const PATIENCE: u32 = 15;
-/// How often it does.
+/// Most retransmissions.
 const TRIES: u32 = 60;
 const BLOCK: usize = 512;
 
-/// All stations.
+/// Clients and servers.
 #[derive(Default)]
 pub struct Farm {
     clients: Vec<Client>,
@@ -20,15 +20,15 @@ pub struct Farm {
     said: Vec<Packet>,
     dead: Vec<IpAddr>,
     now: u32,
-    /// Messages that reached a client from somewhere else than its server behind the VIP.
+    /// Messages that a client got from another endpoint than its server's at the VIP.
     pub foreign: usize,
-    /// ERRORs that reached a client.
+    /// ERRORs that clients got.
     pub errors: usize,
-    /// Server processes that an ERROR ended.
+    /// Server processes ended by an ERROR.
     pub told_off: usize,
 }
 
-/// Who sends the file, or takes it; the same on either side.
+/// One side of a transfer, sending or receiving.
 #[derive(Debug, Clone)]
 struct End {
     me: SocketAddr,
@@ -49,28 +49,28 @@ struct Client {
 }
 
 struct Process {
-    station: IpAddr,
+    host: IpAddr,
     end: End,
 }
 
 impl Farm {
-    /// A client wants `size` bytes, from now on.
+    /// Starts a download of `size` bytes.
     pub fn get(&mut self, client: SocketAddr, vip: SocketAddr, size: usize) {
         self.ask(rrq(client, vip, &size.to_string()), file(size), false);
     }
 
-    /// A client sends `size` bytes, from now on.
+    /// Starts an upload of `size` bytes.
     pub fn put(&mut self, client: SocketAddr, vip: SocketAddr, size: usize) {
         self.ask(wrq(client, vip, &size.to_string()), file(size), true);
     }
 
-    /// A server dies with all its processes: it neither hears nor says anything any more.
-    pub fn kill(&mut self, station: IpAddr) {
-        self.processes.retain(|process| process.station != station);
-        self.dead.push(station);
+    /// Kills a server with all its processes.
+    pub fn kill(&mut self, host: IpAddr) {
+        self.processes.retain(|process| process.host != host);
+        self.dead.push(host);
     }
 
-    /// How many clients have their files.
+    /// Number of clients with complete files.
     pub fn done(&self) -> usize {
         self.clients.iter().filter(|client| client.end.done).count()
     }
@@ -92,11 +92,11 @@ impl Farm {
         self.said.push(request);
     }
 
-    /// Whether all files have arrived as they were.
+    /// Whether all files have arrived unchanged.
     ///
     /// # Panics
     ///
-    /// One arrived otherwise.
+    /// A file differs.
     pub fn is_done(&self) -> bool {
         for client in self.clients.iter().filter(|client| client.end.done) {
             assert!(client.end.file == client.expected, "{:?}", client.end.me);
@@ -108,7 +108,7 @@ impl Farm {
         self.clients.iter().all(|client| client.end.done)
     }
 
-    /// A tick passes; what is said at it.
+    /// Advances by a tick; returns the packets sent.
     pub fn says(&mut self) -> Vec<Packet> {
         self.now += 1;
         let now = self.now;
@@ -121,28 +121,28 @@ impl Farm {
         std::mem::take(&mut self.said)
     }
 
-    /// A frame reaches the station that it is addressed to.
+    /// Delivers a frame to the host that it is addressed to.
     ///
     /// # Panics
     ///
-    /// There is no such station, or the frame is no sound datagram.
+    /// There is no such host, or the frame is no valid datagram.
     pub fn hears(&mut self, frame: &[u8]) {
         let packet = Packet::read(frame);
         let servers = Via::ALL.iter().flat_map(|via| [0, 1].map(|n| via.server(n)));
         match servers.into_iter().find(|&server| mac(server) == packet.to) {
-            Some(station) if self.dead.contains(&station) => {}
-            Some(station) => self.server_hears(station, &packet),
+            Some(host) if self.dead.contains(&host) => {}
+            Some(host) => self.server_hears(host, &packet),
             None => self.client_hears(&packet),
         }
     }
 
-    fn server_hears(&mut self, station: IpAddr, packet: &Packet) {
+    fn server_hears(&mut self, host: IpAddr, packet: &Packet) {
         let now = self.now;
         let is_request = matches!(packet.payload[..2], [0, 1 | 2]);
         if is_request {
             assert_eq!(packet.destination.port(), TFTP);
             let tid = 40_000 + self.processes.len() as u16;
-            let mut process = Process::answering(packet, station, tid, now);
+            let mut process = Process::answering(packet, host, tid, now);
             let first = process.end.first();
             self.said.push(process.sends(first));
             self.processes.push(process);
@@ -150,7 +150,7 @@ impl Farm {
         }
         let is_it = |process: &&mut Process| {
             let end = &process.end;
-            process.station == station && (end.me, end.peer) == (packet.destination, packet.source)
+            process.host == host && (end.me, end.peer) == (packet.destination, packet.source)
         };
         let Some(process) = self.processes.iter_mut().find(is_it) else { return };
         if packet.payload[1] == 5 {
@@ -179,8 +179,7 @@ impl Farm {
         }
     }
 
-    /// Delivers what goes past the gate, and returns the rest: in direct server return, the
-    /// servers' answers.
+    /// Delivers packets that bypass the gate, and returns the others: in `dsr`, servers' answers bypass it.
     ///
     /// # Panics
     ///
@@ -199,7 +198,7 @@ impl Farm {
 }
 
 impl Process {
-    fn answering(request: &Packet, station: IpAddr, tid: u16, now: u32) -> Process {
+    fn answering(request: &Packet, host: IpAddr, tid: u16, now: u32) -> Process {
         let name = request.payload[2..].split(|&byte| byte == 0).next().expect("a name");
         let size = str::from_utf8(name).expect("a number").parse().expect("a number");
         let sends = request.payload[1] == 1;
@@ -214,12 +213,12 @@ impl Process {
             tries: 0,
             done: false,
         };
-        Process { station, end }
+        Process { host, end }
     }
 
-    /// The packet as it leaves this station: its address may be the VIP.
+    /// The packet as this host sends it: its source may be the VIP.
     fn sends(&self, packet: Packet) -> Packet {
-        let like = datagram(SocketAddr::new(self.station, 1), packet.destination, &[]);
+        let like = datagram(SocketAddr::new(self.host, 1), packet.destination, &[]);
         Packet { from: like.from, to: like.to, ..packet }
     }
 }
@@ -255,7 +254,7 @@ impl End {
                 self.done = payload.len() - 4 < BLOCK;
                 Some(self.send(&[0, 4, payload[2], payload[3]]))
             }
-            // Its sender has not heard our ACK.
+            // The sender has missed the ACK.
             3 if !self.sends && current => Some(self.send(&[0, 4, payload[2], payload[3]])),
             _ => None,
         }
@@ -283,7 +282,7 @@ impl End {
     }
 }
 
-/// The bytes of a file of this size; no two blocks are the same.
+/// The bytes of a file of this size; no two blocks are equal.
 fn file(size: usize) -> Vec<u8> {
     (0..size).map(|at| (at % 251) as u8 ^ (at / BLOCK) as u8).collect()
 }

@@ -1,35 +1,35 @@
-//! What FTP's peers say of where they listen (RFC 959 §4.1.2, RFC 2428).
+//! FTP's announcements of data endpoints (RFC 959 §4.1.2, RFC 2428).
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Six numbers, as PORT and 227 have them.
+/// Six numbers, as in PORT and 227.
 pub fn numbers(at: SocketAddr) -> String {
     let [high, low] = at.port().to_be_bytes();
     format!("{},{high},{low}", at.ip().to_string().replace('.', ","))
 }
 
-/// The client listens there, over IPv4.
+/// PORT.
 pub fn port(at: SocketAddr) -> String {
     format!("PORT {}\r\n", numbers(at))
 }
 
-/// The same over any version.
+/// EPRT.
 pub fn eprt(at: SocketAddr) -> String {
     let family = if at.is_ipv4() { 1 } else { 2 };
     format!("EPRT |{family}|{}|{}|\r\n", at.ip(), at.port())
 }
 
-/// As clients of that version say it: PORT wherever it can be.
+/// PORT over IPv4, EPRT over IPv6.
 pub fn active(at: SocketAddr) -> String {
     if at.is_ipv4() { port(at) } else { eprt(at) }
 }
 
-/// The server listens there.
+/// Reply 227.
 pub fn passive_at(at: SocketAddr) -> String {
     format!("227 Entering Passive Mode ({}).\r\n", numbers(at))
 }
 
-/// What a server was told by PORT or EPRT.
+/// The endpoint in a PORT or EPRT.
 ///
 /// # Panics
 ///

@@ -8,6 +8,7 @@
 //! ```
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,20 +16,20 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Where clients of the two-armed gate send to.
+/// The VIP of the two-armed gate in `nat`.
 pub const NAT_VIP: &str = "10.78.0.100";
-/// One-armed, servers see the gate.
+/// One-armed `snat`: servers see the gate.
 pub const SNAT_VIP: &str = "10.77.0.100";
-/// One-armed, servers answer directly.
+/// One-armed `dsr`: servers answer directly.
 pub const DSR_VIP: &str = "10.77.0.200";
 /// All three.
 pub const VIPS: [&str; 3] = [NAT_VIP, SNAT_VIP, DSR_VIP];
-/// The same over IPv6, after [`Lab::with_ipv6`].
+/// The VIPs over IPv6, after [`Lab::with_ipv6`].
 pub const VIPS_V6: [&str; 3] = ["fd00:78::100", "fd00:77::100", "fd00:77::200"];
 
 const NAMES: [&str; 5] = ["client", "gate", "s1", "s2", "switch"];
 
-/// The namespaces, and a folder for files. All goes when it is dropped.
+/// The namespaces, and a folder for files. Dropping it removes all.
 pub struct Lab {
     id: String,
     names: Vec<&'static str>,
@@ -44,16 +45,16 @@ impl Default for Lab {
 }
 
 impl Lab {
-    /// With ordinary cables.
+    /// A lab with ordinary links.
     pub fn new() -> Lab {
         Lab::default()
     }
 
-    /// With cables of this MTU.
+    /// A lab with links of this MTU.
     ///
     /// # Panics
     ///
-    /// Not root, or a tool is missing; so do all that follow.
+    /// Not root, or a tool is missing; so do all methods that follow.
     pub fn with_mtu(mtu: u32) -> Lab {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let id = format!("tn{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -78,13 +79,13 @@ impl Lab {
         self.must(name, "ip link set lo up");
     }
 
-    /// A cable to the switch.
+    /// Connects an end to the switch.
     fn plug_in(&self, name: &str, end: &str) {
         self.wire((name, end), ("switch", &format!("p-{name}")));
         self.must("switch", &format!("ip link set p-{name} master br0"));
     }
 
-    /// A cable. Checksums are made at once: a veth pair would leave them undone.
+    /// Makes a veth pair that computes checksums, which veth would otherwise leave undone.
     fn wire(&self, one: (&str, &str), other: (&str, &str)) {
         let mtu = self.mtu;
         let (near, far) = (self.space(one.0), self.space(other.0));
@@ -114,7 +115,7 @@ impl Lab {
         self.must(name, &format!("ip address add {DSR_VIP}/32 dev lo"));
     }
 
-    /// One more server, at this address beside the others.
+    /// Adds a server at this address.
     #[must_use]
     pub fn with_server(mut self, name: &'static str, address: &str) -> Lab {
         self.add(name);
@@ -123,7 +124,7 @@ impl Lab {
         self
     }
 
-    /// The client has 10.78.4.0/23 too on its cable to the gate, and 10.77.4.0/23 on the one to the switch.
+    /// Adds client addresses: 10.78.4.0/23 on the link to the gate, 10.77.4.0/23 on the link to the switch.
     #[must_use]
     pub fn with_many_clients(self) -> Lab {
         self.must("client", "sysctl -q -w net.ipv4.ip_nonlocal_bind=1");
@@ -134,17 +135,18 @@ impl Lab {
         self
     }
 
-    /// The same stations over IPv6: of 10.78.0.10, fd00:78::10.
+    /// Adds IPv6 addresses: 10.78.0.10 is fd00:78::10, too.
     #[must_use]
     pub fn with_ipv6(self) -> Lab {
-        let stations = [
+        let hosts = [
             ("client", "c0", "fd00:78::10"),
             ("client", "c1", "fd00:77::10"),
             ("s1", "eth0", "fd00:77::30"),
             ("s2", "eth0", "fd00:77::31"),
         ];
-        for (name, end, address) in stations {
-            // While a link-local address is checked, nobody with a VIP on its loopback can ask for a neighbour.
+        for (name, end, address) in hosts {
+            // During duplicate address detection of a link-local address, a host with a VIP on its loopback cannot
+            // resolve neighbours.
             self.must(name, &format!("sysctl -q -w net.ipv6.conf.{end}.accept_dad=0"));
             self.must(name, &format!("sysctl -q -w net.ipv6.conf.{end}.disable_ipv6=0"));
             self.must(name, &format!("ip address add {address}/64 dev {end} nodad"));
@@ -157,8 +159,8 @@ impl Lab {
         self
     }
 
-    /// A network behind two routers on the clients' cable: `far` 10.90.0.10, reached by `r1` until [`Lab::fail_over`], then
-    /// by `r2`; 10.78.0.20 is the address of whichever it is.
+    /// Adds a network behind two routers on the clients' link: `far` 10.90.0.10, reached by `r1` until
+    /// [`Lab::fail_over`], then by `r2`; 10.78.0.20 is the address of the active one.
     #[must_use]
     pub fn with_routers(mut self) -> Lab {
         self.must("client", "ip link add cables type bridge");
@@ -181,7 +183,7 @@ impl Lab {
         self
     }
 
-    /// The first router falls silent, and the second one says that it has its address.
+    /// Silences the first router; the second one announces its address.
     pub fn fail_over(&self) {
         self.must("r1", "ip link set out down");
         self.take_over("r2", 2);
@@ -205,7 +207,7 @@ impl Lab {
         self.dir.path().join(name)
     }
 
-    /// The log of the gate, which it writes to `gate.log`.
+    /// The gate's log, from `gate.log`.
     ///
     /// # Panics
     ///
@@ -214,7 +216,7 @@ impl Lab {
         std::fs::read_to_string(self.path("gate.log")).expect("the gate's log")
     }
 
-    /// A command inside a namespace, in the lab's folder. A `+` stands for a space in a word.
+    /// A command in a namespace, in the lab's folder. A `+` stands for a space within a word.
     pub fn command(&self, name: &str, command: &str) -> Command {
         let mut all = Command::new("ip");
         let words = command.split_whitespace().map(|word| word.replace('+', " "));
@@ -223,12 +225,12 @@ impl Lab {
         all
     }
 
-    /// Runs it to its end.
+    /// Runs a command to its end.
     pub fn run(&self, name: &str, command: &str) -> Output {
         self.command(name, command).output().expect("ip runs")
     }
 
-    /// The same; panics if it fails.
+    /// Runs a command to its end; panics if it fails.
     pub fn must(&self, name: &str, command: &str) -> String {
         let output = self.run(name, command);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -236,7 +238,7 @@ impl Lab {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Starts it; what it says goes to the namespace's log.
+    /// Starts a command; its output goes to the namespace's log.
     pub fn spawn(&self, name: &str, command: &str) -> Process {
         let log = self.path(&format!("{name}.log"));
         let log = File::options().create(true).append(true).open(log).expect("a log");
@@ -273,7 +275,7 @@ impl Drop for Lab {
         }
         for name in &self.names {
             let space = self.space(name);
-            // A server's process for one transfer outlives it for a minute.
+            // A server's process for one transfer outlives the server by a minute.
             let all = Command::new("ip").args(["netns", "pids", &space]).output();
             let all = String::from_utf8_lossy(&all.expect("ip runs").stdout).into_owned();
             let _ = Command::new("kill").arg("-KILL").args(all.split_whitespace()).output();
@@ -282,11 +284,11 @@ impl Drop for Lab {
     }
 }
 
-/// A process that ends with its handle.
+/// A process that ends when its handle is dropped.
 pub struct Process(pub Child);
 
 impl Process {
-    /// Asks it to end, and waits for that.
+    /// Terminates the process, and waits for its end.
     pub fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM");
         let mut status = None;
@@ -297,7 +299,7 @@ impl Process {
         status.expect("it has ended")
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     pub fn signal(&self, signal: &str) {
         shell(&format!("kill -{signal} {}", self.0.id()));
     }
@@ -310,12 +312,26 @@ impl Drop for Process {
     }
 }
 
-/// Waits until it is so, for twenty seconds at most.
+/// Waits until `so` holds, for twenty seconds at most.
 pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !so() {
         assert!(start.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Repeats a call on a socket that a signal ends, as one with a timeout is when the process was stopped and continued.
+///
+/// # Errors
+///
+/// All others of the call.
+pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
     }
 }
 

@@ -1,26 +1,31 @@
-//! What the tests of the dataplane share: packets with names, a small [`world`], a [`gate`] to send
-//! them through and a [`house`] of workers, a [`farm`] of clients and servers that talk through it,
-//! and a [`ledger`] that sees every counter.
+//! The shared test kit of the dataplane.
 //!
-//! Packets are built and read by `etherparse`, so that no header and no checksum is judged by the
-//! code that wrote it.
+//! - [`packets`]: packets by name; [`topology`]: addresses, services and backends of the tests.
+//! - [`engine_harness`]: one engine to send packets through; [`worker_set`]: several workers on in-memory wires.
+//! - [`transfer`], [`connections`]: one flow as both of its ends see it; [`udp_load`], [`tcp_load`]: many, for benchmarks.
+//! - [`farm`]: simulated clients and servers; [`lab`]: real ones in network namespaces.
+//! - [`counters`]: compares every counter; [`records`]: the log's records with the counters.
+//!
+//! Packets are built and read by `etherparse`, so that no header or checksum is judged by the code that wrote it.
 #![forbid(unsafe_code)]
 
 pub mod connections;
+pub mod counters;
+pub mod engine_harness;
+pub mod exposition;
 pub mod farm;
-pub mod field;
+pub mod fragments;
 pub mod ftp;
-pub mod gate;
 pub mod growth;
-pub mod house;
+pub mod icmp_error;
 pub mod lab;
-pub mod ledger;
-pub mod lines;
-pub mod notice;
 pub mod packet;
-pub mod parts;
+pub mod packets;
+pub mod records;
 pub mod remains;
 pub mod segment;
-pub mod story;
-pub mod talk;
-pub mod world;
+pub mod tcp_load;
+pub mod topology;
+pub mod transfer;
+pub mod udp_load;
+pub mod worker_set;

@@ -7,35 +7,35 @@ use etherparse::{
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use wire::ethernet::Mac;
 
-/// A datagram. Two of them are equal when every byte of their frames is.
+/// A datagram. Two are equal if every byte of their frames is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
-    /// The station that sends the frame.
+    /// Source hardware address.
     pub from: Mac,
-    /// The station that the frame is for.
+    /// Destination hardware address.
     pub to: Mac,
-    /// The sender's endpoint.
+    /// Source endpoint.
     pub source: SocketAddr,
-    /// The receiver's endpoint.
+    /// Destination endpoint.
     pub destination: SocketAddr,
-    /// Hops it may still go.
+    /// Hop limit (TTL).
     pub ttl: u8,
     /// The IP identification; over IPv6 the flow label.
     pub id: u16,
-    /// Whether routers may fragment it: over IPv4 alone.
+    /// Whether routers may fragment the packet; IPv4 only.
     pub may_be_fragmented: bool,
     /// IP options: a multiple of four bytes; over IPv6 an extension header's padding.
     pub options: Vec<u8>,
-    /// Whether the sender made a UDP checksum.
+    /// Whether there is a UDP checksum.
     pub summed: bool,
-    /// What UDP carries.
+    /// UDP payload.
     pub payload: Vec<u8>,
-    /// What lies behind the IP packet in the frame.
+    /// Bytes behind the IP packet in the frame.
     pub padding: Vec<u8>,
 }
 
 impl Packet {
-    /// The frame, all checksums made in full.
+    /// The frame, with all checksums computed in full.
     ///
     /// # Panics
     ///
@@ -49,11 +49,11 @@ impl Packet {
         [&ethernet[..], &ip, &udp, &self.payload, &self.padding].concat()
     }
 
-    /// Reads a frame that was sent.
+    /// Parses a frame that was sent.
     ///
     /// # Panics
     ///
-    /// It is no datagram, or one of its checksums is wrong.
+    /// The frame is no datagram, or a checksum is wrong.
     pub fn read(frame: &[u8]) -> Packet {
         let (ethernet, rest) = Ethernet2Header::from_slice(frame).unwrap();
         let (packet, udp, payload) = match ethernet.ether_type {
@@ -70,12 +70,12 @@ impl Packet {
             payload,
             ..packet
         };
-        // The other form of zero is how "I made one" is told from "I made none".
+        // The other form of zero tells "computed" from "none".
         assert_eq!(udp, packet.udp_header(), "UDP checksum");
         packet
     }
 
-    /// All but what UDP says.
+    /// Parses everything except for UDP.
     fn read_ipv4(bytes: &[u8]) -> (Packet, UdpHeader, Vec<u8>) {
         let (ip, body) = Ipv4Header::from_slice(bytes).unwrap();
         assert_eq!(ip.header_checksum, ip.calc_header_checksum(), "IPv4 checksum");
@@ -128,25 +128,25 @@ impl Packet {
         }
     }
 
-    /// Whether it goes over IPv6.
+    /// Whether the packet is IPv6.
     pub fn is_v6(&self) -> bool {
         self.source.is_ipv6()
     }
 
-    /// The same, padded to Ethernet's least frame.
+    /// The packet padded to Ethernet's shortest frame.
     pub fn padded(mut self) -> Packet {
         let len = self.bytes().len();
         self.padding = vec![0xee; 60usize.saturating_sub(len)];
         self
     }
 
-    /// The same without a UDP checksum, where UDP may go without one.
+    /// The packet without UDP checksum, where UDP permits that.
     pub fn unsummed(self) -> Packet {
         Packet { summed: self.is_v6(), ..self }
     }
 
-    /// The same over the other version of IP, between these ends (RFC 7915 §4.1 and §5.1). `id` is what its
-    /// translator has come to.
+    /// The packet translated to the other address family, between these endpoints (RFC 7915 §4.1, §5.1). `id` is the
+    /// translator's identification.
     pub fn crossed(&self, source: SocketAddr, destination: SocketAddr, id: u16) -> Packet {
         let fragile = self.is_v6() && 28 + self.payload.len() <= 1260;
         Packet {
@@ -161,12 +161,11 @@ impl Packet {
         }
     }
 
-    /// The same, with a payload that makes the UDP checksum come out as zero, so that 0xffff stands
-    /// in the header.
+    /// The packet with a payload for which the UDP checksum is zero, so that the header has 0xffff.
     ///
     /// # Panics
     ///
-    /// The payload has an odd length, or none.
+    /// The payload's length is odd or zero.
     pub fn summing_to_zero(mut self) -> Packet {
         assert!(self.payload.len() >= 2 && self.payload.len().is_multiple_of(2));
         let end = self.payload.len() - 2;
@@ -184,7 +183,7 @@ impl Packet {
         ip.to_bytes().to_vec()
     }
 
-    /// The IPv4 header, its length and checksum not yet made.
+    /// The IPv4 header, before length and checksum are filled in.
     pub fn ipv4_header(&self) -> Ipv4Header {
         Ipv4Header {
             identification: self.id,
@@ -243,7 +242,7 @@ impl Packet {
     }
 }
 
-/// The option that fills an extension header (RFC 8200 §4.2).
+/// The padding option of an extension header (RFC 8200 §4.2).
 const PAD_N: u8 = 1;
 
 fn udp(body: &[u8]) -> (UdpHeader, Vec<u8>) {

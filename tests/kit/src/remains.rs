@@ -1,31 +1,31 @@
-//! What a process leaves in memory that outlives it, byte by byte, and the next process.
+//! Saved memory of a process, byte by byte, and the process that continues from it.
 
-use crate::gate::Gate;
+use crate::engine_harness::EngineHarness;
 use engine::flow::store::Store;
-use engine::own::Own;
-use engine::tables::Tables;
-use engine::tick::Tick;
+use engine::snapshot::Snapshot;
+use engine::state::WorkerState;
+use engine::types::tick::Tick;
 use zerocopy::IntoBytes;
 
-/// The memory of a worker with room for `flows` transfers, when its process had come to `now`.
+/// Saved memory of a worker with `transfers` rows, from time `now`.
 #[derive(Debug, Clone)]
 pub struct Remains {
-    /// All of it, in the order of [`Store::lasting`].
+    /// All bytes, in the order of [`Store::mapped`].
     pub memory: Vec<u8>,
-    flows: u32,
+    transfers: u32,
     now: Tick,
 }
 
 impl Remains {
-    /// What the gate leaves when its process is killed.
-    pub fn of(gate: Gate, flows: u32) -> Remains {
+    /// The memory that the gate leaves when its process is killed.
+    pub fn of(gate: EngineHarness, transfers: u32) -> Remains {
         let now = gate.now;
-        let Store { flows: hot, details, connections, named } = gate.core.own.leave();
+        let Store { transfers: hot, details, connections, named } = gate.engine.state.leave();
         let parts = [hot.as_bytes(), connections.as_bytes(), details.as_bytes(), named.as_bytes()];
-        Remains { memory: parts.concat(), flows, now }
+        Remains { memory: parts.concat(), transfers, now }
     }
 
-    /// The same with other bytes at these places.
+    /// The memory with these bytes changed.
     #[must_use]
     pub fn damaged(&self, damage: &[(usize, u8)]) -> Remains {
         let mut damaged = self.clone();
@@ -33,12 +33,16 @@ impl Remains {
         damaged
     }
 
-    /// The next process, in this world. Its memory is never freed, as in a real one.
-    pub fn inherited(&self, tables: Tables) -> Gate {
-        // Aligned as a page is, for what is read of it.
+    /// The next process, with this snapshot. Its memory is never freed, as in a real one.
+    pub fn inherited(&self, snapshot: Snapshot) -> EngineHarness {
+        // Page-aligned, as mapped memory is.
         let words = vec![0u64; self.memory.len().div_ceil(8)].into_boxed_slice();
         let memory = &mut Box::leak(words).as_mut_bytes()[..self.memory.len()];
         memory.copy_from_slice(&self.memory);
-        Gate::inheriting(Own::lasting_store(memory, self.flows), tables, self.now)
+        EngineHarness::inheriting(
+            WorkerState::mapped_store(memory, self.transfers),
+            snapshot,
+            self.now,
+        )
     }
 }

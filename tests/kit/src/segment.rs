@@ -4,33 +4,33 @@ use etherparse::{EtherType, Ethernet2Header, IpNumber, Ipv4Header, Ipv6Header, T
 use std::net::{IpAddr, SocketAddr};
 use wire::ethernet::Mac;
 
-/// A segment. Two of them are equal when every byte of their frames is.
+/// A segment. Two are equal if every byte of their frames is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
-    /// The station that sends the frame.
+    /// Source hardware address.
     pub from: Mac,
-    /// The station that the frame is for.
+    /// Destination hardware address.
     pub to: Mac,
-    /// The sender's endpoint.
+    /// Source endpoint.
     pub source: SocketAddr,
-    /// The receiver's endpoint.
+    /// Destination endpoint.
     pub destination: SocketAddr,
-    /// Hops it may still go.
+    /// Hop limit (TTL).
     pub ttl: u8,
-    /// `S`, `A`, `F`, `R`, `P` and `U`, in this order. Its last byte is the urgent one.
+    /// Flags: `S`, `A`, `F`, `R`, `P` and `U`, in this order. The urgent byte is the last one.
     pub flags: String,
-    /// The number of its first byte.
+    /// Sequence number.
     pub sequence: u32,
-    /// The number that its sender expects next.
+    /// Acknowledgement number.
     pub acknowledgement: u32,
     /// Options: a multiple of four bytes.
     pub options: Vec<u8>,
-    /// Its data.
+    /// Data.
     pub payload: Vec<u8>,
 }
 
 impl Segment {
-    /// The frame, all checksums made in full.
+    /// The frame, with all checksums computed in full.
     ///
     /// # Panics
     ///
@@ -80,11 +80,11 @@ impl Segment {
         }
     }
 
-    /// Reads a frame that was sent.
+    /// Parses a frame that was sent.
     ///
     /// # Panics
     ///
-    /// It is no segment, or one of its checksums is wrong.
+    /// The frame is no segment, or a checksum is wrong.
     pub fn read(frame: &[u8]) -> Segment {
         let (ethernet, rest) = Ethernet2Header::from_slice(frame).unwrap();
         let (source, destination, ttl, body) = match ethernet.ether_type {
@@ -128,7 +128,7 @@ impl Segment {
         segment
     }
 
-    /// Whose data is this text.
+    /// The data as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.payload).into_owned()
     }

@@ -1,57 +1,56 @@
 //! One client's transfer, from its request on.
 
-use crate::content;
 use crate::link::{Failure, Link, Manner, Tally};
-use crate::message;
 use crate::terms::Terms;
 use crate::transfer::{self, Receipt};
+use crate::{content, message};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use wire::tftp::Message;
 
-/// What clients ask for.
+/// A request, and how a client carries out its transfer.
 #[derive(Debug, Clone)]
-pub struct Wish {
-    /// Where requests go.
+pub struct Request {
+    /// The endpoint for requests.
     pub target: SocketAddr,
     /// The file.
     pub file: String,
-    /// Its size in bytes, where its bytes are known.
+    /// The file's size in bytes, if its contents are known.
     pub size: Option<u64>,
-    /// Whether clients send it.
+    /// Whether clients upload.
     pub is_write: bool,
-    /// The options they ask for.
+    /// Options to ask for.
     pub terms: Terms,
-    /// How they send again, and what gets lost.
+    /// Retransmission and loss.
     pub manner: Manner,
 }
 
-/// How a transfer went.
+/// The result of a transfer.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Bytes of file, or why there are none.
+    /// Bytes of the file, or the failure.
     pub result: Result<u64, Failure>,
     /// From the request to the end.
     pub time: Duration,
-    /// Who answered.
+    /// The server that answered.
     pub server: Option<SocketAddr>,
-    /// What went on besides.
+    /// Retransmissions and strays.
     pub tally: Tally,
 }
 
-/// What came first.
+/// The first answer.
 enum Answer {
-    /// Options; what else the request gets is asked for by an ACK.
+    /// An OACK; an ACK asks for the rest.
     Granted(Terms),
     /// A first block, in the link's buffer: no options.
     Block(usize),
-    /// A go-ahead for a file of ours: no options.
+    /// The ACK of a WRQ: no options.
     GoAhead,
 }
 
 /// Carries out one transfer from the address `source`.
-pub async fn transfer(wish: &Wish, source: IpAddr) -> Outcome {
+pub async fn transfer(request: &Request, source: IpAddr) -> Outcome {
     let start = Instant::now();
     let socket = match UdpSocket::bind(SocketAddr::new(source, 0)).await {
         Ok(socket) => socket,
@@ -60,21 +59,21 @@ pub async fn transfer(wish: &Wish, source: IpAddr) -> Outcome {
             return Outcome { result, time: start.elapsed(), server: None, tally };
         }
     };
-    let mut link = Link::new(socket, wish.target, wish.terms.blksize, wish.manner);
-    let result = run(&mut link, wish).await;
+    let mut link = Link::new(socket, request.target, request.terms.blksize, request.manner);
+    let result = run(&mut link, request).await;
     Outcome { result, time: start.elapsed(), server: link.peer(), tally: link.tally }
 }
 
-async fn run(link: &mut Link, wish: &Wish) -> Result<u64, Failure> {
-    let request = message::request(wish.is_write, &wish.file, &wish.terms.asked());
-    let answer = ask(link, &request).await?;
-    if wish.is_write {
+async fn run(link: &mut Link, request: &Request) -> Result<u64, Failure> {
+    let datagram = message::request(request.is_write, &request.file, &request.terms.asked());
+    let answer = ask(link, &datagram).await?;
+    if request.is_write {
         let terms = match answer {
             Answer::Granted(terms) => terms,
             Answer::GoAhead => Terms::PLAIN,
             Answer::Block(_) => return Err(Failure::Protocol),
         };
-        let size = wish.size.unwrap_or(0);
+        let size = request.size.unwrap_or(0);
         return transfer::send(link, terms, size).await.map(|()| size);
     }
     let (terms, first) = match answer {
@@ -86,15 +85,15 @@ async fn run(link: &mut Link, wish: &Wish) -> Result<u64, Failure> {
     if first.is_none() {
         link.send(&opening).await?;
     }
-    let receipt = Receipt { opening, first, check: wish.size.is_some() };
+    let receipt = Receipt { opening, first, check: request.size.is_some() };
     let received = transfer::receive(link, terms, receipt).await?;
-    match wish.size {
+    match request.size {
         Some(size) if size != received => Err(Failure::WrongData),
         Some(_) | None => Ok(received),
     }
 }
 
-/// Sends the request until somebody answers.
+/// Sends the request until a server answers.
 async fn ask(link: &mut Link, request: &[u8]) -> Result<Answer, Failure> {
     link.send(request).await?;
     for _ in 0..=link.manner().retries {
@@ -114,10 +113,10 @@ async fn ask(link: &mut Link, request: &[u8]) -> Result<Answer, Failure> {
     Err(Failure::Timeout)
 }
 
-impl Wish {
-    /// A file whose every byte is known and checked.
-    pub fn of_size(target: SocketAddr, size: u64, terms: Terms, manner: Manner) -> Wish {
+impl Request {
+    /// A file whose bytes are known and checked.
+    pub fn of_size(target: SocketAddr, size: u64, terms: Terms, manner: Manner) -> Request {
         let file = content::name(size);
-        Wish { target, file, size: Some(size), is_write: false, terms, manner }
+        Request { target, file, size: Some(size), is_write: false, terms, manner }
     }
 }

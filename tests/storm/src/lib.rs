@@ -1,5 +1,5 @@
-//! TFTP clients by the thousand and servers that answer them, over ordinary sockets: what a farm
-//! goes through after a power cut. A transfer is a task, not a thread or a process.
+//! TFTP clients by the thousand, and servers for them, over ordinary sockets: the load of a farm after a power cut.
+//! Each transfer is a task.
 #![forbid(unsafe_code)]
 
 pub mod client;

@@ -1,4 +1,4 @@
-//! One side of a transfer: a socket, the peer once it is known, and the packets that get lost.
+//! One side of a transfer: a socket, the peer once it is known, and simulated loss.
 
 use crate::message;
 use std::io;
@@ -8,60 +8,60 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 use wire::tftp;
 
-/// How a side sends again, and what gets lost on its way.
+/// Retransmission and loss of a side.
 #[derive(Debug, Clone, Copy)]
 pub struct Manner {
-    /// Silence after which something is sent again.
+    /// Silence before a retransmission.
     pub retransmit: Duration,
-    /// So often in a row; then the transfer is given up.
+    /// Most retransmissions in a row.
     pub retries: u32,
-    /// Of 100 packets, so many are lost in each direction.
+    /// Percentage of packets lost in each direction.
     pub loss: f64,
 }
 
-/// What a side has seen besides its transfer.
+/// Events of a side beside its transfer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Requests sent again.
+    /// Retransmitted requests.
     pub requests: u64,
-    /// Blocks and ACKs sent again.
+    /// Retransmitted blocks and ACKs.
     pub blocks: u64,
-    /// Packets from somebody else than the peer.
+    /// Packets from other endpoints than the peer.
     pub strays: u64,
 }
 
 /// One side of a transfer.
 pub struct Link {
     socket: UdpSocket,
-    /// Who requests go to.
+    /// The endpoint for requests.
     target: SocketAddr,
-    /// Who has answered.
+    /// The peer, once it has answered.
     peer: Option<SocketAddr>,
     manner: Manner,
     random: fastrand::Rng,
-    /// What came, at its front.
+    /// The latest packet, at its front.
     pub buffer: Box<[u8]>,
-    /// What went on besides.
+    /// Retransmissions and strays.
     pub tally: Tally,
 }
 
-/// Why a transfer ended without its file.
+/// Why a transfer failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Failure {
     /// The peer fell silent.
     Timeout,
     /// The peer sent an ERROR with this code.
     Error(u16),
-    /// A byte or the length was not the file's.
+    /// A byte or the length is wrong.
     WrongData,
-    /// The peer sent what does not belong there.
+    /// The peer violated the protocol.
     Protocol,
-    /// This machine refused.
+    /// A local error.
     Local(io::ErrorKind),
 }
 
 impl Failure {
-    /// Its kind, in a word.
+    /// The failure's name.
     pub fn name(self) -> String {
         match self {
             Failure::Timeout => "timeout".to_owned(),
@@ -99,36 +99,36 @@ impl Link {
         Link { peer: Some(peer), ..Link::new(socket, peer, blksize, manner) }
     }
 
-    /// Who answered.
+    /// The peer, once it has answered.
     pub fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
 
-    /// How this side sends again.
+    /// Retransmission and loss of this side.
     pub fn manner(&self) -> Manner {
         self.manner
     }
 
-    /// Sends to the peer, or to the target as long as nobody has answered.
+    /// Sends to the peer, or to the target until a server has answered.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         if self.loses() {
             return Ok(());
         }
         match self.socket.send_to(bytes, self.peer.unwrap_or(self.target)).await {
-            // The peer is gone, and an earlier packet's ICMP says so: silence will tell.
+            // An ICMP error for an earlier packet: the peer is gone, which silence will tell.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
             Err(error) => Err(error.into()),
             Ok(_) => Ok(()),
         }
     }
 
-    /// When something is to be sent again, if it is sent now.
+    /// The time of the next retransmission, if a packet is sent now.
     pub fn patience(&self) -> Instant {
         Instant::now() + self.manner.retransmit
     }
 
-    /// The next packet of the peer, as its length; the first one settles who that is. `None` at the
-    /// deadline: packets that are no news must not put it off.
+    /// Length of the peer's next packet; the first one determines the peer. `None` at the deadline, which repeated
+    /// packets do not defer.
     pub async fn receive(&mut self, deadline: Instant) -> Result<Option<usize>, Failure> {
         loop {
             let received = timeout_at(deadline, self.socket.recv_from(&mut self.buffer)).await;

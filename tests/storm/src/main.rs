@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
-use storm::client::Wish;
+use storm::client::Request;
 use storm::link::Manner;
 use storm::report;
 use storm::serve::{Habits, Server};
@@ -20,8 +20,8 @@ use storm::terms::Terms;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A storm of TFTP clients, and servers to stand it. Exit codes: 0 done, 1 a transfer failed,
-/// 2 wrong usage, 3 it can't run here.
+/// A storm of TFTP clients, and servers for it. Exit codes: 0 done, 1 a transfer failed, 2 wrong usage, 3 the
+/// environment does not permit the run.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate-storm", version)]
 struct Options {
@@ -45,14 +45,14 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Clients {
-    /// Where requests go: an address, with a port unless it is 69.
+    /// Endpoint for requests: an address, with a port unless it is 69.
     #[arg(long, value_name = "ADDRESS", value_parser = endpoint)]
     target: SocketAddr,
-    /// Clients at once.
+    /// Concurrent clients.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     clients: u64,
-    /// Addresses that they use in turn: an address or a prefix, which this machine must have (a
-    /// `local` route to a prefix on `lo` does for all of it). Left out: the system chooses.
+    /// Client addresses, used in turn: an address or a prefix, which this machine must have (a `local` route to a
+    /// prefix on `lo` suffices). If left out, the system chooses.
     #[arg(long, value_name = "ADDRESS", value_parser = prefix)]
     source: Vec<Ipv4Net>,
     /// Transfers in all; one for each client if left out.
@@ -61,11 +61,10 @@ struct Clients {
     /// Clients ask again and again for this long.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     length: Option<Duration>,
-    /// A file of the servers'. Left out: one that `tidegate-storm serve` makes up, whose every byte is
-    /// checked.
+    /// A file of the servers. If left out, a synthetic one of `tidegate-storm serve`, whose every byte is checked.
     #[arg(long, value_name = "NAME")]
     file: Option<String>,
-    /// Bytes of that made-up file.
+    /// Bytes of the synthetic file.
     #[arg(long, value_name = "SIZE", default_value = "1MiB", conflicts_with = "file")]
     size: ByteSize,
     /// The block size to ask for.
@@ -86,7 +85,7 @@ struct Clients {
 
 #[derive(Debug, Args)]
 struct Servers {
-    /// Where a server listens: an address, with a port unless it is 69. May be given often.
+    /// Endpoint to listen on: an address, with a port unless it is 69. May be repeated.
     #[arg(long, value_name = "ADDRESS", required = true, value_parser = endpoint)]
     listen: Vec<SocketAddr>,
     /// Bytes of files whose name does not end in `-BYTES`.
@@ -101,13 +100,13 @@ struct Servers {
 
 #[derive(Debug, Args)]
 struct Patience {
-    /// Of 100 packets, so many get lost, each way.
+    /// Percentage of packets lost, each way.
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
     loss: f64,
-    /// Silence after which something is sent again.
+    /// Silence before a retransmission.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
     retransmit: Duration,
-    /// So often in a row.
+    /// Most retransmissions in a row.
     #[arg(long, value_name = "N", default_value_t = 5)]
     retries: u32,
 }
@@ -120,7 +119,7 @@ impl Patience {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    // Every client has a socket, and every transfer of a server.
+    // Every client and every transfer of a server has a socket.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let outcome = start(options.threads).and_then(|runtime| match options.command {
         Command::Run(clients) => runtime.block_on(run(clients, options.json)),
@@ -143,11 +142,12 @@ fn start(threads: usize) -> io::Result<Runtime> {
 
 async fn run(clients: Clients, json: bool) -> io::Result<ExitCode> {
     let terms = Terms { blksize: clients.blksize, windowsize: clients.windowsize };
-    let wish = Wish::of_size(clients.target, clients.size.as_u64(), terms, clients.manner.manner());
-    let wish = Wish { is_write: clients.write, ..wish };
-    let wish = match clients.file {
-        Some(file) => Wish { file, size: None, ..wish },
-        None => wish,
+    let request =
+        Request::of_size(clients.target, clients.size.as_u64(), terms, clients.manner.manner());
+    let request = Request { is_write: clients.write, ..request };
+    let request = match clients.file {
+        Some(file) => Request { file, size: None, ..request },
+        None => request,
     };
     let sources: Vec<IpAddr> =
         clients.source.iter().flat_map(Ipv4Net::hosts).map(IpAddr::V4).collect();
@@ -160,7 +160,7 @@ async fn run(clients: Clients, json: bool) -> io::Result<ExitCode> {
         None => End::Transfers(clients.transfers.unwrap_or(clients.clients)),
     };
     let bar = bar(end);
-    let storm = Storm { wish, clients: clients.clients, sources, ramp: clients.ramp, end };
+    let storm = Storm { request, clients: clients.clients, sources, ramp: clients.ramp, end };
     let report = storm
         .run(|completed, failed| {
             bar.set_position(completed + failed);
@@ -220,7 +220,7 @@ async fn serve(options: Servers, json: bool) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// An endpoint whose port is 69 unless it says so.
+/// An endpoint with port 69 by default.
 fn endpoint(text: &str) -> Result<SocketAddr, String> {
     SocketAddr::from_str(text)
         .or_else(|_| IpAddr::from_str(text).map(|address| SocketAddr::new(address, 69)))

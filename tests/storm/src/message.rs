@@ -1,4 +1,4 @@
-//! Messages as they are written; they are read by [`wire::tftp`].
+//! Writes messages; [`wire::tftp`] reads them.
 
 /// A request's or an OACK's options: names and values.
 pub type Options<'a> = [(&'a str, u64)];
@@ -24,7 +24,7 @@ pub fn ack(block: u64) -> Vec<u8> {
     vec![0, 4, high, low]
 }
 
-/// The front of DATA.
+/// The front of a DATA.
 pub fn data(block: u64) -> [u8; 4] {
     let [high, low] = (block as u16).to_be_bytes();
     [0, 3, high, low]

@@ -1,4 +1,4 @@
-//! What is said at the end.
+//! Reports at the end of a run.
 
 use crate::client::Outcome;
 use crate::link::{Failure, Tally};
@@ -10,50 +10,50 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// An hour, in microseconds: longer ones count as this.
+/// An hour in microseconds; longer times count as this.
 const LONGEST: u64 = 3_600_000_000;
 
-/// A storm, in numbers.
+/// The results of a storm.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Transfers whose every byte came.
+    /// Completed transfers.
     pub completed: u64,
-    /// All others, by kind.
+    /// Failed transfers, by kind.
     pub failed: BTreeMap<String, u64>,
-    /// Bytes of the completed ones.
+    /// Bytes of completed transfers.
     pub bytes: u64,
-    /// From the first request to the last end.
+    /// Seconds from the first request to the last end.
     pub seconds: f64,
-    /// Completed ones a second.
+    /// Completed transfers per second.
     pub transfers_per_second: f64,
-    /// Their bytes a second.
+    /// Bytes per second of completed transfers.
     pub bytes_per_second: f64,
-    /// How long they took.
+    /// Durations of completed transfers.
     pub time_us: Times,
-    /// What was sent again.
+    /// Retransmissions.
     pub retransmissions: Retransmissions,
-    /// Packets from somebody else than the transfer's server.
+    /// Packets from other endpoints than the transfer's server.
     pub strays: u64,
-    /// By the address that answered.
+    /// Completed transfers by server address.
     pub servers: BTreeMap<IpAddr, Share>,
 }
 
 /// A distribution of times, in microseconds.
 #[derive(Debug, Default, Serialize)]
 pub struct Times {
-    /// Half of them took at most this long.
+    /// 50th percentile.
     pub p50: u64,
-    /// 90 of 100.
+    /// 90th percentile.
     pub p90: u64,
-    /// 99 of 100.
+    /// 99th percentile.
     pub p99: u64,
-    /// 999 of 1,000.
+    /// 99.9th percentile.
     pub p99_9: u64,
-    /// The longest.
+    /// Maximum.
     pub max: u64,
 }
 
-/// What clients sent again.
+/// Retransmissions by clients.
 #[derive(Debug, Default, Serialize)]
 pub struct Retransmissions {
     /// Requests.
@@ -62,23 +62,23 @@ pub struct Retransmissions {
     pub blocks: u64,
 }
 
-/// One server's part.
+/// The share of one server.
 #[derive(Debug, Default, Serialize)]
 pub struct Share {
-    /// Transfers completed.
+    /// Completed transfers.
     pub completed: u64,
-    /// Their bytes.
+    /// Bytes of completed transfers.
     pub bytes: u64,
 }
 
-/// Outcomes as they come in.
+/// Accumulated outcomes.
 pub struct Sum {
     report: Report,
     times: Histogram<u64>,
 }
 
 impl Sum {
-    /// Nothing yet.
+    /// An empty sum.
     pub fn new() -> Sum {
         let times = Histogram::new_with_bounds(1, LONGEST, 3).expect("sound bounds");
         let report = Report {
@@ -96,7 +96,7 @@ impl Sum {
         Sum { report, times }
     }
 
-    /// Counts one in.
+    /// Adds an outcome.
     pub fn add(&mut self, outcome: &Outcome) {
         let report = &mut self.report;
         report.retransmissions.requests += outcome.tally.requests;
@@ -117,12 +117,12 @@ impl Sum {
         }
     }
 
-    /// Completed ones and failed ones.
+    /// Numbers of completed and failed transfers.
     pub fn counts(&self) -> (u64, u64) {
         (self.report.completed, self.report.failed())
     }
 
-    /// The whole, after so long.
+    /// The report after a run of `time`.
     pub fn report(mut self, time: Duration) -> Report {
         let seconds = time.as_secs_f64();
         self.report.seconds = seconds;
@@ -147,12 +147,12 @@ impl Default for Sum {
 }
 
 impl Report {
-    /// Transfers that failed, in whatever way.
+    /// Number of failed transfers.
     pub fn failed(&self) -> u64 {
         self.failed.values().sum()
     }
 
-    /// As a person reads it.
+    /// A table for humans.
     pub fn table(&self) -> String {
         let mut table = table();
         let mut row = |name: &str, value: String| {
@@ -182,23 +182,23 @@ impl Report {
     }
 }
 
-/// What a server has served.
+/// The work of a server.
 #[derive(Debug, Default, Clone, Serialize)]
 pub struct Served {
-    /// Transfers begun.
+    /// Begun transfers.
     pub started: u64,
-    /// Of these, completed.
+    /// Completed transfers.
     pub completed: u64,
-    /// Of these, given up.
+    /// Failed transfers.
     pub failed: u64,
-    /// Bytes of the completed ones.
+    /// Bytes of completed transfers.
     pub bytes: u64,
-    /// What was sent again.
+    /// Retransmissions.
     pub retransmissions: u64,
 }
 
 impl Served {
-    /// Counts an ended transfer in.
+    /// Adds an ended transfer.
     pub fn add(&mut self, result: Result<u64, Failure>, tally: &Tally) {
         self.retransmissions += tally.blocks;
         match result {
@@ -211,7 +211,7 @@ impl Served {
     }
 }
 
-/// What servers have served, as a person reads it.
+/// A table of servers' work, for humans.
 pub fn served(servers: &BTreeMap<String, Served>) -> String {
     let mut table = table();
     table.set_header(["SERVER", "STARTED", "COMPLETED", "FAILED", "BYTES", "SENT AGAIN"]);

@@ -1,11 +1,10 @@
 //! TFTP servers: each listens on an address and answers every request from a fresh port.
 
-use crate::content;
 use crate::link::{Failure, Link, Manner};
-use crate::message;
 use crate::report::Served;
 use crate::terms::{Terms, number};
 use crate::transfer::{self, Receipt};
+use crate::{content, message};
 use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
@@ -13,14 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::UdpSocket;
 use wire::tftp::{FILE_NOT_FOUND, Message};
 
-/// How servers serve.
+/// Settings of servers.
 #[derive(Debug, Clone, Copy)]
 pub struct Habits {
-    /// The size of files whose name does not end in one, in bytes.
+    /// Size in bytes of files whose name does not end in one.
     pub size: u64,
-    /// The largest block granted.
+    /// The largest block size granted.
     pub max_blksize: u16,
-    /// How they send again, and what gets lost.
+    /// Retransmission and loss.
     pub manner: Manner,
 }
 
@@ -28,18 +27,18 @@ pub struct Habits {
 pub struct Server {
     socket: UdpSocket,
     habits: Habits,
-    /// Clients whose transfer runs: what they ask meanwhile they ask again.
+    /// Clients with a running transfer: further requests of theirs count as repetitions.
     busy: Arc<Mutex<HashSet<SocketAddr>>>,
     served: Arc<Mutex<Served>>,
 }
 
-/// A request, read.
+/// A parsed request.
 struct Asked {
     client: SocketAddr,
     is_write: bool,
     size: u64,
     terms: Terms,
-    /// What is granted; empty when nothing was asked for.
+    /// Granted options; empty if none were asked for.
     granted: Vec<(&'static str, u64)>,
 }
 
@@ -54,7 +53,7 @@ impl Server {
         Ok(Server { socket, habits, busy: Arc::default(), served: Arc::default() })
     }
 
-    /// Where it listens.
+    /// The server's address.
     ///
     /// # Errors
     ///
@@ -63,7 +62,7 @@ impl Server {
         self.socket.local_addr()
     }
 
-    /// What it has served, as it goes.
+    /// The server's work so far.
     pub fn served(&self) -> Arc<Mutex<Served>> {
         Arc::clone(&self.served)
     }
@@ -94,7 +93,7 @@ impl Server {
     }
 
     async fn begin(&self, asked: Asked) -> io::Result<()> {
-        // A fresh port: the transfer's TID.
+        // A fresh port is the transfer's TID.
         let tid = UdpSocket::bind(SocketAddr::new(self.address()?.ip(), 0)).await?;
         let (busy, served) = (Arc::clone(&self.busy), Arc::clone(&self.served));
         let mut link = Link::answering(tid, asked.client, asked.terms.blksize, self.habits.manner);
@@ -143,7 +142,7 @@ impl Asked {
         transfer::send(link, self.terms, self.size).await.map(|()| self.size)
     }
 
-    /// Says what is granted until the client agrees.
+    /// Sends the OACK until the client answers.
     async fn grant(&self, link: &mut Link) -> Result<(), Failure> {
         let oack = message::oack(&self.granted);
         for _ in 0..=link.manner().retries {
@@ -161,7 +160,7 @@ impl Asked {
         Err(Failure::Timeout)
     }
 
-    /// The client may not have heard the last ACK, and says its last block again.
+    /// Waits for a repetition of the last block: the client may have missed the last ACK.
     async fn linger(&self, link: &mut Link, received: u64) -> Result<(), Failure> {
         let last = message::ack(received / u64::from(self.terms.blksize) + 1);
         let mut silences = 0;

@@ -1,39 +1,40 @@
-//! Many clients at once.
+//! Many concurrent clients.
 
-use crate::client::{Outcome, Wish, transfer};
+use crate::client::{Outcome, Request, transfer};
 use crate::report::{Report, Sum};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// What a storm is.
+/// A storm.
 #[derive(Debug, Clone)]
 pub struct Storm {
-    /// What each client asks for.
-    pub wish: Wish,
-    /// Clients at once.
+    /// Each client's transfers.
+    pub request: Request,
+    /// Concurrent clients.
     pub clients: u64,
-    /// Their addresses, in turn.
+    /// Client addresses, used in turn.
     pub sources: Vec<IpAddr>,
-    /// Time over which they start.
+    /// Time over which clients start.
     pub ramp: Duration,
-    /// When it ends.
+    /// End of the storm.
     pub end: End,
 }
 
-/// When clients stop asking. Transfers that run are finished.
+/// When clients stop asking. Running transfers are finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// After so many transfers in all.
+    /// After this number of transfers.
     Transfers(u64),
-    /// After so long.
+    /// After this time.
     After(Duration),
 }
 
 impl Storm {
-    /// Carries it out; `progress` hears of completed and failed transfers as they come.
+    /// Runs the storm; `progress` gets the numbers of completed and failed transfers as they change.
     pub async fn run(self, mut progress: impl FnMut(u64, u64)) -> Report {
         let start = Instant::now();
         let (sender, mut outcomes) = mpsc::unbounded_channel();
@@ -64,7 +65,7 @@ impl Storm {
         let source = self.sources[(number % self.sources.len() as u64) as usize];
         tokio::time::sleep(self.ramp.mul_f64(number as f64 / self.clients as f64)).await;
         while self.goes_on(start, begun) {
-            let outcome = transfer(&self.wish, source).await;
+            let outcome = transfer(&self.request, source).await;
             if outcomes.send(outcome).is_err() {
                 return;
             }

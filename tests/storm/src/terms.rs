@@ -1,21 +1,21 @@
-//! What both sides of a transfer agree on.
+//! Negotiated options.
 
 use wire::tftp::{DEFAULT_BLKSIZE, Options};
 
-/// The terms of a transfer.
+/// Negotiated options of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// Bytes in a full block (RFC 2348).
+    /// Bytes of a full block (RFC 2348).
     pub blksize: u16,
-    /// Blocks sent before an ACK is waited for (RFC 7440).
+    /// Blocks per ACK (RFC 7440).
     pub windowsize: u16,
 }
 
 impl Terms {
-    /// Those of RFC 1350.
+    /// RFC 1350's defaults.
     pub const PLAIN: Terms = Terms { blksize: DEFAULT_BLKSIZE, windowsize: 1 };
 
-    /// What options say; what they leave out is plain.
+    /// Terms by options, with defaults for missing ones.
     pub fn of(options: Options) -> Terms {
         let blksize = number(options, b"blksize").filter(|size| (8..=65_464).contains(size));
         let windowsize = number(options, b"windowsize").filter(|&blocks| blocks > 0);
@@ -25,7 +25,7 @@ impl Terms {
         }
     }
 
-    /// What a client asks for; nothing, when that is what it gets anyway.
+    /// Options to ask for; none for defaults.
     pub fn asked(self) -> Vec<(&'static str, u64)> {
         let blksize = ("blksize", u64::from(self.blksize));
         let windowsize = ("windowsize", u64::from(self.windowsize));
@@ -36,7 +36,7 @@ impl Terms {
     }
 }
 
-/// The number that an option has.
+/// The number in an option.
 pub fn number<T: std::str::FromStr>(options: Options, name: &[u8]) -> Option<T> {
     std::str::from_utf8(options.value(name)?).ok()?.parse().ok()
 }

@@ -1,24 +1,23 @@
-//! The two halves of a transfer, whoever asked for it: sending a file and receiving one, block by
-//! block or window by window. An ACK that comes twice is not answered twice (RFC 1123 §4.2.3.1).
+//! Sending and receiving a file, block by block or window by window, for clients and servers. A repeated ACK is not
+//! answered again (RFC 1123 §4.2.3.1).
 
-use crate::content;
 use crate::link::{Failure, Link};
-use crate::message;
 use crate::terms::Terms;
+use crate::{content, message};
 use tokio::time::Instant;
 use wire::tftp::Message;
 
-/// What the peer said.
+/// A message of the peer.
 enum Said {
-    /// A block, with the length of its data.
+    /// A block and the length of its data.
     Data(u16, usize),
-    /// A block has come.
+    /// The ACK of a block.
     Ack(u16),
-    /// Options are granted.
+    /// An OACK.
     Oack,
 }
 
-/// Sends `size` bytes; the peer has asked for the first block already.
+/// Sends `size` bytes; the peer has asked for the first block.
 pub async fn send(link: &mut Link, terms: Terms, size: u64) -> Result<(), Failure> {
     let blocks = size / u64::from(terms.blksize) + 1;
     let mut packet = vec![0; usize::from(terms.blksize) + 4];
@@ -44,7 +43,7 @@ pub async fn send(link: &mut Link, terms: Terms, size: u64) -> Result<(), Failur
                         break;
                     }
                 }
-                // Said again: the peer has not heard us yet, and will ask.
+                // A repetition: the peer has not heard this side, and will ask.
                 Some(Said::Data(..) | Said::Oack) => {}
                 None => {
                     tries += 1;
@@ -62,17 +61,17 @@ pub async fn send(link: &mut Link, terms: Terms, size: u64) -> Result<(), Failur
     }
 }
 
-/// How a file is received.
+/// How to receive a file.
 pub struct Receipt {
-    /// What is sent until the first block comes.
+    /// The message to send until the first block comes.
     pub opening: Vec<u8>,
-    /// Whether the first block lies in the link's buffer already, as so many bytes.
+    /// Length of the first block, if the link's buffer already holds it.
     pub first: Option<usize>,
-    /// Whether its bytes are known.
+    /// Whether the bytes are known.
     pub check: bool,
 }
 
-/// Receives a file, and answers its length.
+/// Receives a file; returns its length.
 pub async fn receive(link: &mut Link, terms: Terms, receipt: Receipt) -> Result<u64, Failure> {
     let Receipt { mut opening, mut first, check } = receipt;
     let mut received = 0;
@@ -106,7 +105,7 @@ pub async fn receive(link: &mut Link, terms: Terms, receipt: Receipt) -> Result<
                     return Ok(received);
                 }
             }
-            // Repeated, or behind a gap: the peer learns how far we are.
+            // A repetition, or behind a gap: the ACK tells the peer the position.
             Some(Said::Data(..)) | None => {
                 if said.is_none() {
                     tries += 1;

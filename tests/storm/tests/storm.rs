@@ -1,8 +1,8 @@
-//! Storms in one process, on loopback: servers that the system gives a port, and clients of theirs.
+//! Storms within one process, on loopback, with servers on ephemeral ports.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
-use storm::client::Wish;
+use storm::client::Request;
 use storm::link::Manner;
 use storm::report::Report;
 use storm::serve::{Habits, Server};
@@ -19,11 +19,11 @@ async fn server(manner: Manner) -> SocketAddr {
     address
 }
 
-/// So many clients, on 127.0.0.2 to 127.0.0.21, a transfer each.
-async fn storm(wish: Wish, clients: u64) -> Report {
+/// Clients on 127.0.0.2 to 127.0.0.21, with one transfer each.
+async fn storm(request: Request, clients: u64) -> Report {
     let sources = (2..22).map(|n| IpAddr::V4(Ipv4Addr::new(127, 0, 0, n))).collect();
     let end = End::Transfers(clients);
-    let storm = Storm { wish, clients, sources, ramp: Duration::from_millis(10), end };
+    let storm = Storm { request, clients, sources, ramp: Duration::from_millis(10), end };
     storm.run(|_, _| ()).await
 }
 
@@ -39,8 +39,8 @@ async fn files_of_any_size_go_both_ways() {
     for terms in [Terms::PLAIN, terms(1428, 1), terms(8192, 1), terms(512, 4)] {
         for size in [0, 511, 512, 513, 100_000] {
             for is_write in [false, true] {
-                let wish = Wish { is_write, ..Wish::of_size(target, size, terms, MANNER) };
-                all_done(&storm(wish, 2).await, 2, size);
+                let request = Request { is_write, ..Request::of_size(target, size, terms, MANNER) };
+                all_done(&storm(request, 2).await, 2, size);
             }
         }
     }
@@ -50,13 +50,13 @@ async fn files_of_any_size_go_both_ways() {
 async fn block_numbers_wrap() {
     let target = server(MANNER).await;
     let size = 512 * 70_000;
-    all_done(&storm(Wish::of_size(target, size, Terms::PLAIN, MANNER), 1).await, 1, size);
+    all_done(&storm(Request::of_size(target, size, Terms::PLAIN, MANNER), 1).await, 1, size);
 }
 
 #[tokio::test]
 async fn many_clients_at_once() {
     let target = server(MANNER).await;
-    let report = storm(Wish::of_size(target, 20_000, Terms::PLAIN, MANNER), 200).await;
+    let report = storm(Request::of_size(target, 20_000, Terms::PLAIN, MANNER), 200).await;
     all_done(&report, 200, 20_000);
     assert_eq!(report.servers[&target.ip()].completed, 200);
     let times = &report.time_us;
@@ -72,8 +72,8 @@ async fn what_gets_lost_is_sent_again() {
     for windowsize in [1, 4] {
         let terms = Terms { windowsize, ..Terms::PLAIN };
         for is_write in [false, true] {
-            let wish = Wish { is_write, ..Wish::of_size(target, 30_000, terms, manner) };
-            let report = storm(wish, 10).await;
+            let request = Request { is_write, ..Request::of_size(target, 30_000, terms, manner) };
+            let report = storm(request, 10).await;
             all_done(&report, 10, 30_000);
             assert!(report.retransmissions.blocks > 0);
         }
@@ -83,19 +83,19 @@ async fn what_gets_lost_is_sent_again() {
 #[tokio::test]
 async fn failures_are_counted_by_kind() {
     let target = server(MANNER).await;
-    let wish = Wish::of_size(target, 0, Terms::PLAIN, MANNER);
-    let missing = Wish { file: "missing".to_owned(), size: None, ..wish.clone() };
+    let request = Request::of_size(target, 0, Terms::PLAIN, MANNER);
+    let missing = Request { file: "missing".to_owned(), size: None, ..request.clone() };
     assert_eq!(storm(missing, 3).await.failed["error_1"], 3);
-    let wrong = Wish { size: Some(7), ..wish.clone() };
+    let wrong = Request { size: Some(7), ..request.clone() };
     assert_eq!(storm(wrong, 3).await.failed["wrong_data"], 3);
     let manner = Manner { retransmit: Duration::from_millis(10), retries: 2, loss: 0.0 };
     let nobody = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
     let target = nobody.local_addr().expect("it is bound");
-    let report = storm(Wish { target, manner, ..wish }, 3).await;
+    let report = storm(Request { target, manner, ..request }, 3).await;
     assert_eq!((report.failed["timeout"], report.retransmissions.requests), (3, 9));
 }
 
-/// The program's exit code and what it says on standard error.
+/// The program's exit code and its standard error.
 fn program(arguments: &[&str]) -> (Option<i32>, String) {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate-storm"))
         .args(arguments)

@@ -1,5 +1,4 @@
-//! A capture at the gate: pcapng with the gate's interfaces, every frame marked as inbound or outbound and
-//! with a comment that says what it is.
+//! Captures at the gate: pcapng with the gate's interfaces; every frame has a direction and a comment.
 
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{
@@ -21,18 +20,18 @@ const OUTBOUND: u32 = 2;
 /// Time stamps count nanoseconds.
 const NANOSECONDS: u8 = 9;
 
-/// One frame at the gate.
+/// A frame at the gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moment {
-    /// Since the capture began.
+    /// Time since the start of the capture.
     pub at: Duration,
-    /// By which interface: 0 is outside.
+    /// Interface: 0 is outside.
     pub interface: u8,
-    /// Whether it arrives.
+    /// Whether the frame arrives.
     pub inbound: bool,
     /// The frame.
     pub frame: Vec<u8>,
-    /// What it is.
+    /// Comment.
     pub says: String,
 }
 
@@ -40,7 +39,7 @@ pub struct Moment {
 ///
 /// # Errors
 ///
-/// The file can't be written.
+/// The file cannot be written.
 pub fn write(path: &Path, moments: &[Moment]) -> Result<(), PcapError> {
     let mut writer =
         PcapNgWriter::new(BufWriter::new(File::create(path).map_err(PcapError::IoError)?))?;
@@ -71,7 +70,7 @@ pub fn write(path: &Path, moments: &[Moment]) -> Result<(), PcapError> {
 ///
 /// # Errors
 ///
-/// It is none.
+/// The file is no such capture.
 pub fn read(path: &Path) -> Result<Vec<Moment>, PcapError> {
     let mut reader =
         PcapNgReader::new(BufReader::new(File::open(path).map_err(PcapError::IoError)?))?;

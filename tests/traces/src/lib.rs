@@ -1,7 +1,7 @@
-//! What real clients and servers do, one capture for each habit and mode, made from what is publicly known
-//! of them: each frame that arrives at the gate, and behind it each that must leave.
+//! Habits of real clients and servers, from public sources: one capture for each habit and mode, with each frame that
+//! arrives at the gate, followed by each that must leave.
 //!
-//! A [`capture`] is a pcapng file, a [`scene`] makes one as a story is told, the [`rows`] are the stories.
+//! A [`capture`] is a pcapng file, a [`scene`] builds one step by step, [`rows`] lists the habits.
 #![forbid(unsafe_code)]
 
 pub mod capture;

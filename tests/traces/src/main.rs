@@ -1,17 +1,16 @@
-//! Writes the captures, to look at.
+//! Writes the captures for inspection.
 
 use clap::Parser;
 use std::path::PathBuf;
-use traces::capture;
 use traces::rows::ROWS;
-use traces::script;
+use traces::{capture, script};
 
-/// What real clients and servers do, as captures at the gate
+/// Habits of real clients and servers, as captures at the gate.
 #[derive(Parser)]
 struct Arguments {
-    /// Where to write them
+    /// Folder for the captures.
     folder: PathBuf,
-    /// What arrives, alone, as a fuzzer takes it
+    /// Writes only arriving frames, in the fuzzer's format.
     #[arg(long)]
     scripts: bool,
 }

@@ -1,29 +1,26 @@
-//! The stories: what real clients and servers do, by number. Where it can be seen is said with each.
+//! Habits of real clients and servers, numbered, each with its source.
 
 mod clients;
 mod connections;
 mod network;
 mod servers;
+mod snapshots;
 
 use crate::scene::Scene;
-use engine::policy::OptionLimits;
-use engine::select::cap::{Cap, Places};
-use engine::select::rota::Scheduler;
-use engine::tables::{Ftp, Owner, Protocol, Tables};
-use kit::connections::add;
-use kit::world::{self, OUTSIDE, Via};
-use std::net::{IpAddr, Ipv4Addr};
+use engine::snapshot::Snapshot;
+use kit::topology::Via;
+use snapshots::{aliases, broadcast, limits, no_multicast, two_servers};
 
 /// One habit.
 pub struct Row {
-    /// Its number among all.
+    /// Number.
     pub number: u8,
-    /// What they do, in a few words.
+    /// Short name.
     pub name: &'static str,
-    /// The modes in which there is such a thing.
+    /// Modes in which the habit occurs.
     pub modes: &'static [Via],
-    /// What is special about the gate.
-    world: fn(&mut Tables, Via),
+    /// Change of the snapshot.
+    world: fn(&mut Snapshot, Via),
     play: fn(&mut Scene),
 }
 
@@ -31,7 +28,7 @@ const fn row(number: u8, name: &'static str, modes: &'static [Via], play: fn(&mu
     Row { number, name, modes, world: |_, _| (), play }
 }
 
-/// All of them.
+/// All habits.
 pub const ROWS: [Row; 33] = [
     row(1, "answers come from a new port", &Via::ALL, servers::new_port),
     row(2, "a repeated request has two answers", &Via::ALL, servers::two_answers),
@@ -68,85 +65,33 @@ pub const ROWS: [Row; 33] = [
     row(33, "ftp goes over to tls", &Via::SEEN, connections::encrypted),
 ];
 
-/// The ports of services over TCP.
-const SSH: u16 = 22;
-const FTP: u16 = 21;
-
 const FROM_V4: [Via; 3] = [Via::Nat, Via::Snat, Via::Snat46];
 const FROM_V6: [Via; 4] = [Via::Dsr6, Via::Nat6, Via::Snat6, Via::Snat64];
 
-/// Another address that the server answers from.
-fn alias(via: Via) -> IpAddr {
-    via.at_server().station(u8::from(!via.is_snat()), 200)
-}
-
-fn aliases(tables: &mut Tables, via: Via) {
-    let server = tables.addresses.get(via.server(0)).expect("a server");
-    tables.addresses.insert(alias(via), server);
-    tables.backends[usize::from(via.backend(0))].aliases = vec![alias(via)];
-}
-
-/// The first server's turn comes first.
-fn two_servers(tables: &mut Tables, via: Via) {
-    tables.rotas[usize::from(via.service())] = world::rotas(via, Scheduler::LeastTransfers, [2, 1]);
-}
-
-fn no_multicast(tables: &mut Tables, via: Via) {
-    let strip = vec!["multicast".to_owned()];
-    let options = OptionLimits { strip, ..OptionLimits::default() };
-    tables.services[usize::from(via.service())].options = options;
-}
-
-/// Two servers, of which the one that comes first takes one transfer and the other one two.
-fn limits(tables: &mut Tables, via: Via) {
-    tables.rotas[usize::from(via.service())] = world::rotas(via, Scheduler::LeastTransfers, [2, 1]);
-    for (n, most) in [(0, 1), (1, 2)] {
-        let cap = Cap::new(most, Places::default());
-        tables.backends[usize::from(via.backend(n))].cap = Some(cap);
-    }
-}
-
-fn broadcast(tables: &mut Tables, via: Via) {
-    tables.interfaces[usize::from(OUTSIDE)].broadcast = Some(via.service());
-    tables.addresses.insert(EVERYBODY, Owner::Everybody);
-}
-
-const EVERYBODY: IpAddr = IpAddr::V4(Ipv4Addr::BROADCAST);
-
-/// The weights of two servers of which only the first one is asked.
-const ONE: [u16; 2] = [1, 0];
-
 impl Row {
-    const fn at(self, world: fn(&mut Tables, Via)) -> Row {
+    const fn at(self, world: fn(&mut Snapshot, Via)) -> Row {
         Row { world, ..self }
     }
 
-    /// The name of its capture.
+    /// File name of its capture.
     pub fn file(&self, via: Via) -> String {
         let name = self.name.replace(' ', "-");
         format!("{:02}-{name}.{}.pcapng", self.number, format!("{via:?}").to_lowercase())
     }
 
-    /// The gate that it is played at: every service has one server, unless it is about two.
-    pub fn tables(&self, via: Via) -> Tables {
-        let mut tables = world::tables();
-        for (via, rotas) in Via::ALL.into_iter().zip(&mut tables.rotas) {
-            *rotas = world::rotas(via, Scheduler::RoundRobin, ONE);
-        }
-        let ftp = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
-        for (protocol, port) in [(Protocol::Tcp, SSH), (ftp, FTP)] {
-            add(&mut tables, protocol, port, ONE);
-        }
-        self.prepare(&mut tables, via);
-        tables
+    /// The gate's snapshot: every service has one server, unless the habit needs two.
+    pub fn snapshot(&self, via: Via) -> Snapshot {
+        let mut snapshot = snapshots::one_server();
+        self.prepare(&mut snapshot, via);
+        snapshot
     }
 
-    /// Makes of a gate what this needs.
-    pub fn prepare(&self, tables: &mut Tables, via: Via) {
-        (self.world)(tables, via);
+    /// Adapts a snapshot.
+    pub fn prepare(&self, snapshot: &mut Snapshot, via: Via) {
+        (self.world)(snapshot, via);
     }
 
-    /// What happens at a gate with so many workers.
+    /// The scene at a gate with `workers` workers.
     pub fn scene(&self, via: Via, workers: u16) -> Scene {
         let mut scene = Scene::new(via, workers);
         (self.play)(&mut scene);

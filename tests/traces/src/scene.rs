@@ -1,44 +1,43 @@
-//! Tells what happens at the gate, and notes it down: each packet as its sender sends it, and as the other
-//! side is to get it, built from scratch.
+//! Scenes at the gate: each packet as its sender sends it, and as the other side must get it, built from scratch.
 
 pub mod line;
 
 use crate::capture::Moment;
-use engine::tick::PER_SECOND;
+use engine::types::tick::PER_SECOND;
+use kit::fragments::cut;
 use kit::packet::Packet;
-use kit::parts::cut;
-use kit::story::datagram;
-use kit::talk::{TID, Talk};
-use kit::world::{self, TFTP, Via, gate_mac, interface, mac};
+use kit::packets::datagram;
+use kit::topology::{self, TFTP, Via, gate_mac, interface, mac};
+use kit::transfer::{TID, Transfer};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What a server process is told whose TID is no transfer's (RFC 1350 §4).
+/// ERROR 5 for a server process without a transfer (RFC 1350 §4).
 const UNKNOWN_TID: &[u8] = b"\0\x05\0\x05Unknown transfer ID\0";
-/// Bytes of payload in each part of a datagram; a multiple of eight.
+/// Bytes of payload per fragment; a multiple of eight.
 const PART: usize = 1240;
-/// The first port of a SNAT address.
+/// The first SNAT port of an address.
 const FIRST: u16 = 1024;
 
-/// What has happened so far.
+/// A scene: the frames so far.
 pub struct Scene {
-    /// How packets reach the servers.
+    /// The service.
     pub via: Via,
     workers: u16,
     ticks: u32,
-    /// SNAT endpoints taken.
+    /// SNAT endpoints in use.
     taken: u16,
-    /// Datagrams that the gate has given a number of its own.
+    /// Datagrams that got an identification from the gate.
     numbered: u16,
-    /// Every frame.
+    /// All frames.
     pub moments: Vec<Moment>,
-    /// Counters, by name, and how far they must have moved at the end.
+    /// Expected changes of counters, by name.
     pub counts: BTreeMap<&'static str, u64>,
 }
 
 impl Scene {
-    /// Nothing has happened at a gate with so many workers.
+    /// An empty scene at a gate with `workers` workers.
     pub fn new(via: Via, workers: u16) -> Scene {
         Scene {
             via,
@@ -51,48 +50,48 @@ impl Scene {
         }
     }
 
-    /// Time passes.
+    /// Lets time pass.
     pub fn seconds(&mut self, seconds: u32) {
         self.ticks += seconds * PER_SECOND;
     }
 
-    /// This counter must have moved by so much, where the servers' answers are seen.
+    /// Expects a counter to change by `by`, where answers pass the gate.
     pub fn counts(&mut self, name: &'static str, by: u64) {
         if !self.via.is_dsr() {
             self.counts.insert(name, by);
         }
     }
 
-    /// The client of a port.
+    /// The client with this port.
     pub fn client(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.via.client().ip(), port)
     }
 
     /// A new transfer, whose request reaches the server.
-    pub fn asks(&mut self, says: &str, request: Packet) -> Talk {
+    pub fn asks(&mut self, says: &str, request: Packet) -> Transfer {
         let payload = request.payload.clone();
         self.asks_for(says, request, &payload)
     }
 
-    /// The same, but the server is asked in these words.
-    pub fn asks_for(&mut self, says: &str, request: Packet, payload: &[u8]) -> Talk {
-        let talk = self.talk(request.source, 0);
+    /// A new transfer, whose request reaches the server with this payload.
+    pub fn asks_for(&mut self, says: &str, request: Packet, payload: &[u8]) -> Transfer {
+        let transfer = self.transfer(request.source, 0);
         let words = Packet { payload: payload.to_vec(), ..request.clone() };
         self.comes(says, request);
-        self.at_server(talk.with_tid(TFTP), words);
-        talk
+        self.at_server(transfer.with_tid(TFTP), words);
+        transfer
     }
 
-    /// A new transfer, whose request reaches this one of two servers.
-    pub fn asks_one(&mut self, says: &str, n: usize, request: Packet) -> Talk {
-        let talk = self.talk(request.source, n);
+    /// A new transfer, whose request reaches the `n`th server.
+    pub fn asks_one(&mut self, says: &str, n: usize, request: Packet) -> Transfer {
+        let transfer = self.transfer(request.source, n);
         self.comes(says, request.clone());
-        self.at_server(talk.with_tid(TFTP), request);
-        talk
+        self.at_server(transfer.with_tid(TFTP), request);
+        transfer
     }
 
-    fn talk(&mut self, client: SocketAddr, server: usize) -> Talk {
-        Talk {
+    fn transfer(&mut self, client: SocketAddr, server: usize) -> Transfer {
+        Transfer {
             via: self.via,
             client,
             vip: self.via.vip(),
@@ -101,75 +100,77 @@ impl Scene {
         }
     }
 
-    /// The request of a transfer comes again, and reaches the same server.
-    pub fn asks_again(&mut self, says: &str, talk: Talk, request: Packet) {
+    /// A repeated request, which reaches the same server.
+    pub fn asks_again(&mut self, says: &str, transfer: Transfer, request: Packet) {
         self.comes(says, request.clone());
-        self.at_server(talk.with_tid(TFTP), request);
+        self.at_server(transfer.with_tid(TFTP), request);
     }
 
-    /// The client sends this, and its server gets it.
-    pub fn up(&mut self, says: &str, talk: Talk, packet: Packet) {
+    /// The client sends a packet, and its server gets it.
+    pub fn up(&mut self, says: &str, transfer: Transfer, packet: Packet) {
         self.comes(says, packet.clone());
-        self.at_server(talk, packet);
+        self.at_server(transfer, packet);
     }
 
-    /// The client sends this in parts, in this order, of which the first comes last, and the server gets them.
-    pub fn up_in_parts(&mut self, says: &str, talk: Talk, packet: Packet) {
-        // Servers see many clients as one sender, whose numbers are few unless all of it is IPv6.
+    /// The client sends a fragmented packet in this order of fragments, and the server gets it, starting with the first
+    /// fragment.
+    pub fn up_in_fragments(&mut self, says: &str, transfer: Transfer, packet: Packet) {
+        // Servers see many clients as one source, whose identifications are scarce, except over IPv6 alone.
         let few = self.via.is_snat() && self.via != Via::Snat6;
         let number = if few { self.number() } else { packet.id };
-        let to = talk.at_server(&packet, 0);
-        self.parts(says, &packet, &Packet { id: number, ..to });
+        let to = transfer.at_server(&packet, 0);
+        self.fragments(says, &packet, &Packet { id: number, ..to });
     }
 
-    /// The server sends this, and its client gets it; where answers pass the gate by, the gate sees nothing.
-    pub fn down(&mut self, says: &str, talk: Talk, packet: Packet) {
+    /// The server sends a packet, and its client gets it. In `dsr` the packet bypasses the gate.
+    pub fn down(&mut self, says: &str, transfer: Transfer, packet: Packet) {
         if self.via.is_dsr() {
             return;
         }
         self.comes(says, packet.clone());
-        let packet = talk.at_client(&packet, self.crossing());
+        let packet = transfer.at_client(&packet, self.crossing());
         self.goes("the client gets it", packet.bytes());
     }
 
-    /// The same in parts, the last one first.
-    pub fn down_in_parts(&mut self, says: &str, talk: Talk, packet: Packet) {
+    /// The server sends a fragmented packet, last fragment first, and its client gets it.
+    pub fn down_in_fragments(&mut self, says: &str, transfer: Transfer, packet: Packet) {
         if self.via.is_dsr() {
             return;
         }
-        let to = talk.at_client(&packet, 0);
-        self.parts(says, &packet, &Packet { id: packet.id, ..to });
+        let to = transfer.at_client(&packet, 0);
+        self.fragments(says, &packet, &Packet { id: packet.id, ..to });
     }
 
-    /// The server sends this, and is told that its TID is no transfer's; the client hears nothing of it.
-    pub fn stray(&mut self, says: &str, talk: Talk, packet: Packet) {
+    /// The server sends a packet and gets ERROR 5; the client gets nothing.
+    pub fn stray(&mut self, says: &str, transfer: Transfer, packet: Packet) {
         if self.via.is_dsr() {
             return;
         }
         self.comes(says, packet);
-        let station = talk.server.ip();
+        let host = transfer.server.ip();
         let told = Packet {
-            from: gate_mac(interface(station)),
-            to: mac(station),
+            from: gate_mac(interface(host)),
+            to: mac(host),
             id: 0,
-            ..datagram(talk.seen_as, talk.server, UNKNOWN_TID)
+            ..datagram(transfer.seen_as, transfer.server, UNKNOWN_TID)
         };
         self.goes("the server process is told", told.bytes());
     }
 
-    /// The server sends this, and nobody gets it.
+    /// The server sends a packet that is dropped.
     pub fn down_in_vain(&mut self, says: &str, packet: Packet) {
         if !self.via.is_dsr() {
             self.comes(says, packet);
         }
     }
 
-    /// The client sends this, and nobody gets it.
+    /// The client sends a packet that is dropped.
     pub fn up_in_vain(&mut self, says: &str, packet: Packet) {
         self.comes(says, packet);
     }
 
-    /// The next SNAT endpoint of the client's worker: addresses are one, each worker begins with 256 ports of its own.
+    /// The next SNAT endpoint of the client's worker: there is one address, and each worker begins with 256 ports of
+    /// its own.
     fn seen_as(&mut self, client: SocketAddr) -> SocketAddr {
         if !self.via.is_snat() {
             return client;
@@ -179,39 +180,39 @@ impl Scene {
         SocketAddr::new(self.via.snat(), port)
     }
 
-    fn at_server(&mut self, talk: Talk, packet: Packet) {
-        let packet = talk.at_server(&packet, self.crossing());
-        // The first one also where it answers from another address.
-        let is_second = talk.server.ip() == self.via.server(1);
+    fn at_server(&mut self, transfer: Transfer, packet: Packet) {
+        let packet = transfer.at_server(&packet, self.crossing());
+        // The first server also if it answers from another address.
+        let is_second = transfer.server.ip() == self.via.server(1);
         let to = mac(self.via.server(usize::from(is_second)));
         self.goes("the server gets it", Packet { to, ..packet }.bytes());
     }
 
-    /// The number of a packet that goes over to the other version of IP, if it does.
+    /// The identification of a packet that is translated to the other address family, if it is.
     fn crossing(&mut self) -> u16 {
-        if self.via.crosses() { self.number() } else { 0 }
+        if self.via.translates() { self.number() } else { 0 }
     }
 
-    /// The next number; they are dealt to the workers in turn.
+    /// The next identification; workers draw from it in turn.
     fn number(&mut self) -> u16 {
         self.numbered += 1;
         self.numbered * self.workers + self.worker()
     }
 
     fn worker(&self) -> u16 {
-        world::owner(self.via.client().ip(), self.workers)
+        topology::owner(self.via.client().ip(), self.workers)
     }
 
-    /// Parts are held until the first one has come.
-    fn parts(&mut self, says: &str, packet: &Packet, to: &Packet) {
+    /// Fragments are held until the first one has come.
+    fn fragments(&mut self, says: &str, packet: &Packet, to: &Packet) {
         let mut came = cut(packet, PART);
         came.rotate_left(1);
         let last = came.len();
         for (n, frame) in came.into_iter().enumerate() {
-            self.arrives(&format!("{says}, part {} of {last}", (n + 1) % last + 1), frame);
+            self.arrives(&format!("{says}, fragment {} of {last}", (n + 1) % last + 1), frame);
         }
         for frame in cut(to, PART) {
-            self.goes("a part of it goes on", frame);
+            self.goes("a fragment of it goes on", frame);
         }
     }
 
@@ -220,12 +221,12 @@ impl Scene {
     }
 
     fn arrives(&mut self, says: &str, frame: Vec<u8>) {
-        let inside = frame[..6] == gate_mac(world::INSIDE).0;
+        let inside = frame[..6] == gate_mac(topology::INSIDE).0;
         self.note(says, frame, u8::from(inside), true);
     }
 
     fn goes(&mut self, says: &str, frame: Vec<u8>) {
-        let inside = frame[6..12] == gate_mac(world::INSIDE).0;
+        let inside = frame[6..12] == gate_mac(topology::INSIDE).0;
         self.note(says, frame, u8::from(inside), false);
     }
 

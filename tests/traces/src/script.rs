@@ -1,4 +1,4 @@
-//! What arrives in a capture, in few bytes: for a fuzzer to change.
+//! Scripts: the arriving frames of a capture in a compact form, for a fuzzer to mutate.
 //!
 //! ```text
 //!  queue   ticks before it   length      frame
@@ -8,7 +8,7 @@
 //! ```
 
 use crate::capture::Moment;
-use engine::tick::PER_SECOND;
+use engine::types::tick::PER_SECOND;
 use std::time::Duration;
 
 /// Bytes before a frame.
@@ -17,15 +17,15 @@ const HEAD: usize = 5;
 /// A frame that arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrival<'a> {
-    /// At which worker's queue.
+    /// Worker whose queue gets the frame.
     pub queue: u8,
-    /// How long after the one before.
+    /// Ticks since the frame before.
     pub ticks: u16,
-    /// It.
+    /// The frame.
     pub frame: &'a [u8],
 }
 
-/// What arrives in these moments, at two queues in turn.
+/// Encodes the arriving frames, at two queues in turn.
 pub fn encode(moments: &[Moment]) -> Vec<u8> {
     let mut bytes = vec![];
     let mut before = Duration::ZERO;
@@ -40,7 +40,7 @@ pub fn encode(moments: &[Moment]) -> Vec<u8> {
     bytes
 }
 
-/// What these bytes mean; any do.
+/// Decodes a script; any bytes are valid.
 pub fn decode(mut bytes: &[u8]) -> impl Iterator<Item = Arrival<'_>> {
     std::iter::from_fn(move || {
         let (&[queue, t0, t1, l0, l1], rest) = bytes.split_first_chunk::<HEAD>()?;

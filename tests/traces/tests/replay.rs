@@ -1,8 +1,8 @@
-//! Every capture through real workers: what must leave does, byte for byte, and nothing else.
+//! Every capture through real workers: exactly the expected frames leave, byte for byte.
 
-use engine::tick::PER_SECOND;
-use kit::house::House;
-use kit::world::FLOWS;
+use engine::types::tick::PER_SECOND;
+use kit::topology::FLOWS;
+use kit::worker_set::WorkerSet;
 use std::path::Path;
 use traces::capture::{self, Moment};
 use traces::rows::ROWS;
@@ -28,7 +28,7 @@ fn two_workers_in_turn() {
     replay_all(2, |n| n % 2);
 }
 
-/// `queue` says whose queue the nth frame arrives at.
+/// Replays all captures; `queue` chooses the queue of the nth frame.
 fn replay_all(workers: u16, queue: fn(usize) -> usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut wrong = vec![];
@@ -37,12 +37,13 @@ fn replay_all(workers: u16, queue: fn(usize) -> usize) {
             let scene = row.scene(via, workers);
             let path = folder.path().join(row.file(via));
             capture::write(&path, &scene.moments).expect("a capture");
-            let mut house = House::with(workers, row.tables(via), FLOWS, |_| MemoryPort::new(64));
-            if let Some(fault) = replay(&path, &mut house, queue) {
+            let mut set =
+                WorkerSet::with(workers, row.snapshot(via), FLOWS, |_| MemoryPort::new(64));
+            if let Some(fault) = replay(&path, &mut set, queue) {
                 wrong.push(format!("{}: {fault}", row.file(via)));
             }
-            assert!(house.left_to_kernel().is_empty(), "{}", row.file(via));
-            let counted = house.ledger();
+            assert!(set.left_to_kernel().is_empty(), "{}", row.file(via));
+            let counted = set.counter_values();
             for (&name, &by) in scene.counts.iter().filter(|(name, by)| counted.at(name) != **by) {
                 let was = counted.at(name);
                 wrong.push(format!("{}: {name} is {was}, not {by}", row.file(via)));
@@ -52,21 +53,25 @@ fn replay_all(workers: u16, queue: fn(usize) -> usize) {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// The first frame that was not as it must be.
-fn replay(path: &Path, house: &mut House<MemoryPort>, queue: fn(usize) -> usize) -> Option<String> {
+/// Replays a capture; returns the first unexpected frame.
+fn replay(
+    path: &Path,
+    set: &mut WorkerSet<MemoryPort>,
+    queue: fn(usize) -> usize,
+) -> Option<String> {
     let moments = capture::read(path).expect("a capture");
-    let start = house.now;
-    for (n, story) in moments.chunk_by(|_, next| !next.inbound).enumerate() {
-        let [came, must_leave @ ..] = story else { unreachable!("chunks are not empty") };
+    let start = set.now;
+    for (n, packets) in moments.chunk_by(|_, next| !next.inbound).enumerate() {
+        let [came, must_leave @ ..] = packets else { unreachable!("chunks are not empty") };
         let due = start.after(came.at.as_millis() as u32 * PER_SECOND / 1000);
-        while house.now != due {
-            house.wait(1);
+        while set.now != due {
+            set.wait(1);
         }
-        house.arrive(queue(n), &came.frame[..]);
+        set.arrive(queue(n), &came.frame[..]);
         for _ in 0..4 {
-            house.turn();
+            set.turn();
         }
-        let left = house.left();
+        let left = set.left();
         if !left.iter().eq(must_leave.iter().map(|moment| &moment.frame)) {
             return Some(format!("at \"{}\": {}", came.says, difference(&left, must_leave)));
         }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::{User, parse};
 
-/// A sound service over this mode, whose checks have these keys.
+/// A sound service in this mode, whose checks have these keys.
 fn text(mode: &str, keys: &str) -> String {
     format!(
         r#"[[interface]]
@@ -29,7 +29,7 @@ fn checked(keys: &str) -> Health {
     config.services[0].health.clone().expect("it is checked")
 }
 
-/// As Debian has them.
+/// The account `nobody`, as Debian has it.
 const NOBODY: User = User { uid: 65534, gid: 65534 };
 
 fn program(words: &[&str]) -> Probe {

@@ -30,7 +30,7 @@ fn every_fault_has_its_place_and_its_words() {
         ("10.0.0.100", "x", "19:6", "`x` is no IP address"),
         ("10.0.0.100", "10.0.0.101", "19:6", "10.0.0.101 is no service's VIP"),
         ("10.0.0.100", "10.0.0.30", "19:6", "10.0.0.30 is no service's VIP"),
-        ("10.20.0.0/24", "fd00:20::/64", "19:6", "are of different versions of IP"),
+        ("10.20.0.0/24", "fd00:20::/64", "19:6", "are of different address families"),
         ("to =", "too =", "19:1", "unknown key `too`"),
         ("from = \"10.20.0.0/24\"\n", "", "15:1", "missing key `from`"),
     ] {

@@ -196,7 +196,7 @@ fn data_ports_are_one_backend_s() {
 }
 
 #[test]
-fn a_server_over_both_versions_of_ip_has_the_same_ports_over_both() {
+fn a_server_over_both_families_has_the_same_ports_over_both() {
     let dual = passive(["50000-50099", "50000-50099"])
         .replace("[\"10.0.0.2/24\"]", "[\"10.0.0.2/24\", \"fd00::2/64\"]")
         .replace("vip = \"10.0.0.100\"", "vip = [\"10.0.0.100\", \"fd00::100\"]")

@@ -3,7 +3,7 @@
 use super::faults;
 use crate::config::sample::SOUND;
 
-/// Replace this by that, and a fault is at this place and says so.
+/// A text in the sound file, its replacement, the place of the fault, and words of it.
 const TABLE: &[(&str, &str, &str, &str)] = &[
     ("[[interface]]", "[[interface]]\nvlan = 4095", "2:8", "no such VLAN"),
     ("[[interface]]", "[[interface]]\nvlan = 0", "2:8", "no such VLAN"),
@@ -14,8 +14,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("vip =", "broadcast = true\nmode = \"dsr\"\nvip =", "9:13", "does not go with"),
     ("vip =", "broadcast = 1\nvip =", "9:13", "invalid type"),
     ("vip =", "failover = true\nmode = \"dsr\"\nvip =", "9:12", "does not go with"),
-    ("name = \"one\"", "mac = \"02:00:00:00:30\"\nname = \"one\"", "12:7", "no station's hardware"),
-    ("name = \"one\"", "mac = \"03:00:00:00:00:30\"\nname = \"one\"", "12:7", "no station's"),
+    ("name = \"one\"", "mac = \"02:00:00:00:30\"\nname = \"one\"", "12:7", "no host's hardware"),
+    ("name = \"one\"", "mac = \"03:00:00:00:00:30\"\nname = \"one\"", "12:7", "no host's"),
     ("name = \"one\"", "aliases = [\"x\"]\nname = \"one\"", "12:12", "no IP address"),
     ("name = \"one\"", "aliases = [\"10.0.0.30\"]\nname = \"one\"", "12:12", "is a backend"),
     (
@@ -24,7 +24,75 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "12:12",
         "10.0.0.100 is a VIP",
     ),
-    ("[[interface]]", "[control]\nmetrics = \"x\"\n[[interface]]", "2:1", "`metrics` is not supp"),
+    (
+        "[[interface]]",
+        "[control]\nmetrics = \"x\"\n[[interface]]",
+        "2:11",
+        "no address to listen on",
+    ),
+    ("[[interface]]", "[control]\nmetrics = \":9\"\n[[interface]]", "2:11", "no address to listen"),
+    (
+        "[[interface]]",
+        "[control]\nmetrics = \"::1\"\n[[interface]]",
+        "2:11",
+        "no address to listen",
+    ),
+    ("[[interface]]", "[control]\nmetrics = \"127.0.0.1\"\n[[interface]]", "2:11", "unix:PATH"),
+    ("[[interface]]", "[control]\nmetrics = \"127.0.0.1:0\"\n[[interface]]", "2:11", "port 0"),
+    (
+        "[[interface]]",
+        "[control]\nmetrics = \"10.0.0.2:9\"\n[[interface]]",
+        "2:11",
+        "name both `allow`, their networks, and `token`",
+    ),
+    (
+        "[[interface]]",
+        "[control]\nweb = \"[::]:9\"\nallow = [\"10.9.0.0/16\"]\n[[interface]]",
+        "2:7",
+        "other hosts reach [::]:9",
+    ),
+    (
+        "[[interface]]",
+        "[control]\nweb = \"10.0.0.2:9\"\ntoken = \"/etc/tidegate/token\"\n[[interface]]",
+        "2:7",
+        "other hosts reach 10.0.0.2:9",
+    ),
+    (
+        "[[interface]]",
+        "[control]\nweb = \"10.0.0.2:9\"\nallow = [\"x\"]\ntoken = \"/t\"\n[[interface]]",
+        "3:10",
+        "`x` is no prefix",
+    ),
+    (
+        "[[interface]]",
+        "[control]\nweb = \"10.0.0.2:9\"\nallow = [\"::/0\"]\ntoken = \"t\"\n[[interface]]",
+        "4:9",
+        "absolute path",
+    ),
+    (
+        "[[interface]]",
+        "[control]\nweb = \"127.0.0.1:9\"\ntoken = \"/t\"\n[[interface]]",
+        "3:9",
+        "other hosts reach neither",
+    ),
+    (
+        "[[interface]]",
+        "[control]\nweb = \"unix:/run/tidegate/control.sock\"\n[[interface]]",
+        "2:7",
+        "the control socket is there",
+    ),
+    (
+        "[[interface]]",
+        "[control]\nmetrics = \"unix:run\"\n[[interface]]",
+        "2:11",
+        "no socket can be",
+    ),
+    (
+        "[[interface]]",
+        "[control]\nmetrics = \"unix:/run/tidegate/control.sock\"\n[[interface]]",
+        "2:11",
+        "the control socket is there",
+    ),
     ("[[service.backend]]", "[service.health]\n[[service.backend]]", "11:1", "missing key `check`"),
     ("vip =", "vipp =", "9:1", "unknown key `vipp`"),
     ("vip = \"10.0.0.100\"", "", "6:1", "missing key `vip`"),
@@ -144,6 +212,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "4294967296 is out of range",
     ),
     ("name = \"one\"", "name = \"\"", "12:8", "a backend without a name"),
+    ("name = \"one\"", "name = \"o\\u202Ene\"", "12:8", "characters that are not seen"),
+    ("name = \"one\"", "name = \"o\\nne\"", "12:8", "characters that are not seen"),
     (
         "[[interface]]",
         "[dataplane]\nworkers = []\n[[interface]]",

@@ -45,7 +45,7 @@ impl Device {
         }
     }
 
-    /// Whether it lies on a socket of the kernel's with a program in front (XDP).
+    /// Whether the device uses an AF_XDP socket, which needs an XDP program.
     pub fn is_af_xdp(&self) -> bool {
         self.name().starts_with("net_af_xdp")
     }

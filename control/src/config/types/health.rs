@@ -1,79 +1,79 @@
-//! How backends are checked.
+//! Health checks of a service's backends.
 
 use std::time::Duration;
 
-/// How backends are checked.
+/// Health checks of a service's backends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     /// The probe.
     pub probe: Probe,
-    /// The port that it goes to; an echo goes to none.
+    /// The port that is probed; an echo has none.
     pub port: u16,
-    /// How often.
+    /// The time between two checks.
     pub interval: Duration,
-    /// Silence after which it has failed; no longer than the interval.
+    /// Silence after which a check has failed; no longer than the interval.
     pub timeout: Duration,
-    /// So many in a row must pass for a dead backend to live.
+    /// Checks in a row that must pass before a dead backend is alive.
     pub rise: u32,
-    /// So many in a row must fail for it to be dead.
+    /// Checks in a row that must fail before a backend is dead.
     pub fall: u32,
 }
 
 /// A probe of a backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Probe {
-    /// A file is fetched.
+    /// TFTP: a file is fetched.
     Tftp(Canary),
-    /// A greeting, a login if there is one, and a command that does nothing.
+    /// FTP: a greeting, a login if there is one, and NOOP.
     Ftp(Option<Login>),
-    /// A greeting.
+    /// SSH: a greeting.
     Ssh,
-    /// A connection.
+    /// TCP: a connection is opened.
     Tcp,
-    /// An echo.
+    /// ICMP: an echo request.
     Icmp,
-    /// A program, in whose arguments `HOST` and `PORT` stand for the backend's.
+    /// A program; `HOST` and `PORT` in its arguments stand for the backend's address and port.
     Command(Program),
 }
 
-/// A program that looks for itself.
+/// A program that checks a backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
     /// Program and arguments.
     pub words: Vec<String>,
-    /// User that runs the program, if the daemon is root's.
+    /// The user that runs the program, if the daemon runs as root.
     pub user: User,
 }
 
 /// An account of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User {
-    /// Number of the user.
+    /// The user's number.
     pub uid: u32,
-    /// Number of the user's group.
+    /// The number of the user's group.
     pub gid: u32,
 }
 
-/// A file that is fetched to see whether that goes well.
+/// A file that is fetched as a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Canary {
     /// The file's name.
     pub file: String,
-    /// The bytes that it has.
+    /// The file's size.
     pub size: Option<u64>,
     /// The file's digest.
     pub sha256: Option<[u8; 32]>,
 }
 
 impl Canary {
-    /// The most bytes of the file: it is fetched at every check.
+    /// The largest file: it is fetched at every check.
     pub const MOST: u64 = 1 << 20;
 }
 
-/// The user that logs in.
+/// A login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
-    /// The name.
+    /// The user's name.
     pub user: String,
     /// The password.
     pub password: String,

@@ -37,14 +37,14 @@ impl Peer {
         assert_eq!(self.hears().await, [&[0, 4][..], &block.to_be_bytes()].concat());
     }
 
-    /// The client has given up and says so.
+    /// Expects the ERROR of a client that has given up.
     async fn hears_enough(&self) {
         assert_eq!(self.hears().await, ENOUGH);
     }
 }
 
-/// Probes a server that hears the request at one address, and goes on from a port of another one. It is asked
-/// for the rest of `answer` for as long as that takes.
+/// Probes a server that receives the request at one address, and continues as `answer` does from a port of another
+/// one.
 async fn probe(
     canary: Canary,
     addresses: [&str; 2],
@@ -113,16 +113,16 @@ async fn a_file_that_is_not_the_one() {
         server.says(&data(1, 5)).await;
         server.hears_ack(1).await;
     });
-    assert_eq!(found.await, theirs("the file has 5 bytes, not 13"));
+    assert_eq!(found.await, backend_fault("the file has 5 bytes, not 13"));
     let other = Canary { sha256: Some([7; 32]), ..canary() };
     let found = on_loopback(other, async |server| server.says(&data(1, 5)).await);
-    assert_eq!(found.await, theirs("the file has another SHA-256: its content is wrong"));
+    assert_eq!(found.await, backend_fault("the file has another SHA-256: its content is wrong"));
     // It is not fetched to its end, and the server is told.
     let found = on_loopback(short, async |server| {
         server.says(&oack(20)).await;
         server.hears_enough().await;
     });
-    assert_eq!(found.await, theirs("the file has 20 bytes, not 13"));
+    assert_eq!(found.await, backend_fault("the file has 20 bytes, not 13"));
 }
 
 #[tokio::test]
@@ -132,12 +132,12 @@ async fn a_server_that_keeps_no_promise() {
         server.hears_ack(0).await;
         server.says(&data(1, 5)).await;
     });
-    assert_eq!(found.await, theirs("the file has 5 bytes, not 13"));
+    assert_eq!(found.await, backend_fault("the file has 5 bytes, not 13"));
     let found = on_loopback(canary(), async |server| {
         server.says(&data(1, 513)).await;
         server.hears_enough().await;
     });
-    assert_eq!(found.await, theirs("a block of 513 bytes, and 512 were asked for"));
+    assert_eq!(found.await, backend_fault("a block of 513 bytes, and 512 were asked for"));
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn a_file_that_is_too_large() {
         server.says(&oack(Canary::MOST + 1)).await;
         server.hears_enough().await;
     });
-    assert_eq!(found.await, theirs(TOO_LARGE));
+    assert_eq!(found.await, backend_fault(TOO_LARGE));
     let found = on_loopback(canary(), async |server| {
         for block in 1..=2048 {
             server.says(&data(block, 512)).await;
@@ -155,7 +155,7 @@ async fn a_file_that_is_too_large() {
         server.says(&data(2049, 512)).await;
         server.hears_enough().await;
     });
-    assert_eq!(found.await, theirs(TOO_LARGE));
+    assert_eq!(found.await, backend_fault(TOO_LARGE));
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn errors_are_passed_on() {
         (b"\0\x05\0\x00", "error 0: "),
     ] {
         let found = on_loopback(canary(), async |server| server.says(message).await);
-        assert_eq!(found.await, theirs(words));
+        assert_eq!(found.await, backend_fault(words));
     }
 }
 
@@ -180,7 +180,7 @@ async fn an_answer_from_another_address_is_named_unless_it_is_an_alias() {
         server.says(&data(1, 5)).await;
         server.hears_enough().await;
     });
-    assert_eq!(found.await, theirs("answered from 127.0.0.2, not from 127.0.0.1"));
+    assert_eq!(found.await, backend_fault("answered from 127.0.0.2, not from 127.0.0.1"));
     let aliases = ["127.0.0.2".parse().unwrap()];
     let found = probe(canary(), addresses, &aliases, async |server| {
         server.says(&data(1, 5)).await;
@@ -208,7 +208,7 @@ async fn strays_and_repetitions_change_nothing() {
 
 #[tokio::test]
 async fn silence_and_a_closed_port() {
-    let silent = theirs("no answer within 500ms");
+    let silent = backend_fault("no answer within 500ms");
     assert_eq!(on_loopback(canary(), async |_| {}).await, silent);
     // In the middle: the server hears of it.
     let found = on_loopback(canary(), async |server| {
@@ -219,5 +219,5 @@ async fn silence_and_a_closed_port() {
     assert_eq!(found.await, silent);
     let closed = UdpSocket::bind((LOOPBACK, 0)).await.unwrap().local_addr().unwrap();
     let found = timeout(Duration::from_secs(5), find(&canary(), &target(closed))).await.unwrap();
-    assert_eq!(found, theirs(format!("port {} is closed", closed.port())));
+    assert_eq!(found, backend_fault(format!("port {} is closed", closed.port())));
 }

@@ -1,4 +1,4 @@
-//! Losses of an interface in the kernel.
+//! Losses of an interface's state in the kernel.
 
 use crate::kernel::error::KernelError;
 use crate::kernel::tap::Tap;
@@ -6,15 +6,15 @@ use ipnet::IpNet;
 use rtnetlink::Handle;
 use std::net::IpAddr;
 
-/// Losses of an interface.
+/// State that an interface has lost.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Lost {
-    /// The TAP is down, or has another MAC or MTU.
+    /// Whether the TAP is down, or has another MAC or MTU.
     pub is_unwell: bool,
     /// Settings that have another value.
     pub settings: Vec<String>,
     /// Addresses of the interface itself.
-    pub own: Vec<IpNet>,
+    pub addresses: Vec<IpNet>,
     /// Addresses of services.
     pub services: Vec<IpAddr>,
     /// Gateways of its default routes.
@@ -22,21 +22,21 @@ pub struct Lost {
 }
 
 impl Lost {
-    /// In an operator's words; `None`: nothing.
+    /// A line for the operator; `None` if nothing is lost.
     pub fn line(&self, name: &str) -> Option<String> {
         let mut words = vec![];
         if self.is_unwell {
             words.push("its state (up, MAC, MTU)".to_owned());
         }
         words.extend(self.settings.iter().map(|setting| format!("its setting of {setting}")));
-        words.extend(self.own.iter().map(ToString::to_string));
+        words.extend(self.addresses.iter().map(ToString::to_string));
         words.extend(self.services.iter().map(ToString::to_string));
         words.extend(self.gateways.iter().map(|gateway| format!("its route by {gateway}")));
         (!words.is_empty()).then(|| format!("interface `{name}` has lost {}", words.join(", ")))
     }
 
-    /// Puts it back, in the order in which one thing takes the other along. Whether a route by a gateway is there shows
-    /// when it is added: to read them all would take too long where there are many.
+    /// Restores everything, in the order of dependence. Whether a default route exists shows when it is added:
+    /// reading all routes would take too long where there are many.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl Lost {
         if self.is_unwell || !self.settings.is_empty() {
             tap.settle();
         }
-        for &net in &self.own {
+        for &net in &self.addresses {
             tap.add(handle, net).await?;
         }
         for &address in &self.services {

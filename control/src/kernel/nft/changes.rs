@@ -1,19 +1,19 @@
-//! Word of changes to tables of ours. The kernel tells of each change in nftables, by whomever; a message is not read any
-//! further than for the beginning of our tables' names.
+//! Notifications of changes to our tables. The kernel sends one for each change in nftables; a message is only
+//! searched for the beginning of our tables' names.
 
 use super::OURS;
 use crate::kernel::error::KernelError;
 use rtnetlink::sys::protocols::NETLINK_NETFILTER;
 use rtnetlink::sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 
-/// The group that hears of nftables (linux/netfilter/nfnetlink.h).
+/// The multicast group of nftables (linux/netfilter/nfnetlink.h).
 const GROUP: u32 = 7;
 
-/// The messages. Needs CAP_NET_ADMIN when it is opened.
+/// The socket of the notifications. Opening it needs CAP_NET_ADMIN.
 pub struct Changes(TokioSocket);
 
 impl Changes {
-    /// Begins to listen. Runs inside the runtime.
+    /// Opens the socket, inside a runtime.
     ///
     /// # Errors
     ///
@@ -28,7 +28,7 @@ impl Changes {
         open().map_err(KernelError::Socket)
     }
 
-    /// Waits until a table of ours may have changed. Losing messages is a reason, too.
+    /// Waits until one of our tables may have changed. Lost messages count too.
     pub async fn next(&self) {
         loop {
             match self.0.recv_from_full().await {

@@ -9,8 +9,8 @@ const ALONE: &str = "DPDK_TEST_ALONE";
 /// A test that takes longer hangs, and is aborted.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Runs `body`, the whole of the test of this name (with its module), in a process of its own, and
-/// fails if that fails. What it printed; nothing within the process itself.
+/// Runs `body`, the whole of the test of this name (with its module), in a process of its own, and fails if that
+/// fails. Returns the output; `None` within that process itself.
 pub fn alone(test: &str, body: impl FnOnce()) -> Option<Output> {
     if env::var_os(ALONE).is_some() {
         thread::spawn(|| {

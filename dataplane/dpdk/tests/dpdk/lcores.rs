@@ -2,8 +2,8 @@
 
 use crate::alone::alone;
 use crate::support::{BUFFERS, eal, frame, pool};
-use dpdk::{Eal, Error, Port, Setup};
-use engine::frame::{Burst, Frame};
+use dpdk::{Eal, Error, Port, PortConfig};
+use engine::types::frame::{Burst, Frame};
 use std::sync::mpsc;
 use std::thread;
 use worker::port::{Pool, Port as _};
@@ -52,7 +52,7 @@ fn a_queue_works_on_an_lcore_and_its_buffers_come_home() {
         let eal = three();
         let pool = pool(&eal);
         let mut port = Port::find(&eal, "net_ring0").unwrap();
-        let mut queue = port.start(Setup::new(1, 1500), &pool).unwrap().0.remove(0);
+        let mut queue = port.start(PortConfig::new(1, 1500), &pool).unwrap().0.remove(0);
         let mut burst = Burst::from_iter((0..32).map(|i| pool.frame(&frame(i, 90)).unwrap()));
         queue.transmit(&mut burst);
         let running = eal.launch(2, move || {

@@ -2,8 +2,8 @@
 
 use crate::alone::alone;
 use crate::support::{BUFFERS, eal, frame, pool};
-use dpdk::{Port, Setup};
-use engine::frame::{Burst, Frame};
+use dpdk::{Port, PortConfig};
+use engine::types::frame::{Burst, Frame};
 use std::fs;
 use std::path::Path;
 use worker::port::{Pool, Port as _};
@@ -19,7 +19,7 @@ fn frames_pass_from_file_to_file_unchanged() {
         let eal = eal(&[device + ",tx_pcap=" + output.to_str().unwrap()]);
         let pool = pool(&eal);
         let mut port = Port::find(&eal, "net_pcap0").unwrap();
-        let mut queue = port.start(Setup::new(1, 1500), &pool).unwrap().0.remove(0);
+        let mut queue = port.start(PortConfig::new(1, 1500), &pool).unwrap().0.remove(0);
         port.promiscuous().unwrap();
 
         let mut burst = Burst::new();
@@ -52,7 +52,7 @@ fn a_frame_in_several_buffers_is_dropped_and_counted() {
         let eal = eal(&["--vdev=net_pcap0,rx_pcap=".to_owned() + input.to_str().unwrap()]);
         let pool = pool(&eal);
         let mut port = Port::find(&eal, "net_pcap0").unwrap();
-        let mut queue = port.start(Setup::new(1, 1500), &pool).unwrap().0.remove(0);
+        let mut queue = port.start(PortConfig::new(1, 1500), &pool).unwrap().0.remove(0);
 
         let mut burst = Burst::new();
         queue.receive(&mut burst);

@@ -2,8 +2,8 @@
 
 use crate::alone::alone;
 use crate::support::{BUFFERS, eal, frame, pool};
-use dpdk::{Error, Mempool, Port, Setup, data_room};
-use engine::frame::{Burst, Frame};
+use dpdk::{Error, Link, Mempool, Port, PortConfig, data_room};
+use engine::types::frame::{Burst, Frame};
 use std::sync::Arc;
 use worker::port::{Pool, Port as _};
 
@@ -13,7 +13,8 @@ fn a_ring_gives_back_what_it_took_and_nothing_leaks() {
         let eal = eal(&["--vdev=net_ring0".into()]);
         let pool = pool(&eal);
         let mut port = Port::find(&eal, "net_ring0").unwrap();
-        let mut queue = port.start(Setup::new(1, 1500), &pool).unwrap().0.remove(0);
+        let mut queue = port.start(PortConfig::new(1, 1500), &pool).unwrap().0.remove(0);
+        assert_eq!(port.link(), Link { is_up: true, speed: Some(10_000) });
         let mut sent = 0;
         let mut burst = Burst::new();
         while burst.is_empty() {
@@ -47,7 +48,7 @@ fn a_null_device_fills_bursts_until_the_pool_is_empty() {
         let eal = eal(&["--vdev=net_null0,size=60".into()]);
         let pool = Arc::new(Mempool::new(&eal, "few", 63, 0, data_room(1500), None).unwrap());
         let mut port = Port::find(&eal, "net_null0").unwrap();
-        let mut queue = port.start(Setup::new(1, 1500), &pool).unwrap().0.remove(0);
+        let mut queue = port.start(PortConfig::new(1, 1500), &pool).unwrap().0.remove(0);
         let mut first = Burst::new();
         let mut second = Burst::new();
         queue.receive(&mut first);
@@ -125,10 +126,13 @@ fn what_a_device_cannot_do_is_an_error_that_says_so() {
         let info = port.info().unwrap();
         assert_eq!(info.driver, "net_null");
         let more = info.max_receive + 1;
-        says(port.start(Setup::new(more, 1500), &pool).unwrap_err(), "queues");
-        says(port.start(Setup::new(1, 9000), &pool).unwrap_err(), "larger buffers than 2176 bytes");
-        port.start(Setup::new(1, 1500), &pool).unwrap();
-        says(port.start(Setup::new(1, 1500), &pool).unwrap_err(), "start twice");
+        says(port.start(PortConfig::new(more, 1500), &pool).unwrap_err(), "queues");
+        says(
+            port.start(PortConfig::new(1, 9000), &pool).unwrap_err(),
+            "larger buffers than 2176 bytes",
+        );
+        port.start(PortConfig::new(1, 1500), &pool).unwrap();
+        says(port.start(PortConfig::new(1, 1500), &pool).unwrap_err(), "start twice");
         drop(port);
         says(Port::find(&eal, "net_null0").unwrap_err(), "no device net_null0");
         let huge = Mempool::new(&eal, "huge", 1 << 20, 0, data_room(1500), None);

@@ -1,9 +1,9 @@
-//! Spreading frames over queues: what a device is told, and that it means the same as our own word.
+//! RSS: the key and table that a device is given put each client's frames on its owner's queue.
 
 use crate::alone::alone;
 use crate::support::{eal, pool};
-use dpdk::{Port, Rss, Setup};
-use engine::steer::{ENTRIES, Steer, key, owner, owner_v6, queue};
+use dpdk::{Port, PortConfig, Rss};
+use engine::net::rss::{ENTRIES, Steer, key, owner, owner_v6, queue};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 #[test]
@@ -13,7 +13,7 @@ fn a_device_with_rss_takes_our_key_and_table() {
         let eal = eal(&devices.map(String::from));
         let pool = pool(&eal);
         let start = |name, receive, steer| {
-            let setup = Setup { receive, steer, ..Setup::new(3, 1500) };
+            let setup = PortConfig { receive, steer, ..PortConfig::new(3, 1500) };
             Port::find(&eal, name).unwrap().start(setup, &pool).unwrap().1
         };
         assert_eq!(start("net_null0", 2, Steer::BySource), Rss::ByClient(Steer::BySource));
@@ -29,7 +29,7 @@ fn a_device_without_rss_says_so() {
         let eal = eal(&["--vdev=net_ring0".into()]);
         let pool = pool(&eal);
         let mut port = Port::find(&eal, "net_ring0").unwrap();
-        assert_eq!(port.start(Setup::new(2, 1500), &pool).unwrap().1, Rss::Unable);
+        assert_eq!(port.start(PortConfig::new(2, 1500), &pool).unwrap().1, Rss::Unable);
     });
 }
 

@@ -1,4 +1,4 @@
-//! A start that fails says nothing of its own: what is to be said is in the error.
+//! A start that fails prints nothing: the error has DPDK's words.
 
 use crate::alone::alone;
 use crate::support::arguments;
@@ -10,8 +10,9 @@ fn silent(test: &str, args: &[String], check: impl FnOnce(Error)) {
     let Some(output) = output else { return };
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let own = line.is_empty() || line.starts_with("running 1") || line.starts_with("test ");
-        assert!(own, "printed {line:?}");
+        let is_expected =
+            line.is_empty() || line.starts_with("running 1") || line.starts_with("test ");
+        assert!(is_expected, "printed {line:?}");
     }
 }
 

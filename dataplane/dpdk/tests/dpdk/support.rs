@@ -1,4 +1,4 @@
-//! What the tests begin with.
+//! Arguments, buffers and frames for the tests.
 
 use dpdk::{Eal, Log, Mempool, data_room};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ pub fn eal(more: &[String]) -> Eal {
     Eal::init(&arguments(more), Log::Quiet).unwrap()
 }
 
-/// The arguments for that.
+/// EAL's arguments for [`eal`].
 pub fn arguments(more: &[String]) -> Vec<String> {
     let all = ["--no-huge", "-m", "64", "--no-shconf", "--no-pci", "--no-telemetry"];
     all.iter().map(|argument| argument.to_string()).chain(more.iter().cloned()).collect()

@@ -1,22 +1,23 @@
-//! Rows whose client is not [assured](super::table::Table::assure) to be there, by the backend at which each has a
-//! place. The oldest of a backend, or of some, is found in a few steps however many there are.
+//! Unassured rows by backend: those whose client has not shown that it hears its server
+//! ([assured](super::transfer_table::TransferTable::assure)). The oldest row of one or of several backends is found in
+//! a few steps, however many rows there are.
 
-use super::index::FlowId;
+use super::hash_index::FlowId;
 use super::lists::Lists;
-use crate::tables::BackendId;
+use crate::types::id::BackendId;
 
-/// A list for each backend, the oldest row first; and one for rows that have none.
+/// One list per backend, oldest row first, and one for rows without a backend.
 pub struct ByBackend {
     lists: Lists,
-    /// Rows in each list.
+    /// Length of each list.
     lens: Box<[u32]>,
-    /// By row: how many rows had been added before it.
+    /// By row: the number of rows added before it.
     added: Box<[u32]>,
     next: u32,
 }
 
 impl ByBackend {
-    /// Empty lists, for so many rows and backends.
+    /// Empty lists for `rows` rows and `backends` backends.
     pub fn new(rows: FlowId, backends: usize) -> ByBackend {
         ByBackend {
             lists: Lists::new(rows, backends as u32 + 1),
@@ -31,7 +32,7 @@ impl ByBackend {
         self.lists.size() + size_of_val(&*self.lens) + size_of_val(&*self.added)
     }
 
-    /// The row, which is in no list, is this backend's youngest.
+    /// Appends a row, which is in no list, to the backend's list.
     pub fn add(&mut self, row: FlowId, backend: BackendId) {
         let list = self.list(backend);
         self.lists.push(list, row);
@@ -40,7 +41,7 @@ impl ByBackend {
         self.next = self.next.wrapping_add(1);
     }
 
-    /// Takes the row out of this backend's list. Answers whether it was in it.
+    /// Removes the row from the backend's list. Returns whether it was there.
     pub fn remove(&mut self, row: FlowId, backend: BackendId) -> bool {
         let was_in = self.lists.has(row);
         if was_in {
@@ -55,12 +56,12 @@ impl ByBackend {
         self.lists.has(row)
     }
 
-    /// Rows of this backend.
+    /// Number of rows of this backend.
     pub fn len(&self, backend: BackendId) -> u32 {
         self.lens[self.list(backend) as usize]
     }
 
-    /// A backend's rows, the oldest first.
+    /// Rows of this backend, oldest first.
     pub fn of(&self, backend: BackendId) -> impl Iterator<Item = FlowId> {
         self.lists.all(self.list(backend))
     }
@@ -71,14 +72,14 @@ impl ByBackend {
         oldest.max_by_key(|&row| self.age(row))
     }
 
-    /// How many rows were added since this one.
+    /// Number of rows added since this one.
     pub fn age(&self, row: FlowId) -> u32 {
         self.next.wrapping_sub(self.added[row as usize])
     }
 
-    /// The last list is that of rows without a backend.
+    /// The backend's list; rows without a backend are in the last one.
     fn list(&self, backend: BackendId) -> u32 {
-        u32::from(backend).min(self.lens.len() as u32 - 1)
+        u32::from(backend.0).min(self.lens.len() as u32 - 1)
     }
 }
 
@@ -91,17 +92,17 @@ mod tests {
         let mut rows = ByBackend::new(8, 3);
         rows.next = u32::MAX - 1;
         for (row, backend) in [(4, 1), (2, 0), (7, 1), (0, 2)] {
-            rows.add(row, backend);
+            rows.add(row, BackendId(backend));
         }
-        assert_eq!(rows.oldest([0, 1, 2].into_iter()), Some(4));
-        assert_eq!(rows.oldest([2, 0].into_iter()), Some(2));
-        assert_eq!(rows.of(1).collect::<Vec<_>>(), [4, 7]);
-        assert!(rows.remove(4, 1) && !rows.remove(4, 1));
-        assert_eq!([0, 1, 2].map(|backend| rows.len(backend)), [1, 1, 1]);
-        assert_eq!(rows.oldest([1, 2].into_iter()), Some(7));
-        rows.remove(2, 0);
-        assert_eq!(rows.oldest([0].into_iter()), None);
-        rows.add(2, 1);
-        assert_eq!(rows.of(1).collect::<Vec<_>>(), [7, 2]);
+        assert_eq!(rows.oldest([0, 1, 2].map(BackendId).into_iter()), Some(4));
+        assert_eq!(rows.oldest([2, 0].map(BackendId).into_iter()), Some(2));
+        assert_eq!(rows.of(BackendId(1)).collect::<Vec<_>>(), [4, 7]);
+        assert!(rows.remove(4, BackendId(1)) && !rows.remove(4, BackendId(1)));
+        assert_eq!([0, 1, 2].map(|backend| rows.len(BackendId(backend))), [1, 1, 1]);
+        assert_eq!(rows.oldest([1, 2].map(BackendId).into_iter()), Some(7));
+        rows.remove(2, BackendId(0));
+        assert_eq!(rows.oldest([0].map(BackendId).into_iter()), None);
+        rows.add(2, BackendId(1));
+        assert_eq!(rows.of(BackendId(1)).collect::<Vec<_>>(), [7, 2]);
     }
 }

@@ -1,146 +1,161 @@
-//! What is known of one connection: of TCP, of UDP other than TFTP, or of all that a client sends to a VIP.
-//! Plain data, as [`super::record`] has it for TFTP's transfers.
+//! Connections: TCP, UDP other than TFTP, or everything that a client sends to a VIP. Plain data, like TFTP's
+//! [`super::transfer`].
 
-use super::hosts::Endpoint;
-use super::index::{FlowId, NO_FLOW};
+use super::endpoint::Endpoint;
+use super::hash_index::{FlowId, NO_FLOW};
 use super::new_hop::NewHop;
-use super::ports::Rest;
+use super::port_allocator::Rest;
+use super::state::{ConnectionKind, ConnectionState};
 use super::tuple::{Far, Tuple, Tuples};
-use super::view::{ConnectionKind, Stage};
 use crate::alg::tftp::earlier::Earlier;
-use crate::tables::{BackendId, Hop, VipId};
-use crate::tick::Tick;
+use crate::types::id::{BackendId, InterfaceId, VipId};
+use crate::types::next_hop::NextHop;
+use crate::types::tick::Tick;
 use wire::ethernet::Mac;
 use wire::ip::PROTOCOL_TCP;
+use wire::tcp::SeqNumber;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
-/// One connection. What forwarding needs is in the first cache line.
+/// A connection. The first cache line holds what forwarding needs.
 #[derive(Debug, Clone, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Connection {
-    /// As clients see it, and as servers see it.
+    /// Tuples as clients and as servers see them.
     pub tuples: Tuples,
-    /// How far the client and the server have got over TCP, as the client sees it.
+    /// TCP progress of client and server, in the client's numbers.
     pub halves: [Half; 2],
-    /// The lower half of the number of [bytes](Connection::bytes).
+    /// Low halves of the [byte counts](Connection::bytes).
     pub low_bytes: [u32; 2],
-    /// When its last packet passed.
+    /// Time of the last packet.
     pub last_packet: Tick,
-    /// Its backend, or [`NO_BACKEND`].
+    /// The backend, or [`NO_BACKEND`].
     pub backend: BackendId,
-    /// The station that the client's packets come from.
-    pub back: Hop,
-    /// What it is.
+    /// The next hop to the client: its last hop.
+    pub back: NextHop,
+    /// The kind.
     pub kind: ConnectionKind,
-    /// Where it stands.
-    pub stage: Stage,
+    /// The state.
+    pub state: ConnectionState,
     /// [`flag`]s.
     pub flags: u8,
-    /// The upper half.
+    /// High halves of the byte counts.
     pub high_bytes: [u32; 2],
-    /// When its first packet passed.
+    /// Time of the first packet.
     pub begun: Tick,
-    /// The one that it carries data for, or that a bond was made by last.
+    /// The connection that this one carries data for; of an affinity entry, the latest member.
     pub parent: FlowId,
-    /// What is read of it ([`crate::alg::ftp`]), if it [is read](flag::READ).
+    /// FTP session of an inspected control connection ([`crate::alg::ftp`]), if [`flag::READ`] is set.
     pub session: u32,
-    /// The sequence number behind the SYN by which it was [opened again](Turn::OpenedAgain); of a bond, the
-    /// number of its control connections whose [data is not announced](Connection::is_unread).
+    /// Sequence number behind the SYN that [reopened](Turn::OpenedAgain) the connection. Affinity entries only: number
+    /// of control connections with [unannounced data](Connection::is_unread).
     pub again: u32,
-    /// Connections that carry data for it, or that a bond is of.
+    /// Number of data connections; of an affinity entry, number of members.
     pub children: u32,
-    /// The last ones that it has announced: they may be over.
+    /// The latest announced connections; they may have ended.
     pub announced: [FlowId; ANNOUNCED],
-    /// Another station that the client's packets have come from lately; of a rule's connections, the one that the
-    /// server's come from.
+    /// Another hop that the client's packets came from lately; of an egress NAT connection, the server's hop.
     pub new_hop: NewHop,
-    /// What else has become of it.
+    /// The latest exceptional event.
     pub turn: Turn,
     /// [`mark`]s.
     pub marks: u8,
-    /// Of those that a bond is of, the ones that carry data.
+    /// Affinity entries only: members that carry data.
     pub data: u32,
-    /// Of those that a bond is of, the ones that are [under way](Connection::is_under_way).
+    /// Affinity entries only: member connections that are half-open or open ([`Connection::is_under_way`]).
     pub under_way: u32,
 }
 
-/// What has become of a connection beyond its stage.
+// Two cache lines; forwarding needs the fields before `high_bytes`.
+row_layout!(Connection, 128:
+    tuples 0, halves 24, low_bytes 40, last_packet 48, backend 52, back 54, kind 61, state 62, flags 63,
+    high_bytes 64, begun 72, parent 76, session 80, again 84, children 88, announced 92, new_hop 108, turn 118,
+    marks 119, data 120, under_way 124,
+);
+
+/// An exceptional event in a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(u8)]
 pub enum Turn {
-    /// Nothing.
+    /// No event.
     None,
-    /// Its opener has opened it once more.
+    /// The opener has sent another SYN.
     OpenedAgain,
-    /// It ended because its backend died.
+    /// The connection ended because its backend died.
     CutOff,
 }
 
-/// Connections that one may have announced and not yet got: some clients don't wait for answers.
+/// Most announced connections that are still expected: some clients do not wait for replies.
 pub const ANNOUNCED: usize = 4;
 
-/// In place of a backend: it has none.
+/// Marks a connection without backend.
 pub const NO_BACKEND: BackendId = BackendId::MAX;
 
-/// How far one side of a TCP connection has got.
+/// TCP progress of one side.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable,
 )]
 #[repr(C)]
 pub struct Half {
-    /// The sequence number behind all that it has sent.
-    pub next: u32,
-    /// The sequence number behind all of the other side's that it has acknowledged.
-    pub acked: u32,
+    /// Sequence number behind everything sent.
+    pub next: SeqNumber,
+    /// Highest acknowledgement of the other side's data.
+    pub acked: SeqNumber,
 }
 
-/// What is so of a connection.
+row_layout!(Half, 8: next 0, acked 4);
+
+impl Half {
+    /// A number that the gate has not learned: that side's segments do not pass here, or none has come.
+    pub const UNKNOWN: SeqNumber = SeqNumber(0);
+}
+
+/// Facts about a connection that forwarding needs.
 pub mod flag {
-    /// The client has said that it is done.
+    /// The client has sent a FIN.
     pub const CLIENT_DONE: u8 = 1;
-    /// The server has.
+    /// The server has sent a FIN.
     pub const SERVER_DONE: u8 = 2;
-    /// The server opened it.
+    /// The server opened the connection.
     pub const BY_SERVER: u8 = 4;
-    /// Whoever did not open it has answered.
+    /// The side that did not open the connection has answered.
     pub const ANSWERED: u8 = 8;
-    /// It is found by the client's tuple.
+    /// The connection is found by the client's tuple.
     pub const BY_CLIENT_TUPLE: u8 = 16;
-    /// It is found by the server's.
+    /// The connection is found by the server's tuple.
     pub const BY_SERVER_TUPLE: u8 = 32;
-    /// No connection, but what binds its client to a backend.
-    pub const BOND: u8 = 64;
-    /// It is read.
+    /// The row is an affinity entry, not a connection.
+    pub const AFFINITY: u8 = 64;
+    /// The control connection is inspected.
     pub const READ: u8 = 128;
 }
 
-/// What is so of a connection, and need not be known where it is forwarded.
+/// Facts about a connection that forwarding does not need.
 pub mod mark {
-    /// Its opener has not yet shown that it has heard the answer, though it may be no longer half open.
+    /// The opener has not shown that it heard the answer, although the connection may be open.
     pub const UNASSURED: u8 = 1;
-    /// An open control connection that nobody reads: its client's data comes unannounced.
+    /// An open control connection that is not inspected: its data connections come unannounced.
     pub const UNREAD: u8 = 2;
-    /// An expected connection of which one was open: another one to the same endpoint may follow.
+    /// An expected connection that was open once: another one to the same endpoint may follow.
     pub const REACHED: u8 = 4;
-    /// The port that its server sees is another connection's.
+    /// The port that the server sees belongs to another connection.
     pub const BORROWS_PORT: u8 = 8;
-    /// Of a client that is bound with all that it sends: some of that was TCP.
+    /// Affinity for all protocols: some member was TCP.
     pub const HAS_TCP: u8 = 16;
-    /// An expected connection to which somebody has come in its client's name.
+    /// An expected connection that some host has tried to open in the client's name.
     pub const CALLED: u8 = 32;
 }
 
 impl Connection {
-    /// What stands where no connection is.
+    /// An unused row.
     pub const FREE: Connection = Connection {
         tuples: Tuples::NONE,
-        halves: [Half { next: 0, acked: 0 }; 2],
+        halves: [Half { next: Half::UNKNOWN, acked: Half::UNKNOWN }; 2],
         low_bytes: [0; 2],
         last_packet: Tick(0),
         backend: NO_BACKEND,
-        back: Hop { mac: Mac([0; 6]), interface: 0 },
+        back: NextHop { mac: Mac([0; 6]), interface: InterfaceId(0) },
         kind: ConnectionKind::Client,
-        stage: Stage::HalfOpen,
+        state: ConnectionState::HalfOpen,
         flags: 0,
         high_bytes: [0; 2],
         begun: Tick(0),
@@ -156,8 +171,8 @@ impl Connection {
         under_way: 0,
     };
 
-    /// Forgets its relations to other rows and to what is read of it, numbers of a process that has ended, and stations
-    /// that its client may be at. A rule's connection keeps the one that its [server](Connection::fore) is at.
+    /// Clears relations to other rows, the FTP session, and candidate hops: their ids belong to an ended process. An
+    /// egress NAT connection keeps [the server's hop](Connection::fore).
     pub fn forget_relations(&mut self) {
         let is_of_rule = self.backend == NO_BACKEND;
         *self = Connection {
@@ -173,44 +188,44 @@ impl Connection {
         };
     }
 
-    /// Whether it is found by the client's tuple and by the server's.
+    /// Whether the connection is found by both tuples.
     pub fn is_found_by_both(&self) -> bool {
         self.has(flag::BY_CLIENT_TUPLE) && self.has(flag::BY_SERVER_TUPLE)
     }
 
-    /// Whether this is a connection.
+    /// Whether the row is in use.
     pub fn is_in_use(&self) -> bool {
         self.has(flag::BY_CLIENT_TUPLE | flag::BY_SERVER_TUPLE)
     }
 
-    /// Whether one of these is so.
+    /// Whether any of these flags is set.
     #[inline]
     pub fn has(&self, flags: u8) -> bool {
         self.flags & flags != 0
     }
 
-    /// Whether it is an open control connection that nobody reads.
+    /// Whether this is an open control connection that is not inspected.
     pub fn is_unread(&self) -> bool {
         self.has_mark(mark::UNREAD)
     }
 
-    /// Whether this is so of it.
+    /// Whether this mark is set.
     pub fn has_mark(&self, mark: u8) -> bool {
         self.marks & mark != 0
     }
 
-    /// This is so of it from now on, or no longer.
+    /// Sets or clears a mark.
     pub fn mark(&mut self, mark: u8, is_so: bool) {
         self.marks = if is_so { self.marks | mark } else { self.marks & !mark };
     }
 
-    /// Whether its segments need only be passed on: it is not read, and no bond.
+    /// Whether segments need only be forwarded: neither inspected nor an affinity entry.
     #[inline]
     pub fn is_plain(&self) -> bool {
-        !self.has(flag::READ | flag::BOND)
+        !self.has(flag::READ | flag::AFFINITY)
     }
 
-    /// Whether it is found by this tuple.
+    /// Whether the connection is found by this tuple.
     #[inline]
     pub fn is(&self, tuple: &Tuple) -> bool {
         match tuple.kind() {
@@ -219,22 +234,22 @@ impl Connection {
         }
     }
 
-    /// What the client's packets are found by.
+    /// The tuple of the client's packets.
     #[inline]
     pub fn client(&self) -> Tuple {
         self.tuples.client()
     }
 
-    /// What the server's packets are found by, if they come through us.
+    /// The tuple of the server's packets, if these pass the gate.
     #[inline]
     pub fn server(&self) -> Tuple {
         self.tuples.server()
     }
 
-    /// The VIP that the client talks to.
+    /// The VIP.
     #[inline]
     pub fn vip(&self) -> VipId {
-        self.client().far()
+        self.client().vip()
     }
 
     /// The endpoint that the server sees as the client.
@@ -243,23 +258,23 @@ impl Connection {
         self.server().near()
     }
 
-    /// Whether the server's packets come through us.
+    /// Whether the server's packets pass the gate.
     #[inline]
     pub fn answers_seen(&self) -> bool {
         self.tuples.have_server()
     }
 
-    /// The station that the server's packets come from; of a rule's connections alone.
-    pub fn fore(&self) -> Hop {
+    /// The next hop to the server; egress NAT connections only.
+    pub fn fore(&self) -> NextHop {
         self.new_hop.hop
     }
 
-    /// They come from there.
-    pub fn set_fore(&mut self, hop: Hop) {
+    /// Sets the next hop to the server.
+    pub fn set_fore(&mut self, hop: NextHop) {
         self.new_hop.hop = hop;
     }
 
-    /// So many bytes more from the client (0) or from the server (1).
+    /// Counts bytes from the client (0) or the server (1).
     #[inline]
     pub fn count(&mut self, from: usize, bytes: u32) {
         let (sum, is_over) = self.low_bytes[from].overflowing_add(bytes);
@@ -269,74 +284,73 @@ impl Connection {
         }
     }
 
-    /// Bytes from the client and from the server, as IP counts them.
+    /// Bytes from the client and from the server, by IP length.
     pub fn bytes(&self) -> [u64; 2] {
         [0, 1].map(|from| u64::from(self.high_bytes[from]) << 32 | u64::from(self.low_bytes[from]))
     }
 
-    /// Whether nothing breaks off if it goes on elsewhere: it has datagrams alone.
+    /// Whether the connection may move to another backend without breaking: it has only datagrams.
     pub fn may_be_left(&self) -> bool {
         !self.client().is_tcp() && !self.has_mark(mark::HAS_TCP)
     }
 
-    /// Whether it is yet to be answered.
-    pub fn is_half_open(&self) -> bool {
-        matches!(self.stage, Stage::Expected | Stage::HalfOpen)
+    /// Whether the opener of a TCP connection has got a SYN.
+    pub fn is_answered(&self) -> bool {
+        self.has(flag::ANSWERED)
     }
 
-    /// Whether anybody can have opened it in another's name. One that is expected was announced by somebody known.
+    /// Whether the connection has not been answered.
+    pub fn is_half_open(&self) -> bool {
+        matches!(self.state, ConnectionState::Expected | ConnectionState::HalfOpen)
+    }
+
+    /// Whether the opener's address may be spoofed. Expected connections are not: an assured client announced them.
     pub fn is_unassured(&self) -> bool {
-        match self.stage {
-            Stage::HalfOpen => true,
-            Stage::Open | Stage::Closing => self.marks & mark::UNASSURED != 0,
-            Stage::Expected | Stage::Closed => false,
+        match self.state {
+            ConnectionState::HalfOpen => true,
+            ConnectionState::Open | ConnectionState::Closing => self.marks & mark::UNASSURED != 0,
+            ConnectionState::Expected | ConnectionState::Closed => false,
         }
     }
 
-    /// What may still come of it once it is forgotten. TCP's ends find out by themselves (RFC 9293 §3.5.1); of a
-    /// datagram can't be told what it is an answer to.
+    /// Packets that may still come when the row is forgotten. TCP's ends sort late segments out themselves (RFC 9293
+    /// §3.5.1); a late datagram cannot be matched to its request.
     pub fn rest(&self) -> Rest {
         let server = self.server();
         match server.protocol {
             PROTOCOL_TCP => Rest::NONE,
-            _ => Rest::unanswered(server.far(), &Earlier::NONE, self.last_packet),
+            _ => Rest::unanswered(server.server(), &Earlier::NONE, self.last_packet),
         }
     }
 
-    /// Whether neither side has said that it is done.
+    /// Whether neither side has sent a FIN.
     pub fn is_under_way(&self) -> bool {
-        matches!(self.stage, Stage::HalfOpen | Stage::Open)
+        matches!(self.state, ConnectionState::HalfOpen | ConnectionState::Open)
     }
 
-    /// Whether its client waits for what its server says: it is open, or the client alone is done.
+    /// Whether the client still expects data: the connection is open, or only the client has sent a FIN.
     pub fn has_more_to_hear(&self) -> bool {
         let is_half_closed = self.has(flag::CLIENT_DONE) && !self.has(flag::SERVER_DONE);
-        self.stage == Stage::Open || (self.stage == Stage::Closing && is_half_closed)
+        self.state == ConnectionState::Open
+            || (self.state == ConnectionState::Closing && is_half_closed)
     }
 
-    /// Whether nothing more of it matters.
+    /// Whether the connection has ended.
     pub fn is_over(&self) -> bool {
-        self.stage == Stage::Closed
+        self.state == ConnectionState::Closed
     }
 
-    /// Whether it counts among its backend's transfers.
+    /// Whether the connection counts among its backend's transfers.
     pub fn is_counted(&self) -> bool {
         self.backend != NO_BACKEND
-            && !matches!(self.stage, Stage::Expected | Stage::Closed)
-            && (!self.has(flag::BOND) || self.client().protocol == 0)
+            && !matches!(self.state, ConnectionState::Expected | ConnectionState::Closed)
+            && (!self.has(flag::AFFINITY) || self.client().protocol == 0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::mem::offset_of;
-
-    #[test]
-    fn what_forwarding_needs_is_a_cache_line() {
-        assert_eq!(offset_of!(Connection, high_bytes), 64);
-        assert_eq!(size_of::<Connection>(), 128);
-    }
 
     #[test]
     fn bytes_are_counted_beyond_four_gibibytes() {

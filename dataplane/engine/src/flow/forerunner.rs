@@ -1,32 +1,31 @@
-//! What a transfer leaves behind for the next one of its endpoint: if their server sees both as one endpoint, the TID of
-//! the first could be taken for that of the second.
+//! The forerunner of a transfer: the earlier transfer of the same endpoint. If the server sees both under one endpoint,
+//! late packets of the first could be taken for the second's.
 
-use super::record::{Detail, Flow};
+use super::transfer::{Detail, Transfer};
 use crate::alg::tftp::earlier::{Earlier, Reach};
 
-/// A transfer that makes way for another one, or goes on beside it.
+/// A transfer that is replaced by another one, or goes on beside it.
 pub struct Forerunner {
-    flow: Flow,
+    flow: Transfer,
     earlier: Earlier,
     reach: Reach,
 }
 
 impl Forerunner {
-    /// The one in this row.
-    pub fn new(flow: &Flow, detail: &Detail) -> Forerunner {
+    /// The forerunner in this row.
+    pub fn new(flow: &Transfer, detail: &Detail) -> Forerunner {
         Forerunner { flow: flow.clone(), earlier: detail.earlier, reach: flow.reach(detail) }
     }
 
-    /// The transfers of which something may still come that is not meant for this one; `None`: their server does not see
-    /// one endpoint.
-    pub fn earlier_of(&self, next: &Flow) -> Option<Earlier> {
+    /// Earlier transfers whose late packets may come to `next`; `None`: the server sees two different endpoints.
+    pub fn earlier_of(&self, next: &Transfer) -> Option<Earlier> {
         let (flow, mut earlier, reach) = (&self.flow, self.earlier, self.reach);
         let same_server = next.backend == flow.backend
             || (next.answers_seen() && next.server_key() == flow.server_key());
         if next.seen_as() != flow.seen_as() || !(same_server || flow.was_moved()) {
             return None;
         }
-        // What is sent again is the same file, or keeps its sender from an end.
+        // A repetition of the same request carries the same file, or prevents an ERROR.
         if next.fingerprint == flow.fingerprint || reach != Reach::Over {
             earlier.forget_last_block();
         }

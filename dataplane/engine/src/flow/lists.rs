@@ -1,10 +1,9 @@
-//! Doubly linked lists of flows, by index: each flow is in one list or in none. Every operation
-//! takes the same few steps however long the lists are.
+//! Doubly linked lists over an array of nodes; each node is in at most one list. All operations take constant time.
 
-use super::index::FlowId;
+use super::hash_index::FlowId;
 
-/// `nodes` flows and some lists of them. List `n`'s two ends are the extra node `nodes + n`; a node
-/// in no list is linked to itself.
+/// Lists over `nodes` nodes. The ends of list `n` are the extra node `nodes + n`; a node in no list is linked to
+/// itself.
 #[derive(Debug)]
 pub struct Lists {
     links: Box<[Link]>,
@@ -29,12 +28,12 @@ impl Lists {
         size_of_val(&*self.links)
     }
 
-    /// The flow that has been longest in the list.
+    /// The first node of the list, which is the oldest.
     pub fn first(&self, list: u32) -> Option<FlowId> {
         Some(self.links[(self.nodes + list) as usize].behind).filter(|&node| node < self.nodes)
     }
 
-    /// All in the list, the one that has been longest in it first.
+    /// All nodes of the list, oldest first.
     pub fn all(&self, list: u32) -> impl Iterator<Item = FlowId> {
         let next = |&node: &FlowId| {
             Some(self.links[node as usize].behind).filter(|&node| node < self.nodes)
@@ -42,18 +41,18 @@ impl Lists {
         std::iter::successors(self.first(list), next)
     }
 
-    /// Whether the flow is in a list.
+    /// Whether the node is in a list.
     pub fn has(&self, node: FlowId) -> bool {
         self.links[node as usize].behind != node
     }
 
-    /// Moves a flow to the end of the list, out of any it was in.
+    /// Moves a node to the end of the list, out of any other one.
     pub fn append(&mut self, list: u32, node: FlowId) {
         self.remove(node);
         self.push(list, node);
     }
 
-    /// Adds a flow to the end of the list that is in none.
+    /// Appends a node that is in no list.
     pub fn push(&mut self, list: u32, node: FlowId) {
         let end = self.nodes + list;
         let last = self.links[end as usize].before;
@@ -62,7 +61,7 @@ impl Lists {
         self.links[end as usize].before = node;
     }
 
-    /// Takes a flow out of the list that it is in, if any.
+    /// Removes a node from its list, if any.
     pub fn remove(&mut self, node: FlowId) {
         let Link { before, behind } = self.links[node as usize];
         self.links[before as usize].behind = behind;

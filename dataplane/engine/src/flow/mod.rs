@@ -1,24 +1,32 @@
-//! What goes through us and where it is kept. Transfers of TFTP: the [`record`]s and the [`table`] that owns them;
-//! all else: each [`connection`] and the table of [`connections`]; and the parts of both.
+//! Flows and their tables. TFTP: [`transfer`] and [`transfer_table`]. Everything else: [`connection`] and
+//! [`connection_table`]. Further files are shared by both.
 
 pub mod by_backend;
 pub mod connection;
-pub mod connections;
+pub mod connection_table;
+pub mod endpoint;
 pub mod forerunner;
-pub mod hosts;
-mod index;
-pub mod kept;
+pub mod fragment_table;
+pub mod ftp_session_table;
+pub mod hash;
+mod hash_index;
+pub mod host_table;
 pub mod key;
 mod lists;
 pub mod new_hop;
-pub mod ports;
+pub mod occupancy;
+pub mod port_allocator;
+pub mod query;
 pub mod quotas;
-pub mod record;
-pub mod sessions;
+pub mod rows;
+pub mod saved_request;
+pub mod set_assoc;
+pub mod state;
 pub mod store;
-pub mod table;
+pub mod summary;
+mod timer_wheel;
+pub mod transfer;
+pub mod transfer_table;
 pub mod tuple;
-pub mod view;
-mod wheel;
 
-pub use index::{FlowId, NO_FLOW, Spot};
+pub use hash_index::{BucketRef, FlowId, NO_FLOW};

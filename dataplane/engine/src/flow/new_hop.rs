@@ -1,101 +1,107 @@
-//! Which way answers to a client go. They go to the station that its first packet came from (the last hop), or to where the
-//! kernel has found the client as a neighbour. From then on the way moves
+//! The next hop of answers to a client. Answers go to the hop that the client's first packet came from (the last hop),
+//! or to the client itself where the kernel has it as a neighbour. The next hop then changes
 //!
-//! - to another station that packets of the client come from, when the kernel's route leads there, or when the client
-//!   proves that it is the client and is not heard from the old way meanwhile. Whoever can make a packet in its name is
-//!   not to have the answers;
-//! - to where the kernel's route leads, when the client does not hear what is sent by the last hop, and back again when it
-//!   does not hear that either.
+//! - to another hop that packets of the client come from, if the kernel's route leads there, or if the client proves
+//!   its identity and is not heard by the old hop meanwhile. A host that spoofs the client's address must not get its
+//!   answers;
+//! - to the kernel's route, if the client does not hear answers sent by the last hop; and back, if it does not hear
+//!   those either.
 
-use crate::tables::Hop;
-use crate::tick::{PER_SECOND, Tick};
+use crate::types::id::InterfaceId;
+use crate::types::next_hop::NextHop;
+use crate::types::tick::{PER_SECOND, Tick};
 use wire::ethernet::Mac;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// A station that answers to a client may have to go to, or not to go to any longer.
+/// A candidate for the next hop to a client, or a hop that was abandoned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct NewHop {
-    /// The station.
-    pub hop: Hop,
-    /// When it became this, of which the last byte is kept.
+    /// The hop.
+    pub hop: NextHop,
+    /// Last byte of the tick when the role began.
     since: u8,
-    /// How far the client had come then, in the lower 14 bits; above them the [`Kind`].
+    /// The client's progress at that time, in the lower 14 bits; above them the role.
     state: [u8; 2],
 }
 
-/// The part that the station has for a client.
+row_layout!(NewHop, 10: hop 0, since 7, state 8);
+
+/// The role of the hop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// The client's packets have come from there lately.
+enum Role {
+    /// Packets of the client came from it lately.
     Seen,
-    /// Answers go there, and the client has not heard one.
+    /// Answers go to it, and the client has missed one.
     Unheard,
-    /// Answers went there, and were not heard.
+    /// Answers went to it, and were not heard.
     Left,
 }
 
-/// What a packet proves of its sender.
+/// The evidence in a packet that its sender is the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
-    /// Nothing: it goes on, and changes nothing.
+    /// No evidence; the packet goes on and changes nothing.
     Nothing,
-    /// Nothing but what it says to be: there is nothing to know.
+    /// The address only: the protocol offers no more.
     Claim,
-    /// That it knows what only the client can know: numbers within the window.
+    /// Numbers within the window, which only the client can know.
     Knowledge,
 }
 
-/// Where answers to a client go, and where they may go.
+/// The current next hop to a client, and the kernel's.
 #[derive(Debug, Clone, Copy)]
 pub struct Ways {
-    /// The station that they go to.
-    pub back: Hop,
-    /// The kernel's next hop to the client, if it knows one.
-    pub route: Option<Hop>,
+    /// The current next hop.
+    pub back: NextHop,
+    /// The kernel's next hop, if it is known.
+    pub route: Option<NextHop>,
 }
 
-/// Where a client's packet comes from.
+/// A client's packet, by its origin and evidence.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival {
-    /// The station.
-    pub from: Hop,
-    /// What the packet proves.
+    /// The hop that it came from.
+    pub from: NextHop,
+    /// The evidence.
     pub proof: Proof,
-    /// Whether the client says what it has not said before, or acknowledges more.
+    /// Whether the packet carries or acknowledges new data.
     pub goes_on: bool,
-    /// How far the client had come before it: every packet from the old way changes that.
+    /// The client's progress before the packet: every packet by the old hop changes it.
     pub mark: u16,
 }
 
-/// Ticks before which nobody repeats anything because nothing was heard.
+/// Ticks before which no sender retransmits because of silence.
 const IN_EARNEST: u8 = (PER_SECOND / 2) as u8;
 
-/// Ticks in which a second thing that is not heard tells no more than the first one.
+/// Ticks within which a second missed packet is no further evidence.
 const AT_ONCE: u8 = (PER_SECOND / 5) as u8;
 
 const MARK: u16 = 0x3fff;
 
 impl NewHop {
-    /// No station.
-    pub const NONE: NewHop =
-        NewHop { hop: Hop { mac: Mac([0; 6]), interface: 0 }, since: 0, state: [0; 2] };
+    /// No candidate.
+    pub const NONE: NewHop = NewHop {
+        hop: NextHop { mac: Mac([0; 6]), interface: InterfaceId(0) },
+        since: 0,
+        state: [0; 2],
+    };
 
-    fn new(kind: Kind, hop: Hop, mark: u16, now: Tick) -> NewHop {
+    fn new(kind: Role, hop: NextHop, mark: u16, now: Tick) -> NewHop {
         let state = (kind as u16) << 14 | mark & MARK;
         NewHop { hop, since: now.0 as u8, state: state.to_be_bytes() }
     }
 
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> Role {
         match self.state[0] >> 6 {
-            0 => Kind::Seen,
-            1 => Kind::Unheard,
-            _ => Kind::Left,
+            0 => Role::Seen,
+            1 => Role::Unheard,
+            _ => Role::Left,
         }
     }
 
-    /// Whether it has been this since the client had come so far.
-    fn is(&self, kind: Kind, mark: u16) -> bool {
+    /// Whether the hop has this role, and the client has made no progress since.
+    fn is(&self, kind: Role, mark: u16) -> bool {
         self.state == NewHop::new(kind, self.hop, mark, Tick(0)).state
     }
 
@@ -103,7 +109,7 @@ impl NewHop {
         (now.0 as u8).wrapping_sub(self.since)
     }
 
-    /// Whether answers go to the station that this packet came from, from now on.
+    /// Whether answers must go to the packet's hop from now on.
     pub fn takes_over(&mut self, packet: &Arrival, ways: &Ways, now: Tick) -> bool {
         let Arrival { from, proof, goes_on, mark } = *packet;
         if ways.route == Some(from) {
@@ -113,9 +119,9 @@ impl NewHop {
         let is_kernels = ways.route == Some(ways.back);
         match proof {
             Proof::Nothing => return false,
-            // The kernel's word is worth more.
+            // The kernel's route has more weight.
             Proof::Claim if is_kernels => return false,
-            // The client sends from one station and hears at another one.
+            // The client sends by one hop and receives by another one.
             Proof::Knowledge if is_kernels && goes_on => {
                 *self = NewHop::NONE;
                 return false;
@@ -123,9 +129,9 @@ impl NewHop {
             Proof::Claim | Proof::Knowledge => {}
         }
         let repeats_itself =
-            self.hop == from && (self.is(Kind::Seen, mark) || self.is(Kind::Left, mark));
+            self.hop == from && (self.is(Role::Seen, mark) || self.is(Role::Left, mark));
         if !repeats_itself {
-            *self = NewHop::new(Kind::Seen, from, mark, now);
+            *self = NewHop::new(Role::Seen, from, mark, now);
             return false;
         }
         let is_proven = proof == Proof::Knowledge && !is_kernels;
@@ -136,37 +142,37 @@ impl NewHop {
         takes_over
     }
 
-    /// The client has come this far with a packet from that station.
-    pub fn advance(&mut self, from: Hop, mark: u16) {
-        if self.hop == from && self.kind() == Kind::Seen {
-            *self = NewHop { since: self.since, ..NewHop::new(Kind::Seen, from, mark, Tick(0)) };
+    /// Notes the client's progress after a packet from this hop.
+    pub fn advance(&mut self, from: NextHop, mark: u16) {
+        if self.hop == from && self.kind() == Role::Seen {
+            *self = NewHop { since: self.since, ..NewHop::new(Role::Seen, from, mark, Tick(0)) };
         }
     }
 
-    /// The client has sent something by the old way, which is in use.
+    /// Drops the candidate if the client goes on by the old hop, which is in use.
     pub fn is_not_needed(&mut self, goes_on: bool) {
-        if goes_on || self.kind() == Kind::Seen {
+        if goes_on || self.kind() == Role::Seen {
             *self = NewHop::NONE;
         }
     }
 
-    /// Where answers go from now on, if that changes: the client, which has come so far, has not heard what was sent to it
-    /// by `back`. One such thing may have got lost. The kernel is asked for its `route` when that can matter.
+    /// The new next hop after the client has missed a packet sent by `back`, if it changes. A single loss proves
+    /// nothing. The kernel's route is looked up only if it matters.
     pub fn unheard(
         &mut self,
-        back: Hop,
-        route: impl FnOnce() -> Option<Hop>,
+        back: NextHop,
+        route: impl FnOnce() -> Option<NextHop>,
         mark: u16,
         now: Tick,
-    ) -> Option<Hop> {
-        let has_left = self.is(Kind::Left, mark);
-        let is_again = has_left || self.hop == back && self.is(Kind::Unheard, mark);
+    ) -> Option<NextHop> {
+        let has_left = self.is(Role::Left, mark);
+        let is_again = has_left || self.hop == back && self.is(Role::Unheard, mark);
         if is_again && self.age(now) < AT_ONCE {
             return None;
         }
         let route = route();
         if !is_again {
-            *self = NewHop::new(Kind::Unheard, back, mark, now);
+            *self = NewHop::new(Role::Unheard, back, mark, now);
             return None;
         }
         let other = match route {
@@ -174,7 +180,7 @@ impl NewHop {
             Some(_) if has_left => self.hop,
             Some(_) | None => return None,
         };
-        *self = NewHop::new(Kind::Left, back, mark, now);
+        *self = NewHop::new(Role::Left, back, mark, now);
         Some(other)
     }
 }
@@ -183,19 +189,19 @@ impl NewHop {
 mod tests {
     use super::*;
 
-    const fn station(n: u8) -> Hop {
-        Hop { mac: Mac([2, 0, 0, 0, 0, n]), interface: 0 }
+    const fn hop(n: u8) -> NextHop {
+        NextHop { mac: Mac([2, 0, 0, 0, 0, n]), interface: InterfaceId(0) }
     }
 
-    const OLD: Hop = station(1);
-    const NEW: Hop = station(2);
+    const OLD: NextHop = hop(1);
+    const NEW: NextHop = hop(2);
     const NOW: Tick = Tick(250);
 
-    fn packet(from: Hop, proof: Proof, mark: u16) -> Arrival {
+    fn packet(from: NextHop, proof: Proof, mark: u16) -> Arrival {
         Arrival { from, proof, goes_on: false, mark }
     }
 
-    fn by(route: Option<Hop>) -> Ways {
+    fn by(route: Option<NextHop>) -> Ways {
         Ways { back: OLD, route }
     }
 
@@ -210,7 +216,7 @@ mod tests {
 
     #[test]
     fn who_knows_the_numbers_takes_over_by_the_second_packet() {
-        for (route, goes_on) in [(None, false), (Some(station(3)), true)] {
+        for (route, goes_on) in [(None, false), (Some(hop(3)), true)] {
             let mut new = NewHop::NONE;
             let first = Arrival { goes_on, ..packet(NEW, Proof::Knowledge, 7) };
             assert!(!new.takes_over(&first, &by(route), NOW));
@@ -219,7 +225,7 @@ mod tests {
         }
     }
 
-    /// Where the kernel's entry is of the router that has failed.
+    /// The kernel's entry still names the failed router.
     #[test]
     fn against_the_kernel_s_word_it_has_to_repeat_itself_in_earnest_too() {
         let mut new = NewHop::NONE;
@@ -237,7 +243,7 @@ mod tests {
 
     #[test]
     fn who_knows_nothing_has_to_repeat_itself_in_earnest_and_the_kernel_not_to_object() {
-        for (route, takes_over) in [(None, true), (Some(station(3)), true), (Some(OLD), false)] {
+        for (route, takes_over) in [(None, true), (Some(hop(3)), true), (Some(OLD), false)] {
             let mut new = NewHop::NONE;
             let packet = packet(NEW, Proof::Claim, 7);
             for after in 0..u32::from(IN_EARNEST) {
@@ -258,10 +264,10 @@ mod tests {
     }
 
     #[test]
-    fn two_stations_do_not_speak_for_each_other() {
+    fn two_hops_do_not_speak_for_each_other() {
         let mut new = NewHop::NONE;
         for n in [2, 3, 2, 3] {
-            let packet = packet(station(n), Proof::Knowledge, 7);
+            let packet = packet(hop(n), Proof::Knowledge, 7);
             assert!(!new.takes_over(&packet, &by(None), NOW));
         }
     }
@@ -282,7 +288,7 @@ mod tests {
         let mut unheard = |back, now| new.unheard(back, || Some(NEW), 7, now);
         let (mut back, mut now) = (OLD, NOW);
         for other in [NEW, OLD, NEW, OLD] {
-            // Of several at once none tells more than the first.
+            // Several misses at once tell no more than the first.
             assert_eq!(unheard(back, now), None, "{other:?}");
             assert_eq!(unheard(back, now.after(1)), None, "{other:?}");
             now = now.after(AT_ONCE.into());
@@ -299,13 +305,13 @@ mod tests {
             assert_eq!(new.unheard(OLD, || Some(NEW), mark, now), None);
         }
         // By the route as well.
-        let mut new = NewHop::new(Kind::Left, OLD, 7, NOW);
+        let mut new = NewHop::new(Role::Left, OLD, 7, NOW);
         for after in [40, 80] {
             assert_eq!(new.unheard(NEW, || Some(NEW), 8, NOW.after(after)), None);
         }
     }
 
-    /// A sender waits for twice as long before each repetition.
+    /// A sender doubles its delay before each retransmission.
     #[test]
     fn what_is_not_heard_goes_by_a_route_as_soon_as_there_is_one() {
         let mut new = NewHop::NONE;
@@ -319,7 +325,7 @@ mod tests {
     fn nobody_but_the_kernel_says_where_what_is_not_heard_goes() {
         for route in [None, Some(OLD)] {
             let mut new = NewHop::NONE;
-            let _ = new.takes_over(&packet(station(3), Proof::Claim, 7), &by(None), NOW);
+            let _ = new.takes_over(&packet(hop(3), Proof::Claim, 7), &by(None), NOW);
             for after in 0..40 {
                 assert_eq!(new.unheard(OLD, || route, 7, NOW.after(after)), None);
             }
@@ -327,8 +333,8 @@ mod tests {
     }
 
     #[test]
-    fn who_sends_from_one_station_and_hears_at_another_stays_there() {
-        let mut new = NewHop::new(Kind::Left, OLD, 7, NOW);
+    fn who_sends_from_one_hop_and_hears_at_another_stays_there() {
+        let mut new = NewHop::new(Role::Left, OLD, 7, NOW);
         let ways = Ways { back: NEW, route: Some(NEW) };
         for mark in 7..40 {
             let said = Arrival { goes_on: true, ..packet(OLD, Proof::Knowledge, mark) };

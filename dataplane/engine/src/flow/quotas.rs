@@ -1,36 +1,38 @@
-//! How many connections each client has at each service that limits them, counted exactly: a client is one worker's. And
-//! which of them are not assured, or have said nothing: these make way for another one of their client. All memory is
-//! taken at once.
+//! Connections per client and service, counted exactly: a client belongs to one worker. Unassured and silent ones are
+//! listed, as they make room for another one of their client. All memory is allocated at once.
 
-use super::hosts::{Endpoint, Host};
-use super::index::{FlowId, Index, NO_FLOW};
-use super::key::{Key, KeyKind, Seed};
+use super::endpoint::{Endpoint, HostId};
+use super::hash::Seed;
+use super::hash_index::{FlowId, Index, NO_FLOW};
+use super::key::Key;
 use super::lists::Lists;
-use crate::tables::ServiceId;
+use crate::types::direction::KeyKind;
+use crate::types::id::ServiceId;
+use wire::tcp::SeqNumber;
 
-/// What is counted together: connections of this client to this service that it opened there, or those for data.
-pub fn account(client: Host, service: ServiceId, is_data: bool) -> Key {
-    Key::new(Endpoint { host: client, port: service }, is_data.into())
+/// The account of a client at a service: for its connections, or for its data connections.
+pub fn account(client: HostId, service: ServiceId, is_data: bool) -> Key {
+    Key::new(Endpoint { host: client, port: service.0 }, is_data.into())
 }
 
-/// The counts.
+/// Counts of connections.
 #[derive(Debug)]
 pub struct Quotas {
     index: Index,
     accounts: Box<[Key]>,
     counts: Box<[u32]>,
     free: Vec<u32>,
-    /// By row: its account's place, or [`NO_FLOW`].
+    /// By row: the slot of its account, or [`NO_FLOW`].
     of: Box<[u32]>,
-    /// By row: the number of the first byte that its client says.
-    first: Box<[u32]>,
-    /// By account, two lists: rows that are not assured, and those that have perhaps said nothing; the oldest first.
+    /// By row: sequence number of the client's first byte.
+    first: Box<[SeqNumber]>,
+    /// Two lists per account: unassured rows, and assured rows that may have sent nothing; oldest first.
     quiet: Lists,
     seed: Seed,
 }
 
 impl Quotas {
-    /// Room for all connections in so many rows; without any, nothing is counted.
+    /// Quotas for so many rows; with 0 rows nothing is counted.
     pub fn new(rows: usize, seed: Seed) -> Quotas {
         Quotas {
             index: Index::new(rows),
@@ -38,18 +40,18 @@ impl Quotas {
             counts: vec![0; rows].into(),
             free: (0..rows as u32).rev().collect(),
             of: vec![NO_FLOW; rows].into(),
-            first: vec![0; rows].into(),
+            first: vec![SeqNumber::default(); rows].into(),
             quiet: Lists::new(rows as u32, 2 * rows as u32),
             seed,
         }
     }
 
-    /// Connections of this account.
+    /// Number of connections of this account.
     pub fn count(&self, account: Key) -> u32 {
         self.find(account).map_or(0, |place| self.counts[place as usize])
     }
 
-    /// The row is one more of this account, which is not assured yet.
+    /// Counts the row, which is not assured yet.
     pub fn enter(&mut self, row: FlowId, account: Key) {
         if row as usize >= self.of.len() {
             return;
@@ -60,7 +62,7 @@ impl Quotas {
         self.quiet.append(unassured(place), row);
     }
 
-    /// The row is over, or another's from now on.
+    /// Uncounts the row, which has ended or is reused.
     pub fn leave(&mut self, row: FlowId) {
         let Some(place) = self.place(row) else { return };
         self.of[row as usize] = NO_FLOW;
@@ -72,29 +74,29 @@ impl Quotas {
         }
     }
 
-    /// The row's connection is assured from now on, and its client's first byte has this number.
-    pub fn assure(&mut self, row: FlowId, first: u32) {
+    /// Marks the row as assured; its client's first byte has sequence number `first`.
+    pub fn assure(&mut self, row: FlowId, first: SeqNumber) {
         let Some(place) = self.place(row) else { return };
         self.first[row as usize] = first;
         self.quiet.append(quiet(place), row);
     }
 
-    /// The number of the first byte that the row's client says.
-    pub fn first(&self, row: FlowId) -> u32 {
+    /// Sequence number of the client's first byte.
+    pub fn first(&self, row: FlowId) -> SeqNumber {
         self.first.get(row as usize).copied().unwrap_or_default()
     }
 
-    /// The oldest row of this account that is not assured.
+    /// The oldest unassured row of this account.
     pub fn unassured(&self, account: Key) -> Option<FlowId> {
         self.find(account).and_then(|place| self.quiet.first(unassured(place)))
     }
 
-    /// The oldest row of this account that is assured, and has perhaps said nothing.
+    /// The oldest assured row of this account that may have sent nothing.
     pub fn quiet(&self, account: Key) -> Option<FlowId> {
         self.find(account).and_then(|place| self.quiet.first(quiet(place)))
     }
 
-    /// The row has said something.
+    /// Notes that the row's client has sent data.
     pub fn speaks(&mut self, row: FlowId) {
         if self.place(row).is_some() {
             self.quiet.remove(row);
@@ -124,12 +126,12 @@ impl Quotas {
     }
 }
 
-/// The list of this account's rows that are not assured.
+/// The list of this account's unassured rows.
 fn unassured(place: u32) -> u32 {
     2 * place
 }
 
-/// The list of those that have perhaps said nothing.
+/// The list of this account's silent rows.
 fn quiet(place: u32) -> u32 {
     2 * place + 1
 }
@@ -139,15 +141,15 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
-    fn client(n: u8) -> Host {
-        Host::v4(Ipv4Addr::new(10, 0, 0, n))
+    fn client(n: u8) -> HostId {
+        HostId::v4(Ipv4Addr::new(10, 0, 0, n))
     }
 
     #[test]
     fn each_client_each_service_and_data_for_itself() {
         let mut quotas = Quotas::new(8, Seed([1, 2]));
         let accounts = [(1, 0, false), (1, 0, true), (1, 1, false), (2, 0, false)]
-            .map(|(n, service, is_data)| account(client(n), service, is_data));
+            .map(|(n, service, is_data)| account(client(n), ServiceId(service), is_data));
         for (row, account) in (0..).zip(accounts) {
             quotas.enter(row, account);
         }
@@ -155,27 +157,27 @@ mod tests {
         assert_eq!(accounts.map(|account| quotas.count(account)), [2, 1, 1, 1]);
         (0..8).for_each(|row| quotas.leave(row));
         assert_eq!(accounts.map(|account| quotas.count(account)), [0; 4]);
-        (0..8).for_each(|row| quotas.enter(row, account(client(row as u8), 0, false)));
-        assert_eq!(quotas.count(account(client(7), 0, false)), 1);
+        (0..8).for_each(|row| quotas.enter(row, account(client(row as u8), ServiceId(0), false)));
+        assert_eq!(quotas.count(account(client(7), ServiceId(0), false)), 1);
     }
 
     #[test]
     fn who_was_quiet_for_longest_comes_first() {
         let mut quotas = Quotas::new(8, Seed([1, 2]));
-        let account = account(client(1), 0, false);
+        let account = account(client(1), ServiceId(0), false);
         (0..5).for_each(|row| quotas.enter(row, account));
-        [3, 0, 2].into_iter().for_each(|row| quotas.assure(row, 70 + row));
+        [3, 0, 2].into_iter().for_each(|row| quotas.assure(row, SeqNumber(70 + row)));
         quotas.speaks(3);
         assert_eq!((quotas.unassured(account), quotas.quiet(account)), (Some(1), Some(0)));
-        assert_eq!((quotas.first(0), quotas.count(account)), (70, 5));
+        assert_eq!((quotas.first(0), quotas.count(account)), (SeqNumber(70), 5));
     }
 
     #[test]
     fn without_room_nothing_is_counted() {
         let mut quotas = Quotas::new(0, Seed([1, 2]));
-        let account = account(client(1), 0, false);
+        let account = account(client(1), ServiceId(0), false);
         quotas.enter(3, account);
-        quotas.assure(3, 1);
+        quotas.assure(3, SeqNumber(1));
         quotas.speaks(3);
         quotas.leave(3);
         assert_eq!((quotas.count(account), quotas.unassured(account)), (0, None));

@@ -1,106 +1,75 @@
-//! The memory of one worker's transfers, as far as they can't be found out again: plain data, in memory of the
-//! process's own or in such that outlives it. Everything else about them is made anew from it.
+//! The memory of a worker's flows that survives a restart. Plain data, on the heap or in mapped memory; all other
+//! tables are rebuilt from it.
 
 use super::connection::Connection;
-use super::record::{Detail, Flow};
-use std::ops::{Deref, DerefMut};
+use super::transfer::{Detail, Transfer};
+use crate::flow::rows::Rows;
 use zerocopy::{FromZeros, Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
-/// Rows of plain data.
-#[derive(Debug)]
-pub enum Rows<T: 'static> {
-    /// In memory of the process's own.
-    Own(Box<[T]>),
-    /// In memory that outlives it.
-    Lasting(&'static mut [T]),
-}
-
-impl<T> Deref for Rows<T> {
-    type Target = [T];
-
-    #[inline(always)]
-    fn deref(&self) -> &[T] {
-        match self {
-            Rows::Own(rows) => rows,
-            Rows::Lasting(rows) => rows,
-        }
-    }
-}
-
-impl<T> DerefMut for Rows<T> {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut [T] {
-        match self {
-            Rows::Own(rows) => rows,
-            Rows::Lasting(rows) => rows,
-        }
-    }
-}
-
-/// The meaning of every byte of it: another number is another meaning. The sizes alone would not tell.
+/// Version of the layout: changes with the meaning of any byte, as sizes alone would not tell.
 const LAYOUT: u32 = 5;
 
-/// What has to be the same for a process to go on with what another one has left.
+/// The layout that must match for a process to continue from saved memory.
 pub fn layout() -> String {
     let sizes =
-        [size_of::<Flow>(), size_of::<Detail>(), size_of::<Connection>(), size_of::<Named>()];
+        [size_of::<Transfer>(), size_of::<Detail>(), size_of::<Connection>(), size_of::<Named>()];
     format!("{LAYOUT} {sizes:?} {}", if cfg!(target_endian = "little") { "le" } else { "be" })
 }
 
-/// An IPv6 address that has a name ([`super::hosts`]).
+/// An interned IPv6 address ([`super::host_table`]).
 pub type Named = [u8; 16];
 
-/// All of it.
+/// The memory of a worker's flows.
 #[derive(Debug)]
 pub struct Store {
-    /// The hot parts.
-    pub flows: Rows<Flow>,
-    /// The cold ones.
+    /// Hot parts of transfers.
+    pub transfers: Rows<Transfer>,
+    /// Cold parts of transfers.
     pub details: Rows<Detail>,
-    /// The connections.
+    /// Connections.
     pub connections: Rows<Connection>,
-    /// The addresses of IPv6 clients, by their names.
+    /// IPv6 addresses by id.
     pub named: Rows<Named>,
 }
 
 impl Store {
-    /// In memory of the process's own: so many transfers, as many connections, and so many names, none yet.
-    pub fn new(flows: u32, named: u32) -> Store {
+    /// Memory on the heap: `transfers` transfers, as many connections, and `named` addresses, all unused.
+    pub fn new(transfers: u32, named: u32) -> Store {
         Store {
-            flows: Rows::Own(vec![Flow::FREE; flows as usize].into()),
-            details: Rows::Own(vec![Detail::NONE; flows as usize].into()),
-            connections: Rows::Own(vec![Connection::FREE; flows as usize].into()),
-            named: Rows::Own(vec![[0; 16]; named as usize].into()),
+            transfers: Rows::Heap(vec![Transfer::FREE; transfers as usize].into()),
+            details: Rows::Heap(vec![Detail::NONE; transfers as usize].into()),
+            connections: Rows::Heap(vec![Connection::FREE; transfers as usize].into()),
+            named: Rows::Heap(vec![[0; 16]; named as usize].into()),
         }
     }
 
-    /// Bytes that so many transfers and names take in memory that outlives the process.
-    pub fn size(flows: u32, named: u32) -> usize {
-        let each = size_of::<Flow>() + size_of::<Connection>() + size_of::<Detail>();
-        flows as usize * each + named as usize * size_of::<Named>()
+    /// Bytes of mapped memory for so many transfers and addresses.
+    pub fn size(transfers: u32, named: u32) -> usize {
+        let each = size_of::<Transfer>() + size_of::<Connection>() + size_of::<Detail>();
+        transfers as usize * each + named as usize * size_of::<Named>()
     }
 
-    /// In such memory, which is [`Store::size`] bytes and aligned as a page is. Zeroes are no transfer; what can't be
-    /// one is made zeroes.
+    /// Uses mapped memory of [`Store::size`] bytes, aligned to a page. Zeroes are an unused row; invalid rows are
+    /// zeroed.
     ///
     /// # Panics
     ///
-    /// It has another size or alignment.
-    pub fn lasting(memory: &'static mut [u8], flows: u32, named: u32) -> Store {
-        assert_eq!(memory.len(), Store::size(flows, named), "memory of another size");
-        let (hot, rest) = memory.split_at_mut(flows as usize * size_of::<Flow>());
-        let (connections, rest) = rest.split_at_mut(flows as usize * size_of::<Connection>());
-        let (cold, rest) = rest.split_at_mut(flows as usize * size_of::<Detail>());
+    /// The memory has another size or alignment.
+    pub fn mapped(memory: &'static mut [u8], transfers: u32, named: u32) -> Store {
+        assert_eq!(memory.len(), Store::size(transfers, named), "memory of another size");
+        let (hot, rest) = memory.split_at_mut(transfers as usize * size_of::<Transfer>());
+        let (connections, rest) = rest.split_at_mut(transfers as usize * size_of::<Connection>());
+        let (cold, rest) = rest.split_at_mut(transfers as usize * size_of::<Detail>());
         Store {
-            flows: Rows::Lasting(rows(hot)),
-            details: Rows::Lasting(rows(cold)),
-            connections: Rows::Lasting(rows(connections)),
-            named: Rows::Lasting(rows(rest)),
+            transfers: Rows::Mapped(rows(hot)),
+            details: Rows::Mapped(rows(cold)),
+            connections: Rows::Mapped(rows(connections)),
+            named: Rows::Mapped(rows(rest)),
         }
     }
 }
 
-/// The memory as rows of this type.
+/// The memory as rows of type `T`.
 fn rows<T>(memory: &'static mut [u8]) -> &'static mut [T]
 where
     T: TryFromBytes + IntoBytes + KnownLayout + Immutable,
@@ -123,7 +92,7 @@ mod tests {
     const FLOWS: u32 = 4;
     const NAMED: u32 = 3;
 
-    /// Memory of a page's alignment is a u64's too.
+    /// Page-aligned memory is aligned for u64, too.
     fn memory() -> &'static mut [u8] {
         let size = Store::size(FLOWS, NAMED);
         Box::leak(vec![0u64; size.div_ceil(8)].into_boxed_slice())
@@ -132,24 +101,31 @@ mod tests {
             .0
     }
 
+    /// A process goes on with the rows of one that was built before only if both say this. A new number, or a new size, costs
+    /// an upgrade its running transfers: it must be meant.
+    #[test]
+    fn the_layout_is_that_of_earlier_builds() {
+        assert_eq!(layout(), "5 [64, 224, 128, 16] le");
+    }
+
     #[test]
     fn zeroes_are_no_transfer() {
-        let store = Store::lasting(memory(), FLOWS, NAMED);
-        assert_eq!((store.flows.len(), store.details.len(), store.named.len()), (4, 4, 3));
-        assert!(store.flows.iter().all(|flow| !flow.is_in_use()));
+        let store = Store::mapped(memory(), FLOWS, NAMED);
+        assert_eq!((store.transfers.len(), store.details.len(), store.named.len()), (4, 4, 3));
+        assert!(store.transfers.iter().all(|flow| !flow.is_in_use()));
     }
 
     #[test]
     fn what_can_t_be_a_transfer_is_none_any_more_and_its_neighbours_stay() {
         let memory = memory();
-        let size = size_of::<Flow>();
-        // Keys that are in use, and a state that there is not.
+        let size = size_of::<Transfer>();
+        // Keys of used rows, and an invalid state.
         for row in [0, 1, 2] {
             memory[row * size + 8] = 7;
         }
         memory[size..2 * size].fill(0xff);
-        let store = Store::lasting(memory, FLOWS, NAMED);
-        let in_use: Vec<_> = store.flows.iter().map(Flow::is_in_use).collect();
+        let store = Store::mapped(memory, FLOWS, NAMED);
+        let in_use: Vec<_> = store.transfers.iter().map(Transfer::is_in_use).collect();
         assert_eq!(in_use, [true, false, true, false]);
     }
 }

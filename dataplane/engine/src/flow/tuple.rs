@@ -1,51 +1,51 @@
-//! What a connection's packets are found by: both ends as one side sees them. TFTP's transfers have
-//! [`super::key::Key`], as the port of one end changes under way.
+//! Tuples of connections: both ends as one side sees them. TFTP has [`super::key::Key`] instead, as the port of one end
+//! changes.
 
-use super::hosts::{Endpoint, Host};
-use crate::tables::{BackendId, ServerId, VipId};
+use super::endpoint::{Endpoint, HostId};
+use crate::types::id::{BackendId, ServerId, VipId};
 use wire::ip::PROTOCOL_TCP;
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
 
-/// Both ends of a connection.
+/// Both ends of a connection, as one side sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tuple {
-    /// The end that is not ours, or stands for it: the client.
-    near: Host,
-    /// Who the other end is: [`Far`] says what this counts.
+    /// The near end: the client, or the SNAT address that stands for it.
+    near: HostId,
+    /// The far end, as [`Far`] tells.
     far: u32,
     near_port: u16,
     far_port: u16,
-    /// The protocol of IP's; 0: all.
+    /// IP protocol; 0: all.
     pub protocol: u8,
     kind: Far,
 }
 
-/// What the far end is.
+/// The kind of the far end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(u8)]
 pub enum Far {
-    /// A VIP, by its number: what clients send.
+    /// A VIP, by id: the client's tuple.
     Vip,
-    /// A server, by its number: what backends send.
+    /// A server, by id: the server's tuple.
     Server,
-    /// Any host, by its name: what is sent by a server that need be nobody's backend.
+    /// A host, by id: packets of a server that may be no backend.
     Host,
 }
 
 impl Tuple {
-    /// A client's endpoint and a VIP's port.
+    /// The client's tuple: its endpoint and the VIP's port.
     #[inline]
     pub fn at_vip(client: Endpoint, vip: VipId, port: u16, protocol: u8) -> Tuple {
-        Tuple::new(client, (Far::Vip, vip.into()), port, protocol)
+        Tuple::new(client, (Far::Vip, vip.0.into()), port, protocol)
     }
 
-    /// The endpoint that a server sees as the client, and the server's port.
+    /// The server's tuple: the endpoint that it sees as the client, and its own port.
     #[inline]
     pub fn at_server(seen_as: Endpoint, server: ServerId, port: u16, protocol: u8) -> Tuple {
-        Tuple::new(seen_as, (Far::Server, server.into()), port, protocol)
+        Tuple::new(seen_as, (Far::Server, server.0.into()), port, protocol)
     }
 
-    /// Some host's endpoint, and that of a server that talks to it.
+    /// The tuple of a server's own connection: the peer's endpoint and the server's.
     pub fn at_host(peer: Endpoint, server: Endpoint, protocol: u8) -> Tuple {
         Tuple::new(peer, (Far::Host, server.host.to_bits()), server.port, protocol)
     }
@@ -56,37 +56,43 @@ impl Tuple {
         Tuple { near, far, near_port, far_port, protocol, kind }
     }
 
-    /// The end that is not ours.
+    /// The near end.
     #[inline]
     pub fn near(&self) -> Endpoint {
         Endpoint { host: self.near, port: self.near_port }
     }
 
-    /// The other one's port.
+    /// The far end's port.
     #[inline]
     pub fn far_port(&self) -> u16 {
         self.far_port
     }
 
-    /// The VIP or server with this number.
+    /// The VIP at the far end of a client's tuple.
     #[inline]
-    pub fn far(&self) -> u16 {
-        self.far as u16
+    pub fn vip(&self) -> VipId {
+        VipId(self.far as u16)
     }
 
-    /// The server's endpoint, if it is a host's.
+    /// The server at the far end of a server's tuple.
+    #[inline]
+    pub fn server(&self) -> ServerId {
+        ServerId(self.far as u16)
+    }
+
+    /// The far end's endpoint, if it is a host.
     pub fn far_host(&self) -> Option<Endpoint> {
-        let host = Host::from_bits(self.far);
+        let host = HostId::from_bits(self.far);
         (self.kind == Far::Host).then_some(Endpoint { host, port: self.far_port })
     }
 
-    /// What the far end is.
+    /// The kind of the far end.
     #[inline]
     pub fn kind(&self) -> Far {
         self.kind
     }
 
-    /// All of it in two words: put together in registers, where its parts are, and not read back from memory.
+    /// The tuple as two words, assembled in registers rather than loaded from memory.
     #[inline]
     pub fn words(&self) -> [u64; 2] {
         let ports = u64::from(self.near_port) << 16 | u64::from(self.far_port);
@@ -96,51 +102,52 @@ impl Tuple {
         ]
     }
 
-    /// The same with this host.
+    /// The tuple with another near host.
     #[inline]
-    pub fn with(self, near: Host) -> Tuple {
+    pub fn with(self, near: HostId) -> Tuple {
         Tuple { near, ..self }
     }
 
-    /// Of one whose client's port is yet to be seen.
+    /// The tuple with any near port: the client's port is not known yet.
     pub fn from_any_port(self) -> Tuple {
         Tuple { near_port: 0, ..self }
     }
 
-    /// Of one whose server's port is yet to be seen.
+    /// The tuple with any far port: the server's port is not known yet.
     pub fn to_any_port(self) -> Tuple {
         Tuple { far_port: 0, ..self }
     }
 
-    /// Of one between the same ends but for this port of the server's.
+    /// The tuple with another far port.
     pub fn to_port(self, far_port: u16) -> Tuple {
         Tuple { far_port, ..self }
     }
 
-    /// Of what binds a client to a backend of this VIP, whatever the ports.
-    pub fn of_bond(client: Host, vip: VipId, protocol: u8) -> Tuple {
+    /// The tuple of a client's affinity entry at a VIP, for all ports.
+    pub fn of_affinity(client: HostId, vip: VipId, protocol: u8) -> Tuple {
         Tuple::at_vip(Endpoint { host: client, port: 0 }, vip, 0, protocol)
     }
 
-    /// Of what binds the data of a client to this backend of a VIP, one of several that the client can be at.
-    pub fn of_bond_at(client: Host, vip: VipId, backend: BackendId) -> Tuple {
-        let near = Endpoint { host: client, port: backend + 1 };
+    /// The tuple of a client's affinity entry for data, at one of several backends of a VIP.
+    pub fn of_affinity_at(client: HostId, vip: VipId, backend: BackendId) -> Tuple {
+        let near = Endpoint { host: client, port: backend.0 + 1 };
         Tuple::at_vip(near, vip, 0, PROTOCOL_TCP)
     }
 
-    /// Whether it is TCP's.
+    /// Whether the protocol is TCP.
     #[inline]
     pub fn is_tcp(&self) -> bool {
         self.protocol == PROTOCOL_TCP
     }
 }
 
-/// The two tuples of a connection, put close: they are of one protocol, and a client's is always at a VIP.
+/// The client's and the server's tuple of a connection, stored compactly: both have one protocol, and a client's far
+/// end is a VIP.
 #[derive(Debug, Clone, Copy, TryFromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct Tuples {
-    client: Host,
-    seen_as: Host,
+    client: HostId,
+    seen_as: HostId,
     server: u32,
     client_port: u16,
     vip: VipId,
@@ -148,18 +155,23 @@ pub struct Tuples {
     seen_as_port: u16,
     server_port: u16,
     protocol: u8,
-    /// What `server` counts; [`Far::Vip`]: there is no tuple of a server's.
+    /// Kind of the server's far end; [`Far::Vip`]: no server's tuple.
     server_kind: Far,
 }
 
+row_layout!(Tuples, 24:
+    client 0, seen_as 4, server 8, client_port 12, vip 14, vip_port 16, seen_as_port 18, server_port 20, protocol 22,
+    server_kind 23,
+);
+
 impl Tuples {
-    /// The tuples of no connection.
+    /// The tuples of an unused row.
     pub const NONE: Tuples = Tuples {
-        client: Host::NOBODY,
-        seen_as: Host::NOBODY,
+        client: HostId::NOBODY,
+        seen_as: HostId::NOBODY,
         server: 0,
         client_port: 0,
-        vip: 0,
+        vip: VipId(0),
         vip_port: 0,
         seen_as_port: 0,
         server_port: 0,
@@ -167,12 +179,12 @@ impl Tuples {
         server_kind: Far::Vip,
     };
 
-    /// Of a connection whose server's packets don't come through us, or about which that is yet to be settled.
+    /// Tuples of a connection without a server's tuple, or before it is known.
     pub fn of_client(client: Tuple) -> Tuples {
         Tuples { protocol: client.protocol, ..Tuples::NONE.with_client(client) }
     }
 
-    /// The same with this one of the server's.
+    /// Adds the server's tuple.
     #[must_use]
     pub fn with_server(self, server: Tuple) -> Tuples {
         Tuples {
@@ -185,41 +197,44 @@ impl Tuples {
         }
     }
 
-    /// The same, of a client that servers see by this address of ours.
+    /// Sets the SNAT address that servers see as the client.
     #[must_use]
-    pub fn with_own_host(self, seen_as: Host) -> Tuples {
+    pub fn with_seen_as(self, seen_as: HostId) -> Tuples {
         Tuples { seen_as, ..self }
     }
 
-    /// The same with this one of the client's.
+    /// Sets the client's tuple.
     #[must_use]
     pub fn with_client(self, client: Tuple) -> Tuples {
         Tuples {
             client: client.near,
             client_port: client.near_port,
-            vip: client.far(),
+            vip: client.vip(),
             vip_port: client.far_port,
             ..self
         }
     }
 
-    /// What the client's packets are found by.
+    /// The client's tuple.
     #[inline]
     pub fn client(&self) -> Tuple {
         let near = Endpoint { host: self.client, port: self.client_port };
         Tuple::at_vip(near, self.vip, self.vip_port, self.protocol)
     }
 
-    /// What the server's packets are found by, if there are any.
+    /// The server's tuple, if there is one.
     #[inline]
     pub fn server(&self) -> Tuple {
         let near = Endpoint { host: self.seen_as, port: self.seen_as_port };
         Tuple::new(near, (self.server_kind, self.server), self.server_port, self.protocol)
     }
 
-    /// Whether there are packets of the server's.
+    /// Whether there is a server's tuple.
     #[inline]
     pub fn have_server(&self) -> bool {
         self.server_kind != Far::Vip
     }
 }
+
+/// Stands for all protocols.
+pub const ANY_PROTOCOL: u8 = 0;

@@ -1,13 +1,13 @@
-//! Direct server return: only the Ethernet header is written. The backend has the VIP on its
-//! loopback and answers past us.
+//! Direct server return: only the Ethernet header is rewritten. The backend has the VIP on its loopback interface and
+//! answers the client directly.
 
-use super::{Pools, Rules, SeenAs};
-use crate::flow::hosts::Endpoint;
-use crate::flow::ports::Rest;
-use crate::tables::Backend;
-use crate::verdict::Step;
+use super::pools::{Pools, Rules, SeenAs};
+use crate::flow::endpoint::Endpoint;
+use crate::flow::port_allocator::Rest;
+use crate::snapshot::Backend;
+use crate::types::verdict::Step;
 
-/// The mode `dsr`.
+/// Rules of the mode `dsr`.
 pub struct Dsr;
 
 impl Rules for Dsr {

@@ -1,12 +1,12 @@
-//! Destination NAT: the backend sees the client's own address and routes its answers through us.
+//! Destination NAT: the backend sees the client's address and routes its answers through the gate.
 
-use super::{Pools, Rules, SeenAs};
-use crate::flow::hosts::Endpoint;
-use crate::flow::ports::Rest;
-use crate::tables::Backend;
-use crate::verdict::Step;
+use super::pools::{Pools, Rules, SeenAs};
+use crate::flow::endpoint::Endpoint;
+use crate::flow::port_allocator::Rest;
+use crate::snapshot::Backend;
+use crate::types::verdict::Step;
 
-/// The mode `nat` without a SNAT pool.
+/// Rules of the mode `nat` without SNAT pool.
 pub struct Nat;
 
 impl Rules for Nat {

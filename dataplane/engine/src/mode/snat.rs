@@ -1,20 +1,21 @@
-//! Full NAT: as [`super::nat`], and the backend sees an address of ours. The pair of that address
-//! and a port is one transfer's alone, so whatever TID answers it names its transfer.
+//! Full NAT: as [`super::nat`], and the backend sees a SNAT address. A pair of SNAT address and port belongs to one
+//! transfer, so that an answer to it names its transfer, whatever the TID.
 
-use super::{Pools, Rules, SeenAs};
-use crate::flow::hosts::Endpoint;
-use crate::flow::ports::Rest;
-use crate::reason::Reason;
-use crate::tables::{Backend, SnatId};
-use crate::verdict::Step;
+use super::pools::{Pools, Rules, SeenAs};
+use crate::flow::endpoint::Endpoint;
+use crate::flow::port_allocator::Rest;
+use crate::snapshot::Backend;
+use crate::types::drop_reason::DropReason;
+use crate::types::id::SnatId;
+use crate::types::verdict::Step;
 
 impl Rules for Vec<SnatId> {
     fn answers_seen(&self) -> bool {
         true
     }
 
-    /// Clients spread over the pool's addresses of the backend's version of IP; one whose address has no
-    /// port left goes to the next.
+    /// Clients are spread over the pool's addresses of the backend's address family; if an address has no free port,
+    /// the next one is tried.
     fn seen_as(
         &self,
         client: Endpoint,
@@ -22,15 +23,15 @@ impl Rules for Vec<SnatId> {
         protocol: u8,
         pools: &mut Pools,
     ) -> Step<SeenAs> {
-        // A service that was removed has no pool left.
+        // A removed service has an empty pool.
         let start = (client.host.to_bits() as usize).checked_rem(self.len()).unwrap_or_default();
         self[start..]
             .iter()
             .chain(&self[..start])
-            .map(|&id| usize::from(id))
-            .filter(|&id| pools.hosts[id].is_v6() == backend.address.is_ipv6())
+            .copied()
+            .filter(|&id| pools.hosts[id.index()].is_v6() == backend.address.is_ipv6())
             .find_map(|id| pools.take(id, protocol, backend.server))
-            .ok_or(Reason::SnatPoolEmpty.into())
+            .ok_or(DropReason::SnatPoolEmpty.into())
     }
 
     /// The address may have left the pool since.

@@ -1,28 +1,26 @@
-//! What happens to a packet, a file a stage, in this order: [`admit`], [`classify`], [`lookup`],
-//! [`schedule`], [`track`], [`translate`], [`transmit`]. [`routine`] is the short way for most, [`forward`]
-//! goes on from lookup for the others, and has a [`rescue`] when their server has died. What is no whole
-//! datagram is [`apart`]: a [`part`] of one, an [`error`] about one. Last come those whose options are to
-//! [`edit`], those that [`cross`] to the other version of IP, and [`answer`] is where some turn back; what
-//! nobody sent us, we [`speak`]. What the kernel sends passes none of this, but for a [`redirect`].
+//! The stages of a packet's way, a file a stage. [`parse`], [`classify`] and [`sort`] are for all packets. Datagrams of TFTP
+//! go on in [`tftp`], segments and other datagrams in [`connection`], which leaves the control connections of FTP to [`ftp`];
+//! [`tftp`] and [`connection`] each have a fast path, which skips what a packet that changes no state needs not, and a slow
+//! path. Fragments and ICMP errors are [`dispatch`]ed separately. Deferred to the end of the burst: option limits, IPv4/IPv6
+//! translation ([`xlat`]), replies. [`originate`] builds packets of our own.
 
-pub mod admit;
-pub mod answer;
-pub mod apart;
 pub mod classify;
 pub mod connection;
-pub mod cross;
-pub mod edit;
-pub mod error;
+pub mod dispatch;
 pub mod forward;
-pub mod lookup;
+pub mod fragment;
+pub mod ftp;
+pub mod icmp_error;
+pub mod identify;
 pub mod neighbour;
-pub mod part;
+pub mod originate;
+pub mod parse;
+pub mod peer;
 pub mod redirect;
-pub mod rescue;
-pub mod routine;
-pub mod schedule;
-pub mod speak;
-pub mod track;
+pub mod reply;
+pub mod sort;
+pub mod tftp;
 pub mod translate;
 pub mod transmit;
 pub mod urgent;
+pub mod xlat;

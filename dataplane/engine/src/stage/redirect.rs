@@ -2,13 +2,12 @@
 //! came from, and the kernel would tell their senders to pass it by. Over IPv6 it has no setting against that, over IPv4
 //! one of the whole machine.
 
-use super::admit::ether_type;
-use crate::family::Family;
-use wire::ethernet;
-use wire::icmp;
+use super::parse::ether_type;
+use crate::ip_family::IpFamily;
 use wire::ip::Ip;
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
+use wire::{ethernet, icmp};
 
 /// Whether a frame of the kernel's is a redirect.
 pub fn is_redirect(frame: &mut [u8]) -> bool {
@@ -19,7 +18,7 @@ pub fn is_redirect(frame: &mut [u8]) -> bool {
     }
 }
 
-fn is_one<H: Family>(frame: &mut [u8]) -> bool {
+fn is_one<H: IpFamily>(frame: &mut [u8]) -> bool {
     let packet = frame.get_mut(ethernet::HEADER..).and_then(|packet| H::split(packet).ok());
     packet.is_some_and(|split| icmp::is_redirect(&split))
 }

@@ -1,88 +1,111 @@
-//! What the other side is to see: where answers come through us, one side's view of the transfer is
-//! rewritten into the other's. In `dsr` the packet stays as it is, TTL included.
+//! Translation: where answers come through us, one side's view of a transfer or connection is rewritten into the other's. In
+//! `dsr` a packet stays as it is, TTL included.
 
-use super::classify::{Parcel, Side};
-use crate::family::Family;
-use crate::flow::hosts::Hosts;
-use crate::flow::record::Flow;
-use crate::here::Here;
-use Untranslated::{Expired, OtherVersion};
-use std::net::IpAddr;
-use wire::ip::Ip;
-use wire::tftp::Message;
+use super::peer::Peer;
+use crate::context::Env;
+use crate::flow::host_table::HostTable;
+use crate::ip_family::IpFamily;
+use crate::types::direction::Direction;
+use Untranslated::{Expired, OtherFamily};
+use wire::checksum::Delta;
+use wire::ip::{PROTOCOL_TCP, PROTOCOL_UDP};
+use wire::tcp::Tcp;
+use wire::udp::Udp;
+use zerocopy::FromBytes;
 
 /// Why a packet stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Untranslated {
-    /// The other side is of the other version of IP: see [`super::cross`].
-    OtherVersion,
-    /// No hop is left to go.
+    /// The other side is of the other address family: [`super::xlat`].
+    OtherFamily,
+    /// No hop is left.
     Expired,
+}
+
+/// A header with ports.
+pub trait Ports {
+    /// Rewrites both ports, and mends the checksum for that and for what happened to the addresses.
+    fn set_ports(&mut self, source: u16, destination: u16, addresses: Delta);
+}
+
+impl Ports for Tcp {
+    #[inline(always)]
+    fn set_ports(&mut self, source: u16, destination: u16, addresses: Delta) {
+        Tcp::set_ports(self, source, destination, addresses);
+    }
+}
+
+impl Ports for Udp {
+    #[inline(always)]
+    fn set_ports(&mut self, source: u16, destination: u16, addresses: Delta) {
+        Udp::set_ports(self, source, destination, addresses);
+    }
+}
+
+/// The payload of an IP packet of this protocol.
+pub struct Body<'a>(pub u8, pub &'a mut [u8]);
+
+impl Ports for Body<'_> {
+    fn set_ports(&mut self, source: u16, destination: u16, addresses: Delta) {
+        match self.0 {
+            PROTOCOL_TCP => {
+                if let Ok((tcp, _)) = Tcp::mut_from_prefix(self.1) {
+                    tcp.set_ports(source, destination, addresses);
+                }
+            }
+            PROTOCOL_UDP => {
+                if let Ok((udp, _)) = Udp::mut_from_prefix(self.1) {
+                    udp.set_ports(source, destination, addresses);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The facts of a packet that its translation depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Sent {
+    /// The sender's port.
+    pub from: u16,
+    /// Whether the packet is a TFTP request.
+    pub is_request: bool,
+}
+
+impl Sent {
+    /// A packet of a connection, whose ports are all known.
+    pub const SEGMENT: Sent = Sent { from: 0, is_request: false };
 }
 
 /// Rewrites addresses, ports and checksums, and takes a hop off, as a router does; or changes nothing.
 #[inline(always)]
-pub fn translate<H: Family>(
-    parcel: &mut Parcel<H>,
-    message: Message,
-    flow: &Flow,
-    here: &Here,
-    hosts: &Hosts,
+pub fn translate<H: IpFamily>(
+    (ip, ports): (&mut H, &mut impl Ports),
+    direction: Direction,
+    sent: Sent,
+    peer: &impl Peer,
+    env: &Env,
+    hosts: &HostTable,
 ) -> Result<(), Untranslated> {
-    if !flow.answers_seen() {
+    if !peer.answers_seen() {
         return Ok(());
     }
-    let packet = &mut parcel.packet;
-    let from = packet.udp.source();
-    let (source, destination, ports) = ends::<H>(parcel.side, from, message, flow, here, hosts)?;
-    let addresses = packet.ip.forward(source, destination).ok_or(Expired)?;
-    packet.udp.set_ports(ports.0, ports.1, addresses);
+    let (source, destination, from, to) = match direction {
+        Direction::ToServer(_) => {
+            let (address, port) = peer.server(sent.is_request, env, hosts);
+            let address = H::of(&address).ok_or(OtherFamily)?;
+            let seen_as = peer.seen_as();
+            (H::resolve(seen_as.host, hosts), address, seen_as.port, port)
+        }
+        Direction::ToSnat | Direction::ToClient => {
+            let vip = H::of(&env.snapshot[peer.vip()].address);
+            let vip = vip.ok_or(OtherFamily)?;
+            let client = peer.client();
+            let from = peer.vip_port().unwrap_or(sent.from);
+            (vip, H::resolve(client.host, hosts), from, client.port)
+        }
+    };
+    let addresses = ip.forward(source, destination).ok_or(Expired)?;
+    ports.set_ports(from, to, addresses);
     Ok(())
-}
-
-/// What is not a request goes to the TID, whatever it is.
-pub const NO_REQUEST: Message = Message::Ack { block: 0 };
-
-/// Sender, receiver, and the ports of both.
-pub type Ends<H> = (<H as Ip>::Address, <H as Ip>::Address, (u16, u16));
-
-/// Sender and receiver as the other side is to see them, and their ports. A server and what it sees as the
-/// client are of one version of IP, and so are a client and its VIP.
-#[inline(always)]
-pub fn ends<H: Family>(
-    side: Side,
-    from: u16,
-    message: Message,
-    flow: &Flow,
-    here: &Here,
-    hosts: &Hosts,
-) -> Result<Ends<H>, Untranslated> {
-    match side {
-        Side::Client(_) => {
-            let (address, port) = server(message, flow, here);
-            let address = H::of(address).ok_or(OtherVersion)?;
-            let seen_as = flow.seen_as();
-            Ok((H::named(seen_as.host, hosts), address, (seen_as.port, port)))
-        }
-        Side::Server | Side::ServerToClient => {
-            let vip = &here.tables.vips[usize::from(flow.vip())].address;
-            let vip = H::of(vip).ok_or(OtherVersion)?;
-            let client = flow.client();
-            let from = flow.client_tid().unwrap_or(from);
-            Ok((vip, H::named(client.host, hosts), (from, client.port)))
-        }
-    }
-}
-
-/// A request goes where requests go, all else to where the server answers from, whatever port it was
-/// sent to.
-#[inline(always)]
-pub fn server<'a>(message: Message, flow: &Flow, here: &'a Here) -> (&'a IpAddr, u16) {
-    let backend = &here.tables.backends[usize::from(flow.backend)];
-    match (message, flow.tid()) {
-        (Message::Request(_), _) | (_, None) => {
-            (&backend.address, here.tables.service_of(flow.backend).port)
-        }
-        (_, Some(tid)) => (backend.address(flow.alias), tid),
-    }
 }

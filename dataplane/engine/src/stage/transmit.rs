@@ -1,91 +1,95 @@
-//! Where the packet leaves: to the backend's next hop, or back to where the client's came from.
+//! Where a packet leaves, and whether it may: the next hop to the backend, or back to the client; the size that fits.
 
-use super::classify::Side;
-use crate::count::Counters;
-use crate::family::Family;
-use crate::flow::record::Flow;
-use crate::here::Here;
-use crate::reason::Reason;
-use crate::tables::Hop;
-use crate::verdict::{Step, Verdict};
+use super::peer::Peer;
+use crate::context::Env;
+use crate::counters::Counters;
+use crate::ip_family::IpFamily;
+use crate::types::direction::Direction;
+use crate::types::drop_reason::DropReason;
+use crate::types::id::InterfaceId;
+use crate::types::next_hop::NextHop;
+use crate::types::verdict::Step;
 use std::net::IpAddr;
 use wire::ethernet::Ethernet;
 use wire::ip::Ip;
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
 
-/// Whether a packet with this header, perhaps a part of a datagram, may go there: to be asked before it is
-/// changed, since its sender is told.
-pub fn check_size<H: Family>(
-    ip: &H,
-    is_part: bool,
-    side: Side,
-    flow: &Flow,
-    here: &Here,
-) -> Step<()> {
-    let room = usize::from(room::<H>(is_part, side, flow, here)?);
-    if ip.total_len() - size_of::<H>() > room { Err(Reason::TooBig.into()) } else { Ok(()) }
+/// The next hop of a packet, which is unknown while the kernel has not resolved the backend.
+pub fn next_hop(direction: Direction, peer: &impl Peer, env: &Env) -> Step<NextHop> {
+    to_next_hop(direction, peer, env, |&hop| hop)
 }
 
-/// Bytes that may lie behind the IP header of a packet that goes there. The header may be another one then.
-pub fn room<H: Family>(is_part: bool, side: Side, flow: &Flow, here: &Here) -> Step<u16> {
-    let (hop, receiver) = way(side, flow, here)?;
-    Ok(room_to::<H>(is_part, hop, receiver, here))
-}
-
-/// Where a transfer's packet goes next, and an address of the version that its receiver has.
+/// Applies `then` to the next hop where it lies: a copy costs more than all else here.
 #[inline(always)]
-pub fn way<'a>(side: Side, flow: &'a Flow, here: &'a Here) -> Step<(&'a Hop, IpAddr)> {
-    let receiver = match side {
-        Side::Client(_) => here.tables.backends[usize::from(flow.backend)].address,
-        Side::Server | Side::ServerToClient => here.tables.vips[usize::from(flow.vip())].address,
+fn to_next_hop<T>(
+    direction: Direction,
+    peer: &impl Peer,
+    env: &Env,
+    mut then: impl FnMut(&NextHop) -> T,
+) -> Step<T> {
+    if !direction.is_to_server() {
+        return Ok(then(peer.client_hop()));
+    }
+    let hop = match env.snapshot.find_backend(peer.backend()) {
+        Some(backend) => backend.hop.as_ref().map(&mut then),
+        None => peer.rule_hop().as_ref().map(&mut then),
     };
-    Ok((hop(side, flow, here)?, receiver))
+    Ok(hop.ok_or(DropReason::BackendDown)?)
 }
 
-/// The same on the way to this station, with a receiver of this version of IP.
-pub fn room_to<H: Family>(is_part: bool, hop: &Hop, receiver: IpAddr, here: &Here) -> u16 {
-    let mtu = here.tables.interfaces[usize::from(hop.interface)].mtu;
-    let header = match receiver {
+/// Bytes that may lie behind the IP header of a packet on its way on. The header may be one of the other address family then.
+pub fn max_payload<H: IpFamily>(
+    is_fragment: bool,
+    direction: Direction,
+    peer: &impl Peer,
+    env: &Env,
+) -> Step<u16> {
+    let hop = next_hop(direction, peer, env)?;
+    let mtu = env.snapshot[hop.interface].mtu;
+    let header = match peer.receiver(direction, env) {
         IpAddr::V4(_) => size_of::<Ipv4>(),
-        IpAddr::V6(_) if is_part && H::ETHER_TYPE == Ipv4::ETHER_TYPE => {
-            size_of::<Ipv6>() + size_of::<<Ipv6 as Ip>::PartHeader>()
+        IpAddr::V6(_) if is_fragment && H::ETHER_TYPE == Ipv4::ETHER_TYPE => {
+            size_of::<Ipv6>() + size_of::<<Ipv6 as Ip>::FragmentHeader>()
         }
         IpAddr::V6(_) => size_of::<Ipv6>(),
     };
-    mtu.saturating_sub(header as u16)
+    Ok(mtu.saturating_sub(header as u16))
 }
 
-/// Addresses the frame, of an IP packet of `len` bytes, to the next station, and counts it for its backend.
+/// Whether a packet with this header, perhaps a fragment, is small enough for its way: must be asked before the packet is
+/// changed, since its sender is told.
+pub fn check_size<H: IpFamily>(
+    ip: &H,
+    is_fragment: bool,
+    direction: Direction,
+    peer: &impl Peer,
+    env: &Env,
+) -> Step<()> {
+    let most = usize::from(max_payload::<H>(is_fragment, direction, peer, env)?);
+    if ip.total_len() - size_of::<H>() > most { Err(DropReason::TooBig.into()) } else { Ok(()) }
+}
+
+/// Addresses the frame, of an IP packet of `len` bytes, to the next hop, and counts the packet for its backend.
 #[inline(always)]
 pub fn transmit(
     ethernet: &mut Ethernet,
     len: usize,
-    side: Side,
-    flow: &Flow,
-    here: &Here,
+    direction: Direction,
+    peer: &impl Peer,
+    env: &Env,
     counters: &Counters,
-) -> Step<Verdict> {
-    let hop = hop(side, flow, here)?;
-    counters.pass(flow.backend, matches!(side, Side::Client(_)), len);
-    Ok(send(ethernet, hop, here))
+) -> Step<InterfaceId> {
+    to_next_hop(direction, peer, env, |hop| {
+        counters.pass(peer.backend(), direction.is_to_server(), len);
+        send(ethernet, hop, env)
+    })
 }
 
-/// Addresses the frame to the next station.
+/// Addresses the frame to the next hop.
 #[inline(always)]
-pub fn send(ethernet: &mut Ethernet, hop: &Hop, here: &Here) -> Verdict {
+pub fn send(ethernet: &mut Ethernet, hop: &NextHop, env: &Env) -> InterfaceId {
     ethernet.destination = hop.mac;
-    ethernet.source = here.tables.interfaces[usize::from(hop.interface)].mac;
-    Verdict::Transmit(hop.interface)
-}
-
-#[inline(always)]
-fn hop<'a>(side: Side, flow: &'a Flow, here: &'a Here) -> Step<&'a Hop> {
-    match side {
-        Side::Client(_) => {
-            let hop = here.tables.backends[usize::from(flow.backend)].hop.as_ref();
-            Ok(hop.ok_or(Reason::BackendDown)?)
-        }
-        Side::Server | Side::ServerToClient => Ok(&flow.back),
-    }
+    ethernet.source = env.snapshot[hop.interface].mac;
+    hop.interface
 }

@@ -1,12 +1,13 @@
-//! IPv6 packets that are not what they should be, one fault at a time.
+//! Malformed IPv6 packets, one fault at a time.
 
-use engine::reason::Reason;
-use engine::verdict::Verdict;
+use engine::types::drop_reason::DropReason;
+use engine::types::id::InterfaceId;
+use engine::types::verdict::Verdict;
 use etherparse::IpNumber;
-use kit::gate::Gate;
+use kit::engine_harness::EngineHarness;
 use kit::packet::Packet;
-use kit::story::{datagram, frame, ip, rrq};
-use kit::world::{OUTSIDE, Via, gate_mac, mac};
+use kit::packets::{datagram, frame, ip, rrq};
+use kit::topology::{OUTSIDE, Via, gate_mac, mac};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 const VIA: Via = Via::Nat6;
@@ -39,33 +40,33 @@ fn one_fault_at_a_time() {
     let len = (request().bytes().len() - UDP_AT) as u16;
     let (client, vip) = (VIA.client().ip(), VIA.vip().ip());
     let cases = [
-        ("version 4", with_ip(0, &[0x45]), Reason::BadIpv6),
-        ("version 0", with_ip(0, &[0]), Reason::BadIpv6),
-        ("longer than the frame", with_ip(4, &(len + 1).to_be_bytes()), Reason::BadIpv6),
-        ("of the MTU", with_ip(4, &1460_u16.to_be_bytes()), Reason::BadIpv6),
-        ("larger than the MTU", with_ip(4, &1461_u16.to_be_bytes()), Reason::Merged),
-        ("an extension that is not there", with_ip(4, &[0, 0, 60]), Reason::BadIpv6),
-        ("an extension over the end", with_ip(6, &[60]), Reason::BadIpv6),
-        ("length 0", with_ip(4, &[0, 0]), Reason::BadUdp),
-        ("UDP cut off", with_ip(4, &[0, 7]), Reason::BadUdp),
-        ("UDP length 0", with_udp(4, &[0, 0]), Reason::BadUdp),
-        ("UDP longer than IP", with_udp(4, &(len + 1).to_be_bytes()), Reason::BadUdp),
-        ("no UDP checksum", with_udp(6, &[0, 0]), Reason::BadUdp),
-        ("from port 0", with_udp(0, &[0, 0]), Reason::BadUdp),
-        ("to port 0", with_udp(2, &[0, 0]), Reason::BadUdp),
-        ("from this host", from_address("::1"), Reason::BadSource),
-        ("from no host", from_address("::"), Reason::BadSource),
-        ("from a group", from_address("ff02::1"), Reason::BadSource),
-        ("from IPv4", from_address("::ffff:10.0.0.9"), Reason::BadSource),
-        ("from the VIP itself", from_address(&vip.to_string()), Reason::BadSource),
-        ("from a SNAT address", from_address(&VIA.snat().to_string()), Reason::BadSource),
-        ("TCP", ip(client, vip, IpNumber::TCP, &[0; 20]), Reason::BadTcp),
-        ("no next header", with_ip(6, &[59]), Reason::NoService),
-        ("encrypted", with_ip(6, &[50]), Reason::NoService),
-        ("IPv4's ICMP", with_ip(6, &[1]), Reason::NoService),
+        ("version 4", with_ip(0, &[0x45]), DropReason::BadIpv6),
+        ("version 0", with_ip(0, &[0]), DropReason::BadIpv6),
+        ("longer than the frame", with_ip(4, &(len + 1).to_be_bytes()), DropReason::BadIpv6),
+        ("of the MTU", with_ip(4, &1460_u16.to_be_bytes()), DropReason::BadIpv6),
+        ("larger than the MTU", with_ip(4, &1461_u16.to_be_bytes()), DropReason::Merged),
+        ("an extension that is not there", with_ip(4, &[0, 0, 60]), DropReason::BadIpv6),
+        ("an extension over the end", with_ip(6, &[60]), DropReason::BadIpv6),
+        ("length 0", with_ip(4, &[0, 0]), DropReason::BadUdp),
+        ("UDP cut off", with_ip(4, &[0, 7]), DropReason::BadUdp),
+        ("UDP length 0", with_udp(4, &[0, 0]), DropReason::BadUdp),
+        ("UDP longer than IP", with_udp(4, &(len + 1).to_be_bytes()), DropReason::BadUdp),
+        ("no UDP checksum", with_udp(6, &[0, 0]), DropReason::BadUdp),
+        ("from port 0", with_udp(0, &[0, 0]), DropReason::BadUdp),
+        ("to port 0", with_udp(2, &[0, 0]), DropReason::BadUdp),
+        ("from this host", from_address("::1"), DropReason::BadSource),
+        ("from no host", from_address("::"), DropReason::BadSource),
+        ("from a group", from_address("ff02::1"), DropReason::BadSource),
+        ("from IPv4", from_address("::ffff:10.0.0.9"), DropReason::BadSource),
+        ("from the VIP itself", from_address(&vip.to_string()), DropReason::BadSource),
+        ("from a SNAT address", from_address(&VIA.snat().to_string()), DropReason::BadSource),
+        ("TCP", ip(client, vip, IpNumber::TCP, &[0; 20]), DropReason::BadTcp),
+        ("no next header", with_ip(6, &[59]), DropReason::NoService),
+        ("encrypted", with_ip(6, &[50]), DropReason::NoService),
+        ("IPv4's ICMP", with_ip(6, &[1]), DropReason::NoService),
     ];
     for (name, frame, reason) in cases {
-        let mut gate = Gate::new();
+        let mut gate = EngineHarness::new();
         let outcome = gate.take_by(OUTSIDE, frame);
         assert_eq!(outcome.verdict, Verdict::Drop(reason), "{name}");
         gate.moved(&[("received", 1), (reason.name(), 1)]);
@@ -74,7 +75,7 @@ fn one_fault_at_a_time() {
 
 #[test]
 fn what_is_not_ours_is_the_kernel_s() {
-    let (client, host) = (VIA.client(), VIA.station(0, 2));
+    let (client, host) = (VIA.client(), VIA.host(0, 2));
     let server = VIA.server(0);
     for frame in [
         ip(client.ip(), host, IpNumber::TCP, &[0; 20]),
@@ -84,17 +85,17 @@ fn what_is_not_ours_is_the_kernel_s() {
         datagram(SocketAddr::new(server, 53), client, b"no transfer").bytes(),
         frame(mac(client.ip()), gate_mac(OUTSIDE), etherparse::EtherType(0x88cc), &[0; 46]),
     ] {
-        Gate::new().take(frame).to_kernel();
+        EngineHarness::new().take(frame).to_kernel();
     }
 }
 
-/// An IPv6 client's name is its flow's: a stranger has none, and is nobody's.
+/// An IPv6 client is interned with its first flow: a stranger has no id.
 #[test]
 fn a_client_without_a_transfer_has_no_name() {
-    let mut gate = Gate::new();
-    let names = |gate: &Gate| gate.core.own.hosts.len();
+    let mut gate = EngineHarness::new();
+    let names = |gate: &EngineHarness| gate.engine.state.hosts.len();
     let before = names(&gate);
-    gate.take(datagram(VIA.client(), VIA.vip(), &[0, 4, 0, 1])).dropped(Reason::NoTransfer);
+    gate.take(datagram(VIA.client(), VIA.vip(), &[0, 4, 0, 1])).dropped(DropReason::NoTransfer);
     assert_eq!(names(&gate), before);
     let _ = gate.take(request()).sent();
     assert_eq!(names(&gate), before + 1);
@@ -109,52 +110,52 @@ fn a_client_without_a_transfer_has_no_name() {
 
 #[test]
 fn a_request_that_no_backend_takes_leaves_no_name() {
-    let mut gate = Gate::new();
-    let before = gate.core.own.hosts.len();
-    gate.change(|tables| tables.backends.iter_mut().for_each(|backend| backend.hop = None));
-    gate.take(request()).dropped(Reason::NoBackend);
-    assert_eq!(gate.core.own.hosts.len(), before);
+    let mut gate = EngineHarness::new();
+    let before = gate.engine.state.hosts.len();
+    gate.change(|snapshot| snapshot.backends.iter_mut().for_each(|backend| backend.hop = None));
+    gate.take(request()).dropped(DropReason::NoBackend);
+    assert_eq!(gate.engine.state.hosts.len(), before);
 }
 
 #[test]
 fn many_clients_come_and_go() {
-    let mut gate = Gate::new();
-    let before = gate.core.own.hosts.len();
+    let mut gate = EngineHarness::new();
+    let before = gate.engine.state.hosts.len();
     for n in 0..10_000u32 {
-        let IpAddr::V6(base) = VIA.station(2, 0) else { panic!() };
+        let IpAddr::V6(base) = VIA.host(2, 0) else { panic!() };
         let client = Ipv6Addr::from_bits(base.to_bits() + u128::from(n));
         let request = rrq(SocketAddr::new(client.into(), 2070), VIA.vip(), "boot.img");
-        // Unanswered ones make room.
+        // Unanswered transfers make room.
         let _ = gate.take(request).sent();
     }
-    assert_eq!(gate.core.own.hosts.len(), before + kit::world::FLOWS as usize);
+    assert_eq!(gate.engine.state.hosts.len(), before + kit::topology::FLOWS as usize);
 }
 
-/// The packets of a burst are sorted before the first of them makes a transfer.
+/// The packets of a burst are classified before the first of them creates a transfer.
 #[test]
 fn a_burst_may_begin_with_the_request_that_names_the_client() {
-    let mut gate = Gate::new();
+    let mut gate = EngineHarness::new();
     let [first, again] = [request(), request()].map(|packet| packet.bytes());
-    let answer = |n| kit::story::data(SocketAddr::new(VIA.server(n), 5000), VIA.client(), 1, 512);
+    let answer = |n| kit::packets::data(SocketAddr::new(VIA.server(n), 5000), VIA.client(), 1, 512);
     let verdicts = gate.take_burst(OUTSIDE, [first, again]);
-    assert_eq!(verdicts, [Verdict::Transmit(1), Verdict::Transmit(1)]);
+    assert_eq!(verdicts, [Verdict::Transmit(InterfaceId(1)), Verdict::Transmit(InterfaceId(1))]);
     assert_eq!(gate.transfers().len(), 1);
     assert_eq!(gate.take(answer(0)).sent().destination, VIA.client());
 }
 
 #[test]
 fn a_name_may_pass_to_another_client_within_a_burst() {
-    // One place: the second client's request takes the first one's, name and all.
-    let mut gate = Gate::with(kit::world::tables(), 1);
-    let other = SocketAddr::new(VIA.station(0, 10), 2070);
+    // One row: the second client's request replaces the first one's, id included.
+    let mut gate = EngineHarness::with(kit::topology::snapshot(), 1);
+    let other = SocketAddr::new(VIA.host(0, 10), 2070);
     let _ = gate.take(request()).sent();
-    let late = kit::story::data(SocketAddr::new(VIA.server(0), 5000), VIA.client(), 1, 512);
+    let late = kit::packets::data(SocketAddr::new(VIA.server(0), 5000), VIA.client(), 1, 512);
     let late = Packet { to: gate_mac(OUTSIDE), ..late };
-    // One burst is of one interface.
-    gate.change(|tables| tables.servers.clear());
+    // A burst belongs to one interface.
+    gate.change(|snapshot| snapshot.servers.clear());
     let frames = [rrq(other, VIA.vip(), "f").bytes(), request().bytes(), late.bytes()];
     let verdicts = gate.take_burst(OUTSIDE, frames);
-    assert_eq!(verdicts[..2], [Verdict::Transmit(1); 2]);
+    assert_eq!(verdicts[..2], [Verdict::Transmit(InterfaceId(1)); 2]);
     let transfer = gate.transfer(VIA.client());
     assert_eq!((transfer.tid, gate.transfers().len()), (Some(5000), 1));
 }

@@ -1,40 +1,40 @@
-//! A byte of what a process has left is another one. The row that it is in goes on or is given up; nothing that comes
-//! then makes the next process panic, and its counters balance.
+//! Damaged saved state: a single changed byte. Its row is restored or discarded; no later packet makes the next process
+//! panic, and its counters balance.
 
-use engine::own::adopt::Adopted;
-use engine::own::uses::Uses;
-use engine::tables::{Duty, Protocol, Tables};
-use kit::connections::{Line, add, add_rules, tables};
-use kit::gate::Gate;
+use engine::snapshot::{BackendState, Protocol, Snapshot};
+use engine::state::references::References;
+use engine::state::restore::Adopted;
+use kit::connections::{Connection, add, add_rules, snapshot};
+use kit::engine_harness::EngineHarness;
+use kit::packets::rrq;
 use kit::remains::Remains;
-use kit::story::rrq;
-use kit::talk::{Talk, ask, client, run};
-use kit::world::Via;
+use kit::topology::Via;
+use kit::transfer::{Transfer, ask, client, run};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::net::SocketAddr;
 
 const SSH: u16 = 22;
 const ECHO: u16 = 7;
-/// Few, so that what is made anew for each byte is little.
+/// Few rows, as they are rebuilt for each byte.
 const FLOWS: u32 = 32;
 
-/// Every kind of row: transfers that wait, run, are over and are helped, connections, and one by a rule.
+/// Rows of every kind: transfers that wait, run, are over and fail over; connections, and one by a NAT rule.
 struct Left {
-    talks: Vec<Talk>,
-    lines: Vec<Line>,
+    talks: Vec<Transfer>,
+    lines: Vec<Connection>,
     remains: Remains,
 }
 
-fn world() -> Tables {
-    let mut tables = tables(Protocol::Tcp, SSH);
-    add(&mut tables, Protocol::Udp, ECHO, [1, 1]);
-    add_rules(&mut tables, None);
-    tables
+fn world() -> Snapshot {
+    let mut snapshot = snapshot(Protocol::Tcp, SSH);
+    add(&mut snapshot, Protocol::Udp, ECHO, [1, 1]);
+    add_rules(&mut snapshot, None);
+    snapshot
 }
 
 fn leave() -> Left {
-    let mut gate = Gate::with(world(), FLOWS);
+    let mut gate = EngineHarness::with(world(), FLOWS);
     let mut talks: Vec<_> =
         (1..).zip(Via::ALL).map(|(n, via)| run(&mut gate, via, client(via, n))).collect();
     for (n, via) in (20..).zip(Via::ALL) {
@@ -43,19 +43,20 @@ fn leave() -> Left {
     let over = talks[2];
     let _ = gate.take(over.data(2, 7));
     let _ = gate.take(over.ack(2));
-    let lines: Vec<_> = Via::ALL.map(|via| Line::open(&mut gate, via, client(via, 40), SSH)).into();
-    let by_rule = Line::new(Via::Nat, Via::Nat.client(), 40_000);
+    let lines: Vec<_> =
+        Via::ALL.map(|via| Connection::open(&mut gate, via, client(via, 40), SSH)).into();
+    let by_rule = Connection::new(Via::Nat, Via::Nat.client(), 40_000);
     let server = SocketAddr::new(Via::Nat.server(0), 20);
-    let opened = Line { server, seen_as: Via::Nat.client(), ..by_rule }.from_server("S", "");
+    let opened = Connection { server, seen_as: Via::Nat.client(), ..by_rule }.from_server("S", "");
     let _ = gate.take(opened).sent_segment();
     let dead = usize::from(gate.transfer(talks[1].client).backend);
-    gate.change(|tables| tables.backends[dead].duty = Duty::Down);
+    gate.change(|snapshot| snapshot.backends[dead].state = BackendState::Down);
     gate.wait(1);
     Left { talks, lines, remains: Remains::of(gate, FLOWS) }
 }
 
 impl Left {
-    /// The next process goes on with other bytes at these places; answers how many rows it gives up.
+    /// Restores with these bytes changed; returns the number of discarded rows.
     fn goes_on_with(&self, damage: &[(usize, u8)]) -> usize {
         let gate = self.remains.damaged(damage).inherited(world());
         let given_up = gate.adopted.broken;
@@ -63,12 +64,12 @@ impl Left {
         given_up
     }
 
-    /// Everybody goes on; then nobody does.
-    fn go_on(&self, mut gate: Gate) {
-        for talk in &self.talks {
-            let _ = gate.take(talk.data(2, 512));
-            let _ = gate.take(talk.ack(1));
-            let _ = gate.take(talk.ack(2));
+    /// All flows go on; then none does.
+    fn go_on(&self, mut gate: EngineHarness) {
+        for transfer in &self.talks {
+            let _ = gate.take(transfer.data(2, 512));
+            let _ = gate.take(transfer.ack(1));
+            let _ = gate.take(transfer.ack(2));
         }
         for line in &self.lines {
             let _ = gate.take(line.from_client("AP", "hello"));
@@ -76,9 +77,9 @@ impl Left {
             let _ = gate.take(line.from_server("AR", ""));
         }
         let _ = (gate.transfers(), gate.connections());
-        let mut uses = Uses::of(&gate.core.tables);
-        while !gate.core.note_uses(&mut uses) {}
-        while gate.core.speak(gate.now).is_some() {}
+        let mut uses = References::of(&gate.engine.snapshot);
+        while !gate.engine.note_references(&mut uses) {}
+        while gate.engine.originate(gate.now).is_some() {}
         for _ in 0..5 {
             gate.now = gate.now.after(20_000);
             gate.wait(1);

@@ -1,14 +1,15 @@
-//! Direct server return: only the client's packets are seen.
+//! Direct server return: only the client's packets pass the gate.
 
-use engine::flow::view::State;
-use engine::reason::Reason;
-use engine::select::rota::Scheduler;
-use engine::verdict::Verdict;
+use engine::flow::state::TransferState;
+use engine::scheduler::backend_group::Scheduler;
+use engine::types::drop_reason::DropReason;
+use engine::types::id::VipId;
+use engine::types::verdict::Verdict;
 use etherparse::IpNumber;
-use kit::gate::Gate;
-use kit::story::{CLIENT, ack, data, datagram, error, ip, pong, rrq, wrq};
-use kit::talk::{TID, ask, run};
-use kit::world::{IDLE, Via, mac, rotas};
+use kit::engine_harness::EngineHarness;
+use kit::packets::{CLIENT, ack, data, datagram, error, ip, pong, rrq, wrq};
+use kit::topology::{IDLE, Via, groups, mac};
+use kit::transfer::{TID, ask, run};
 use std::net::SocketAddr;
 
 const VIA: Via = Via::Dsr;
@@ -16,66 +17,66 @@ const VIA: Via = Via::Dsr;
 #[test]
 fn the_client_s_first_packet_teaches_the_tid() {
     for first in [ack(CLIENT, VIA.vip(), 1), data(CLIENT, VIA.vip(), 1, 512)] {
-        let mut gate = Gate::new();
-        let talk = ask(&mut gate, VIA, &wrq(CLIENT, VIA.vip(), "f"));
-        let packet = kit::packet::Packet { destination: talk.vip_tid(), ..first };
+        let mut gate = EngineHarness::new();
+        let transfer = ask(&mut gate, VIA, &wrq(CLIENT, VIA.vip(), "f"));
+        let packet = kit::packet::Packet { destination: transfer.vip_tid(), ..first };
         let sent = gate.take(&packet).sent();
-        assert_eq!((sent.to, sent.destination), (mac(VIA.server(0)), talk.vip_tid()));
+        assert_eq!((sent.to, sent.destination), (mac(VIA.server(0)), transfer.vip_tid()));
         assert_eq!(gate.transfer(CLIENT).tid, Some(TID));
-        gate.take(talk.with_tid(TID + 1).ack(2)).dropped(Reason::WrongTid);
+        gate.take(transfer.with_tid(TID + 1).ack(2)).dropped(DropReason::WrongTid);
     }
 }
 
 #[test]
 fn a_client_that_turns_down_a_second_answer_keeps_the_first() {
-    let mut gate = Gate::new();
-    let talk = run(&mut gate, VIA, CLIENT);
+    let mut gate = EngineHarness::new();
+    let transfer = run(&mut gate, VIA, CLIENT);
     gate.moves();
-    let second = talk.with_tid(TID + 1);
-    // The second server process gets to hear it; the transfer goes on.
+    let second = transfer.with_tid(TID + 1);
+    // The second server process gets the ERROR; the transfer goes on.
     let sent = gate.take(second.client_error(5)).sent();
     assert_eq!((sent.to, sent.destination), (mac(VIA.server(0)), second.vip_tid()));
     gate.moved(&[("received", 1), ("transmitted", 1), ("packets_in", 1)]);
-    let _ = gate.take(talk.ack(2)).sent();
+    let _ = gate.take(transfer.ack(2)).sent();
     assert_eq!(
         (gate.transfer(CLIENT).tid, gate.transfer(CLIENT).state),
-        (Some(TID), State::Established)
+        (Some(TID), TransferState::Established)
     );
 }
 
 #[test]
 fn a_client_that_turns_down_a_stale_answer_first_has_not_ended_its_own_transfer() {
-    // The client was rebooted in the middle of a transfer from the first backend, which goes on
-    // sending; its new request went to the second one.
-    let mut gate = Gate::new();
+    // The client rebooted during a transfer from the first backend, which keeps sending; its new request went to the
+    // second one.
+    let mut gate = EngineHarness::new();
     let stale = run(&mut gate, VIA, CLIENT).with_tid(TID);
     gate.wait(20);
-    let talk = ask(&mut gate, VIA, &rrq(CLIENT, VIA.vip(), "other")).with_tid(TID + 1);
-    assert_ne!(talk.server.ip(), stale.server.ip());
+    let transfer = ask(&mut gate, VIA, &rrq(CLIENT, VIA.vip(), "other")).with_tid(TID + 1);
+    assert_ne!(transfer.server.ip(), stale.server.ip());
     let _ = gate.take(error(CLIENT, stale.vip_tid(), 5));
-    assert_eq!(gate.transfer(CLIENT).state, State::Requested);
-    let sent = gate.take(talk.ack(1)).sent();
-    assert_eq!(sent.to, mac(talk.server.ip()));
+    assert_eq!(gate.transfer(CLIENT).state, TransferState::Requested);
+    let sent = gate.take(transfer.ack(1)).sent();
+    assert_eq!(sent.to, mac(transfer.server.ip()));
 }
 
 #[test]
 fn the_old_tid_of_the_same_server_is_not_learned_anew() {
-    let mut gate = Gate::new();
-    gate.change(|tables| tables.rotas[0] = rotas(VIA, Scheduler::RoundRobin, [1, 0]));
+    let mut gate = EngineHarness::new();
+    gate.change(|snapshot| snapshot.groups[0] = groups(VIA, Scheduler::RoundRobin, [1, 0]));
     let old = run(&mut gate, VIA, CLIENT);
     gate.wait(20);
     let new = ask(&mut gate, VIA, &rrq(CLIENT, VIA.vip(), "other")).with_tid(TID + 1);
-    gate.take(old.ack(2)).dropped(Reason::WrongTid);
+    gate.take(old.ack(2)).dropped(DropReason::WrongTid);
     let _ = gate.take(new.ack(1)).sent();
     assert_eq!(gate.transfer(CLIENT).tid, Some(TID + 1));
 }
 
 #[test]
 fn a_client_s_error_ends_the_transfer() {
-    let mut gate = Gate::new();
-    let talk = ask(&mut gate, VIA, &rrq(CLIENT, VIA.vip(), "f"));
+    let mut gate = EngineHarness::new();
+    let transfer = ask(&mut gate, VIA, &rrq(CLIENT, VIA.vip(), "f"));
     gate.moves();
-    let _ = gate.take(talk.client_error(8)).sent();
+    let _ = gate.take(transfer.client_error(8)).sent();
     gate.moved(&[
         ("received", 1),
         ("transmitted", 1),
@@ -88,7 +89,7 @@ fn a_client_s_error_ends_the_transfer() {
 
 #[test]
 fn a_client_that_leaves_us_after_the_request_is_forgotten_in_time() {
-    let mut gate = Gate::new();
+    let mut gate = EngineHarness::new();
     ask(&mut gate, VIA, &rrq(CLIENT, VIA.vip(), "f"));
     gate.wait(IDLE);
     assert!(gate.transfers().is_empty());
@@ -96,7 +97,7 @@ fn a_client_that_leaves_us_after_the_request_is_forgotten_in_time() {
 
 #[test]
 fn a_repeated_request_goes_to_the_same_server() {
-    let mut gate = Gate::new();
+    let mut gate = EngineHarness::new();
     let request = rrq(CLIENT, VIA.vip(), "f");
     let first = ask(&mut gate, VIA, &request);
     gate.wait(20);
@@ -105,23 +106,22 @@ fn a_repeated_request_goes_to_the_same_server() {
 
 #[test]
 fn a_server_s_answer_that_passes_us_after_all_is_not_ours() {
-    let mut gate = Gate::new();
-    let talk = run(&mut gate, VIA, CLIENT);
+    let mut gate = EngineHarness::new();
+    let transfer = run(&mut gate, VIA, CLIENT);
     gate.moves();
-    // From the server's own address: to be routed, if at all.
-    gate.take(data(talk.server, CLIENT, 1, 512)).to_kernel();
+    // From the server's own address: the kernel's to route.
+    gate.take(data(transfer.server, CLIENT, 1, 512)).to_kernel();
     gate.moved(&[("received", 1), ("to_kernel", 1)]);
 }
 
-/// Servers answer health checks from the VIP, which the kernel has sent to them by it. It knows its own
-/// checks, and nothing else that comes from a VIP passes it; whatever is for a service of ours does not even
-/// reach it.
+/// Servers answer health checks from the VIP, since the kernel has sent the checks to the VIP. The kernel accepts
+/// answers to its own checks and drops all other packets from a VIP; packets for a service do not reach it.
 #[test]
 fn what_servers_say_from_the_vip_is_the_kernel_s_to_judge() {
     for via in [Via::Dsr, Via::Dsr6] {
-        let mut gate = Gate::new();
+        let mut gate = EngineHarness::new();
         let vip = SocketAddr::new(via.vip().ip(), TID);
-        let host = SocketAddr::new(via.station(0, 2), 40_000);
+        let host = SocketAddr::new(via.host(0, 2), 40_000);
         let tcp = |to| ip(vip.ip(), to, IpNumber::TCP, &[0; 20]);
         // As a server sends it, not as the gate does.
         let mut echo = pong(vip.ip(), host.ip(), 1, 1, b"");
@@ -129,16 +129,18 @@ fn what_servers_say_from_the_vip_is_the_kernel_s_to_judge() {
         let answers = [data(vip, host, 1, 13).bytes(), tcp(host.ip()), echo];
         answers.clone().into_iter().for_each(|answer| gate.take(answer).to_kernel());
         for ours in [via.vip().ip(), via.snat()] {
-            gate.take(data(vip, SocketAddr::new(ours, 2070), 1, 13)).dropped(Reason::BadSource);
-            gate.take(tcp(ours)).dropped(Reason::BadSource);
+            gate.take(data(vip, SocketAddr::new(ours, 2070), 1, 13)).dropped(DropReason::BadSource);
+            gate.take(tcp(ours)).dropped(DropReason::BadSource);
         }
         gate.moved(&[("received", 7), ("to_kernel", 3), ("bad-source", 4)]);
-        // The other gate of a pair has the VIP now: this one goes on checking.
-        gate.change(|tables| (0..).zip(Via::ALL).for_each(|(id, _)| tables.set_live(id, false)));
+        // The other gate of a pair has the VIP now; this gate keeps checking.
+        gate.change(|snapshot| {
+            (0..).zip(Via::ALL).for_each(|(id, _)| snapshot.set_live(VipId(id), false))
+        });
         answers.into_iter().for_each(|answer| gate.take(answer).to_kernel());
         let nat = if via.is_v6() { Via::Nat6 } else { Via::Nat };
         let from_nat = SocketAddr::new(nat.vip().ip(), TID);
-        gate.take(data(from_nat, host, 1, 13)).dropped(Reason::BadSource);
+        gate.take(data(from_nat, host, 1, 13)).dropped(DropReason::BadSource);
         gate.moved(&[("received", 4), ("to_kernel", 3), ("bad-source", 1)]);
     }
 }
@@ -146,11 +148,11 @@ fn what_servers_say_from_the_vip_is_the_kernel_s_to_judge() {
 #[test]
 fn nobody_sends_from_another_vip_or_a_snat_address() {
     for via in [Via::Nat, Via::Snat, Via::Nat6, Via::Snat6] {
-        let mut gate = Gate::new();
-        let host = SocketAddr::new(via.station(0, 2), 40_000);
+        let mut gate = EngineHarness::new();
+        let host = SocketAddr::new(via.host(0, 2), 40_000);
         for ours in [via.vip().ip(), via.snat()] {
-            gate.take(data(SocketAddr::new(ours, TID), host, 1, 13)).dropped(Reason::BadSource);
-            gate.take(ip(ours, host.ip(), IpNumber::TCP, &[0; 20])).dropped(Reason::BadSource);
+            gate.take(data(SocketAddr::new(ours, TID), host, 1, 13)).dropped(DropReason::BadSource);
+            gate.take(ip(ours, host.ip(), IpNumber::TCP, &[0; 20])).dropped(DropReason::BadSource);
         }
         gate.moved(&[("received", 4), ("bad-source", 4)]);
     }
@@ -158,25 +160,25 @@ fn nobody_sends_from_another_vip_or_a_snat_address() {
 
 #[test]
 fn the_packet_is_untouched_but_for_its_ethernet_header() {
-    let mut gate = Gate::new();
-    let talk = run(&mut gate, VIA, CLIENT);
-    let packet = datagram(CLIENT, talk.vip_tid(), b"\0\x03\0\x02odd").padded();
+    let mut gate = EngineHarness::new();
+    let transfer = run(&mut gate, VIA, CLIENT);
+    let packet = datagram(CLIENT, transfer.vip_tid(), b"\0\x03\0\x02odd").padded();
     let outcome = gate.take(&packet);
     assert!(matches!(outcome.verdict, Verdict::Transmit(_)));
     assert_eq!(outcome.bytes[12..], outcome.before[12..]);
 }
 
-/// A small file is fetched twice in a row, from the same port: nobody sees the first transfer end.
+/// A small file is fetched twice in a row from one port: the end of the first transfer is not seen.
 #[test]
 fn the_same_request_at_once_follows_whoever_the_client_follows() {
     for tid in [TID, TID + 1] {
-        let mut gate = Gate::new();
-        let talk = run(&mut gate, VIA, CLIENT);
+        let mut gate = EngineHarness::new();
+        let transfer = run(&mut gate, VIA, CLIENT);
         let request = rrq(CLIENT, VIA.vip(), "boot.img");
-        assert_eq!(gate.take(&request).sent().to, mac(talk.server.ip()));
-        let again = talk.with_tid(tid);
+        assert_eq!(gate.take(&request).sent().to, mac(transfer.server.ip()));
+        let again = transfer.with_tid(tid);
         let _ = gate.take(again.ack(1)).sent();
         assert_eq!(gate.transfer(CLIENT).tid, Some(tid));
-        gate.take(talk.with_tid(TID + 2).ack(1)).dropped(Reason::WrongTid);
+        gate.take(transfer.with_tid(TID + 2).ack(1)).dropped(DropReason::WrongTid);
     }
 }

@@ -1,32 +1,37 @@
-//! FTP: what a control connection announces is read, rewritten, expected, and let through once.
+//! FTP: announcements on the control connection are read, rewritten, expected, and admitted once.
 
-use engine::flow::view::{ConnectionKind, Stage};
-use engine::reason::Reason;
-use engine::tables::{Ftp, Protocol};
-use kit::connections::{FIRST, LINGER, Line, add, tables};
+use engine::flow::state::{ConnectionKind, ConnectionState};
+use engine::snapshot::{Ftp, Protocol};
+use engine::types::drop_reason::DropReason;
+use kit::connections::{Connection, FIRST, LINGER, add, snapshot};
+use kit::engine_harness::EngineHarness;
 use kit::ftp::{active, endpoint_in, eprt, passive_at, port};
-use kit::gate::Gate;
 use kit::segment::Segment;
-use kit::world::{FLOWS, Via};
+use kit::topology::{FLOWS, Via};
 use std::net::SocketAddr;
 
 const PLAIN: Ftp = Ftp { data_port: None, foreign_data: false };
 
-fn gate() -> Gate {
+fn gate() -> EngineHarness {
     with(PLAIN)
 }
 
-fn with(ftp: Ftp) -> Gate {
-    Gate::with(tables(Protocol::Ftp(ftp), 21), FLOWS)
+fn with(ftp: Ftp) -> EngineHarness {
+    EngineHarness::with(snapshot(Protocol::Ftp(ftp), 21), FLOWS)
 }
 
-/// A control connection whose client has asked so, and heard this answer of the server's. What the server was asked
-/// is returned too.
-fn passive(gate: &mut Gate, via: Via, command: &str, answer: &str) -> (Line, String, String) {
-    let mut control = Line::open(gate, via, via.client(), 21);
+/// A control connection whose client has sent this command and received this reply. Also returns the command that the
+/// server received.
+fn passive(
+    gate: &mut EngineHarness,
+    via: Via,
+    command: &str,
+    answer: &str,
+) -> (Connection, String, String) {
+    let mut control = Connection::open(gate, via, via.client(), 21);
     let asked = control.client_says(gate, "AP", command).text();
-    // The server counts what it has heard.
-    let server = Line {
+    // The server numbers the bytes that it has received.
+    let server = Connection {
         next: [control.next[0].wrapping_add(grown(command, &asked)), control.next[1]],
         ..control.clone()
     };
@@ -40,11 +45,11 @@ fn grown(before: &str, after: &str) -> u32 {
     (after.len() as u32).wrapping_sub(before.len() as u32)
 }
 
-/// A client's connection from this port of its to that port of the VIP.
-fn data_to(via: Via, from: u16, to: u16) -> Line {
+/// A client's connection from port `from` to port `to` of the VIP.
+fn data_to(via: Via, from: u16, to: u16) -> Connection {
     let client = SocketAddr::new(via.client().ip(), from);
     let vip = SocketAddr::new(via.vip().ip(), to);
-    Line { via, client, vip, server: vip, seen_as: client, next: FIRST }
+    Connection { via, client, vip, server: vip, seen_as: client, next: FIRST }
 }
 
 #[test]
@@ -62,7 +67,7 @@ fn a_passive_data_connection_goes_where_the_server_listens() {
 }
 
 #[test]
-fn so_does_an_extended_one_in_both_versions() {
+fn so_does_an_extended_one_in_both_families() {
     for via in [Via::Nat, Via::Snat, Via::Nat6, Via::Snat6, Via::Snat46] {
         let mut gate = gate();
         let at = SocketAddr::new(via.server(0), 40_001);
@@ -74,7 +79,7 @@ fn so_does_an_extended_one_in_both_versions() {
 }
 
 #[test]
-fn between_versions_epsv_becomes_pasv_and_back() {
+fn between_families_epsv_becomes_pasv_and_back() {
     let via = Via::Snat64;
     let mut gate = gate();
     let at = SocketAddr::new(via.server(0), 40_001);
@@ -85,31 +90,31 @@ fn between_versions_epsv_becomes_pasv_and_back() {
     follows(&mut gate, via, &control, 40_001, at);
 }
 
-/// A client's data connection to this port of the VIP goes to that endpoint, and so does another one soon after it.
+/// A client's data connection to this port of the VIP reaches the endpoint, and so does another one soon after.
 #[track_caller]
-fn follows(gate: &mut Gate, via: Via, control: &Line, port: u16, at: SocketAddr) {
-    let stranger = SocketAddr::new(via.station(0, 66), 5000);
-    let foreign = Line { client: stranger, ..data_to(via, 5000, port) };
-    gate.take(foreign.from_client("S", "")).dropped(Reason::NoService);
+fn follows(gate: &mut EngineHarness, via: Via, control: &Connection, port: u16, at: SocketAddr) {
+    let stranger = SocketAddr::new(via.host(0, 66), 5000);
+    let foreign = Connection { client: stranger, ..data_to(via, 5000, port) };
+    gate.take(foreign.from_client("S", "")).dropped(DropReason::NoService);
     let client = SocketAddr::new(via.client().ip(), 5000);
-    let mut data = Line::open(gate, via, client, port);
+    let mut data = Connection::open(gate, via, client, port);
     assert_eq!(data.server, at, "{via:?}");
     assert_eq!(data.seen_as.ip(), control.seen_as.ip());
     assert_eq!(data.server_says(gate, "AP", "listing").text(), "listing");
     let kinds = || gate.connections().iter().map(|one| one.kind).collect::<Vec<_>>();
     assert!(kinds().contains(&ConnectionKind::Data));
-    let again = Line::open(gate, via, SocketAddr::new(via.client().ip(), 5001), port);
+    let again = Connection::open(gate, via, SocketAddr::new(via.client().ip(), 5001), port);
     assert_eq!((again.server, again.seen_as.ip()), (at, control.seen_as.ip()));
-    gate.take(foreign.from_client("S", "")).dropped(Reason::NoService);
+    gate.take(foreign.from_client("S", "")).dropped(DropReason::NoService);
     gate.wait(301);
-    gate.take(data_to(via, 5002, port).from_client("S", "")).dropped(Reason::NoService);
+    gate.take(data_to(via, 5002, port).from_client("S", "")).dropped(DropReason::NoService);
 }
 
 #[test]
 fn an_active_data_connection_reaches_the_client_from_the_vip() {
     for via in Via::SEEN {
         let mut gate = gate();
-        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let mut control = Connection::open(&mut gate, via, via.client(), 21);
         let to = SocketAddr::new(via.client().ip(), 5001);
         let command = active(to);
         let words = control.client_says(&mut gate, "AP", &command).text();
@@ -121,20 +126,22 @@ fn an_active_data_connection_reaches_the_client_from_the_vip() {
         }
         // From any port of the server, and once.
         let server = SocketAddr::new(via.server(0), 20);
-        let line = Line { via, client: to, vip: to, server, seen_as: at, next: FIRST };
+        let line = Connection { via, client: to, vip: to, server, seen_as: at, next: FIRST };
         let heard = gate.take(line.from_server("S", "")).sent_segment();
         assert_eq!(heard.source, SocketAddr::new(via.vip().ip(), 20), "{via:?}");
         assert_eq!(heard.destination, to);
-        let mut line = Line { vip: heard.source, ..line };
+        let mut line = Connection { vip: heard.source, ..line };
         line.next[1] = line.next[1].wrapping_add(1);
         let heard = gate.take(line.from_client("SA", "")).sent_segment();
         assert_eq!((heard.source, heard.destination), (at, server));
         line.next[0] = line.next[0].wrapping_add(1);
         line.server_says(&mut gate, "A", "");
         assert_eq!(line.server_says(&mut gate, "AP", "listing").text(), "listing");
-        let open = gate.connections().iter().filter(|one| one.stage == Stage::Open).count();
+        let open =
+            gate.connections().iter().filter(|one| one.state == ConnectionState::Open).count();
         assert_eq!(open, 2);
-        let again = Line { server: SocketAddr::new(via.server(0), 4444), next: FIRST, ..line };
+        let again =
+            Connection { server: SocketAddr::new(via.server(0), 4444), next: FIRST, ..line };
         let outcome = gate.take(again.from_server("S", ""));
         match via.is_snat() {
             true => assert_eq!(outcome.answered_by_segment().flags, "AR"),
@@ -147,10 +154,10 @@ fn an_active_data_connection_reaches_the_client_from_the_vip() {
 fn a_data_port_is_the_only_one_if_it_is_said() {
     let via = Via::Nat;
     let mut gate = with(Ftp { data_port: Some(20), ..PLAIN });
-    let mut control = Line::open(&mut gate, via, via.client(), 21);
+    let mut control = Connection::open(&mut gate, via, via.client(), 21);
     let to = SocketAddr::new(via.client().ip(), 5001);
     control.client_says(&mut gate, "AP", &port(to));
-    let from = |port| Line {
+    let from = |port| Connection {
         via,
         client: to,
         vip: to,
@@ -165,38 +172,38 @@ fn a_data_port_is_the_only_one_if_it_is_said() {
 #[test]
 fn data_to_somebody_else_is_refused_unless_it_is_allowed() {
     for via in [Via::Nat, Via::Snat, Via::Nat6, Via::Snat6] {
-        let other = SocketAddr::new(via.station(0, 66), 5001);
+        let other = SocketAddr::new(via.host(0, 66), 5001);
         let low = SocketAddr::new(via.client().ip(), 22);
         for at in [other, low] {
             let mut gate = gate();
-            let mut control = Line::open(&mut gate, via, via.client(), 21);
+            let mut control = Connection::open(&mut gate, via, via.client(), 21);
             let told = control.client_says(&mut gate, "AP", &eprt(at)).text();
             assert_eq!(told, "EPRT |1|0.0.0.0|0|\r\n", "{via:?}");
             assert_eq!(gate.connections().len(), 1);
-            let refusals = &gate.core.own.counters.refusals;
+            let refusals = &gate.engine.state.counters.refusals;
             assert_eq!(refusals[usize::from(kit::connections::service(via))].data.value(), 1);
         }
         let mut gate = with(Ftp { foreign_data: true, ..PLAIN });
-        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let mut control = Connection::open(&mut gate, via, via.client(), 21);
         let told = control.client_says(&mut gate, "AP", &eprt(other)).text();
         assert_eq!(told, eprt(other));
     }
 }
 
-/// Such as nobody sends, but a server may understand (RFC 1639).
+/// Commands that no client sends, but a server may understand (RFC 1639).
 #[test]
 fn addresses_that_cannot_be_followed_are_refused() {
     for via in [Via::Nat, Via::Snat, Via::Nat6] {
         let mut gate = gate();
-        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let mut control = Connection::open(&mut gate, via, via.client(), 21);
         for line in ["LPRT 4,4,10,1,0,30,2,0,22\r\n", "lpsv\r\n"] {
             let mut other = control.clone();
             let heard = other.client_says(&mut gate, "AP", line);
             assert_eq!(heard.text(), "PORT 0,0,0,0,0,0\r\n", "{line}");
-            let refusals =
-                &gate.core.own.counters.refusals[usize::from(kit::connections::service(via))];
+            let refusals = &gate.engine.state.counters.service(kit::connections::service(via));
             assert_eq!(refusals.data.value(), 1, "the first names another host");
-            control = Line::open(&mut gate, via, SocketAddr::new(via.client().ip(), 5002), 21);
+            control =
+                Connection::open(&mut gate, via, SocketAddr::new(via.client().ip(), 5002), 21);
         }
     }
 }
@@ -205,7 +212,7 @@ fn addresses_that_cannot_be_followed_are_refused() {
 fn numbers_are_mapped_for_the_rest_of_the_connection() {
     let via = Via::Snat;
     let mut gate = gate();
-    let mut control = Line::open(&mut gate, via, via.client(), 21);
+    let mut control = Connection::open(&mut gate, via, via.client(), 21);
     let to = SocketAddr::new(via.client().ip(), 5001);
     let before = port(to);
     let sent = control.client_says(&mut gate, "AP", &before);
@@ -238,7 +245,7 @@ fn numbers_are_mapped_for_the_rest_of_the_connection() {
 fn a_command_in_pieces_is_acknowledged_and_goes_on_whole() {
     for via in [Via::Nat, Via::Snat, Via::Snat6] {
         let mut gate = gate();
-        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let mut control = Connection::open(&mut gate, via, via.client(), 21);
         let to = SocketAddr::new(via.client().ip(), 5001);
         let command = active(to);
         let (first, rest) = command.split_at(11);
@@ -259,11 +266,11 @@ fn a_command_in_pieces_is_acknowledged_and_goes_on_whole() {
 fn a_client_that_gives_up_in_the_middle_of_a_line_is_heard() {
     for via in Via::SEEN {
         let mut gate = gate();
-        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let mut control = Connection::open(&mut gate, via, via.client(), 21);
         let _ = gate.take(control.from_client("AP", "PORT 10,0,")).answered_by_segment();
         control.goes_on(0, "AP", "PORT 10,0,");
         control.client_says(&mut gate, "R", "");
-        assert_eq!(gate.connections()[0].stage, Stage::Closed, "{via:?}");
+        assert_eq!(gate.connections()[0].state, ConnectionState::Closed, "{via:?}");
     }
 }
 
@@ -273,7 +280,7 @@ fn the_end_of_the_control_connection_ends_what_is_read() {
     let mut gate = gate();
     for n in 0..200u16 {
         let client = SocketAddr::new(via.client().ip(), 5000 + n);
-        let mut control = Line::open(&mut gate, via, client, 21);
+        let mut control = Connection::open(&mut gate, via, client, 21);
         control.client_says(&mut gate, "AP", "QUIT\r\n");
         control.server_says(&mut gate, "AF", "221 Goodbye.\r\n");
         control.client_says(&mut gate, "AF", "");
@@ -286,7 +293,7 @@ fn the_end_of_the_control_connection_ends_what_is_read() {
 fn what_is_encrypted_is_left_alone() {
     let via = Via::Snat;
     let mut gate = gate();
-    let mut control = Line::open(&mut gate, via, via.client(), 21);
+    let mut control = Connection::open(&mut gate, via, via.client(), 21);
     control.client_says(&mut gate, "AP", "AUTH TLS\r\n");
     control.server_says(&mut gate, "AP", "234 Proceed with negotiation.\r\n");
     let to = SocketAddr::new(via.client().ip(), 5001);
@@ -305,16 +312,16 @@ fn one_that_is_half_open_makes_no_room_for_what_it_announces() {
     for via in Via::SEEN {
         let mut gate = gate();
         let clients = (0..FLOWS as u16 / 4).map(|n| SocketAddr::new(via.client().ip(), 3000 + n));
-        let half_open: Vec<Line> = clients
+        let half_open: Vec<Connection> = clients
             .map(|client| {
-                let mut line = Line::new(via, client, 21);
+                let mut line = Connection::new(via, client, 21);
                 line.client_says(&mut gate, "S", "");
                 line
             })
             .collect();
-        // The oldest one goes on, with commands in its first segment.
+        // The oldest connection goes on, with commands in its first segment.
         let commands = half_open[0].from_client("AP", &announces(via, [5001, 5002]));
-        gate.take(commands).dropped(Reason::OutOfOrder);
+        gate.take(commands).dropped(DropReason::OutOfOrder);
         assert_eq!(gate.connections().len(), half_open.len(), "{via:?}");
     }
 }
@@ -322,17 +329,17 @@ fn one_that_is_half_open_makes_no_room_for_what_it_announces() {
 #[test]
 fn one_that_is_over_makes_no_room_for_what_it_announces() {
     for via in Via::SEEN {
-        let mut world = tables(Protocol::Ftp(PLAIN), 21);
+        let mut world = snapshot(Protocol::Ftp(PLAIN), 21);
         add(&mut world, Protocol::Tcp, 22, [1, 1]);
-        let mut gate = Gate::with(world, FLOWS);
-        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let mut gate = EngineHarness::with(world, FLOWS);
+        let mut control = Connection::open(&mut gate, via, via.client(), 21);
         let _ = gate.take(control.from_server("R", "")).sent_segment();
-        // Others have all places that it and what binds its client leave.
+        // Other connections take all rows that the control connection and its affinity entry leave.
         for n in 2..FLOWS as u16 {
-            Line::open(&mut gate, via, SocketAddr::new(via.client().ip(), 3000 + n), 22);
+            Connection::open(&mut gate, via, SocketAddr::new(via.client().ip(), 3000 + n), 22);
         }
         let told = control.client_says(&mut gate, "AP", &announces(via, [5001, 5002])).text();
-        // The server would wait in vain where the client listens.
+        // The server would connect to a port that no longer leads to the client.
         let is_refused = |line| line == "PORT 0,0,0,0,0,0" || line == "EPRT |1|0.0.0.0|0|";
         assert!(told.lines().count() == 2 && told.lines().all(is_refused), "{via:?} {told}");
         assert_eq!(gate.connections().len(), FLOWS as usize - 1, "{via:?}");
@@ -343,7 +350,7 @@ fn one_that_is_over_makes_no_room_for_what_it_announces() {
 fn one_that_announces_itself_goes_on() {
     for via in Via::SEEN {
         let mut gate = with(Ftp { data_port: Some(21), ..PLAIN });
-        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let mut control = Connection::open(&mut gate, via, via.client(), 21);
         control.client_says(&mut gate, "AP", &announces(via, [via.client().port(), 5001]));
         assert_eq!(control.server_says(&mut gate, "A", "").destination, control.client);
     }
@@ -354,7 +361,7 @@ fn a_reset_of_a_control_connection_has_to_know_its_number() {
     for via in [Via::Nat, Via::Snat, Via::Nat6] {
         for by_client in [true, false] {
             let mut gate = gate();
-            let mut control = Line::open(&mut gate, via, via.client(), 21);
+            let mut control = Connection::open(&mut gate, via, via.client(), 21);
             control.server_says(&mut gate, "AP", "220 ready\r\n");
             control.client_says(&mut gate, "AP", "USER anonymous\r\n");
             let reset = match by_client {
@@ -364,10 +371,10 @@ fn a_reset_of_a_control_connection_has_to_know_its_number() {
             for far in [1, 1 << 16, 1 << 30, u32::MAX - 1000] {
                 let sequence = reset.sequence.wrapping_add(far);
                 let outcome = gate.take(Segment { sequence, ..reset.clone() });
-                outcome.dropped(Reason::BadReset);
+                outcome.dropped(DropReason::BadReset);
             }
             let _ = gate.take(reset).sent_segment();
-            assert_ne!(gate.connections()[0].stage, Stage::Open, "{via:?}");
+            assert_ne!(gate.connections()[0].state, ConnectionState::Open, "{via:?}");
         }
     }
 }
@@ -377,23 +384,24 @@ fn a_flood_of_syns_takes_no_session() {
     for via in [Via::Nat, Via::Snat6] {
         let mut gate = gate();
         for n in 0..2 * FLOWS as u16 {
-            let client = SocketAddr::new(via.station(0, 200), 10_000 + n);
-            let _ = gate.take(Line::new(via, client, 21).from_client("S", ""));
+            let client = SocketAddr::new(via.host(0, 200), 10_000 + n);
+            let _ = gate.take(Connection::new(via, client, 21).from_client("S", ""));
         }
-        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let mut control = Connection::open(&mut gate, via, via.client(), 21);
         let at = SocketAddr::new(via.client().ip(), 5001);
         control.client_says(&mut gate, "AP", &active(at));
-        let expected = |one: &&engine::flow::view::ConnectionView| one.stage == Stage::Expected;
+        let expected =
+            |one: &&engine::flow::query::ConnectionView| one.state == ConnectionState::Expected;
         assert_eq!(gate.connections().iter().filter(expected).count(), 1, "{via:?}");
     }
 }
 
 #[test]
 fn some_announcements_of_a_connection_wait_at_the_most() {
-    // Behind a pool the server would count what is rewritten.
+    // Behind a SNAT pool the server's numbers would differ.
     for via in [Via::Nat, Via::Nat6] {
         let mut gate = gate();
-        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let mut control = Connection::open(&mut gate, via, via.client(), 21);
         for n in 0..30 {
             let at = SocketAddr::new(via.client().ip(), 5001 + n);
             control.client_says(&mut gate, "AP", &active(at));
@@ -403,18 +411,18 @@ fn some_announcements_of_a_connection_wait_at_the_most() {
     }
 }
 
-/// Telnet's signals in front of ABOR: the second half is urgent, and so would be what is behind it.
+/// Telnet's signals before ABOR: the second half is urgent data, and so would be the bytes behind.
 #[test]
 fn what_is_urgent_goes_on_at_once_and_hides_no_command() {
     let via = Via::Snat;
     let mut gate = gate();
-    let mut control = Line::open(&mut gate, via, via.client(), 21);
+    let mut control = Connection::open(&mut gate, via, via.client(), 21);
     for signal in [&[0xff, 0xf4, 0xff][..], &[0xf2]] {
         let said = Segment { payload: signal.to_vec(), ..control.from_client("AP", "") };
         assert_eq!(gate.take(said).sent_segment().payload, signal);
         control.next[0] = control.next[0].wrapping_add(signal.len() as u32);
     }
-    let foreign = SocketAddr::new(via.station(0, 66), 5001);
+    let foreign = SocketAddr::new(via.host(0, 66), 5001);
     let told = control.client_says(&mut gate, "AP", &active(foreign)).text();
     assert_eq!(told, "PORT 0,0,0,0,0,0\r\n");
 }
@@ -422,10 +430,10 @@ fn what_is_urgent_goes_on_at_once_and_hides_no_command() {
 #[test]
 fn sessions_that_are_over_make_room_for_new_ones() {
     let via = Via::Snat;
-    let mut gate = Gate::with(tables(Protocol::Ftp(PLAIN), 21), 4 * FLOWS);
+    let mut gate = EngineHarness::with(snapshot(Protocol::Ftp(PLAIN), 21), 4 * FLOWS);
     for n in 0..3 * FLOWS as u16 {
         let client = SocketAddr::new(via.client().ip(), 5000 + n);
-        let mut control = Line::open(&mut gate, via, client, 21);
+        let mut control = Connection::open(&mut gate, via, client, 21);
         control.server_says(&mut gate, "AF", "");
         control.client_says(&mut gate, "AF", "");
     }

@@ -1,26 +1,32 @@
-//! FTP's odd lines: long ones are read up to 4 KiB however they come, and untouched beyond; bytes that some server drops
-//! hide no command.
+//! Odd FTP lines: long ones are read up to 4 KiB in any segments, and forwarded unchanged beyond; bytes that some
+//! servers drop hide no command.
 
-use engine::reason::Reason;
-use engine::tables::{Ftp, Protocol};
-use engine::verdict::Verdict;
-use kit::connections::{Line, tables};
+use engine::snapshot::{Ftp, Protocol};
+use engine::types::drop_reason::DropReason;
+use engine::types::verdict::Verdict;
+use kit::connections::{Connection, snapshot};
+use kit::engine_harness::EngineHarness;
 use kit::ftp::{active, endpoint_in, passive_at};
-use kit::gate::Gate;
 use kit::segment::Segment;
-use kit::world::{FLOWS, Via};
+use kit::topology::{FLOWS, Via};
 use std::net::SocketAddr;
 
 const PLAIN: Ftp = Ftp { data_port: None, foreign_data: false };
 
-fn gate(flows: u32) -> Gate {
-    Gate::with(tables(Protocol::Ftp(PLAIN), 21), flows)
+fn gate(flows: u32) -> EngineHarness {
+    EngineHarness::with(snapshot(Protocol::Ftp(PLAIN), 21), flows)
 }
 
-/// One side of a control connection says this, and repeats what is not acknowledged; the other one acknowledges.
-/// Answers what has arrived.
+/// One side of a control connection sends the text and retransmits unacknowledged data; the other side acknowledges.
+/// Returns the received bytes.
 #[track_caller]
-fn arrives(gate: &mut Gate, control: &Line, by_client: bool, text: &str, len: usize) -> String {
+fn arrives(
+    gate: &mut EngineHarness,
+    control: &Connection,
+    by_client: bool,
+    text: &str,
+    len: usize,
+) -> String {
     let from = usize::from(!by_client);
     let first = control.next[from];
     let mut arrived: Vec<u8> = vec![];
@@ -37,7 +43,7 @@ fn arrives(gate: &mut Gate, control: &Line, by_client: bool, text: &str, len: us
         let outcome = gate.take(Segment { sequence: first.wrapping_add(known as u32), ..said });
         let told = match outcome.verdict {
             Verdict::Answer => outcome.answered_by_segment(),
-            Verdict::Drop(Reason::OutOfOrder) => continue,
+            Verdict::Drop(DropReason::OutOfOrder) => continue,
             _ => {
                 let heard = outcome.sent_segment();
                 let at = heard.sequence.wrapping_sub(first) as usize;
@@ -56,7 +62,7 @@ fn arrives(gate: &mut Gate, control: &Line, by_client: bool, text: &str, len: us
     panic!("{known} of {} have come", text.len());
 }
 
-/// A line with blanks up to that length.
+/// A line padded with blanks to that length.
 fn padded(line: &str, len: usize) -> String {
     format!("{:<1$}\r\n", line.trim_end(), len - 2)
 }
@@ -69,8 +75,8 @@ fn a_padded_command_that_names_another_host_is_refused() {
         for (len, part) in [2000, 4096].into_iter().flat_map(|len| LENGTHS.map(|part| (len, part)))
         {
             let mut gate = gate(FLOWS);
-            let control = Line::open(&mut gate, via, via.client(), 21);
-            let other = padded(&active(SocketAddr::new(via.station(0, 66), 5001)), len);
+            let control = Connection::open(&mut gate, via, via.client(), 21);
+            let other = padded(&active(SocketAddr::new(via.host(0, 66), 5001)), len);
             let heard = arrives(&mut gate, &control, true, &other, part);
             assert!(
                 heard == "PORT 0,0,0,0,0,0\r\n" || heard == "EPRT |1|0.0.0.0|0|\r\n",
@@ -86,9 +92,9 @@ fn a_padded_command_that_names_the_client_works() {
     for via in Via::SEEN {
         for part in LENGTHS {
             let mut gate = gate(FLOWS);
-            let control = Line::open(&mut gate, via, via.client(), 21);
-            let own = padded(&active(SocketAddr::new(via.client().ip(), 5001)), 2000);
-            let heard = arrives(&mut gate, &control, true, &own, part);
+            let control = Connection::open(&mut gate, via, via.client(), 21);
+            let ours = padded(&active(SocketAddr::new(via.client().ip(), 5001)), 2000);
+            let heard = arrives(&mut gate, &control, true, &ours, part);
             assert_eq!(endpoint_in(&heard).ip(), control.seen_as.ip(), "{via:?}");
             assert_eq!(gate.connections().len(), 2);
         }
@@ -100,7 +106,7 @@ fn a_padded_reply_names_the_vip() {
     for via in [Via::Nat, Via::Snat] {
         for part in LENGTHS {
             let mut gate = gate(FLOWS);
-            let mut control = Line::open(&mut gate, via, via.client(), 21);
+            let mut control = Connection::open(&mut gate, via, via.client(), 21);
             control.client_says(&mut gate, "AP", "PASV\r\n");
             let at = SocketAddr::new(via.server(0), 40_001);
             let reply = padded(&passive_at(at), 2000);
@@ -115,13 +121,13 @@ fn a_padded_reply_names_the_vip() {
 fn a_reply_with_blanks_between_its_numbers_names_the_vip() {
     for via in [Via::Nat, Via::Snat] {
         let mut gate = gate(FLOWS);
-        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let mut control = Connection::open(&mut gate, via, via.client(), 21);
         control.client_says(&mut gate, "AP", "PASV\r\n");
         let reply = passive_at(SocketAddr::new(control.server.ip(), 40_001)).replace(',', ", ");
         let heard = control.server_says(&mut gate, "AP", &reply).text();
         assert_eq!(heard, passive_at(SocketAddr::new(via.vip().ip(), 40_001)), "{via:?}");
         let client = SocketAddr::new(via.client().ip(), 6000);
-        let data = Line::open(&mut gate, via, client, 40_001);
+        let data = Connection::open(&mut gate, via, client, 40_001);
         assert_eq!(data.server, SocketAddr::new(control.server.ip(), 40_001));
     }
 }
@@ -130,7 +136,7 @@ fn a_reply_with_blanks_between_its_numbers_names_the_vip() {
 fn a_reply_with_a_comma_before_its_numbers_names_the_vip() {
     for via in [Via::Nat, Via::Snat] {
         let mut gate = gate(FLOWS);
-        let mut control = Line::open(&mut gate, via, via.client(), 21);
+        let mut control = Connection::open(&mut gate, via, via.client(), 21);
         control.client_says(&mut gate, "AP", "PASV\r\n");
         let at = |ip| {
             let reply = passive_at(SocketAddr::new(ip, 40_001));
@@ -144,11 +150,11 @@ fn a_reply_with_a_comma_before_its_numbers_names_the_vip() {
 #[test]
 fn lines_that_are_not_read_arrive_whole() {
     let via = Via::Snat;
-    let own = active(SocketAddr::new(via.client().ip(), 5001));
-    for line in [padded(&own, 4097), padded(&own, 5000)] {
+    let ours = active(SocketAddr::new(via.client().ip(), 5001));
+    for line in [padded(&ours, 4097), padded(&ours, 5000)] {
         for part in LENGTHS {
             let mut gate = gate(FLOWS);
-            let control = Line::open(&mut gate, via, via.client(), 21);
+            let control = Connection::open(&mut gate, via, via.client(), 21);
             let text = format!("{line}NOOP\r\n");
             assert_eq!(arrives(&mut gate, &control, true, &text, part), text);
             assert_eq!(gate.connections().len(), 1);
@@ -156,11 +162,11 @@ fn lines_that_are_not_read_arrive_whole() {
     }
 }
 
-/// vsftpd, pure-ftpd and ProFTPD read each of these as PORT, or EPRT.
+/// vsftpd, pure-ftpd and ProFTPD read each of these as PORT or EPRT.
 #[test]
 fn what_a_server_drops_hides_no_command() {
     for via in [Via::Nat, Via::Snat, Via::Nat6, Via::Snat64, Via::Snat46] {
-        let foreign = active(SocketAddr::new(via.station(0, 66), 5001));
+        let foreign = active(SocketAddr::new(via.host(0, 66), 5001));
         let (verb, argument) = foreign.trim_end().split_once(' ').unwrap();
         for line in [
             format!("{verb} {argument}\0\r\n"),
@@ -172,7 +178,7 @@ fn what_a_server_drops_hides_no_command() {
         ] {
             for len in [1, 3, 100] {
                 let mut gate = gate(FLOWS);
-                let control = Line::open(&mut gate, via, via.client(), 21);
+                let control = Connection::open(&mut gate, via, via.client(), 21);
                 let heard = arrives(&mut gate, &control, true, &line, len);
                 let refused = ["PORT 0,0,0,0,0,0", "EPRT |1|0.0.0.0|0|"];
                 assert!(refused.contains(&heard.trim_end()), "{via:?} {line:?}: {heard:?}");
@@ -182,20 +188,20 @@ fn what_a_server_drops_hides_no_command() {
     }
 }
 
-/// Python's `int` and Java's `Integer.parseInt` read the digits of any script: pyftpdlib and Apache FtpServer take this
-/// for an endpoint.
+/// Python's `int` and Java's `Integer.parseInt` read digits of any script: pyftpdlib and Apache FtpServer take this for
+/// an endpoint.
 #[test]
 fn digits_of_another_script_hide_no_command() {
     let other = |c: char| c.to_digit(10).map_or(c, |n| char::from_u32(0x660 + n).unwrap());
     for via in Via::SEEN {
-        for at in [SocketAddr::new(via.station(0, 66), 5001), via.client()] {
+        for at in [SocketAddr::new(via.host(0, 66), 5001), via.client()] {
             let said: String = active(at).chars().map(other).collect();
             is_refused(via, &said);
         }
     }
 }
 
-/// Apache FtpServer skips the protocol, and looks names up.
+/// Apache FtpServer skips the protocol, and resolves names.
 #[test]
 fn names_are_nobodys_address() {
     for via in Via::SEEN {
@@ -207,7 +213,7 @@ fn names_are_nobodys_address() {
 #[track_caller]
 fn is_refused(via: Via, line: &str) {
     let mut gate = gate(FLOWS);
-    let control = Line::open(&mut gate, via, via.client(), 21);
+    let control = Connection::open(&mut gate, via, via.client(), 21);
     let heard = gate.take(control.from_client("AP", line)).sent_segment().text();
     let refused = ["PORT 0,0,0,0,0,0", "EPRT |1|0.0.0.0|0|"];
     assert!(refused.contains(&heard.trim_end()), "{via:?} {line:?}: {heard:?}");
@@ -217,26 +223,26 @@ fn is_refused(via: Via, line: &str) {
 #[test]
 fn the_clients_own_address_is_read_in_spite_of_them() {
     for via in Via::SEEN {
-        let own = active(SocketAddr::new(via.client().ip(), 5001));
-        let odd = own.replace("\r\n", "\0\r\r\n").replacen(' ', "\0 ", 1);
+        let ours = active(SocketAddr::new(via.client().ip(), 5001));
+        let odd = ours.replace("\r\n", "\0\r\r\n").replacen(' ', "\0 ", 1);
         let mut gate = gate(FLOWS);
-        let control = Line::open(&mut gate, via, via.client(), 21);
+        let control = Connection::open(&mut gate, via, via.client(), 21);
         let heard = arrives(&mut gate, &control, true, &odd, 100);
         assert_eq!(endpoint_in(&heard).ip(), control.seen_as.ip(), "{via:?}");
         assert_eq!(gate.connections().len(), 2);
     }
 }
 
-/// In whatever segments: ProFTPD drops a Telnet option, and a server without urgent data in line the urgent byte.
+/// In any segments: ProFTPD drops a Telnet option, and a server without in-line urgent data the urgent byte.
 #[test]
 fn what_is_out_of_line_hides_no_command() {
     let via = Via::Nat;
-    let foreign = active(SocketAddr::new(via.station(0, 66), 5001)).into_bytes();
+    let foreign = active(SocketAddr::new(via.host(0, 66), 5001)).into_bytes();
     let refused = b"PORT 0,0,0,0,0,0\r\n";
     for (before, at) in [(&b"\xff\xfb\x01"[..], 0), (b"\xff\xfd\n", 0), (b"\xff\xfe\xff", 2)] {
         for cut in 0..=before.len() {
             let mut gate = gate(FLOWS);
-            let mut control = Line::open(&mut gate, via, via.client(), 21);
+            let mut control = Connection::open(&mut gate, via, via.client(), 21);
             let all = [&foreign[..at], before, &foreign[at..]].concat();
             let mut heard = vec![];
             for part in [&all[..at + cut], &all[at + cut..]].iter().filter(|part| !part.is_empty())
@@ -252,7 +258,7 @@ fn what_is_out_of_line_hides_no_command() {
         }
     }
     let mut gate = gate(FLOWS);
-    let mut control = Line::open(&mut gate, via, via.client(), 21);
+    let mut control = Connection::open(&mut gate, via, via.client(), 21);
     let line = String::from_utf8(foreign).unwrap();
     for (text, is_urgent) in [("Px", false), ("ABOR\r\n", true), (&line[..], false)] {
         let heard = control.client_says(&mut gate, "APU", text);
@@ -266,16 +272,16 @@ fn what_cannot_be_held_waits_until_another_one_ends() {
     let via = Via::Nat;
     let mut gate = gate(8 * FLOWS);
     let long = "PORT ".to_owned() + &" ".repeat(300);
-    let open = |n: u16, gate: &mut Gate| {
+    let open = |n: u16, gate: &mut EngineHarness| {
         let client = SocketAddr::new(via.client().ip(), 5000 + n);
-        Line::open(gate, via, client, 21)
+        Connection::open(gate, via, client, 21)
     };
-    let controls: Vec<Line> = (0..64).map(|n| open(n, &mut gate)).collect();
+    let controls: Vec<Connection> = (0..64).map(|n| open(n, &mut gate)).collect();
     for control in &controls {
         let _ = gate.take(control.from_client("AP", &long)).answered_by_segment();
     }
     let last = open(64, &mut gate);
-    gate.take(last.from_client("AP", &long)).dropped(Reason::OutOfOrder);
+    gate.take(last.from_client("AP", &long)).dropped(DropReason::OutOfOrder);
     let end = format!("{}10,0,0,9,4,1\r\n", &long[300..]);
     let mut first = controls[0].clone();
     first.next[0] = first.next[0].wrapping_add(long.len() as u32);
@@ -291,23 +297,23 @@ fn connections_that_end_give_back_what_held_their_lines() {
     let long = "PORT ".to_owned() + &" ".repeat(300);
     for n in 0..200 {
         let client = SocketAddr::new(via.client().ip(), 5000 + n);
-        let control = Line::open(&mut gate, via, client, 21);
+        let control = Connection::open(&mut gate, via, client, 21);
         let _ = gate.take(control.from_client("AP", &long)).answered_by_segment();
         let _ = gate.take(control.from_server("R", "")).sent_segment();
         gate.wait(110);
     }
 }
 
-/// GNU inetutils' ftpd 2.4, as BSD's, drops whatever stands behind an IAC, not only Telnet's commands.
+/// GNU inetutils' ftpd 2.4, like BSD's, drops any byte behind an IAC, not only Telnet commands.
 #[test]
 fn a_byte_behind_an_iac_hides_no_command() {
     for via in Via::SEEN {
-        let foreign = active(SocketAddr::new(via.station(0, 66), 5001)).into_bytes();
+        let foreign = active(SocketAddr::new(via.host(0, 66), 5001)).into_bytes();
         for (at, odd) in [(0, b'x'), (1, b'x'), (1, b' '), (0, 1), (0, b'\n'), (3, 0xef)] {
             let line = [&foreign[..at], &[0xff, odd], &foreign[at..]].concat();
             for len in [1, 2, line.len()] {
                 let mut gate = gate(FLOWS);
-                let mut control = Line::open(&mut gate, via, via.client(), 21);
+                let mut control = Connection::open(&mut gate, via, via.client(), 21);
                 let mut heard = vec![];
                 for part in line.chunks(len) {
                     let said = Segment { payload: part.to_vec(), ..control.from_client("AP", "") };

@@ -1,36 +1,36 @@
-//! FTP's control connection is read from its server's first byte on, however its client opens it.
+//! FTP's control connection is read from the server's first byte on, however the client opens it.
 
-use engine::reason::Reason;
-use engine::tables::{Ftp, Protocol};
-use engine::verdict::Verdict;
-use kit::connections::{Line, tables};
+use engine::snapshot::{Ftp, Protocol};
+use engine::types::drop_reason::DropReason;
+use engine::types::verdict::Verdict;
+use kit::connections::{Connection, snapshot};
+use kit::engine_harness::EngineHarness;
 use kit::ftp::active;
-use kit::gate::Gate;
 use kit::segment::Segment;
-use kit::world::{FLOWS, Via};
+use kit::topology::{FLOWS, Via};
 use std::net::SocketAddr;
 
-/// A connection whose client has asked for it.
-fn asked(via: Via) -> (Gate, Line) {
+/// A connection after the client's SYN.
+fn asked(via: Via) -> (EngineHarness, Connection) {
     let ftp = Ftp { data_port: None, foreign_data: false };
-    let mut gate = Gate::with(tables(Protocol::Ftp(ftp), 21), FLOWS);
-    let mut control = Line::new(via, via.client(), 21);
+    let mut gate = EngineHarness::with(snapshot(Protocol::Ftp(ftp), 21), FLOWS);
+    let mut control = Connection::new(via, via.client(), 21);
     control.seen(gate.take(control.from_client("S", "")).sent_segment());
     control.goes_on(0, "S", "");
     (gate, control)
 }
 
-/// The same, and it has heard the answer.
-fn half_open(via: Via) -> (Gate, Line) {
+/// A connection whose client has received the SYN-ACK.
+fn half_open(via: Via) -> (EngineHarness, Connection) {
     let (mut gate, mut control) = asked(via);
     control.server_says(&mut gate, "SA", "");
     (gate, control)
 }
 
-/// Has the client confirm, and say that somebody else listens: its server does not hear that.
+/// The client completes the handshake and announces a third host: its server must not get that.
 #[track_caller]
-fn is_read(gate: &mut Gate, control: &Line, what: &str) {
-    let foreign = active(SocketAddr::new(control.via.station(0, 66), 5001));
+fn is_read(gate: &mut EngineHarness, control: &Connection, what: &str) {
+    let foreign = active(SocketAddr::new(control.via.host(0, 66), 5001));
     let _ = gate.take(control.from_client("A", ""));
     let outcome = gate.take(control.from_client("AP", &foreign));
     if let Verdict::Transmit(_) = outcome.verdict {
@@ -39,7 +39,7 @@ fn is_read(gate: &mut Gate, control: &Line, what: &str) {
     }
 }
 
-/// Its server drops an end that acknowledges nothing, or not its own beginning, and waits for the handshake's last part.
+/// The server drops a FIN without a valid ACK and waits for the rest of the handshake.
 #[test]
 fn after_an_end_before_the_beginning() {
     for via in Via::SEEN {
@@ -49,7 +49,7 @@ fn after_an_end_before_the_beginning() {
             let acknowledgement = end.acknowledgement.wrapping_sub(behind);
             let _ = gate.take(Segment { acknowledgement, ..end });
             is_read(&mut gate, &control, flags);
-            // A second time: as good as a client's real end.
+            // The same once more: equal to a client's real FIN.
             let mut gone = control.clone();
             gone.goes_on(0, "F", "");
             is_read(&mut gate, &gone, flags);
@@ -57,7 +57,7 @@ fn after_an_end_before_the_beginning() {
     }
 }
 
-/// A reset that its server does not believe, as one with an old timestamp.
+/// A RST that the server drops, such as one with an old timestamp.
 #[test]
 fn after_a_reset_before_the_beginning() {
     for via in Via::SEEN {
@@ -69,13 +69,13 @@ fn after_a_reset_before_the_beginning() {
     }
 }
 
-/// What its server has answered is the first one; the other one begins inside of another line.
+/// The server has answered the first SYN; the second one begins inside another line.
 #[test]
 fn after_a_second_beginning() {
     for via in Via::SEEN {
         for before in [1, 5, 1000, 1 << 31] {
             let (mut gate, control) = half_open(via);
-            let mut syn = Line::new(via, via.client(), 21).from_client("S", "");
+            let mut syn = Connection::new(via, via.client(), 21).from_client("S", "");
             syn.sequence = syn.sequence.wrapping_sub(before);
             let _ = gate.take(syn);
             let _ = gate.take(control.from_client("A", ""));
@@ -87,12 +87,12 @@ fn after_a_second_beginning() {
     }
 }
 
-/// The one that its server answers, whichever came last.
+/// The SYN that the server answers counts, whichever came last.
 #[test]
 fn the_beginning_that_is_answered_holds() {
     for via in Via::SEEN {
         let (mut gate, mut control) = asked(via);
-        let mut syn = Line::new(via, via.client(), 21).from_client("S", "");
+        let mut syn = Connection::new(via, via.client(), 21).from_client("S", "");
         syn.sequence = syn.sequence.wrapping_sub(5);
         let _ = gate.take(syn).sent_segment();
         control.server_says(&mut gate, "SA", "");
@@ -102,16 +102,16 @@ fn the_beginning_that_is_answered_holds() {
     }
 }
 
-/// Data may come with a SYN (RFC 7413): a server whose connection is another one by now would take it.
+/// Data may come with a SYN (RFC 7413): a server whose connection is a new one by now would accept it.
 #[test]
 fn after_a_syn_with_data() {
     for via in Via::SEEN {
         for flags in ["S", "SA", "SP"] {
             let (mut gate, control) = half_open(via);
             let _ = gate.take(control.from_client("A", "")).sent_segment();
-            let foreign = active(SocketAddr::new(via.station(0, 66), 5001));
+            let foreign = active(SocketAddr::new(via.host(0, 66), 5001));
             let syn = Segment { sequence: 7_000, ..control.from_client(flags, &foreign) };
-            gate.take(syn).dropped(Reason::OutOfOrder);
+            gate.take(syn).dropped(DropReason::OutOfOrder);
             is_read(&mut gate, &control, flags);
         }
     }

@@ -1,14 +1,15 @@
-//! Who asks for a VIP is told by the worker, without the kernel; all else that neighbours say is the kernel's.
+//! Requests for a VIP's hardware address are answered by the worker; all other neighbour messages go to the kernel.
 
-use engine::routes::{Route, Routes};
+use engine::net::route_table::{Route, RouteTable};
 use engine::stage::urgent::is_urgent;
-use engine::tables::{Hop, InterfaceId};
-use engine::verdict::Verdict;
+use engine::types::id::InterfaceId;
+use engine::types::next_hop::NextHop;
+use engine::types::verdict::Verdict;
 use etherparse::{Icmpv6Type, IpNumber};
 use ipnet::IpNet;
-use kit::gate::Gate;
-use kit::story::{datagram, icmpv6, ip, who_has};
-use kit::world::{INSIDE, OUTSIDE, Via, gate_mac, mac};
+use kit::engine_harness::EngineHarness;
+use kit::packets::{datagram, icmpv6, ip, who_has};
+use kit::topology::{INSIDE, OUTSIDE, Via, gate_mac, mac};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use wire::ethernet::Mac;
 
@@ -16,15 +17,15 @@ const OTHER: Mac = Mac([2, 0, 0, 0, 0x66, 0x66]);
 
 const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x77);
 
-/// The frame by which a host asks the gate itself whether it is still there.
+/// A unicast solicitation, by which a host verifies that the gate is reachable.
 fn still_there(asker: IpAddr, address: Ipv6Addr) -> Vec<u8> {
     let kind = Icmpv6Type::Unknown { type_u8: 135, code_u8: 0, bytes5to8: [0; 4] };
     icmpv6(asker, address.into(), kind, 255, &address.octets())
 }
 
-/// Takes a question, and sees that its answer goes to the asker.
+/// Takes a request, and checks that the answer goes to the asker.
 #[track_caller]
-fn is_answered(gate: &mut Gate, question: Vec<u8>) {
+fn is_answered(gate: &mut EngineHarness, question: Vec<u8>) {
     let outcome = gate.take(question.clone());
     assert_eq!(outcome.verdict, Verdict::Answer);
     assert_eq!(outcome.bytes.len(), question.len());
@@ -36,7 +37,7 @@ fn is_answered(gate: &mut Gate, question: Vec<u8>) {
 #[test]
 fn who_asks_for_an_address_of_ours_is_answered() {
     for via in Via::ALIKE {
-        let mut gate = Gate::new();
+        let mut gate = EngineHarness::new();
         is_answered(&mut gate, who_has(via.client().ip(), via.vip().ip()));
         is_answered(&mut gate, who_has(via.client().ip(), via.snat()));
         if let IpAddr::V6(vip) = via.vip().ip() {
@@ -50,27 +51,27 @@ fn who_asks_for_an_address_of_ours_is_answered() {
 #[test]
 fn who_asks_for_another_address_asks_the_kernel() {
     for via in Via::ALIKE {
-        let mut gate = Gate::new();
+        let mut gate = EngineHarness::new();
         let (client, vip) = (via.client().ip(), via.vip().ip());
-        gate.take(who_has(client, via.station(0, 2))).to_kernel();
-        gate.take(who_has(client, via.station(0, 200))).to_kernel();
-        // By a link where the kernel does not hold it.
+        gate.take(who_has(client, via.host(0, 2))).to_kernel();
+        gate.take(who_has(client, via.host(0, 200))).to_kernel();
+        // On a link where the kernel does not hold the VIP.
         gate.take_by(INSIDE, who_has(client, vip)).to_kernel();
-        gate.change(|tables| {
-            tables.interfaces[usize::from(OUTSIDE)].held.remove(&vip);
+        gate.change(|snapshot| {
+            snapshot[OUTSIDE].held.remove(&vip);
         });
         gate.take(who_has(client, vip)).to_kernel();
     }
 }
 
-/// Of our own, of a backend, of nobody, of everybody, and of another network.
+/// Senders that are not answered: the gate, a backend, no host, broadcast, another network.
 #[test]
 fn only_hosts_of_the_link_are_answered() {
     for via in Via::ALIKE {
-        let mut gate = Gate::new();
+        let mut gate = EngineHarness::new();
         let vip = via.vip().ip();
-        let ours = [vip, via.snat(), via.station(0, 2)];
-        let special = [0, 255].map(|host| via.station(0, host));
+        let ours = [vip, via.snat(), via.host(0, 2)];
+        let special = [0, 255].map(|host| via.host(0, host));
         let others = [via.address([0, 0, 0, 0]), via.address([192, 168, 0, 9])];
         let servers = (!via.is_dsr()).then(|| via.server(0));
         for asker in ours.into_iter().chain(special).chain(others).chain(servers) {
@@ -81,43 +82,44 @@ fn only_hosts_of_the_link_are_answered() {
     }
 }
 
-/// The kernel has a row for it anyhow.
+/// The kernel has an entry for the router anyway.
 #[test]
 fn a_router_asks_the_kernel() {
     for via in Via::ALIKE {
-        let mut gate = Gate::new();
+        let mut gate = EngineHarness::new();
         let far = IpNet::from(via.address([192, 168, 0, 9]));
         let routers = [via.client().ip(), LINK_LOCAL.into()];
-        gate.change(|tables| {
+        gate.change(|snapshot| {
             let route = |gateway| Route { to: far, gateway: Some(gateway), hop: None };
-            tables.routes = Routes::new(routers.map(route));
+            snapshot.routes = RouteTable::new(routers.map(route));
         });
-        let of_its_version = routers.into_iter().filter(|one| one.is_ipv6() == via.is_v6());
-        for router in of_its_version {
+        let of_its_family = routers.into_iter().filter(|one| one.is_ipv6() == via.is_v6());
+        for router in of_its_family {
             gate.take(who_has(router, via.vip().ip())).to_kernel();
         }
     }
 }
 
-/// The kernel learns that a host that it has a row for is elsewhere now.
+/// The kernel learns that a known host has moved.
 #[test]
 fn whom_the_kernel_knows_elsewhere_asks_the_kernel() {
-    fn knows(gate: &mut Gate, host: IpAddr, hop: Option<(InterfaceId, Mac)>) {
-        let hop = hop.map(|(interface, mac)| Hop { mac, interface });
-        gate.change(|tables| {
-            tables.routes = Routes::new([Route { to: IpNet::from(host), gateway: None, hop }]);
+    fn knows(gate: &mut EngineHarness, host: IpAddr, hop: Option<(InterfaceId, Mac)>) {
+        let hop = hop.map(|(interface, mac)| NextHop { mac, interface });
+        gate.change(|snapshot| {
+            snapshot.routes =
+                RouteTable::new([Route { to: IpNet::from(host), gateway: None, hop }]);
         });
     }
     for via in Via::ALIKE {
-        let mut gate = Gate::new();
+        let mut gate = EngineHarness::new();
         let (client, vip) = (via.client().ip(), via.vip().ip());
         for elsewhere in [(OUTSIDE, OTHER), (INSIDE, mac(client))] {
             knows(&mut gate, client, Some(elsewhere));
             gate.take(who_has(client, vip)).to_kernel();
             gate.moves();
         }
-        for here in [Some((OUTSIDE, mac(client))), None] {
-            knows(&mut gate, client, here);
+        for known in [Some((OUTSIDE, mac(client))), None] {
+            knows(&mut gate, client, known);
             is_answered(&mut gate, who_has(client, vip));
         }
     }
@@ -125,36 +127,36 @@ fn whom_the_kernel_knows_elsewhere_asks_the_kernel() {
 
 #[test]
 fn neighbours_routers_and_checks_come_first() {
-    let gate = Gate::new();
-    let tables = &gate.core.tables;
-    let urgent = |mut frame: Vec<u8>| is_urgent(&mut frame, tables);
+    let gate = EngineHarness::new();
+    let snapshot = &gate.engine.snapshot;
+    let urgent = |mut frame: Vec<u8>| is_urgent(&mut frame, snapshot);
     for via in Via::ALIKE {
         let (client, server) = (via.client(), via.server(0));
-        let own = via.station(0, 2);
-        assert!(urgent(who_has(client.ip(), own)));
+        let ours = via.host(0, 2);
+        assert!(urgent(who_has(client.ip(), ours)));
         for router in [89, 112] {
-            assert!(urgent(ip(client.ip(), own, IpNumber(router), &[0; 20])), "{router}");
+            assert!(urgent(ip(client.ip(), ours, IpNumber(router), &[0; 20])), "{router}");
         }
-        // Whom health checks ask.
+        // The peers of health checks.
         let asked = if via.is_dsr() { via.vip().ip() } else { server };
         let [check, other] = [asked, client.ip()].map(|from| SocketAddr::new(from, 69));
         let to = |at, port| SocketAddr::new(at, port);
-        assert!(urgent(datagram(check, to(own, 5000), b"x").bytes()), "{via:?}");
-        assert!(urgent(datagram(other, to(own, 3784), b"x").bytes()), "{via:?}");
-        assert!(!urgent(datagram(other, to(own, 5000), b"x").bytes()), "{via:?}");
-        // What a backend sends through us.
+        assert!(urgent(datagram(check, to(ours, 5000), b"x").bytes()), "{via:?}");
+        assert!(urgent(datagram(other, to(ours, 3784), b"x").bytes()), "{via:?}");
+        assert!(!urgent(datagram(other, to(ours, 5000), b"x").bytes()), "{via:?}");
+        // A backend's packets through the gate.
         assert!(!urgent(datagram(check, to(client.ip(), 5000), b"x").bytes()), "{via:?}");
     }
 }
 
-/// Such bulk has whatever ports its sender likes.
+/// A bulk sender could choose such ports.
 #[test]
 fn what_is_routed_never_comes_first() {
-    let gate = Gate::new();
-    let tables = &gate.core.tables;
-    let urgent = |mut frame: Vec<u8>| is_urgent(&mut frame, tables);
+    let gate = EngineHarness::new();
+    let snapshot = &gate.engine.snapshot;
+    let urgent = |mut frame: Vec<u8>| is_urgent(&mut frame, snapshot);
     for via in Via::ALIKE {
-        let (client, other) = (via.client(), via.station(1, 77));
+        let (client, other) = (via.client(), via.host(1, 77));
         for port in [3784, 3785, 4784] {
             let [from, to] = [client.ip(), other].map(|host| SocketAddr::new(host, port));
             assert!(!urgent(datagram(client, to, b"bulk").bytes()), "{via:?} to {port}");
@@ -169,11 +171,11 @@ fn what_is_routed_never_comes_first() {
 
 #[test]
 fn routers_come_first_where_all_of_a_link_are_to_hear_them() {
-    let gate = Gate::new();
-    let tables = &gate.core.tables;
+    let gate = EngineHarness::new();
+    let snapshot = &gate.engine.snapshot;
     let ends = [("10.78.0.9", "224.0.0.5"), ("fe80::9", "ff02::5"), ("fe80::9", "fe80::1")];
     for (from, to) in ends {
         let [from, to] = [from, to].map(|end| end.parse().unwrap());
-        assert!(is_urgent(&mut ip(from, to, IpNumber(89), &[0; 20]), tables), "{to}");
+        assert!(is_urgent(&mut ip(from, to, IpNumber(89), &[0; 20]), snapshot), "{to}");
     }
 }

@@ -1,68 +1,70 @@
-//! Ports for data that nobody announces: for whom they are, and what the server sees of whoever comes.
+//! Passive ports for unannounced data: clients that may use them, and the address that the server sees.
 
-use engine::reason::Reason;
-use engine::tables::{Ftp, Mode, Owner, Protocol, SnatId, Tables};
-use kit::connections::{Line, backend, service, tables};
+use engine::net::address_map::Owner;
+use engine::snapshot::{Ftp, Protocol, Snapshot};
+use engine::types::drop_reason::DropReason;
+use engine::types::id::SnatId;
+use engine::types::mode::Mode;
+use kit::connections::{Connection, backend, service, snapshot};
+use kit::engine_harness::EngineHarness;
 use kit::ftp::passive_at;
-use kit::gate::Gate;
-use kit::world::{FLOWS, Via, owner};
+use kit::topology::{FLOWS, Via, owner};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 const FTP: Protocol = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
 
-/// FTP on port 21; both servers have ports for data.
-fn with_ranges(via: Via) -> Tables {
-    let mut tables = tables(FTP, 21);
+/// FTP on port 21; both servers have passive ports.
+fn with_ranges(via: Via) -> Snapshot {
+    let mut snapshot = snapshot(FTP, 21);
     let ranges = [(50_000..=50_099, backend(via, 0)), (50_100..=50_199, backend(via, 1))];
-    tables.vips[usize::from(via.service())].passive = ranges.into();
-    tables
+    snapshot[via.vip_id()].passive = ranges.into();
+    snapshot
 }
 
-/// The same with one more address in the pool.
-fn with_pool_of_two(via: Via) -> (Tables, [IpAddr; 2]) {
-    let mut tables = with_ranges(via);
-    let second = via.at_server().station(0, 112);
-    let id = tables.snat.len() as SnatId;
-    tables.snat.push(second.into());
-    tables.addresses.insert(second, Owner::Snat(id));
-    let Mode::Snat(pool) = &mut tables.services[usize::from(service(via))].mode else {
-        panic!("{via:?} has no pool")
-    };
+/// A snapshot with passive ports and two addresses in the SNAT pool.
+fn with_pool_of_two(via: Via) -> (Snapshot, [IpAddr; 2]) {
+    let mut snapshot = with_ranges(via);
+    let second = via.at_server().host(0, 112);
+    let id = SnatId(snapshot.snat.len() as u16);
+    snapshot.snat.push(second.into());
+    snapshot.addresses.insert(second, Owner::Snat(id));
+    let Mode::Snat(pool) = &mut snapshot[service(via)].mode else { panic!("{via:?} has no pool") };
     pool.push(id);
-    (tables, [via.snat(), second])
+    (snapshot, [via.snat(), second])
 }
 
 /// An endpoint of the client with this number.
 fn client(via: Via, number: u8, port: u16) -> SocketAddr {
-    SocketAddr::new(via.station(0, number), port)
+    SocketAddr::new(via.host(0, number), port)
 }
 
-/// A control connection that nobody reads.
-fn dark(gate: &mut Gate, via: Via, client: SocketAddr) -> Line {
-    let mut control = Line::open(gate, via, client, 21);
+/// A control connection that is not inspected.
+fn dark(gate: &mut EngineHarness, via: Via, client: SocketAddr) -> Connection {
+    let mut control = Connection::open(gate, via, client, 21);
     control.goes_dark(gate);
     control
 }
 
 #[track_caller]
-fn refuses(gate: &mut Gate, via: Via, client: SocketAddr, port: u16) {
-    gate.take(Line::new(via, client, port).from_client("S", "")).dropped(Reason::NoService);
+fn refuses(gate: &mut EngineHarness, via: Via, client: SocketAddr, port: u16) {
+    gate.take(Connection::new(via, client, port).from_client("S", ""))
+        .dropped(DropReason::NoService);
 }
 
 #[test]
 fn only_a_client_with_an_open_control_connection_there_gets_in() {
     for via in Via::ALL {
-        let mut gate = Gate::with(with_ranges(via), FLOWS);
-        let own = |port| client(via, 9, port);
-        let mut control = Line::new(via, own(2000), 21);
-        refuses(&mut gate, via, own(3000), 50_000);
-        // A half-open one can be anybody's.
+        let mut gate = EngineHarness::with(with_ranges(via), FLOWS);
+        let ours = |port| client(via, 9, port);
+        let mut control = Connection::new(via, ours(2000), 21);
+        refuses(&mut gate, via, ours(3000), 50_000);
+        // A half-open one may be spoofed.
         let syn = gate.take(control.from_client("S", "")).sent_segment();
         control.seen(syn);
         assert_eq!(control.server.ip(), via.server(0));
-        refuses(&mut gate, via, own(3000), 50_000);
-        let mut control = Line::new(via, own(2000), 21).opened(&mut gate);
+        refuses(&mut gate, via, ours(3000), 50_000);
+        let mut control = Connection::new(via, ours(2000), 21).opened(&mut gate);
         control.goes_dark(&mut gate);
         let stranger = client(via, 66, 3000);
         refuses(&mut gate, via, stranger, 50_000);
@@ -70,24 +72,24 @@ fn only_a_client_with_an_open_control_connection_there_gets_in() {
         let other = dark(&mut gate, via, client(via, 66, 2000));
         assert_eq!(other.server.ip(), via.server(1), "{via:?}");
         refuses(&mut gate, via, stranger, 50_000);
-        refuses(&mut gate, via, own(3000), 50_100);
-        let data = Line::open(&mut gate, via, own(3000), 50_000);
+        refuses(&mut gate, via, ours(3000), 50_100);
+        let data = Connection::open(&mut gate, via, ours(3000), 50_000);
         assert_eq!(data.server, SocketAddr::new(via.server(0), 50_000));
         assert_eq!(data.seen_as.ip(), control.seen_as.ip());
         control.client_says(&mut gate, "R", "");
-        refuses(&mut gate, via, own(3001), 50_001);
+        refuses(&mut gate, via, ours(3001), 50_001);
     }
 }
 
 #[test]
 fn what_can_be_read_is_announced() {
     for via in Via::SEEN {
-        let mut gate = Gate::with(with_ranges(via), FLOWS);
-        let mut control = Line::open(&mut gate, via, client(via, 9, 2000), 21);
+        let mut gate = EngineHarness::with(with_ranges(via), FLOWS);
+        let mut control = Connection::open(&mut gate, via, client(via, 9, 2000), 21);
         refuses(&mut gate, via, client(via, 9, 3000), 50_000);
         control.goes_dark(&mut gate);
-        Line::open(&mut gate, via, client(via, 9, 3000), 50_000);
-        // It is another one from now on.
+        Connection::open(&mut gate, via, client(via, 9, 3000), 50_000);
+        // A new connection from now on.
         control.client_says(&mut gate, "AF", "");
         refuses(&mut gate, via, client(via, 9, 3001), 50_000);
     }
@@ -96,8 +98,8 @@ fn what_can_be_read_is_announced() {
 #[test]
 fn a_port_that_was_announced_is_for_no_other_client_behind_the_same_address() {
     for via in [Via::Snat, Via::Snat46] {
-        let mut gate = Gate::with(with_ranges(via), FLOWS);
-        let mut victim = Line::open(&mut gate, via, client(via, 9, 2000), 21);
+        let mut gate = EngineHarness::with(with_ranges(via), FLOWS);
+        let mut victim = Connection::open(&mut gate, via, client(via, 9, 2000), 21);
         let _other_server = dark(&mut gate, via, client(via, 66, 2000));
         let thief = dark(&mut gate, via, client(via, 66, 2001));
         assert_eq!((thief.server, thief.seen_as.ip()), (victim.server, victim.seen_as.ip()));
@@ -109,7 +111,7 @@ fn a_port_that_was_announced_is_for_no_other_client_behind_the_same_address() {
         victim.client_says(&mut gate, "AP", asks);
         victim.server_says(&mut gate, "AP", &answer);
         refuses(&mut gate, via, client(via, 66, 3000), 50_007);
-        let data = Line::open(&mut gate, via, client(via, 9, 3000), 50_007);
+        let data = Connection::open(&mut gate, via, client(via, 9, 3000), 50_007);
         assert_eq!(data.server, at, "{via:?}");
     }
 }
@@ -117,25 +119,25 @@ fn a_port_that_was_announced_is_for_no_other_client_behind_the_same_address() {
 #[test]
 fn clients_are_seen_by_addresses_of_their_own_as_far_as_there_are_any() {
     for via in [Via::Snat, Via::Snat6, Via::Snat46, Via::Snat64] {
-        let (tables, pool) = with_pool_of_two(via);
-        let mut gate = Gate::with(tables, FLOWS);
+        let (snapshot, pool) = with_pool_of_two(via);
+        let mut gate = EngineHarness::with(snapshot, FLOWS);
         let controls = [20, 22, 24, 26].map(|n| {
             // At either server.
             [2000, 2001].map(|port| dark(&mut gate, via, client(via, n, port)))
         });
         for server in [0, 1] {
             let mut shown = controls.each_ref().map(|two| two[server].seen_as.ip());
-            for (n, own) in [20, 22, 24, 26].into_iter().zip(shown) {
+            for (n, ours) in [20, 22, 24, 26].into_iter().zip(shown) {
                 let port = 50_000 + 100 * server as u16 + n;
-                let data = Line::open(&mut gate, via, client(via, n as u8, port), port);
-                assert_eq!((data.server.ip(), data.seen_as.ip()), (via.server(server), own));
+                let data = Connection::open(&mut gate, via, client(via, n as u8, port), port);
+                assert_eq!((data.server.ip(), data.seen_as.ip()), (via.server(server), ours));
             }
             shown.sort();
             let mut pool = pool;
             pool.sort();
             assert_eq!(shown, [pool[0], pool[0], pool[1], pool[1]], "{via:?}");
         }
-        // Whoever leaves makes room, and whoever stays is seen as before.
+        // A client that leaves makes room, and the others keep their address.
         let [first, second] = &controls[0];
         let again = dark(&mut gate, via, client(via, 20, 2002));
         assert_eq!(again.seen_as.ip(), first.seen_as.ip());
@@ -143,14 +145,14 @@ fn clients_are_seen_by_addresses_of_their_own_as_far_as_there_are_any() {
     }
 }
 
-/// What one worker's client has announced another worker does not know.
+/// Workers do not know each other's data connections.
 #[test]
 fn clients_of_different_workers_share_no_address_if_there_are_enough() {
     const WORKERS: u16 = 2;
     for via in [Via::Snat, Via::Snat6, Via::Snat46, Via::Snat64] {
-        let (tables, pool) = with_pool_of_two(via);
+        let (snapshot, pool) = with_pool_of_two(via);
         let seen = [0, 1].map(|n| {
-            let mut gate = Gate::one_of(n, WORKERS, tables.clone(), FLOWS);
+            let mut gate = EngineHarness::one_of(n, WORKERS, snapshot.clone(), FLOWS);
             let clients =
                 (1..20).filter(|&number| owner(client(via, number, 1).ip(), WORKERS) == n);
             let lines = clients.map(|number| dark(&mut gate, via, client(via, number, 2000)));

@@ -1,15 +1,15 @@
-//! Control messages to our addresses: a ping is answered, neighbours are the kernel's to find, and
-//! all else is dropped. Redirects are, whoever they are for.
+//! ICMP to the gate's addresses: echo requests are answered, neighbour discovery goes to the kernel, all else is
+//! dropped. Redirects are always dropped.
 
-use engine::reason::Reason;
-use engine::verdict::Verdict;
+use engine::types::drop_reason::DropReason;
+use engine::types::verdict::Verdict;
 use etherparse::{IcmpEchoHeader, Icmpv4Type, Icmpv6Type, IpNumber};
-use kit::gate::Gate;
-use kit::story::{fragment, icmp, icmpv6, ip, ping, pong};
-use kit::world::{OUTSIDE, Via, gate_mac, mac};
+use kit::engine_harness::EngineHarness;
+use kit::packets::{fragment, icmp, icmpv6, ip, ping, pong};
+use kit::topology::{OUTSIDE, Via, gate_mac, mac};
 use std::net::IpAddr;
 
-/// Over either version: a client, and our addresses.
+/// A client and the gate's addresses, for each address family.
 fn ends() -> impl Iterator<Item = (IpAddr, IpAddr)> {
     Via::ALIKE.into_iter().flat_map(|via| {
         let client = via.client().ip();
@@ -23,7 +23,7 @@ fn a_ping_to_our_addresses_is_answered() {
         for (id, seq, data) in
             [(1, 1, &b""[..]), (0, 1, b"a"), (0xffff, 0xffff, &[0xff; 56]), (7, 9, &[3; 1452])]
         {
-            let mut gate = Gate::new();
+            let mut gate = EngineHarness::new();
             let outcome = gate.take(ping(client, to, id, seq, data));
             assert_eq!(outcome.verdict, Verdict::Answer);
             assert_eq!(outcome.bytes, pong(to, client, id, seq, data), "{to} {id} {seq}");
@@ -35,7 +35,7 @@ fn a_ping_to_our_addresses_is_answered() {
 #[test]
 fn a_ping_of_nothing_but_zeroes_is_answered_with_a_right_checksum() {
     for (client, to) in ends() {
-        let outcome = Gate::new().take(ping(client, to, 0, 0, &[0; 8]));
+        let outcome = EngineHarness::new().take(ping(client, to, 0, 0, &[0; 8]));
         assert_eq!(outcome.bytes, pong(to, client, 0, 0, &[0; 8]));
     }
 }
@@ -47,12 +47,12 @@ fn the_answer_to_a_ping_has_hops_of_its_own() {
     let sum = u16::from_be_bytes([question[24], question[25]]);
     question[22] = 1;
     question[24..26].copy_from_slice(&(sum + (63 << 8)).to_be_bytes());
-    assert_eq!(Gate::new().take(question).bytes, pong(vip, client, 1, 1, b""));
+    assert_eq!(EngineHarness::new().take(question).bytes, pong(vip, client, 1, 1, b""));
 
     let (client, vip) = (Via::Nat6.client().ip(), Via::Nat6.vip().ip());
     let mut question = ping(client, vip, 1, 1, b"");
     question[21] = 1;
-    assert_eq!(Gate::new().take(question).bytes, pong(vip, client, 1, 1, b""));
+    assert_eq!(EngineHarness::new().take(question).bytes, pong(vip, client, 1, 1, b""));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_ping_by_broadcast_is_answered_from_our_own_address_or_not_at_all() {
     for (client, to) in ends() {
         let mut question = ping(client, to, 1, 1, b"");
         question[..6].fill(0xff);
-        let outcome = Gate::new().take(question);
+        let outcome = EngineHarness::new().take(question);
         if outcome.verdict == Verdict::Answer {
             assert_eq!(outcome.bytes[6..12], gate_mac(OUTSIDE).0);
         }
@@ -69,30 +69,30 @@ fn a_ping_by_broadcast_is_answered_from_our_own_address_or_not_at_all() {
 
 #[test]
 fn other_icmp_to_our_addresses_is_dropped() {
-    let mut gate = Gate::new();
+    let mut gate = EngineHarness::new();
     let (client, vip) = (Via::Nat.client().ip(), Via::Nat.vip().ip());
     let reply = Icmpv4Type::EchoReply(IcmpEchoHeader { id: 1, seq: 1 });
-    gate.take(icmp(client, vip, reply, b"")).dropped(Reason::NoService);
+    gate.take(icmp(client, vip, reply, b"")).dropped(DropReason::NoService);
     let mut broken = ping(client, vip, 1, 1, b"abc");
     *broken.last_mut().unwrap() ^= 1;
-    gate.take(broken).dropped(Reason::NoService);
-    gate.take(ip(client, vip, IpNumber::ICMP, b"")).dropped(Reason::NoService);
-    gate.take(ip(client, vip, IpNumber::ICMP, &[8, 0, 0xf7, 0xff])).dropped(Reason::NoService);
-    // ICMP's own numbers are another protocol's over the other version.
-    gate.take(ip(client, vip, IpNumber::IPV6_ICMP, &[135; 8])).dropped(Reason::NoService);
+    gate.take(broken).dropped(DropReason::NoService);
+    gate.take(ip(client, vip, IpNumber::ICMP, b"")).dropped(DropReason::NoService);
+    gate.take(ip(client, vip, IpNumber::ICMP, &[8, 0, 0xf7, 0xff])).dropped(DropReason::NoService);
+    // ICMP's protocol number belongs to another protocol over the other address family.
+    gate.take(ip(client, vip, IpNumber::IPV6_ICMP, &[135; 8])).dropped(DropReason::NoService);
     gate.moved(&[("received", 5), ("no-service", 5)]);
 
     let (client, vip) = (Via::Nat6.client().ip(), Via::Nat6.vip().ip());
     let reply = Icmpv6Type::EchoReply(IcmpEchoHeader { id: 1, seq: 1 });
-    gate.take(icmpv6(client, vip, reply, 64, b"")).dropped(Reason::NoService);
-    // An echo request of IPv4, and the checksum that IPv4 would have.
+    gate.take(icmpv6(client, vip, reply, 64, b"")).dropped(DropReason::NoService);
+    // An IPv4 echo request with the checksum that IPv4 would have.
     gate.take(ip(client, vip, IpNumber::IPV6_ICMP, &[8, 0, 0xf7, 0xff, 0, 0, 0, 0]))
-        .dropped(Reason::NoService);
-    gate.take(ip(client, vip, IpNumber::IPV6_ICMP, b"")).dropped(Reason::NoService);
+        .dropped(DropReason::NoService);
+    gate.take(ip(client, vip, IpNumber::IPV6_ICMP, b"")).dropped(DropReason::NoService);
     gate.moved(&[("received", 3), ("no-service", 3)]);
 }
 
-/// A solicitation or an advertisement, as far as anybody here looks into it.
+/// A minimal solicitation or advertisement.
 fn about_neighbours(to: IpAddr, kind: u8, hop_limit: u8) -> Vec<u8> {
     let message = Icmpv6Type::Unknown { type_u8: kind, code_u8: 0, bytes5to8: [0; 4] };
     icmpv6(Via::Nat6.client().ip(), to, message, hop_limit, &[0; 16])
@@ -103,9 +103,11 @@ fn neighbour_discovery_at_our_addresses_is_the_kernel_s() {
     let ours = [Via::Dsr6.vip().ip(), Via::Nat6.vip().ip(), Via::Snat6.snat()];
     for to in ours {
         for kind in [135, 136] {
-            Gate::new().take(about_neighbours(to, kind, 255)).to_kernel();
+            EngineHarness::new().take(about_neighbours(to, kind, 255)).to_kernel();
             // From behind a router it is forged (RFC 4861 §7.1).
-            Gate::new().take(about_neighbours(to, kind, 254)).dropped(Reason::NoService);
+            EngineHarness::new()
+                .take(about_neighbours(to, kind, 254))
+                .dropped(DropReason::NoService);
         }
     }
 }
@@ -114,16 +116,16 @@ fn neighbour_discovery_at_our_addresses_is_the_kernel_s() {
 fn so_is_what_is_sent_to_groups() {
     let mut solicited = about_neighbours("ff02::1:ff00:64".parse().unwrap(), 135, 255);
     solicited[..6].copy_from_slice(&[0x33, 0x33, 0xff, 0, 0, 0x64]);
-    Gate::new().take(solicited).to_kernel();
-    // Whoever looks whether an address is taken has none yet (RFC 4862).
+    EngineHarness::new().take(solicited).to_kernel();
+    // Duplicate address detection: the sender has no address yet (RFC 4862).
     let group = "ff02::1:ff00:64".parse().unwrap();
     let probe = Icmpv6Type::Unknown { type_u8: 135, code_u8: 0, bytes5to8: [0; 4] };
     let mut frame = icmpv6("::".parse().unwrap(), group, probe, 255, &[0; 16]);
     frame[6..12].copy_from_slice(&mac(Via::Nat6.client().ip()).0);
-    Gate::new().take(frame).to_kernel();
+    EngineHarness::new().take(frame).to_kernel();
 }
 
-/// ICMP redirects to the sender itself as the better router: a whole one and, over IPv4, the first part of one.
+/// ICMP redirects that name the sender as better router: a whole one and, over IPv4, a first fragment.
 fn redirects(from: IpAddr, to: IpAddr) -> Vec<Vec<u8>> {
     if let IpAddr::V4(better) = from {
         let quote = ip(to, Via::Nat.server(0), IpNumber::UDP, &[0; 8]);
@@ -135,29 +137,29 @@ fn redirects(from: IpAddr, to: IpAddr) -> Vec<Vec<u8>> {
     vec![icmpv6(from, to, message, 255, &[0; 32])]
 }
 
-/// To an address of the kernel's own on this link, and to our VIPs and pools.
+/// To the kernel's own address on this link, VIPs and SNAT pools.
 #[test]
 fn redirects_are_dropped_whoever_they_are_for() {
     for via in Via::ALIKE {
-        let own = via.station(0, 2);
-        for to in [own, via.vip().ip(), via.snat()] {
+        let ours = via.host(0, 2);
+        for to in [ours, via.vip().ip(), via.snat()] {
             for mut redirect in redirects(via.client().ip(), to) {
-                let mut gate = Gate::new();
-                gate.take(redirect.clone()).dropped(Reason::Redirect);
-                // By broadcast, as if it were for all.
+                let mut gate = EngineHarness::new();
+                gate.take(redirect.clone()).dropped(DropReason::Redirect);
+                // As broadcast.
                 redirect[..6].fill(0xff);
-                gate.take(redirect).dropped(Reason::Redirect);
+                gate.take(redirect).dropped(DropReason::Redirect);
                 gate.moved(&[("received", 2), ("redirect", 2)]);
             }
         }
     }
 }
 
-/// Routing daemons hear of their neighbours by these; the kernel itself is told not to believe them.
+/// Routing daemons learn of neighbours by router advertisements; the kernel is configured to ignore them.
 #[test]
 fn router_advertisements_reach_the_kernel() {
     let all: IpAddr = "ff02::1".parse().unwrap();
     let mut advertisement = about_neighbours(all, 134, 255);
     advertisement[..6].copy_from_slice(&[0x33, 0x33, 0, 0, 0, 1]);
-    Gate::new().take(advertisement).to_kernel();
+    EngineHarness::new().take(advertisement).to_kernel();
 }

@@ -1,12 +1,13 @@
-//! What holds for any packet.
+//! Properties of any packet.
 
-use engine::reason::Reason;
-use engine::verdict::Verdict;
-use kit::gate::Gate;
+use engine::types::drop_reason::DropReason;
+use engine::types::id::InterfaceId;
+use engine::types::verdict::Verdict;
+use kit::engine_harness::EngineHarness;
 use kit::packet::Packet;
-use kit::story::{datagram, rrq};
-use kit::talk::{Talk, ask};
-use kit::world::{OUTSIDE, TFTP, Via, gate_mac, v6};
+use kit::packets::{datagram, rrq};
+use kit::topology::{OUTSIDE, TFTP, Via, gate_mac, v6};
+use kit::transfer::{Transfer, ask};
 use proptest::prelude::*;
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,7 +15,7 @@ fn seen() -> impl Strategy<Value = Via> {
     prop::sample::select(vec![Via::Nat, Via::Snat, Via::Nat6, Via::Snat6])
 }
 
-/// What a sender may choose freely.
+/// The fields that a sender may choose freely.
 #[derive(Debug, Clone)]
 pub struct Shape {
     ttl: u8,
@@ -40,14 +41,14 @@ pub fn shape() -> impl Strategy<Value = Shape> {
         .prop_map(|(ttl, id, options, summed, padding)| Shape { ttl, id, options, summed, padding })
 }
 
-/// The endpoint with the same number.
+/// The IPv6 endpoint with the same number.
 fn over_v6(client: SocketAddr) -> SocketAddr {
     let IpAddr::V4(address) = client.ip() else { panic!("{client}") };
     SocketAddr::new(v6(address), client.port())
 }
 
 pub fn file_data() -> impl Strategy<Value = Vec<u8>> {
-    // Zeroes and ones make the sums that are easy to get wrong.
+    // Zeroes and ones produce the sums that are easy to get wrong.
     let byte = prop_oneof![Just(0u8), Just(0xff), any::<u8>()];
     prop::collection::vec(byte, 0..1400).prop_map(|data| [&[0, 3, 0, 1][..], &data].concat())
 }
@@ -61,21 +62,21 @@ fn client() -> impl Strategy<Value = SocketAddr> {
 }
 
 proptest! {
-    // A gate is large: it has the ports of a whole address.
+    // A gate is large: it holds all ports of an address.
     #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// [`Outcome::sent`] has every checksum computed in full by another implementation.
+    /// [`Outcome::sent`] verifies every checksum by etherparse.
     #[test]
     fn nat_there_and_back_is_the_identity(
         (via, tid) in (seen(), 1u16..), client in client(),
         (request, down, up) in (shape(), shape(), shape()),
         (block, upload) in (file_data(), file_data()),
     ) {
-        let mut gate = Gate::new();
+        let mut gate = EngineHarness::new();
         let client = if via.is_v6() { over_v6(client) } else { client };
         let asked = request.of(rrq(client, via.vip(), "boot.img"));
-        let talk = ask(&mut gate, via, &asked).with_tid(tid);
-        let server_side = down.of(talk.says(&block));
+        let transfer = ask(&mut gate, via, &asked).with_tid(tid);
+        let server_side = down.of(transfer.says(&block));
         let client_side = gate.take(&server_side).sent();
         let vip = SocketAddr::new(via.vip().ip(), tid);
         let expected = Packet {
@@ -83,7 +84,7 @@ proptest! {
             ttl: server_side.ttl - 1, ..server_side.clone()
         };
         prop_assert_eq!(client_side, expected);
-        // What the client sends back arrives where that came from.
+        // The client's answer arrives where the packet came from.
         let answer = up.of(datagram(client, vip, &upload));
         let arrived = gate.take(&answer).sent();
         let expected = Packet {
@@ -97,20 +98,20 @@ proptest! {
     fn a_checksum_is_never_zero_unless_it_was(
         via in seen(), (down, data) in (shape(), file_data()), add in any::<[u8; 2]>(),
     ) {
-        let mut gate = Gate::new();
-        let talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
+        let mut gate = EngineHarness::new();
+        let transfer = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
         let even = data.len() & !1;
-        let packet = down.of(talk.says(&[&data[..even], &add].concat()));
+        let packet = down.of(transfer.says(&[&data[..even], &add].concat()));
         let summed = packet.summed;
         prop_assert_eq!(gate.take(packet).sent().summed, summed);
     }
 
     #[test]
     fn any_bytes_end_in_one_verdict(frames in prop::collection::vec(any_frame(), 1..20)) {
-        let mut gate = Gate::new();
+        let mut gate = EngineHarness::new();
         for (from, frame) in frames {
-            // The gate checks the sums.
-            let _ = gate.take_by(from, frame);
+            // The gate verifies the sums.
+            let _ = gate.take_by(InterfaceId(from), frame);
         }
     }
 
@@ -120,9 +121,9 @@ proptest! {
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
-        let mut gate = Gate::new();
-        let talk = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
-        for packet in [rrq(via.client(), via.vip(), "x"), talk.data(1, 40), talk.ack(1)] {
+        let mut gate = EngineHarness::new();
+        let transfer = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img"));
+        for packet in [rrq(via.client(), via.vip(), "x"), transfer.data(1, 40), transfer.ack(1)] {
             let mut frame = packet.bytes();
             for (at, byte) in &damage {
                 let at = at.index(frame.len());
@@ -135,14 +136,14 @@ proptest! {
         }
     }
 
-    /// Clients, servers and strangers say anything at all, in any order.
+    /// Clients, servers and strangers send anything in any order.
     #[test]
     fn a_client_only_ever_hears_its_own_server(script in prop::collection::vec(line(), 1..60)) {
-        let mut gate = Gate::new();
-        let mut talks: Vec<Talk> = Vec::new();
+        let mut gate = EngineHarness::new();
+        let mut talks: Vec<Transfer> = Vec::new();
         for (line, n, port, payload) in script {
             let via = Via::ALL[usize::from(n) % Via::ALL.len()];
-            let client = kit::talk::client(via, u16::from(n / 8 % 3));
+            let client = kit::transfer::client(via, u16::from(n / 8 % 3));
             let outcome = match line {
                 Line::Request => {
                     let request = rrq(client, via.vip(), ["a", "b"][usize::from(port) % 2]);
@@ -159,8 +160,8 @@ proptest! {
                     gate.take(datagram(client, to, &payload))
                 }
                 Line::Server => {
-                    let Some(talk) = talks.get(usize::from(n) % talks.len().max(1)) else { continue };
-                    gate.take(talk.with_tid(5000 + port).says(&payload))
+                    let Some(transfer) = talks.get(usize::from(n) % talks.len().max(1)) else { continue };
+                    gate.take(transfer.with_tid(5000 + port).says(&payload))
                 }
             };
             hears_its_own(&gate, outcome, line);
@@ -168,7 +169,7 @@ proptest! {
         gate.now = gate.now.after(2000);
         gate.wait(1);
         prop_assert!(gate.transfers().is_empty());
-        let counters = &gate.core.own.counters;
+        let counters = &gate.engine.state.counters;
         for set in &counters.backends {
             prop_assert_eq!(set.started.value(), set.ended.value());
             let ends = [
@@ -206,16 +207,16 @@ fn line() -> impl Strategy<Value = (Line, u8, u16, Vec<u8>)> {
     (line, any::<u8>(), 0u16..4, payload)
 }
 
-/// Nobody but a VIP speaks to a client, and only from the TID of its transfer.
-fn hears_its_own(gate: &Gate, outcome: kit::gate::Outcome, line: Line) {
+/// Only a VIP sends to a client, and only from its transfer's TID.
+fn hears_its_own(gate: &EngineHarness, outcome: kit::engine_harness::Outcome, line: Line) {
     match outcome.verdict {
         Verdict::Transmit(_) if line == Line::Server => {
             let packet = outcome.sent();
             let vip = Via::ALL.iter().find(|via| via.vip().ip() == packet.source.ip());
             let service = vip.expect("from a VIP").service();
-            let mut own = gate.transfers().into_iter().filter(|t| t.client == packet.destination);
-            let own = own.find(|transfer| transfer.service == service).expect("a transfer");
-            assert_eq!(own.tid, Some(packet.source.port()));
+            let mut ours = gate.transfers().into_iter().filter(|t| t.client == packet.destination);
+            let ours = ours.find(|transfer| transfer.service == service).expect("a transfer");
+            assert_eq!(ours.tid, Some(packet.source.port()));
         }
         Verdict::Answer => {
             let packet = outcome.answered();
@@ -233,12 +234,12 @@ fn hears_its_own(gate: &Gate, outcome: kit::gate::Outcome, line: Line) {
     }
 }
 
-/// From noise to nearly sound.
+/// From noise to nearly valid frames.
 fn any_frame() -> impl Strategy<Value = (u8, Vec<u8>)> {
     let bytes = || prop::collection::vec(any::<u8>(), 0..120);
     let types = prop::sample::select(vec![[0x08, 0], [0x86, 0xdd]]);
     let addressed = (bytes(), 0u8..2, types).prop_map(|(bytes, by, ether_type)| {
-        [&gate_mac(by).0[..], &[2, 0, 0, 0, 0, 9], &ether_type, &bytes].concat()
+        [&gate_mac(InterfaceId(by)).0[..], &[2, 0, 0, 0, 0, 9], &ether_type, &bytes].concat()
     });
     let ours = Via::ALIKE.map(|via| (via.client(), [via.vip().ip(), via.snat(), via.server(0)]));
     let address = (prop::sample::select(ours.to_vec()), 0usize..3)
@@ -255,19 +256,19 @@ fn any_frame() -> impl Strategy<Value = (u8, Vec<u8>)> {
 
 #[test]
 fn a_burst_is_walked_in_order() {
-    let mut gate = Gate::new();
+    let mut gate = EngineHarness::new();
     let via = Via::Snat;
     let request = rrq(via.client(), via.vip(), "boot.img").bytes();
-    let early = kit::story::ack(via.client(), via.vip(), 1).bytes();
+    let early = kit::packets::ack(via.client(), via.vip(), 1).bytes();
     let other = rrq(SocketAddr::new(via.client().ip(), 9), via.vip(), "boot.img").bytes();
     let verdicts = gate.take_burst(OUTSIDE, [early.clone(), request, early, vec![], other]);
     assert_eq!(
         verdicts,
         [
-            Verdict::Drop(Reason::NoTransfer),
+            Verdict::Drop(DropReason::NoTransfer),
             Verdict::Transmit(OUTSIDE),
-            Verdict::Drop(Reason::NoTransfer),
-            Verdict::Drop(Reason::Truncated),
+            Verdict::Drop(DropReason::NoTransfer),
+            Verdict::Drop(DropReason::Truncated),
             Verdict::Transmit(OUTSIDE),
         ]
     );

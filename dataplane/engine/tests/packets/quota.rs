@@ -1,47 +1,50 @@
-//! The most connections that a client may have at a service, and who makes room for it.
+//! Connection limits per client, and the connection that makes room.
 
-use engine::flow::view::Stage;
-use engine::reason::Reason;
-use engine::tables::{Ftp, Protocol, Tables};
-use kit::connections::{Line, backend, service, tables};
-use kit::gate::Gate;
+use engine::flow::state::ConnectionState;
+use engine::snapshot::{Ftp, Protocol, Snapshot};
+use engine::types::drop_reason::DropReason;
+use kit::connections::{Connection, backend, service, snapshot};
+use kit::engine_harness::EngineHarness;
 use kit::packet::Packet;
+use kit::packets::datagram;
 use kit::segment::Segment;
-use kit::story::datagram;
-use kit::world::{FLOWS, Via};
+use kit::topology::{FLOWS, Via};
 use std::net::SocketAddr;
 
 const FTP: Protocol = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
 const MOST: u32 = 4;
-/// Ticks that a client has to say something.
+/// Ticks that a client has to send its first byte.
 const GREETING: u32 = 100;
 
-fn limited(protocol: Protocol, port: u16) -> Tables {
-    let mut tables = tables(protocol, port);
+fn limited(protocol: Protocol, port: u16) -> Snapshot {
+    let mut snapshot = snapshot(protocol, port);
     for via in Via::ALL {
-        limit(&mut tables, via, Some(MOST));
+        limit(&mut snapshot, via, Some(MOST));
     }
-    tables
+    snapshot
 }
 
-fn limit(tables: &mut Tables, via: Via, most: Option<u32>) {
-    tables.services[usize::from(service(via))].access.max_connections = most;
+fn limit(snapshot: &mut Snapshot, via: Via, most: Option<u32>) {
+    snapshot[service(via)].access.max_connections = most;
 }
 
 /// An endpoint of the client with this number.
 fn client(via: Via, number: u8, port: u16) -> SocketAddr {
-    SocketAddr::new(via.station(0, number), port)
+    SocketAddr::new(via.host(0, number), port)
 }
 
-/// Connections of the client with this number.
-fn count(gate: &Gate, via: Via, number: u8) -> usize {
-    let is_its = |at: SocketAddr| at.ip() == via.station(0, number);
-    gate.connections().iter().filter(|one| is_its(one.client) && one.stage == Stage::Open).count()
+/// Number of connections of this client.
+fn count(gate: &EngineHarness, via: Via, number: u8) -> usize {
+    let is_its = |at: SocketAddr| at.ip() == via.host(0, number);
+    gate.connections()
+        .iter()
+        .filter(|one| is_its(one.client) && one.state == ConnectionState::Open)
+        .count()
 }
 
-/// Opens one more and says something, if it can be had.
-fn speaks(gate: &mut Gate, via: Via, number: u8, port: u16, to: u16) -> Line {
-    let mut line = Line::open(gate, via, client(via, number, port), to);
+/// Opens a connection and sends data, if the limit permits.
+fn speaks(gate: &mut EngineHarness, via: Via, number: u8, port: u16, to: u16) -> Connection {
+    let mut line = Connection::open(gate, via, client(via, number, port), to);
     line.client_says(gate, "AP", "hello\r\n");
     if !via.is_dsr() {
         line.server_says(gate, "AP", "230 Logged in.\r\n");
@@ -50,7 +53,7 @@ fn speaks(gate: &mut Gate, via: Via, number: u8, port: u16, to: u16) -> Line {
 }
 
 #[track_caller]
-fn is_refused(gate: &mut Gate, line: &Line) {
+fn is_refused(gate: &mut EngineHarness, line: &Connection) {
     gate.moves();
     let told = gate.take(line.from_client("S", "")).answered_by_segment();
     assert_eq!(told.flags, "AR", "{:?}", line.via);
@@ -61,20 +64,20 @@ fn is_refused(gate: &mut Gate, line: &Line) {
 fn a_client_has_no_more_than_it_may_and_others_have_theirs() {
     for (protocol, port) in [(FTP, 21), (Protocol::Tcp, 22)] {
         for via in Via::ALL {
-            let mut gate = Gate::with(limited(protocol, port), FLOWS);
-            let mut lines: Vec<Line> =
+            let mut gate = EngineHarness::with(limited(protocol, port), FLOWS);
+            let mut lines: Vec<Connection> =
                 (0..4).map(|n| speaks(&mut gate, via, 9, 2000 + n, port)).collect();
             gate.wait(GREETING + 1);
-            is_refused(&mut gate, &Line::new(via, client(via, 9, 2100), port));
+            is_refused(&mut gate, &Connection::new(via, client(via, 9, 2100), port));
             speaks(&mut gate, via, 70, 2000, port);
-            // One that is over counts no longer.
+            // A closed connection does not count.
             lines[0].client_says(&mut gate, "R", "");
             speaks(&mut gate, via, 9, 2101, port);
-            is_refused(&mut gate, &Line::new(via, client(via, 9, 2100), port));
-            // The limit is another one: for new connections.
-            gate.change(|tables| limit(tables, via, Some(2)));
+            is_refused(&mut gate, &Connection::new(via, client(via, 9, 2100), port));
+            // The changed limit applies to new connections.
+            gate.change(|snapshot| limit(snapshot, via, Some(2)));
             assert_eq!(count(&gate, via, 9), 4, "{via:?}");
-            gate.change(|tables| limit(tables, via, None));
+            gate.change(|snapshot| limit(snapshot, via, None));
             speaks(&mut gate, via, 9, 2102, port);
         }
     }
@@ -83,32 +86,34 @@ fn a_client_has_no_more_than_it_may_and_others_have_theirs() {
 #[test]
 fn half_open_ones_make_room_first() {
     for via in Via::ALL {
-        let mut gate = Gate::with(limited(Protocol::Tcp, 22), FLOWS);
+        let mut gate = EngineHarness::with(limited(Protocol::Tcp, 22), FLOWS);
         (0..3).for_each(|n| _ = speaks(&mut gate, via, 9, 2000 + n, 22));
-        // In its name anybody can send these.
+        // These may be spoofed.
         for n in 0..50 {
-            let _ = gate.take(Line::new(via, client(via, 9, 3000 + n), 22).from_client("S", ""));
+            let _ =
+                gate.take(Connection::new(via, client(via, 9, 3000 + n), 22).from_client("S", ""));
         }
         speaks(&mut gate, via, 9, 2003, 22);
-        is_refused(&mut gate, &Line::new(via, client(via, 9, 2004), 22));
+        is_refused(&mut gate, &Connection::new(via, client(via, 9, 2004), 22));
         assert_eq!(count(&gate, via, 9), 4, "{via:?}");
     }
 }
 
-/// However many of its own have said something, or are about to: with the first one that is refused a client fails.
+/// Half-open connections make room first, however many others have sent data: a client fails with its first refused
+/// connection.
 #[test]
 fn half_open_ones_make_room_first_behind_many_others() {
     for (protocol, port) in [(FTP, 21), (Protocol::Tcp, 22)] {
         for via in Via::ALL {
-            let mut tables = limited(protocol, port);
-            limit(&mut tables, via, Some(60));
-            let mut gate = Gate::with(tables, 4 * FLOWS);
+            let mut snapshot = limited(protocol, port);
+            limit(&mut snapshot, via, Some(60));
+            let mut gate = EngineHarness::with(snapshot, 4 * FLOWS);
             (0..20).for_each(|n| _ = speaks(&mut gate, via, 9, 2000 + n, port));
             for n in 0..20 {
-                let _ = Line::open(&mut gate, via, client(via, 9, 2500 + n), port);
+                let _ = Connection::open(&mut gate, via, client(via, 9, 2500 + n), port);
             }
             for n in 0..30 {
-                let syn = Line::new(via, client(via, 9, 3000 + n), port).from_client("S", "");
+                let syn = Connection::new(via, client(via, 9, 3000 + n), port).from_client("S", "");
                 let _ = gate.take(syn);
             }
             speaks(&mut gate, via, 9, 4000, port);
@@ -121,12 +126,12 @@ fn half_open_ones_make_room_first_behind_many_others() {
 fn then_those_that_have_said_nothing_for_a_while() {
     for (protocol, port) in [(FTP, 21), (Protocol::Tcp, 22)] {
         for via in Via::ALL {
-            let mut gate = Gate::with(limited(protocol, port), FLOWS);
-            let mut lines: Vec<Line> = (0..3)
-                .map(|n| Line::open(&mut gate, via, client(via, 9, 2000 + n), port))
+            let mut gate = EngineHarness::with(limited(protocol, port), FLOWS);
+            let mut lines: Vec<Connection> = (0..3)
+                .map(|n| Connection::open(&mut gate, via, client(via, 9, 2000 + n), port))
                 .collect();
             let talks = speaks(&mut gate, via, 9, 2003, port);
-            is_refused(&mut gate, &Line::new(via, client(via, 9, 2004), port));
+            is_refused(&mut gate, &Connection::new(via, client(via, 9, 2004), port));
             gate.wait(GREETING);
             lines[1].client_says(&mut gate, "A", "");
             speaks(&mut gate, via, 9, 2004, port);
@@ -138,7 +143,7 @@ fn then_those_that_have_said_nothing_for_a_while() {
     }
 }
 
-/// However the server's words are cut into segments: a client that sends USER and PASS at once may hear both replies in
+/// The server's replies may be cut into any segments: a client that sends USER and PASS at once may get both replies in
 /// one.
 #[test]
 fn who_has_logged_in_is_known_however_its_server_says_so() {
@@ -150,9 +155,10 @@ fn who_has_logged_in_is_known_however_its_server_says_so() {
     ];
     for via in Via::SEEN {
         for words in cut {
-            let mut gate = Gate::with(limited(FTP, 21), FLOWS);
-            let mut lines: Vec<Line> =
-                (0..4).map(|n| Line::open(&mut gate, via, client(via, 9, 2000 + n), 21)).collect();
+            let mut gate = EngineHarness::with(limited(FTP, 21), FLOWS);
+            let mut lines: Vec<Connection> = (0..4)
+                .map(|n| Connection::open(&mut gate, via, client(via, 9, 2000 + n), 21))
+                .collect();
             for line in &mut lines {
                 line.client_says(&mut gate, "AP", "USER a\r\nPASS b\r\n");
                 for part in words {
@@ -161,13 +167,13 @@ fn who_has_logged_in_is_known_however_its_server_says_so() {
                 }
             }
             gate.wait(GREETING + 1);
-            is_refused(&mut gate, &Line::new(via, client(via, 9, 2100), 21));
+            is_refused(&mut gate, &Connection::new(via, client(via, 9, 2100), 21));
             assert_eq!(count(&gate, via, 9), 4, "{via:?} {words:?}");
         }
     }
 }
 
-/// The segment's frame, damaged on its way: its receiver drops it.
+/// The segment's frame, damaged in transit: the receiver drops it.
 fn damaged(segment: &Segment) -> Vec<u8> {
     let mut frame = segment.bytes();
     let ip = if segment.source.is_ipv6() { 40 } else { 20 };
@@ -175,36 +181,36 @@ fn damaged(segment: &Segment) -> Vec<u8> {
     frame
 }
 
-/// Whoever goes on with it has it.
+/// Only a segment that the server accepts makes the connection end.
 #[test]
 fn what_no_server_takes_for_an_end_makes_no_room() {
     for via in Via::ALL {
-        let mut gate = Gate::with(limited(Protocol::Tcp, 22), FLOWS);
-        let mut lines: Vec<Line> =
+        let mut gate = EngineHarness::with(limited(Protocol::Tcp, 22), FLOWS);
+        let mut lines: Vec<Connection> =
             (0..4).map(|n| speaks(&mut gate, via, 9, 2000 + n, 22)).collect();
         for line in &mut lines {
-            gate.take(damaged(&line.from_client("R", ""))).dropped(Reason::BadTcp);
-            gate.take(damaged(&line.from_client("AF", ""))).dropped(Reason::BadTcp);
+            gate.take(damaged(&line.from_client("R", ""))).dropped(DropReason::BadTcp);
+            gate.take(damaged(&line.from_client("AF", ""))).dropped(DropReason::BadTcp);
             let _ = gate.take(line.from_client("F", "")).sent_segment();
             line.client_says(&mut gate, "AP", "and on");
             if !via.is_dsr() {
-                // Its server has not got to that number, or has passed it.
+                // The server has not reached that sequence number, or has passed it.
                 let reset = line.from_client("R", "");
                 let _ = gate.take(Segment { sequence: reset.sequence.wrapping_sub(6), ..reset });
                 let _ = gate.take(line.from_client("R", "")).sent_segment();
             }
         }
-        is_refused(&mut gate, &Line::new(via, client(via, 9, 2100), 22));
+        is_refused(&mut gate, &Connection::new(via, client(via, 9, 2100), 22));
     }
 }
 
 #[test]
 fn so_it_is_over_udp() {
     for via in Via::ALL {
-        let mut gate = Gate::with(limited(Protocol::Udp, 53), FLOWS);
+        let mut gate = EngineHarness::with(limited(Protocol::Udp, 53), FLOWS);
         let vip = SocketAddr::new(via.vip().ip(), 53);
         let asks = |port: u16| datagram(client(via, 9, port), vip, b"question");
-        let answered = |gate: &mut Gate, port: u16| {
+        let answered = |gate: &mut EngineHarness, port: u16| {
             let sent: Packet = gate.take(asks(port)).sent();
             if via.is_dsr() {
                 let _ = gate.take(asks(port)).sent();
@@ -214,11 +220,11 @@ fn so_it_is_over_udp() {
             }
         };
         (0..3).for_each(|n| answered(&mut gate, 2000 + n));
-        // Unanswered ones replace each other.
+        // Unanswered connections replace each other.
         (0..9).for_each(|n| drop(gate.take(asks(3000 + n)).sent()));
         answered(&mut gate, 2003);
         gate.moves();
-        gate.take(asks(4000)).dropped(Reason::ClientFull);
+        gate.take(asks(4000)).dropped(DropReason::ClientFull);
         gate.moved(&[("received", 1), ("client-full", 1), ("connections", 1)]);
     }
 }
@@ -226,19 +232,19 @@ fn so_it_is_over_udp() {
 #[test]
 fn data_that_nobody_announces_has_as_many() {
     for via in Via::ALL {
-        let mut tables = limited(FTP, 21);
-        tables.vips[usize::from(via.service())].passive = vec![(50_000..=50_099, backend(via, 0))];
-        let mut gate = Gate::with(tables, FLOWS);
-        Line::open(&mut gate, via, client(via, 9, 2000), 21).goes_dark(&mut gate);
+        let mut snapshot = limited(FTP, 21);
+        snapshot[via.vip_id()].passive = vec![(50_000..=50_099, backend(via, 0))];
+        let mut gate = EngineHarness::with(snapshot, FLOWS);
+        Connection::open(&mut gate, via, client(via, 9, 2000), 21).goes_dark(&mut gate);
         for n in 0..50 {
-            let half = Line::new(via, client(via, 9, 4000 + n), 50_000);
+            let half = Connection::new(via, client(via, 9, 4000 + n), 50_000);
             let _ = gate.take(half.from_client("S", "")).sent_segment();
         }
-        let data: Vec<Line> = (0..MOST as u16)
-            .map(|n| Line::open(&mut gate, via, client(via, 9, 3000 + n), 50_000 + n))
+        let data: Vec<Connection> = (0..MOST as u16)
+            .map(|n| Connection::open(&mut gate, via, client(via, 9, 3000 + n), 50_000 + n))
             .collect();
         gate.wait(GREETING + 1);
-        is_refused(&mut gate, &Line::new(via, client(via, 9, 3100), 50_050));
+        is_refused(&mut gate, &Connection::new(via, client(via, 9, 3100), 50_050));
         data.iter().for_each(|one| drop(gate.take(one.from_client("A", "")).sent_segment()));
     }
 }
@@ -246,11 +252,11 @@ fn data_that_nobody_announces_has_as_many() {
 #[test]
 fn what_an_earlier_process_has_left_counts() {
     for via in Via::ALL {
-        let mut gate = Gate::with(limited(Protocol::Tcp, 22), FLOWS);
+        let mut gate = EngineHarness::with(limited(Protocol::Tcp, 22), FLOWS);
         (0..4).for_each(|n| _ = speaks(&mut gate, via, 9, 2000 + n, 22));
         let mut gate = gate.reborn(limited(Protocol::Tcp, 22));
         gate.wait(GREETING + 1);
-        is_refused(&mut gate, &Line::new(via, client(via, 9, 2004), 22));
+        is_refused(&mut gate, &Connection::new(via, client(via, 9, 2004), 22));
         speaks(&mut gate, via, 70, 2000, 22);
     }
 }
@@ -259,10 +265,10 @@ fn what_an_earlier_process_has_left_counts() {
 fn sessions_without_a_login_make_room_for_new_ones() {
     for via in Via::SEEN {
         let sessions = 256;
-        let mut gate = Gate::with(tables(FTP, 21), 1024);
+        let mut gate = EngineHarness::with(snapshot(FTP, 21), 1024);
         let logged_in = speaks(&mut gate, via, 9, 2000, 21);
-        let mut silent: Vec<Line> = (1..sessions)
-            .map(|n| Line::open(&mut gate, via, client(via, 66, 2000 + n), 21))
+        let mut silent: Vec<Connection> = (1..sessions)
+            .map(|n| Connection::open(&mut gate, via, client(via, 66, 2000 + n), 21))
             .collect();
         let next = speaks(&mut gate, via, 70, 2000, 21);
         for one in [&logged_in, &next] {
@@ -274,11 +280,11 @@ fn sessions_without_a_login_make_room_for_new_ones() {
     }
 }
 
-/// Where answers are not seen a connection stays for minutes after its client's end.
+/// In `dsr` a connection stays for minutes after its client's FIN.
 #[test]
 fn what_a_client_has_closed_does_not_count_in_dsr() {
     for via in [Via::Dsr, Via::Dsr6] {
-        let mut gate = Gate::with(limited(Protocol::Tcp, 22), FLOWS);
+        let mut gate = EngineHarness::with(limited(Protocol::Tcp, 22), FLOWS);
         for port in 0..5 * MOST as u16 {
             let mut line = speaks(&mut gate, via, 9, 2000 + port, 22);
             line.client_says(&mut gate, "AF", "");

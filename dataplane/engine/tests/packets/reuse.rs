@@ -1,21 +1,20 @@
-//! The same endpoint again: boot ROMs use the same ports at every boot.
+//! Reuse of an endpoint: boot ROMs use the same ports at every boot.
 
-use engine::flow::view::State;
-use engine::select::rota::Scheduler;
-use engine::verdict::Verdict;
-use kit::gate::Gate;
-use kit::story::{rrq, wrq};
-use kit::talk::{ask, run};
-use kit::world::{Via, rotas};
+use engine::flow::state::TransferState;
+use engine::scheduler::backend_group::Scheduler;
+use engine::types::verdict::Verdict;
+use kit::engine_harness::EngineHarness;
+use kit::packets::{rrq, wrq};
+use kit::topology::{Via, groups};
+use kit::transfer::{ask, run};
 
-/// Ticks that a machine that boots again is silent for, at the least.
+/// Least ticks of silence while a machine boots.
 const BOOT: u32 = 20;
 
-/// Only one backend, so that the next transfer has the same one.
-fn single(via: Via) -> Gate {
-    let mut gate = Gate::new();
-    let service = usize::from(via.service());
-    gate.change(|tables| tables.rotas[service] = rotas(via, Scheduler::RoundRobin, [1, 0]));
+/// One backend, so that the next transfer goes there, too.
+fn single(via: Via) -> EngineHarness {
+    let mut gate = EngineHarness::new();
+    gate.change(|snapshot| snapshot[via.group()] = groups(via, Scheduler::RoundRobin, [1, 0]));
     gate
 }
 
@@ -59,13 +58,13 @@ fn the_same_request_long_after_the_answer_is_a_new_transfer() {
     for via in Via::SEEN {
         let mut gate = single(via);
         let request = rrq(via.client(), via.vip(), "boot.img");
-        let talk = ask(&mut gate, via, &request);
-        let _ = gate.take(talk.data(1, 512)).sent();
+        let transfer = ask(&mut gate, via, &request);
+        let _ = gate.take(transfer.data(1, 512)).sent();
         gate.wait(10);
         gate.moves();
         ask(&mut gate, via, &request);
         assert_eq!(gate.moves().get("replaced"), Some(&1));
-        assert_eq!(gate.transfer(via.client()).state, State::Requested);
+        assert_eq!(gate.transfer(via.client()).state, TransferState::Requested);
     }
 }
 
@@ -73,9 +72,9 @@ fn the_same_request_long_after_the_answer_is_a_new_transfer() {
 fn the_same_request_after_the_end_is_a_new_transfer() {
     for via in Via::SEEN {
         let mut gate = single(via);
-        let talk = run(&mut gate, via, via.client());
-        let _ = gate.take(talk.data(2, 1)).sent();
-        let _ = gate.take(talk.ack(2)).sent();
+        let transfer = run(&mut gate, via, via.client());
+        let _ = gate.take(transfer.data(2, 1)).sent();
+        let _ = gate.take(transfer.ack(2)).sent();
         gate.moves();
         let again = ask(&mut gate, via, &rrq(via.client(), via.vip(), "boot.img")).with_tid(1234);
         let moves = gate.moves();
@@ -114,15 +113,15 @@ fn unanswered_requests_between_do_not_make_the_old_tid_forgotten() {
 #[test]
 fn a_server_that_was_given_up_does_not_reach_the_client() {
     let via = Via::Nat;
-    let mut gate = Gate::new();
+    let mut gate = EngineHarness::new();
     let request = rrq(via.client(), via.vip(), "boot.img");
     let first = ask(&mut gate, via, &request);
-    // The answer is lost behind us; the client asks again, and the other backend gets it.
+    // The answer is lost behind the gate; the client repeats its request, and the other backend gets it.
     let _ = gate.take(first.data(1, 512)).sent();
     gate.wait(20);
     ask(&mut gate, via, &request);
-    // The first server repeats itself. Nobody is told, or it is: but it is not the kernel's to
-    // route to the client, with the server's own address as the source.
+    // The first server repeats its block. It may get an ERROR, but the kernel must not route the block to the client
+    // with the server's own address.
     let repeated = gate.take(first.data(1, 512));
     assert!(matches!(repeated.verdict, Verdict::Answer | Verdict::Drop(_)), "{repeated:?}");
 }

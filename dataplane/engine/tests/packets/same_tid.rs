@@ -1,28 +1,27 @@
-//! The next transfer of an endpoint from the TID of the one before: servers with a range of ports answer each request
-//! from the first one that is free.
+//! Successive transfers of an endpoint from the same TID: servers with a range of ports answer each request from the
+//! first free one.
 
-use engine::flow::view::State;
-use engine::reason::Reason;
-use engine::select::rota::Scheduler;
-use engine::verdict::Verdict;
-use kit::gate::Gate;
+use engine::flow::state::TransferState;
+use engine::scheduler::backend_group::Scheduler;
+use engine::types::drop_reason::DropReason;
+use engine::types::verdict::Verdict;
+use kit::engine_harness::EngineHarness;
 use kit::packet::Packet;
-use kit::story::{data, rrq, rrq_with, wrq};
-use kit::talk::{Talk, ask, run};
-use kit::world::{FLOWS, Via, mac, owner, rotas, tables};
+use kit::packets::{data, rrq, rrq_with, wrq};
+use kit::topology::{FLOWS, Via, groups, mac, owner, snapshot};
+use kit::transfer::{Transfer, ask, run};
 use wire::ip::PROTOCOL_UDP;
 
 /// All requests go to this backend.
-fn to_backend(gate: &mut Gate, via: Via, n: usize) {
+fn to_backend(gate: &mut EngineHarness, via: Via, n: usize) {
     let mut weights = [0; 2];
     weights[n] = 1;
-    let service = usize::from(via.service());
-    gate.change(|tables| tables.rotas[service] = rotas(via, Scheduler::RoundRobin, weights));
+    gate.change(|snapshot| snapshot[via.group()] = groups(via, Scheduler::RoundRobin, weights));
 }
 
-/// A gate whose pools have one port left, so that transfers behind them are seen as one endpoint too.
-fn narrow(via: Via) -> Gate {
-    let mut gate = Gate::new();
+/// A gate with one free port in each SNAT pool, so that transfers share an endpoint there, too.
+fn narrow(via: Via) -> EngineHarness {
+    let mut gate = EngineHarness::new();
     to_backend(&mut gate, via, 0);
     if via.is_snat() {
         crate::pools::leave_ports_of(&mut gate, via, PROTOCOL_UDP, 1);
@@ -32,36 +31,48 @@ fn narrow(via: Via) -> Gate {
 
 /// The server's first message reaches the client.
 #[track_caller]
-fn begins(gate: &mut Gate, talk: Talk, first: &[u8]) {
-    talk.client_gets(gate.take(talk.says(first)), first);
+fn begins(gate: &mut EngineHarness, transfer: Transfer, first: &[u8]) {
+    transfer.client_gets(gate.take(transfer.says(first)), first);
 }
 
-/// It does not, and the transfer waits for its server.
+/// The message does not reach the client, and the transfer waits for its server.
 #[track_caller]
-fn does_not_begin(gate: &mut Gate, talk: Talk, first: &[u8]) {
-    let verdict = gate.take(talk.says(first)).verdict;
-    assert!(matches!(verdict, Verdict::Answer | Verdict::Drop(_)), "{:?} {verdict:?}", talk.via);
-    assert_eq!(gate.transfer(talk.client).tid, None, "{:?}", talk.via);
+fn does_not_begin(gate: &mut EngineHarness, transfer: Transfer, first: &[u8]) {
+    let verdict = gate.take(transfer.says(first)).verdict;
+    assert!(
+        matches!(verdict, Verdict::Answer | Verdict::Drop(_)),
+        "{:?} {verdict:?}",
+        transfer.via
+    );
+    assert_eq!(gate.transfer(transfer.client).tid, None, "{:?}", transfer.via);
 }
 
-/// The client's packets reach its server, and only that.
+/// The client's packets reach only its server.
 #[track_caller]
-fn goes_to_server(gate: &mut Gate, talk: Talk, packet: &Packet) {
+fn goes_to_server(gate: &mut EngineHarness, transfer: Transfer, packet: &Packet) {
     let sent = gate.take(packet).sent();
-    assert_eq!(sent.to, mac(talk.server.ip()), "{:?}", talk.via);
+    assert_eq!(sent.to, mac(transfer.server.ip()), "{:?}", transfer.via);
 }
 
-/// From its first block to its end.
-fn completes(gate: &mut Gate, talk: Talk, blocks: u16) {
+/// The transfer from its first block to its end.
+fn completes(gate: &mut EngineHarness, transfer: Transfer, blocks: u16) {
     for block in 1..=blocks {
         let len = if block == blocks { 9 } else { 512 };
-        if !talk.via.is_dsr() {
-            talk.client_gets(gate.take(talk.data(block, len)), &talk.data(block, len).payload);
+        if !transfer.via.is_dsr() {
+            transfer.client_gets(
+                gate.take(transfer.data(block, len)),
+                &transfer.data(block, len).payload,
+            );
         }
-        goes_to_server(gate, talk, &talk.ack(block));
+        goes_to_server(gate, transfer, &transfer.ack(block));
     }
-    if !talk.via.is_dsr() {
-        assert_eq!(gate.transfer(talk.client).state, State::Completed, "{:?}", talk.via);
+    if !transfer.via.is_dsr() {
+        assert_eq!(
+            gate.transfer(transfer.client).state,
+            TransferState::Completed,
+            "{:?}",
+            transfer.via
+        );
     }
 }
 
@@ -81,23 +92,23 @@ fn a_size_probe_and_the_real_request_from_one_tid() {
     for via in Via::ALL {
         for backends in [[0, 0, 0, 0], [0, 1, 0, 1], [0, 1, 1, 0]] {
             for code in [8, 0] {
-                let mut gate = Gate::new();
+                let mut gate = EngineHarness::new();
                 for (file, backends) in [("one", &backends[..2]), ("two", &backends[2..])] {
                     to_backend(&mut gate, via, backends[0]);
                     let asked = ask(&mut gate, via, &probe(via, file));
                     if !via.is_dsr() {
                         begins(&mut gate, asked, OACK);
                     }
-                    // Behind another client's back, who has done with one block, ERROR 0 could be of either.
+                    // Another client may be behind the port: after one block, ERROR 0 could be of either transfer.
                     let code = if via.is_dsr() { 8 } else { code };
                     goes_to_server(&mut gate, asked, &asked.client_error(code));
                     to_backend(&mut gate, via, backends[1]);
-                    let talk = ask(&mut gate, via, &probe(via, file));
+                    let transfer = ask(&mut gate, via, &probe(via, file));
                     if !via.is_dsr() {
-                        begins(&mut gate, talk, OACK);
+                        begins(&mut gate, transfer, OACK);
                     }
-                    goes_to_server(&mut gate, talk, &talk.ack(0));
-                    completes(&mut gate, talk, 3);
+                    goes_to_server(&mut gate, transfer, &transfer.ack(0));
+                    completes(&mut gate, transfer, 3);
                 }
             }
         }
@@ -109,27 +120,31 @@ fn small_files_in_a_row_from_one_tid() {
     for via in Via::ALL {
         for blocks in [1, 2, 5] {
             for backends in [[0, 0, 0], [0, 1, 0], [1, 0, 0]] {
-                let mut gate = if backends == [0; 3] { narrow(via) } else { Gate::new() };
+                let mut gate = if backends == [0; 3] { narrow(via) } else { EngineHarness::new() };
                 for (n, backend) in (0..).zip(backends) {
                     to_backend(&mut gate, via, backend);
-                    let talk = ask(&mut gate, via, &get(via, &format!("file{n}")));
+                    let transfer = ask(&mut gate, via, &get(via, &format!("file{n}")));
                     // No two files are alike.
-                    let mut first = talk.data(1, if blocks == 1 { 9 } else { 512 });
+                    let mut first = transfer.data(1, if blocks == 1 { 9 } else { 512 });
                     first.payload[4] = n;
                     if !via.is_dsr() {
-                        begins(&mut gate, talk, &first.payload);
+                        begins(&mut gate, transfer, &first.payload);
                     }
-                    goes_to_server(&mut gate, talk, &talk.ack(1));
+                    goes_to_server(&mut gate, transfer, &transfer.ack(1));
                     for block in 2..=blocks {
                         let len = if block == blocks { 9 } else { 512 };
                         if !via.is_dsr() {
-                            let block = talk.data(block, len);
-                            talk.client_gets(gate.take(&block), &block.payload);
+                            let block = transfer.data(block, len);
+                            transfer.client_gets(gate.take(&block), &block.payload);
                         }
-                        goes_to_server(&mut gate, talk, &talk.ack(block));
+                        goes_to_server(&mut gate, transfer, &transfer.ack(block));
                     }
                     if !via.is_dsr() {
-                        assert_eq!(gate.transfer(via.client()).state, State::Completed, "{via:?}");
+                        assert_eq!(
+                            gate.transfer(via.client()).state,
+                            TransferState::Completed,
+                            "{via:?}"
+                        );
                     }
                     gate.moves();
                 }
@@ -138,17 +153,17 @@ fn small_files_in_a_row_from_one_tid() {
     }
 }
 
-/// Raspberry Pi asks for many files that are not there.
+/// A Raspberry Pi asks for many files that do not exist.
 #[test]
 fn missing_files_in_a_row_from_one_tid() {
     for via in Via::SEEN {
         let mut gate = narrow(via);
         for n in 0..5 {
-            let talk = ask(&mut gate, via, &get(via, &format!("none{n}")));
-            begins(&mut gate, talk, b"\0\x05\0\x01none\0");
+            let transfer = ask(&mut gate, via, &get(via, &format!("none{n}")));
+            begins(&mut gate, transfer, b"\0\x05\0\x01none\0");
         }
-        let talk = ask(&mut gate, via, &get(via, "there"));
-        completes(&mut gate, talk, 2);
+        let transfer = ask(&mut gate, via, &get(via, "there"));
+        completes(&mut gate, transfer, 2);
         assert_eq!(gate.moves().get("not_found"), Some(&5));
     }
 }
@@ -158,25 +173,25 @@ fn uploads_in_a_row_from_one_tid() {
     for via in Via::SEEN {
         let mut gate = narrow(via);
         for n in 0..3 {
-            let talk = ask(&mut gate, via, &wrq(via.client(), via.vip(), &format!("up{n}")));
-            begins(&mut gate, talk, b"\0\x04\0\0");
+            let transfer = ask(&mut gate, via, &wrq(via.client(), via.vip(), &format!("up{n}")));
+            begins(&mut gate, transfer, b"\0\x04\0\0");
             for (block, len) in [(1, 512), (2, 9)] {
-                let block_sent = data(via.client(), talk.vip_tid(), block, len);
-                goes_to_server(&mut gate, talk, &block_sent);
-                begins(&mut gate, talk, &[0, 4, 0, block as u8]);
+                let block_sent = data(via.client(), transfer.vip_tid(), block, len);
+                goes_to_server(&mut gate, transfer, &block_sent);
+                begins(&mut gate, transfer, &[0, 4, 0, block as u8]);
             }
-            assert_eq!(gate.transfer(via.client()).state, State::Completed, "{via:?}");
+            assert_eq!(gate.transfer(via.client()).state, TransferState::Completed, "{via:?}");
         }
     }
 }
 
-/// What can only be a beginning, from where a machine's last transfer was broken off.
+/// A message that can only be a beginning, from the TID of an aborted transfer.
 #[test]
 fn a_transfer_that_was_broken_off_does_not_keep_its_tid_from_the_next_one() {
     for via in Via::SEEN {
         let first: [(&[u8], u16); 4] =
             [(OACK, 1), (b"\0\x04\0\0", 1), (b"\0\x03\0\x01abc", 2), (OACK, 5)];
-        // Of a port that rests less is known.
+        // Less is known of a resting port.
         for (first, blocks) in first.into_iter().filter(|&(_, blocks)| blocks > 1 || !via.is_snat())
         {
             let mut gate = narrow(via);
@@ -198,7 +213,7 @@ fn a_transfer_that_was_broken_off_does_not_keep_its_tid_from_the_next_one() {
     }
 }
 
-/// Its server may not have heard the client.
+/// The server may not have heard the client.
 #[test]
 fn what_could_be_said_again_does_not_begin() {
     for via in Via::SEEN {
@@ -219,18 +234,18 @@ fn what_could_be_said_again_does_not_begin() {
             let old = ask(&mut gate, via, &request);
             said.iter().for_each(|first| begins(&mut gate, old, first));
             gate.wait(20);
-            let talk = ask(&mut gate, via, &get(via, "other"));
-            assert_eq!(talk.seen_as, old.seen_as);
-            again.iter().for_each(|first| does_not_begin(&mut gate, talk, first));
+            let transfer = ask(&mut gate, via, &get(via, "other"));
+            assert_eq!(transfer.seen_as, old.seen_as);
+            again.iter().for_each(|first| does_not_begin(&mut gate, transfer, first));
             match new.first() {
-                Some(first) => begins(&mut gate, talk, first),
-                None => completes(&mut gate, talk.with_tid(50_001), 2),
+                Some(first) => begins(&mut gate, transfer, first),
+                None => completes(&mut gate, transfer.with_tid(50_001), 2),
             }
         }
     }
 }
 
-/// The server had not heard the last ACK yet, or never does. It is told nothing: the new process may have its port.
+/// The server has missed the last ACK. It gets no ERROR: the new process may have its port.
 #[test]
 fn a_late_last_block_is_not_taken_for_the_new_transfer() {
     for via in Via::SEEN {
@@ -241,9 +256,9 @@ fn a_late_last_block_is_not_taken_for_the_new_transfer() {
             completes(&mut gate, old, blocks);
             let new = ask(&mut gate, via, &get(via, "two")).with_tid(tid);
             let late = old.data(blocks, 9);
-            // Behind a pool its port may be another one's.
+            // Behind a SNAT pool the port may belong to another transfer.
             let late = Packet { destination: new.seen_as, ..late };
-            gate.take(&late).dropped(Reason::NoTransfer);
+            gate.take(&late).dropped(DropReason::NoTransfer);
             assert_eq!(gate.transfer(via.client()).tid, None);
             let mut first = new.data(1, 512);
             first.payload[4] = b'2';
@@ -254,18 +269,18 @@ fn a_late_last_block_is_not_taken_for_the_new_transfer() {
     }
 }
 
-/// Nothing tells them apart but that the server says it twice.
+/// Only the server's repetition tells the transfers apart.
 #[test]
 fn two_files_that_are_alike_come_both() {
     for via in Via::SEEN {
         let mut gate = narrow(via);
         let old = ask(&mut gate, via, &get(via, "one"));
         completes(&mut gate, old, 1);
-        // The same once more is what it was.
+        // The same request is a repetition.
         let again = ask(&mut gate, via, &get(via, "one"));
         completes(&mut gate, again, 1);
         let other = ask(&mut gate, via, &get(via, "alike"));
-        gate.take(other.data(1, 9)).dropped(Reason::NoTransfer);
+        gate.take(other.data(1, 9)).dropped(DropReason::NoTransfer);
         completes(&mut gate, other, 1);
     }
 }
@@ -275,11 +290,11 @@ fn whoever_was_told_by_nobody_may_go_on() {
     for via in [Via::Nat, Via::Nat6] {
         let mut gate = narrow(via);
         let old = run(&mut gate, via, via.client());
-        // The ERROR does not reach the server: no way is known to it.
-        gate.change(|tables| tables.backends[usize::from(via.backend(0))].hop = None);
-        gate.take(old.client_error(8)).dropped(Reason::BackendDown);
-        gate.change(|tables| {
-            tables.backends[usize::from(via.backend(0))].hop = Some(kit::world::hop(via.server(0)));
+        // The ERROR does not reach the server: its next hop is unknown.
+        gate.change(|snapshot| snapshot[via.backend(0)].hop = None);
+        gate.take(old.client_error(8)).dropped(DropReason::BackendDown);
+        gate.change(|snapshot| {
+            snapshot[via.backend(0)].hop = Some(kit::topology::hop(via.server(0)));
         });
         let new = ask(&mut gate, via, &get(via, "other"));
         does_not_begin(&mut gate, new, &new.data(1, 512).payload);
@@ -298,10 +313,10 @@ fn what_is_known_of_old_tids_outlives_the_process() {
             if is_over {
                 goes_to_server(&mut gate, old, &old.ack(1));
             }
-            let mut gate = gate.reborn(tables());
+            let mut gate = gate.reborn(snapshot());
             to_backend(&mut gate, via, 0);
             let new = ask(&mut gate, via, &get(via, "two"));
-            let mut gate = gate.reborn(tables());
+            let mut gate = gate.reborn(snapshot());
             does_not_begin(&mut gate, new, &old.data(1, 9).payload);
             let first = b"\0\x03\0\x01another";
             if is_over {
@@ -318,11 +333,11 @@ fn each_worker_knows_its_clients() {
     const WORKERS: u16 = 3;
     for via in Via::ALL {
         let worker = owner(via.client().ip(), WORKERS);
-        let mut gate = Gate::one_of(worker, WORKERS, tables(), FLOWS);
+        let mut gate = EngineHarness::one_of(worker, WORKERS, snapshot(), FLOWS);
         to_backend(&mut gate, via, 0);
         for n in 0..3 {
-            let talk = ask(&mut gate, via, &get(via, &format!("file{n}")));
-            completes(&mut gate, talk, 2);
+            let transfer = ask(&mut gate, via, &get(via, &format!("file{n}")));
+            completes(&mut gate, transfer, 2);
         }
     }
 }

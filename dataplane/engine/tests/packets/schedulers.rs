@@ -1,42 +1,48 @@
-//! What each scheduler makes of the same farm.
+//! The schedulers on the same backends.
 
-use engine::select::rota::Scheduler;
-use kit::gate::Gate;
-use kit::story::{rrq, wrq};
-use kit::talk::{Talk, ask, client};
-use kit::world::{FLOWS, Via, hop, owner, rotas, tables};
+use engine::scheduler::backend_group::Scheduler;
+use kit::engine_harness::EngineHarness;
+use kit::packets::{rrq, wrq};
+use kit::topology::{FLOWS, Via, groups, hop, owner, snapshot};
+use kit::transfer::{Transfer, ask, client};
 use std::net::{IpAddr, SocketAddr};
 
-fn gate(via: Via, scheduler: Scheduler, weights: [u16; 2]) -> Gate {
+fn gate(via: Via, scheduler: Scheduler, weights: [u16; 2]) -> EngineHarness {
     one_of(0, 1, via, scheduler, weights)
 }
 
-fn one_of(worker: u16, workers: u16, via: Via, scheduler: Scheduler, weights: [u16; 2]) -> Gate {
-    let mut tables = tables();
-    tables.rotas[usize::from(via.service())] = rotas(via, scheduler, weights);
-    Gate::one_of(worker, workers, tables, FLOWS)
+fn one_of(
+    worker: u16,
+    workers: u16,
+    via: Via,
+    scheduler: Scheduler,
+    weights: [u16; 2],
+) -> EngineHarness {
+    let mut snapshot = snapshot();
+    snapshot[via.group()] = groups(via, scheduler, weights);
+    EngineHarness::one_of(worker, workers, snapshot, FLOWS)
 }
 
-fn get(gate: &mut Gate, via: Via, client: SocketAddr, file: &str) -> Talk {
+fn get(gate: &mut EngineHarness, via: Via, client: SocketAddr, file: &str) -> Transfer {
     ask(gate, via, &rrq(client, via.vip(), file))
 }
 
-/// The server answers, and the client has had enough.
-fn stop(gate: &mut Gate, talk: Talk) {
-    if !talk.via.is_dsr() {
-        let _ = gate.take(talk.data(1, 512)).sent();
+/// The server answers, and the client ends the transfer.
+fn stop(gate: &mut EngineHarness, transfer: Transfer) {
+    if !transfer.via.is_dsr() {
+        let _ = gate.take(transfer.data(1, 512)).sent();
     }
-    let _ = gate.take(talk.client_error(0)).sent();
+    let _ = gate.take(transfer.client_error(0)).sent();
 }
 
-/// Which of the two servers each of these clients gets.
-fn servers(gate: &mut Gate, via: Via, clients: impl Iterator<Item = u16>) -> Vec<IpAddr> {
+/// The server that each of these clients gets.
+fn servers(gate: &mut EngineHarness, via: Via, clients: impl Iterator<Item = u16>) -> Vec<IpAddr> {
     clients.map(|n| get(gate, via, client(via, n), "boot.img").server.ip()).collect()
 }
 
-fn resolve(gate: &mut Gate, via: Via, n: usize, resolved: bool) {
-    gate.change(|tables| {
-        let backend = &mut tables.backends[usize::from(via.backend(n))];
+fn resolve(gate: &mut EngineHarness, via: Via, n: usize, resolved: bool) {
+    gate.change(|snapshot| {
+        let backend = &mut snapshot[via.backend(n)];
         backend.hop = resolved.then(|| hop(via.server(n)));
     });
 }
@@ -47,12 +53,12 @@ fn the_fewest_transfers_for_the_weight() {
         let mut gate = gate(via, Scheduler::LeastTransfers, [3, 1]);
         let talks: Vec<_> =
             (0..8).map(|n| get(&mut gate, via, client(via, n), "boot.img")).collect();
-        let at_second = |talk: &&Talk| talk.server.ip() == via.server(1);
+        let at_second = |transfer: &&Transfer| transfer.server.ip() == via.server(1);
         assert_eq!(talks.iter().filter(at_second).count(), 2, "{via:?}");
-        for &talk in talks.iter().filter(at_second) {
-            stop(&mut gate, talk);
+        for &transfer in talks.iter().filter(at_second) {
+            stop(&mut gate, transfer);
         }
-        // It has none left, the other one six.
+        // One server has no transfer left, the other six.
         assert_eq!(servers(&mut gate, via, 10..12), [via.server(1); 2], "{via:?}");
     }
 }
@@ -62,9 +68,9 @@ fn of_those_with_equally_few_transfers_each_in_turn() {
     for via in Via::ALL {
         let mut gate = gate(via, Scheduler::LeastTransfers, [1, 1]);
         for n in 0..6 {
-            let talk = get(&mut gate, via, client(via, n), "boot.img");
-            assert_eq!(talk.server.ip(), via.server(usize::from(n % 2)), "{via:?}");
-            stop(&mut gate, talk);
+            let transfer = get(&mut gate, via, client(via, n), "boot.img");
+            assert_eq!(transfer.server.ip(), via.server(usize::from(n % 2)), "{via:?}");
+            stop(&mut gate, transfer);
         }
     }
 }
@@ -102,7 +108,7 @@ fn a_client_has_its_server() {
             let at = SocketAddr::new(client(via, n).ip(), 3000 + n);
             assert_eq!(get(&mut gate, via, at, "other").server.ip(), server, "{via:?}");
         }
-        // Another gate, on which another worker owns the client.
+        // Another gate, where another worker owns the client.
         for (n, &server) in (0..40).zip(&first) {
             let owner = owner(client(via, n).ip(), 3);
             let mut other = one_of(owner, 3, via, Scheduler::SourceHash, [1, 1]);
@@ -116,10 +122,10 @@ fn only_the_clients_of_a_server_that_is_gone_move_and_they_come_back() {
     for via in Via::ALL {
         let mut gate = gate(via, Scheduler::SourceHash, [1, 1]);
         let before = servers(&mut gate, via, 0..20);
-        gate.wait(kit::world::IDLE);
+        gate.wait(kit::topology::IDLE);
         resolve(&mut gate, via, 0, false);
         assert_eq!(servers(&mut gate, via, 0..20), [via.server(1); 20]);
-        gate.wait(kit::world::IDLE);
+        gate.wait(kit::topology::IDLE);
         resolve(&mut gate, via, 0, true);
         assert_eq!(servers(&mut gate, via, 0..20), before);
     }
@@ -150,9 +156,9 @@ fn hashes_follow_the_weights() {
         for via in Via::ALL {
             let mut gate = gate(via, scheduler, [3, 1]);
             let all = (0..400).map(|n| {
-                let talk = get(&mut gate, via, client(via, n), &format!("{n}.img"));
-                stop(&mut gate, talk);
-                talk.server.ip()
+                let transfer = get(&mut gate, via, client(via, n), &format!("{n}.img"));
+                stop(&mut gate, transfer);
+                transfer.server.ip()
             });
             let heavy = all.filter(|&server| server == via.server(0)).count();
             assert!((260..=340).contains(&heavy), "{via:?} {scheduler:?}: {heavy} of 400");

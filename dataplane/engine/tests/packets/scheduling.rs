@@ -1,25 +1,27 @@
-//! Which backend gets a transfer.
+//! Selection of the backend for a transfer.
 
-use engine::policy::Rule;
-use engine::reason::Reason;
-use engine::select::rota::Scheduler;
-use engine::select::sticky::Persistence;
-use engine::tables::{Duty, Rotas};
-use engine::verdict::Verdict;
-use kit::gate::Gate;
-use kit::story::{data, rrq};
-use kit::talk::{ask, client, run};
-use kit::world::{FLOWS, Via, hop, mac, owner, rotas};
+use engine::scheduler::backend_group::Scheduler;
+use engine::scheduler::persistence::Persistence;
+use engine::snapshot::BackendState;
+use engine::snapshot::rule::Rule;
+use engine::snapshot::service::BackendGroups;
+use engine::types::drop_reason::DropReason;
+use engine::types::id::GroupId;
+use engine::types::verdict::Verdict;
+use kit::engine_harness::EngineHarness;
+use kit::packets::{data, rrq};
+use kit::topology::{FLOWS, Via, groups, hop, mac, owner};
+use kit::transfer::{ask, client, run};
 use std::net::{IpAddr, SocketAddr};
 
-fn server_of(gate: &mut Gate, via: Via, client: SocketAddr) -> IpAddr {
+fn server_of(gate: &mut EngineHarness, via: Via, client: SocketAddr) -> IpAddr {
     ask(gate, via, &rrq(client, via.vip(), "boot.img")).server.ip()
 }
 
 #[test]
 fn backends_take_turns() {
     for via in Via::ALL {
-        let mut gate = Gate::new();
+        let mut gate = EngineHarness::new();
         let servers: Vec<_> = (0..6).map(|n| server_of(&mut gate, via, client(via, n))).collect();
         assert_eq!(servers, [0, 1, 0, 1, 0, 1].map(|n| via.server(n)));
     }
@@ -28,9 +30,8 @@ fn backends_take_turns() {
 #[test]
 fn weights_count() {
     for via in Via::ALL {
-        let mut gate = Gate::new();
-        let service = usize::from(via.service());
-        gate.change(|tables| tables.rotas[service] = rotas(via, Scheduler::RoundRobin, [3, 1]));
+        let mut gate = EngineHarness::new();
+        gate.change(|snapshot| snapshot[via.group()] = groups(via, Scheduler::RoundRobin, [3, 1]));
         let servers = (0..40).map(|n| server_of(&mut gate, via, client(via, n)));
         assert_eq!(servers.filter(|&server| server == via.server(0)).count(), 30);
     }
@@ -39,17 +40,17 @@ fn weights_count() {
 #[test]
 fn a_backend_that_is_not_resolved_gets_nothing() {
     for via in Via::ALL {
-        let mut gate = Gate::new();
+        let mut gate = EngineHarness::new();
         let [first, second] = [0, 1].map(|n| usize::from(via.backend(n)));
-        gate.change(|tables| tables.backends[first].hop = None);
+        gate.change(|snapshot| snapshot.backends[first].hop = None);
         for n in 0..3 {
             assert_eq!(server_of(&mut gate, via, client(via, n)), via.server(1));
         }
-        gate.change(|tables| tables.backends[second].hop = None);
+        gate.change(|snapshot| snapshot.backends[second].hop = None);
         gate.moves();
-        gate.take(rrq(client(via, 9), via.vip(), "boot.img")).dropped(Reason::NoBackend);
+        gate.take(rrq(client(via, 9), via.vip(), "boot.img")).dropped(DropReason::NoBackend);
         gate.moved(&[("received", 1), ("no-backend", 1)]);
-        gate.change(|tables| tables.backends[first].hop = Some(hop(via.server(0))));
+        gate.change(|snapshot| snapshot.backends[first].hop = Some(hop(via.server(0))));
         assert_eq!(server_of(&mut gate, via, client(via, 9)), via.server(0));
     }
 }
@@ -57,86 +58,85 @@ fn a_backend_that_is_not_resolved_gets_nothing() {
 #[test]
 fn a_draining_backend_keeps_what_it_has_and_one_that_is_down_does_not() {
     for via in Via::ALL {
-        let mut gate = Gate::new();
-        let first = usize::from(via.backend(0));
+        let mut gate = EngineHarness::new();
+        let first = via.backend(0);
         let request = rrq(client(via, 0), via.vip(), "boot.img");
-        let talk = run(&mut gate, via, client(via, 1));
+        let transfer = run(&mut gate, via, client(via, 1));
         assert_eq!(ask(&mut gate, via, &request).server.ip(), via.server(1));
         let waiting = rrq(client(via, 2), via.vip(), "boot.img");
         assert_eq!(ask(&mut gate, via, &waiting).server.ip(), via.server(0));
-        gate.change(|tables| tables.backends[first].duty = Duty::Draining);
+        gate.change(|snapshot| snapshot[first].state = BackendState::Draining);
         assert_eq!(ask(&mut gate, via, &waiting).server.ip(), via.server(0));
-        let _ = gate.take(talk.ack(1)).sent();
+        let _ = gate.take(transfer.ack(1)).sent();
         for n in 3..6 {
             assert_eq!(server_of(&mut gate, via, client(via, n)), via.server(1));
         }
-        gate.change(|tables| tables.backends[first].duty = Duty::Down);
+        gate.change(|snapshot| snapshot[first].state = BackendState::Down);
         assert_eq!(ask(&mut gate, via, &waiting).server.ip(), via.server(1));
         for n in 3..6 {
             assert_eq!(server_of(&mut gate, via, client(via, n)), via.server(1));
         }
-        gate.change(|tables| tables.backends[first].duty = Duty::Suspected);
+        gate.change(|snapshot| snapshot[first].state = BackendState::Suspect);
         let servers: Vec<_> = (6..8).map(|n| server_of(&mut gate, via, client(via, n))).collect();
         assert!(servers.contains(&via.server(0)), "{servers:?}");
     }
 }
 
 #[test]
-fn a_service_without_backends_in_its_rota_serves_nobody() {
+fn a_service_without_backends_in_its_group_serves_nobody() {
     for via in Via::ALL {
-        let mut gate = Gate::new();
-        gate.change(|tables| tables.rotas[usize::from(via.service())] = Rotas::default());
-        gate.take(rrq(via.client(), via.vip(), "boot.img")).dropped(Reason::NoBackend);
+        let mut gate = EngineHarness::new();
+        gate.change(|snapshot| snapshot[via.group()] = BackendGroups::default());
+        gate.take(rrq(via.client(), via.vip(), "boot.img")).dropped(DropReason::NoBackend);
     }
 }
 
 #[test]
 fn a_transfer_whose_backend_went_away_waits_and_its_request_goes_elsewhere() {
     for via in Via::ALL {
-        let mut gate = Gate::new();
-        let talk = run(&mut gate, via, via.client());
+        let mut gate = EngineHarness::new();
+        let transfer = run(&mut gate, via, via.client());
         let request = rrq(client(via, 1), via.vip(), "boot.img");
         let waiting = ask(&mut gate, via, &request);
-        let gone = usize::from(via.backend(0));
-        gate.change(|tables| tables.backends[gone].hop = None);
+        let gone = via.backend(0);
+        gate.change(|snapshot| snapshot[gone].hop = None);
         gate.moves();
-        gate.take(talk.ack(2)).dropped(Reason::BackendDown);
+        gate.take(transfer.ack(2)).dropped(DropReason::BackendDown);
         assert_eq!(gate.moves().get("backend-down"), Some(&1));
-        // This one was with the second backend, which is now left alone.
+        // This transfer was at the second backend, which is now idle.
         assert_eq!(ask(&mut gate, via, &request).server.ip(), waiting.server.ip());
 
-        let second = usize::from(via.backend(1));
-        gate.change(|tables| {
-            tables.backends[gone].hop = Some(hop(via.server(0)));
-            tables.backends[second].hop = None;
+        let second = via.backend(1);
+        gate.change(|snapshot| {
+            snapshot[gone].hop = Some(hop(via.server(0)));
+            snapshot[second].hop = None;
         });
         assert_eq!(ask(&mut gate, via, &request).server.ip(), via.server(0));
-        let _ = gate.take(talk.ack(1)).sent();
+        let _ = gate.take(transfer.ack(1)).sent();
     }
 }
 
 #[test]
 fn a_packet_that_did_not_go_out_is_not_counted_as_gone() {
     let via = Via::Nat;
-    let mut gate = Gate::new();
-    let talk = run(&mut gate, via, via.client());
-    gate.change(|tables| tables.backends[usize::from(via.backend(0))].hop = None);
+    let mut gate = EngineHarness::new();
+    let transfer = run(&mut gate, via, via.client());
+    gate.change(|snapshot| snapshot[via.backend(0)].hop = None);
     gate.moves();
-    gate.take(talk.ack(2)).dropped(Reason::BackendDown);
+    gate.take(transfer.ack(2)).dropped(DropReason::BackendDown);
     gate.moved(&[("received", 1), ("backend-down", 1)]);
 }
 
 #[test]
 fn a_client_stays_with_its_backend_as_long_as_it_is_told_to() {
     for via in Via::ALL {
-        let mut gate = Gate::new();
-        let service = usize::from(via.service());
-        gate.change(|tables| {
-            tables.services[service].persistence = Some(Persistence::of_clients(1000))
+        let mut gate = EngineHarness::new();
+        gate.change(|snapshot| {
+            snapshot[via.service()].persistence = Some(Persistence::of_clients(1000))
         });
-        // The memory is made at the start, when it is known whether anybody wants it.
-        let tables = engine::tables::Tables::clone(&gate.core.tables);
-        let mut gate = Gate::with(tables, 64);
+        // Persistence memory is allocated at the start, if a service needs it.
+        let snapshot = engine::snapshot::Snapshot::clone(&gate.engine.snapshot);
+        let mut gate = EngineHarness::with(snapshot, 64);
         let at = |port| SocketAddr::new(via.client().ip(), port);
         for n in 0..5 {
             assert_eq!(server_of(&mut gate, via, at(2000 + n)), via.server(0));
@@ -144,30 +144,31 @@ fn a_client_stays_with_its_backend_as_long_as_it_is_told_to() {
         }
         assert_eq!(server_of(&mut gate, via, client(via, 1)), via.server(1), "another client");
         gate.wait(1);
-        // Its backend went away: it is better served by another one.
-        gate.change(|tables| tables.backends[usize::from(via.backend(0))].hop = None);
+        // The backend's next hop is gone: the client is better served by another backend.
+        gate.change(|snapshot| snapshot[via.backend(0)].hop = None);
         assert_eq!(server_of(&mut gate, via, at(3000)), via.server(1));
-        gate.change(|tables| {
-            tables.backends[usize::from(via.backend(0))].hop = Some(hop(via.server(0)));
+        gate.change(|snapshot| {
+            snapshot[via.backend(0)].hop = Some(hop(via.server(0)));
         });
         assert_eq!(server_of(&mut gate, via, at(3001)), via.server(1), "and stays there");
-        // Taken out of the rota: the same.
-        gate.change(|tables| tables.rotas[service] = rotas(via, Scheduler::RoundRobin, [1, 0]));
+        // Removed from the backend group: as before.
+        gate.change(|snapshot| snapshot[via.group()] = groups(via, Scheduler::RoundRobin, [1, 0]));
         assert_eq!(server_of(&mut gate, via, at(3002)), via.server(0));
     }
 }
 
-/// What one rule chose is not what the next request is for.
+/// Persistence is separate for each rule's backend group.
 #[test]
 fn a_client_stays_with_a_backend_of_each_rule() {
     let via = Via::Nat;
-    let mut tables = kit::world::tables();
-    tables.rotas.push(rotas(via, Scheduler::RoundRobin, [0, 1]));
-    let service = &mut tables.services[usize::from(via.service())];
+    let mut snapshot = kit::topology::snapshot();
+    snapshot.groups.push(groups(via, Scheduler::RoundRobin, [0, 1]));
+    let group = GroupId(snapshot.groups.len() as u16 - 1);
+    let service = &mut snapshot[via.service()];
     service.persistence = Some(Persistence::of_clients(1000));
     let rule = Rule { files: vec!["*.efi".into()], ..Rule::default() };
-    service.rules = vec![(rule, tables.rotas.len() as u16 - 1)];
-    let mut gate = Gate::with(tables, 64);
+    service.rules = vec![(rule, group)];
+    let mut gate = EngineHarness::with(snapshot, 64);
     let mut server = |file| ask(&mut gate, via, &rrq(via.client(), via.vip(), file)).server.ip();
     for file in ["a.img", "a.efi", "b.img", "b.efi", "c.img"] {
         let n = usize::from(file.ends_with("efi"));
@@ -178,35 +179,35 @@ fn a_client_stays_with_a_backend_of_each_rule() {
 #[test]
 fn persistence_ends() {
     let via = Via::Nat;
-    let mut tables = kit::world::tables();
-    tables.services[usize::from(via.service())].persistence = Some(Persistence::of_clients(1000));
-    let mut gate = Gate::with(tables, 64);
+    let mut snapshot = kit::topology::snapshot();
+    snapshot[via.service()].persistence = Some(Persistence::of_clients(1000));
+    let mut gate = EngineHarness::with(snapshot, 64);
     assert_eq!(server_of(&mut gate, via, via.client()), via.server(0));
     gate.wait(1000);
     assert_eq!(server_of(&mut gate, via, via.client()), via.server(1));
 }
 
-/// The clients of one network, on whatever worker, go to one backend; all networks together to both.
+/// Clients of one network, on any worker, go to one backend; all networks together to both.
 #[test]
 fn a_network_stays_together_on_all_workers() {
     const WORKERS: u16 = 3;
     for via in Via::ALL {
-        let mut tables = kit::world::tables();
-        let service = usize::from(via.service());
-        // Of 192.168.x.y, by x.
-        tables.services[service].persistence =
+        let mut snapshot = kit::topology::snapshot();
+        // 192.168.x.y counts by x.
+        snapshot[via.service()].persistence =
             Some(Persistence { ticks: 1000, prefixes: [24, 120] });
-        tables.rotas[service] = rotas(via, Scheduler::SourceHash, [1, 1]);
-        let mut gates: Vec<_> =
-            (0..WORKERS).map(|n| Gate::one_of(n, WORKERS, tables.clone(), FLOWS)).collect();
+        snapshot[via.group()] = groups(via, Scheduler::SourceHash, [1, 1]);
+        let mut gates: Vec<_> = (0..WORKERS)
+            .map(|n| EngineHarness::one_of(n, WORKERS, snapshot.clone(), FLOWS))
+            .collect();
         let mut of_network = |net: u16, gone: Option<usize>| {
             let servers = (1..=12).map(|n| {
                 let asks = client(via, net << 8 | n);
                 let gate = &mut gates[usize::from(owner(asks.ip(), WORKERS))];
-                gate.change(|tables| {
+                gate.change(|snapshot| {
                     for n in 0..2 {
                         let hop = (gone != Some(n)).then(|| hop(via.server(n)));
-                        tables.backends[usize::from(via.backend(n))].hop = hop;
+                        snapshot[via.backend(n)].hop = hop;
                     }
                 });
                 let at = SocketAddr::new(asks.ip(), 2000 + u16::from(gone.is_some()));
@@ -218,22 +219,22 @@ fn a_network_stays_together_on_all_workers() {
         };
         let all: std::collections::HashSet<_> = (0..8).map(|net| of_network(net, None)).collect();
         assert_eq!(all.len(), 2, "{via:?}");
-        // When it is gone, all of them move.
+        // When the backend is gone, all of its clients move.
         for net in 0..8 {
             assert_eq!(of_network(net, Some(0)), Some(via.server(1)), "{via:?}");
         }
     }
 }
 
-/// As all are when a whole farm boots: whoever is asked next is no faster.
+/// When all machines boot at once, another backend is no faster.
 #[test]
 fn a_client_that_repeats_itself_is_served_by_slow_servers() {
     const MINUTE: u32 = 600;
     for via in [Via::Nat, Via::Snat, Via::Nat6, Via::Snat6, Via::Snat46, Via::Snat64] {
         for late in [15, 25, 100] {
-            let mut gate = Gate::new();
+            let mut gate = EngineHarness::new();
             let request = rrq(via.client(), via.vip(), "boot.img");
-            // When an answer comes, and what it is.
+            // The tick of each answer, and the answer.
             let mut answers = vec![];
             let is_served = (0..MINUTE).any(|tick| {
                 if tick.is_multiple_of(10) {

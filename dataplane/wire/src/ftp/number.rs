@@ -1,8 +1,8 @@
-//! Numbers as both sides write them: in decimal, leading zeroes allowed.
+//! Numbers in FTP's endpoints: decimal, leading zeroes allowed.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-/// `h1,h2,h3,h4,p1,p2` and nothing else.
+/// Parses `h1,h2,h3,h4,p1,p2` and nothing else.
 pub(super) fn endpoint(text: &[u8]) -> Option<SocketAddrV4> {
     let is_plain = !text.contains(&b' ');
     endpoint_at(text)
@@ -10,7 +10,8 @@ pub(super) fn endpoint(text: &[u8]) -> Option<SocketAddrV4> {
         .map(|(endpoint, _)| endpoint)
 }
 
-/// The same at the front of a text, and how long it is there. Some servers put blanks behind the commas.
+/// Parses `h1,h2,h3,h4,p1,p2` at the front of a text; returns the endpoint and its length in bytes. Some servers put
+/// blanks behind the commas.
 pub(super) fn endpoint_at(text: &[u8]) -> Option<(SocketAddrV4, usize)> {
     let (mut all, mut at) = ([0; 6], 0);
     for (nth, number) in all.iter_mut().enumerate() {
@@ -25,7 +26,7 @@ pub(super) fn endpoint_at(text: &[u8]) -> Option<(SocketAddrV4, usize)> {
     sound.then_some((SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port), at))
 }
 
-/// How long a comma with its blanks is at the front of a text.
+/// Length of a comma with its blanks at the front of a text.
 fn comma(text: &[u8]) -> Option<usize> {
     let blanks = |text: &[u8]| text.iter().take_while(|byte| **byte == b' ').count();
     let at = blanks(text);
@@ -33,7 +34,7 @@ fn comma(text: &[u8]) -> Option<usize> {
     Some(at + 1 + blanks(behind))
 }
 
-/// A port that one can listen on.
+/// Parses a port that a host can listen on: not zero.
 pub(super) fn port(digits: &[u8]) -> Option<u16> {
     decimal(digits, 5).and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0)
 }

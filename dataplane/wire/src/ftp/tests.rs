@@ -1,4 +1,4 @@
-//! Lines that were seen, and lines that nobody should send.
+//! FTP lines: seen in the field, malformed, and generated.
 
 use super::*;
 use proptest::prelude::*;
@@ -13,14 +13,14 @@ fn any(endpoint: &str) -> Option<SocketAddr> {
 
 #[test]
 fn commands() {
-    let here = Command::Port(Some(v4("10.0.0.9:1025")));
+    let active = Command::Port(Some(v4("10.0.0.9:1025")));
     for (line, command) in [
-        (&b"PORT 10,0,0,9,4,1"[..], here),
-        (b"port 10,0,0,9,4,1", here),
-        (b"PoRt\t 010,000,0,9,4,01  ", here),
-        (b" PORT 10,0,0,9,4,1", here),
-        (b"\xff\xf4\xff\xf2PORT 10,0,0,9,4,1", here),
-        (b"\xff\xfb\x01 \xff\xf1PORT 10,0,0,9,4,1", here),
+        (&b"PORT 10,0,0,9,4,1"[..], active),
+        (b"port 10,0,0,9,4,1", active),
+        (b"PoRt\t 010,000,0,9,4,01  ", active),
+        (b" PORT 10,0,0,9,4,1", active),
+        (b"\xff\xf4\xff\xf2PORT 10,0,0,9,4,1", active),
+        (b"\xff\xfb\x01 \xff\xf1PORT 10,0,0,9,4,1", active),
         (b"PORT 255,255,255,255,255,255", Command::Port(Some(v4("255.255.255.255:65535")))),
         (b"EPRT |1|10.0.0.9|1025|", Command::Eprt(any("10.0.0.9:1025"))),
         (b"eprt |2|2001:db8::9|65535| ", Command::Eprt(any("[2001:db8::9]:65535"))),
@@ -30,7 +30,7 @@ fn commands() {
         (b"EPRT |2|::FFFF:a00:9|1025|", Command::Eprt(any("10.0.0.9:1025"))),
         (b"PASV", Command::Pasv),
         (b"pasv ", Command::Pasv),
-        (b"EPSV", Command::Epsv(Epsv::Here)),
+        (b"EPSV", Command::Epsv(Epsv::SameFamily)),
         (b"EPSV 1", Command::Epsv(Epsv::V4)),
         (b"EPSV 2 ", Command::Epsv(Epsv::V6)),
         (b"epsv all", Command::Epsv(Epsv::All)),
@@ -54,12 +54,12 @@ fn commands() {
         (b"\xff", Command::Other),
         (b"\xff\xfb", Command::Other),
         (b"\xff\xffPORT 10,0,0,9,4,1", Command::Other),
-        (b"PORT 10,0,0,9,4,1\0", here),
-        (b"\0P\rORT\r10,0,0,\x009,4,1", here),
-        (b"P\xff\xfb\x01O\xff\xf4RT 10,0,0,9,4,1", here),
-        (b"P\xffxOR\xff\xefT 10,0,0,9,4,1", here),
-        (b"PORT\x0b10,0,0,9,4,1\x0b", here),
-        (b"PORT\x0c10,0,0,9,4,1", here),
+        (b"PORT 10,0,0,9,4,1\0", active),
+        (b"\0P\rORT\r10,0,0,\x009,4,1", active),
+        (b"P\xff\xfb\x01O\xff\xf4RT 10,0,0,9,4,1", active),
+        (b"P\xffxOR\xff\xefT 10,0,0,9,4,1", active),
+        (b"PORT\x0b10,0,0,9,4,1\x0b", active),
+        (b"PORT\x0c10,0,0,9,4,1", active),
         (b"P@SW", Command::Pasv),
         (b"STAT -1", Command::Listing),
         (b"stat  up", Command::Listing),
@@ -123,13 +123,13 @@ fn where_nobody_can_listen() {
     }
 }
 
-fn says(line: &[u8]) -> Option<(u16, bool, Says)> {
+fn says(line: &[u8]) -> Option<(u16, bool, ReplyKind)> {
     Reply::parse(line).map(|reply| (reply.code, reply.is_last, reply.says))
 }
 
 #[test]
 fn replies() {
-    let passive = |place| Says::Passive(v4("10.0.0.30:50000"), place);
+    let passive = |place| ReplyKind::Passive(v4("10.0.0.30:50000"), place);
     for (line, code, is_last, told) in [
         (&b"227 Entering Passive Mode (10,0,0,30,195,80)."[..], 227, true, passive(27..43)),
         (b"227 Entering Passive Mode (10,0,0,30,195,80)", 227, true, passive(27..43)),
@@ -140,15 +140,20 @@ fn replies() {
         (b"227 Entering Passive Mode, 10,0,0,30,195,80", 227, true, passive(27..43)),
         (b"227 on 1 (10 , 0,0 ,30,  195,80 )", 227, true, passive(10..31)),
         (b"227-v2 (10,0,0,30,195,80)", 227, false, passive(8..24)),
-        (b"229 Entering Extended Passive Mode (|||6446|)", 229, true, Says::Extended(6446, 39..43)),
-        (b"229 ok (!!!1!).", 229, true, Says::Extended(1, 11..12)),
-        (b"229 (mode) (|||65535|)", 229, true, Says::Extended(65535, 15..20)),
-        (b"234 AUTH TLS successful", 234, true, Says::AuthAccepted),
-        (b"234", 234, true, Says::AuthAccepted),
-        (b"234-More", 234, false, Says::Other),
-        (b"220 10,0,0,30,195,80", 220, true, Says::Other),
-        (b"220-Hello", 220, false, Says::Other),
-        (b"500 (|||6446|)", 500, true, Says::Other),
+        (
+            b"229 Entering Extended Passive Mode (|||6446|)",
+            229,
+            true,
+            ReplyKind::Extended(6446, 39..43),
+        ),
+        (b"229 ok (!!!1!).", 229, true, ReplyKind::Extended(1, 11..12)),
+        (b"229 (mode) (|||65535|)", 229, true, ReplyKind::Extended(65535, 15..20)),
+        (b"234 AUTH TLS successful", 234, true, ReplyKind::AuthAccepted),
+        (b"234", 234, true, ReplyKind::AuthAccepted),
+        (b"234-More", 234, false, ReplyKind::Other),
+        (b"220 10,0,0,30,195,80", 220, true, ReplyKind::Other),
+        (b"220-Hello", 220, false, ReplyKind::Other),
+        (b"500 (|||6446|)", 500, true, ReplyKind::Other),
     ] {
         assert_eq!(says(line), Some((code, is_last, told)), "{}", line.escape_ascii());
     }
@@ -180,7 +185,7 @@ fn replies_that_tell_nothing() {
         b"229 (   6446 )",
     ] {
         let told = says(line).map(|(.., says)| says);
-        assert_eq!(told, Some(Says::Other), "{}", line.escape_ascii());
+        assert_eq!(told, Some(ReplyKind::Other), "{}", line.escape_ascii());
     }
     for line in [&b""[..], b"22", b"22x 1", b"2277 1", b" 227 1", b"+27 1", b"\xff27 1"] {
         assert_eq!(says(line), None, "{}", line.escape_ascii());
@@ -264,11 +269,11 @@ fn lines_are_written() {
 #[test]
 fn the_rest_of_a_reply_stays() {
     let line = b"227 Da geht's lang: 10,0,0,30,195,80. Gru\xdf";
-    let Some((227, true, Says::Passive(_, place))) = says(line) else { panic!() };
+    let Some((227, true, ReplyKind::Passive(_, place))) = says(line) else { panic!() };
     let line = passive_in(line, &place, v4("10.0.0.100:1024"));
     assert_eq!(line[..], b"227 Da geht's lang: 10,0,0,100,4,0. Gru\xdf"[..]);
     let line = b"229 ok (!!!1!).";
-    let Some((229, true, Says::Extended(_, place))) = says(line) else { panic!() };
+    let Some((229, true, ReplyKind::Extended(_, place))) = says(line) else { panic!() };
     assert_eq!(extended_in(line, &place, 50000)[..], b"229 ok (!!!50000!)."[..]);
 }
 
@@ -288,7 +293,7 @@ fn a_reply_that_is_too_long_becomes_one_of_ours() {
 }
 
 proptest! {
-    /// What can be read, the beginning of which could become so.
+    /// A prefix of a readable line is always reported as one that may begin it.
     #[test]
     fn all_that_tells_something_may_begin_so(noise: Vec<u8>, line in sample(), cut: prop::sample::Index) {
         for line in [&noise[..], &line, &[&line[..], &noise].concat(), &[&noise[..], &line].concat()] {
@@ -296,10 +301,10 @@ proptest! {
             if Command::parse(line) != Command::Other {
                 prop_assert!(Command::may_begin(&line[..cut]));
             }
-            if Reply::parse(line).is_some_and(|reply| reply.says != Says::Other) {
+            if Reply::parse(line).is_some_and(|reply| reply.says != ReplyKind::Other) {
                 prop_assert!(Reply::may_begin(&line[..cut]));
             }
-            // Once it can't be, it can't be for ever.
+            // A prefix that is ruled out once stays ruled out.
             prop_assert!(Command::may_begin(&line[..cut]) || !Command::may_begin(line));
             prop_assert!(Reply::may_begin(&line[..cut]) || !Reply::may_begin(line));
         }
@@ -314,9 +319,9 @@ proptest! {
         let v6_read = SocketAddr::new(v6.ip().to_canonical(), at);
         prop_assert_eq!(Command::parse(&eprt(v6)), Command::Eprt(Some(v6_read)));
         let passive = says(&passive(v4));
-        prop_assert!(matches!(passive, Some((227, true, Says::Passive(to, _))) if to == v4));
+        prop_assert!(matches!(passive, Some((227, true, ReplyKind::Passive(to, _))) if to == v4));
         let extended = says(&extended(at));
-        prop_assert!(matches!(extended, Some((229, true, Says::Extended(to, _))) if to == at));
+        prop_assert!(matches!(extended, Some((229, true, ReplyKind::Extended(to, _))) if to == at));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Lines as they go on the wire, without their ends.
+//! Writes FTP lines, without their ends.
 
 use super::Line;
 use std::fmt::Display;
@@ -6,33 +6,33 @@ use std::io::Write;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::ops::Range;
 
-/// The client listens there.
+/// PORT with the client's endpoint.
 pub fn port(at: SocketAddrV4) -> Line {
     line(format_args!("PORT {}", Numbers(at)))
 }
 
-/// The same of any protocol.
+/// EPRT with the client's endpoint (RFC 2428 §2).
 pub fn eprt(at: SocketAddr) -> Line {
     let protocol = if at.is_ipv4() { 1 } else { 2 };
     line(format_args!("EPRT |{protocol}|{}|{}|", at.ip(), at.port()))
 }
 
-/// The server listens there.
+/// Reply 227 with the server's endpoint.
 pub fn passive(at: SocketAddrV4) -> Line {
     line(format_args!("227 Entering Passive Mode ({}).", Numbers(at)))
 }
 
-/// It listens on this port of its own address.
+/// Reply 229 with the server's port (RFC 2428 §3).
 pub fn extended(port: u16) -> Line {
     line(format_args!("229 Entering Extended Passive Mode (|||{port}|)"))
 }
 
-/// A reply with another endpoint at this place of it; one of ours, if that is too long.
+/// A reply 227 with the endpoint at `place` replaced. If the result is too long, a reply of the gate's wording.
 pub fn passive_in(reply: &[u8], place: &Range<usize>, at: SocketAddrV4) -> Line {
     replaced(reply, place, Numbers(at)).unwrap_or_else(|| begin_as(reply, passive(at)))
 }
 
-/// A reply with another port at this place of it; one of ours, if that is too long.
+/// A reply 229 with the port at `place` replaced. If the result is too long, a reply of the gate's wording.
 pub fn extended_in(reply: &[u8], place: &Range<usize>, port: u16) -> Line {
     replaced(reply, place, port).unwrap_or_else(|| begin_as(reply, extended(port)))
 }
@@ -45,20 +45,20 @@ fn replaced(reply: &[u8], place: &Range<usize>, with: impl Display) -> Option<Li
     Some(line)
 }
 
-/// A line with the code of this reply, and with what says whether more lines of it follow.
+/// Begins a line with the reply's code and its continuation mark.
 fn begin_as(reply: &[u8], mut line: Line) -> Line {
     line.iter_mut().zip(reply).take(4).for_each(|(byte, &as_there)| *byte = as_there);
     line
 }
 
-/// All of these are shorter than a line can be.
+/// Formats a line. All texts in this file are shorter than a line can be.
 fn line(text: std::fmt::Arguments) -> Line {
     let mut line = Line::new();
     let _ = line.write_fmt(text);
     line
 }
 
-/// `h1,h2,h3,h4,p1,p2`.
+/// Formats an endpoint as `h1,h2,h3,h4,p1,p2`.
 struct Numbers(SocketAddrV4);
 
 impl Display for Numbers {

@@ -11,14 +11,14 @@ fn vip6() -> Ipv6Addr {
     "fd00::100".parse().unwrap()
 }
 
-/// A frame of ARP's, between these.
+/// An ARP frame between two hosts.
 fn arp(operation: u8, sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
     let head = [8, 6, 0, 1, 8, 0, 6, 4, 0, operation];
     let sender = [&ASKER.0[..], &sender].concat();
     [&[0xff; 6], &ASKER.0[..], &head, &sender, &[0; 6], &target].concat()
 }
 
-/// The checksum of a message about neighbours, by another implementation.
+/// The checksum of a neighbour discovery message, computed by etherparse.
 fn sum(ip: &[u8], message: &[u8]) -> [u8; 2] {
     let address = |at: usize| -> [u8; 16] { ip[at..at + 16].try_into().unwrap() };
     let bytes5to8 = message[4..8].try_into().unwrap();
@@ -26,7 +26,7 @@ fn sum(ip: &[u8], message: &[u8]) -> [u8; 2] {
     kind.calc_checksum(address(8), address(24), &message[8..]).unwrap().to_be_bytes()
 }
 
-/// A solicitation for the VIP, with this option behind it, sent to the VIP itself.
+/// A solicitation for the VIP, sent to the VIP itself, with this option.
 fn solicitation(source: Ipv6Addr, hops: u8, option: &[u8]) -> Vec<u8> {
     solicitation_to(vip6(), source, hops, option)
 }
@@ -52,7 +52,7 @@ fn asked(frame: &mut [u8]) -> Option<Question<Ipv6Addr>> {
 fn an_arp_request_is_answered_to_its_sender() {
     let mut frame = arp(1, [10, 0, 0, 7], VIP);
     let asker = Ipv4Addr::new(10, 0, 0, 7);
-    let question = Question { asker, station: ASKER, wanted: VIP.into() };
+    let question = Question { asker, mac: ASKER, wanted: VIP.into() };
     assert_eq!(asked_by_arp(&frame), Some(question));
     answer_arp(&mut frame, MAC);
     let head = [8, 6, 0, 1, 8, 0, 6, 4, 0, 2];
@@ -79,7 +79,7 @@ fn a_solicitation_is_answered_to_its_sender() {
     let asker: Ipv6Addr = "fd00::7".parse().unwrap();
     for option in [&[][..], &[1, 1, 2, 0, 0, 0, 0, 7]] {
         let mut frame = solicitation(asker, 255, option);
-        let question = Question { asker, station: ASKER, wanted: vip6() };
+        let question = Question { asker, mac: ASKER, wanted: vip6() };
         assert_eq!(asked(&mut frame), Some(question));
         let (ethernet, rest) = Ethernet::mut_from_prefix(&mut frame).unwrap();
         let Split { ip, body, .. } = Ipv6::split(rest).unwrap();
@@ -98,20 +98,25 @@ fn a_solicitation_is_answered_to_its_sender() {
 #[test]
 fn what_is_no_solicitation_and_nothing_else_is_left_alone() {
     let asker = "fd00::7".parse().unwrap();
-    let own = [&[1, 1], &ASKER.0[..]].concat();
-    assert_eq!(asked(&mut solicitation(asker, 254, &own)), None, "it was forwarded");
+    let link_address = [&[1, 1], &ASKER.0[..]].concat();
+    assert_eq!(asked(&mut solicitation(asker, 254, &link_address)), None, "it was forwarded");
     let nonce = [14, 1, 1, 2, 3, 4, 5, 6];
-    for option in [&nonce[..], &[&own[..], &nonce].concat(), &[1, 1, 2, 0, 0, 0, 0, 8], &own[..7]] {
+    for option in [
+        &nonce[..],
+        &[&link_address[..], &nonce].concat(),
+        &[1, 1, 2, 0, 0, 0, 0, 8],
+        &link_address[..7],
+    ] {
         assert_eq!(asked(&mut solicitation(asker, 255, option)), None, "{option:?}");
     }
     for at in [54, 55, 56, 60] {
-        let mut other = solicitation(asker, 255, &own);
+        let mut other = solicitation(asker, 255, &link_address);
         other[at] ^= 1;
         assert_eq!(asked(&mut other), None, "byte {at}");
     }
     let mut to_all = solicitation_to(ALL_NODES, asker, 255, &[]);
     assert_eq!(asked(&mut to_all), None, "who asks all has to say where it is");
-    to_all = solicitation_to(ALL_NODES, asker, 255, &own);
+    to_all = solicitation_to(ALL_NODES, asker, 255, &link_address);
     assert_eq!(asked(&mut to_all).map(|question| question.asker), Some(asker));
     let mut behind = solicitation(asker, 255, &[]);
     behind.splice(54..54, [58, 0, 1, 4, 0, 0, 0, 0]);

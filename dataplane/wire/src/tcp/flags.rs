@@ -1,4 +1,4 @@
-//! What a segment is.
+//! TCP flags.
 
 use std::ops::BitOr;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -21,42 +21,42 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub struct Flags(u8);
 
 impl Flags {
-    /// Its sender has no more to say.
+    /// FIN: the sender has no more data.
     pub const FIN: Flags = Flags(0x01);
-    /// It opens a connection.
+    /// SYN: opens a connection.
     pub const SYN: Flags = Flags(0x02);
-    /// There is no such connection, or none any more.
+    /// RST: the connection does not exist, or ends at once.
     pub const RST: Flags = Flags(0x04);
-    /// What is there is to be read without waiting for more.
+    /// PSH: the receiver should deliver the data without waiting for more.
     pub const PSH: Flags = Flags(0x08);
-    /// It acknowledges.
+    /// ACK: the acknowledgement number is valid.
     pub const ACK: Flags = Flags(0x10);
-    /// It has a place that is urgent.
+    /// URG: the urgent pointer is valid.
     pub const URG: Flags = Flags(0x20);
-    /// Congestion was met on the way (RFC 3168).
+    /// ECE: congestion was met on the path (RFC 3168).
     pub const ECE: Flags = Flags(0x40);
-    /// Its sender has slowed down (RFC 3168).
+    /// CWR: the sender has reduced its window (RFC 3168).
     pub const CWR: Flags = Flags(0x80);
 
-    /// As they lie in the header.
+    /// The header's byte.
     #[inline]
     pub fn bits(self) -> u8 {
         self.0
     }
 
-    /// Whether all of these are among them.
+    /// Whether all of `flags` are set.
     #[inline]
     pub fn has(self, flags: Flags) -> bool {
         self.0 & flags.0 == flags.0
     }
 
-    /// Whether a segment neither begins nor ends anything.
+    /// Whether the segment neither opens nor ends a connection.
     #[inline]
-    pub fn is_routine(self) -> bool {
+    pub fn is_midstream(self) -> bool {
         self.0 & (Flags::SYN | Flags::FIN | Flags::RST).0 == 0
     }
 
-    /// All but these.
+    /// The flags without `flags`.
     #[inline]
     pub fn without(self, flags: Flags) -> Flags {
         Flags(self.0 & !flags.0)

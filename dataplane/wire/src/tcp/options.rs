@@ -1,10 +1,11 @@
-//! What stands behind a header: kind, length and value, one option after the other. A list that is broken
-//! ends where it breaks.
+//! TCP options: kind, length and value. A malformed list ends at its first fault.
 
+use super::SeqNumber;
 use crate::checksum::Delta;
 use std::ops::Range;
+use zerocopy::network_endian::U32;
 
-/// Kinds (RFC 9293 §3.1, RFC 2018, RFC 7323).
+/// Option kinds (RFC 9293 §3.1, RFC 2018, RFC 7323).
 mod kind {
     pub const END: u8 = 0;
     pub const NOTHING: u8 = 1;
@@ -12,12 +13,15 @@ mod kind {
     pub const TIMESTAMPS: u8 = 8;
 }
 
-/// Bytes of the longest list there can be.
+/// Bytes of the longest possible list.
 const LONGEST: usize = 40;
 
-/// Maps the edges of each block. An option may begin at any byte, but the list is made of whole words: what
-/// it does to a checksum is seen from the list as a whole.
-pub(super) fn map_blocks(options: &mut [u8], map: &mut impl FnMut([u32; 2]) -> [u32; 2]) -> Delta {
+/// Maps the edges of each SACK block. An option may begin at an odd byte, but the list consists of whole words: the
+/// checksum change is therefore computed over the whole list.
+pub(super) fn map_blocks(
+    options: &mut [u8],
+    map: &mut impl FnMut([SeqNumber; 2]) -> [SeqNumber; 2],
+) -> Delta {
     let mut before = [0; LONGEST];
     let Some(before) = before.get_mut(..options.len()) else { return Delta::default() };
     before.copy_from_slice(options);
@@ -31,7 +35,7 @@ pub(super) fn map_blocks(options: &mut [u8], map: &mut impl FnMut([u32; 2]) -> [
     Delta::replaced(before, options)
 }
 
-/// Puts nothing in place of all of them.
+/// Replaces all options by no-operations.
 pub(super) fn blank(options: &mut [u8]) -> Delta {
     let mut before = [0; LONGEST];
     let Some(before) = before.get_mut(..options.len()) else { return Delta::default() };
@@ -40,16 +44,14 @@ pub(super) fn blank(options: &mut [u8]) -> Delta {
     Delta::replaced(before, options)
 }
 
-fn map_block(block: &mut [u8; 8], map: &mut impl FnMut([u32; 2]) -> [u32; 2]) {
-    let [a, b, c, d, e, f, g, h] = *block;
-    let edges = map([u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])]);
-    block[..4].copy_from_slice(&edges[0].to_be_bytes());
-    block[4..].copy_from_slice(&edges[1].to_be_bytes());
+fn map_block(block: &mut [u8; 8], map: &mut impl FnMut([SeqNumber; 2]) -> [SeqNumber; 2]) {
+    let edges: [U32; 2] = zerocopy::transmute!(*block);
+    *block = zerocopy::transmute!(map(edges.map(SeqNumber::from)).map(U32::from));
 }
 
-/// The timestamps (RFC 7323) of an answer to a segment with these options, as options; `None`: it has none.
-/// Some drop a segment without them once there were some. What its sender has echoed is the last time
-/// that it was told, so the answer tells no other.
+/// Timestamps (RFC 7323) for an answer to a segment with these options, as options; `None`: the segment has none. Some
+/// hosts drop segments without timestamps once they were negotiated. The answer's value is the one that the sender
+/// echoed: the latest that the sender knows.
 pub fn answer_timestamps(options: &[u8]) -> Option<[u8; 12]> {
     let mut at = 0;
     while let Some((kind, value)) = next(options, &mut at) {
@@ -61,7 +63,7 @@ pub fn answer_timestamps(options: &[u8]) -> Option<[u8; 12]> {
     None
 }
 
-/// The option at this place: its kind, and where its value lies. The place is then that of the next one.
+/// The option at `at`: its kind and the range of its value. Moves `at` to the next option.
 fn next(options: &[u8], at: &mut usize) -> Option<(u8, Range<usize>)> {
     while *options.get(*at)? == kind::NOTHING {
         *at += 1;

@@ -1,20 +1,20 @@
-//! Headers, flags and options; checksums are judged by a sum of their own.
+//! TCP headers, flags and options; checksums are compared with a word-by-word sum.
 
 use super::*;
 use crate::ipv4::Ipv4;
 use crate::ipv6::Ipv6;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-const SAYS: Says = Says {
+const SAYS: SegmentFields = SegmentFields {
     source: 40_000,
     destination: 21,
-    sequence: 0xffff_fff0,
-    acknowledgement: 7,
+    sequence: SeqNumber(0xffff_fff0),
+    acknowledgement: SeqNumber(7),
     flags: Flags::ACK,
     window: 1000,
 };
 
-/// The word by word sum of pseudo header and segment (RFC 9293 §3.1), which is to be 0xffff.
+/// The word-by-word sum of pseudo header and segment (RFC 9293 §3.1); 0xffff if the checksum is right.
 fn full_sum(addresses: &[u8], segment: &[u8]) -> u32 {
     let pseudo = [0, 6, (segment.len() >> 8) as u8, segment.len() as u8];
     let mut bytes = [addresses, &pseudo, segment].concat();
@@ -97,23 +97,23 @@ fn flags_are_told_apart() {
     assert_eq!(all.map(Flags::bits).collect::<Vec<_>>(), [1, 2, 4, 8, 16, 32, 64, 128]);
 }
 
-/// Each setter, and the sum is right again.
+/// The checksum is right after each setter.
 #[test]
 fn setters_mend_the_checksum() {
     for data in [&b""[..], b"x", b"PORT 10,0,0,9,4,1\r\n"] {
         let mut bytes = segment(&[], data);
         let (tcp, ..) = Tcp::split(&mut bytes).unwrap();
-        tcp.set_sequence(5);
-        tcp.set_acknowledgement(u32::MAX);
+        tcp.set_sequence(SeqNumber(5));
+        tcp.set_acknowledgement(SeqNumber(u32::MAX));
         tcp.set_flags(Flags::RST);
         tcp.set_ports(1, 2, Delta::default());
-        assert_eq!((tcp.sequence(), tcp.acknowledgement()), (5, u32::MAX));
+        assert_eq!((tcp.sequence(), tcp.acknowledgement()), (SeqNumber(5), SeqNumber(u32::MAX)));
         assert_eq!((tcp.flags(), tcp.source(), tcp.destination()), (Flags::RST, 1, 2));
         assert_right(&bytes);
     }
 }
 
-/// At every place in the list, so at odd ones too.
+/// SACK blocks are mapped at odd offsets, too.
 #[test]
 fn blocks_are_mapped_wherever_they_lie() {
     let block = [[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0x10], [0, 0, 1, 0, 0, 0, 2, 0]].concat();
@@ -125,9 +125,9 @@ fn blocks_are_mapped_wherever_they_lie() {
         let (tcp, options, _) = Tcp::split(&mut bytes).unwrap();
         tcp.map_blocks(options, |[left, right]| {
             seen.push([left, right]);
-            [left.wrapping_add(3), right.wrapping_add(0x0102_0304)]
+            [left.after(3), right.after(0x0102_0304)]
         });
-        assert_eq!(seen, [[u32::MAX, 0x10], [0x100, 0x200]]);
+        assert_eq!(seen, [[u32::MAX, 0x10], [0x100, 0x200]].map(|block| block.map(SeqNumber)));
         let after = [[0, 0, 0, 2, 1, 2, 3, 0x14], [0, 0, 1, 3, 1, 2, 5, 4]].concat();
         assert_eq!(options[before + 2..before + 18], after);
         assert_right(&bytes);

@@ -2,50 +2,50 @@
 
 use crate::lending::Lending;
 use crate::{pass, turn};
-use engine::select::cap::{Cap, Places};
-use engine::tables::{Duty, Ftp, Protocol, Tables};
-use kit::connections::{Line, add, add_rules, backend};
+use engine::scheduler::transfer_limit::{Places, TransferLimit};
+use engine::snapshot::{BackendState, Ftp, Protocol, Snapshot};
+use kit::connections::{Connection, add, add_rules, backend};
 use kit::ftp::{active, endpoint_in, passive_at};
-use kit::house::House;
 use kit::packet::Packet;
+use kit::packets::datagram;
 use kit::segment::Segment;
-use kit::story::datagram;
-use kit::world::{self, Via};
+use kit::topology::{self, Via};
+use kit::worker_set::WorkerSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use worker::news::News;
+use worker::command_channel::Command;
 
 const SSH: u16 = 22;
 const FTP: u16 = 21;
 const DNS: u16 = 53;
 /// The port that servers open connections from by themselves.
-const OWN: u16 = 7000;
+const EGRESS: u16 = 7000;
 
-/// The small world with services of every protocol that connections are made to, and with rules for servers' own.
-pub fn world() -> Tables {
-    let mut tables = world::tables();
-    let transfers = tables.backends.len();
+/// The small world with services of every protocol that has connections, and with rules for those that servers open.
+pub fn world() -> Snapshot {
+    let mut snapshot = topology::snapshot();
+    let transfers = snapshot.backends.len();
     let ftp = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
     for (protocol, port) in [(Protocol::Tcp, SSH), (ftp, FTP), (Protocol::Udp, DNS)] {
-        add(&mut tables, protocol, port, [1, 1]);
+        add(&mut snapshot, protocol, port, [1, 1]);
     }
-    for backend in &mut tables.backends[transfers..] {
-        backend.cap = Some(Cap::new(u32::MAX, Places::default()));
+    for backend in &mut snapshot.backends[transfers..] {
+        backend.cap = Some(TransferLimit::new(u32::MAX, Places::default()));
     }
-    add_rules(&mut tables, Some(OWN));
-    tables
+    add_rules(&mut snapshot, Some(EGRESS));
+    snapshot
 }
 
 /// A host that servers talk to by themselves.
 fn peer(via: Via) -> SocketAddr {
-    SocketAddr::new(via.station(0, 9), 7777)
+    SocketAddr::new(via.host(0, 9), 7777)
 }
 
-/// A round of them, in every mode, arriving at both workers.
-pub fn connections(house: &mut House<Lending>, tables: &Tables, round: u8) {
-    house.left();
+/// A round of connections in every mode, arriving at both workers.
+pub fn connections(set: &mut WorkerSet<Lending>, snapshot: &Snapshot, round: u8) {
+    set.left();
     for (n, via) in (0..4).flat_map(|n| Via::ALL.map(|via| (n, via))) {
-        let mut at = At { house, queue: usize::from(n % 2) };
+        let mut at = At { set, queue: usize::from(n % 2) };
         let client = SocketAddr::new(via.address([172, 99, round, n]), 2070);
         at.shell(via, client, n);
         at.questions(via, client);
@@ -55,26 +55,26 @@ pub fn connections(house: &mut House<Lending>, tables: &Tables, round: u8) {
         }
     }
     for via in [Via::Nat, Via::Nat6] {
-        At { house, queue: 0 }.servers_own(via);
+        At { set, queue: 0 }.servers_own(via);
     }
-    flood(house);
-    death(house, tables);
+    flood(set);
+    death(set, snapshot);
 }
 
 /// The queue where frames arrive, and where they leave.
 struct At<'a> {
-    house: &'a mut House<Lending>,
+    set: &'a mut WorkerSet<Lending>,
     queue: usize,
 }
 
 impl At<'_> {
     /// The frame that leaves, if one does.
     fn try_take(&mut self, frame: impl Into<Vec<u8>>) -> Option<Vec<u8>> {
-        self.house.arrive(self.queue, frame);
+        self.set.arrive(self.queue, frame);
         // It may be handed over.
-        turn(self.house);
-        turn(self.house);
-        self.house.left().pop()
+        turn(self.set);
+        turn(self.set);
+        self.set.left().pop()
     }
 
     #[track_caller]
@@ -83,7 +83,7 @@ impl At<'_> {
     }
 
     #[track_caller]
-    fn says(&mut self, line: &mut Line, side: usize, flags: &str, text: &str) -> Segment {
+    fn says(&mut self, line: &mut Connection, side: usize, flags: &str, text: &str) -> Segment {
         let heard = self.take(match side {
             0 => line.from_client(flags, text),
             _ => line.from_server(flags, text),
@@ -93,8 +93,8 @@ impl At<'_> {
     }
 
     #[track_caller]
-    fn open(&mut self, via: Via, client: SocketAddr, port: u16) -> Line {
-        let mut line = Line::new(via, client, port);
+    fn open(&mut self, via: Via, client: SocketAddr, port: u16) -> Connection {
+        let mut line = Connection::new(via, client, port);
         let syn = self.says(&mut line, 0, "S", "");
         line.seen(syn);
         if !via.is_dsr() {
@@ -127,7 +127,7 @@ impl At<'_> {
             2 => drop(self.says(&mut line, 1, "AR", "")),
             _ => {}
         }
-        let nobody = Line { client: SocketAddr::new(client.ip(), 9999), ..line };
+        let nobody = Connection { client: SocketAddr::new(client.ip(), 9999), ..line };
         self.take(nobody.from_client("A", "who is there?"));
         assert_eq!(self.try_take(nobody.from_client("R", "")), None);
     }
@@ -143,7 +143,7 @@ impl At<'_> {
         }
     }
 
-    /// Data whose client connects, and data whose server does, which is announced in pieces.
+    /// Passive and active data connections; the active one's PORT command arrives in pieces.
     fn files(&mut self, via: Via, client: SocketAddr) {
         let mut control = self.open(via, client, FTP);
         if via.is_dsr() {
@@ -168,20 +168,20 @@ impl At<'_> {
         assert_eq!((told.source, told.destination), (control.vip, control.client));
         let whole = self.says(&mut control, 0, "AP", rest);
         let server = SocketAddr::new(control.server.ip(), 4444);
-        let data = Line {
+        let data = Connection {
             client: listens,
             server,
             seen_as: endpoint_in(&whole.text()),
-            ..Line::new(via, listens, 20)
+            ..Connection::new(via, listens, 20)
         };
         assert_eq!(self.take(data.from_server("S", "")).destination, listens);
         // Sent again, in the new words.
-        self.house.now = self.house.now.after(1);
+        self.set.now = self.set.now.after(1);
         control.next[0] = control.next[0].wrapping_sub(rest.len() as u32);
         assert_eq!(self.take(control.from_client("AP", rest)).text(), whole.text());
     }
 
-    /// Lines that are held in memory that is lent: replaced, passed on as they were, or given up.
+    /// Lines that are held in lent memory: replaced, passed on as they were, or given up.
     fn long_lines(&mut self, via: Via, client: IpAddr) {
         if via.is_dsr() {
             return;
@@ -203,8 +203,8 @@ impl At<'_> {
     /// A connection that a server opens by itself.
     fn servers_own(&mut self, via: Via) {
         let peer = peer(via);
-        let server = SocketAddr::new(via.server(0), OWN);
-        let mut line = Line { server, seen_as: peer, ..Line::new(via, peer, OWN) };
+        let server = SocketAddr::new(via.server(0), EGRESS);
+        let mut line = Connection { server, seen_as: peer, ..Connection::new(via, peer, EGRESS) };
         let heard = self.says(&mut line, 1, "S", "");
         assert_eq!(heard.source.ip(), via.vip().ip());
         line.vip = heard.source;
@@ -215,33 +215,33 @@ impl At<'_> {
     }
 }
 
-/// More SYNs than there are places.
-fn flood(house: &mut House<Lending>) {
+/// A flood with more SYNs than the table has rows.
+fn flood(set: &mut WorkerSet<Lending>) {
     for via in Via::ALL {
         for n in 0..400u16 {
             let [high, low] = n.to_be_bytes();
             let client = SocketAddr::new(via.address([172, 98, high, low]), 2070);
-            house.arrive(usize::from(n % 2), Line::new(via, client, SSH).from_client("S", ""));
+            set.arrive(usize::from(n % 2), Connection::new(via, client, SSH).from_client("S", ""));
         }
-        pass(house, 20);
-        house.left();
+        pass(set, 20);
+        set.left();
     }
 }
 
 /// The servers of a service die, and come back.
-fn death(house: &mut House<Lending>, tables: &Tables) {
-    let mut without = tables.clone();
+fn death(set: &mut WorkerSet<Lending>, snapshot: &Snapshot) {
+    let mut without = snapshot.clone();
     for via in Via::SEEN {
         for n in [0, 1] {
-            without.backends[usize::from(backend(via, n))].duty = Duty::Down;
+            without[backend(via, n)].state = BackendState::Down;
         }
     }
-    for tables in [&without, tables] {
-        for desk in &house.desks {
-            desk.news.push(News::Tables(Arc::new(tables.clone()))).expect("room");
+    for snapshot in [&without, snapshot] {
+        for channel in &set.channels {
+            channel.commands.push(Command::Snapshot(Arc::new(snapshot.clone()))).expect("room");
         }
-        pass(house, 20);
-        house.left();
-        while house.desks.iter().any(|desk| desk.returns.pop().is_some()) {}
+        pass(set, 20);
+        set.left();
+        while set.channels.iter().any(|channel| channel.replies.pop().is_some()) {}
     }
 }

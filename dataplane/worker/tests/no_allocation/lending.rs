@@ -1,19 +1,19 @@
 //! A port whose buffers are on loan, as a device's are.
 
 use crossbeam::queue::ArrayQueue;
-use engine::frame::{Burst, Frame};
-use kit::house::Wire;
+use engine::types::frame::{Burst, Frame};
+use kit::worker_set::Wire;
 use std::sync::Arc;
 use worker::port::Port;
 
-/// Bytes that a buffer has.
+/// Bytes of a buffer.
 const SIZE: usize = 2048;
 
 type Shelf = Arc<ArrayQueue<Box<[u8; SIZE]>>>;
 
 /// A buffer that goes back to where it came from, as a device's does.
 pub struct Loan {
-    /// Taken out when it goes back.
+    /// The buffer's bytes, taken out when it is given back.
     bytes: Option<Box<[u8; SIZE]>>,
     len: usize,
     shelf: Shelf,

@@ -1,6 +1,5 @@
-//! After its start a worker neither takes memory nor gives any back: counted by the allocator
-//! itself, over transfers and connections in all modes, hand-over, expiry, full tables, questions and
-//! new tables.
+//! After its start a worker neither takes memory nor gives any back: counted by the allocator itself, over transfers
+//! and connections in all modes, hand-over, expiry, full tables, queries and new snapshots.
 
 mod connections;
 mod counting;
@@ -8,50 +7,52 @@ mod lending;
 
 use connections::connections;
 use counting::calls;
-use engine::flow::key::Seed;
-use engine::flow::view::FlowQuery;
-use engine::own::room::Room;
-use engine::own::uses::Uses;
-use engine::policy::{Access, OptionLimits};
-use engine::select::cap::{Cap, Places};
-use engine::select::look::Look;
-use engine::select::rota::Scheduler;
-use engine::select::slow_start::SlowStart;
-use engine::select::sticky::Persistence;
-use engine::tick::Tick;
+use engine::flow::hash::Seed;
+use engine::flow::query::FlowQuery;
+use engine::scheduler::backend_group::Scheduler;
+use engine::scheduler::persistence::Persistence;
+use engine::scheduler::slow_start::SlowStart;
+use engine::scheduler::transfer_limit::{Places, TransferLimit};
+use engine::snapshot::access::Access;
+use engine::snapshot::option_limits::OptionLimits;
+use engine::state::explain::SelectionTrace;
+use engine::state::references::References;
+use engine::state::resize::Resize;
+use engine::types::id::ServiceId;
+use engine::types::tick::Tick;
 use kit::farm::Farm;
+use kit::fragments::cut;
 use kit::growth::larger;
-use kit::house::{House, Wire as _};
 use kit::packet::Packet;
-use kit::parts::cut;
-use kit::story::{CLIENT, arp, data, ping, rrq, rrq_with};
-use kit::world::{Via, rotas};
+use kit::packets::{CLIENT, arp, data, ping, rrq, rrq_with};
+use kit::topology::{Via, groups};
+use kit::worker_set::{Wire as _, WorkerSet};
 use lending::Lending;
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
+use worker::command_channel::{Command, Query, Reply};
 use worker::latency;
-use worker::news::{News, Return};
 
 const WORKERS: u16 = 2;
-/// Fewer than the requests of the flood: the table is full for a while.
+/// Rows of the transfer table. The flood has more requests: the table is full for a while.
 const PLACES: u32 = 128;
 /// Transfers of some backends at a time: as many as there are, but for the flood.
 const LIMIT: u32 = 60;
 
 /// A turn of each worker, watched.
-fn turn(house: &mut House<Lending>) {
-    let House { workers, now, .. } = house;
+fn turn(set: &mut WorkerSet<Lending>) {
+    let WorkerSet { workers, now, .. } = set;
     let now = *now;
     let calls = calls(|| workers.iter_mut().for_each(|worker| worker.turn(now, Instant::now())));
     assert_eq!(calls, 0, "calls to the allocator in a turn");
 }
 
-fn pass(house: &mut House<Lending>, ticks: u32) {
+fn pass(set: &mut WorkerSet<Lending>, ticks: u32) {
     for _ in 0..ticks {
-        house.now = house.now.after(1);
-        turn(house);
+        set.now = set.now.after(1);
+        turn(set);
     }
 }
 
@@ -61,7 +62,7 @@ fn client(via: Via, net: u8, n: u16) -> SocketAddr {
 }
 
 /// Transfers, all arriving at the first worker, until they are through.
-fn transfers(house: &mut House<Lending>, net: u8) {
+fn transfers(set: &mut WorkerSet<Lending>, net: u8) {
     let mut farm = Farm::default();
     for (n, via) in (0..10).flat_map(|n| Via::ALL.map(|via| (n, via))) {
         let client = client(via, net + via as u8, n);
@@ -71,11 +72,11 @@ fn transfers(house: &mut House<Lending>, net: u8) {
     for _ in 0..100 {
         let said = farm.says();
         for packet in farm.bypass(said) {
-            house.arrive(0, packet);
+            set.arrive(0, packet);
         }
-        turn(house);
-        pass(house, 2);
-        house.left().iter().for_each(|frame| farm.hears(frame));
+        turn(set);
+        pass(set, 2);
+        set.left().iter().for_each(|frame| farm.hears(frame));
         if farm.is_done() {
             return;
         }
@@ -84,54 +85,53 @@ fn transfers(house: &mut House<Lending>, net: u8) {
 }
 
 /// Frames that end in an answer, at the kernel, or nowhere.
-fn noise(house: &mut House<Lending>) {
+fn noise(set: &mut WorkerSet<Lending>) {
     let stranger = client(Via::Nat, 99, 1).ip();
     for n in 0..200 {
-        house.arrive(n % 2, arp(stranger, Via::Nat.vip().ip()));
-        house.arrive(n % 2, arp(stranger, Via::Nat.station(0, 2)));
-        house.arrive(n % 2, ping(stranger, Via::Nat.vip().ip(), 1, n as u16, b"hello"));
-        house.arrive(
+        set.arrive(n % 2, arp(stranger, Via::Nat.vip().ip()));
+        set.arrive(n % 2, arp(stranger, Via::Nat.host(0, 2)));
+        set.arrive(n % 2, ping(stranger, Via::Nat.vip().ip(), 1, n as u16, b"hello"));
+        set.arrive(
             n % 2,
             rrq(client(Via::Dsr, 99, n as u16), SocketAddr::new(Via::Dsr.vip().ip(), 7), ""),
         );
-        house.arrive(n % 2, &[0u8; 40][..n % 40]);
+        set.arrive(n % 2, &[0u8; 40][..n % 40]);
         // Refused, limited, at its last hop, in parts of which the first one never comes.
         let (asks, via) = (client(Via::Snat6, 98, n as u16), Via::Snat6);
-        house.arrive(n % 2, rrq(asks, via.vip(), "a/../secret/key"));
+        set.arrive(n % 2, rrq(asks, via.vip(), "a/../secret/key"));
         let request = rrq_with(asks, via.vip(), "f", &[("blksize", 8192), ("multicast", 1)]);
-        house.arrive(n % 2, &request);
-        house.arrive(n % 2, Packet { ttl: 1, ..request });
+        set.arrive(n % 2, &request);
+        set.arrive(n % 2, Packet { ttl: 1, ..request });
         let upload = Packet { id: n as u16, ..data(asks, via.vip(), 1, 900) };
-        house.arrive(n % 2, &cut(&upload, 400)[n % 3][..]);
+        set.arrive(n % 2, &cut(&upload, 400)[n % 3][..]);
     }
-    pass(house, 30);
-    house.left_to_kernel();
+    pass(set, 30);
+    set.left_to_kernel();
 }
 
-fn flood(house: &mut House<Lending>, n: u16) {
+fn flood(set: &mut WorkerSet<Lending>, n: u16) {
     for via in Via::ALL {
         for n in 0..n {
-            house.arrive(
+            set.arrive(
                 usize::from(n % 2),
                 rrq(client(via, 100 + via as u8, n), via.vip(), "flood"),
             );
         }
-        pass(house, 40);
-        house.left();
+        pass(set, 40);
+        set.left();
     }
 }
 
 #[test]
 fn no_memory_is_taken_or_given_back_after_the_start() {
     let mut world = connections::world();
-    world.services[usize::from(Via::Snat.service())].persistence =
-        Some(Persistence { ticks: 50, prefixes: [24, 64] });
-    world.services[usize::from(Via::Snat6.service())].access = Access {
+    world[Via::Snat.service()].persistence = Some(Persistence { ticks: 50, prefixes: [24, 64] });
+    world[Via::Snat6.service()].access = Access {
         deny_files: vec!["secret/**".into()],
         max_requests: Some(100),
         ..Access::default()
     };
-    world.services[usize::from(Via::Snat6.service())].options = OptionLimits {
+    world[Via::Snat6.service()].options = OptionLimits {
         max_blksize: Some(1428),
         strip: vec!["multicast".into()],
         ..Default::default()
@@ -141,27 +141,37 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
         (Via::Snat, Scheduler::SourceHash),
         (Via::Nat6, Scheduler::FileHash),
     ] {
-        world.rotas[usize::from(via.service())] = rotas(via, scheduler, [2, 1]);
+        world[via.group()] = groups(via, scheduler, [2, 1]);
         for backend in [0, 1].map(|n| usize::from(via.backend(n))) {
-            world.backends[backend].cap = Some(Cap::new(LIMIT, Places::default()));
+            world.backends[backend].cap = Some(TransferLimit::new(LIMIT, Places::default()));
             world.backends[backend].slow_start = Some(SlowStart { since: Tick(1000), ticks: 500 });
         }
     }
-    let mut house = House::<Lending>::with(WORKERS, world.clone(), PLACES, |_| Lending::new(4096));
+    let mut set =
+        WorkerSet::<Lending>::with(WORKERS, world.clone(), PLACES, |_| Lending::new(4096));
     // Whatever a thread does once.
     assert_eq!(calls(|| ()), 0);
     let seed = Seed([41, 42]);
     for round in 0..3 {
         let larger = larger(&world);
-        transfers(&mut house, 16 + 8 * round);
-        noise(&mut house);
-        connections(&mut house, &world, round);
-        for (number, desk) in (0..).zip(&house.desks) {
-            let room = Room::between(&world, &larger, number, PLACES, seed);
+        transfers(&mut set, 16 + 8 * round);
+        noise(&mut set);
+        connections(&mut set, &world, round);
+        for (number, channel) in (0..).zip(&set.channels) {
+            let room = Resize::between(&world, &larger, number, PLACES, seed);
             let room = room.expect("there is more");
-            desk.news.push(News::Room(Box::new(room))).expect("room");
-            desk.news.push(News::Uses(Box::new(Uses::of(&larger)))).expect("room");
-            desk.news.push(News::Look(Box::new(Look::new(CLIENT.ip(), 0)))).expect("room");
+            channel.commands.push(Command::Resize(Box::new(room))).expect("room");
+            channel
+                .commands
+                .push(Command::Query(Query::References(Box::new(References::of(&larger)))))
+                .expect("room");
+            channel
+                .commands
+                .push(Command::Query(Query::Selection(Box::new(SelectionTrace::new(
+                    CLIENT.ip(),
+                    ServiceId(0),
+                )))))
+                .expect("room");
             let found = Vec::with_capacity(20);
             let query = FlowQuery {
                 service: None,
@@ -171,19 +181,24 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
                 matching: 0,
                 cursor: 0,
             };
-            desk.news.push(News::Flows(Box::new(query))).expect("room");
-            desk.news.push(News::Tables(Arc::new(larger.clone()))).expect("room");
-            desk.news.push(News::Latencies(Box::new(latency::none()))).expect("room");
+            channel.commands.push(Command::Query(Query::Flows(Box::new(query)))).expect("room");
+            channel.commands.push(Command::Snapshot(Arc::new(larger.clone()))).expect("room");
+            channel
+                .commands
+                .push(Command::Query(Query::Latencies(Box::new(latency::none()))))
+                .expect("room");
         }
         world = larger;
-        flood(&mut house, 600);
-        let answers = house.desks.iter().flat_map(|desk| std::iter::from_fn(|| desk.returns.pop()));
-        let flows = answers.filter(|answer| matches!(answer, Return::Flows(_))).count();
+        flood(&mut set, 600);
+        let answers =
+            set.channels.iter().flat_map(|channel| std::iter::from_fn(|| channel.replies.pop()));
+        let flows =
+            answers.filter(|answer| matches!(answer, Reply::Query(Query::Flows(_)))).count();
         assert_eq!(flows, usize::from(WORKERS));
-        pass(&mut house, 1300);
+        pass(&mut set, 1300);
     }
-    pass(&mut house, kit::connections::IDLE);
-    let ledger = house.ledger();
+    pass(&mut set, kit::connections::IDLE);
+    let counter_values = set.counter_values();
     for counter in [
         "completed",
         "handed_over",
@@ -204,9 +219,9 @@ fn no_memory_is_taken_or_given_back_after_the_start() {
         "bad-reset",
         "no-connection",
     ] {
-        assert!(ledger.at(counter) > 0, "{counter}");
+        assert!(counter_values.at(counter) > 0, "{counter}");
     }
-    assert_eq!(ledger.at("started"), ledger.at("ended"));
+    assert_eq!(counter_values.at("started"), counter_values.at("ended"));
     let mut caps = world.backends.iter().filter_map(|backend| backend.cap.as_ref());
     assert!(caps.all(|cap| cap.taken() == 0));
 }

@@ -1,11 +1,11 @@
 //! Connections through two workers, whatever queue their frames arrive at.
 
-use engine::tables::{Ftp, Protocol};
-use kit::connections::{FIRST, Line, tables};
+use engine::snapshot::{Ftp, Protocol};
+use kit::connections::{Connection, FIRST, snapshot};
 use kit::ftp::{active, endpoint_in, passive_at};
-use kit::house::House;
 use kit::segment::Segment;
-use kit::world::{Via, owner};
+use kit::topology::{Via, owner};
+use kit::worker_set::WorkerSet;
 use std::net::SocketAddr;
 use worker::memory::MemoryPort;
 
@@ -13,45 +13,45 @@ const SSH: u16 = 22;
 const FTP: Protocol = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
 const WORKERS: u16 = 2;
 
-/// A queue where frames arrive, and what leaves for it.
+/// A queue where frames arrive, and the frame that leaves.
 struct Queue {
-    house: House<MemoryPort>,
+    set: WorkerSet<MemoryPort>,
     queue: usize,
 }
 
 impl Queue {
     fn new(protocol: Protocol, port: u16, queue: usize) -> Queue {
-        Queue { house: House::new(WORKERS, tables(protocol, port)), queue }
+        Queue { set: WorkerSet::new(WORKERS, snapshot(protocol, port)), queue }
     }
 
     /// The segment that leaves.
     #[track_caller]
     fn pass(&mut self, segment: Segment) -> Segment {
-        self.house.arrive(self.queue, segment);
+        self.set.arrive(self.queue, segment);
         // It may be handed over.
-        self.house.turn();
-        self.house.turn();
-        let [frame] = &self.house.left()[..] else { panic!("one frame") };
+        self.set.turn();
+        self.set.turn();
+        let [frame] = &self.set.left()[..] else { panic!("one frame") };
         Segment::read(frame)
     }
 
     #[track_caller]
-    fn client_says(&mut self, line: &mut Line, flags: &str, text: &str) -> Segment {
+    fn client_says(&mut self, line: &mut Connection, flags: &str, text: &str) -> Segment {
         let heard = self.pass(line.from_client(flags, text));
         line.goes_on(0, flags, text);
         heard
     }
 
     #[track_caller]
-    fn server_says(&mut self, line: &mut Line, flags: &str, text: &str) -> Segment {
+    fn server_says(&mut self, line: &mut Connection, flags: &str, text: &str) -> Segment {
         let heard = self.pass(line.from_server(flags, text));
         line.goes_on(1, flags, text);
         assert_eq!((heard.source, heard.destination), (line.vip, line.client));
         heard
     }
 
-    fn open(&mut self, via: Via, client: SocketAddr, port: u16) -> Line {
-        let mut line = Line::new(via, client, port);
+    fn open(&mut self, via: Via, client: SocketAddr, port: u16) -> Connection {
+        let mut line = Connection::new(via, client, port);
         let syn = self.client_says(&mut line, "S", "");
         line.seen(syn);
         if via.is_dsr() {
@@ -66,16 +66,30 @@ impl Queue {
     /// Connections that each worker has begun.
     fn started(&self) -> [u64; 2] {
         [0, 1].map(|n| {
-            let sets = &self.house.desks[n].counters.backends;
+            let sets = &self.set.channels[n].counters.backends;
             sets.iter().map(|set| set.started.value()).sum()
         })
     }
 
-    /// Nothing is lost between the workers.
+    /// Rows in use after the next tick: connections, expected and half-open ones.
+    fn occupancy(&mut self) -> [u64; 3] {
+        self.set.wait(1);
+        let all = self.set.channels.iter().map(|channel| &channel.counters.occupancy);
+        all.fold([0; 3], |sum, one| {
+            let values = [&one.connections, &one.expected, &one.half_open];
+            std::array::from_fn(|n| sum[n] + values[n].value())
+        })
+    }
+
+    /// Checks that no frame is lost between the workers.
     fn balances(&self, what: &str) {
-        let ledger = self.house.ledger();
-        assert_eq!(ledger.at("handed_over"), ledger.at("taken_over"), "{what}");
-        assert_eq!(ledger.at("received"), ledger.at("transmitted"), "{what}: no drops");
+        let counter_values = self.set.counter_values();
+        assert_eq!(counter_values.at("handed_over"), counter_values.at("taken_over"), "{what}");
+        assert_eq!(
+            counter_values.at("received"),
+            counter_values.at("transmitted"),
+            "{what}: no drops"
+        );
     }
 }
 
@@ -84,7 +98,7 @@ fn clients(via: Via) -> [SocketAddr; 6] {
     std::array::from_fn(|n| SocketAddr::new(via.address([192, 168, 0, n as u8]), 2070))
 }
 
-/// How many of them are each worker's.
+/// Numbers of clients that each worker owns.
 fn shares(via: Via) -> [u64; 2] {
     let owners = clients(via).map(|client| usize::from(owner(client.ip(), WORKERS)));
     [0, 1].map(|n| owners.iter().filter(|&&owner| owner == n).count() as u64)
@@ -97,6 +111,7 @@ fn a_connection_is_one_workers_whatever_queue_its_segments_arrive_at() {
         let mut lines = clients(via).map(|client| at.open(via, client, SSH));
         for line in &mut lines {
             let heard = at.client_says(line, "AP", "SSH-2.0-client\r\n");
+            assert_eq!(at.occupancy(), [6, 0, 0], "{via:?}");
             assert_eq!((heard.source, heard.text().as_str()), (line.seen_as, "SSH-2.0-client\r\n"));
             at.client_says(line, "AF", "");
             if !via.is_dsr() {
@@ -110,11 +125,20 @@ fn a_connection_is_one_workers_whatever_queue_its_segments_arrive_at() {
         assert!(shares(via).iter().all(|&share| share > 0));
         // All of one, and none of the other.
         let segments = if via.is_dsr() { 4 } else { 7 };
-        let ledger = at.house.ledger();
-        assert_eq!(ledger.at("handed_over"), segments * shares(via)[1 - queue], "{what}");
-        at.house.wait(600);
-        assert_eq!(at.house.ledger().at("ended"), 6, "{what}");
+        let counter_values = at.set.counter_values();
+        assert_eq!(counter_values.at("handed_over"), segments * shares(via)[1 - queue], "{what}");
+        at.set.wait(600);
+        assert_eq!(at.set.counter_values().at("ended"), 6, "{what}");
+        assert_eq!(at.occupancy(), [0; 3], "{what}");
     }
+}
+
+#[test]
+fn a_syn_alone_is_half_open() {
+    let mut at = Queue::new(Protocol::Tcp, SSH, 0);
+    let mut line = Connection::new(Via::Nat, clients(Via::Nat)[0], SSH);
+    at.client_says(&mut line, "S", "");
+    assert_eq!(at.occupancy(), [0, 0, 1]);
 }
 
 #[test]
@@ -140,10 +164,11 @@ fn data_of_either_side_is_its_control_connections_workers() {
 }
 
 /// The client asks where the server listens, and connects there.
-fn passive(at: &mut Queue, control: &mut Line) -> Line {
+fn passive(at: &mut Queue, control: &mut Connection) -> Connection {
     let via = control.via;
     let listens = SocketAddr::new(control.server.ip(), 40_001);
-    let asks = if via.is_v6() || via.crosses() { "EPSV\r\n" } else { "PASV\r\n" };
+    let asks = if via.is_v6() || via.translates() { "EPSV\r\n" } else { "PASV\r\n" };
+    let [open, ..] = at.occupancy();
     let asked = at.client_says(control, "AP", asks).text();
     let answer = match asked.as_str() {
         "PASV\r\n" => passive_at(listens),
@@ -155,18 +180,22 @@ fn passive(at: &mut Queue, control: &mut Line) -> Line {
         _ => "229 Entering Extended Passive Mode (|||40001|)\r\n".to_owned(),
     };
     assert_eq!(heard, expected);
+    let [unchanged, announced, _] = at.occupancy();
+    assert!(unchanged == open && announced > 0, "{announced} announced, {unchanged} of {open}");
     let data = at.open(via, SocketAddr::new(control.client.ip(), 2071), 40_001);
+    assert_eq!(at.occupancy()[0], open + 1);
     assert_eq!(data.server, listens);
     assert_eq!(data.seen_as.ip(), control.seen_as.ip());
     data
 }
 
 /// The client says where it listens, and the server connects there.
-fn server_opens(at: &mut Queue, control: &mut Line) -> Line {
+fn server_opens(at: &mut Queue, control: &mut Connection) -> Connection {
     let listens = SocketAddr::new(control.client.ip(), 5001);
     let told = endpoint_in(&at.client_says(control, "AP", &active(listens)).text());
     let server = SocketAddr::new(control.server.ip(), 4444);
-    let mut data = Line { client: listens, server, seen_as: told, next: FIRST, ..control.clone() };
+    let mut data =
+        Connection { client: listens, server, seen_as: told, next: FIRST, ..control.clone() };
     let heard = at.pass(data.from_server("S", ""));
     assert_eq!(heard.destination, listens);
     data.vip = heard.source;
@@ -187,13 +216,13 @@ fn order_is_kept() {
             // Several bursts, in the middle of one as well as over its end.
             let said: Vec<String> = (0..100).map(|n| format!("NOOP {n}\r\n")).collect();
             for word in &said {
-                at.house.arrive(wrong, line.from_client("AP", word));
+                at.set.arrive(wrong, line.from_client("AP", word));
                 line.goes_on(0, "AP", word);
             }
             for _ in 0..8 {
-                at.house.turn();
+                at.set.turn();
             }
-            let left = at.house.left();
+            let left = at.set.left();
             let heard = left.iter().map(|frame| Segment::read(frame).text());
             assert!(heard.eq(said), "{via:?} {protocol:?}");
             at.balances("in order");

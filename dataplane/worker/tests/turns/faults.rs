@@ -1,17 +1,17 @@
 //! Transfers over a network that loses, repeats and reorders.
 
 use crate::transfers::{carry, crowd, pass};
-use engine::frame::{BURST, Burst, Frame};
+use engine::types::frame::{BURST, Burst, Frame};
 use kit::farm::Farm;
-use kit::house::{House, Wire};
-use kit::world::{FLOWS, Via, tables};
+use kit::topology::{FLOWS, Via, snapshot};
+use kit::worker_set::{Wire, WorkerSet};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use worker::memory::{MemoryFrame, MemoryPort};
 use worker::port::Port;
 
-/// How often a fault happens to a frame, of a hundred.
+/// Percentages of frames that a fault happens to.
 #[derive(Debug, Clone, Copy, Default)]
 struct Faults {
     lost: u32,
@@ -111,7 +111,7 @@ impl Port for Faulty {
         self.disturb(burst);
     }
 
-    /// Takes all frames; those that are lost on the way have been sent.
+    /// Sends all frames; those that are lost on the way count as sent.
     fn transmit(&mut self, burst: &mut Burst<MemoryFrame>) {
         let mut chance = self.chance.borrow_mut();
         burst.retain(|_| !chance.strikes(self.faults.lost));
@@ -124,26 +124,26 @@ impl Port for Faulty {
 }
 
 /// Carries a crowd over this network, by two workers' queues in turn.
-fn through(faults: Faults, via: &[Via], seed: u64) -> (Farm, House<Faulty>) {
+fn through(faults: Faults, via: &[Via], seed: u64) -> (Farm, WorkerSet<Faulty>) {
     let mut each = seed;
     let wire = |_| {
         each = each.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         Faulty::with(4096, faults, each)
     };
-    let mut house = House::with(2, tables(), FLOWS, wire);
+    let mut set = WorkerSet::with(2, snapshot(), FLOWS, wire);
     let mut farm = crowd(via);
     let mut turn = 0;
-    carry(&mut house, &mut farm, 20_000, || {
+    carry(&mut set, &mut farm, 20_000, || {
         turn += 1;
         turn % 2
     });
     assert_eq!(farm.errors, 0, "no ERROR reaches a client");
-    for frame in house.left_to_kernel() {
+    for frame in set.left_to_kernel() {
         // The kernel routes: it may only be a server that was given up.
         assert!(!frame.bytes().is_empty());
         farm.foreign += 1;
     }
-    (farm, house)
+    (farm, set)
 }
 
 const SEEDS: std::ops::Range<u64> = 1..9;
@@ -152,10 +152,10 @@ const SEEDS: std::ops::Range<u64> = 1..9;
 fn repetition_and_reordering_in_a_burst_cost_nothing() {
     let faults = Faults { repeated: 20, swapped: 30, ..Faults::default() };
     for seed in SEEDS {
-        let (farm, house) = through(faults, &Via::SEEN, seed);
+        let (farm, set) = through(faults, &Via::SEEN, seed);
         assert_eq!(farm.foreign, 0);
         assert!(farm.told_off > 0, "a repeated request makes a second server process");
-        assert!(house.ledger().at("strays") > 0);
+        assert!(set.counter_values().at("strays") > 0);
     }
 }
 
@@ -203,7 +203,7 @@ fn late_packets_cost_nothing() {
     }
 }
 
-/// Half of the servers die in the middle of it, and nobody says so: their clients' downloads are whole all the same.
+/// Failover without notice: half of the servers die, and their clients' downloads are whole all the same.
 #[test]
 fn downloads_outlive_their_servers_over_a_bad_network() {
     let faults = Faults { lost: 4, repeated: 4, swapped: 10, late: 0 };
@@ -213,7 +213,7 @@ fn downloads_outlive_their_servers_over_a_bad_network() {
             each = each.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
             Faulty::with(4096, faults, each)
         };
-        let mut house = House::with(2, tables(), FLOWS, wire);
+        let mut set = WorkerSet::with(2, snapshot(), FLOWS, wire);
         let mut farm = Farm::default();
         for (m, via) in Via::SEEN.into_iter().enumerate() {
             for (n, size) in [40_000, 60_000, 61_440, 80_000].into_iter().enumerate() {
@@ -227,15 +227,17 @@ fn downloads_outlive_their_servers_over_a_bad_network() {
             turn % 2
         };
         for _ in 0..30 {
-            pass(&mut house, &mut farm, &mut queue);
+            pass(&mut set, &mut farm, &mut queue);
         }
         assert_eq!(farm.done(), 0, "they died too late");
         Via::SEEN.iter().for_each(|via| farm.kill(via.server(0)));
-        carry(&mut house, &mut farm, 20_000, queue);
+        carry(&mut set, &mut farm, 20_000, queue);
         assert_eq!(farm.errors, 0, "no ERROR reaches a client");
-        let ledger = house.ledger();
-        assert!(ledger.at("resumed") > 0 && ledger.at("lost") == 0);
-        let ended = ledger.at("ended") - ledger.at("failed_over") - ledger.at("unanswered");
+        let counter_values = set.counter_values();
+        assert!(counter_values.at("resumed") > 0 && counter_values.at("lost") == 0);
+        let ended = counter_values.at("ended")
+            - counter_values.at("failed_over")
+            - counter_values.at("unanswered");
         assert!(ended >= 24, "{ended}");
     }
 }

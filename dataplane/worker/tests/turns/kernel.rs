@@ -1,23 +1,23 @@
 //! The slow path: frames for the kernel and frames from it.
 
-use engine::frame::Frame;
+use engine::types::frame::Frame;
 use etherparse::{Icmpv6Type, IpNumber};
-use kit::house::House;
-use kit::story::{CLIENT, arp, icmpv6, ip};
-use kit::world::{INSIDE, OUTSIDE, Via, gate_mac, tables};
+use kit::packets::{CLIENT, arp, icmpv6, ip};
+use kit::topology::{INSIDE, OUTSIDE, Via, gate_mac, snapshot};
+use kit::worker_set::WorkerSet;
 use worker::memory::{MemoryFrame, MemoryPool, MemoryPort};
 use worker::port::Pool;
 
 #[test]
 fn frames_for_the_kernel_come_as_they_were_by_the_same_interface() {
-    let mut house = House::<MemoryPort>::new(2, tables());
-    let question = arp(CLIENT.ip(), Via::Nat.station(0, 2));
+    let mut set = WorkerSet::<MemoryPort>::new(2, snapshot());
+    let question = arp(CLIENT.ip(), Via::Nat.host(0, 2));
     let inner = ip(Via::Nat.server(0), CLIENT.ip(), IpNumber::TCP, &[7; 20]);
     for worker in 0..2 {
-        house.arrive(worker, question.clone());
-        house.arrive(worker, inner.clone());
-        house.turn();
-        let rings = &house.kernel[worker];
+        set.arrive(worker, question.clone());
+        set.arrive(worker, inner.clone());
+        set.turn();
+        let rings = &set.kernel[worker];
         let [outside, inside] = [OUTSIDE, INSIDE].map(|id| &rings[usize::from(id)]);
         for (ring, frame) in [(&outside.urgent, &question), (&inside.to_kernel, &inner)] {
             assert_eq!(ring.pop().expect("a frame").bytes(), frame);
@@ -26,54 +26,54 @@ fn frames_for_the_kernel_come_as_they_were_by_the_same_interface() {
             assert!(ring.urgent.is_empty() && ring.to_kernel.is_empty());
         }
     }
-    house.moved(&[("received", 4), ("to_kernel", 4)]);
+    set.moved(&[("received", 4), ("to_kernel", 4)]);
 }
 
 #[test]
 fn frames_from_the_kernel_leave_by_the_same_interface() {
-    let mut house = House::<MemoryPort>::new(2, tables());
+    let mut set = WorkerSet::<MemoryPort>::new(2, snapshot());
     for (worker, interface) in [(0, OUTSIDE), (1, INSIDE), (1, OUTSIDE)] {
         let frame = [&[0xff; 6], &gate_mac(interface).0[..], &[8, 6, worker as u8]].concat();
-        let ring = &house.kernel[worker][usize::from(interface)].from_kernel;
+        let ring = &set.kernel[worker][usize::from(interface)].from_kernel;
         ring.push(MemoryPool.frame(&frame).expect("a buffer")).expect("room");
-        house.turn();
-        let sent = house.wires[worker][usize::from(interface)].wire_out.pop();
+        set.turn();
+        let sent = set.wires[worker][usize::from(interface)].wire_out.pop();
         assert_eq!(sent, Some(MemoryFrame::new(&frame)));
     }
-    assert!(house.left().is_empty());
-    house.moved(&[("from_kernel", 3), ("transmitted", 3)]);
+    assert!(set.left().is_empty());
+    set.moved(&[("from_kernel", 3), ("transmitted", 3)]);
 }
 
 #[test]
 fn a_flood_from_the_kernel_does_not_hold_up_a_turn() {
-    let mut house = House::<MemoryPort>::new(1, tables());
-    let ring = &house.kernel[0][0].from_kernel;
+    let mut set = WorkerSet::<MemoryPort>::new(1, snapshot());
+    let ring = &set.kernel[0][0].from_kernel;
     while ring.push(MemoryFrame::new(&[0; 60])).is_ok() {}
     let all = ring.len() as u64;
-    house.turn();
-    let first = house.ledger().at("transmitted");
+    set.turn();
+    let first = set.counter_values().at("transmitted");
     assert!(first > 0 && first < all, "{first} of {all}");
-    house.wait(100);
-    house.moved(&[("from_kernel", all), ("transmitted", all)]);
+    set.wait(100);
+    set.moved(&[("from_kernel", all), ("transmitted", all)]);
 }
 
-/// Nobody is told to pass the gate by, over either version of IP.
+/// No redirect leaves, over either address family.
 #[test]
 fn the_kernel_s_redirects_do_not_leave() {
-    let mut house = House::<MemoryPort>::new(1, tables());
+    let mut set = WorkerSet::<MemoryPort>::new(1, snapshot());
     let message = Icmpv6Type::Unknown { type_u8: 137, code_u8: 0, bytes5to8: [0; 4] };
-    let [from, to] = [2, 9].map(|host| Via::Nat6.station(0, host));
+    let [from, to] = [2, 9].map(|host| Via::Nat6.host(0, host));
     let over_v6 = icmpv6(from, to, message, 255, &[0; 32]);
-    let [from, to] = [2, 9].map(|host| Via::Nat.station(0, host));
+    let [from, to] = [2, 9].map(|host| Via::Nat.host(0, host));
     let over_v4 = ip(from, to, IpNumber::ICMP, &[5, 1, 0, 0, 10, 0, 0, 9]);
     let error = ip(from, to, IpNumber::ICMP, &[3, 1, 0, 0, 0, 0, 0, 0]);
-    let ring = &house.kernel[0][0].from_kernel;
+    let ring = &set.kernel[0][0].from_kernel;
     for frame in [&over_v4, &over_v6, &error] {
         ring.push(MemoryPool.frame(frame).expect("a buffer")).expect("room");
     }
-    house.turn();
-    let sent = house.wires[0][usize::from(OUTSIDE)].wire_out.pop();
+    set.turn();
+    let sent = set.wires[0][usize::from(OUTSIDE)].wire_out.pop();
     assert_eq!(sent, Some(MemoryFrame::new(&error)));
-    assert!(house.left().is_empty());
-    house.moved(&[("from_kernel", 3), ("redirect", 2), ("transmitted", 1)]);
+    assert!(set.left().is_empty());
+    set.moved(&[("from_kernel", 3), ("redirect", 2), ("transmitted", 1)]);
 }

@@ -1,33 +1,33 @@
-//! What becomes of blocks on their way: how large they are, how many, in which parts.
+//! Effects of networks on blocks: size, number, fragments.
 
 use crate::scene::Scene;
 use kit::packet::Packet;
-use kit::story::{data, oack, rrq, rrq_with, wrq};
-use kit::world::Via;
+use kit::packets::{data, oack, rrq, rrq_with, wrq};
+use kit::topology::Via;
 
-/// RFC 2348, MAAS bug 2118408: blocks larger than the path's MTU, with their last part first. From servers over IPv4 to
-/// clients over IPv6 they are to fit, and are cut only by somebody with shorter links.
+/// RFC 2348, MAAS bug 2118408: blocks larger than the path's MTU, last fragment first. From IPv4 servers to IPv6
+/// clients, blocks must fit, and are fragmented only by routers with smaller links.
 pub fn fragments(scene: &mut Scene) {
     let vip = scene.via.vip();
     let size: u16 = if scene.via == Via::Snat64 { 1500 - 40 - 8 - 4 } else { 8192 };
     let request =
         |size: u16| rrq_with(scene.client(2070), vip, "initrd", &[("blksize", size.into())]);
     let (asked, passed) = (request(8192), request(size));
-    let talk = scene.asks_for("a request", asked, &passed.payload);
-    let options = oack(talk.server, talk.seen_as, &[("blksize", size.into())]);
-    scene.down("its options", talk, options);
-    scene.up("their ACK", talk, talk.ack(0));
+    let transfer = scene.asks_for("a request", asked, &passed.payload);
+    let options = oack(transfer.server, transfer.seen_as, &[("blksize", size.into())]);
+    scene.down("its options", transfer, options);
+    scene.up("their ACK", transfer, transfer.ack(0));
     for (block, len) in [(1, size), (2, size), (3, 1447)] {
-        let packet = Packet { id: 700 + block, ..talk.data(block, len.into()) };
-        scene.down_in_parts("a block", talk, packet);
-        scene.up("its ACK", talk, talk.ack(block));
+        let packet = Packet { id: 700 + block, ..transfer.data(block, len.into()) };
+        scene.down_in_fragments("a block", transfer, packet);
+        scene.up("its ACK", transfer, transfer.ack(block));
     }
 
-    let talk = scene.asks("an upload", wrq(scene.client(2071), vip, "crash.log"));
-    scene.down("an ACK", talk, talk.says(&[0, 4, 0, 0]));
-    let block = Packet { id: 800, ..data(talk.client, talk.vip_tid(), 1, 4000) };
-    scene.up_in_parts("a block", talk, block);
-    scene.down("its ACK", talk, talk.says(&[0, 4, 0, 1]));
+    let transfer = scene.asks("an upload", wrq(scene.client(2071), vip, "crash.log"));
+    scene.down("an ACK", transfer, transfer.says(&[0, 4, 0, 0]));
+    let block = Packet { id: 800, ..data(transfer.client, transfer.vip_tid(), 1, 4000) };
+    scene.up_in_fragments("a block", transfer, block);
+    scene.down("its ACK", transfer, transfer.says(&[0, 4, 0, 1]));
     scene.counts("completed", 1);
     scene.counts("fragment", 0);
 }
@@ -36,73 +36,77 @@ pub fn fragments(scene: &mut Scene) {
 pub fn window(scene: &mut Scene) {
     let options = [("blksize", 1024), ("windowsize", 4)];
     let request = rrq_with(scene.client(1859), scene.via.vip(), "bootx64.efi", &options);
-    let talk = scene.asks("a request", request);
-    scene.down("its options", talk, oack(talk.server, talk.seen_as, &options));
-    scene.up("their ACK", talk, talk.ack(0));
+    let transfer = scene.asks("a request", request);
+    scene.down("its options", transfer, oack(transfer.server, transfer.seen_as, &options));
+    scene.up("their ACK", transfer, transfer.ack(0));
     for first in [1, 5] {
         for block in first..first + 4 {
-            scene.down("a block", talk, talk.data(block, if block == 8 { 10 } else { 1024 }));
+            scene.down(
+                "a block",
+                transfer,
+                transfer.data(block, if block == 8 { 10 } else { 1024 }),
+            );
         }
-        scene.up("one ACK for all", talk, talk.ack(first + 3));
+        scene.up("one ACK for all", transfer, transfer.ack(first + 3));
     }
     scene.counts("completed", 1);
 }
 
-/// GRUB and U-Boot go on at 0, others at 1; dnsmasq does as the client.
+/// GRUB and U-Boot wrap to 0, others to 1; dnsmasq follows the client.
 pub fn wrap(scene: &mut Scene) {
     for (port, next) in [(25300, 0), (25301, 1)] {
-        let talk = scene.asks("a request", rrq(scene.client(port), scene.via.vip(), "large"));
+        let transfer = scene.asks("a request", rrq(scene.client(port), scene.via.vip(), "large"));
         for block in [1, 65_534, 65_535, next, next + 1] {
-            scene.down("a block", talk, talk.data(block, 512));
-            scene.up("its ACK", talk, talk.ack(block));
+            scene.down("a block", transfer, transfer.data(block, 512));
+            scene.up("its ACK", transfer, transfer.ack(block));
         }
-        scene.down("the end of the file", talk, talk.data(next + 2, 0));
-        scene.up("the last ACK", talk, talk.ack(next + 2));
+        scene.down("the end of the file", transfer, transfer.data(next + 2, 0));
+        scene.up("the last ACK", transfer, transfer.ack(next + 2));
     }
     scene.counts("started", 2);
     scene.counts("completed", 2);
 }
 
-/// RFC 1123 §4.2.3.1: what comes twice goes twice, and nothing else does.
+/// RFC 1123 §4.2.3.1: repeated packets are forwarded as they come, and no others.
 pub fn apprentice(scene: &mut Scene) {
-    let talk = scene.asks("a request", rrq(scene.client(2070), scene.via.vip(), "boot.img"));
-    scene.down("a block", talk, talk.data(1, 512));
-    scene.up("its ACK", talk, talk.ack(1));
-    scene.up("its ACK again", talk, talk.ack(1));
-    scene.down("the next block", talk, talk.data(2, 512));
-    scene.down("and again", talk, talk.data(2, 512));
-    scene.up("its ACK", talk, talk.ack(2));
-    scene.down("the end of the file", talk, talk.data(3, 9));
-    scene.up("the last ACK", talk, talk.ack(3));
+    let transfer = scene.asks("a request", rrq(scene.client(2070), scene.via.vip(), "boot.img"));
+    scene.down("a block", transfer, transfer.data(1, 512));
+    scene.up("its ACK", transfer, transfer.ack(1));
+    scene.up("its ACK again", transfer, transfer.ack(1));
+    scene.down("the next block", transfer, transfer.data(2, 512));
+    scene.down("and again", transfer, transfer.data(2, 512));
+    scene.up("its ACK", transfer, transfer.ack(2));
+    scene.down("the end of the file", transfer, transfer.data(3, 9));
+    scene.up("the last ACK", transfer, transfer.ack(3));
     scene.counts("completed", 1);
 }
 
-/// MAAS bug 2118408: Ethernet's least frame is longer than an ACK, and what fills it is no part of it.
+/// MAAS bug 2118408: Ethernet's shortest frame is longer than an ACK, and its padding does not belong to the packet.
 pub fn padding(scene: &mut Scene) {
     let request = rrq(scene.client(2070), scene.via.vip(), "x").padded();
-    let talk = scene.asks("a short request", request);
-    scene.down("a short block ends the file", talk, talk.data(1, 3).padded());
-    scene.up("its ACK", talk, talk.ack(1).padded());
+    let transfer = scene.asks("a short request", request);
+    scene.down("a short block ends the file", transfer, transfer.data(1, 3).padded());
+    scene.up("its ACK", transfer, transfer.ack(1).padded());
     scene.counts("completed", 1);
 }
 
-/// RFC 1350 §4: the client sends DATA, the server ACKs; with options an OACK takes the place of the first.
+/// RFC 1350 §4: the client sends DATA, the server ACKs; with options an OACK replaces the first ACK.
 pub fn uploads(scene: &mut Scene) {
     let vip = scene.via.vip();
-    let talk = scene.asks("an upload", wrq(scene.client(2070), vip, "switch.cfg"));
-    scene.down("go on", talk, talk.says(&[0, 4, 0, 0]));
+    let transfer = scene.asks("an upload", wrq(scene.client(2070), vip, "switch.cfg"));
+    scene.down("go on", transfer, transfer.says(&[0, 4, 0, 0]));
     for (block, len) in [(1, 512), (2, 100)] {
-        scene.up("a block", talk, data(talk.client, talk.vip_tid(), block, len));
-        scene.down("its ACK", talk, talk.says(&[0, 4, 0, block as u8]));
+        scene.up("a block", transfer, data(transfer.client, transfer.vip_tid(), block, len));
+        scene.down("its ACK", transfer, transfer.says(&[0, 4, 0, block as u8]));
     }
 
     let request = wrq(scene.client(2071), vip, "core");
     let payload = [&request.payload[..], b"blksize\x001024\0"].concat();
-    let talk = scene.asks("an upload with an option", Packet { payload, ..request });
-    scene.down("go on", talk, oack(talk.server, talk.seen_as, &[("blksize", 1024)]));
+    let transfer = scene.asks("an upload with an option", Packet { payload, ..request });
+    scene.down("go on", transfer, oack(transfer.server, transfer.seen_as, &[("blksize", 1024)]));
     for (block, len) in [(1, 1024), (2, 0)] {
-        scene.up("a block", talk, data(talk.client, talk.vip_tid(), block, len));
-        scene.down("its ACK", talk, talk.says(&[0, 4, 0, block as u8]));
+        scene.up("a block", transfer, data(transfer.client, transfer.vip_tid(), block, len));
+        scene.down("its ACK", transfer, transfer.says(&[0, 4, 0, block as u8]));
     }
     scene.counts("completed", 2);
 }

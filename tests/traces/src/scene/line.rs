@@ -1,20 +1,20 @@
-//! A TCP connection at the gate. What a line that is rewritten has grown by is added to all numbers from there on: the
-//! sender counts what it has sent, the receiver what it got, and this counts both.
+//! TCP connections in a scene. A rewritten line shifts all numbers behind it: the sender counts its own bytes, the
+//! receiver those that it got; this module counts both.
 
 use super::Scene;
 use etherparse::{EtherType, Ethernet2Header, Ipv4Header};
 use kit::segment::Segment;
-use kit::world::{Via, gate_mac, interface, mac};
+use kit::topology::{Via, gate_mac, interface, mac};
 use std::net::SocketAddr;
 
-/// Hops that a packet begins with.
+/// Initial hop limit.
 const HOPS: u8 = 64;
-/// An IPv4 packet of at most so many bytes may be fragmented, if it was IPv6's (RFC 7915 §5.1).
+/// An IPv4 packet up to this size may be fragmented if it was IPv6 (RFC 7915 §5.1).
 const SMALL: usize = 1260;
 
-/// Who speaks.
+/// One side of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
+pub enum Side {
     /// The client.
     Client,
     /// The server.
@@ -23,25 +23,25 @@ pub enum By {
 
 /// A connection as both of its ends see it.
 #[derive(Debug, Clone)]
-pub struct Line {
+pub struct Connection {
     via: Via,
-    /// The client.
+    /// The client's endpoint.
     pub client: SocketAddr,
-    /// What it talks to.
+    /// The endpoint that the client connects to.
     pub vip: SocketAddr,
-    /// Who answers.
+    /// The server's endpoint.
     pub server: SocketAddr,
-    /// What that sees as the client.
+    /// The endpoint that the server sees as the client.
     pub seen_as: SocketAddr,
-    /// By [`By`]: what it will send next, as it counts itself.
+    /// Next sequence number of each side, in its own numbers.
     next: [u32; 2],
-    /// By [`By`]: by how much more the other side has got.
+    /// Growth of each side's stream at the other side.
     grown: [u32; 2],
 }
 
-impl Line {
-    fn new(via: Via, client: SocketAddr, port: u16, seen_as: SocketAddr) -> Line {
-        Line {
+impl Connection {
+    fn new(via: Via, client: SocketAddr, port: u16, seen_as: SocketAddr) -> Connection {
+        Connection {
             via,
             client,
             vip: SocketAddr::new(via.vip().ip(), port),
@@ -53,10 +53,10 @@ impl Line {
     }
 
     /// A segment as its sender sends it.
-    fn says(&self, by: By, flags: &str, text: &str) -> Segment {
+    fn says(&self, by: Side, flags: &str, text: &str) -> Segment {
         let (source, destination) = match by {
-            By::Client => (self.client, self.vip),
-            By::Server => (self.server, self.seen_as),
+            Side::Client => (self.client, self.vip),
+            Side::Server => (self.server, self.seen_as),
         };
         let (me, peer) = (by as usize, 1 - by as usize);
         let knows_peer = flags.contains('A');
@@ -75,16 +75,16 @@ impl Line {
         }
     }
 
-    /// The same as the other side is to get it, with this text.
-    fn hears(&self, by: By, flags: &str, text: &str) -> Segment {
+    /// The segment as the other side must get it, with this text.
+    fn hears(&self, by: Side, flags: &str, text: &str) -> Segment {
         let said = self.says(by, flags, text);
         if self.via.is_dsr() {
             let server = self.server.ip();
             return Segment { from: gate_mac(interface(server)), to: mac(server), ..said };
         }
         let (source, destination) = match by {
-            By::Client => (self.seen_as, self.server),
-            By::Server => (self.vip, self.client),
+            Side::Client => (self.seen_as, self.server),
+            Side::Server => (self.vip, self.client),
         };
         let (me, peer) = (by as usize, 1 - by as usize);
         let knows_peer = flags.contains('A');
@@ -100,8 +100,8 @@ impl Line {
         }
     }
 
-    /// What the gate itself tells a sender that has said this: it has all of it.
-    fn told(&self, by: By, text: &str) -> Segment {
+    /// The gate's own ACK to a sender.
+    fn told(&self, by: Side, text: &str) -> Segment {
         let said = self.says(by, "A", text);
         Segment {
             from: said.to,
@@ -116,8 +116,8 @@ impl Line {
         }
     }
 
-    /// It was said, and heard in other words.
-    fn goes_on(&mut self, by: By, flags: &str, said: &str, heard: &str) {
+    /// Advances the numbers after a text, and its rewritten form.
+    fn goes_on(&mut self, by: Side, flags: &str, said: &str, heard: &str) {
         let more = u32::from(flags.contains(['S', 'F']));
         let me = by as usize;
         self.next[me] = self.next[me].wrapping_add(said.len() as u32 + more);
@@ -125,8 +125,8 @@ impl Line {
             self.grown[me].wrapping_add((heard.len() as u32).wrapping_sub(said.len() as u32));
     }
 
-    /// As it was before this side said that, which was heard in other words.
-    fn before(&self, by: By, said: &str, heard: &str) -> Line {
+    /// The connection before this text and its rewritten form.
+    fn before(&self, by: Side, said: &str, heard: &str) -> Connection {
         let mut line = self.clone();
         let me = by as usize;
         line.next[me] = line.next[me].wrapping_sub(said.len() as u32);
@@ -137,51 +137,58 @@ impl Line {
 }
 
 impl Scene {
-    /// A connection between a client and this port, which the server has too; it is yet to be opened.
-    pub fn begins(&mut self, client: SocketAddr, port: u16) -> Line {
+    /// A connection between a client and this port of VIP and server, not open yet.
+    pub fn begins(&mut self, client: SocketAddr, port: u16) -> Connection {
         let seen_as = self.seen_as(client);
-        Line::new(self.via, client, port, seen_as)
+        Connection::new(self.via, client, port, seen_as)
     }
 
     /// A client opens a connection to this port.
-    pub fn opens(&mut self, client: SocketAddr, port: u16) -> Line {
+    pub fn opens(&mut self, client: SocketAddr, port: u16) -> Connection {
         let mut line = self.begins(client, port);
-        self.opened(&mut line, By::Client);
+        self.opened(&mut line, Side::Client);
         line
     }
 
     /// One side opens the connection, and the other one answers.
-    pub fn opened(&mut self, line: &mut Line, by: By) {
-        let other = if by == By::Client { By::Server } else { By::Client };
+    pub fn opened(&mut self, line: &mut Connection, by: Side) {
+        let other = if by == Side::Client { Side::Server } else { Side::Client };
         self.flags("a SYN", line, by, "S");
         self.flags("its answer", line, other, "SA");
         self.flags("both know", line, by, "A");
     }
 
     /// One side sends a segment without data.
-    pub fn flags(&mut self, says: &str, line: &mut Line, by: By, flags: &str) {
+    pub fn flags(&mut self, says: &str, line: &mut Connection, by: Side, flags: &str) {
         self.segment(says, line, by, flags, ["", ""]);
     }
 
-    /// One side says this, and the other one hears it.
-    pub fn speaks(&mut self, says: &str, line: &mut Line, by: By, text: &str) {
+    /// One side sends a text, and the other one gets it.
+    pub fn speaks(&mut self, says: &str, line: &mut Connection, by: Side, text: &str) {
         self.segment(says, line, by, "AP", [text, text]);
     }
 
-    /// One side says this, and the other one hears that.
-    pub fn rewritten(&mut self, says: &str, line: &mut Line, by: By, said: &str, heard: &str) {
+    /// One side sends a text, and the other one gets another text.
+    pub fn rewritten(
+        &mut self,
+        says: &str,
+        line: &mut Connection,
+        by: Side,
+        said: &str,
+        heard: &str,
+    ) {
         self.segment(says, line, by, "AP", [said, heard]);
     }
 
     fn segment(
         &mut self,
         says: &str,
-        line: &mut Line,
-        by: By,
+        line: &mut Connection,
+        by: Side,
         flags: &str,
         [said, heard]: [&str; 2],
     ) {
-        let passes = by == By::Client || !self.via.is_dsr();
+        let passes = by == Side::Client || !self.via.is_dsr();
         if passes {
             self.arrives(says, line.says(by, flags, said).bytes());
             self.leaves("the other side gets it", line, by, line.hears(by, flags, heard));
@@ -189,12 +196,18 @@ impl Scene {
         line.goes_on(by, flags, said, heard);
     }
 
-    /// One side says the first part of a line that has to be read, and the gate tells it that this has come; then it
-    /// says the rest, and the other side hears the whole line in other words.
-    pub fn in_two_parts(&mut self, line: &mut Line, by: By, [first, rest]: [&str; 2], heard: &str) {
+    /// One side sends the first half of a line, which the gate acknowledges; then the rest, and the other side gets the
+    /// rewritten line.
+    pub fn in_two_parts(
+        &mut self,
+        line: &mut Connection,
+        by: Side,
+        [first, rest]: [&str; 2],
+        heard: &str,
+    ) {
         self.arrives("the first half", line.says(by, "AP", first).bytes());
         self.goes("the gate has it", line.told(by, first).bytes());
-        // The receiver has heard nothing of it.
+        // The receiver has got nothing of the line.
         let mut ahead = line.clone();
         ahead.goes_on(by, "", first, first);
         self.arrives("the second half", ahead.says(by, "AP", rest).bytes());
@@ -202,9 +215,8 @@ impl Scene {
         line.goes_on(by, "", &[first, rest].concat(), heard);
     }
 
-    /// One side has not heard that the end of a line has come, and says it again; the other side gets the whole line
-    /// once more.
-    pub fn repeats(&mut self, line: &Line, by: By, [first, rest]: [&str; 2], heard: &str) {
+    /// One side retransmits the end of a line; the other side gets the whole line again.
+    pub fn repeats(&mut self, line: &Connection, by: Side, [first, rest]: [&str; 2], heard: &str) {
         let whole = [first, rest].concat();
         let before = line.before(by, &whole, heard);
         let mut ahead = before.clone();
@@ -213,22 +225,22 @@ impl Scene {
         self.leaves("the whole line again", line, by, before.hears(by, "AP", heard));
     }
 
-    /// Both sides close it.
-    pub fn closes(&mut self, line: &mut Line, by: By) {
-        let other = if by == By::Client { By::Server } else { By::Client };
+    /// Both sides close the connection.
+    pub fn closes(&mut self, line: &mut Connection, by: Side) {
+        let other = if by == Side::Client { Side::Server } else { Side::Client };
         self.flags("one side is done", line, by, "AF");
         self.flags("so is the other", line, other, "AF");
         self.flags("both know", line, by, "A");
     }
 
-    fn leaves(&mut self, says: &str, line: &Line, by: By, segment: Segment) {
-        let crosses = self.via.crosses();
+    fn leaves(&mut self, says: &str, line: &Connection, by: Side, segment: Segment) {
+        let crosses = self.via.translates();
         let mut frame = segment.bytes();
         if crosses {
             let number = self.number();
             let goes_to_v4 = match by {
-                By::Client => line.server.is_ipv4(),
-                By::Server => line.client.is_ipv4(),
+                Side::Client => line.server.is_ipv4(),
+                Side::Server => line.client.is_ipv4(),
             };
             if goes_to_v4 {
                 frame = numbered(&frame, number);
@@ -238,7 +250,7 @@ impl Scene {
     }
 }
 
-/// The frame of an IPv4 packet that has this number and may be cut, if it is small.
+/// The frame of a small IPv4 packet, with this identification and fragmentation permitted.
 fn numbered(frame: &[u8], number: u16) -> Vec<u8> {
     let (ethernet, rest) = Ethernet2Header::from_slice(frame).expect("a frame");
     assert_eq!(ethernet.ether_type, EtherType::IPV4);

@@ -1,52 +1,51 @@
-//! Which command a reply answers. Commands that went on are counted, and so are the last lines of replies, since servers
-//! answer in order, once each (RFC 959 §4.2, §5.4): a 227, 229 or 234 means something only as the reply to a command
-//! that asks for it.
+//! Matches replies to commands. Servers answer in order, once per command (RFC 959 §4.2, §5.4): commands that went on
+//! and final reply lines are counted, so that a 227, 229 or 234 counts only as the reply to the command that asked for
+//! it.
 //!
-//! - Lines inside of a reply of several lines are nobody's. Such a reply ends with the line that begins with its code
-//!   and a blank.
-//! - What not all servers answer ([`Command::is_answered`]) is not counted, and neither is the greeting. Nor is a reply
-//!   where no command waits for one. So a client that waits for its replies is always in step.
-//! - A server that leaves a command without a reply puts the count out of step. It errs to one side: a reply that is
-//!   not taken for that of the right command means nothing, and the client gets no data connection. When both sides have
-//!   been silent, all is taken for answered ([`Exchange::forget`]), and the next one counts again.
+//! - Lines inside a multi-line reply answer nothing. Such a reply ends with its code and a blank.
+//! - Not counted: commands that some servers leave unanswered ([`Command::is_answered`]), the greeting, and replies
+//!   while no command waits. A client that waits for its replies is therefore always in step.
+//! - A server that leaves a command unanswered puts the count out of step, which fails safe: the reply of the wrong
+//!   command is ignored, and the client gets no data connection. When both sides were silent, all commands count as
+//!   answered ([`Exchange::forget`]), and counting begins anew.
 
 use arrayvec::ArrayVec;
 use wire::ftp::{Command, Front};
 
-/// Commands whose replies mean something that can wait for them at a time. Those beyond get no data connection.
+/// Most commands that await a reply that matters. Further ones get no data connection.
 const MOST: usize = 8;
 
-/// What is known of a control connection's commands and replies.
+/// Commands and replies of a control connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exchange {
-    /// Commands that went on, and those that are answered.
+    /// Numbers of commands that went on, and that were answered.
     asked: u32,
     answered: u32,
-    /// Those whose replies mean something, by their number, oldest first.
+    /// Commands whose replies matter, with their numbers, oldest first.
     awaited: ArrayVec<(u32, Asked), MOST>,
-    /// The code of the reply whose last line is yet to come.
+    /// Code of a multi-line reply that has not ended.
     within: Option<u16>,
-    /// Whether a reply was heard.
+    /// Whether the server has sent a reply.
     is_greeted: bool,
     /// Whether the client has logged in.
     has_logged_in: bool,
 }
 
-/// A command whose reply means something.
+/// A command whose reply matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asked {
-    /// The client has asked by PASV that the server listen.
+    /// PASV.
     Pasv,
-    /// It has done so by EPSV.
+    /// EPSV.
     Epsv,
-    /// The client wants to change the language.
+    /// AUTH.
     Auth,
 }
 
-/// What a line of the server is.
+/// The meaning of a server's line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard {
-    /// Not the end of a reply.
+    /// A line that does not end a reply.
     Text,
     /// The end of the reply to this command.
     To(Asked),
@@ -54,27 +53,27 @@ pub enum Heard {
     Other,
 }
 
-/// The code of a greeting. No command has such a reply but REIN.
+/// Code of the greeting. Only REIN has the same reply.
 const GREETING: u16 = 220;
-/// The code of the reply to whoever has logged in (RFC 959 §4.2.1).
+/// Code of the reply to a successful login (RFC 959 §4.2.1).
 const LOGGED_IN: u16 = 230;
 
 impl Exchange {
-    /// A command that begins like this goes on to the server, whose reply means nothing.
+    /// Counts a command that goes on, and whose reply does not matter.
     pub fn command(&mut self, start: &[u8]) {
         if Command::is_answered(start) {
             self.asked = self.asked.wrapping_add(1);
         }
     }
 
-    /// This one goes on.
+    /// Counts a command whose reply matters.
     pub fn asks(&mut self, command: Asked) {
-        // The reply to one too many will be another command's.
+        // If the queue is full, the reply counts as another command's.
         let _ = self.awaited.try_push((self.asked, command));
         self.asked = self.asked.wrapping_add(1);
     }
 
-    /// The server says a line that begins like this.
+    /// Classifies a line of the server by its start.
     pub fn hear(&mut self, start: &[u8]) -> Heard {
         let Some(Front { code, is_last }) = Front::parse(start) else { return Heard::Text };
         let is_within = self.within.is_some_and(|within| within != code);
@@ -109,12 +108,12 @@ impl Exchange {
         self.has_logged_in
     }
 
-    /// Whether the server is in the middle of a reply.
+    /// Whether the server is within a multi-line reply.
     pub fn is_within(&self) -> bool {
         self.within.is_some()
     }
 
-    /// Whatever was asked is answered, or will never be.
+    /// Regards all commands as answered.
     pub fn forget(&mut self) {
         self.answered = self.asked;
         self.awaited.clear();

@@ -1,4 +1,4 @@
-//! What each line asks for, and the line that goes on in its place.
+//! The consequence of each line, and the line that goes on in its place.
 
 use super::*;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -22,25 +22,25 @@ const V6: Context = Context { client: CLIENT6, vip: VIP6, server: SERVER6, ..V4 
 const V6_TO_V4: Context = Context { server: SERVER, ..V6 };
 const V4_TO_V6: Context = Context { server: SERVER6, ..V4 };
 
-fn client(line: &str, context: &Context) -> Asks {
+fn client(line: &str, context: &Context) -> FtpAction {
     from_client(line.as_bytes(), context, &mut Exchange::default())
 }
 
-/// The reply to this command.
-fn server(line: &str, context: &Context, command: &str) -> Asks {
+/// The consequence of a reply to this command.
+fn server(line: &str, context: &Context, command: &str) -> FtpAction {
     let mut exchange = Exchange::default();
     from_client(command.as_bytes(), context, &mut exchange);
     from_server(line.as_bytes(), context, &mut exchange)
 }
 
-/// What goes on in the line's place, when the gate's endpoint is this.
-fn told(line: &str, asks: &Asks, endpoint: (IpAddr, u16)) -> Option<String> {
+/// The line that goes on if the gate's endpoint is `endpoint`.
+fn told(line: &str, asks: &FtpAction, endpoint: (IpAddr, u16)) -> Option<String> {
     let written = match asks {
-        Asks::Active { form, .. } | Asks::Passive { form, .. } => {
+        FtpAction::Active { form, .. } | FtpAction::Passive { form, .. } => {
             write(form, line.as_bytes(), endpoint.into())?
         }
-        Asks::Instead(line) | Asks::Refused(line) => line.clone(),
-        Asks::Nothing | Asks::Opaque => return None,
+        FtpAction::Replace(line) | FtpAction::Refused(line) => line.clone(),
+        FtpAction::Nothing | FtpAction::Opaque => return None,
     };
     Some(String::from_utf8(written.to_vec()).unwrap())
 }
@@ -60,7 +60,7 @@ fn a_client_that_listens() {
         (V4_TO_V6, "EPRT |1|10.0.0.9|1025|", snat6, "EPRT |2|2001:db8:1::1|50000|"),
     ] {
         let asks = client(line, &context);
-        let Asks::Active { to, .. } = asks else { panic!("{line}: {asks:?}") };
+        let FtpAction::Active { to, .. } = asks else { panic!("{line}: {asks:?}") };
         assert_eq!(to, SocketAddr::new(context.client, 1025), "{line}");
         assert_eq!(told(line, &asks, snat).as_deref(), Some(written));
     }
@@ -78,7 +78,7 @@ fn a_bounce_is_refused() {
         (V6, "PORT 10,0,0,9,4,1"),
         (V6_TO_V4, "PORT 10,0,0,9,4,1"),
     ] {
-        assert_eq!(client(line, &context), Asks::Refused(super::line(NO_PORT)), "{line}");
+        assert_eq!(client(line, &context), FtpAction::Refused(super::line(NO_PORT)), "{line}");
     }
     for (context, line) in [
         (V4, "EPRT |1|10.0.0.10|1025|"),
@@ -91,41 +91,41 @@ fn a_bounce_is_refused() {
         (V6_TO_V4, "EPRT |1|10.0.0.9|1025|"),
         (V4, "EPRT |x|localhost|ssh|"),
     ] {
-        assert_eq!(client(line, &context), Asks::Refused(super::line(NO_EPRT)), "{line}");
+        assert_eq!(client(line, &context), FtpAction::Refused(super::line(NO_EPRT)), "{line}");
     }
 }
 
-/// The server refuses these itself, and nobody has asked for a bounce.
+/// The server refuses these itself, and no third host is involved.
 #[test]
 fn what_has_no_argument_goes_on() {
     for line in ["PORT", "eprt", " PORT\t "] {
-        assert_eq!(client(line, &V4), Asks::Nothing, "{line}");
-        assert_eq!(client(line, &V6_TO_V4), Asks::Nothing, "{line}");
+        assert_eq!(client(line, &V4), FtpAction::Nothing, "{line}");
+        assert_eq!(client(line, &V6_TO_V4), FtpAction::Nothing, "{line}");
     }
 }
 
-/// RFC 1639's: what they lead to could not be followed.
+/// RFC 1639's commands: their data connections could not be followed.
 #[test]
 fn long_addresses_are_refused() {
     let foreign = Context { foreign_data: true, ..V4 };
     let lprt = "LPRT 4,4,10,0,0,9,2,4,1";
     for context in [V4, V6, V6_TO_V4, V4_TO_V6] {
-        assert_eq!(client(lprt, &context), Asks::Refused(line(NO_PORT)));
-        assert_eq!(client("LPSV", &context), Asks::Instead(line(NO_PORT)));
+        assert_eq!(client(lprt, &context), FtpAction::Refused(line(NO_PORT)));
+        assert_eq!(client("LPSV", &context), FtpAction::Replace(line(NO_PORT)));
     }
-    assert_eq!(client(lprt, &foreign), Asks::Nothing);
-    assert_eq!(client("LPSV", &foreign), Asks::Instead(line(NO_PORT)));
+    assert_eq!(client(lprt, &foreign), FtpAction::Nothing);
+    assert_eq!(client("LPSV", &foreign), FtpAction::Replace(line(NO_PORT)));
 }
 
 #[test]
 fn what_has_no_endpoint_is_refused() {
     for (form, refusal) in [
-        (Form::Port, NO_PORT),
-        (Form::Eprt, NO_EPRT),
-        (Form::Numbers(4..5), NO_DATA),
-        (Form::Digits(4..5), NO_DATA),
-        (Form::Passive, NO_DATA),
-        (Form::Extended, NO_DATA),
+        (EndpointFormat::Port, NO_PORT),
+        (EndpointFormat::Eprt, NO_EPRT),
+        (EndpointFormat::Numbers(4..5), NO_DATA),
+        (EndpointFormat::Digits(4..5), NO_DATA),
+        (EndpointFormat::Passive, NO_DATA),
+        (EndpointFormat::Extended, NO_DATA),
     ] {
         assert_eq!(refuse(&form)[..], *refusal, "{form:?}");
     }
@@ -135,10 +135,10 @@ fn what_has_no_endpoint_is_refused() {
 fn data_of_others_if_they_may_have_it() {
     let foreign = Context { foreign_data: true, ..V4 };
     for line in ["PORT 10,0,0,10,4,1", "EPRT |1|10.0.0.10|80|", "PORT 10,0,0,265,4,1"] {
-        assert_eq!(client(line, &foreign), Asks::Nothing, "{line}");
+        assert_eq!(client(line, &foreign), FtpAction::Nothing, "{line}");
     }
-    assert!(matches!(client("PORT 10,0,0,9,4,1", &foreign), Asks::Active { .. }));
-    assert_eq!(client("PORT 10,0,0,9,0,80", &foreign), Asks::Refused(line(NO_PORT)));
+    assert!(matches!(client("PORT 10,0,0,9,4,1", &foreign), FtpAction::Active { .. }));
+    assert_eq!(client("PORT 10,0,0,9,0,80", &foreign), FtpAction::Refused(line(NO_PORT)));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_server_that_listens() {
         (V4_TO_V6, epsv, "229 (|||50000|)", "229 (|||60000|)"),
     ] {
         let asks = server(line, &context, command);
-        let Asks::Passive { at, .. } = asks else { panic!("{line}: {asks:?}") };
+        let FtpAction::Passive { at, .. } = asks else { panic!("{line}: {asks:?}") };
         assert_eq!(at, SocketAddr::new(context.server, 50000), "its own address: {line}");
         assert_eq!(told(line, &asks, (context.vip, 60000)).as_deref(), Some(written));
     }
@@ -175,23 +175,23 @@ fn replies_that_go_on_as_they_are() {
         "nothing",
         "",
     ] {
-        assert_eq!(server(line, &V4, "PASV"), Asks::Nothing, "{line}");
-        assert_eq!(server(line, &V6_TO_V4, "EPSV"), Asks::Nothing, "{line}");
+        assert_eq!(server(line, &V4, "PASV"), FtpAction::Nothing, "{line}");
+        assert_eq!(server(line, &V6_TO_V4, "EPSV"), FtpAction::Nothing, "{line}");
     }
-    assert_eq!(server("227 (0,0,0,0,195,80)", &V6, "PASV"), Asks::Nothing);
-    assert_eq!(server("234 Go on", &V4, "AUTH TLS"), Asks::Opaque);
-    assert_eq!(server("234 Go on", &V4, "PASV"), Asks::Nothing);
+    assert_eq!(server("227 (0,0,0,0,195,80)", &V6, "PASV"), FtpAction::Nothing);
+    assert_eq!(server("234 Go on", &V4, "AUTH TLS"), FtpAction::Opaque);
+    assert_eq!(server("234 Go on", &V4, "PASV"), FtpAction::Nothing);
 }
 
-/// Nobody asked for it, or not for that: the client is not to try it.
+/// A reply to another command: the client must not use it.
 #[test]
 fn a_reply_to_another_command_leads_nowhere() {
-    let refused = Asks::Instead(line(NO_DATA));
+    let refused = FtpAction::Replace(line(NO_DATA));
     for line in ["227 Entering Passive Mode (10,1,0,30,195,80)", "229 (|||50000|)"] {
         for command in ["", "NOOP", "ABOR", "AUTH TLS", "EPSV ALL", "PORT 10,0,0,9,4,1"] {
             assert_eq!(server(line, &V4, command), refused, "{command}");
         }
-        assert!(matches!(server(line, &V4, "P@SW"), Asks::Passive { .. }));
+        assert!(matches!(server(line, &V4, "P@SW"), FtpAction::Passive { .. }));
     }
     let mut exchange = Exchange::default();
     for command in ["CWD a", "PASV"] {
@@ -201,7 +201,7 @@ fn a_reply_to_another_command_leads_nowhere() {
     assert_eq!(forged, refused);
     let at = SocketAddr::new(SERVER, 50000);
     let asks = from_server(b"227 (10,1,0,30,195,80)", &V4, &mut exchange);
-    assert!(matches!(asks, Asks::Passive { at: told, .. } if told == at), "{asks:?}");
+    assert!(matches!(asks, FtpAction::Passive { at: told, .. } if told == at), "{asks:?}");
 }
 
 #[test]
@@ -209,17 +209,17 @@ fn the_last_line_of_a_reply_counts() {
     let mut exchange = Exchange::default();
     from_client(b"PASV", &V4, &mut exchange);
     for line in ["227-(10,1,0,30,12,234)", "229 (|||3306|)", "227-(10,1,0,30,12,235)"] {
-        assert_eq!(from_server(line.as_bytes(), &V4, &mut exchange), Asks::Nothing, "{line}");
+        assert_eq!(from_server(line.as_bytes(), &V4, &mut exchange), FtpAction::Nothing, "{line}");
     }
     let asks = from_server(b"227 (10,1,0,30,195,80)", &V4, &mut exchange);
-    assert!(matches!(asks, Asks::Passive { at, .. } if at.port() == 50000), "{asks:?}");
+    assert!(matches!(asks, FtpAction::Passive { at, .. } if at.port() == 50000), "{asks:?}");
 }
 
 #[test]
 fn only_the_servers_own_address_leads_anywhere() {
     let alias = [IpAddr::from([192, 0, 2, 1])];
     let ranged = Context { open_ports: Some(&(50000..=50099)), ..V4 };
-    for (context, address, is_own) in [
+    for (context, address, is_of_server) in [
         (V4, "10,1,0,30", true),
         (V4, "0,0,0,0", true),
         (V4, "10,1,0,31", false),
@@ -227,20 +227,20 @@ fn only_the_servers_own_address_leads_anywhere() {
         (V4, "192,0,2,1", false),
         (Context { aliases: &alias, ..V4 }, "192,0,2,1", true),
         (Context { aliases: &alias, ..V4 }, "192,0,2,2", false),
-        // There every client comes to it anyway, and the server may say so.
+        // Clients reach this port anyway, so the server may announce it.
         (ranged, "10,0,0,100", true),
     ] {
         let asks = server(&format!("227 ({address},195,80)"), &context, "PASV");
-        match is_own {
-            true => assert!(matches!(asks, Asks::Passive { .. }), "{address}: {asks:?}"),
-            false => assert_eq!(asks, Asks::Instead(line(NO_DATA)), "{address}"),
+        match is_of_server {
+            true => assert!(matches!(asks, FtpAction::Passive { .. }), "{address}: {asks:?}"),
+            false => assert_eq!(asks, FtpAction::Replace(line(NO_DATA)), "{address}"),
         }
     }
     let beside = server("227 (10,0,0,100,195,180)", &ranged, "PASV");
-    assert_eq!(beside, Asks::Instead(line(NO_DATA)));
+    assert_eq!(beside, FtpAction::Replace(line(NO_DATA)));
 }
 
-/// As the most lenient server reads it.
+/// Lines are read as by the most lenient server.
 #[test]
 fn what_some_servers_drop_is_dropped() {
     for line in [
@@ -250,37 +250,37 @@ fn what_some_servers_drop_is_dropped() {
         "\r\0PORT\x0b10,0,0,10,4,1",
         "PORT\r10,0,0,10,4,1",
     ] {
-        assert_eq!(client(line, &V4), Asks::Refused(super::line(NO_PORT)), "{line:?}");
+        assert_eq!(client(line, &V4), FtpAction::Refused(super::line(NO_PORT)), "{line:?}");
     }
-    let own = client("PORT\0 10,0,0,9,4,1\r", &V4);
-    assert!(matches!(own, Asks::Active { .. }), "{own:?}");
+    let ours = client("PORT\0 10,0,0,9,4,1\r", &V4);
+    assert!(matches!(ours, FtpAction::Active { .. }), "{ours:?}");
     for (odd, plain) in [("PASV\r", "PASV"), ("EPSV\0 ALL", "EPSV ALL"), ("\0", "")] {
-        assert_eq!(client(odd, &V4), Asks::Instead(super::line(plain.as_bytes())), "{odd:?}");
+        assert_eq!(client(odd, &V4), FtpAction::Replace(super::line(plain.as_bytes())), "{odd:?}");
     }
     let long = format!("EPSV {}\0", "x".repeat(300));
-    assert_eq!(client(&long, &V4), Asks::Instead(line(NO_PORT)));
+    assert_eq!(client(&long, &V4), FtpAction::Replace(line(NO_PORT)));
 }
 
-/// What a server repeats of them, or lists, could be taken for a reply.
+/// An echo or a listing of these could be taken for a reply.
 #[test]
 fn lines_that_could_come_back_as_replies_are_refused() {
     for line in ["227 (10,1,0,30,12,234)", "2", " 213 End", "STAT -1", "stat  up", "STAT *"] {
-        assert_eq!(client(line, &V4), Asks::Refused(super::line(NO_PORT)), "{line}");
+        assert_eq!(client(line, &V4), FtpAction::Refused(super::line(NO_PORT)), "{line}");
     }
     for line in ["STAT", "LIST -1", "RETR 227 (1,2,3,4,5,6)"] {
-        assert_eq!(client(line, &V4), Asks::Nothing, "{line}");
+        assert_eq!(client(line, &V4), FtpAction::Nothing, "{line}");
     }
 }
 
 #[test]
 fn commands_that_go_on_as_they_are() {
     for line in ["PASV", "EPSV", "EPSV 1", "EPSV 2", "EPSV ALL", "EPSV x", "AUTH TLS", "LIST", ""] {
-        assert_eq!(client(line, &V4), Asks::Nothing, "{line}");
-        assert_eq!(client(line, &V6), Asks::Nothing, "{line}");
+        assert_eq!(client(line, &V4), FtpAction::Nothing, "{line}");
+        assert_eq!(client(line, &V6), FtpAction::Nothing, "{line}");
     }
 }
 
-/// RFC 6384, and the same the other way round.
+/// RFC 6384, in both directions.
 #[test]
 fn commands_that_are_turned_over() {
     let refused = "PORT 0,0,0,0,0,0";
@@ -297,11 +297,11 @@ fn commands_that_are_turned_over() {
         (V4_TO_V6, "EPSV ALL", refused),
     ] {
         let asks = client(line, &context);
-        assert!(matches!(asks, Asks::Instead(_)), "{line}: {asks:?}");
+        assert!(matches!(asks, FtpAction::Replace(_)), "{line}: {asks:?}");
         assert_eq!(told(line, &asks, (VIP, 1)).as_deref(), Some(written), "{line}");
     }
-    assert_eq!(client("EPSV 3", &V6_TO_V4), Asks::Nothing);
-    assert_eq!(client("AUTH TLS", &V6_TO_V4), Asks::Nothing);
+    assert_eq!(client("EPSV 3", &V6_TO_V4), FtpAction::Nothing);
+    assert_eq!(client("AUTH TLS", &V6_TO_V4), FtpAction::Nothing);
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_client_is_answered_as_it_has_asked() {
 #[test]
 fn an_address_that_a_line_cannot_name_is_not_written() {
     let endpoint = SocketAddr::new(VIP6, 50000);
-    for form in [Form::Port, Form::Passive, Form::Numbers(4..5)] {
+    for form in [EndpointFormat::Port, EndpointFormat::Passive, EndpointFormat::Numbers(4..5)] {
         assert_eq!(write(&form, b"227 x", endpoint), None);
     }
 }

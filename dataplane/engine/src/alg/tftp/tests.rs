@@ -1,4 +1,4 @@
-//! What each message teaches, and what nobody may say.
+//! The lesson of each message, and messages that are refused.
 
 use super::earlier::Reach;
 use super::*;
@@ -29,8 +29,8 @@ fn ack(block: u16) -> Message<'static> {
     Message::Ack { block }
 }
 
-/// The end that this exchange comes to: `true` marks what the client says.
-fn end(script: &[(bool, Message)]) -> Option<End> {
+/// The end of an exchange; `true` marks the client's messages.
+fn end(script: &[(bool, Message)]) -> Option<EndReason> {
     let mut known = RUNNING;
     script.iter().find_map(|&(by_client, message)| {
         let heard = if by_client { from_client } else { from_server };
@@ -45,12 +45,12 @@ fn the_first_answer_teaches_and_no_later_one() {
     for bytes in [&b"\0\x03\0\x01"[..], b"\0\x04\0\0", b"\0\x05\0\x01", b"\0\x06"] {
         assert_eq!(from_server(&ASKED, TID, message(bytes)).unwrap().learn, Some(TID));
         assert_eq!(from_server(&RUNNING, TID, message(bytes)).unwrap().learn, None);
-        assert_eq!(from_server(&RUNNING, TID + 1, message(bytes)), Err(Reason::StrayTid));
-        assert_eq!(from_server(&RUNNING, 69, message(bytes)), Err(Reason::StrayTid));
+        assert_eq!(from_server(&RUNNING, TID + 1, message(bytes)), Err(DropReason::StrayTid));
+        assert_eq!(from_server(&RUNNING, 69, message(bytes)), Err(DropReason::StrayTid));
     }
 }
 
-/// What a server can say, and how far its last transfer must have come to say it in a new one.
+/// Messages that a server sends, and how far its earlier transfer must have come for each to begin a new one.
 #[test]
 fn an_old_tid_is_learned_when_it_can_only_be_a_beginning() {
     use Reach::{Beginning, FirstBlock, Over, Past};
@@ -65,8 +65,8 @@ fn an_old_tid_is_learned_when_it_can_only_be_a_beginning() {
         let mut earlier = Earlier::NONE;
         earlier.push(TID, reach);
         let known = Known { earlier, ..ASKED };
-        // Nothing more comes from one that has heard the end, and its port may be another one's.
-        let no = if reach == Over { Reason::NoTransfer } else { Reason::StrayTid };
+        // A server whose transfer is over sends nothing more, and another one may have its port.
+        let no = if reach == Over { DropReason::NoTransfer } else { DropReason::StrayTid };
         for (said, reaches) in begun {
             let learned = from_server(&known, TID, said).map(|lesson| lesson.learn);
             let expected = if reaches.contains(&reach) { Ok(Some(TID)) } else { Err(no) };
@@ -75,7 +75,7 @@ fn an_old_tid_is_learned_when_it_can_only_be_a_beginning() {
         for said in [data(0, 512), data(2, 512), ack(1)] {
             assert_eq!(from_server(&known, TID, said), Err(no), "{reach:?} {said:?}");
         }
-        assert_eq!(from_server(&known, TID + 1, data(2, 512)), Err(Reason::StrayTid));
+        assert_eq!(from_server(&known, TID + 1, data(2, 512)), Err(DropReason::StrayTid));
     }
 }
 
@@ -87,7 +87,7 @@ fn a_server_s_one_port_is_always_learned_and_never_told_off() {
     for said in [ack(0), data(1, 512), message(b"\0\x06")] {
         assert_eq!(from_server(&known, 69, said).unwrap().learn, Some(69));
     }
-    assert_eq!(from_server(&known, 69, data(2, 512)), Err(Reason::NoTransfer));
+    assert_eq!(from_server(&known, 69, data(2, 512)), Err(DropReason::NoTransfer));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn where_answers_are_not_seen_an_old_tid_is_learned_from_what_answers_a_beginnin
             assert_eq!(from_client(&unseen, TID, said).unwrap().learn, Some(TID), "{said:?}");
         }
         for said in [ack(2), data(2, 512)] {
-            assert_eq!(from_client(&unseen, TID, said), Err(Reason::WrongTid), "{said:?}");
+            assert_eq!(from_client(&unseen, TID, said), Err(DropReason::WrongTid), "{said:?}");
             assert_eq!(from_client(&unseen, TID + 1, said).unwrap().learn, Some(TID + 1));
         }
     }
@@ -116,7 +116,7 @@ fn a_last_block_is_known_again_once() {
 
 #[test]
 fn only_where_answers_are_not_seen_the_client_teaches() {
-    assert_eq!(from_client(&ASKED, TID, ack(0)), Err(Reason::NoTransfer));
+    assert_eq!(from_client(&ASKED, TID, ack(0)), Err(DropReason::NoTransfer));
     let unseen = Known { answers_seen: false, ..ASKED };
     assert_eq!(from_client(&unseen, TID, ack(0)).unwrap().learn, Some(TID));
     assert_eq!(from_client(&unseen, TID, data(1, 512)).unwrap().learn, Some(TID));
@@ -125,20 +125,20 @@ fn only_where_answers_are_not_seen_the_client_teaches() {
 #[test]
 fn a_client_may_use_the_service_s_port_instead_of_the_tid() {
     assert!(from_client(&RUNNING, 69, ack(1)).is_ok());
-    assert_eq!(from_client(&RUNNING, 70, ack(1)), Err(Reason::WrongTid));
+    assert_eq!(from_client(&RUNNING, 70, ack(1)), Err(DropReason::WrongTid));
 }
 
 #[test]
 fn nobody_says_what_is_the_other_s_to_say() {
     let request = message(b"\0\x01f\0octet\0");
-    assert_eq!(from_server(&RUNNING, TID, request), Err(Reason::BadTftp));
-    assert_eq!(from_client(&RUNNING, TID, request), Err(Reason::BadTftp));
-    assert_eq!(from_client(&RUNNING, TID, message(b"\0\x06")), Err(Reason::BadTftp));
+    assert_eq!(from_server(&RUNNING, TID, request), Err(DropReason::BadTftp));
+    assert_eq!(from_client(&RUNNING, TID, request), Err(DropReason::BadTftp));
+    assert_eq!(from_client(&RUNNING, TID, message(b"\0\x06")), Err(DropReason::BadTftp));
 }
 
 #[test]
 fn the_ack_of_the_last_short_block_is_the_end() {
-    let done = Some(End::Completed);
+    let done = Some(EndReason::Completed);
     assert_eq!(end(&[(false, data(1, 511)), (true, ack(1))]), done);
     assert_eq!(end(&[(false, data(1, 512)), (true, ack(1))]), None);
     assert_eq!(
@@ -160,13 +160,13 @@ fn the_ack_of_the_last_short_block_is_the_end() {
 #[test]
 fn errors_mean_what_they_say_and_who_says_it() {
     let error = |code| Message::Error { code };
-    assert_eq!(end(&[(true, error(8))]), Some(End::SizeProbe));
-    assert_eq!(end(&[(true, error(0))]), Some(End::SizeProbe));
-    assert_eq!(end(&[(true, error(3))]), Some(End::Failed));
-    assert_eq!(end(&[(true, ack(0)), (true, error(8))]), Some(End::Failed));
-    assert_eq!(end(&[(false, error(1))]), Some(End::NotFound));
-    assert_eq!(end(&[(false, error(2))]), Some(End::Failed));
-    assert_eq!(end(&[(false, error(0))]), Some(End::Failed));
+    assert_eq!(end(&[(true, error(8))]), Some(EndReason::SizeProbe));
+    assert_eq!(end(&[(true, error(0))]), Some(EndReason::SizeProbe));
+    assert_eq!(end(&[(true, error(3))]), Some(EndReason::Failed));
+    assert_eq!(end(&[(true, ack(0)), (true, error(8))]), Some(EndReason::Failed));
+    assert_eq!(end(&[(false, error(1))]), Some(EndReason::NotFound));
+    assert_eq!(end(&[(false, error(2))]), Some(EndReason::Failed));
+    assert_eq!(end(&[(false, error(0))]), Some(EndReason::Failed));
 }
 
 #[test]
@@ -175,10 +175,10 @@ fn a_second_answer_that_the_client_turns_down_is_no_news() {
     let error = Message::Error { code: 5 };
     let lesson = from_client(&unseen, TID + 1, error).unwrap();
     assert_eq!((lesson.learn, lesson.end, lesson.progress), (None, None, unseen.progress));
-    assert_eq!(from_client(&RUNNING, TID + 1, error), Err(Reason::WrongTid));
+    assert_eq!(from_client(&RUNNING, TID + 1, error), Err(DropReason::WrongTid));
 }
 
-/// Anybody knows the service's port.
+/// Everybody knows the service's port.
 #[test]
 fn a_client_is_assured_by_the_port_that_only_its_server_has_told() {
     let ack = Message::Ack { block: 1 };
@@ -193,11 +193,11 @@ fn a_client_is_assured_by_the_port_that_only_its_server_has_told() {
     let known = Known { progress: lesson.progress, ..RUNNING };
     let lesson = from_client(&known, TID, ack).unwrap();
     assert!(lesson.assurance == Assurance::Unchanged && lesson.progress.is_assured());
-    // Then it says nothing more elsewhere.
+    // From now on the client sends nothing elsewhere.
     for said in [ack, Message::Data { block: 2, len: 17 }, Message::Error { code: 0 }] {
-        assert_eq!(from_client(&known, 69, said), Err(Reason::WrongTid));
+        assert_eq!(from_client(&known, 69, said), Err(DropReason::WrongTid));
     }
-    // A server may have no other port, and where answers are not seen any port is taken for its own.
+    // A server may have no other port; and in `dsr` any port counts as its own.
     let single = Known { tid: Some(69), ..RUNNING };
     let unseen = Known { answers_seen: false, ..ASKED };
     for (known, port) in [(single, 69), (unseen, TID)] {
@@ -206,9 +206,9 @@ fn a_client_is_assured_by_the_port_that_only_its_server_has_told() {
 }
 
 proptest! {
-    /// What is called routine is what the longer way would say of it.
+    /// The fast path agrees with the full judgement.
     #[test]
-    fn routine_is_what_teaches_nothing(
+    fn the_fast_path_is_for_what_teaches_nothing(
         blksize in prop_oneof![Just(512u16), 8u16..40], last_block in 0u16..3,
         flags in prop_oneof![0u16..4, SPOKE_TO_SERVICE..SPOKE_TO_SERVICE + 4],
         opcode in 0u8..7, block in 0u16..3, len in prop_oneof![0usize..40, 500usize..520],
@@ -221,7 +221,7 @@ proptest! {
         if short < 4 {
             bytes.truncate(short);
         }
-        if let Some(usual) = routine(progress, &bytes) {
+        if let Some(usual) = steady(progress, &bytes) {
             let message = message(&bytes);
             let data = (opcode == 3).then_some(usual.len);
             prop_assert_eq!((usual.block, data.unwrap_or_default()), (block, usual.len));
@@ -231,7 +231,7 @@ proptest! {
         }
     }
 
-    /// Whatever comes, from whatever port: a known TID stays, and a stale one is not learned.
+    /// A known TID stays and a stale one is not learned, whatever arrives from any port.
     #[test]
     fn a_tid_is_learned_once(
         script in prop::collection::vec(

@@ -1,173 +1,179 @@
 //! Connections that carry data for another one: those that were announced, and those of which nobody reads the
 //! announcement.
 
-use super::seen::Seen;
-use crate::alg::End;
-use crate::family::Family;
+use super::open::record_refusal;
+use super::packet::ConnectionPacket;
+use crate::alg::ftp::FIRST_DATA_PORT;
+use crate::context::BurstContext;
 use crate::flow::FlowId;
 use crate::flow::connection::{Connection, flag, mark};
-use crate::flow::hosts::NoRoom;
+use crate::flow::host_table::NoRoom;
+use crate::flow::state::{ConnectionKind, ConnectionState};
 use crate::flow::tuple::Tuples;
-use crate::flow::view::{ConnectionKind, Stage};
-use crate::here::Here;
-use crate::own::Own;
-use crate::reason::Reason;
-use crate::stage::classify::Side;
-use crate::tables::{Mode, VipId};
-use crate::verdict::Step;
+use crate::ip_family::IpFamily;
+use crate::state::WorkerState;
+use crate::types::direction::Direction;
+use crate::types::drop_reason::DropReason;
+use crate::types::end_reason::EndReason;
+use crate::types::id::VipId;
+use crate::types::mode::Mode;
+use crate::types::verdict::Step;
 use wire::ip::PROTOCOL_TCP;
 use wire::tcp::Flags;
 
-/// The first port that is for data.
-pub(super) const FIRST_PORT: u16 = 1024;
-
 /// The packet is the first one of a connection that was expected.
-pub fn complete<H: Family>(
+pub fn complete<H: IpFamily>(
     id: FlowId,
-    seen: &Seen<H::Address>,
-    here: &Here,
-    own: &mut Own,
+    packet: &ConnectionPacket<H::Address>,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
 ) -> Step<FlowId> {
-    if !seen.opens() {
-        return Err(Reason::NoConnection.into());
+    if !packet.opens() {
+        return Err(DropReason::NoConnection.into());
     }
-    match seen.side {
-        Side::Client(_) => by_client::<H>(id, seen, here, own),
-        Side::Server | Side::ServerToClient => by_server(id, seen, here, own),
+    match packet.direction {
+        Direction::ToServer(_) => by_client::<H>(id, packet, ctx, state),
+        Direction::ToSnat | Direction::ToClient => by_server(id, packet, ctx, state),
     }
 }
 
 /// A client comes to where its server waits, which goes on to be expected there: the second one to come, and any behind
 /// that, counts in the client's quota, as nobody has asked it to come again.
-fn by_client<H: Family>(
+fn by_client<H: IpFamily>(
     id: FlowId,
-    seen: &Seen<H::Address>,
-    here: &Here,
-    own: &mut Own,
+    packet: &ConnectionPacket<H::Address>,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
 ) -> Step<FlowId> {
-    let expected = own.connections[id].clone();
+    let expected = state.connections[id].clone();
     let (backend, pool_host) = (expected.backend, expected.server().near().host);
     let is_first = !expected.has_mark(mark::CALLED);
-    let host = own.hosts.enter(seen.addresses[0].into()).map_err(|NoRoom| Reason::FlowTableFull)?;
+    let host = state
+        .hosts
+        .intern(packet.addresses[0].into())
+        .map_err(|NoRoom| DropReason::FlowTableFull)?;
     let mut connection = Connection {
-        tuples: expected.tuples.with_client(seen.tuple.with(host)),
-        last_packet: here.now,
-        begun: here.now,
-        back: seen.way_back(here),
-        stage: Stage::HalfOpen,
+        tuples: expected.tuples.with_client(packet.tuple.with(host)),
+        last_packet: ctx.now,
+        begun: ctx.now,
+        back: packet.way_back(ctx),
+        state: ConnectionState::HalfOpen,
         flags: flag::BY_CLIENT_TUPLE,
         marks: 0,
         ..expected
     };
     let port = connection.server().far_port();
-    let service = here.backend(backend).service;
-    let may = if is_first { Ok(()) } else { own.check_quota(host, service, true, here) };
-    may.and_then(|()| own.face_server(&mut connection, port, Some(pool_host), here))
-        .inspect_err(|_| own.hosts.leave(host))?;
-    own.connections[connection.parent].children += 1;
-    own.connections[id].mark(mark::CALLED, true);
-    let entered = own.enter_connection(&connection, here)?;
+    let service = ctx.backend(backend).service;
+    let may = if is_first { Ok(()) } else { state.check_quota(host, service, true, ctx) };
+    may.inspect_err(|why_not| {
+        record_refusal(service, packet, why_not, ctx, state);
+    })
+    .and_then(|()| state.face_server(&mut connection, port, Some(pool_host), ctx))
+    .inspect_err(|_| state.hosts.release(host))?;
+    state.connections[connection.parent].children += 1;
+    state.connections[id].mark(mark::CALLED, true);
+    let entered = state.enter_connection(&connection, ctx)?;
     if !is_first {
-        own.count_in_quota(entered, here);
+        state.count_in_quota(entered, ctx);
     }
     Ok(entered)
 }
 
 /// A server comes to where its client waits.
-fn by_server<A>(id: FlowId, seen: &Seen<A>, here: &Here, own: &mut Own) -> Step<FlowId> {
-    let mut connection = own.connections.remove(id);
-    connection.last_packet = here.now;
-    connection.begun = here.now;
+fn by_server<A>(
+    id: FlowId,
+    packet: &ConnectionPacket<A>,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
+) -> Step<FlowId> {
+    let mut connection = state.connections.remove(id);
+    connection.last_packet = ctx.now;
+    connection.begun = ctx.now;
     connection.flags =
         flag::BY_SERVER | flag::BY_CLIENT_TUPLE | connection.flags & flag::BY_SERVER_TUPLE;
-    connection.tuples = connection.tuples.with_server(seen.tuple);
-    connection.stage = Stage::HalfOpen;
-    if let Some(twin) = own.connections.find(&connection.client()) {
-        own.end_connection(twin, End::Replaced, here);
+    connection.tuples = connection.tuples.with_server(packet.tuple);
+    connection.state = ConnectionState::HalfOpen;
+    if let Some(twin) = state.connections.find(&connection.client()) {
+        state.end_connection(twin, EndReason::Replaced, ctx);
     }
-    own.enter_connection(&connection, here)
+    state.enter_connection(&connection, ctx)
 }
 
 /// A client's packet to a port of the VIP that is no service's: perhaps for a backend that has this port for data;
 /// or, where nothing can be read, for the one that the client is bound to. `None`: neither.
-pub fn unread<H: Family>(
+pub fn unread<H: IpFamily>(
     vip: VipId,
-    seen: &Seen<H::Address>,
-    here: &Here,
-    own: &mut Own,
+    packet: &ConnectionPacket<H::Address>,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
 ) -> Option<Step<FlowId>> {
-    let (client, port) = (seen.tuple.near().host, seen.ports[1]);
-    let ranges = &here.tables.vips[usize::from(vip)].passive;
+    let (client, port) = (packet.tuple.near().host, packet.ports[1]);
+    let ranges = &ctx.snapshot[vip].passive;
     let owner = ranges.iter().find(|(range, _)| range.contains(&port)).map(|&(_, owner)| owner);
     // It answers a server that we don't see, whose own port may be in a range too.
-    let answers = seen.has(Flags::SYN | Flags::ACK);
-    let bond = match owner {
-        Some(owner) if seen.opens() => own.bond_at(client, vip, owner),
+    let answers = packet.has(Flags::SYN | Flags::ACK);
+    let affinity = match owner {
+        Some(owner) if packet.opens() => state.affinity_at(client, vip, owner),
         // What is below is for no data, unless the server has opened it.
-        None if seen.opens() && port < FIRST_PORT => return None,
+        None if packet.opens() && port < FIRST_DATA_PORT => return None,
         // Where data follows the control connection.
-        _ if seen.opens() || answers => own.bond(client, vip, PROTOCOL_TCP).filter(|&bond| {
-            here.tables.service_of(own.connections[bond].backend).mode == Mode::Dsr
-        }),
+        _ if packet.opens() || answers => {
+            state.affinity(client, vip, PROTOCOL_TCP).filter(|&affinity| {
+                ctx.snapshot.service_of(state.connections[affinity].backend).mode == Mode::Dsr
+            })
+        }
         _ => return None,
     };
     // Who has no open control connection there is a stranger; whose control connections are all read has announced
     // its data.
-    match bond.filter(|&bond| own.connections[bond].again > 0) {
-        Some(bond) => Some(begin::<H>(bond, seen, here, own)),
-        None => owner.filter(|_| seen.opens()).map(|_| Err(Reason::NoService.into())),
+    match affinity.filter(|&affinity| state.connections[affinity].again > 0) {
+        Some(affinity) => Some(begin::<H>(affinity, packet, ctx, state)),
+        None => owner.filter(|_| packet.opens()).map(|_| Err(DropReason::NoService.into())),
     }
 }
 
-fn begin<H: Family>(
-    bond: FlowId,
-    seen: &Seen<H::Address>,
-    here: &Here,
-    own: &mut Own,
+fn begin<H: IpFamily>(
+    affinity: FlowId,
+    packet: &ConnectionPacket<H::Address>,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
 ) -> Step<FlowId> {
-    let backend = own.connections[bond].backend;
-    if !here.backend(backend).is_reached() {
-        return Err(Reason::BackendDown.into());
+    let backend = state.connections[affinity].backend;
+    if !ctx.backend(backend).is_reached() {
+        return Err(DropReason::BackendDown.into());
     }
-    let client = seen.addresses[0].into();
-    let service = here.tables.service_of(backend);
-    if !service.access.admits(client) {
-        let service = here.backend(backend).service;
-        own.counters.refusals[usize::from(service)].client.add(1);
-        return Err(Reason::Refused.into());
-    }
-    let host = own.hosts.enter(client).map_err(|NoRoom| Reason::FlowTableFull)?;
-    if let Err(why_not) = own.check_quota(host, here.backend(backend).service, true, here) {
-        own.hosts.leave(host);
-        return Err(why_not);
-    }
+    let (client, service) = (packet.addresses[0].into(), ctx.backend(backend).service);
+    let host = state.admit_connection(client, service, true, ctx).inspect_err(|why_not| {
+        record_refusal(service, packet, why_not, ctx, state);
+    })?;
     let mut connection = Connection {
-        tuples: Tuples::of_client(seen.tuple.with(host)),
-        last_packet: here.now,
-        begun: here.now,
+        tuples: Tuples::of_client(packet.tuple.with(host)),
+        last_packet: ctx.now,
+        begun: ctx.now,
         backend,
-        back: seen.way_back(here),
+        back: packet.way_back(ctx),
         kind: ConnectionKind::Data,
-        stage: Stage::HalfOpen,
+        state: ConnectionState::HalfOpen,
         flags: flag::BY_CLIENT_TUPLE,
         ..Connection::FREE
     };
-    let by_server = if seen.opens() { 0 } else { flag::BY_SERVER };
+    let by_server = if packet.opens() { 0 } else { flag::BY_SERVER };
     connection.flags |= by_server;
     // By the address by which the server sees its client's control connections there.
-    let control = own.latest_control(bond).map(|control| &own.connections[control]);
+    let control = state.latest_control(affinity).map(|control| &state.connections[control]);
     let control = control.filter(|control| control.backend == backend);
-    let pool_host = control.unwrap_or(&own.connections[bond]).seen_as().host;
-    if own.is_announced(pool_host, backend, seen.ports[1], here) {
-        own.hosts.leave(host);
-        return Err(Reason::NoService.into());
+    let pool_host = control.unwrap_or(&state.connections[affinity]).seen_as().host;
+    if state.is_announced(pool_host, backend, packet.ports[1], ctx) {
+        state.hosts.release(host);
+        return Err(DropReason::NoService.into());
     }
-    own.face_server(&mut connection, seen.ports[1], Some(pool_host), here)
-        .inspect_err(|_| own.hosts.leave(host))?;
+    state
+        .face_server(&mut connection, packet.ports[1], Some(pool_host), ctx)
+        .inspect_err(|_| state.hosts.release(host))?;
     // Which of a client's control connections it is for is not known.
-    connection.parent = bond;
-    own.join(bond, &connection);
-    let id = own.enter_connection(&connection, here)?;
-    own.count_in_quota(id, here);
+    connection.parent = affinity;
+    state.join(affinity, &connection);
+    let id = state.enter_connection(&connection, ctx)?;
+    state.count_in_quota(id, ctx);
     Ok(id)
 }

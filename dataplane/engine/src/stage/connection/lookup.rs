@@ -1,128 +1,155 @@
 //! Which connection is a packet part of? One that has begun, one that is expected, or a new one.
 
-use super::seen::Seen;
-use super::{begin, bond, data, policy, unnamed};
-use crate::alg::End;
-use crate::family::Family;
+use super::packet::ConnectionPacket;
+use super::{affinity, data, egress_nat, open, unnamed};
+use crate::context::{BurstContext, Env};
 use crate::flow::FlowId;
+use crate::flow::state::ConnectionState;
 use crate::flow::tuple::Tuple;
-use crate::flow::view::Stage;
-use crate::here::Here;
-use crate::own::Own;
-use crate::reason::Reason;
-use crate::stage::classify::Side;
-use crate::verdict::{Step, Verdict};
+use crate::ip_family::IpFamily;
+use crate::state::WorkerState;
+use crate::types::direction::Direction;
+use crate::types::drop_reason::DropReason;
+use crate::types::end_reason::EndReason;
+use crate::types::id::VipId;
+use crate::types::verdict::{Step, Verdict};
 use std::net::{IpAddr, SocketAddr};
 use wire::ip::PROTOCOL_TCP;
 
 /// The packet's connection, which may have begun with it.
-pub fn lookup<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) -> Step<FlowId> {
-    let known = own.connections.find(&seen.tuple);
+pub fn lookup<H: IpFamily>(
+    packet: &ConnectionPacket<H::Address>,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
+) -> Step<FlowId> {
+    let known = state.connections.find(&packet.tuple);
     let is_awaited = || {
-        let expected = || expected(&seen.tuple.to_any_port(), own);
-        known.or_else(expected).or_else(|| unnamed::control(seen, here, own)).is_some()
+        let expected = || expected(&packet.tuple.to_any_port(), state);
+        known.or_else(expected).or_else(|| unnamed::control(packet, ctx, state)).is_some()
     };
-    if !seen.is_from_its_server(here) && (seen.side == Side::Server || is_awaited()) {
-        return Err(Reason::WrongOrigin.into());
+    if !packet.is_from_its_server(ctx) && (packet.direction == Direction::ToSnat || is_awaited()) {
+        return Err(DropReason::WrongOrigin.into());
     }
     if let Some(id) = known {
-        if own.connections[id].stage == Stage::Expected {
-            return data::complete::<H>(id, seen, here, own);
+        if state.connections[id].state == ConnectionState::Expected {
+            return data::complete::<H>(id, packet, ctx, state);
         }
-        let is_another = || is_past(seen, id, here, own) || is_announced_anew(id, seen, own);
-        if !(seen.opens() && is_another()) {
+        let is_another = || is_past(packet, id, ctx, state) || is_announced_anew(id, packet, state);
+        if !(packet.opens() && is_another()) {
             return Ok(id);
         }
-        own.end_connection(id, End::Replaced, here);
+        state.end_connection(id, EndReason::Replaced, ctx);
     }
-    match seen.side {
-        Side::Client(vip) => by_client::<H>(vip, seen, here, own),
-        Side::Server | Side::ServerToClient => by_server::<H>(seen, here, own),
+    match packet.direction {
+        Direction::ToServer(vip) => by_client::<H>(vip, packet, ctx, state),
+        Direction::ToSnat | Direction::ToClient => by_server::<H>(packet, ctx, state),
     }
 }
 
 /// Whether a packet that can begin a connection does not go on with this one, though it has the same ends.
-fn is_past<A: Copy>(seen: &Seen<A>, id: FlowId, here: &Here, own: &Own) -> bool {
-    let connection = &own.connections[id];
+fn is_past<A: Copy>(
+    packet: &ConnectionPacket<A>,
+    id: FlowId,
+    env: &Env,
+    state: &WorkerState,
+) -> bool {
+    let connection = &state.connections[id];
     // What such a server still says is heard.
     let is_left = || {
-        let backend = here.tables.backends.get(usize::from(connection.backend));
-        seen.is_by_client() && backend.is_some_and(|backend| !backend.serves())
+        let backend = env.snapshot.find_backend(connection.backend);
+        packet.is_by_client() && backend.is_some_and(|backend| !backend.serves())
     };
-    match connection.stage {
-        Stage::Closed => true,
+    match connection.state {
+        ConnectionState::Closed => true,
         // Where the server's last word is not seen.
-        Stage::Closing => !connection.answers_seen(),
+        ConnectionState::Closing => !connection.answers_seen(),
         // Its server has died since it was chosen.
-        Stage::HalfOpen => is_left(),
+        ConnectionState::HalfOpen => is_left(),
         // A datagram is as good a beginning as the first one was. The client of a TCP connection is told.
-        Stage::Open => !connection.client().is_tcp() && is_left(),
-        Stage::Expected => false,
+        ConnectionState::Open => !connection.client().is_tcp() && is_left(),
+        ConnectionState::Expected => false,
     }
 }
 
-/// Whether it is expected between the ends of one that is about to be closed: they were announced once more.
-fn is_announced_anew<A>(id: FlowId, seen: &Seen<A>, own: &Own) -> bool {
-    own.connections[id].stage == Stage::Closing
-        && [seen.tuple.from_any_port(), seen.tuple.to_any_port()]
+/// Whether a connection is expected between the ends of one that is about to be closed: they were announced once more.
+fn is_announced_anew<A>(id: FlowId, packet: &ConnectionPacket<A>, state: &WorkerState) -> bool {
+    state.connections[id].state == ConnectionState::Closing
+        && [packet.tuple.from_any_port(), packet.tuple.to_any_port()]
             .iter()
-            .any(|tuple| expected(tuple, own).is_some())
+            .any(|tuple| expected(tuple, state).is_some())
 }
 
-fn by_client<H: Family>(
-    vip: u16,
-    seen: &Seen<H::Address>,
-    here: &Here,
-    own: &mut Own,
+fn by_client<H: IpFamily>(
+    vip: VipId,
+    packet: &ConnectionPacket<H::Address>,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
 ) -> Step<FlowId> {
-    if let Some(id) = expected(&seen.tuple.from_any_port(), own) {
-        return data::complete::<H>(id, seen, here, own);
+    if let Some(id) = expected(&packet.tuple.from_any_port(), state) {
+        return data::complete::<H>(id, packet, ctx, state);
     }
-    let (protocol, port) = (seen.tuple.protocol, seen.ports[1]);
-    if let Some(service) = here.tables.service(vip, protocol, port) {
-        if !seen.opens() {
+    let (protocol, port) = (packet.tuple.protocol, packet.ports[1]);
+    if let Some(service) = ctx.snapshot.service(vip, protocol, port) {
+        if !packet.opens() {
             return Err(NO_CONNECTION);
         }
-        return begin::begin::<H>(service, seen, here, own);
+        return open::begin::<H>(service, packet, ctx, state);
     }
     if protocol == PROTOCOL_TCP
-        && let Some(step) = data::unread::<H>(vip, seen, here, own)
+        && let Some(step) = data::unread::<H>(vip, packet, ctx, state)
     {
         return step;
     }
-    match here.tables.vips[usize::from(vip)].any {
-        Some(service) => bond::any::<H>(service, vip, seen, here, own),
-        None => Err(Reason::NoService.into()),
+    match ctx.snapshot[vip].any {
+        Some(service) => affinity::any::<H>(service, vip, packet, ctx, state),
+        None => Err(DropReason::NoService.into()),
     }
 }
 
-fn by_server<H: Family>(seen: &Seen<H::Address>, here: &Here, own: &mut Own) -> Step<FlowId> {
-    if let Some(id) = expected(&seen.tuple.to_any_port(), own) {
-        return data::complete::<H>(id, seen, here, own);
+fn by_server<H: IpFamily>(
+    packet: &ConnectionPacket<H::Address>,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
+) -> Step<FlowId> {
+    if let Some(id) = expected(&packet.tuple.to_any_port(), state) {
+        return data::complete::<H>(id, packet, ctx, state);
     }
-    if let Some(control) = unnamed::control(seen, here, own) {
-        return unnamed::begin(control, seen, here, own);
+    if let Some(control) = unnamed::control(packet, ctx, state) {
+        return unnamed::begin(control, packet, ctx, state);
     }
-    if seen.side == Side::Server {
-        return Err(if seen.tcp.is_some() { NO_CONNECTION } else { Reason::NoTransfer.into() });
+    if packet.direction == Direction::ToSnat {
+        return Err(if packet.tcp.is_some() {
+            NO_CONNECTION
+        } else {
+            DropReason::NoTransfer.into()
+        });
     }
-    match policy::lookup::<H>(seen, here, own) {
-        Err(Verdict::Kernel) if is_departed(seen, here, own) => Err(Reason::NoTransfer.into()),
+    match egress_nat::lookup::<H>(packet, ctx, state) {
+        Err(Verdict::Kernel) if is_departed(packet, ctx, state) => {
+            Err(DropReason::NoTransfer.into())
+        }
         step => step,
     }
 }
 
 /// Whether a server still answers a client that has left it: that must not reach it by the server's own address.
-fn is_departed<A: Copy + Into<IpAddr>>(seen: &Seen<A>, here: &Here, own: &Own) -> bool {
-    let [from, to] = seen.ports;
-    let client = SocketAddr::new(seen.addresses[1].into(), to);
-    seen.tcp.is_none() && own.departed.has(client, (seen.tuple.far(), from), here.now)
+fn is_departed<A: Copy + Into<IpAddr>>(
+    packet: &ConnectionPacket<A>,
+    ctx: &BurstContext,
+    state: &WorkerState,
+) -> bool {
+    let [from, to] = packet.ports;
+    let client = SocketAddr::new(packet.addresses[1].into(), to);
+    packet.tcp.is_none() && state.departed.has(client, (packet.tuple.server(), from), ctx.now)
 }
 
 /// The connection that is expected between such ends.
-fn expected(tuple: &Tuple, own: &Own) -> Option<FlowId> {
-    own.connections.find(tuple).filter(|&id| own.connections[id].stage == Stage::Expected)
+fn expected(tuple: &Tuple, state: &WorkerState) -> Option<FlowId> {
+    state
+        .connections
+        .find(tuple)
+        .filter(|&id| state.connections[id].state == ConnectionState::Expected)
 }
 
-/// Of TCP, and of no connection.
-pub const NO_CONNECTION: Verdict = Verdict::Drop(Reason::NoConnection);
+/// The verdict for a segment of no connection.
+pub const NO_CONNECTION: Verdict = Verdict::Drop(DropReason::NoConnection);

@@ -1,24 +1,45 @@
 //! Connections: of TCP, of UDP other than TFTP's, and whatever else a service takes. Those that nothing happens to go
-//! the short way, [`routine`]; the walk of all others is [`connection`].
+//! the fast path, [`fast_path`]; all others go the slow path, [`slow_path()`].
 
-mod again;
-mod begin;
-pub mod bond;
-mod control;
+pub mod affinity;
 mod data;
-mod expect;
-mod follow;
+mod egress_nat;
+pub mod fast_path;
 mod lookup;
-mod policy;
+mod open;
+pub mod packet;
+mod reopen;
 pub mod reset;
-pub mod routine;
-mod seen;
+mod return_hop;
 mod segment;
-pub mod translate;
+mod slow_path;
+pub mod tcp_state;
 mod unnamed;
 
-mod walk;
-mod way_back;
-
 pub use segment::Segment;
-pub use walk::{connection, first_part};
+pub use slow_path::{first_fragment, slow_path};
+
+use crate::context::BurstContext;
+use crate::ip_family::IpFamily;
+use crate::state::WorkerState;
+use crate::types::verdict::Verdict;
+
+/// Decides on segments: prefetches the connections of all, then takes each on the fast path, or leaves it to the slow path.
+#[inline(never)]
+pub fn process<H: IpFamily>(
+    segments: &mut [Segment<H>],
+    verdicts: &mut [Verdict],
+    ctx: &BurstContext,
+    state: &mut WorkerState,
+) {
+    for segment in segments.iter_mut() {
+        segment.candidate = state.connections.candidate(segment.bucket);
+    }
+    for segment in segments {
+        segment.refresh_host_id(&state.hosts);
+        match fast_path::fast_path(segment, ctx, state) {
+            Some(verdict) => verdicts[segment.index] = verdict,
+            None => state.deferred.slow_path.push(segment.index),
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Replies, and whose they are.
+//! Replies and the commands that they answer.
 
 use super::*;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 const PASV: Heard = Heard::To(Asked::Pasv);
 
-/// A client says the words in front of the sign, its server those behind it. Answers what each line of that is.
+/// Sends the client's commands, then the server's lines. Returns the meaning of each line.
 fn hear(exchange: &mut Exchange, commands: &[&str], lines: &[&str]) -> Vec<Heard> {
     for command in commands {
         match *command {
@@ -49,7 +49,7 @@ fn a_reply_is_the_oldest_commands() {
     }
 }
 
-/// A client that waits for its replies is in step, whatever its server makes of these.
+/// A client that waits for its replies stays in step, whatever the server does with these commands.
 #[test]
 fn what_may_be_answered_or_not_is_not_counted() {
     for odd in ["", " ", "ABOR", "\x7f", "P_ORT", "a!", "\\"] {
@@ -99,7 +99,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// As a queue without a limit has it.
+    /// The reference is a queue without limit.
     #[test]
     fn each_reply_finds_its_command(steps in prop::collection::vec(step(), 0..60)) {
         let mut exchange = Exchange::default();

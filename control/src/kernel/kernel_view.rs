@@ -1,0 +1,110 @@
+//! The kernel view: the kernel's state, as far as control needs it.
+
+use crate::config::Held;
+use engine::types::id::InterfaceId;
+use engine::types::next_hop::NextHop;
+use ipnet::IpNet;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use wire::ethernet::Mac;
+
+/// State that control wants from the kernel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Addresses that the kernel must hold: VIPs and SNAT addresses.
+    pub held: HashSet<Held>,
+    /// VIPs, whose presence is watched.
+    pub vips: HashSet<IpAddr>,
+    /// Backends' addresses, whose next hops are watched.
+    pub backends: HashSet<IpAddr>,
+    /// Backends' aliases, which may be on other links.
+    pub aliases: HashSet<IpAddr>,
+    /// The subnets of our interfaces: an address in one is not reached over another interface.
+    pub subnets: Vec<(InterfaceId, IpNet)>,
+}
+
+/// The kernel's state of VIPs, backends and routes at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KernelView {
+    /// VIPs whose address the kernel holds on one of our interfaces.
+    pub live: HashSet<IpAddr>,
+    /// VIPs and SNAT addresses that the kernel holds, with their interfaces.
+    pub held: HashSet<Held>,
+    /// The next hops of backends' addresses. A backend is missing if no route over our interfaces reaches it, or its
+    /// next hop does not answer.
+    pub hops: HashMap<IpAddr, NextHop>,
+    /// The origins of packets from backends' addresses, as far as the kernel has a route to them.
+    pub sources: HashMap<IpAddr, Source>,
+    /// All routes, ordered by address. The longest prefix that matches counts.
+    pub routes: Arc<[Route]>,
+    /// Devices, by their Linux names, whose MTU is smaller than their interfaces', and can't be restored.
+    pub narrow: HashMap<String, u16>,
+}
+
+/// The location of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Behind a router on the link of this interface.
+    Routed(InterfaceId),
+    /// On this link, at a hardware address if the kernel knows it.
+    OnLink(InterfaceId, Option<Mac>),
+}
+
+impl Wanted {
+    /// Whether an address may be reached over this interface: the smallest of our subnets that contains it decides.
+    /// Neither an operator's mistake nor a router's advertisement overrides that.
+    pub fn may_be_at(&self, address: IpAddr, interface: InterfaceId) -> bool {
+        let around = || self.subnets.iter().filter(|(_, net)| net.contains(&address));
+        let smallest = around().map(|(_, net)| net.prefix_len()).max();
+        smallest.is_none_or(|smallest| {
+            around().any(|&(id, net)| id == interface && net.prefix_len() == smallest)
+        })
+    }
+}
+
+/// A route, or a neighbour on a link, which is a route to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// The destination.
+    pub to: IpNet,
+    /// The gateway; `None`: the destination is on the link.
+    pub gateway: Option<IpAddr>,
+    /// The interface; `None`: none of ours.
+    pub interface: Option<InterfaceId>,
+    /// The next hop's hardware address, if it is known.
+    pub mac: Option<Mac>,
+}
+
+impl Route {
+    /// The next hop, if it is known.
+    pub fn hop(&self) -> Option<NextHop> {
+        Some(NextHop { interface: self.interface?, mac: self.mac? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_a_network_of_ours_is_reached_by_its_interface() {
+        let nets = [(0, "10.0.0.0/8"), (1, "10.1.0.0/16"), (2, "10.1.0.0/16"), (1, "fd00::/64")];
+        let subnets = nets.map(|(id, net)| (InterfaceId(id), net.parse().unwrap())).into();
+        let wanted = Wanted { subnets, ..Wanted::default() };
+        for (address, may) in [
+            ("10.0.0.30", [true, false, false]),
+            ("10.1.0.30", [false, true, true]),
+            ("192.0.2.1", [true; 3]),
+            ("fd00::30", [false, true, false]),
+            ("fd01::30", [true; 3]),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(
+                [0, 1, 2].map(|id| wanted.may_be_at(address, InterfaceId(id))),
+                may,
+                "{address}"
+            );
+        }
+    }
+}

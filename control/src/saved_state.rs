@@ -1,0 +1,269 @@
+//! State that a process saves for the next one: the memory of its transfers, its counters, the owners of the numbers in
+//! both, and the operator's orders. The memory is the file `SOCKET.flows` beside the socket, the counters are
+//! `SOCKET.counters`, all else is `SOCKET.state`: JSON after a line with its digest. State that is not compatible is not
+//! used, which is logged. The files are private to the daemon.
+
+pub mod counters;
+mod page;
+
+pub use page::PAGE;
+
+use crate::backend_status::{AdminState, BackendStatuses};
+use crate::config::Config;
+use crate::private;
+use crate::registry::Registry;
+use engine::counters::Room;
+use nix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The saved state, and the place where the next process will look for it.
+#[derive(Debug)]
+pub struct SavedState {
+    /// The owners of the numbers in the transfers' memory.
+    pub registry: Registry,
+    /// The operator's orders.
+    pub statuses: BackendStatuses,
+    /// The seed of the flow tables' hashes.
+    pub seed: [u64; 2],
+    /// The file of the transfers' memory: a page that names it, then each worker's part. It is taken out to be
+    /// mapped.
+    pub memory: Option<File>,
+    /// Whether the memory is in a file; else transfers don't outlive this process.
+    pub is_persistent: bool,
+    compatibility: Compatibility,
+    name: u64,
+    path: PathBuf,
+    saved: String,
+}
+
+/// Facts that must be the same in the next process for the memory to make sense.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compatibility {
+    layout: String,
+    /// The boot's id: clocks count from the machine's start.
+    boot: String,
+    workers: u16,
+    max_flows: u32,
+    /// Bytes of each worker's memory.
+    size: usize,
+    /// The interfaces' names, by number.
+    interfaces: Vec<String>,
+}
+
+impl Compatibility {
+    /// The facts of a process with so many workers, which need so many bytes each, in this layout.
+    pub fn new(config: &Config, workers: u16, size: usize, layout: String) -> Compatibility {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Compatibility {
+            layout,
+            boot: boot.trim().to_owned(),
+            workers,
+            max_flows: config.dataplane.max_flows,
+            size: size.next_multiple_of(PAGE),
+            interfaces: config.interfaces.iter().map(|one| one.name.clone()).collect(),
+        }
+    }
+
+    /// Bytes of the whole memory.
+    fn total(&self) -> usize {
+        PAGE + usize::from(self.workers) * self.size
+    }
+}
+
+/// The origin of the workers' time: the machine's start, so that it is the same in the next process.
+pub fn clock() -> Instant {
+    let now = Instant::now();
+    let since = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from);
+    since.ok().and_then(|since| now.checked_sub(since)).unwrap_or(now)
+}
+
+/// The content of `SOCKET.state`. The names of fields in JSON must not change.
+#[derive(Debug, Serialize, Deserialize)]
+struct StateFile {
+    #[serde(rename = "terms")]
+    compatibility: Compatibility,
+    /// The name of the memory, which its first page has too.
+    name: u64,
+    seed: [u64; 2],
+    registry: Registry,
+    #[serde(rename = "orders")]
+    overrides: Vec<(String, String, AdminState, Option<u16>)>,
+}
+
+impl SavedState {
+    /// Opens the previous process's state beside this socket, if it is compatible; else creates a new one. The caller
+    /// holds the socket's lock, so nobody else uses it.
+    pub fn open(socket: &Path, compatibility: Compatibility, fresh: [u64; 3]) -> SavedState {
+        let path = socket.with_added_extension("state");
+        match read(&path, &compatibility) {
+            Ok(Some(saved_state)) => return saved_state,
+            Ok(None) => {}
+            Err(why) => log::warn!("the transfers of before do not go on: {why}"),
+        }
+        let [name, seed @ ..] = fresh;
+        let memory = make(&flows(&path), name, compatibility.total());
+        let memory = memory.inspect_err(|error| {
+            log::warn!(
+                "transfers will not outlive this process: cannot make {}: {error}",
+                flows(&path).display()
+            );
+        });
+        SavedState {
+            registry: Registry::default(),
+            statuses: BackendStatuses::default(),
+            seed,
+            is_persistent: memory.is_ok(),
+            memory: memory.ok(),
+            compatibility,
+            name,
+            path,
+            saved: String::new(),
+        }
+    }
+
+    /// Discards the saved state, because the configuration has no room for its numbers, and creates a new one.
+    pub fn discard(self, socket: &Path, fresh: [u64; 3]) -> SavedState {
+        let _ = fs::remove_file(&self.path);
+        drop(self.memory);
+        SavedState::open(socket, self.compatibility, fresh)
+    }
+
+    /// The memory of the workers' counters, which go on from those of the earlier process if its transfers do; `None` if they
+    /// won't outlive this one.
+    pub fn counters(&self, room: Room) -> Option<File> {
+        if !self.is_persistent {
+            return None;
+        }
+        let path = self.path.with_extension("counters");
+        let workers = self.compatibility.workers;
+        let file = if self.saved.is_empty() {
+            counters::make(&path, self.name, workers, room)
+        } else {
+            counters::open(&path, self.name, workers, room)
+        };
+        let warn = |error: &io::Error| {
+            let path = path.display();
+            log::warn!("counters will not outlive this process: cannot make {path}: {error}");
+        };
+        file.inspect_err(warn).ok()
+    }
+
+    /// Writes the owners of numbers, before the numbers are used, and the operator's orders, if they have changed.
+    pub fn save(&mut self, registry: &Registry, statuses: &BackendStatuses) {
+        let state_file = StateFile {
+            compatibility: self.compatibility.clone(),
+            name: self.name,
+            seed: self.seed,
+            registry: registry.clone(),
+            overrides: statuses.overrides(),
+        };
+        let text = serde_json::to_string(&state_file).unwrap_or_default();
+        if !self.is_persistent || text == self.saved {
+            return;
+        }
+        match write(&self.path, &text) {
+            Ok(()) => self.saved = text,
+            Err(error) => log::warn!("cannot write {}: {error}", self.path.display()),
+        }
+    }
+}
+
+fn flows(state: &Path) -> PathBuf {
+    state.with_extension("flows")
+}
+
+/// Reads saved state; `Ok(None)` if there is none.
+fn read(path: &Path, compatibility: &Compatibility) -> Result<Option<SavedState>, String> {
+    let text = match private::open(path).and_then(io::read_to_string) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("{}: {error}", path.display())),
+    };
+    let (digest, json) = text.split_once('\n').ok_or("their state is cut off")?;
+    if digest != self::digest(json) {
+        return Err("their state is damaged".to_owned());
+    }
+    let state_file: StateFile = serde_json::from_str(json)
+        .map_err(|error| format!("their state is of another version: {error}"))?;
+    if state_file.compatibility != *compatibility {
+        return Err(difference(&state_file.compatibility, compatibility));
+    }
+    if !state_file.registry.is_sound(compatibility.interfaces.len()) {
+        return Err("their state contradicts itself".to_owned());
+    }
+    let memory = open(&flows(path), state_file.name, compatibility.total())?;
+    Ok(Some(SavedState {
+        registry: state_file.registry,
+        statuses: BackendStatuses::from_overrides(state_file.overrides),
+        seed: state_file.seed,
+        is_persistent: true,
+        memory: Some(memory),
+        compatibility: state_file.compatibility,
+        name: state_file.name,
+        path: path.to_owned(),
+        saved: json.to_owned(),
+    }))
+}
+
+fn difference(old: &Compatibility, new: &Compatibility) -> String {
+    let Compatibility { layout, boot, workers, max_flows, size: _, interfaces } = new;
+    match old {
+        old if old.boot != *boot => "the machine was started anew".to_owned(),
+        old if old.layout != *layout => "this version lays them out otherwise".to_owned(),
+        old if old.workers != *workers => {
+            format!("{} workers had them, not {workers}", old.workers)
+        }
+        old if old.max_flows != *max_flows => "`max_flows` was another".to_owned(),
+        old if old.interfaces != *interfaces => "the interfaces were others".to_owned(),
+        _ => "they have another size".to_owned(),
+    }
+}
+
+const MAGIC: &[u8; 8] = b"TIDEGATE";
+
+/// Opens the memory of this name and size.
+fn open(path: &Path, name: u64, len: usize) -> Result<File, String> {
+    let mut file = private::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut head = [0; 16];
+    let is_it = file.read_exact(&mut head).is_ok()
+        && head[..8] == *MAGIC
+        && head[8..] == name.to_le_bytes()
+        && file.metadata().is_ok_and(|data| data.len() == len as u64);
+    if is_it { Ok(file) } else { Err(format!("{} is of somebody else", path.display())) }
+}
+
+/// Creates new memory. All of it is allocated now: later, a full file system would end the process.
+fn make(path: &Path, name: u64, len: usize) -> io::Result<File> {
+    // A new file, should an older one still be mapped by somebody.
+    let mut file = private::replace(path)?;
+    let made = (|| {
+        file.write_all(MAGIC)?;
+        file.write_all(&name.to_le_bytes())?;
+        io::copy(&mut io::repeat(0).take((len - 16) as u64), &mut file)
+    })();
+    match made {
+        Ok(_) => Ok(file),
+        Err(error) => {
+            let _ = fs::remove_file(path);
+            Err(error)
+        }
+    }
+}
+
+fn write(path: &Path, json: &str) -> io::Result<()> {
+    let new = path.with_added_extension("new");
+    private::replace(&new)?.write_all(format!("{}\n{json}", digest(json)).as_bytes())?;
+    fs::rename(new, path)
+}
+
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

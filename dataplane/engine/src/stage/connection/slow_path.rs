@@ -1,0 +1,188 @@
+//! The slow path, stage by stage: for packets that open, change or end a connection, and for those that are read.
+
+use super::lookup::lookup;
+use super::packet::ConnectionPacket;
+use super::reopen::begins_again;
+use super::tcp_state::{follow, is_repeated};
+use super::{reset, return_hop};
+use crate::context::BurstContext;
+use crate::flow::FlowId;
+use crate::flow::connection::{Connection, Half, flag, mark};
+use crate::flow::state::ConnectionState;
+use crate::ip_family::IpFamily;
+use crate::stage::forward::{Outgoing, forward};
+use crate::stage::ftp::control;
+use crate::stage::parse::{Offsets, Packet};
+use crate::stage::translate::{Body, Sent};
+use crate::stage::transmit::transmit;
+use crate::state::WorkerState;
+use crate::types::direction::Direction;
+use crate::types::drop_reason::DropReason;
+use crate::types::frame::Frame;
+use crate::types::id::InterfaceId;
+use crate::types::verdict::{Step, Verdict};
+use wire::ip::Split;
+use wire::tcp::{Flags, Tcp};
+
+/// Takes a packet that is perhaps of a connection to the interface that it leaves by.
+pub fn slow_path<H: IpFamily>(
+    frame: &mut impl Frame,
+    mut packet: ConnectionPacket<H::Address>,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
+) -> Step<InterfaceId> {
+    let id = match lookup::<H>(&packet, ctx, state) {
+        Ok(id) => id,
+        Err(why_not) => return Err(refused::<H>(frame, &packet, why_not, ctx, state)),
+    };
+    begins_again(&packet, id, ctx, state);
+    return_hop::settle(&packet, id, ctx, state)?;
+    // In `dsr` packets stay as they are.
+    if packet.has(Flags::RST) && state.connections[id].answers_seen() {
+        reset::make_plain::<H>(frame, &packet)?;
+    }
+    if !state.connections[id].has(flag::READ) {
+        let begun = control::begin::<H>(&packet, id, ctx, state);
+        begun.map_err(|why_not| refused::<H>(frame, &packet, why_not, ctx, state))?;
+    }
+    if state.connections[id].has(flag::READ) {
+        control::read::<H>(frame, &mut packet, id, ctx, state)?;
+    }
+    pass::<H>(frame, &packet, id, ctx, state)
+}
+
+/// Takes a first fragment to the interface that it leaves by; returns its connection and its direction, too.
+pub fn first_fragment<H: IpFamily>(
+    frame: &mut impl Frame,
+    offsets: Offsets,
+    index: usize,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
+) -> Step<(FlowId, Direction, InterfaceId)> {
+    let packet = offsets.packet::<H>(frame.bytes_mut())?;
+    let packet = ConnectionPacket::of(packet, index, ctx, state)?;
+    let id = lookup::<H>(&packet, ctx, state)?;
+    return_hop::settle(&packet, id, ctx, state)?;
+    let interface = pass::<H>(frame, &packet, id, ctx, state)?;
+    Ok((id, packet.direction, interface))
+}
+
+/// Takes the packet into account and passes it on.
+fn pass<H: IpFamily>(
+    frame: &mut impl Frame,
+    packet: &ConnectionPacket<H::Address>,
+    id: FlowId,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
+) -> Step<InterfaceId> {
+    track(packet, id, ctx, state)?;
+    leave::<H>(frame, packet, id, ctx, state)
+}
+
+/// Resets a connection that can't be opened, or is not known: its sender need not wait. The verdict is `why_not` where no reset
+/// may be sent.
+fn refused<H: IpFamily>(
+    frame: &mut impl Frame,
+    packet: &ConnectionPacket<H::Address>,
+    why_not: Verdict,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
+) -> Verdict {
+    let is_told = matches!(
+        why_not,
+        Verdict::Drop(
+            DropReason::NoConnection
+                | DropReason::NoBackend
+                | DropReason::BackendsFull
+                | DropReason::BackendDown
+                | DropReason::SessionsFull
+                | DropReason::ClientFull
+                | DropReason::Refused
+        )
+    );
+    if !is_told || packet.tcp.is_none() || !state.icmp_limiter.allows(ctx.now) {
+        return why_not;
+    }
+    reset::refuse::<H>(frame, packet, ctx).unwrap_or(why_not)
+}
+
+/// Takes the packet into account.
+fn track<A: Copy>(
+    packet: &ConnectionPacket<A>,
+    id: FlowId,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
+) -> Step<()> {
+    let by_client = packet.is_by_client();
+    let connection = &mut state.connections[id];
+    let was_unassured = connection.is_unassured();
+    let was_answered = connection.is_answered();
+    let from = usize::from(!by_client);
+    let is_repeated = |tcp: Tcp| is_repeated(&connection.halves, from, &tcp, packet.len);
+    if !by_client && packet.tcp.is_some_and(is_repeated) {
+        return_hop::unheard(connection, &state.hosts, ctx);
+    }
+    let next = match &packet.tcp {
+        Some(tcp) if !connection.has(flag::AFFINITY) => {
+            follow(connection, by_client, tcp, packet.len)?
+        }
+        tcp => {
+            if tcp.is_some() {
+                connection.mark(mark::HAS_TCP, true);
+            }
+            answered(connection, by_client)
+        }
+    };
+    connection.count(from, packet.offsets.total_len as u32);
+    connection.last_packet = ctx.now;
+    if by_client {
+        connection.new_hop.advance(packet.hop(ctx), return_hop::mark(connection));
+    }
+    let is_answered = connection.is_answered() || next == ConnectionState::Open;
+    if is_answered && !was_answered {
+        state.note_connection_answer(id);
+    }
+    let connection = &state.connections[id];
+    if next != connection.state {
+        state.advance(id, next, ctx);
+    } else if was_unassured && !connection.is_unassured() {
+        state.connections.assure(id);
+        state.quotas.assure(id, Half::UNKNOWN);
+    }
+    Ok(())
+}
+
+/// Where a connection stands that has no signs of its own, after a packet of one side.
+fn answered(connection: &mut Connection, by_client: bool) -> ConnectionState {
+    let by_opener = by_client != connection.has(flag::BY_SERVER);
+    // Where we don't see answers, the opener's second word tells that there was one.
+    let may_be_answered = !connection.answers_seen() && connection.bytes()[0] > 0;
+    if by_opener && (may_be_answered || connection.state == ConnectionState::Open) {
+        connection.mark(mark::UNASSURED, false);
+    }
+    if by_opener && !may_be_answered { connection.state } else { ConnectionState::Open }
+}
+
+/// Translates the packet and has it leave.
+fn leave<H: IpFamily>(
+    frame: &mut impl Frame,
+    packet: &ConnectionPacket<H::Address>,
+    id: FlowId,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
+) -> Step<InterfaceId> {
+    let WorkerState { connections, hosts, deferred, counters, .. } = state;
+    let (connection, direction) = (&connections[id], packet.direction);
+    let Packet { ethernet, split: Split { ip, body, .. } } =
+        packet.offsets.packet::<H>(frame.bytes_mut())?;
+    let len = ip.total_len();
+    let sent = Outgoing {
+        index: packet.index,
+        is_fragment: packet.offsets.is_fragment(),
+        direction,
+        sent: Sent::SEGMENT,
+    };
+    let ports = &mut Body(packet.tuple.protocol, body);
+    forward((&mut *ip, ports), &sent, connection, ctx, hosts, deferred)?;
+    transmit(ethernet, len, direction, connection, ctx, counters)
+}

@@ -1,0 +1,56 @@
+//! TFTP: [`mod@lookup`] finds a packet's transfer, [`schedule`] makes one for a request, [`track`] learns from the packet,
+//! [`mod@fast_path`] is all of that for a packet that teaches nothing, [`mod@slow_path`] for any other;
+//! [`failover`] goes on for a server that has died, and [`options`] are held to limits last.
+
+pub mod failover;
+pub mod fast_path;
+pub mod lookup;
+pub mod options;
+pub mod schedule;
+pub mod slow_path;
+pub mod track;
+
+use super::classify::TransferPacket;
+use crate::context::BurstContext;
+use crate::ip_family::IpFamily;
+use crate::state::WorkerState;
+use crate::types::verdict::Verdict;
+use fast_path::fast_path;
+use lookup::{Found, lookup, prefetch};
+use slow_path::slow_path;
+
+/// Decides on datagrams that may be of transfers: prefetches the transfers of all, then takes each on the fast path, or
+/// else on the slow path.
+#[inline(never)]
+pub fn process<H: IpFamily>(
+    packets: &mut [TransferPacket<H>],
+    verdicts: &mut [Verdict],
+    ctx: &BurstContext,
+    state: &mut WorkerState,
+) {
+    prefetch(packets, &state.transfers);
+    for packet in packets {
+        packet.refresh_host_id(&state.hosts);
+        match fast_path(packet, ctx, state) {
+            Some(verdict) => verdicts[packet.index] = verdict,
+            None => slowly(packet, verdicts, ctx, state),
+        }
+    }
+}
+
+/// Decides on a datagram on the slow path, or leaves it to connections. Not inlined: most packets take the fast path.
+#[inline(never)]
+fn slowly<H: IpFamily>(
+    packet: &mut TransferPacket<H>,
+    verdicts: &mut [Verdict],
+    ctx: &BurstContext,
+    state: &mut WorkerState,
+) {
+    let whole = packet.datagram.data.len();
+    let step = match lookup(packet, ctx, state) {
+        Ok(Found::Tftp(found)) => slow_path(packet, found, whole, ctx, state),
+        Ok(Found::Connection) => return state.deferred.slow_path.push(packet.index),
+        Err(verdict) => Err(verdict),
+    };
+    verdicts[packet.index] = state.deferred.settle(packet.index, step);
+}

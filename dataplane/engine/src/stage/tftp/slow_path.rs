@@ -1,0 +1,143 @@
+//! The slow path, stage by stage: for packets that begin, teach or end something.
+
+use super::failover::failover;
+use super::options::limits_of;
+use super::schedule::schedule;
+use super::track::track;
+use crate::context::{BurstContext, Env};
+use crate::flow::FlowId;
+use crate::flow::host_table::HostTable;
+use crate::flow::transfer::Transfer;
+use crate::ip_family::IpFamily;
+use crate::stage::classify::TransferPacket;
+use crate::stage::forward::{Outgoing, forward};
+use crate::stage::parse::Datagram;
+use crate::stage::translate::Sent;
+use crate::state::WorkerState;
+use crate::state::deferred::Deferred;
+use crate::state::flow_log::TftpError;
+use crate::types::direction::KeyKind;
+use crate::types::drop_reason::DropReason;
+use crate::types::end_reason::EndReason;
+use crate::types::id::InterfaceId;
+use crate::types::verdict::Step;
+use wire::tftp::{self, Message};
+
+/// Takes a packet from the transfer that was found for it to the interface that it leaves by. `whole` is the length of its
+/// datagram's data, of which it may be the first fragment.
+#[inline]
+pub fn slow_path<H: IpFamily>(
+    packet: &mut TransferPacket<H>,
+    found: Option<FlowId>,
+    whole: usize,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
+) -> Step<InterfaceId> {
+    let message = message(packet.datagram.data, whole)?;
+    check_sum(packet, message, found, state)?;
+    let id = schedule(packet, message, found, ctx, state)?;
+    failover(packet, message, id, ctx, state)?;
+    let is_mistakable = is_mistakable(packet, id, ctx, state);
+    let WorkerState { transfers, hosts, deferred, counters, .. } = state;
+    let (flow, detail) = transfers.both(id);
+    let mut lesson = track(packet, message, (flow, detail), ctx, counters)?;
+    lesson.is_withheld |= is_mistakable;
+    let step = match lesson.is_withheld {
+        true => Err(DropReason::UnheardClient.into()),
+        false => leave(packet, message, flow, whole, ctx, hosts, deferred),
+    };
+    let step = match step {
+        Ok(()) => packet.transmit(flow, ctx, counters),
+        Err(why_not) => Err(why_not),
+    };
+    let is_heard = step.is_ok() || packet.direction.key_kind() == KeyKind::Server;
+    if is_heard && lesson.end.is_some_and(|end| end != EndReason::Unheard) {
+        flow.progress.end_at_server();
+    }
+    if lesson.end.is_some() {
+        note_error(packet.datagram.data, id, state);
+    }
+    state.settle(id, &lesson, ctx);
+    state.flow_log.error = None;
+    step
+}
+
+/// Drops a damaged packet that would begin or teach something: its receiver would not take it. The blocks of a running transfer
+/// go on as they are.
+fn check_sum<H: IpFamily>(
+    packet: &TransferPacket<H>,
+    message: Message,
+    found: Option<FlowId>,
+    state: &WorkerState,
+) -> Step<()> {
+    match (message, found) {
+        (Message::Data { .. } | Message::Ack { .. }, Some(id))
+            if state.transfers[id].progress.client_spoke() =>
+        {
+            Ok(())
+        }
+        _ => packet.datagram.check_sum(),
+    }
+}
+
+/// Whether the client would take what a server says for part of another transfer, which it goes on with: servers that
+/// answer from the service's port have no other.
+fn is_mistakable<H>(
+    packet: &TransferPacket<H>,
+    id: FlowId,
+    env: &Env,
+    state: &WorkerState,
+) -> bool {
+    let Some(elder) = state.transfers.elder(id) else { return false };
+    let (flow, before) = (&state.transfers[id], &state.transfers[elder]);
+    let from = flow.client_tid().unwrap_or(packet.datagram.udp.source());
+    !packet.direction.is_to_server()
+        && flow.client_key() == before.client_key()
+        && before.client_tid() == Some(from)
+        && state.goes_on(elder, env)
+}
+
+/// Keeps an ERROR, for the record of the transfer that ends with it.
+#[cold]
+fn note_error(data: &[u8], id: FlowId, state: &mut WorkerState) {
+    if let Ok(Message::Error { code }) = Message::parse(data) {
+        let error = TftpError::new(code, &data[tftp::ERROR_HEADER..]);
+        state.flow_log.error = Some((id, error));
+    }
+}
+
+/// Translates the packet, and notes the limits of its options.
+fn leave<H: IpFamily>(
+    packet: &mut TransferPacket<H>,
+    message: Message,
+    flow: &Transfer,
+    whole: usize,
+    ctx: &BurstContext,
+    hosts: &HostTable,
+    deferred: &mut Deferred,
+) -> Step<()> {
+    let (index, direction) = (packet.index, packet.direction);
+    let is_fragment = whole > packet.datagram.data.len();
+    let Datagram { ip, udp, .. } = &mut packet.datagram;
+    let sent = Sent { from: udp.source(), is_request: matches!(message, Message::Request(_)) };
+    let outgoing = Outgoing { index, is_fragment, direction, sent };
+    forward((&mut **ip, &mut **udp), &outgoing, flow, ctx, hosts, deferred)?;
+    deferred.options.extend(limits_of(message, flow, ctx).map(|edit| (index, edit)));
+    Ok(())
+}
+
+/// The packet's message, of which `data` may be the first fragment.
+fn message(data: &[u8], whole: usize) -> Step<Message<'_>> {
+    let is_fragment = whole > data.len();
+    let broken = if is_fragment { DropReason::Fragment } else { DropReason::BadTftp };
+    match Message::parse(data).map_err(|_| broken)? {
+        Message::Data { block, .. } => {
+            let len = u16::try_from(whole.saturating_sub(tftp::DATA_HEADER))
+                .map_err(|_| DropReason::BadTftp)?;
+            Ok(Message::Data { block, len })
+        }
+        // Nobody's fills a packet, and what is cut off would matter.
+        Message::Request(_) | Message::Oack(_) if is_fragment => Err(DropReason::Fragment.into()),
+        message => Ok(message),
+    }
+}

@@ -1,0 +1,149 @@
+//! A killed process and its successor, which continues the transfers.
+
+use engine::flow::state::TransferState;
+use engine::scheduler::transfer_limit::{Places, TransferLimit};
+use engine::snapshot::BackendState;
+use engine::state::restore::Adopted;
+use engine::types::mode::Mode;
+use engine::types::verdict::Verdict;
+use kit::engine_harness::EngineHarness;
+use kit::packets::rrq;
+use kit::topology::{FLOWS, Via, snapshot};
+use kit::transfer::{Transfer, ask, client, run};
+
+fn adopted(whole: usize, broken: usize) -> Adopted {
+    Adopted { whole, broken }
+}
+
+/// One more block and its end.
+fn ends_well(gate: &mut EngineHarness, transfer: Transfer) {
+    let last = transfer.data(2, 7);
+    if !transfer.via.is_dsr() {
+        transfer.client_gets(gate.take(last.clone()), &last.payload);
+    }
+    let _ = gate.take(transfer.ack(2)).sent();
+}
+
+#[test]
+fn running_transfers_go_on() {
+    for via in Via::ALL {
+        let mut gate = EngineHarness::new();
+        let talks: Vec<_> = (0..10).map(|n| run(&mut gate, via, client(via, n))).collect();
+        gate.wait(20);
+        let mut gate = gate.reborn(snapshot());
+        assert_eq!(gate.adopted, adopted(10, 0));
+        gate.moved(&[("started", 10), ("inherited", 10)]);
+        for &transfer in &talks {
+            ends_well(&mut gate, transfer);
+        }
+        let moves = gate.moves();
+        if !via.is_dsr() {
+            assert_eq!((moves.get("completed"), moves.get("ended")), (Some(&10), Some(&10)));
+        }
+        gate.wait(1000);
+        assert!(gate.transfers().is_empty(), "they end in time");
+    }
+}
+
+#[test]
+fn what_they_have_nobody_else_gets() {
+    for via in [Via::Snat, Via::Snat6, Via::Snat46, Via::Snat64] {
+        let mut gate = EngineHarness::new();
+        let transfer = run(&mut gate, via, client(via, 1));
+        let mut gate = gate.reborn(snapshot());
+        let other = run(&mut gate, via, client(via, 2));
+        assert_ne!(other.seen_as, transfer.seen_as);
+        ends_well(&mut gate, transfer);
+        ends_well(&mut gate, other);
+    }
+}
+
+#[test]
+fn a_request_that_waits_stays_where_it_is() {
+    for via in Via::ALL {
+        let mut gate = EngineHarness::new();
+        let request = rrq(client(via, 1), via.vip(), "boot.img");
+        let _ = run(&mut gate, via, client(via, 9));
+        let asked = ask(&mut gate, via, &request);
+        let mut gate = gate.reborn(snapshot());
+        gate.wait(10);
+        let again = ask(&mut gate, via, &request);
+        assert_eq!((again.server, again.seen_as), (asked.server, asked.seen_as));
+        assert_eq!(gate.moves().get("retransmitted"), Some(&1));
+    }
+}
+
+#[test]
+fn ended_ones_linger_and_are_not_counted() {
+    for via in Via::SEEN {
+        let mut gate = EngineHarness::new();
+        let transfer = run(&mut gate, via, via.client());
+        ends_well(&mut gate, transfer);
+        let mut gate = gate.reborn(snapshot());
+        assert_eq!(gate.transfer(via.client()).state, TransferState::Completed);
+        gate.moved(&[]);
+        // The server has missed the last ACK.
+        let again = transfer.data(2, 7);
+        transfer.client_gets(gate.take(again.clone()), &again.payload);
+        gate.wait(100);
+        assert!(gate.transfers().is_empty());
+    }
+}
+
+#[test]
+fn places_at_backends_are_taken_as_before() {
+    let via = Via::Nat;
+    let mut gate = EngineHarness::new();
+    let transfer = run(&mut gate, via, client(via, 1));
+    let mut limited = snapshot();
+    let places = Places::default();
+    let backend = usize::from(gate.transfer(transfer.client).backend);
+    limited.backends[backend].cap = Some(TransferLimit::new(1, places.clone()));
+    let mut gate = gate.reborn(limited);
+    for n in 2..6 {
+        let other = ask(&mut gate, via, &rrq(client(via, n), via.vip(), "boot.img"));
+        assert_ne!(other.server, transfer.server, "it is full");
+    }
+    ends_well(&mut gate, transfer);
+    assert!(TransferLimit::new(1, places).has_room());
+}
+
+#[test]
+fn what_does_not_fit_the_configuration_is_given_up() {
+    for via in Via::ALL {
+        let mut gate = EngineHarness::new();
+        let _ = run(&mut gate, via, client(via, 1));
+        let other = if via.is_dsr() { Mode::Nat } else { Mode::Dsr };
+        let mut changed = snapshot();
+        changed.services[usize::from(via.service())].mode = other;
+        let mut gate = gate.reborn(changed);
+        assert_eq!(gate.adopted, adopted(0, 1));
+        gate.moved(&[]);
+        assert!(gate.transfers().is_empty());
+
+        let mut gate = EngineHarness::new();
+        let _ = run(&mut gate, via, client(via, 1));
+        let mut fewer = snapshot();
+        fewer.backends.truncate(usize::from(via.backend(0)));
+        fewer.addresses = Default::default();
+        assert_eq!(gate.reborn(fewer).adopted, adopted(0, 1));
+        gate = EngineHarness::with(snapshot(), FLOWS);
+        assert_eq!(gate.adopted, adopted(0, 0));
+    }
+}
+
+/// The process dies while another server takes over from a dead one.
+#[test]
+fn a_failover_goes_on_too() {
+    for via in Via::SEEN {
+        let mut gate = EngineHarness::new();
+        let transfer = run(&mut gate, via, via.client());
+        let dead = usize::from(gate.transfer(transfer.client).backend);
+        gate.change(|snapshot| snapshot.backends[dead].state = BackendState::Down);
+        gate.wait(1);
+        assert_eq!(gate.take(transfer.ack(1)).verdict, Verdict::Absorb);
+        let mut gate = gate.reborn(snapshot());
+        let (_, request) = gate.engine.originate(gate.now).expect("it asks again");
+        assert!(request.ends_with(&rrq(transfer.client, transfer.vip, "boot.img").payload));
+    }
+}

@@ -39,7 +39,6 @@ use crate::flow::fragment_table::FragmentTable;
 use crate::flow::ftp_session_table::FtpSessionTable;
 use crate::flow::hash::Seed;
 use crate::flow::host_table::HostTable;
-use crate::flow::port_allocator::Taker;
 use crate::flow::quotas::Quotas;
 use crate::flow::store::Store;
 use crate::flow::transfer_table::TransferTable;
@@ -175,8 +174,8 @@ impl WorkerState {
 
     /// The SNAT ports, for a mode to take from and give back to.
     pub fn pools<'a>(&'a mut self, env: &'a Env) -> Pools<'a> {
-        let by = Taker { worker: self.worker, workers: self.workers, now: env.now };
-        Pools { snat: &env.snapshot.snat, hosts: &self.snat.hosts, turns: &mut self.snat.turns, by }
+        let SnatShare { hosts, turns, .. } = &mut self.snat;
+        Pools { snat: &env.snapshot.snat, hosts, names: &self.hosts, turns, now: env.now }
     }
 
     /// The number of clients that servers see by this affinity's SNAT address, if it has one.

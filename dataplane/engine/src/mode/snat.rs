@@ -30,7 +30,7 @@ impl Rules for Vec<SnatId> {
             .chain(&self[..start])
             .copied()
             .filter(|&id| pools.hosts[id.index()].is_v6() == backend.address.is_ipv6())
-            .find_map(|id| pools.take(id, protocol, backend.server))
+            .find_map(|id| pools.take(id, protocol, client.host, backend.server))
             .ok_or(DropReason::SnatPoolEmpty.into())
     }
 

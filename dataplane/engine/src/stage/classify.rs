@@ -251,7 +251,7 @@ pub fn check_port_owner(id: SnatId, protocol: u8, port: u16, ctx: &BurstContext)
 #[inline(never)]
 fn my_port_of_many(id: SnatId, protocol: u8, port: u16, ctx: &BurstContext) -> Step<()> {
     let owner = ctx.snapshot[id].of(protocol).owner(port);
-    owner.map_or(Ok(()), |owner| check_owner(owner, ctx))
+    owner.map_or(Ok(()), |entry| check_owner(entry.worker(ctx.workers), ctx))
 }
 
 /// Whether a packet whose owner is this worker may stay here.

@@ -6,7 +6,7 @@ use crate::context::Env;
 use crate::flow::connection::{Connection, flag};
 use crate::flow::endpoint::{Endpoint, HostId};
 use crate::flow::key::Key;
-use crate::flow::port_allocator::{Holder, Pending, Taker, kind};
+use crate::flow::port_allocator::{Holder, Pending, Taker};
 use crate::flow::tuple::Tuple;
 use crate::mode::{SeenAs, rules};
 use crate::state::WorkerState;
@@ -53,7 +53,7 @@ impl WorkerState {
         let mode = &env.snapshot[backend.service].mode;
         match (mode, ours) {
             (Mode::Snat(_), Some(host)) => {
-                let taken = self.pools(env).take_of(host, protocol, backend.server);
+                let taken = self.pools(env).take_of(host, protocol, client.host, backend.server);
                 taken.ok_or(DropReason::SnatPoolEmpty.into())
             }
             (Mode::Dsr | Mode::Nat | Mode::Snat(_), _) => {
@@ -75,10 +75,9 @@ impl WorkerState {
 
     /// The row that gives up a port of this address, among some that have had theirs for longest.
     fn long_held(&mut self, id: SnatId, facing: &Facing, env: &Env) -> Option<Row> {
-        let kind = kind(facing.protocol);
-        let by = Taker { worker: self.worker, workers: self.workers, now: env.now };
+        let by = Taker { entry: self.hosts.rss_entry(facing.client.host), now: env.now };
         let host = self.snat.hosts[id.index()];
-        let mut turn = self.snat.turns[id.index()][kind];
+        let mut turn = *self.snat.turns[id.index()].of(facing.protocol, by.entry);
         let row = env.snapshot[id].of(facing.protocol).expendable(&mut turn, by, |port, holder| {
             let row = match holder {
                 Holder::Transfer(server) => {
@@ -89,7 +88,7 @@ impl WorkerState {
             };
             self.gives_up(row, Endpoint { host, port }, facing, env).then_some(row)
         });
-        self.snat.turns[id.index()][kind] = turn;
+        *self.snat.turns[id.index()].of(facing.protocol, by.entry) = turn;
         row
     }
 

@@ -1,6 +1,7 @@
 //! Truncated, malformed, looped and hostile frames: each has its drop reason. Frames for no service go to the kernel
 //! unchanged.
 
+use crate::pools::leave_ports;
 use engine::flow::state::TransferState;
 use engine::scheduler::transfer_limit::{Places, TransferLimit};
 use engine::types::drop_reason::DropReason;
@@ -11,8 +12,9 @@ use kit::packet::Packet;
 use kit::packets::{CLIENT, arp, data, datagram, fragment, frame, ip, ping, rrq};
 use kit::topology::{FLOWS, INSIDE, OUTSIDE, SNAT, Via, gate_mac, mac};
 use kit::transfer::{TID, ask, client, run};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use wire::ethernet::Mac;
+use wire::ip::PROTOCOL_UDP;
 
 const VIA: Via = Via::Nat;
 const IP_AT: usize = 14;
@@ -191,10 +193,8 @@ fn provoked(reason: DropReason) -> Option<kit::engine_harness::Outcome> {
             take(&mut gate, request().into())
         }
         DropReason::SnatPoolEmpty => {
-            gate = EngineHarness::one_of(511, 65_535, kit::topology::snapshot(), FLOWS);
-            let ours = (0..u32::MAX).map(|n| Ipv4Addr::from_bits(0x0b00_0000 + n));
-            let mut ours = ours.filter(|&ip| engine::net::rss::owner(ip, 65_535) == 511);
-            let ask = SocketAddr::new(ours.next()?.into(), 2070);
+            let ask = Via::Snat.client();
+            leave_ports(&mut gate, (Via::Snat, PROTOCOL_UDP), ask, 0);
             take(&mut gate, rrq(ask, Via::Snat.vip(), "f").into())
         }
         DropReason::TtlExpired => {

@@ -1,19 +1,15 @@
 //! Devices, buffers and workers on DPDK, as the configuration describes them.
 
+use crate::memory::{counters, stores};
 use control::api::{Link, Lost};
 use control::config::{Config, Interface};
 use control::daemon::InterfaceFacts;
 use control::privilege;
-use control::saved_state::{PAGE, SavedState, counters as saved_counters};
+use control::saved_state::SavedState;
 use dpdk::offload::Unmerged;
-use dpdk::{
-    BUFFERS_PER_QUEUE, Eal, Error, Mbuf, Mempool, Port, PortConfig, Queue, Rss, Running,
-    mapped_file,
-};
-use engine::counters::saved::drop_interrupted;
+use dpdk::{BUFFERS_PER_QUEUE, Eal, Error, Mbuf, Mempool, Port, PortConfig, Queue, Rss, Running};
 use engine::counters::{Counters, Room, Transfers};
 use engine::flow::hash::Seed;
-use engine::flow::store::Store;
 use engine::net::rss::Steer;
 use engine::snapshot::Snapshot;
 use engine::state::WorkerState;
@@ -263,39 +259,6 @@ impl Dataplane {
         }
         Ok(workers)
     }
-}
-
-/// Each worker's part of the saved memory; none, if it cannot be mapped.
-fn stores(saved_state: &mut SavedState, workers: usize, max_flows: u32) -> Vec<Store> {
-    let Some(file) = saved_state.memory.take() else { return vec![] };
-    let memory = match mapped_file::map(file) {
-        Ok(memory) => memory.get_mut(PAGE..).unwrap_or_default(),
-        Err(error) => {
-            log::warn!("transfers will not outlive this process: {error}");
-            saved_state.is_persistent = false;
-            return vec![];
-        }
-    };
-    let size = WorkerState::size(max_flows);
-    let parts = memory.chunks_exact_mut(size.next_multiple_of(PAGE)).take(workers);
-    parts.map(|part| WorkerState::mapped_store(&mut part[..size], max_flows)).collect()
-}
-
-/// Each worker's counters in memory that outlives the process; none, if it cannot be had.
-fn counters(saved_state: &SavedState, room: Room) -> Vec<Counters> {
-    let memory = match saved_state.counters(room).map(mapped_file::map) {
-        Some(Ok(memory)) => memory.get_mut(PAGE..).unwrap_or_default(),
-        Some(Err(error)) => {
-            log::warn!("counters will not outlive this process: {error}");
-            return vec![];
-        }
-        None => return vec![],
-    };
-    let parts = memory.chunks_exact_mut(saved_counters::part(room));
-    let counters: Vec<_> =
-        parts.map(|part| Counters::mapped(&mut part[..room.size()], room)).collect();
-    drop_interrupted(&counters);
-    counters
 }
 
 /// The running workers.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod dataplane;
+mod memory;
 mod restore;
 
 use clap::Parser;

@@ -278,7 +278,8 @@ fn a_request_that_finds_no_place_gives_its_port_back() {
         run(&mut gate, via, neighbour(via, n));
     }
     for _ in 0..3 {
-        gate.take(rrq(neighbour(via, FLOWS as u16), via.vip(), "f")).dropped(DropReason::FlowTableFull);
+        gate.take(rrq(neighbour(via, FLOWS as u16), via.vip(), "f"))
+            .dropped(DropReason::FlowTableFull);
     }
 }
 

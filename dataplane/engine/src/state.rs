@@ -167,6 +167,11 @@ impl WorkerState {
         Store::mapped(memory, max_flows, names(max_flows))
     }
 
+    /// A copy of such memory that an earlier process has left.
+    pub fn saved_store(memory: &[u8], max_flows: u32) -> Store {
+        Store::saved(memory, max_flows, names(max_flows))
+    }
+
     /// This moment of this worker.
     pub fn env<'a>(&self, snapshot: &'a Snapshot, now: Tick) -> Env<'a> {
         Env { snapshot, now, worker: self.worker, workers: self.workers }

@@ -11,6 +11,7 @@ use engine::counters::{Counters, Room};
 use engine::engine::Engine;
 use engine::flow::hash::Seed;
 use engine::flow::query::{ConnectionView, FlowQuery, TransferView};
+use engine::flow::rehome::NewHomes;
 use engine::flow::store::Store;
 use engine::scheduler::transfer_limit::{Places, TransferLimit};
 use engine::snapshot::Snapshot;
@@ -86,6 +87,25 @@ impl EngineHarness {
     pub fn reborn(self, snapshot: Snapshot) -> EngineHarness {
         let WorkerState { worker, workers, .. } = self.engine.state;
         EngineHarness::over(self.engine.state.leave(), (worker, workers), snapshot, self.now)
+    }
+
+    /// Kills a process's workers; those of the next one, so many, continue from their memory, with this snapshot.
+    #[must_use]
+    pub fn rehomed(
+        gates: Vec<EngineHarness>,
+        workers: u16,
+        snapshot: &Snapshot,
+    ) -> Vec<EngineHarness> {
+        let now = gates.first().map(|gate| gate.now).unwrap_or_default();
+        let mut stores: Vec<_> =
+            (0..workers).map(|_| WorkerState::store(topology::FLOWS)).collect();
+        let mut homes = NewHomes::new(&mut stores, SEED);
+        for gate in gates {
+            assert_eq!(homes.take_in(&gate.engine.state.leave()), 0, "lost");
+        }
+        let gate =
+            |(worker, store)| EngineHarness::over(store, (worker, workers), snapshot.clone(), now);
+        (0..).zip(stores).map(gate).collect()
     }
 
     /// The only worker, which continues from an earlier process's memory.

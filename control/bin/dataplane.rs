@@ -12,7 +12,6 @@ use engine::counters::{Counters, Room, Transfers};
 use engine::flow::hash::Seed;
 use engine::net::rss::Steer;
 use engine::snapshot::Snapshot;
-use engine::state::WorkerState;
 use engine::state::restore::Adopted;
 use engine::types::tick::Tick;
 use std::rc::Rc;
@@ -206,8 +205,8 @@ impl Dataplane {
         let inboxes = Inboxes::new(self.queues.len() as u16);
         let seed = Seed(saved_state.seed);
         let max_flows = config.dataplane.max_flows;
-        let mut stores = stores(saved_state, self.queues.len(), max_flows).into_iter();
-        let mut all = Adopted::default();
+        let (stores, lost) = stores(saved_state, self.queues.len(), max_flows);
+        let mut all = Adopted { broken: lost, ..Adopted::default() };
         let ports = Rc::new(self.ports);
         let devices = self.vlan_ports.iter().map(|link| link.port).collect();
         let (channels, running, _unmerged) = (vec![], vec![], self.unmerged);
@@ -215,7 +214,7 @@ impl Dataplane {
         let mut made = vec![];
         let room = Room::of(snapshot, MORE);
         let mut saved = counters(saved_state, room).into_iter();
-        for (number, ports) in (0..).zip(self.queues) {
+        for ((number, ports), store) in (0..).zip(self.queues).zip(stores) {
             let counters = saved.next().unwrap_or_else(|| Counters::new(room));
             let channel = WorkerChannel::new(Arc::new(counters));
             let worker = Worker::new(Parts {
@@ -226,7 +225,7 @@ impl Dataplane {
                 inboxes: inboxes.clone(),
                 channel: channel.clone(),
                 snapshot: Arc::clone(snapshot),
-                store: stores.next().unwrap_or_else(|| WorkerState::store(max_flows)),
+                store,
                 seed,
                 now: Tick::at(start.elapsed()),
             });

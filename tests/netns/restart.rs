@@ -134,22 +134,36 @@ fn orders_outlive_the_gate_and_the_file_may_change() {
     daemon.finish();
 }
 
+/// From one worker to two with larger tables, and back.
 #[test]
-fn what_does_not_fit_is_begun_anew() {
+fn other_workers_go_on_with_them() {
     let lab = lab();
     let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
-    let mut daemon = Daemon::start(&lab, Setup::default());
-    let running = clients(&lab, SNAT_VIP, 77);
-    until("all transfers run", || daemon.total("snat", "responded") == u64::from(CLIENTS));
-    daemon.process.signal("KILL");
-    daemon.process.0.wait().expect("it was killed");
-    drop(daemon);
-    let text = Setup::default().text(&lab).replace("max_flows = 4096", "max_flows = 8192");
-    let daemon = Daemon::with(&lab, &text);
-    assert!(lab.log().contains("do not go on: `max_flows` was another"), "{}", lab.log());
-    assert_eq!(daemon.total("snat", "inherited"), 0);
-    for client in running {
-        assert_eq!(client.join().expect("it ends"), Err(Failure::Silence));
+    let two = Setup { workers: "0, 1", device_arguments: ",qpairs=2", ..Setup::default() };
+    let texts = [
+        Setup::default().text(&lab),
+        two.text(&lab).replace("max_flows = 4096", "max_flows = 8192"),
+    ];
+    assert_ne!(texts[0], texts[1]);
+    let mut daemon = Daemon::with(&lab, &texts[0]);
+    for (round, (service, vip, net)) in
+        [("nat", NAT_VIP, 78), ("snat", SNAT_VIP, 77), ("dsr", DSR_VIP, 77)].into_iter().enumerate()
+    {
+        let before = daemon.total(service, "responded");
+        let running = clients(&lab, vip, net);
+        let all = u64::from(CLIENTS);
+        until("all transfers run", || daemon.total(service, "responded") == before + all);
+        daemon.process.signal("KILL");
+        daemon.process.0.wait().expect("it was killed");
+        drop(daemon);
+        daemon = Daemon::with(&lab, &texts[(round + 1) % 2]);
+        assert_eq!(daemon.total(service, "inherited"), all, "{service}: {}", lab.log());
+        assert!(!lab.log().contains("do not go on"), "{}", lab.log());
+        let original = std::fs::read(lab.path("files/image")).expect("the file");
+        for client in running {
+            let got = client.join().expect("it ends");
+            assert!(got.as_ref() == Ok(&original), "{service}: {:?}", got.err());
+        }
     }
     daemon.finish();
 }

@@ -109,7 +109,7 @@ impl Daemon {
 
     fn has_transfers(&self, id: BackendId) -> bool {
         let transfers = Transfers::sum(self.counters().map(|counters| counters.backend(id)));
-        transfers.started.value() > transfers.ended.value()
+        transfers.now() > 0
     }
 
     /// The counters of each service's backends, those of removed ones too.

@@ -1,6 +1,8 @@
 //! The state of one worker: its transfers and connections, its share of the SNAT ports, its cursors in the backend groups.
 
 pub mod admission;
+pub mod adoption;
+pub mod adoption_rate;
 pub mod affinity;
 mod announced;
 pub mod connections;
@@ -27,6 +29,7 @@ mod snat_share;
 pub mod sweep;
 mod transfers;
 
+use self::adoption_rate::AdoptionRate;
 use self::deferred::Deferred;
 use self::snat_share::SnatShare;
 use crate::choose;
@@ -93,6 +96,8 @@ pub struct WorkerState {
     pub clock: Millis,
     /// The rate limit of ICMP errors and resets.
     pub icmp_limiter: Rate,
+    /// The rate limit of adopted packets.
+    pub adoption_rate: AdoptionRate,
     /// The IP identification that was given out last.
     last_id: u16,
     /// Clients of transfers that were forgotten.
@@ -145,6 +150,7 @@ impl WorkerState {
             flow_log: FlowLog::new(max_flows),
             clock: Millis::default(),
             icmp_limiter: Rate::default(),
+            adoption_rate: AdoptionRate::new(now),
             last_id: worker,
             heeded: now,
             counters,

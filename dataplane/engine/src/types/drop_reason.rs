@@ -67,6 +67,8 @@ reasons! {
     BadTftp = "bad-tftp",
     /// The destination is a VIP, but no transfer matches.
     NoTransfer = "no-transfer",
+    /// A packet of a transfer or connection that is unknown here comes faster than such are adopted.
+    AdoptionRate = "adoption-rate",
     /// A TCP segment matches no connection, and no RST was sent.
     NoConnection = "no-connection",
     /// A RST is outside of its connection's window.

@@ -3,6 +3,7 @@
 
 use crate::pools::leave_ports;
 use engine::flow::state::TransferState;
+use engine::scheduler::backend_group::Scheduler;
 use engine::scheduler::transfer_limit::{Places, TransferLimit};
 use engine::types::drop_reason::DropReason;
 use engine::types::verdict::Verdict;
@@ -10,7 +11,7 @@ use etherparse::{EtherType, IpNumber};
 use kit::engine_harness::EngineHarness;
 use kit::packet::Packet;
 use kit::packets::{CLIENT, arp, data, datagram, fragment, frame, ip, ping, rrq};
-use kit::topology::{FLOWS, INSIDE, OUTSIDE, SNAT, Via, gate_mac, mac};
+use kit::topology::{FLOWS, INSIDE, OUTSIDE, SNAT, Via, gate_mac, groups, mac};
 use kit::transfer::{TID, ask, client, run};
 use std::net::{IpAddr, SocketAddr};
 use wire::ethernet::Mac;
@@ -154,6 +155,13 @@ fn provoked(reason: DropReason) -> Option<kit::engine_harness::Outcome> {
         DropReason::NoService => take(&mut gate, to_port(request(), 70)),
         DropReason::BadTftp => take(&mut gate, datagram(CLIENT, VIA.vip(), b"").into()),
         DropReason::NoTransfer => take(&mut gate, data(CLIENT, VIA.vip(), 1, 9).into()),
+        DropReason::AdoptionRate => {
+            // In the first second.
+            gate.change(|snapshot| {
+                snapshot[Via::Dsr.group()] = groups(Via::Dsr, Scheduler::SourceHash, [1, 1]);
+            });
+            take(&mut gate, data(CLIENT, Via::Dsr.vip(), 1, 9).into())
+        }
         DropReason::WrongTid => {
             let transfer = run(&mut gate, VIA, CLIENT);
             take(&mut gate, transfer.with_tid(TID + 1).ack(1).into())

@@ -16,6 +16,7 @@ mod echo;
 mod errors;
 mod fetching;
 mod firmware;
+mod fleet;
 mod flow_log;
 mod fragments;
 mod ftp;

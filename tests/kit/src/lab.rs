@@ -7,6 +7,8 @@
 //!  s2        10.77.0.31 ──┘
 //! ```
 
+mod fleet;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};

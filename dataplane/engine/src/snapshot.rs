@@ -105,6 +105,17 @@ impl Snapshot {
         self.addresses.insert(self[vip].address, owner);
     }
 
+    /// Sets whether the kernel holds the SNAT address. Which addresses new flows use, the services' pools say.
+    pub fn set_snat_live(&mut self, snat: SnatId, live: bool) {
+        let owner = if live { Owner::Snat(snat) } else { Owner::Down };
+        self.addresses.insert(self[snat].address, owner);
+    }
+
+    /// Whether the kernel holds the SNAT address on an interface of the gate.
+    pub fn is_snat_live(&self, snat: SnatId) -> bool {
+        self.addresses.get(self[snat].address) == Some(Owner::Snat(snat))
+    }
+
     /// Whether some service has persistence.
     pub fn is_sticky(&self) -> bool {
         self.services.iter().any(|service| service.persistence.is_some())

@@ -71,18 +71,6 @@ impl Pools<'_> {
         Some(SeenAs { endpoint: Endpoint { host: self.hosts[id.index()], port }, earlier })
     }
 
-    /// Allocates a port of the SNAT address `host`, for a client's connection or transfer with this server.
-    pub fn take_of(
-        &mut self,
-        host: HostId,
-        protocol: u8,
-        client: HostId,
-        server: ServerId,
-    ) -> Option<SeenAs> {
-        let id = self.number(host)?;
-        self.take(id, protocol, client, server)
-    }
-
     /// Releases a port, if the endpoint is at a SNAT address.
     pub fn give_back(&mut self, endpoint: Endpoint, protocol: u8, rest: Rest) {
         let Some(id) = self.number(endpoint.host) else { return };

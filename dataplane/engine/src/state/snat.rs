@@ -15,7 +15,7 @@ use crate::types::drop_reason::DropReason;
 use crate::types::end_reason::EndReason;
 use crate::types::id::{BackendId, ServerId, SnatId};
 use crate::types::mode::Mode;
-use crate::types::verdict::Step;
+use crate::types::verdict::{Step, Verdict};
 use wire::ip::PROTOCOL_UDP;
 
 /// A client and the backend that must see it as something.
@@ -31,6 +31,9 @@ pub struct Facing {
     pub ours: Option<HostId>,
 }
 
+/// The pool has no free port.
+const EMPTY: Verdict = Verdict::Drop(DropReason::SnatPoolEmpty);
+
 /// As many of a backend's are looked at for one with a port of the pool's.
 const FEW: usize = 64;
 
@@ -39,10 +42,8 @@ impl WorkerState {
     #[inline(always)]
     pub fn seen_as(&mut self, facing: &Facing, env: &Env) -> Step<SeenAs> {
         match self.take_port(facing, env) {
-            Ok(seen_as) => Ok(seen_as),
-            // There is but one reason.
-            Err(_) if self.give_port_up(facing, env) => self.take_port(facing, env),
-            Err(is_empty) => Err(is_empty),
+            Err(EMPTY) if self.give_port_up(facing, env) => self.take_port(facing, env),
+            taken => taken,
         }
     }
 
@@ -53,13 +54,19 @@ impl WorkerState {
         let mode = &env.snapshot[backend.service].mode;
         match (mode, ours) {
             (Mode::Snat(_), Some(host)) => {
-                let taken = self.pools(env).take_of(host, protocol, client.host, backend.server);
-                taken.ok_or(DropReason::SnatPoolEmpty.into())
+                let id = self.live_snat(host, env).ok_or(DropReason::SnatDown)?;
+                self.pools(env).take(id, protocol, client.host, backend.server).ok_or(EMPTY)
             }
             (Mode::Dsr | Mode::Nat | Mode::Snat(_), _) => {
                 rules(mode).seen_as(client, backend, protocol, &mut self.pools(env))
             }
         }
+    }
+
+    /// The SNAT address with this host id, if the kernel holds it.
+    pub fn live_snat(&self, host: HostId, env: &Env) -> Option<SnatId> {
+        let place = self.snat.hosts.iter().position(|&known| known == host)?;
+        Some(SnatId(place as u16)).filter(|&id| env.snapshot.is_snat_live(id))
     }
 
     /// Has something that is over, or whose client was not heard again, give its port up, for one that can be used towards

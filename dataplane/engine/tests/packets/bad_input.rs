@@ -6,6 +6,7 @@ use engine::flow::state::TransferState;
 use engine::scheduler::backend_group::Scheduler;
 use engine::scheduler::transfer_limit::{Places, TransferLimit};
 use engine::types::drop_reason::DropReason;
+use engine::types::mode::Mode;
 use engine::types::verdict::Verdict;
 use etherparse::{EtherType, IpNumber};
 use kit::engine_harness::EngineHarness;
@@ -204,6 +205,10 @@ fn provoked(reason: DropReason) -> Option<kit::engine_harness::Outcome> {
             let ask = Via::Snat.client();
             leave_ports(&mut gate, (Via::Snat, PROTOCOL_UDP), ask, 0);
             take(&mut gate, rrq(ask, Via::Snat.vip(), "f").into())
+        }
+        DropReason::SnatDown => {
+            gate.change(|snapshot| snapshot[Via::Snat.service()].mode = Mode::Snat(vec![]));
+            take(&mut gate, rrq(CLIENT, Via::Snat.vip(), "f").into())
         }
         DropReason::TtlExpired => {
             let to_all = Packet { ttl: 1, to: Mac::BROADCAST, ..request() };

@@ -300,6 +300,44 @@ fn a_second_pool_address_takes_over() {
     assert_eq!(seen, [via.snat(), via.snat(), more, more]);
 }
 
+/// Sets which addresses of a service's pool the kernel holds, as control does.
+fn hold(gate: &mut EngineHarness, via: Via, ids: [SnatId; 2], held: &[SnatId]) {
+    gate.change(|snapshot| {
+        ids.iter().for_each(|id| snapshot.set_snat_live(*id, held.contains(id)));
+        snapshot[via.service()].mode = Mode::Snat(held.to_vec());
+    });
+}
+
+/// An address of the pool goes while it is used, as in a failover, and comes back.
+#[test]
+fn new_flows_take_no_port_of_an_address_that_the_kernel_does_not_hold() {
+    for (via, first) in [(Via::Snat, SnatId(0)), (Via::Snat6, SnatId(1))] {
+        let (ids, more) = ([first, SnatId(2)], via.host(0, 111));
+        let mut snapshot = snapshot();
+        snapshot.snat.push(more.into());
+        let mut gate = EngineHarness::with(snapshot, FLOWS);
+        hold(&mut gate, via, ids, &[first]);
+        let running = run(&mut gate, via, client(via, 0));
+        assert_eq!(running.seen_as.ip(), via.snat());
+
+        hold(&mut gate, via, ids, &ids[1..]);
+        gate.take(running.data(2, 512)).dropped(DropReason::VipDown);
+        for n in 1..4 {
+            assert_eq!(run(&mut gate, via, client(via, n)).seen_as.ip(), more);
+        }
+        hold(&mut gate, via, ids, &[]);
+        let flows = gate.transfers().len();
+        gate.wait(20);
+        for n in 4..8 {
+            gate.take(get(via, n)).dropped(DropReason::SnatDown);
+        }
+        assert_eq!(gate.transfers().len(), flows, "nothing makes way for what gets no port");
+
+        hold(&mut gate, via, ids, &ids);
+        completes(&mut gate, running);
+    }
+}
+
 #[test]
 fn a_pool_of_both_families_shows_each_server_its_own() {
     for via in [Via::Snat, Via::Snat6] {

@@ -82,6 +82,7 @@ pub fn build(
         || snapshot.services.iter().any(|service| service.protocol != Protocol::Tftp);
     addresses::data_ports(&mut snapshot.vips, registry);
     addresses::enter_addresses(&mut snapshot, registry, view);
+    addresses::keep_live_pools(&mut snapshot);
     carry_over.maglevs.tidy();
     snapshot
 }

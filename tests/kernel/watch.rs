@@ -2,10 +2,10 @@
 
 use crate::fake_worker::Wire;
 use crate::space::{inside, must};
-use crate::{FAR, GATEWAY, NEAR, VIP, block_on, pci, start, until, wanted};
-use control::config::Held;
-use control::kernel::KernelView;
-use std::net::{IpAddr, Ipv4Addr};
+use crate::{FAR, GATEWAY, NEAR, SNAT, VIP, begin, block_on, pci, start, until, wanted};
+use control::config::{Addresses, Held};
+use control::kernel::{KernelView, Look};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use wire::ethernet::Mac;
@@ -149,15 +149,17 @@ fn a_vip_is_live_while_the_kernel_holds_it() {
         block_on(async {
             let (kernel, _wire, _) = start().await;
             let view = kernel.view();
-            let live = || view.borrow().live.iter().copied().collect::<Vec<_>>();
-            assert_eq!(live(), [VIP], "the first view knows it");
-            must("ip address del 10.0.0.100/32 dev lan");
-            until("it is no longer live", || live().is_empty()).await;
-            must("ip address add 10.0.0.100/32 dev lo");
-            sleep(Duration::from_millis(200)).await;
-            assert!(live().is_empty(), "lo is none of our interfaces");
-            must("ip address add 10.0.0.100/24 dev lan");
-            until("it is live again", || live() == [VIP]).await;
+            for address in [VIP, SNAT] {
+                let live = || view.borrow().live().contains(&address.into());
+                assert!(live(), "the first view knows it");
+                must(&format!("ip address del {address}/32 dev lan"));
+                until("it is no longer live", || !live()).await;
+                must(&format!("ip address add {address}/32 dev lo"));
+                sleep(Duration::from_millis(200)).await;
+                assert!(!live(), "lo is none of our interfaces");
+                must(&format!("ip address add {address}/24 dev lan"));
+                until("it is live again", live).await;
+            }
         });
     });
 }
@@ -178,10 +180,11 @@ fn lost_events_are_made_up_for() {
             std::fs::write(script.path(), lines).expect("a temporary file can be written");
             must(&format!("ip -batch {}", script.path().display()));
             let start = Instant::now();
-            until("the VIP is no longer live", || view.borrow().live.is_empty()).await;
+            until("the VIP is no longer live", || !view.borrow().live().contains(&VIP.into()))
+                .await;
             assert!(start.elapsed() < Duration::from_secs(2), "only the clock told");
             must("ip address add 10.0.0.100/32 dev lan");
-            until("it is live again", || !view.borrow().live.is_empty()).await;
+            until("it is live again", || view.borrow().live().contains(&VIP.into())).await;
         });
     });
 }
@@ -208,7 +211,7 @@ fn what_is_wanted_changes() {
             until("the new VIP is live, and the new backend found", || {
                 wire.turn();
                 let view = view.borrow_and_update();
-                view.live.contains(&IpAddr::from(vip)) && hop(&view, other).is_some()
+                view.live().contains(&vip.into()) && hop(&view, other).is_some()
             })
             .await;
             assert_eq!(hop(&view.borrow(), NEAR.1), None);
@@ -217,7 +220,7 @@ fn what_is_wanted_changes() {
             // The address was removed by another program meanwhile, and stays away.
             must("ip address del 10.0.0.100/32 dev lan");
             kernel.want(wanted(&pci())).await.expect("the kernel lets go of it");
-            until("no VIP is live", || view.borrow().live.is_empty()).await;
+            until("no VIP is live", || view.borrow().live() == [SNAT.into()].into()).await;
             let held = must("ip address show dev lan");
             assert!(held.contains("10.0.0.101/32") && !held.contains("10.0.0.110"), "{held}");
         });
@@ -233,6 +236,40 @@ fn an_address_that_the_kernel_refuses_is_said() {
             odd.services[0].vips[0].address = "ff02::1".parse().expect("a group");
             let error = kernel.want(wanted(&odd)).await.expect_err("no host's address");
             assert!(error.to_string().contains("cannot add ff02::1"), "{error}");
+        });
+    });
+}
+
+/// A pair's other machine may have an address by now: whoever gives it away does not take it off.
+#[test]
+fn an_address_that_somebody_else_adds_is_left_alone() {
+    inside("watch::an_address_that_somebody_else_adds_is_left_alone", |_| {
+        block_on(async {
+            let (ours, mut theirs) = (pci(), pci());
+            theirs.services[0].addresses = Addresses::Elsewhere;
+            let held =
+                |address| must("ip -o address show dev lan").contains(&format!("{address}/32"));
+            let mut kernel = begin(&theirs).await.expect("the kernel takes all of it");
+            let view = kernel.view();
+            assert!(![VIP, SNAT].into_iter().any(held), "somebody else adds them");
+            assert!(view.borrow().live().is_empty());
+            kernel.want(wanted(&ours)).await.expect("the kernel takes them");
+            assert!([VIP, SNAT].into_iter().all(held));
+            until("both are live", || view.borrow().live().len() == 2).await;
+
+            kernel.want(wanted(&theirs)).await.expect("nothing is asked of the kernel");
+            assert!([VIP, SNAT].into_iter().all(held), "whoever takes over has them");
+            must("ip address flush dev lan");
+            kernel.look(Look::Reload).await.expect("it can be put back");
+            let now = must("ip -o address show dev lan");
+            assert!(now.contains("10.0.0.2/24"), "the interface's own is put back: {now}");
+            assert!(![VIP, SNAT].into_iter().any(held), "{now}");
+            must("ip address add 10.0.0.100/32 dev lan");
+            until("it is served", || view.borrow().live() == [VIP.into()].into()).await;
+            let mut none = theirs.clone();
+            none.services[0].vips[0].address = "10.0.0.110".parse().expect("an address");
+            kernel.want(wanted(&none)).await.expect("nothing is asked of the kernel");
+            assert!(held(VIP), "it is somebody else's, also when no service has it any more");
         });
     });
 }

@@ -131,7 +131,12 @@ pub struct Service {
     pub protocol: String,
     /// The mode: `dsr`, `nat` or `nat + snat`.
     pub mode: String,
-    /// The state: `live` while the kernel holds all VIPs, `vip down` while it holds none, else `partly live`.
+    /// Who adds the VIPs and SNAT addresses to the kernel: `ours` or `elsewhere`.
+    #[serde(default)]
+    pub addresses: String,
+    /// The state: `live` while the kernel holds all VIPs, `vip down` while it holds none, else `partly live`. With
+    /// `addresses` elsewhere it is `elsewhere` while the kernel holds none. `pool down`: it holds VIPs, and no address of
+    /// the SNAT pool, or none of an address family.
     pub state: String,
     /// Transfers and connections now.
     pub transfers: u64,

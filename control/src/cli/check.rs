@@ -16,11 +16,12 @@ use std::thread::sleep;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Reasons of drops that an operator must act on: something is missing, full or too slow.
-const SERIOUS: [DropReason; 8] = [
+const SERIOUS: [DropReason; 9] = [
     DropReason::NoBackend,
     DropReason::BackendsFull,
     DropReason::FlowTableFull,
     DropReason::SnatPoolEmpty,
+    DropReason::SnatDown,
     DropReason::SessionsFull,
     DropReason::TransmitFull,
     DropReason::KernelFull,
@@ -184,8 +185,13 @@ fn warning(text: impl Into<String>) -> Finding {
 fn of_service(service: &Service, backends: &[Backend]) -> Vec<Finding> {
     let name = &service.name;
     let vips = match service.state.as_str() {
-        "live" => None,
+        "live" | "elsewhere" => None,
+        // Another gate may have the others.
+        "partly live" if service.addresses == "elsewhere" => None,
         "partly live" => Some(format!("service {name}: a VIP is down")),
+        "pool down" => {
+            Some(format!("service {name}: the kernel holds no address of its SNAT pool"))
+        }
         _ => Some(format!("service {name}: no VIP is live")),
     };
     let is_served = backends.iter().any(|one| one.service == *name && is_available(one));

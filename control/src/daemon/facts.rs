@@ -3,7 +3,7 @@
 
 use super::Daemon;
 use crate::backend_status::{BackendStatus, Check, Condition};
-use crate::config;
+use crate::config::{self, Held, Mode};
 use crate::metrics::Facts;
 use crate::service_facts::VipFacts;
 use engine::counters::Transfers;
@@ -49,6 +49,18 @@ impl Daemon {
         matches!(self.snapshot.borrow().addresses.get(vip), Some(Owner::Vip(_)))
     }
 
+    /// Whether the kernel holds no address of a service's SNAT pool, of one of its address families.
+    pub(super) fn lacks_pool(&self, service: &config::Service) -> bool {
+        let Mode::Snat(pool) = &service.mode else { return false };
+        let snapshot = self.snapshot.borrow();
+        let is_live =
+            |held: &&Held| matches!(snapshot.addresses.get(held.address), Some(Owner::Snat(_)));
+        [false, true].into_iter().any(|v6| {
+            let mut family = pool.iter().filter(|held| held.address.is_ipv6() == v6).peekable();
+            family.peek().is_some() && !family.any(|held| is_live(&held))
+        })
+    }
+
     /// The VIPs of a service, in the configuration's order.
     pub(super) fn vip_facts(&self, service: &config::Service) -> Vec<VipFacts> {
         let active = self.active();
@@ -57,6 +69,7 @@ impl Daemon {
             address: vip.address,
             interface: interfaces[vip.interface].name.clone(),
             is_live: self.is_live(vip.address),
+            addresses: service.addresses,
         });
         facts.collect()
     }

@@ -109,6 +109,8 @@ impl Daemon {
                 all.push(SnatPorts {
                     service: service.name.clone(),
                     address: address.address.to_string(),
+                    is_live: snapshot.is_snat_live(id),
+                    addresses: service.addresses,
                     taken: usage.taken,
                     resting: usage.resting,
                     max: PORTS,

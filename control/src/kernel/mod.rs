@@ -185,15 +185,17 @@ impl Kernel {
         lost.unwrap_or_else(|_| Err(no_answer()))
     }
 
-    /// Changes the wanted state. Addresses that are no longer wanted are removed; those that somebody else has
-    /// removed meanwhile stay away.
+    /// Changes the wanted state. Addresses that are no longer served are removed, unless somebody else adds them; those
+    /// that somebody else has removed meanwhile stay away. Addresses that somebody else adds from now on stay as they
+    /// are.
     ///
     /// # Errors
     ///
     /// The kernel refuses an address. The new state is watched all the same.
     pub async fn want(&self, wanted: Wanted) -> Result<(), KernelError> {
         let before = self.wanted.send_replace(wanted.clone());
-        for held in before.held.difference(&wanted.held) {
+        let lost = before.held.difference(&wanted.held);
+        for held in lost.filter(|held| !wanted.served.contains(&held.address)) {
             self.tap(held).give_up(&self.handle, held.address).await?;
         }
         for held in wanted.held.difference(&before.held) {

@@ -179,8 +179,6 @@ impl Watcher {
 
     async fn view_of(&mut self, handle: &Handle, wanted: &Wanted) -> Result<KernelView, Error> {
         let held = self.held(handle, wanted).await?;
-        let live = held.iter().map(|held| held.address).filter(|it| wanted.vips.contains(it));
-        let live = live.collect();
         self.routes.read(handle).await?;
         let next_hops = self.next_hops(handle, wanted).await?;
         let next = next_hops.iter().map(|&(_, _, neighbour)| neighbour);
@@ -205,20 +203,17 @@ impl Watcher {
             let interface = route.interface.filter(|_| is_host);
             interface.is_none_or(|interface| wanted.may_be_at(route.to.addr(), interface))
         });
-        Ok(KernelView { live, held, hops, sources, routes: routes.into(), ..KernelView::default() })
+        Ok(KernelView { held, hops, sources, routes: routes.into(), ..KernelView::default() })
     }
 
     /// Reads services' addresses that the kernel holds on our interfaces.
     async fn held(&self, handle: &Handle, wanted: &Wanted) -> Result<HashSet<Held>, Error> {
-        let services: HashSet<IpAddr> = wanted.held.iter().map(|held| held.address).collect();
         let all = link::addresses(handle).await?.into_iter();
         let held = all.filter_map(|(link, net)| {
             let interface = self.taps.iter().position(|&tap| tap == link)?;
             Some(Held { address: net.addr(), interface })
         });
-        let is_ours =
-            |held: &Held| wanted.vips.contains(&held.address) || services.contains(&held.address);
-        Ok(held.filter(is_ours).collect())
+        Ok(held.filter(|held| wanted.served.contains(&held.address)).collect())
     }
 
     /// Reads the interface and next hop of each backend and alias.

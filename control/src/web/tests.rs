@@ -1,5 +1,6 @@
 use super::*;
 use crate::api::{self, Check, Flow, Flows, Link};
+use crate::config::Addresses;
 use crate::flow_log::{Asked, End, Line};
 use crate::metrics::{Facts, Interface};
 use crate::service_facts::{ServiceFacts, VipFacts};
@@ -89,6 +90,7 @@ fn view() -> View {
             address: address.parse().expect("an address"),
             interface: "lan".into(),
             is_live,
+            addresses: Addresses::Ours,
         },
         since: Duration::from_secs(7300),
     };

@@ -142,12 +142,14 @@ fn backend(known: &registry::Backend, view: &KernelView) -> Backend {
 fn interfaces(config: &Config, macs: &[Mac], view: &KernelView) -> Vec<Interface> {
     let both = config.interfaces.iter().zip(macs).enumerate();
     both.map(|(place, (interface, &mac))| {
-        let held = view.held.iter().filter(|held| held.interface == place);
+        let held = view.held.iter().filter(|(held, _)| held.interface == place);
+        let virtual_macs = view.virtual_macs.iter().filter(|(interface, _)| *interface == place);
         Interface {
             mac,
             mtu: mtu(interface, view),
             addresses: interface.addresses.clone(),
-            held: held.map(|held| held.address).collect(),
+            virtual_macs: virtual_macs.map(|&(_, mac)| mac).collect(),
+            held: held.map(|(held, at)| (held.address, at.unwrap_or(mac))).collect(),
             broadcast: None,
         }
     })

@@ -273,3 +273,46 @@ fn an_address_that_somebody_else_adds_is_left_alone() {
         });
     });
 }
+
+/// Workers compare frames with each of the hardware addresses, so there is a bound.
+#[test]
+fn addresses_on_macvlan_links_are_held_by_the_interface_below() {
+    inside("watch::addresses_on_macvlan_links_are_held_by_the_interface_below", |_| {
+        block_on(async {
+            let mut theirs = pci();
+            theirs.services[0].addresses = Addresses::Elsewhere;
+            let kernel = begin(&theirs).await.expect("the kernel takes all of it");
+            let view = kernel.view();
+            let mac = |n: u8| Mac([0, 0, 0x5e, 0, 1, n]);
+            let add = |n: u8| {
+                must(&format!("ip link add v{n} link lan type macvlan mode private"));
+                must(&format!("ip link set v{n} address {}", mac(n)));
+            };
+            let vip = Held { address: VIP.into(), interface: 0 };
+            let found = || view.borrow().held.get(&vip).copied();
+            add(51);
+            must(&format!("ip address add {VIP}/32 dev v51"));
+            sleep(Duration::from_millis(200)).await;
+            assert_eq!(found(), None, "the link is down");
+            must("ip link set v51 up");
+            until("it is held by the link", || found() == Some(Some(mac(51)))).await;
+            assert_eq!(view.borrow().virtual_macs, [(0, mac(51))].into());
+            must(&format!("ip address add {VIP}/32 dev lan"));
+            must(&format!("ip address add {SNAT}/32 dev lan"));
+            until("the other one is held", || view.borrow().held.len() == 2).await;
+            assert_eq!(found(), Some(Some(mac(51))), "clients know the virtual address");
+            must("ip link del v51");
+            until("the interface itself has it", || found() == Some(None)).await;
+            assert!(view.borrow().virtual_macs.is_empty());
+
+            for n in 0..17 {
+                add(n);
+                must(&format!("ip link set v{n} up"));
+            }
+            must("ip address del 10.0.0.100/32 dev lan");
+            must(&format!("ip address add {VIP}/32 dev v16"));
+            until("all are seen", || view.borrow().virtual_macs.len() == 16).await;
+            assert_eq!(found(), None, "that of the last link is not served");
+        });
+    });
+}

@@ -27,8 +27,11 @@ pub struct Wanted {
 /// The kernel's state of services' addresses, backends and routes at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KernelView {
-    /// VIPs and SNAT addresses that the kernel holds, with their interfaces.
-    pub held: HashSet<Held>,
+    /// VIPs and SNAT addresses that the kernel holds, with their interfaces; those on a macvlan link above an interface
+    /// with that link's hardware address.
+    pub held: HashMap<Held, Option<Mac>>,
+    /// Hardware addresses of macvlan links above interfaces, as of virtual routers.
+    pub virtual_macs: HashSet<(usize, Mac)>,
     /// The next hops of backends' addresses. A backend is missing if no route over our interfaces reaches it, or its
     /// next hop does not answer.
     pub hops: HashMap<IpAddr, NextHop>,
@@ -52,7 +55,7 @@ pub enum Source {
 impl KernelView {
     /// The VIPs and SNAT addresses that the kernel holds, on whichever of our interfaces.
     pub fn live(&self) -> HashSet<IpAddr> {
-        self.held.iter().map(|held| held.address).collect()
+        self.held.keys().map(|held| held.address).collect()
     }
 }
 

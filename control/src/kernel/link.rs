@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use rtnetlink::packet_core::NetlinkMessage;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, CacheInfo};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::packet_route::route::RouteAttribute;
 use rtnetlink::proto::sys::SocketAddr;
 use rtnetlink::{
@@ -101,6 +101,39 @@ fn state_of(link: &LinkMessage) -> State {
     }
     let is_up = link.header.flags.contains(LinkFlags::Up);
     State { index: link.header.index, is_up, mac, mtu }
+}
+
+/// A macvlan link that is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Macvlan {
+    /// The kernel's index of the link.
+    pub index: u32,
+    /// The index of the link below.
+    pub under: u32,
+    /// The link's hardware address.
+    pub mac: Mac,
+}
+
+/// Reads the macvlan links that are up, the oldest first.
+///
+/// # Errors
+///
+/// The kernel did not answer.
+pub async fn macvlans(handle: &Handle) -> Result<Vec<Macvlan>, Error> {
+    let links: Vec<LinkMessage> = handle.link().get().execute().try_collect().await?;
+    let mut all: Vec<_> = links.iter().filter_map(macvlan).collect();
+    all.sort_unstable_by_key(|macvlan| macvlan.index);
+    Ok(all)
+}
+
+fn macvlan(link: &LinkMessage) -> Option<Macvlan> {
+    let is_macvlan = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::LinkInfo(infos) if infos.contains(&LinkInfo::Kind(InfoKind::MacVlan)));
+    let under = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Link(under) => Some(*under),
+        _ => None,
+    })?;
+    let State { index, is_up, mac, .. } = state_of(link);
+    (is_up && link.attributes.iter().any(is_macvlan)).then_some(Macvlan { index, under, mac: mac? })
 }
 
 /// Reads the index of the interface `name`; `None` when there is none.

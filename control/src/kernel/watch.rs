@@ -2,14 +2,14 @@
 //! events, everything is read again.
 
 mod events;
+mod held;
 mod unresolved;
 
 use super::error::KernelError;
 use super::kernel_view::{KernelView, Source, Wanted};
-use super::link::{self, PATIENCE, Socket};
+use super::link::{PATIENCE, Socket};
 use super::neighbour::{self, NeighbourEntry, NeighbourKey};
 use super::routes::RouteTable;
-use crate::config::Held;
 use engine::net::route_table::Unresolved;
 use engine::types::id::InterfaceId;
 use engine::types::next_hop::NextHop;
@@ -52,6 +52,8 @@ pub struct Watcher {
     next_hops: HashSet<NeighbourKey>,
     /// Addresses whose route does not lead to their own subnet: each is logged once.
     astray: HashSet<IpAddr>,
+    /// Interfaces with more macvlan links than count: each is logged once.
+    crowded: HashSet<usize>,
     /// Neighbours that the kernel was told to keep resolved.
     kept: HashSet<NeighbourKey>,
     routes: RouteTable,
@@ -79,6 +81,7 @@ impl Watcher {
             before: Wanted::default(),
             next_hops: HashSet::new(),
             astray: HashSet::new(),
+            crowded: HashSet::new(),
             kept: HashSet::new(),
             routes: RouteTable::default(),
             unresolved,
@@ -178,7 +181,7 @@ impl Watcher {
     }
 
     async fn view_of(&mut self, handle: &Handle, wanted: &Wanted) -> Result<KernelView, Error> {
-        let held = self.held(handle, wanted).await?;
+        let (held, virtual_macs) = self.held(handle, wanted).await?;
         self.routes.read(handle).await?;
         let next_hops = self.next_hops(handle, wanted).await?;
         let next = next_hops.iter().map(|&(_, _, neighbour)| neighbour);
@@ -203,17 +206,8 @@ impl Watcher {
             let interface = route.interface.filter(|_| is_host);
             interface.is_none_or(|interface| wanted.may_be_at(route.to.addr(), interface))
         });
-        Ok(KernelView { held, hops, sources, routes: routes.into(), ..KernelView::default() })
-    }
-
-    /// Reads services' addresses that the kernel holds on our interfaces.
-    async fn held(&self, handle: &Handle, wanted: &Wanted) -> Result<HashSet<Held>, Error> {
-        let all = link::addresses(handle).await?.into_iter();
-        let held = all.filter_map(|(link, net)| {
-            let interface = self.taps.iter().position(|&tap| tap == link)?;
-            Some(Held { address: net.addr(), interface })
-        });
-        Ok(held.filter(|held| wanted.served.contains(&held.address)).collect())
+        let routes = routes.into();
+        Ok(KernelView { held, virtual_macs, hops, sources, routes, ..KernelView::default() })
     }
 
     /// Reads the interface and next hop of each backend and alias.

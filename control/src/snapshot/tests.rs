@@ -88,7 +88,7 @@ fn snat(addresses: &[IpAddr]) -> config::Mode {
 
 /// The kernel's state, when it holds these addresses.
 fn holding(addresses: &[IpAddr]) -> KernelView {
-    let held = addresses.iter().map(|&address| Held { address, interface: 0 });
+    let held = addresses.iter().map(|&address| (Held { address, interface: 0 }, None));
     KernelView { held: held.collect(), ..KernelView::default() }
 }
 

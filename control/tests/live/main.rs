@@ -28,7 +28,7 @@ fn some_view() -> KernelView {
     let up = (0..ADDRESSES).filter(|n| n % 4 > 0).map(address);
     let hop = |address| (address, NextHop { interface: InterfaceId(0), mac: mac(address) });
     KernelView {
-        held: (0..ADDRESSES).filter(|n| n % 3 > 0).map(held).collect(),
+        held: (0..ADDRESSES).filter(|n| n % 3 > 0).map(|n| (held(n), None)).collect(),
         hops: up.map(hop).collect(),
         ..KernelView::default()
     }
@@ -40,7 +40,7 @@ fn sunny_view() -> KernelView {
     let all = || (0..ADDRESSES).map(address);
     let source = |address| (address, Source::OnLink(InterfaceId(0), Some(mac(address))));
     KernelView {
-        held: (0..ADDRESSES).map(held).collect(),
+        held: (0..ADDRESSES).map(|n| (held(n), None)).collect(),
         hops: all().map(hop).collect(),
         sources: all().map(source).collect(),
         ..KernelView::default()

@@ -182,6 +182,11 @@ pub fn probe(address: IpAddr, mac: Mac) -> Vec<u8> {
     }
 }
 
+/// Whether an ICMPv6 message is a neighbour advertisement.
+pub fn is_advertisement(body: &[u8]) -> bool {
+    body.first() == Some(&ADVERTISEMENT)
+}
+
 /// A host's claim to have an IP address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {

@@ -84,11 +84,15 @@ fn an_alias_is_its_servers_where_answers_come_through_us() {
 }
 
 #[test]
-fn an_interface_has_what_the_kernel_holds_there() {
+fn an_interface_has_what_the_kernel_holds_there_at_its_hardware_address_or_a_virtual_one() {
+    const VIRTUAL: Mac = Mac([0, 0, 0x5e, 0, 1, 0x33]);
     let config = config(vec![service(VIP, 69, snat(&[SNAT]), &[(30, 1)])]);
-    let held = [(VIP, 0), (SNAT, 0), (OTHER_VIP, 1)];
-    let held = held.map(|(address, interface)| Held { address, interface });
-    let view = KernelView { held: held.into(), ..KernelView::default() };
+    let held = [(VIP, 0, Some(VIRTUAL)), (SNAT, 0, None), (OTHER_VIP, 1, None)];
+    let held = held.map(|(address, interface, mac)| (Held { address, interface }, mac));
+    let virtual_macs = HashSet::from([(0, VIRTUAL), (1, MAC)]);
+    let view = KernelView { held: held.into(), virtual_macs, ..KernelView::default() };
     let snapshot = first(config, &view);
-    assert_eq!(snapshot.interfaces[0].held, HashSet::from([VIP, SNAT]));
+    assert_eq!(snapshot.interfaces[0].held, HashMap::from([(VIP, VIRTUAL), (SNAT, MAC)]));
+    assert_eq!(snapshot.interfaces[0].virtual_macs, [VIRTUAL]);
+    assert!(snapshot.is_live(VipId(0)) && snapshot.is_snat_live(SnatId(0)));
 }

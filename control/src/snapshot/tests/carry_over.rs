@@ -107,8 +107,8 @@ fn what_was_removed_finishes_and_gets_nothing_new() {
     let mut after = before.next(written, Capacity::ANY).expect("room");
     let hop = NextHop { interface: InterfaceId(0), mac: Mac([2, 0, 0, 0, 0, 30]) };
     let hops = [30, 31, 32].map(|n| (server(n), hop));
-    let held = [VIP, OTHER_VIP, SNAT, server(102)].map(|address| Held { address, interface: 0 });
-    let view = KernelView { held: held.into(), hops: HashMap::from(hops), ..KernelView::default() };
+    let live = holding(&[VIP, OTHER_VIP, SNAT, server(102)]);
+    let view = KernelView { hops: HashMap::from(hops), ..live };
     let snapshot = after_that(&after, &view);
     let states: Vec<_> = snapshot.backends.iter().map(|b| (b.hop, b.state)).collect();
     assert_eq!(

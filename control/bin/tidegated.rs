@@ -176,6 +176,7 @@ async fn turn(
         channels: WorkerChannels::new(workers.channels.clone()),
         statuses,
         view,
+        conflicts: kernel.conflicts(),
         carry_over: RefCell::new(carry_over),
         saved_state: RefCell::new(saved_state),
         snapshot: watch::Sender::new(first),

@@ -17,7 +17,9 @@ pub use frame::FrameBytes;
 pub use log::{ClientCounts, ClientRow, Clients, Log, LogLine, Newer};
 pub use routes::{Asker, Choice, Few, NatRule, PassedOver, Route, Routes};
 pub use stats::{Counts, Latency, Stats, WorkerStats};
-pub use status::{Backend, Check, Interface, LastReload, Link, Lost, Service, Status, Tap, Worker};
+pub use status::{
+    Backend, Check, Conflict, Interface, LastReload, Link, Lost, Service, Status, Tap, Worker,
+};
 
 use crate::backend_status;
 use crate::config::Change;

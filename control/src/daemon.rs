@@ -24,7 +24,7 @@ use crate::carry_over::CarryOver;
 use crate::config::Mode;
 use crate::flow_log::FlowLogger;
 use crate::health::passive::{Change, Reading, Watch};
-use crate::kernel::{KernelView, Traffic};
+use crate::kernel::{Conflicts, KernelView, Traffic};
 use crate::metrics::Facts;
 use crate::saved_state::SavedState;
 use crate::stats::Sum;
@@ -70,6 +70,8 @@ pub struct Daemon {
     pub statuses: watch::Sender<BackendStatuses>,
     /// The kernel's view.
     pub view: watch::Receiver<KernelView>,
+    /// Other hosts that claim addresses of ours.
+    pub conflicts: watch::Receiver<Conflicts>,
     /// State that is carried over from one snapshot to the next.
     pub carry_over: RefCell<CarryOver>,
     /// State that this process saves for the next one.
@@ -198,6 +200,7 @@ impl Daemon {
             .enumerate()
             .map(|(id, (written, (facts, traffic)))| Interface {
                 lost: (self.lost)(id),
+                conflicts: self.conflicts_of(|held| held.interface == id),
                 link: (self.link)(id),
                 name: written.name.clone(),
                 device: written.device.to_string(),

@@ -3,7 +3,7 @@
 use crate::client::{Failure, Habits, fetch};
 use crate::daemon::{Daemon, Setup, rows};
 use crate::peers;
-use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, until};
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS_V6, until};
 
 /// The SNAT address.
 const POOL: &str = "10.77.0.101";
@@ -111,5 +111,112 @@ fn a_reload_gives_addresses_away_and_takes_them_over() {
     assert_eq!(held(&lab).len(), 4, "what is ours is added");
     until("it is live", || is(&daemon, "nat", "live"));
     assert_eq!(file(&lab, NAT_VIP, "10.78.0.10:0"), Ok(SIZE));
+    daemon.finish();
+}
+
+#[test]
+fn a_pool_is_used_while_the_kernel_holds_it() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("small", SIZE)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let daemon = Daemon::start(&lab, elsewhere());
+    ip(&lab, "add", SNAT_VIP, "servers");
+    until("the pool is away", || is(&daemon, "snat", "pool down"));
+    let check = String::from_utf8(daemon.tidegate("check").stdout).expect("text");
+    assert!(
+        check.contains("service snat: the kernel holds no address of its SNAT pool"),
+        "{check}"
+    );
+    let client = lab.spawn("client", &format!("tftp {SNAT_VIP} -m binary -c get small lost"));
+    until("its request is dropped", || daemon.stat("drops", "snat-down") > 0);
+    drop(client);
+    ip(&lab, "add", POOL, "servers");
+    until("all is there", || is(&daemon, "snat", "live"));
+    assert_eq!(file(&lab, SNAT_VIP, "10.77.0.10:0"), Ok(SIZE));
+    assert!(lab.log().contains(&format!("SNAT address {POOL} is live")), "{}", lab.log());
+    daemon.finish();
+}
+
+/// As keepalived does with `use_vmac`.
+#[test]
+fn an_address_on_a_macvlan_link_is_served_at_its_virtual_hardware_address() {
+    const VIRTUAL: &str = "00:00:5e:00:01:33";
+    let lab = Lab::new();
+    peers::files(&lab, &[("small", SIZE)]);
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let daemon = Daemon::start(&lab, elsewhere());
+    // Hosts that have used the address of another gate hear of this one.
+    let known = || lab.must("client", &format!("ip neigh show {NAT_VIP} dev c0"));
+    let before = "lladdr 02:00:00:00:00:99 dev c0 nud reachable";
+    lab.must("client", &format!("ip neigh replace {NAT_VIP} {before}"));
+    lab.must("gate", "sysctl -q -w net.ipv4.conf.clients.arp_ignore=1");
+    lab.must("gate", "ip link add vrrp51 link clients type macvlan mode private");
+    lab.must("gate", &format!("ip link set vrrp51 address {VIRTUAL} up"));
+    for all in ["all", "vrrp51"] {
+        lab.must("gate", &format!("sysctl -q -w net.ipv4.conf.{all}.rp_filter=0"));
+    }
+    ip(&lab, "add", NAT_VIP, "vrrp51");
+    until("it is live", || is(&daemon, "nat", "live"));
+    until("it is announced", || known().contains(VIRTUAL));
+    assert_eq!(file(&lab, NAT_VIP, "10.78.0.10:0"), Ok(SIZE));
+    assert!(known().contains(VIRTUAL), "{}", known());
+    lab.must("client", &format!("ping -c 2 -i 0.2 -W 2 {NAT_VIP}"));
+    // The kernel gets the frames to that address.
+    ip(&lab, "add", "10.78.0.7", "vrrp51");
+    let there = format!("ip neigh replace 10.78.0.7 lladdr {VIRTUAL} dev c0 nud permanent");
+    lab.must("client", &there);
+    lab.must("client", "ping -c 2 -i 0.2 -W 2 10.78.0.7");
+
+    // It moves to the interface itself, and away.
+    ip(&lab, "add", NAT_VIP, "clients");
+    lab.must("gate", "ip link del vrrp51");
+    until("it is announced anew", || !known().contains(VIRTUAL));
+    assert_eq!(file(&lab, NAT_VIP, "10.78.0.10:0"), Ok(SIZE));
+    ip(&lab, "del", NAT_VIP, "clients");
+    until("it is elsewhere", || is(&daemon, "nat", "elsewhere"));
+    daemon.finish();
+}
+
+#[test]
+fn another_host_that_has_an_address_of_ours_is_shown() {
+    let lab = Lab::new().with_ipv6();
+    let setup = Setup { ipv6: true, ..elsewhere() };
+    let daemon = Daemon::start(&lab, setup);
+    let mac = lab.must("s1", "cat /sys/class/net/eth0/address");
+    let (mac, both) = (mac.trim(), [SNAT_VIP, VIPS_V6[1]]);
+    let conflicts = || {
+        let services = daemon.ask("services").expect("services");
+        let service = rows(&services).find(|row| row["name"] == "snat").expect("the service");
+        let all =
+            rows(&service["conflicts"]).map(|one| (one["address"].clone(), one["mac"].clone()));
+        all.collect::<Vec<_>>()
+    };
+    let each = |name: &str, what: &str, interface: &str| {
+        for (address, length) in both.into_iter().zip([32, 128]) {
+            let flag = if what == "add" && length == 128 { "nodad" } else { "" };
+            lab.must(name, &format!("ip address {what} {address}/{length} dev {interface} {flag}"));
+        }
+    };
+    each("gate", "add", "servers");
+    until("both are live", || is(&daemon, "snat", "pool down"));
+    each("gate", "del", "servers");
+    until("none is", || is(&daemon, "snat", "elsewhere"));
+    assert!(conflicts().is_empty());
+
+    each("s1", "add", "eth0");
+    each("gate", "add", "servers");
+    until("both are known", || conflicts().len() == 2);
+    assert!(conflicts().iter().all(|(_, other)| other == mac), "{:?}", conflicts());
+    let status = String::from_utf8(daemon.tidegate("status").stdout).expect("text");
+    for address in both {
+        let words = format!("servers: conflict: {address} is also at {mac}");
+        assert!(status.contains(&words), "{status}");
+    }
+    let said = |words: &str| lab.log().lines().filter(|line| line.contains(words)).count();
+    assert_eq!(said("is also at"), 2, "{}", lab.log());
+
+    each("gate", "del", "servers");
+    until("they are over", || conflicts().is_empty());
+    assert_eq!((said("is also at"), said("is over")), (2, 2), "{}", lab.log());
     daemon.finish();
 }

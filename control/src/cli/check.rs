@@ -5,8 +5,8 @@
 
 use super::client::{self, Failure};
 use super::sample::{Sample, grown};
-use super::table::number;
-use crate::api::{Backend, Counts, Interface, Service, Stats, Status};
+use super::table::{self, number};
+use crate::api::{Backend, Conflict, Counts, Interface, Service, Stats, Status};
 use engine::types::drop_reason::DropReason;
 use serde::Serialize;
 use std::fmt;
@@ -169,6 +169,10 @@ fn findings(before: &Sample, now: &Sample, seconds: f64) -> Vec<Finding> {
         let lost = grown(count(before), count(now));
         let text = || format!("interface {} has lost {lost} frames in {seconds:.1} s", now.name);
         (lost > 0).then(|| warning(text()))
+    }));
+    findings.extend(now.status.interfaces.iter().flat_map(|one| {
+        let text = |found: &Conflict| format!("interface {}: {}", one.name, table::conflict(found));
+        one.conflicts.iter().map(move |found| warning(text(found)))
     }));
     findings.extend(of_reload(&now.status));
     findings

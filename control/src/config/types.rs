@@ -252,7 +252,7 @@ impl Addresses {
 }
 
 /// An address that the kernel holds for a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Held {
     /// The address.
     pub address: IpAddr,

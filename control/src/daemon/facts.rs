@@ -2,6 +2,7 @@
 //! workers' counters. They are read at one moment: nothing here waits.
 
 use super::Daemon;
+use crate::api::Conflict;
 use crate::backend_status::{BackendStatus, Check, Condition};
 use crate::config::{self, Held, Mode};
 use crate::metrics::Facts;
@@ -59,6 +60,13 @@ impl Daemon {
             let mut family = pool.iter().filter(|held| held.address.is_ipv6() == v6).peekable();
             family.peek().is_some() && !family.any(|held| is_live(&held))
         })
+    }
+
+    /// The conflicts about some of our addresses.
+    pub(super) fn conflicts_of(&self, which: impl Fn(&Held) -> bool) -> Vec<Conflict> {
+        let conflicts = self.conflicts.borrow();
+        let some = conflicts.iter().filter(|(held, _)| which(held));
+        some.map(|(held, mac)| Conflict { address: held.address, mac: mac.to_string() }).collect()
     }
 
     /// The VIPs of a service, in the configuration's order.

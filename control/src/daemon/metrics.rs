@@ -56,6 +56,7 @@ impl Daemon {
                 link: one.link,
                 lost: one.lost,
                 tap: one.tap,
+                conflicts: one.conflicts,
             })
             .collect()
     }

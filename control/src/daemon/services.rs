@@ -24,6 +24,7 @@ impl Daemon {
                 mode: mode.to_owned(),
                 addresses: written.addresses.name().to_owned(),
                 state: self.state(written, &vips).to_owned(),
+                conflicts: self.conflicts_of(|held| written.held().any(|one| one == held)),
                 vips: vips.into_iter().map(|vip| vip.address).collect(),
                 transfers: totals.now(),
                 totals: totals.named(),

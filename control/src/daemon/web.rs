@@ -105,6 +105,8 @@ impl Daemon {
                 .into_iter()
                 .map(|vip| viewed_vip(vip, history, now))
                 .collect(),
+            lacks_pool: self.lacks_pool(written)
+                && written.vips.iter().any(|vip| self.is_live(vip.address)),
             backends: backends.remove(&written.name).unwrap_or_default(),
             hour: history.seconds(&written.name),
         });

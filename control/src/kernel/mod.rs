@@ -4,6 +4,7 @@
 
 mod announce;
 mod backoff;
+mod conflict;
 mod error;
 mod ingress_block;
 mod keeper;
@@ -20,6 +21,7 @@ mod tap;
 mod underlay;
 mod watch;
 
+pub use conflict::Conflicts;
 pub use error::KernelError;
 pub use keeper::Look;
 pub use kernel_view::{KernelView, Route, Source, Wanted};
@@ -28,6 +30,7 @@ pub use slowpath::Traffic;
 
 use crate::config::{Config, Held};
 use announce::Announcer;
+use conflict::ConflictWatch;
 use engine::net::route_table::Unresolved;
 use engine::types::id::InterfaceId;
 use ingress_block::IngressBlock;
@@ -55,6 +58,7 @@ pub struct Kernel {
     blocks: Vec<IngressBlock>,
     underlays: Vec<Underlay>,
     keeper: Keeper,
+    conflicts: Arc<tokio::sync::watch::Sender<Conflicts>>,
     disturbed: Arc<Notify>,
     /// The state that is wanted from the kernel now.
     wanted: tokio::sync::watch::Sender<Wanted>,
@@ -89,6 +93,7 @@ impl Kernel {
             blocks: vec![],
             underlays: vec![],
             keeper: Keeper::default(),
+            conflicts: Arc::default(),
             disturbed: Arc::default(),
             wanted: told,
             handle,
@@ -215,6 +220,11 @@ impl Kernel {
         view
     }
 
+    /// Other hosts that claim addresses of ours, each time that they change.
+    pub fn conflicts(&self) -> tokio::sync::watch::Receiver<Conflicts> {
+        self.conflicts.subscribe()
+    }
+
     /// Moves frames between an interface's TAP and its workers until [`Kernel::stop`], and announces addresses there:
     /// `rings` are the workers' rings of that interface, `pool` has buffers for frames from the kernel.
     ///
@@ -234,11 +244,14 @@ impl Kernel {
         let traffic = Arc::new(Traffic::default());
         let tap = &self.taps[interface];
         let device = tap.device();
+        let place = (interface, tap.name(), tap.mac());
+        let conflicts = ConflictWatch::new(place, self.view(), Arc::clone(&self.conflicts));
         if let Some(rings) = rings.first() {
             let announcer = Announcer { interface: InterfaceId(interface as u8), mac: tap.mac() };
             self.tasks.spawn(announcer.run(self.view(), rings.clone(), Arc::clone(&pool)));
         }
-        self.tasks.spawn(slowpath::carry(device, rings, pool, Arc::clone(&traffic)));
+        let carry = slowpath::carry(device, rings, pool, Arc::clone(&traffic), conflicts);
+        self.tasks.spawn(carry);
         traffic
     }
 

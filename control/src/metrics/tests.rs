@@ -115,6 +115,7 @@ fn values_are_where_they_belong() {
         ("snat_ports_max", vec![("service", "pxe")], 64_512.0),
         ("interface_info", vec![("device", "0000:03:00.0"), ("rss", "by source")], 1.0),
         ("interface_up", vec![("interface", "lan")], 1.0),
+        ("address_conflict", vec![("interface", "lan"), ("address", "10.0.0.100")], 1.0),
         ("interface_speed_bytes", vec![("interface", "lan")], 1.25e9),
         ("interface_lost_packets_total", vec![("reason", "missed")], 9.0),
         ("interface_kernel_packets_total", vec![("outcome", "no-room")], 8.0),

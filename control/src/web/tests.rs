@@ -97,6 +97,7 @@ fn view() -> View {
     let service = Service {
         facts: ServiceFacts::example("pxe"),
         vips: vec![vip("10.0.0.100", true), vip("10.0.0.101", false)],
+        lacks_pool: false,
         backends: vec![backend("one", "up", ""), backend("two", "down", "no answer within 1s")],
         hour: vec![Second { requests: 5, outcomes: [3, 1, 1, 0] }; 90],
     };

@@ -42,6 +42,8 @@ pub struct Service {
     pub facts: ServiceFacts,
     /// The VIPs.
     pub vips: Vec<Vip>,
+    /// Whether VIPs are up, and the kernel holds no address of the SNAT pool.
+    pub lacks_pool: bool,
     /// The backends, and removed ones that still have transfers.
     pub backends: Vec<Backend>,
     /// The last hour, the oldest second first.

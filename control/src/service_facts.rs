@@ -29,7 +29,7 @@ pub struct VipFacts {
     pub interface: String,
     /// Whether the kernel holds it.
     pub is_live: bool,
-    /// Who adds it to the kernel.
+    /// The party that adds it to the kernel.
     pub addresses: Addresses,
 }
 

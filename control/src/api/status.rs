@@ -143,7 +143,7 @@ pub struct Service {
     pub protocol: String,
     /// The mode: `dsr`, `nat` or `nat + snat`.
     pub mode: String,
-    /// Who adds the VIPs and SNAT addresses to the kernel: `ours` or `elsewhere`.
+    /// The party that adds the VIPs and SNAT addresses to the kernel: `ours` or `elsewhere`.
     #[serde(default)]
     pub addresses: String,
     /// The state: `live` while the kernel holds all VIPs, `vip down` while it holds none, else `partly live`. With

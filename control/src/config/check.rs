@@ -58,7 +58,7 @@ pub struct Checker {
     pub uses: AddressUses,
     /// The user that runs the programs of health checks, if there is one.
     pub program_user: Option<User>,
-    /// Who adds the addresses of services that do not say it.
+    /// The party that adds the addresses of services that do not say it.
     pub addresses: Addresses,
 }
 

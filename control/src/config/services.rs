@@ -71,9 +71,9 @@ impl Checker {
             for held in service.held() {
                 let first = *known.entry(held.address).or_insert(service);
                 if first.addresses != service.addresses {
-                    let (other, here) = (first.addresses.name(), service.addresses.name());
+                    let (other, whose) = (first.addresses.name(), service.addresses.name());
                     let what = format!(
-                        "the addresses of `{}` are {here}, and {} is also one of `{}`, whose addresses are {other}",
+                        "the addresses of `{}` are {whose}, and {} is also one of `{}`, whose addresses are {other}",
                         service.name, held.address, first.name
                     );
                     let span = place(&written.as_ref().addresses).unwrap_or(written.span());

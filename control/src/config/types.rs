@@ -153,7 +153,7 @@ pub struct Service {
     pub port: u16,
     /// How packets reach the backends.
     pub mode: Mode,
-    /// Who adds the VIPs and SNAT addresses to the kernel.
+    /// The party that adds the VIPs and SNAT addresses to the kernel.
     pub addresses: Addresses,
     /// The scheduler, which chooses among the backends.
     pub scheduler: Scheduler,

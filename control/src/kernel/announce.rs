@@ -43,9 +43,9 @@ impl Announcer {
         let mut plan = Plan::default();
         loop {
             let held = view.borrow_and_update().held.clone();
-            let here =
+            let there =
                 held.into_iter().filter(|(held, _)| held.interface == self.interface.index());
-            plan.follow(here.map(|(held, at)| (held.address, at.unwrap_or(self.mac))).collect());
+            plan.follow(there.map(|(held, at)| (held.address, at.unwrap_or(self.mac))).collect());
             for frame in plan.due(Instant::now()).into_iter().flat_map(Due::frames) {
                 // If the ring is full, this one is missed.
                 let _ = pool.frame(&frame).map(|buffer| rings.from_kernel.push(buffer));
@@ -130,12 +130,12 @@ mod tests {
     use tokio::time::advance;
 
     const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 100));
-    const OWN: Mac = Mac([2, 0, 0, 0, 0, 1]);
+    const GATE_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
     const VIRTUAL: Mac = Mac([0, 0, 0x5e, 0, 1, 0x33]);
 
     #[tokio::test(start_paused = true)]
     async fn an_address_is_announced_a_few_times_while_it_is_there_and_then_probed() {
-        let (none, there) = (HashSet::new(), HashSet::from([(VIP, OWN)]));
+        let (none, there) = (HashSet::new(), HashSet::from([(VIP, GATE_MAC)]));
         let mut plan = Plan::default();
         assert!(plan.due(Instant::now()).is_empty());
         let mut heard = vec![];
@@ -144,13 +144,13 @@ mod tests {
             heard.extend(plan.due(Instant::now()).into_iter().map(|due| (second, due)));
             advance(Duration::from_secs(1)).await;
         }
-        let announced = [0, 1, 2, 4].map(|second| (second, Due::Announcement((VIP, OWN))));
-        let probed = [34, 64, 94].map(|second| (second, Due::Probe((VIP, OWN))));
+        let announced = [0, 1, 2, 4].map(|second| (second, Due::Announcement((VIP, GATE_MAC))));
+        let probed = [34, 64, 94].map(|second| (second, Due::Probe((VIP, GATE_MAC))));
         assert_eq!(heard, [&announced[..], &probed].concat());
         // It goes after the first one, and comes back.
         plan.follow(none.clone());
         plan.follow(there);
-        assert_eq!(plan.due(Instant::now()), [Due::Announcement((VIP, OWN))]);
+        assert_eq!(plan.due(Instant::now()), [Due::Announcement((VIP, GATE_MAC))]);
         plan.follow(HashSet::from([(VIP, VIRTUAL)]));
         assert_eq!(plan.due(Instant::now()), [Due::Announcement((VIP, VIRTUAL))], "it has moved");
         plan.follow(none);

@@ -46,7 +46,7 @@ struct Claims {
     stage: Stage,
 }
 
-/// What the claims on an address are so far.
+/// The significance of the claims on an address so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// Claimed once, which is no conflict yet.
@@ -148,7 +148,7 @@ mod tests {
     use tokio::time::advance;
     use wire::neighbour::announcement;
 
-    const OWN: Mac = Mac([2, 0, 0, 0, 0, 1]);
+    const GATE_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
     const VIRTUAL: Mac = Mac([0, 0, 0x5e, 0, 1, 0x33]);
     const OTHER: Mac = Mac([2, 0, 0, 0, 0, 0x99]);
 
@@ -161,7 +161,8 @@ mod tests {
         count: u8,
     ) -> (ConflictWatch, watch::Sender<KernelView>, Arc<watch::Sender<Conflicts>>) {
         let (view, conflicts) = (watch::Sender::default(), Arc::default());
-        let watch = ConflictWatch::new((0, "lan", OWN), view.subscribe(), Arc::clone(&conflicts));
+        let watch =
+            ConflictWatch::new((0, "lan", GATE_MAC), view.subscribe(), Arc::clone(&conflicts));
         view.send_modify(|view: &mut KernelView| {
             view.held = (0..count).map(|n| (held(100 + n), None)).collect();
             view.virtual_macs.insert((0, VIRTUAL));
@@ -178,7 +179,7 @@ mod tests {
         let (mut watch, _view, conflicts) = watch_over(1);
         let now = || conflicts.borrow().clone();
         for _ in 0..20 {
-            claims(&mut watch, 100, OWN);
+            claims(&mut watch, 100, GATE_MAC);
             claims(&mut watch, 100, VIRTUAL);
             claims(&mut watch, 99, OTHER);
             advance(AGAIN).await;

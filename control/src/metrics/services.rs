@@ -38,7 +38,7 @@ pub struct SnatPorts {
     pub address: String,
     /// Whether the kernel holds it.
     pub is_live: bool,
-    /// Who adds it to the kernel.
+    /// The party that adds it to the kernel.
     pub addresses: Addresses,
     /// Ports in use.
     pub taken: u32,

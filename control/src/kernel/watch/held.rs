@@ -24,10 +24,10 @@ impl Watcher {
         let mut all: Vec<_> = link::addresses(handle).await?.into_iter().collect();
         all.sort_unstable_by_key(|(link, _)| *link);
         for (link, net) in all.into_iter().filter(|(_, net)| wanted.served.contains(&net.addr())) {
-            let own =
+            let direct =
                 self.taps.iter().position(|&tap| tap == link).map(|interface| (interface, None));
             let other = above.get(&link).map(|&(interface, mac)| (interface, Some(mac)));
-            let Some((interface, mac)) = own.or(other) else { continue };
+            let Some((interface, mac)) = direct.or(other) else { continue };
             // Where both have it, clients learn the virtual one.
             let known = held.entry(Held { address: net.addr(), interface }).or_insert(None);
             *known = known.or(mac);

@@ -14,7 +14,7 @@ use control::daemon::{Daemon, ReloadRequest};
 use control::flow_log::{FlowLogger, Names, Outputs, Recent};
 use control::health::{Checks, passive};
 use control::http::{Endpoint, Server, serve_all};
-use control::kernel::{Kernel, Traffic};
+use control::kernel::{Kernel, KernelError, Traffic};
 use control::metrics::Facts;
 use control::saved_state::{self, SavedState};
 use control::server::Place;
@@ -256,7 +256,10 @@ async fn control(
                     log::error!("backends are not checked: {error}");
                 }
             }
-            () = disturbed.notified() => kernel.tend().await?,
+            () = disturbed.notified() => {
+                follow_links(&daemon, kernel).await?;
+                kernel.tend().await?;
+            }
             () = checks.disturbed() => checks.tend(),
             _ = look.tick() => daemon.check_passive_health(&mut watches),
             _ = check.tick() => {
@@ -300,11 +303,17 @@ async fn tend(
     if workers.any_ended() {
         return Err("a worker has stopped by itself".into());
     }
+    follow_links(daemon, kernel).await?;
     if kernel.is_waiting() {
         kernel.tend().await?;
     }
     daemon.release_removed(kernel).await;
     Ok(())
+}
+
+/// Gives the TAPs the carriers of their devices' links.
+async fn follow_links(daemon: &Daemon, kernel: &mut Kernel) -> Result<(), KernelError> {
+    kernel.follow_links(|interface| (daemon.link)(interface).is_up).await
 }
 
 /// A reload by SIGHUP, whose outcome is only logged.

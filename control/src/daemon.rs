@@ -201,7 +201,7 @@ impl Daemon {
             .map(|(id, (written, (facts, traffic)))| Interface {
                 lost: (self.lost)(id),
                 conflicts: self.conflicts_of(|held| held.interface == id),
-                link: (self.link)(id),
+                link: self.link_of(id),
                 name: written.name.clone(),
                 device: written.device.to_string(),
                 vlans: written.vlans.ids().to_vec(),
@@ -218,6 +218,12 @@ impl Daemon {
                 },
             })
             .collect()
+    }
+
+    /// The link of an interface's device. It is up while the TAP has a carrier.
+    fn link_of(&self, interface: usize) -> Link {
+        let is_up = !self.view.borrow().down.contains(&interface);
+        Link { is_up, ..(self.link)(interface) }
     }
 
     fn service_id(&self, name: &str) -> Result<ServiceId, Error> {

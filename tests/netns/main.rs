@@ -7,6 +7,7 @@ mod aironet;
 mod bad_network;
 mod boot;
 mod browser;
+mod cable;
 mod capture;
 mod check;
 mod client;

@@ -56,6 +56,12 @@ impl Config {
         devices
     }
 
+    /// The interfaces on a device.
+    pub fn interfaces_on(&self, device: &Device) -> Vec<usize> {
+        let all = self.interfaces.iter().enumerate();
+        all.filter(|(_, interface)| interface.device == *device).map(|(id, _)| id).collect()
+    }
+
     /// The port of each interface; devices are indices into [`Config::devices`].
     pub fn vlan_ports(&self) -> Vec<VlanPort> {
         let devices = self.devices();

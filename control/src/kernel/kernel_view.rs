@@ -41,6 +41,8 @@ pub struct KernelView {
     pub routes: Arc<[Route]>,
     /// Devices, by their Linux names, whose MTU is smaller than their interfaces', and can't be restored.
     pub narrow: HashMap<String, u16>,
+    /// Interfaces whose device's link is down. Their TAPs have no carrier.
+    pub down: HashSet<usize>,
 }
 
 /// The location of an address.

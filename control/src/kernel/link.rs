@@ -70,6 +70,8 @@ pub struct State {
     pub index: u32,
     /// Whether the link is up, administratively.
     pub is_up: bool,
+    /// Whether the link is up and has a carrier.
+    pub has_carrier: bool,
     /// The link's hardware address, if it has an Ethernet one.
     pub mac: Option<Mac>,
     /// The link's MTU.
@@ -99,8 +101,14 @@ fn state_of(link: &LinkMessage) -> State {
             _ => {}
         }
     }
-    let is_up = link.header.flags.contains(LinkFlags::Up);
-    State { index: link.header.index, is_up, mac, mtu }
+    let flags = link.header.flags;
+    State {
+        index: link.header.index,
+        is_up: flags.contains(LinkFlags::Up),
+        has_carrier: flags.contains(LinkFlags::LowerUp),
+        mac,
+        mtu,
+    }
 }
 
 /// A macvlan link that is up.
@@ -168,13 +176,14 @@ pub async fn set_mtu(handle: &Handle, index: u32, mtu: u16) -> Result<(), Error>
     handle.link().set(link.build()).execute().await
 }
 
-/// Sets a link up.
+/// Sets a TAP up, with or without a carrier.
 ///
 /// # Errors
 ///
 /// The kernel refuses it.
-pub async fn up(handle: &Handle, index: u32) -> Result<(), Error> {
-    handle.link().set(LinkUnspec::new_with_index(index).up().build()).execute().await
+pub async fn up(handle: &Handle, index: u32, has_carrier: bool) -> Result<(), Error> {
+    let link = LinkUnspec::new_with_index(index).up().carrier(has_carrier);
+    handle.link().set(link.build()).execute().await
 }
 
 /// The purpose of an address.

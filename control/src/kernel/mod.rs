@@ -4,6 +4,7 @@
 
 mod announce;
 mod backoff;
+mod carrier;
 mod conflict;
 mod error;
 mod ingress_block;
@@ -124,7 +125,8 @@ impl Kernel {
             let index = link::index(&handle, name).await?;
             let mtu = config.device_mtu(device);
             let name = name.to_owned();
-            self.underlays.extend(index.map(|index| Underlay { name, index, mtu }));
+            let interfaces = config.interfaces_on(device);
+            self.underlays.extend(index.map(|index| Underlay { name, index, mtu, interfaces }));
         }
         for (interface, &mac) in config.interfaces.iter().zip(macs) {
             let metric = metric(self.taps.len());
@@ -160,14 +162,7 @@ impl Kernel {
     ///
     /// A TAP or a device is gone, and the daemon can't go on.
     pub async fn tend(&mut self) -> Result<(), KernelError> {
-        match self.look(Look::Mishap).await {
-            Err(gone @ KernelError::Gone { .. }) => Err(gone),
-            Err(error) => {
-                log::warn!("{error}");
-                Ok(())
-            }
-            Ok(_) => Ok(()),
-        }
+        unless_gone(self.look(Look::Mishap).await)
     }
 
     /// Compares our state with the kernel's. Returns the losses, a line for each interface and device.
@@ -271,6 +266,18 @@ impl Kernel {
         }
         asking.shutdown().await;
         outcome
+    }
+}
+
+/// Logs an error, unless it says that something is gone, without which the daemon can't go on.
+fn unless_gone<T>(outcome: Result<T, KernelError>) -> Result<(), KernelError> {
+    match outcome {
+        Err(gone @ KernelError::Gone { .. }) => Err(gone),
+        Err(error) => {
+            log::warn!("{error}");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
     }
 }
 

@@ -35,6 +35,10 @@ pub async fn all(handle: &Handle) -> Result<HashMap<IpNet, Option<RouteTarget>>,
         question.header.address_family = family;
         let mut routes = handle.route().get(question).execute();
         while let Some(route) = routes.try_next().await? {
+            let flags = route.header.flags;
+            if flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown) {
+                continue;
+            }
             let Some((to, metric, target)) = parse(&route) else { continue };
             let is_new = !best.contains_key(&to);
             if is_new && best.len() == MOST {
@@ -49,7 +53,7 @@ pub async fn all(handle: &Handle) -> Result<HashMap<IpNet, Option<RouteTarget>>,
     Ok(best.into_iter().map(|(to, (_, target))| (to, target)).collect())
 }
 
-/// Reads the gateways of default routes over a link.
+/// Reads the gateways of default routes over a link, which may be down.
 ///
 /// # Errors
 ///
@@ -91,9 +95,7 @@ fn parse(route: &RouteMessage) -> Option<(IpNet, u32, Option<RouteTarget>)> {
             _ => {}
         }
     }
-    let is_of_no_use =
-        flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown | RouteFlags::Cloned);
-    if table != u32::from(RouteHeader::RT_TABLE_MAIN) || is_of_no_use {
+    if table != u32::from(RouteHeader::RT_TABLE_MAIN) || flags.contains(RouteFlags::Cloned) {
         return None;
     }
     let target = match (kind, several) {

@@ -20,6 +20,8 @@ pub struct Tap {
     device: Arc<AsyncDevice>,
     mac: Mac,
     mtu: u16,
+    /// Whether the TAP must have a carrier.
+    has_carrier: bool,
     /// The interface's own addresses: those of the configuration, and the kernel's link-local one.
     addresses: Vec<IpNet>,
     gateways: Vec<IpAddr>,
@@ -58,6 +60,7 @@ impl Tap {
             device,
             mac,
             mtu: interface.mtu,
+            has_carrier: true,
             addresses: interface.addresses.clone(),
             gateways: interface.gateways.clone(),
             metric,
@@ -121,10 +124,20 @@ impl Tap {
         })
     }
 
-    /// Sets the TAP up.
+    /// Sets the TAP up, with its carrier.
     pub async fn bring_up(&self, handle: &Handle) -> Result<(), KernelError> {
         let failed = |error| KernelError::netlink(format!("bring `{}` up", self.name), error);
-        link::up(handle, self.index).await.map_err(failed)
+        link::up(handle, self.index, self.has_carrier).await.map_err(failed)
+    }
+
+    /// Gives the TAP a carrier, or takes it away.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses it. The TAP is not well then until it has been set up again.
+    pub async fn set_carrier(&mut self, handle: &Handle, on: bool) -> Result<(), KernelError> {
+        self.has_carrier = on;
+        self.bring_up(handle).await
     }
 
     /// Adds one of the interface's own addresses.
@@ -188,9 +201,15 @@ impl Tap {
     pub async fn is_well(&self, handle: &Handle) -> Result<Option<bool>, Error> {
         let state = link::state(handle, &self.name).await?;
         let well = |state: State| {
-            state.is_up && state.mac == Some(self.mac) && state.mtu == u32::from(self.mtu)
+            let is_same = state.mac == Some(self.mac) && state.mtu == u32::from(self.mtu);
+            state.is_up && state.has_carrier == self.has_carrier && is_same
         };
         Ok(state.filter(|state| state.index == self.index).map(well))
+    }
+
+    /// Whether the TAP must have a carrier.
+    pub fn has_carrier(&self) -> bool {
+        self.has_carrier
     }
 
     /// The TAP's name.

@@ -171,8 +171,9 @@ impl Watcher {
             self.before = wanted;
         }
         self.view.send_if_modified(|old| {
-            // That is the keeper's word.
-            let view = KernelView { narrow: old.narrow.clone(), ..view };
+            // Others look after these.
+            let (narrow, down) = (old.narrow.clone(), old.down.clone());
+            let view = KernelView { narrow, down, ..view };
             let changed = *old != view;
             *old = view;
             changed
@@ -240,13 +241,16 @@ impl Watcher {
         Ok(next_hops)
     }
 
-    /// Has the kernel keep all next hops resolved.
+    /// Has the kernel keep all next hops resolved. Over a link that is down nobody answers, and the kernel would be slow
+    /// to ask again when it is up; it forgets them with the carrier.
     async fn keep(
         &mut self,
         handle: &Handle,
         known: &HashMap<NeighbourKey, NeighbourEntry>,
     ) -> Result<(), Error> {
-        for &neighbour in &self.next_hops {
+        let down = self.view.borrow().down.clone();
+        let is_down = |link| self.place(link).is_some_and(|interface| down.contains(&interface));
+        for &neighbour in self.next_hops.iter().filter(|(link, _)| !is_down(*link)) {
             let is_kept = |neighbour: &NeighbourEntry| neighbour.managed || neighbour.permanent;
             if !known.get(&neighbour).is_some_and(is_kept) {
                 neighbour::keep(handle, neighbour).await?;
@@ -270,8 +274,12 @@ impl Watcher {
     }
 
     fn interface(&self, link: u32) -> Option<InterfaceId> {
-        let position = self.taps.iter().position(|&tap| tap == link)?;
-        u8::try_from(position).ok().map(InterfaceId)
+        u8::try_from(self.place(link)?).ok().map(InterfaceId)
+    }
+
+    /// The place of a TAP among the interfaces.
+    fn place(&self, link: u32) -> Option<usize> {
+        self.taps.iter().position(|&tap| tap == link)
     }
 }
 

@@ -8,6 +8,7 @@ mod flows;
 mod last_records;
 mod metrics;
 mod publish;
+mod ready;
 mod reload;
 mod routes;
 mod services;
@@ -118,6 +119,7 @@ impl Daemon {
     pub async fn answer(self: &Rc<Self>, request: Request) -> Result<Value, Error> {
         let answer = match request {
             Request::Status {} => to_value(self.status()),
+            Request::Ready(needed) => to_value(self.readiness(needed).await?),
             Request::Services {} => to_value(self.services()),
             Request::Backends {} => to_value(self.backends()),
             Request::Flows(which) => to_value(self.flows(which).await?),

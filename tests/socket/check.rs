@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use wire::ethernet::Mac;
 
 /// A kernel view in which every VIP is live and every backend reached.
-fn well() -> KernelView {
+pub fn well() -> KernelView {
     let example = read(Path::new(EXAMPLE));
     let services = &example.config().services;
     let hop = NextHop { interface: InterfaceId(1), mac: Mac([2; 6]) };

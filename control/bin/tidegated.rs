@@ -103,7 +103,7 @@ fn run(written: Written, file: PathBuf, level: LevelFilter) -> Result<(), Box<dy
     LocalSet::new().block_on(&runtime, serve(&eal, written, file, (place, endpoints)))
 }
 
-/// Runs from finding the devices to a clean stop. The kernel holds our addresses before packets flow, and until they
+/// Runs from finding the devices to a clean end. The kernel holds our addresses before packets flow, and until they
 /// no longer do.
 async fn serve(
     eal: &Eal,
@@ -119,9 +119,21 @@ async fn serve(
     let mut kernel = Kernel::start(active.config(), &macs, active.wanted(), unresolved).await?;
     let outset = Outset { macs, saved_state, active, carry_over, file, place, endpoints };
     let outcome = turn(eal, &mut kernel, devices, outset).await;
+    if matches!(outcome, Ok(End::Restart)) {
+        kernel.leave().await;
+        return Ok(());
+    }
     // The reason for the end matters more than an error while stopping.
     let stopped = kernel.stop().await;
     outcome.and(stopped.map_err(Into::into))
+}
+
+/// The reason for a clean end.
+enum End {
+    /// Nothing of ours stays in the kernel.
+    Stop,
+    /// Tidegate's state in the kernel stays for the next process.
+    Restart,
 }
 
 /// State that is known before packets flow.
@@ -141,7 +153,7 @@ async fn turn(
     kernel: &mut Kernel,
     devices: Devices,
     outset: Outset,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<End, Box<dyn Error>> {
     let Outset { macs, mut saved_state, active, mut carry_over, file, place, endpoints } = outset;
     let config = active.config();
     let outputs = Outputs::open(&config.logs, &Recent::default())?;
@@ -192,7 +204,7 @@ async fn turn(
     stop.store(true, Relaxed);
     let joined = workers.join();
     daemon.flow_log.stop();
-    outcome.and(joined.map_err(Into::into))
+    outcome.and_then(|end| joined.map(|()| end).map_err(Into::into))
 }
 
 /// Gives up privileges that only the opening of devices needed: this thread keeps those to run, EAL's threads keep
@@ -216,9 +228,9 @@ async fn control(
     kernel: &mut Kernel,
     mut asked: mpsc::Receiver<ReloadRequest>,
     workers: &Workers,
-) -> Result<(), Box<dyn Error>> {
-    let stop = told_to_stop()?;
-    tokio::pin!(stop);
+) -> Result<End, Box<dyn Error>> {
+    let end = told_to_end()?;
+    tokio::pin!(end);
     let mut hangup = signal(SignalKind::hangup())?;
     let mut check = interval(Duration::from_secs(1));
     let mut look = interval(passive::PERIOD);
@@ -241,7 +253,7 @@ async fn control(
         workers.channels.len(),
         daemon.active().config().services.len()
     );
-    loop {
+    let end = loop {
         tokio::select! {
             () = &mut serving => {}
             () = &mut monitoring => {}
@@ -275,21 +287,23 @@ async fn control(
                 daemon.flow_log.reopen();
                 reload(&daemon, kernel).await;
             }
-            () = &mut stop => break,
+            end = &mut end => break end,
         }
-    }
+    };
     log::info!("stopping");
-    Ok(())
+    Ok(end)
 }
 
-/// Waits for a signal to stop: SIGTERM or SIGINT.
-fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
+/// Waits for a signal to end: SIGTERM or SIGINT to stop, SIGUSR2 to make room for the next process.
+fn told_to_end() -> io::Result<impl Future<Output = End>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut restart = signal(SignalKind::user_defined2())?;
     Ok(async move {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = terminate.recv() => End::Stop,
+            _ = interrupt.recv() => End::Stop,
+            _ = restart.recv() => End::Restart,
         }
     })
 }

@@ -8,8 +8,10 @@ mod carrier;
 mod conflict;
 mod error;
 mod ingress_block;
+mod inherited;
 mod keeper;
 mod kernel_view;
+
 mod link;
 mod neighbour;
 mod nft;
@@ -35,6 +37,7 @@ use conflict::ConflictWatch;
 use engine::net::route_table::Unresolved;
 use engine::types::id::InterfaceId;
 use ingress_block::IngressBlock;
+use ipnet::IpNet;
 use keeper::{Keeper, Ours};
 use link::{PATIENCE, Socket};
 use rtnetlink::{Error, Handle, new_connection};
@@ -48,8 +51,8 @@ use wire::ethernet::Mac;
 use worker::kernel_rings::KernelRings;
 use worker::port::Pool;
 
-/// Tidegate's state in the kernel. [`Kernel::stop`] removes all of it. Dropping this value removes the TAPs, once the
-/// runtime has dropped the tasks; ingress blocks then stay for the next process.
+/// Tidegate's state in the kernel. [`Kernel::stop`] removes all of it. Otherwise it stays for the next process, which takes
+/// it over: TAPs without a carrier, with their addresses and routes, and ingress blocks.
 pub struct Kernel {
     // Fields are dropped in this order: what answers goes before what keeps the kernel from
     // answering twice.
@@ -128,13 +131,10 @@ impl Kernel {
             let interfaces = config.interfaces_on(device);
             self.underlays.extend(index.map(|index| Underlay { name, index, mtu, interfaces }));
         }
-        for (interface, &mac) in config.interfaces.iter().zip(macs) {
-            let metric = metric(self.taps.len());
-            self.taps.push(Tap::create(&handle, interface, mac, metric).await?);
-        }
+        let first = wanted.borrow().clone();
+        self.make_taps(config, macs, &first).await?;
         // After the interfaces' own addresses, which the kernel then prefers as a source.
-        let held = wanted.borrow().held.clone();
-        for held in &held {
+        for held in &first.held {
             self.tap(held).hold(&handle, held.address).await?;
         }
         let taps = self.taps.iter().map(Tap::index).collect();
@@ -143,6 +143,33 @@ impl Kernel {
         let view = self.view.clone();
         let watcher = watch::Watcher::new(wanted, taps, devices, unresolved, disturbed, view);
         self.tasks.spawn(watcher.start(Socket::open()?).await?);
+        Ok(())
+    }
+
+    async fn make_taps(
+        &mut self,
+        config: &Config,
+        macs: &[Mac],
+        wanted: &Wanted,
+    ) -> Result<(), KernelError> {
+        let handle = self.handle.clone();
+        let alias = inherited::alias(&config.control.socket);
+        let names: Vec<_> = config.interfaces.iter().map(|one| &*one.name).collect();
+        let left = inherited::taps(&handle, &alias, &names).await?;
+        for (interface, &mac) in config.interfaces.iter().zip(macs) {
+            let (id, left) = (self.taps.len(), left.get(&interface.name).copied());
+            let tap = Tap::create(&handle, interface, left, mac, metric(id)).await?;
+            self.taps.push(tap);
+            let tap = &self.taps[id];
+            let is_wanted = |net: &IpNet| {
+                let held = wanted.held.iter().find(|held| held.address == net.addr());
+                // Addresses that have become somebody else's stay where they are.
+                let is_served = wanted.served.contains(&net.addr());
+                tap.addresses().contains(net) || held.map_or(is_served, |held| held.interface == id)
+            };
+            inherited::clear(&handle, tap.index(), is_wanted).await?;
+            tap.persist(&handle, &alias).await?;
+        }
         Ok(())
     }
 
@@ -250,17 +277,26 @@ impl Kernel {
         traffic
     }
 
+    /// Frees every buffer in flight, and leaves our state to the next process.
+    pub async fn leave(mut self) {
+        self.tasks.shutdown().await;
+        self.asking.shutdown().await;
+    }
+
     /// Removes all of our state from the kernel, and frees every buffer in flight.
     ///
     /// # Errors
     ///
-    /// A device could not be unblocked; the rest is done all the same.
+    /// A TAP could not be removed or a device unblocked; the rest is done all the same.
     pub async fn stop(self) -> Result<(), KernelError> {
         let Kernel { mut tasks, taps, view, blocks, handle, mut asking, .. } = self;
-        // The tasks hold the TAPs open.
         tasks.shutdown().await;
-        drop((taps, view));
+        drop(view);
         let mut outcome = Ok(());
+        // What answers goes before what keeps the kernel from answering twice.
+        for tap in taps {
+            outcome = outcome.and(tap.remove(&handle).await);
+        }
         for block in blocks {
             outcome = outcome.and(block.remove(&handle).await);
         }

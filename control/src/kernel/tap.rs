@@ -1,9 +1,9 @@
-//! The TAP of an interface in Linux. It exists as long as it is held open: closing it removes its addresses and
-//! routes too.
+//! The TAP of an interface in Linux. It outlives the process, without a carrier, so that a restart takes no address, route
+//! or socket away from others: the next process takes it over.
 
 use super::error::{KernelError, error_kind};
 use super::link::{self, Purpose, State};
-use super::settings;
+use super::{route, settings};
 use crate::config::Interface;
 use ipnet::IpNet;
 use rtnetlink::{Error, Handle};
@@ -32,8 +32,8 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Creates the TAP of `interface`, with the device's MAC, the MTU, the addresses, and a default route by each
-    /// gateway, which has this `metric`.
+    /// Creates the TAP of `interface`, or takes over the one that an earlier process left, of the index `left`. It gets
+    /// the device's MAC, the MTU, the addresses, and a default route by each gateway, which has this `metric`.
     ///
     /// # Errors
     ///
@@ -41,12 +41,13 @@ impl Tap {
     pub async fn create(
         handle: &Handle,
         interface: &Interface,
+        left: Option<u32>,
         mac: Mac,
         metric: u32,
     ) -> Result<Tap, KernelError> {
         let name = &interface.name;
-        // Opening a TAP that somebody left behind would silently take it over.
-        if link::index(handle, name).await?.is_some() {
+        // Opening somebody else's TAP would silently take it over.
+        if link::index(handle, name).await? != left {
             return Err(KernelError::NameTaken(name.clone()));
         }
         let device = Arc::new(open(name)?);
@@ -66,8 +67,36 @@ impl Tap {
             metric,
             stuck: vec![],
         };
-        tap.configure(handle).await?;
-        Ok(tap)
+        match tap.configure(handle).await {
+            Ok(()) => Ok(tap),
+            Err(error) => {
+                let _ = tap.remove(handle).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Has the TAP outlive this process, with this alias.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses it.
+    pub async fn persist(&self, handle: &Handle, alias: &str) -> Result<(), KernelError> {
+        let failed = |error| KernelError::netlink(format!("name `{}`", self.name), error);
+        // The alias first: a TAP that persists without it would be nobody's.
+        link::set_alias(handle, self.index, alias).await.map_err(failed)?;
+        let failed = |error| KernelError::Tap { name: self.name.clone(), error };
+        self.device.persist().map_err(failed)
+    }
+
+    /// Removes the TAP, and with it its addresses and routes.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses it.
+    pub async fn remove(self, handle: &Handle) -> Result<(), KernelError> {
+        let failed = |error| KernelError::netlink(format!("remove `{}`", self.name), error);
+        link::delete(handle, self.index).await.map_err(failed)
     }
 
     async fn configure(&mut self, handle: &Handle) -> Result<(), KernelError> {
@@ -77,6 +106,8 @@ impl Tap {
             self.add(handle, net).await?;
         }
         self.bring_up(handle).await?;
+        let failed = |error| KernelError::netlink("remove routes of before".into(), error);
+        route::forget_defaults(handle, self.index).await.map_err(failed)?;
         for &gateway in &self.gateways {
             self.route_by(handle, gateway).await?;
         }
@@ -237,7 +268,7 @@ impl Tap {
         self.index
     }
 
-    /// The file that frames are read from and written to. The TAP is removed when the last handle is dropped.
+    /// The file that frames are read from and written to. The TAP has a carrier until the last handle is dropped.
     pub fn device(&self) -> Arc<AsyncDevice> {
         Arc::clone(&self.device)
     }
@@ -249,7 +280,9 @@ fn is_link_local(net: IpNet) -> bool {
 }
 
 fn open(name: &str) -> Result<AsyncDevice, KernelError> {
-    let builder = DeviceBuilder::new().name(name).layer(Layer::L2).enable(false);
+    let builder = DeviceBuilder::new().name(name).layer(Layer::L2);
+    // One that was left is up, and must not go down.
+    let builder = builder.inherit_enable_state();
     builder.build_async().map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => {
             KernelError::Privilege { doing: format!("make the TAP `{name}`") }

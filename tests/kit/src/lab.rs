@@ -126,6 +126,14 @@ impl Lab {
         self
     }
 
+    /// Adds a second gate, `gate2`, with one arm: `dev1` on the switch.
+    #[must_use]
+    pub fn with_second_gate(mut self) -> Lab {
+        self.add("gate2");
+        self.plug_in("gate2", "dev1");
+        self
+    }
+
     /// Adds client addresses: 10.78.4.0/23 on the link to the gate, 10.77.4.0/23 on the link to the switch.
     #[must_use]
     pub fn with_many_clients(self) -> Lab {
@@ -270,9 +278,10 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for name in ["gate", "client", "s1", "s2"] {
-                let log = std::fs::read_to_string(self.path(&format!("{name}.log")));
-                eprintln!("--- the log of {name}\n{}", log.unwrap_or_default());
+            for name in &self.names {
+                if let Ok(log) = std::fs::read_to_string(self.path(&format!("{name}.log"))) {
+                    eprintln!("--- the log of {name}\n{log}");
+                }
             }
         }
         for name in &self.names {

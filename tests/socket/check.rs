@@ -17,7 +17,7 @@ pub fn well() -> KernelView {
     let hop = NextHop { interface: InterfaceId(1), mac: Mac([2; 6]) };
     let backends = services.iter().flat_map(|service| &service.backends);
     KernelView {
-        live: services.iter().flat_map(|one| &one.vips).map(|vip| vip.address).collect(),
+        held: services.iter().flat_map(|service| service.held()).copied().collect(),
         hops: backends.map(|backend| (backend.address, hop)).collect(),
         ..view()
     }

@@ -29,8 +29,8 @@ pub type Conflicts = BTreeMap<Held, Mac>;
 pub struct ConflictWatch {
     interface: usize,
     name: String,
-    /// The interface's own hardware address.
-    mac: Mac,
+    /// The hardware addresses of all our interfaces: where two are on one link, the kernel may answer on the other.
+    macs: Vec<Mac>,
     view: watch::Receiver<KernelView>,
     claims: HashMap<IpAddr, Claims>,
     /// The conflicts of all interfaces.
@@ -58,14 +58,16 @@ enum Stage {
 }
 
 impl ConflictWatch {
-    /// Creates the watch over the interface with this number, name and hardware address.
+    /// Creates the watch over the interface with this number and name. `macs` are the hardware addresses of all
+    /// interfaces.
     pub fn new(
-        (interface, name, mac): (usize, &str, Mac),
+        (interface, name): (usize, &str),
+        macs: Vec<Mac>,
         view: watch::Receiver<KernelView>,
         conflicts: Arc<watch::Sender<Conflicts>>,
     ) -> ConflictWatch {
         let (name, claims, looked) = (name.to_owned(), HashMap::new(), Instant::now());
-        ConflictWatch { interface, name, mac, view, claims, conflicts, looked }
+        ConflictWatch { interface, name, macs, view, claims, conflicts, looked }
     }
 
     /// Looks at a frame from the link.
@@ -89,8 +91,8 @@ impl ConflictWatch {
         let view = self.view.borrow();
         let held = Held { address, interface: self.interface };
         view.held.contains_key(&held)
-            && mac != self.mac
-            && !view.virtual_macs.contains(&(self.interface, mac))
+            && !self.macs.contains(&mac)
+            && view.virtual_macs.iter().all(|&(_, ours)| ours != mac)
     }
 
     fn begin(&mut self, address: IpAddr, mac: Mac) {
@@ -149,6 +151,7 @@ mod tests {
     use wire::neighbour::announcement;
 
     const GATE_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+    const NEXT: Mac = Mac([2, 0, 0, 0, 0, 2]);
     const VIRTUAL: Mac = Mac([0, 0, 0x5e, 0, 1, 0x33]);
     const OTHER: Mac = Mac([2, 0, 0, 0, 0, 0x99]);
 
@@ -161,8 +164,12 @@ mod tests {
         count: u8,
     ) -> (ConflictWatch, watch::Sender<KernelView>, Arc<watch::Sender<Conflicts>>) {
         let (view, conflicts) = (watch::Sender::default(), Arc::default());
-        let watch =
-            ConflictWatch::new((0, "lan", GATE_MAC), view.subscribe(), Arc::clone(&conflicts));
+        let watch = ConflictWatch::new(
+            (0, "lan"),
+            vec![GATE_MAC, NEXT],
+            view.subscribe(),
+            Arc::clone(&conflicts),
+        );
         view.send_modify(|view: &mut KernelView| {
             view.held = (0..count).map(|n| (held(100 + n), None)).collect();
             view.virtual_macs.insert((0, VIRTUAL));
@@ -180,6 +187,7 @@ mod tests {
         let now = || conflicts.borrow().clone();
         for _ in 0..20 {
             claims(&mut watch, 100, GATE_MAC);
+            claims(&mut watch, 100, NEXT);
             claims(&mut watch, 100, VIRTUAL);
             claims(&mut watch, 99, OTHER);
             advance(AGAIN).await;

@@ -266,8 +266,8 @@ impl Kernel {
         let traffic = Arc::new(Traffic::default());
         let tap = &self.taps[interface];
         let device = tap.device();
-        let place = (interface, tap.name(), tap.mac());
-        let conflicts = ConflictWatch::new(place, self.view(), Arc::clone(&self.conflicts));
+        let (place, macs) = ((interface, tap.name()), self.taps.iter().map(Tap::mac).collect());
+        let conflicts = ConflictWatch::new(place, macs, self.view(), Arc::clone(&self.conflicts));
         if let Some(rings) = rings.first() {
             let announcer = Announcer { interface: InterfaceId(interface as u8), mac: tap.mac() };
             self.tasks.spawn(announcer.run(self.view(), rings.clone(), Arc::clone(&pool)));

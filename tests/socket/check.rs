@@ -17,7 +17,11 @@ pub fn well() -> KernelView {
     let hop = NextHop { interface: InterfaceId(1), mac: Mac([2; 6]) };
     let backends = services.iter().flat_map(|service| &service.backends);
     KernelView {
-        held: services.iter().flat_map(|service| service.held()).copied().collect(),
+        held: services
+            .iter()
+            .flat_map(|service| service.held())
+            .map(|&held| (held, None))
+            .collect(),
         hops: backends.map(|backend| (backend.address, hop)).collect(),
         ..view()
     }

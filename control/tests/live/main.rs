@@ -5,7 +5,7 @@ mod damage;
 mod numbers;
 mod transfers;
 
-use configurations::{ADDRESSES, address};
+use configurations::{ADDRESSES, address, held};
 use control::active_config::ActiveConfig;
 use control::backend_status::BackendStatuses;
 use control::carry_over::CarryOver;

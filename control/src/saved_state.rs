@@ -42,6 +42,8 @@ pub struct SavedState {
     compatibility: Compatibility,
     name: u64,
     path: PathBuf,
+    /// Whether an earlier process's state was read.
+    was_left: bool,
     saved: String,
 }
 
@@ -125,6 +127,7 @@ impl SavedState {
             compatibility,
             name,
             path,
+            was_left: false,
             saved: String::new(),
         });
         if saved_state.memory.is_some() { saved_state } else { saved_state.with_new_memory(name) }
@@ -155,10 +158,10 @@ impl SavedState {
         }
         let path = self.path.with_extension("counters");
         let workers = self.compatibility.workers;
-        let file = if self.saved.is_empty() {
-            counters::make(&path, self.name, workers, room)
-        } else {
+        let file = if self.was_left {
             counters::open(&path, self.name, workers, room)
+        } else {
+            counters::make(&path, self.name, workers, room)
         };
         let warn = |error: &io::Error| {
             let path = path.display();
@@ -231,6 +234,7 @@ fn read(path: &Path, compatibility: &Compatibility) -> Result<Option<SavedState>
         compatibility: compatibility.clone(),
         name: state_file.name,
         path: path.to_owned(),
+        was_left: true,
         saved: if is_same { json.to_owned() } else { String::new() },
     }))
 }

@@ -176,6 +176,6 @@ fn openmetrics_has_its_own_form() {
 #[test]
 fn every_counter_has_a_metric() {
     assert_eq!(Packets::NAMES.len(), 14);
-    assert_eq!(Transfers::NAMES.len(), 28);
+    assert_eq!(Transfers::NAMES.len(), 29);
     assert_eq!(Refusals::NAMES.len(), 6);
 }

@@ -138,9 +138,10 @@ fn the_page_shows_the_view() {
     let page = page(&view());
     let text = heard(&page);
     for words in [
-        "(3) Tidegate on gate1",
-        "3 problems ✖ VIP 10.0.0.101 of pxe is down: the kernel does not hold it on lan",
+        "(4) Tidegate on gate1",
+        "4 problems ✖ VIP 10.0.0.101 of pxe is down: the kernel does not hold it on lan",
         "✖ Backend two of pxe is down for 1 min: no answer within 1s",
+        "✖ Another host claims 10.0.0.100: it is also at 02:00:00:00:00:99",
         "✖ The link of lan is down",
         "VIP 10.0.0.100 ● up for 2 h",
         "VIP 10.0.0.101 ✖ down for 2 h: the kernel does not hold it on lan: another host has it",
@@ -168,6 +169,7 @@ fn nothing_wrong_is_said_too() {
     view.services[0].vips.truncate(1);
     view.services[0].backends.truncate(1);
     view.interfaces[0].link.is_up = true;
+    view.interfaces[0].conflicts.clear();
     (view.drops, view.failures) = (vec![], vec![]);
     view.flows = Err("worker 0 does not answer".into());
     let text = heard(&page(&view));

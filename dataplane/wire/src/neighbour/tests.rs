@@ -162,7 +162,7 @@ fn announcements_and_answers_are_claims() {
     bare.truncate(14 + 40 + 24);
     (bare[18], bare[19]) = (0, 24);
     let (ip, body) = bare[14..].split_at(40);
-    let checksum = sum(ip, &[&body[..2], &body[4..]].concat());
+    let checksum = sum(ip, &[&body[..2], &[0; 2], &body[4..]].concat());
     bare[56..58].copy_from_slice(&checksum);
     assert_eq!(claim(&bare), Some(Claim { address: vip6().into(), mac: OTHER }));
 }
@@ -200,7 +200,7 @@ fn a_probe_asks_for_an_address_and_claims_none() {
     assert_eq!(ip[..8], [0x60, 0, 0, 0, 0, 24, 58, 255]);
     let group = [&[0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff], &[a, b, c][..]].concat();
     assert_eq!((&ip[8..24], &ip[24..]), (&[0; 16][..], &group[..]));
-    let checksum = sum(ip, &[&[135, 0], &said[4..]].concat());
+    let checksum = sum(ip, &[&[135, 0, 0, 0], &said[4..]].concat());
     assert_eq!(said, [&[135, 0], &checksum[..], &[0; 4], &vip6().octets()].concat());
     assert_eq!(claim(&frame), None);
 }

@@ -11,17 +11,13 @@ use std::time::{Duration, Instant};
 use wire::ethernet::Mac;
 
 /// A kernel view in which every VIP is live and every backend reached.
-pub fn well() -> KernelView {
+fn well() -> KernelView {
     let example = read(Path::new(EXAMPLE));
     let services = &example.config().services;
     let hop = NextHop { interface: InterfaceId(1), mac: Mac([2; 6]) };
     let backends = services.iter().flat_map(|service| &service.backends);
     KernelView {
-        held: services
-            .iter()
-            .flat_map(|service| service.held())
-            .map(|&held| (held, None))
-            .collect(),
+        live: services.iter().flat_map(|one| &one.vips).map(|vip| vip.address).collect(),
         hops: backends.map(|backend| (backend.address, hop)).collect(),
         ..view()
     }

@@ -10,7 +10,6 @@ mod http;
 mod live;
 mod metrics;
 mod place;
-mod ready;
 mod records;
 mod requests;
 mod routes;

@@ -1,6 +1,5 @@
 //! Routes of the kernel's main table.
 
-use super::link;
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use rtnetlink::packet_route::AddressFamily;
@@ -36,10 +35,6 @@ pub async fn all(handle: &Handle) -> Result<HashMap<IpNet, Option<RouteTarget>>,
         question.header.address_family = family;
         let mut routes = handle.route().get(question).execute();
         while let Some(route) = routes.try_next().await? {
-            let flags = route.header.flags;
-            if flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown) {
-                continue;
-            }
             let Some((to, metric, target)) = parse(&route) else { continue };
             let is_new = !best.contains_key(&to);
             if is_new && best.len() == MOST {
@@ -54,34 +49,13 @@ pub async fn all(handle: &Handle) -> Result<HashMap<IpNet, Option<RouteTarget>>,
     Ok(best.into_iter().map(|(to, (_, target))| (to, target)).collect())
 }
 
-/// Removes the default routes over a link that Tidegate has added.
-///
-/// # Errors
-///
-/// The kernel did not answer. A route that is gone is no error.
-pub async fn forget_defaults(handle: &Handle, link: u32) -> Result<(), Error> {
-    let routes = defaults(handle, link).await?.into_iter();
-    for route in routes.filter(|route| u8::from(route.header.protocol) == link::PROTOCOL) {
-        match handle.route().del(route).execute().await {
-            Ok(()) | Err(Error::NetlinkError(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Reads the gateways of default routes over a link, which may be down.
+/// Reads the gateways of default routes over a link.
 ///
 /// # Errors
 ///
 /// The kernel did not answer.
 pub async fn default_gateways(handle: &Handle, link: u32) -> Result<Vec<IpAddr>, Error> {
-    let routes = defaults(handle, link).await?;
-    Ok(routes.iter().filter_map(|route| target(&route.attributes, None)?.gateway).collect())
-}
-
-async fn defaults(handle: &Handle, link: u32) -> Result<Vec<RouteMessage>, Error> {
-    let mut defaults = vec![];
+    let mut gateways = vec![];
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut question = RouteMessage::default();
         question.header.address_family = family;
@@ -91,11 +65,11 @@ async fn defaults(handle: &Handle, link: u32) -> Result<Vec<RouteMessage>, Error
                 && to.prefix_len() == 0
                 && target.link == link
             {
-                defaults.push(route);
+                gateways.extend(target.gateway);
             }
         }
     }
-    Ok(defaults)
+    Ok(gateways)
 }
 
 /// The destination, metric and target of a route; `None` for a route that does not count.
@@ -117,7 +91,9 @@ fn parse(route: &RouteMessage) -> Option<(IpNet, u32, Option<RouteTarget>)> {
             _ => {}
         }
     }
-    if table != u32::from(RouteHeader::RT_TABLE_MAIN) || flags.contains(RouteFlags::Cloned) {
+    let is_of_no_use =
+        flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown | RouteFlags::Cloned);
+    if table != u32::from(RouteHeader::RT_TABLE_MAIN) || is_of_no_use {
         return None;
     }
     let target = match (kind, several) {

@@ -45,7 +45,7 @@ fn vips(service: &Service) -> Markup {
             @for vip in &service.vips {
                 li {
                     "VIP " (vip.facts.address) " "
-                    (state(vip.facts.state()))
+                    (state(if vip.facts.is_live { "up" } else { "down" }))
                     " for " (span(vip.since))
                     @if let Some(fault) = vip.fault() { ": " (fault) }
                 }

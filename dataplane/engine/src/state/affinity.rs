@@ -139,8 +139,7 @@ impl WorkerState {
         let others = others.map(|other| Tuple::of_affinity_at(client, vip, other));
         let mut known = [tuple].into_iter().chain(others).filter_map(|tuple| {
             let affinity = self.connections.find(&tuple)?;
-            let host = self.connections[affinity].seen_as().host;
-            (host.is_v6() == v6 && self.live_snat(host, env).is_some()).then_some(host)
+            Some(self.connections[affinity].seen_as().host).filter(|host| host.is_v6() == v6)
         });
         known.next().or_else(|| self.least_shared(pool, v6))
     }

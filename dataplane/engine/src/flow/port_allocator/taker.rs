@@ -1,13 +1,14 @@
-//! For whom a port is allocated.
+//! The worker that allocates a port.
 
-use crate::net::rss::RssEntry;
 use crate::types::tick::Tick;
 
-/// The RSS entry of the client that a port is for, and the time.
+/// The worker that allocates a port, and the time.
 #[derive(Debug, Clone, Copy)]
 pub struct Taker {
-    /// The client's entry.
-    pub entry: RssEntry,
+    /// Worker number.
+    pub worker: u16,
+    /// Number of workers.
+    pub workers: u16,
     /// The time.
     pub now: Tick,
 }

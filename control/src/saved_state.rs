@@ -38,6 +38,8 @@ pub struct SavedState {
     compatibility: Compatibility,
     name: u64,
     path: PathBuf,
+    /// Whether an earlier process's state was read.
+    was_left: bool,
     saved: String,
 }
 
@@ -122,6 +124,7 @@ impl SavedState {
             compatibility,
             name,
             path,
+            was_left: false,
             saved: String::new(),
         }
     }
@@ -141,10 +144,10 @@ impl SavedState {
         }
         let path = self.path.with_extension("counters");
         let workers = self.compatibility.workers;
-        let file = if self.saved.is_empty() {
-            counters::make(&path, self.name, workers, room)
-        } else {
+        let file = if self.was_left {
             counters::open(&path, self.name, workers, room)
+        } else {
+            counters::make(&path, self.name, workers, room)
         };
         let warn = |error: &io::Error| {
             let path = path.display();
@@ -206,6 +209,7 @@ fn read(path: &Path, compatibility: &Compatibility) -> Result<Option<SavedState>
         compatibility: state_file.compatibility,
         name: state_file.name,
         path: path.to_owned(),
+        was_left: true,
         saved: json.to_owned(),
     }))
 }

@@ -57,6 +57,7 @@ fn again(setup: fn() -> Setup, signal: &str) {
     let lab = lab();
     let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
     let mut daemon = Daemon::start(&lab, setup());
+    assert!(!lab.log().contains("counters begin"), "before it there was none: {}", lab.log());
     for (service, vip, net) in [("nat", NAT_VIP, 78), ("snat", SNAT_VIP, 77), ("dsr", DSR_VIP, 77)]
     {
         let running = clients(&lab, vip, net);

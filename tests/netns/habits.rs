@@ -214,8 +214,10 @@ fn a_server_that_answers_from_an_alias() {
         }
         server.join().expect("the server's part is done");
     }
-    assert_eq!(daemon.by_backend("nat", "completed"), [1, 1]);
-    assert_eq!(daemon.by_backend("snat", "completed"), [1, 1]);
+    for service in ["nat", "snat"] {
+        daemon.completes(service, 2);
+        assert_eq!(daemon.by_backend(service, "completed"), [1, 1], "{service}");
+    }
     daemon.finish();
 }
 

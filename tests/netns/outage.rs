@@ -136,6 +136,7 @@ fn a_server_that_is_stopped() {
             })
         });
         assert_eq!(daemon.by_backend(service, "asked_elsewhere"), [5, 0], "{service}");
+        daemon.completes(service, 10);
         assert_eq!(daemon.by_backend(service, "completed"), [0, 10], "{service}");
     }
     peers::signal_all(&lab, "s1", "CONT");

@@ -75,6 +75,7 @@ fn every_client_reads_from_dnsmasq_in_both_port_modes() {
         }
     }
     for service in ["nat", "snat"] {
+        daemon.completes(service, 16);
         assert_eq!(daemon.by_backend(service, "completed"), [8, 8], "{service}");
     }
     daemon.finish();

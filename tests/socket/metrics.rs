@@ -2,10 +2,9 @@
 
 use crate::Socket;
 use kit::exposition::Exposition;
+use kit::meanwhile::meanwhile;
 use serde_json::Value;
 use std::collections::HashSet;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
@@ -135,7 +134,7 @@ fn a_page_is_whole_whatever_is_reloaded_meanwhile() {
     let before = weights();
     // Another page than that one, which is kept for a second.
     sleep(Duration::from_secs(1));
-    let meanwhile = scope(|threads| {
+    let weight = scope(|threads| {
         let scrape = threads.spawn(weights);
         let web = threads.spawn(|| socket.get("/", "").1);
         sleep(Duration::from_millis(300));
@@ -144,7 +143,7 @@ fn a_page_is_whole_whatever_is_reloaded_meanwhile() {
         assert!(web.join().expect("a page").contains("Backends of pxe"));
         scrape.join().expect("a page")
     });
-    assert!((before..=before + 1).contains(&meanwhile), "{meanwhile}, and before {before}");
+    assert!((before..=before + 1).contains(&weight), "{weight}, and before {before}");
     sleep(Duration::from_secs(1));
     assert_eq!(weights(), before + 1);
 }
@@ -176,24 +175,13 @@ fn ten_scrapers_cost_one_page_a_second() {
     let start = Instant::now();
     socket.get("/metrics", "");
     let first = start.elapsed();
-    let stop = AtomicBool::new(false);
     let start = Instant::now();
-    let (loud, pages) = scope(|threads| {
-        let scraper = || {
-            let mut pages = vec![];
-            while !stop.load(Relaxed) {
-                let (_, page) = socket.get("/metrics", "");
-                pages.push((page.len(), sampled(&page)));
-                sleep(Duration::from_millis(100));
-            }
-            pages
-        };
-        let scrapers: Vec<_> = (0..10).map(|_| threads.spawn(scraper)).collect();
-        let loud = (10..20).map(reload).max().expect("some");
-        stop.store(true, Relaxed);
-        let pages = scrapers.into_iter().flat_map(|one| one.join().expect("it scrapes"));
-        (loud, pages.collect::<Vec<_>>())
-    });
+    let scrape = || {
+        let (_, page) = socket.get("/metrics", "");
+        (page.len(), sampled(&page))
+    };
+    let reloads = || (10..20).map(reload).max().expect("some");
+    let (loud, pages) = meanwhile((10, Duration::from_millis(100)), scrape, reloads);
     let seconds = start.elapsed().as_secs();
     let samples = pages.iter().map(|(_, sampled)| sampled).collect::<HashSet<_>>().len();
     println!(

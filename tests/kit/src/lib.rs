@@ -19,6 +19,7 @@ pub mod ftp;
 pub mod growth;
 pub mod icmp_error;
 pub mod lab;
+pub mod meanwhile;
 pub mod packet;
 pub mod packets;
 pub mod records;

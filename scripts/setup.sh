@@ -100,15 +100,17 @@ machines() {
 
 # Servers and clients that end-to-end tests talk to.
 peers() {
-    # The libraries of servers that are unpacked, not installed: dnsmasq, OpenSSH's, and those for FTP.
+    # The libraries of servers that are unpacked, not installed: dnsmasq, OpenSSH's, those for FTP, keepalived and routing daemons.
     local libraries="libdbus-1-3 libgmp10 libhogweed6 libidn2-0 libnetfilter-conntrack3 libnettle8 libnftables1
         libcap2 libcom-err2 libgssapi-krb5-2 libpam0g libselinux1 libssl3 libacl1 libhiredis0.14 libmemcached11
-        libmemcachedutil2 libnsl2 libpcre2-posix3 libsodium23 libtirpc3"
+        libmemcachedutil2 libnsl2 libpcre2-posix3 libsodium23 libtirpc3 libnl-3-200 libnl-genl-3-200 libsnmp40 libmnl0
+        libnftnl11 libglib2.0-0 libsystemd0 libssh-gcrypt-4 libreadline8 libyang2 libjson-c5 libc-ares2
+        libnss-wrapper"
     # shellcheck disable=SC2086
     packages tcpdump tshark tmux busybox chromium chromium-driver fonts-dejavu-core monitoring-plugins-basic \
         openssh-client openssl lftp axel aria2 python3 faketime $libraries
     servers tftpd-hpa atftpd dnsmasq-base openssh-server vsftpd proftpd-core proftpd-mod-crypto pure-ftpd \
-        inetutils-ftpd python3-pyftpdlib prometheus
+        inetutils-ftpd python3-pyftpdlib prometheus keepalived bird2 frr
 }
 
 # Servers, unpacked beside the build: installed, they would start, and they exclude each other.

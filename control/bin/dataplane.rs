@@ -1,22 +1,17 @@
 //! Devices, buffers and workers on DPDK, as the configuration describes them.
 
+use crate::memory::{counters, stores};
 use control::api::{Link, Lost};
 use control::config::{Config, Interface};
 use control::daemon::InterfaceFacts;
 use control::privilege;
-use control::saved_state::{PAGE, SavedState, counters as saved_counters};
+use control::saved_state::SavedState;
 use dpdk::offload::Unmerged;
-use dpdk::{
-    BUFFERS_PER_QUEUE, Eal, Error, Mbuf, Mempool, Port, PortConfig, Queue, Rss, Running,
-    mapped_file,
-};
-use engine::counters::saved::drop_interrupted;
+use dpdk::{BUFFERS_PER_QUEUE, Eal, Error, Mbuf, Mempool, Port, PortConfig, Queue, Rss, Running};
 use engine::counters::{Counters, Room, Transfers};
 use engine::flow::hash::Seed;
-use engine::flow::store::Store;
 use engine::net::rss::Steer;
 use engine::snapshot::Snapshot;
-use engine::state::WorkerState;
 use engine::state::restore::Adopted;
 use engine::types::tick::Tick;
 use std::rc::Rc;
@@ -210,8 +205,8 @@ impl Dataplane {
         let inboxes = Inboxes::new(self.queues.len() as u16);
         let seed = Seed(saved_state.seed);
         let max_flows = config.dataplane.max_flows;
-        let mut stores = stores(saved_state, self.queues.len(), max_flows).into_iter();
-        let mut all = Adopted::default();
+        let (stores, lost) = stores(saved_state, self.queues.len(), max_flows);
+        let mut all = Adopted { broken: lost, ..Adopted::default() };
         let ports = Rc::new(self.ports);
         let devices = self.vlan_ports.iter().map(|link| link.port).collect();
         let (channels, running, _unmerged) = (vec![], vec![], self.unmerged);
@@ -219,7 +214,7 @@ impl Dataplane {
         let mut made = vec![];
         let room = Room::of(snapshot, MORE);
         let mut saved = counters(saved_state, room).into_iter();
-        for (number, ports) in (0..).zip(self.queues) {
+        for ((number, ports), store) in (0..).zip(self.queues).zip(stores) {
             let counters = saved.next().unwrap_or_else(|| Counters::new(room));
             let channel = WorkerChannel::new(Arc::new(counters));
             let worker = Worker::new(Parts {
@@ -230,7 +225,7 @@ impl Dataplane {
                 inboxes: inboxes.clone(),
                 channel: channel.clone(),
                 snapshot: Arc::clone(snapshot),
-                store: stores.next().unwrap_or_else(|| WorkerState::store(max_flows)),
+                store,
                 seed,
                 now: Tick::at(start.elapsed()),
             });
@@ -263,39 +258,6 @@ impl Dataplane {
         }
         Ok(workers)
     }
-}
-
-/// Each worker's part of the saved memory; none, if it cannot be mapped.
-fn stores(saved_state: &mut SavedState, workers: usize, max_flows: u32) -> Vec<Store> {
-    let Some(file) = saved_state.memory.take() else { return vec![] };
-    let memory = match mapped_file::map(file) {
-        Ok(memory) => memory.get_mut(PAGE..).unwrap_or_default(),
-        Err(error) => {
-            log::warn!("transfers will not outlive this process: {error}");
-            saved_state.is_persistent = false;
-            return vec![];
-        }
-    };
-    let size = WorkerState::size(max_flows);
-    let parts = memory.chunks_exact_mut(size.next_multiple_of(PAGE)).take(workers);
-    parts.map(|part| WorkerState::mapped_store(&mut part[..size], max_flows)).collect()
-}
-
-/// Each worker's counters in memory that outlives the process; none, if it cannot be had.
-fn counters(saved_state: &SavedState, room: Room) -> Vec<Counters> {
-    let memory = match saved_state.counters(room).map(mapped_file::map) {
-        Some(Ok(memory)) => memory.get_mut(PAGE..).unwrap_or_default(),
-        Some(Err(error)) => {
-            log::warn!("counters will not outlive this process: {error}");
-            return vec![];
-        }
-        None => return vec![],
-    };
-    let parts = memory.chunks_exact_mut(saved_counters::part(room));
-    let counters: Vec<_> =
-        parts.map(|part| Counters::mapped(&mut part[..room.size()], room)).collect();
-    drop_interrupted(&counters);
-    counters
 }
 
 /// The running workers.

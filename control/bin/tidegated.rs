@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod dataplane;
+mod memory;
 mod restore;
 
 use clap::Parser;
@@ -13,7 +14,7 @@ use control::daemon::{Daemon, ReloadRequest};
 use control::flow_log::{FlowLogger, Names, Outputs, Recent};
 use control::health::{Checks, passive};
 use control::http::{Endpoint, Server, serve_all};
-use control::kernel::{Kernel, Traffic};
+use control::kernel::{Kernel, KernelError, Traffic};
 use control::metrics::Facts;
 use control::saved_state::{self, SavedState};
 use control::server::Place;
@@ -102,7 +103,7 @@ fn run(written: Written, file: PathBuf, level: LevelFilter) -> Result<(), Box<dy
     LocalSet::new().block_on(&runtime, serve(&eal, written, file, (place, endpoints)))
 }
 
-/// Runs from finding the devices to a clean stop. The kernel holds our addresses before packets flow, and until they
+/// Runs from finding the devices to a clean end. The kernel holds our addresses before packets flow, and until they
 /// no longer do.
 async fn serve(
     eal: &Eal,
@@ -118,9 +119,21 @@ async fn serve(
     let mut kernel = Kernel::start(active.config(), &macs, active.wanted(), unresolved).await?;
     let outset = Outset { macs, saved_state, active, carry_over, file, place, endpoints };
     let outcome = turn(eal, &mut kernel, devices, outset).await;
+    if matches!(outcome, Ok(End::Restart)) {
+        kernel.leave().await;
+        return Ok(());
+    }
     // The reason for the end matters more than an error while stopping.
     let stopped = kernel.stop().await;
     outcome.and(stopped.map_err(Into::into))
+}
+
+/// The reason for a clean end.
+enum End {
+    /// Nothing of ours stays in the kernel.
+    Stop,
+    /// Tidegate's state in the kernel stays for the next process.
+    Restart,
 }
 
 /// State that is known before packets flow.
@@ -140,7 +153,7 @@ async fn turn(
     kernel: &mut Kernel,
     devices: Devices,
     outset: Outset,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<End, Box<dyn Error>> {
     let Outset { macs, mut saved_state, active, mut carry_over, file, place, endpoints } = outset;
     let config = active.config();
     let outputs = Outputs::open(&config.logs, &Recent::default())?;
@@ -175,6 +188,7 @@ async fn turn(
         channels: WorkerChannels::new(workers.channels.clone()),
         statuses,
         view,
+        conflicts: kernel.conflicts(),
         carry_over: RefCell::new(carry_over),
         saved_state: RefCell::new(saved_state),
         snapshot: watch::Sender::new(first),
@@ -190,7 +204,7 @@ async fn turn(
     stop.store(true, Relaxed);
     let joined = workers.join();
     daemon.flow_log.stop();
-    outcome.and(joined.map_err(Into::into))
+    outcome.and_then(|end| joined.map(|()| end).map_err(Into::into))
 }
 
 /// Gives up privileges that only the opening of devices needed: this thread keeps those to run, EAL's threads keep
@@ -214,9 +228,9 @@ async fn control(
     kernel: &mut Kernel,
     mut asked: mpsc::Receiver<ReloadRequest>,
     workers: &Workers,
-) -> Result<(), Box<dyn Error>> {
-    let stop = told_to_stop()?;
-    tokio::pin!(stop);
+) -> Result<End, Box<dyn Error>> {
+    let end = told_to_end()?;
+    tokio::pin!(end);
     let mut hangup = signal(SignalKind::hangup())?;
     let mut check = interval(Duration::from_secs(1));
     let mut look = interval(passive::PERIOD);
@@ -239,7 +253,7 @@ async fn control(
         workers.channels.len(),
         daemon.active().config().services.len()
     );
-    loop {
+    let end = loop {
         tokio::select! {
             () = &mut serving => {}
             () = &mut monitoring => {}
@@ -254,7 +268,10 @@ async fn control(
                     log::error!("backends are not checked: {error}");
                 }
             }
-            () = disturbed.notified() => kernel.tend().await?,
+            () = disturbed.notified() => {
+                follow_links(&daemon, kernel).await?;
+                kernel.tend().await?;
+            }
             () = checks.disturbed() => checks.tend(),
             _ = look.tick() => daemon.check_passive_health(&mut watches),
             _ = check.tick() => {
@@ -270,21 +287,23 @@ async fn control(
                 daemon.flow_log.reopen();
                 reload(&daemon, kernel).await;
             }
-            () = &mut stop => break,
+            end = &mut end => break end,
         }
-    }
+    };
     log::info!("stopping");
-    Ok(())
+    Ok(end)
 }
 
-/// Waits for a signal to stop: SIGTERM or SIGINT.
-fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
+/// Waits for a signal to end: SIGTERM or SIGINT to stop, SIGUSR2 to make room for the next process.
+fn told_to_end() -> io::Result<impl Future<Output = End>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut restart = signal(SignalKind::user_defined2())?;
     Ok(async move {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = terminate.recv() => End::Stop,
+            _ = interrupt.recv() => End::Stop,
+            _ = restart.recv() => End::Restart,
         }
     })
 }
@@ -298,11 +317,17 @@ async fn tend(
     if workers.any_ended() {
         return Err("a worker has stopped by itself".into());
     }
+    follow_links(daemon, kernel).await?;
     if kernel.is_waiting() {
         kernel.tend().await?;
     }
     daemon.release_removed(kernel).await;
     Ok(())
+}
+
+/// Gives the TAPs the carriers of their devices' links.
+async fn follow_links(daemon: &Daemon, kernel: &mut Kernel) -> Result<(), KernelError> {
+    kernel.follow_links(|interface| (daemon.link)(interface).is_up).await
 }
 
 /// A reload by SIGHUP, whose outcome is only logged.

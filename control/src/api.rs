@@ -6,6 +6,7 @@ mod drops;
 mod flows;
 mod frame;
 mod log;
+mod ready;
 mod routes;
 mod stats;
 mod status;
@@ -15,9 +16,12 @@ pub use drops::{DropCount, DroppedFrame, DroppedFrames, Reason};
 pub use flows::{Connection, DEFAULT_LIMIT, Flow, Flows, MAX_LIMIT, Which};
 pub use frame::FrameBytes;
 pub use log::{ClientCounts, ClientRow, Clients, Log, LogLine, Newer};
+pub use ready::{Needed, Readiness};
 pub use routes::{Asker, Choice, Few, NatRule, PassedOver, Route, Routes};
 pub use stats::{Counts, Latency, Stats, WorkerStats};
-pub use status::{Backend, Check, Interface, LastReload, Link, Lost, Service, Status, Tap, Worker};
+pub use status::{
+    Backend, Check, Conflict, Interface, LastReload, Link, Lost, Service, Status, Tap, Worker,
+};
 
 use crate::backend_status;
 use crate::config::Change;
@@ -30,6 +34,8 @@ use std::fmt;
 pub enum Request {
     /// Asks for the daemon's [`Status`].
     Status {},
+    /// Asks for the [`Readiness`].
+    Ready(Needed),
     /// Asks for a list of [`Service`].
     Services {},
     /// Asks for a list of [`Backend`].

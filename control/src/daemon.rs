@@ -8,6 +8,7 @@ mod flows;
 mod last_records;
 mod metrics;
 mod publish;
+mod ready;
 mod reload;
 mod routes;
 mod services;
@@ -24,7 +25,7 @@ use crate::carry_over::CarryOver;
 use crate::config::Mode;
 use crate::flow_log::FlowLogger;
 use crate::health::passive::{Change, Reading, Watch};
-use crate::kernel::{KernelView, Traffic};
+use crate::kernel::{Conflicts, KernelView, Traffic};
 use crate::metrics::Facts;
 use crate::saved_state::SavedState;
 use crate::stats::Sum;
@@ -70,6 +71,8 @@ pub struct Daemon {
     pub statuses: watch::Sender<BackendStatuses>,
     /// The kernel's view.
     pub view: watch::Receiver<KernelView>,
+    /// Other hosts that claim addresses of ours.
+    pub conflicts: watch::Receiver<Conflicts>,
     /// State that is carried over from one snapshot to the next.
     pub carry_over: RefCell<CarryOver>,
     /// State that this process saves for the next one.
@@ -116,6 +119,7 @@ impl Daemon {
     pub async fn answer(self: &Rc<Self>, request: Request) -> Result<Value, Error> {
         let answer = match request {
             Request::Status {} => to_value(self.status()),
+            Request::Ready(needed) => to_value(self.readiness(needed).await?),
             Request::Services {} => to_value(self.services()),
             Request::Backends {} => to_value(self.backends()),
             Request::Flows(which) => to_value(self.flows(which).await?),
@@ -198,7 +202,8 @@ impl Daemon {
             .enumerate()
             .map(|(id, (written, (facts, traffic)))| Interface {
                 lost: (self.lost)(id),
-                link: (self.link)(id),
+                conflicts: self.conflicts_of(|held| held.interface == id),
+                link: self.link_of(id),
                 name: written.name.clone(),
                 device: written.device.to_string(),
                 vlans: written.vlans.ids().to_vec(),
@@ -215,6 +220,12 @@ impl Daemon {
                 },
             })
             .collect()
+    }
+
+    /// The link of an interface's device. It is up while the TAP has a carrier.
+    fn link_of(&self, interface: usize) -> Link {
+        let is_up = !self.view.borrow().down.contains(&interface);
+        Link { is_up, ..(self.link)(interface) }
     }
 
     fn service_id(&self, name: &str) -> Result<ServiceId, Error> {

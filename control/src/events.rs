@@ -1,20 +1,26 @@
-//! Log lines about VIPs and backends that go up or down.
+//! Log lines about VIPs, SNAT addresses and backends that go up or down.
 
 use crate::backend_status::{Check, CheckVerdict};
 use crate::config::{Backend, Service};
 use crate::registry::{Presence, Registry};
 use engine::snapshot::{BackendState, Snapshot};
-use engine::types::id::VipId;
+use engine::types::id::{SnatId, VipId};
 use engine::types::next_hop::NextHop;
 
-/// A line for each VIP and backend whose state differs in `new`, except those that are gone.
+/// A line for each VIP, SNAT address and backend whose state differs in `new`, except those that are gone.
 pub fn changes(old: &Snapshot, new: &Snapshot, registry: &Registry) -> Vec<String> {
     let was_live = |id: VipId| id.index() < old.vips.len() && old.is_live(id);
     let vips =
         (0..).map(VipId).zip(registry.vips()).filter(|(_, vip)| vip.presence != Presence::Gone);
-    let vips = vips.filter(|&(id, _)| was_live(id) != new.is_live(id)).map(|(id, vip)| {
-        let state = if new.is_live(id) { "live" } else { "down: the kernel does not hold it" };
-        format!("VIP {} is {state}", vip.what.held.address)
+    let vips = vips.filter(|&(id, _)| was_live(id) != new.is_live(id));
+    let vips = vips
+        .map(|(id, vip)| format!("VIP {} is {}", vip.what.held.address, state(new.is_live(id))));
+    let was_live = |id: SnatId| id.index() < old.snat.len() && old.is_snat_live(id);
+    let snat =
+        (0..).map(SnatId).zip(registry.snat()).filter(|(_, one)| one.presence != Presence::Gone);
+    let snat = snat.filter(|&(id, _)| was_live(id) != new.is_snat_live(id));
+    let snat = snat.map(|(id, one)| {
+        format!("SNAT address {} is {}", one.what.address, state(new.is_snat_live(id)))
     });
     let backends = registry.numbered_backends();
     let backends = backends.filter(|(_, backend)| backend.presence != Presence::Gone);
@@ -24,7 +30,11 @@ pub fn changes(old: &Snapshot, new: &Snapshot, registry: &Registry) -> Vec<Strin
         let what = moved(old.find_backend(id).and_then(|old| old.hop), &new[id])?;
         Some(format!("backend {} of {service} ({}) is {what}", backend.name, backend.address))
     });
-    vips.chain(backends).collect()
+    vips.chain(snat).chain(backends).collect()
+}
+
+fn state(is_live: bool) -> &'static str {
+    if is_live { "live" } else { "down: the kernel does not hold it" }
 }
 
 fn moved(old: Option<NextHop>, new: &engine::snapshot::Backend) -> Option<String> {

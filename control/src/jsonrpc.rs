@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 /// Methods without parameters.
 const BARE: [&str; 6] = ["status", "services", "backends", "stats", "drops", "nat"];
 /// Methods with parameters.
-const OTHERS: [&str; 10] = [
-    "flows", "log", "clients", "dropped", "capture", "routes", "hash", "order", "weight", "reload",
+const OTHERS: [&str; 11] = [
+    "ready", "flows", "log", "clients", "dropped", "capture", "routes", "hash", "order", "weight",
+    "reload",
 ];
 
 /// The line of a request.

@@ -16,6 +16,7 @@ use engine::state::references::References;
 use engine::types::id::{BackendId, GroupId, ServiceId, SnatId, VipId};
 use entries::BackendGroup;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Index;
@@ -28,6 +29,9 @@ pub struct Registry {
     backends: Vec<Entry<Backend>>,
     vips: Vec<Entry<Vip>>,
     snat: Vec<Entry<Held>>,
+    /// Addresses that somebody else adds to the kernel, and removes.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    elsewhere: BTreeSet<IpAddr>,
     servers: Vec<IpAddr>,
     /// The backend groups, under the name that saved state has for them since the first version.
     #[serde(rename = "rotas")]
@@ -185,11 +189,13 @@ impl Registry {
     pub fn wanted(&self) -> Wanted {
         let vips = present(VipId, &self.vips).map(|(_, vip)| vip.held);
         let snat = present(SnatId, &self.snat).map(|(_, &held)| held);
+        let served: Vec<_> = vips.chain(snat).collect();
+        let is_ours = |held: &&Held| !self.elsewhere.contains(&held.address);
         let backends =
             present(BackendId, &self.backends).filter(|(_, backend)| backend.fixed.is_none());
         Wanted {
-            held: vips.chain(snat).collect(),
-            vips: present(VipId, &self.vips).map(|(_, vip)| vip.held.address).collect(),
+            held: served.iter().filter(is_ours).copied().collect(),
+            served: served.iter().map(|held| held.address).collect(),
             backends: backends.map(|(_, backend)| backend.address).collect(),
             aliases: present(BackendId, &self.backends)
                 .flat_map(|(_, one)| one.aliases.clone())

@@ -4,8 +4,10 @@
 //! used, which is logged. The files are private to the daemon.
 
 pub mod counters;
+mod former;
 mod page;
 
+pub use former::Former;
 pub use page::PAGE;
 
 use crate::backend_status::{AdminState, BackendStatuses};
@@ -33,6 +35,8 @@ pub struct SavedState {
     /// The file of the transfers' memory: a page that names it, then each worker's part. It is taken out to be
     /// mapped.
     pub memory: Option<File>,
+    /// The memory of an earlier process with other workers or tables, whose transfers must be moved.
+    pub former: Option<Former>,
     /// Whether the memory is in a file; else transfers don't outlive this process.
     pub is_persistent: bool,
     compatibility: Compatibility,
@@ -43,7 +47,8 @@ pub struct SavedState {
     saved: String,
 }
 
-/// Facts that must be the same in the next process for the memory to make sense.
+/// Facts that say whether an earlier process's memory makes sense in this one. Transfers can be moved to another number
+/// of workers and to tables of another size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compatibility {
     layout: String,
@@ -58,6 +63,11 @@ pub struct Compatibility {
 }
 
 impl Compatibility {
+    /// Facts with another number of workers and another size of tables, and all else the same.
+    fn resized(&self, workers: u16, max_flows: u32, size: usize) -> Compatibility {
+        Compatibility { workers, max_flows, size, ..self.clone() }
+    }
+
     /// The facts of a process with so many workers, which need so many bytes each, in this layout.
     pub fn new(config: &Config, workers: u16, size: usize, layout: String) -> Compatibility {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -102,31 +112,35 @@ impl SavedState {
     /// holds the socket's lock, so nobody else uses it.
     pub fn open(socket: &Path, compatibility: Compatibility, fresh: [u64; 3]) -> SavedState {
         let path = socket.with_added_extension("state");
-        match read(&path, &compatibility) {
-            Ok(Some(saved_state)) => return saved_state,
-            Ok(None) => {}
-            Err(why) => log::warn!("the transfers of before do not go on: {why}"),
-        }
         let [name, seed @ ..] = fresh;
-        let memory = make(&flows(&path), name, compatibility.total());
-        let memory = memory.inspect_err(|error| {
-            log::warn!(
-                "transfers will not outlive this process: cannot make {}: {error}",
-                flows(&path).display()
-            );
+        let found = read(&path, &compatibility).unwrap_or_else(|why| {
+            log::warn!("the transfers of before do not go on: {why}");
+            None
         });
-        SavedState {
+        let saved_state = found.unwrap_or_else(|| SavedState {
             registry: Registry::default(),
             statuses: BackendStatuses::default(),
             seed,
-            is_persistent: memory.is_ok(),
-            memory: memory.ok(),
+            is_persistent: false,
+            memory: None,
+            former: None,
             compatibility,
             name,
             path,
             was_left: false,
             saved: String::new(),
-        }
+        });
+        if saved_state.memory.is_some() { saved_state } else { saved_state.with_new_memory(name) }
+    }
+
+    /// The state with new memory of this name.
+    fn with_new_memory(self, name: u64) -> SavedState {
+        let path = flows(&self.path);
+        let memory = make(&path, name, self.compatibility.total()).inspect_err(|error| {
+            let path = path.display();
+            log::warn!("transfers will not outlive this process: cannot make {path}: {error}");
+        });
+        SavedState { is_persistent: memory.is_ok(), memory: memory.ok(), name, ..self }
     }
 
     /// Discards the saved state, because the configuration has no room for its numbers, and creates a new one.
@@ -180,7 +194,7 @@ fn flows(state: &Path) -> PathBuf {
     state.with_extension("flows")
 }
 
-/// Reads saved state; `Ok(None)` if there is none.
+/// Reads saved state; `Ok(None)` if there is none. Without memory, its transfers must be moved.
 fn read(path: &Path, compatibility: &Compatibility) -> Result<Option<SavedState>, String> {
     let text = match private::open(path).and_then(io::read_to_string) {
         Ok(text) => text,
@@ -193,38 +207,43 @@ fn read(path: &Path, compatibility: &Compatibility) -> Result<Option<SavedState>
     }
     let state_file: StateFile = serde_json::from_str(json)
         .map_err(|error| format!("their state is of another version: {error}"))?;
-    if state_file.compatibility != *compatibility {
-        return Err(difference(&state_file.compatibility, compatibility));
+    let before = state_file.compatibility;
+    if before.resized(compatibility.workers, compatibility.max_flows, compatibility.size)
+        != *compatibility
+    {
+        return Err(difference(&before, compatibility).to_owned());
     }
     if !state_file.registry.is_sound(compatibility.interfaces.len()) {
         return Err("their state contradicts itself".to_owned());
     }
-    let memory = open(&flows(path), state_file.name, compatibility.total())?;
+    let file = open(&flows(path), state_file.name, before.total())?;
+    let Compatibility { workers, max_flows, size, .. } = before;
+    let is_same = before == *compatibility;
+    let (memory, former) = if is_same {
+        (Some(file), None)
+    } else {
+        (None, Some(Former { file, max_flows, workers, size }))
+    };
     Ok(Some(SavedState {
         registry: state_file.registry,
         statuses: BackendStatuses::from_overrides(state_file.overrides),
         seed: state_file.seed,
         is_persistent: true,
-        memory: Some(memory),
-        compatibility: state_file.compatibility,
+        memory,
+        former,
+        compatibility: compatibility.clone(),
         name: state_file.name,
         path: path.to_owned(),
         was_left: true,
-        saved: json.to_owned(),
+        saved: if is_same { json.to_owned() } else { String::new() },
     }))
 }
 
-fn difference(old: &Compatibility, new: &Compatibility) -> String {
-    let Compatibility { layout, boot, workers, max_flows, size: _, interfaces } = new;
+fn difference(old: &Compatibility, new: &Compatibility) -> &'static str {
     match old {
-        old if old.boot != *boot => "the machine was started anew".to_owned(),
-        old if old.layout != *layout => "this version lays them out otherwise".to_owned(),
-        old if old.workers != *workers => {
-            format!("{} workers had them, not {workers}", old.workers)
-        }
-        old if old.max_flows != *max_flows => "`max_flows` was another".to_owned(),
-        old if old.interfaces != *interfaces => "the interfaces were others".to_owned(),
-        _ => "they have another size".to_owned(),
+        old if old.boot != new.boot => "the machine was started anew",
+        old if old.layout != new.layout => "this version lays them out otherwise",
+        _ => "the interfaces were others",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Facts about a service that every way to show it takes from here: metrics, the web page and the socket.
 
-use crate::config::Service;
+use crate::config::{Addresses, Service};
 use crate::registry::Means;
 use engine::scheduler::backend_group::Scheduler;
 use std::net::IpAddr;
@@ -29,6 +29,19 @@ pub struct VipFacts {
     pub interface: String,
     /// Whether the kernel holds it.
     pub is_live: bool,
+    /// The party that adds it to the kernel.
+    pub addresses: Addresses,
+}
+
+impl VipFacts {
+    /// The state: `up`, `elsewhere` while another gate may have it, or `down`.
+    pub fn state(&self) -> &'static str {
+        match (self.is_live, self.addresses) {
+            (true, _) => "up",
+            (false, Addresses::Elsewhere) => "elsewhere",
+            (false, Addresses::Ours) => "down",
+        }
+    }
 }
 
 impl ServiceFacts {

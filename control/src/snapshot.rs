@@ -82,6 +82,7 @@ pub fn build(
         || snapshot.services.iter().any(|service| service.protocol != Protocol::Tftp);
     addresses::data_ports(&mut snapshot.vips, registry);
     addresses::enter_addresses(&mut snapshot, registry, view);
+    addresses::keep_live_pools(&mut snapshot);
     carry_over.maglevs.tidy();
     snapshot
 }
@@ -141,12 +142,14 @@ fn backend(known: &registry::Backend, view: &KernelView) -> Backend {
 fn interfaces(config: &Config, macs: &[Mac], view: &KernelView) -> Vec<Interface> {
     let both = config.interfaces.iter().zip(macs).enumerate();
     both.map(|(place, (interface, &mac))| {
-        let held = view.held.iter().filter(|held| held.interface == place);
+        let held = view.held.iter().filter(|(held, _)| held.interface == place);
+        let virtual_macs = view.virtual_macs.iter().filter(|(interface, _)| *interface == place);
         Interface {
             mac,
             mtu: mtu(interface, view),
             addresses: interface.addresses.clone(),
-            held: held.map(|held| held.address).collect(),
+            virtual_macs: virtual_macs.map(|&(_, mac)| mac).collect(),
+            held: held.map(|(held, at)| (held.address, at.unwrap_or(mac))).collect(),
             broadcast: None,
         }
     })

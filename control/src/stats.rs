@@ -62,9 +62,10 @@ impl Sum {
         names.zip(self.values.iter().map(|&value| value.into())).collect()
     }
 
-    /// Transfers now: those that have started and not ended. Workers run on, so an end may be read without its start.
+    /// Transfers now: those that have started or were adopted, and have not ended. Workers run on, so an end may be read
+    /// without its start.
     pub fn now(&self) -> u64 {
-        self.value("started").saturating_sub(self.value("ended"))
+        (self.value("started") + self.value("adopted")).saturating_sub(self.value("ended"))
     }
 
     fn value(&self, name: &str) -> u64 {

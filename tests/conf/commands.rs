@@ -71,7 +71,7 @@ fn set(arguments: &mut Vec<String>, option: &str, value: &str) {
 }
 
 /// Runs `tidegate`. Exit code 3: the command was understood, and nobody listens. `check` has a plugin's code for that,
-/// and `top` looks for a terminal first.
+/// `ready` a script's, and `top` looks for a terminal first.
 fn tidegate(mut arguments: Vec<String>) -> Result<(), String> {
     set(&mut arguments, "--socket", "/nonexistent/control.sock");
     let output = Command::new(env!("CARGO_BIN_EXE_tidegate")).args(arguments).output();
@@ -79,7 +79,8 @@ fn tidegate(mut arguments: Vec<String>) -> Result<(), String> {
         let all = output.as_ref().map(|output| [&*output.stdout, &output.stderr].concat());
         all.is_ok_and(|all| String::from_utf8_lossy(&all).starts_with(words))
     };
-    if said("TIDEGATE CRITICAL - no tidegated answers") || said("tidegate: top needs a terminal") {
+    let nobody = ["TIDEGATE CRITICAL - no tidegated answers", "tidegate: no tidegated answers"];
+    if nobody.into_iter().any(said) || said("tidegate: top needs a terminal") {
         return Ok(());
     }
     ran(output, &[0, 3])

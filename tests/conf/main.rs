@@ -14,16 +14,17 @@ use std::path::Path;
 
 #[test]
 fn every_example_loads() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+    let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+    let folders = ["", "keepalived", "bird"].map(|folder| conf.join(folder));
     let mut loaded = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
+    for entry in folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|ending| ending == "toml") {
             config::load(&path).unwrap_or_else(|error| panic!("{error}"));
             loaded += 1;
         }
     }
-    assert!(loaded >= 2, "{loaded} examples");
+    assert!(loaded >= 4, "{loaded} examples");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Tidegate's kernel state: TAPs, addresses, neighbours, ingress block, and their repair. Each test runs in its own
 //! network namespace and needs root.
 
+mod carrier;
 mod fake_worker;
 mod ingress_block;
 mod keeper;

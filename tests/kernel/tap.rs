@@ -44,14 +44,86 @@ fn the_kernel_speaks_with_the_interfaces_own_address() {
     });
 }
 
+/// The TAP as others see it: its index, addresses and default routes.
+fn shown() -> (String, String) {
+    let link = must("ip -o link show dev lan");
+    let index = link.split(':').next().expect("an index").to_owned();
+    let all = ["-4 -o address show dev lan", "route show default"];
+    (index, all.map(|what| must(&format!("ip {what}"))).concat().replace(" linkdown", ""))
+}
+
+fn has_carrier() -> bool {
+    !must("ip link show dev lan").contains("NO-CARRIER")
+}
+
+/// A killed process does the same.
 #[test]
-fn a_dropped_kernel_leaves_nothing() {
-    inside("tap::a_dropped_kernel_leaves_nothing", |_| {
+fn a_dropped_kernel_leaves_its_tap_to_the_next_one() {
+    inside("tap::a_dropped_kernel_leaves_its_tap_to_the_next_one", |_| {
         block_on(async {
             let (kernel, _, _) = start().await;
-            assert!(link_exists());
+            assert!(has_carrier());
+            let before = shown();
             drop(kernel);
-            until("the TAP is gone", || !link_exists()).await;
+            until("nobody holds the TAP", || !has_carrier()).await;
+            assert_eq!(shown(), before);
+            let (kernel, _, _) = start().await;
+            assert!(has_carrier());
+            assert_eq!(shown(), before);
+            kernel.leave().await;
+            assert!(!has_carrier());
+            assert_eq!(shown(), before);
+            let (kernel, _, _) = start().await;
+            kernel.stop().await.expect("nothing to undo");
+            assert!(!link_exists());
+        });
+    });
+}
+
+#[test]
+fn what_is_no_longer_configured_goes_and_what_others_added_stays() {
+    inside("tap::what_is_no_longer_configured_goes_and_what_others_added_stays", |_| {
+        block_on(async {
+            let (kernel, _, _) = start().await;
+            must("ip address add 10.0.0.110/32 dev lan");
+            must("ip route add 192.0.2.0/24 via 10.0.0.1");
+            drop(kernel);
+            let mut changed = pci();
+            changed.services.clear();
+            changed.interfaces[0].gateways.clear();
+            let kernel = begin(&changed).await.expect("the TAP is ours");
+            let (_, shown) = shown();
+            assert!(shown.contains("10.0.0.2/24") && shown.contains("10.0.0.110/32"), "{shown}");
+            for gone in ["10.0.0.100/32", "10.0.0.101/32", "default"] {
+                assert!(!shown.contains(gone), "{gone}: {shown}");
+            }
+            assert!(must("ip route").contains("192.0.2.0/24 via 10.0.0.1 dev lan"));
+            drop(kernel);
+            changed.interfaces[0].name = "wan".into();
+            let _kernel = begin(&changed).await.expect("another name");
+            assert!(!link_exists(), "the interface has another name now");
+        });
+    });
+}
+
+#[test]
+fn a_tap_of_another_daemon_is_not_taken_over() {
+    inside("tap::a_tap_of_another_daemon_is_not_taken_over", |_| {
+        block_on(async {
+            let (kernel, _, _) = start().await;
+            let mut other = pci();
+            other.control.socket = "/run/other.sock".into();
+            // While it is held, and after that.
+            for config in [pci(), other.clone()] {
+                let Err(error) = begin(&config).await else { panic!("took it over") };
+                assert!(matches!(error, KernelError::NameTaken(_)), "{error}");
+                assert!(has_carrier());
+            }
+            drop(kernel);
+            until("nobody holds the TAP", || !has_carrier()).await;
+            let Err(error) = begin(&other).await else { panic!("took it over") };
+            assert!(matches!(error, KernelError::NameTaken(_)), "{error}");
+            assert!(link_exists());
         });
     });
 }

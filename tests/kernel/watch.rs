@@ -2,10 +2,10 @@
 
 use crate::fake_worker::Wire;
 use crate::space::{inside, must};
-use crate::{FAR, GATEWAY, NEAR, VIP, block_on, pci, start, until, wanted};
-use control::config::Held;
-use control::kernel::KernelView;
-use std::net::{IpAddr, Ipv4Addr};
+use crate::{FAR, GATEWAY, NEAR, SNAT, VIP, begin, block_on, pci, start, until, wanted};
+use control::config::{Addresses, Held};
+use control::kernel::{KernelView, Look};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use wire::ethernet::Mac;
@@ -149,15 +149,17 @@ fn a_vip_is_live_while_the_kernel_holds_it() {
         block_on(async {
             let (kernel, _wire, _) = start().await;
             let view = kernel.view();
-            let live = || view.borrow().live.iter().copied().collect::<Vec<_>>();
-            assert_eq!(live(), [VIP], "the first view knows it");
-            must("ip address del 10.0.0.100/32 dev lan");
-            until("it is no longer live", || live().is_empty()).await;
-            must("ip address add 10.0.0.100/32 dev lo");
-            sleep(Duration::from_millis(200)).await;
-            assert!(live().is_empty(), "lo is none of our interfaces");
-            must("ip address add 10.0.0.100/24 dev lan");
-            until("it is live again", || live() == [VIP]).await;
+            for address in [VIP, SNAT] {
+                let live = || view.borrow().live().contains(&address.into());
+                assert!(live(), "the first view knows it");
+                must(&format!("ip address del {address}/32 dev lan"));
+                until("it is no longer live", || !live()).await;
+                must(&format!("ip address add {address}/32 dev lo"));
+                sleep(Duration::from_millis(200)).await;
+                assert!(!live(), "lo is none of our interfaces");
+                must(&format!("ip address add {address}/24 dev lan"));
+                until("it is live again", live).await;
+            }
         });
     });
 }
@@ -178,10 +180,11 @@ fn lost_events_are_made_up_for() {
             std::fs::write(script.path(), lines).expect("a temporary file can be written");
             must(&format!("ip -batch {}", script.path().display()));
             let start = Instant::now();
-            until("the VIP is no longer live", || view.borrow().live.is_empty()).await;
+            until("the VIP is no longer live", || !view.borrow().live().contains(&VIP.into()))
+                .await;
             assert!(start.elapsed() < Duration::from_secs(2), "only the clock told");
             must("ip address add 10.0.0.100/32 dev lan");
-            until("it is live again", || !view.borrow().live.is_empty()).await;
+            until("it is live again", || view.borrow().live().contains(&VIP.into())).await;
         });
     });
 }
@@ -208,7 +211,7 @@ fn what_is_wanted_changes() {
             until("the new VIP is live, and the new backend found", || {
                 wire.turn();
                 let view = view.borrow_and_update();
-                view.live.contains(&IpAddr::from(vip)) && hop(&view, other).is_some()
+                view.live().contains(&vip.into()) && hop(&view, other).is_some()
             })
             .await;
             assert_eq!(hop(&view.borrow(), NEAR.1), None);
@@ -217,7 +220,7 @@ fn what_is_wanted_changes() {
             // The address was removed by another program meanwhile, and stays away.
             must("ip address del 10.0.0.100/32 dev lan");
             kernel.want(wanted(&pci())).await.expect("the kernel lets go of it");
-            until("no VIP is live", || view.borrow().live.is_empty()).await;
+            until("no VIP is live", || view.borrow().live() == [SNAT.into()].into()).await;
             let held = must("ip address show dev lan");
             assert!(held.contains("10.0.0.101/32") && !held.contains("10.0.0.110"), "{held}");
         });
@@ -233,6 +236,83 @@ fn an_address_that_the_kernel_refuses_is_said() {
             odd.services[0].vips[0].address = "ff02::1".parse().expect("a group");
             let error = kernel.want(wanted(&odd)).await.expect_err("no host's address");
             assert!(error.to_string().contains("cannot add ff02::1"), "{error}");
+        });
+    });
+}
+
+/// A pair's other machine may have an address by now: whoever gives it away does not take it off.
+#[test]
+fn an_address_that_somebody_else_adds_is_left_alone() {
+    inside("watch::an_address_that_somebody_else_adds_is_left_alone", |_| {
+        block_on(async {
+            let (ours, mut theirs) = (pci(), pci());
+            theirs.services[0].addresses = Addresses::Elsewhere;
+            let held =
+                |address| must("ip -o address show dev lan").contains(&format!("{address}/32"));
+            let mut kernel = begin(&theirs).await.expect("the kernel takes all of it");
+            let view = kernel.view();
+            assert!(![VIP, SNAT].into_iter().any(held), "somebody else adds them");
+            assert!(view.borrow().live().is_empty());
+            kernel.want(wanted(&ours)).await.expect("the kernel takes them");
+            assert!([VIP, SNAT].into_iter().all(held));
+            until("both are live", || view.borrow().live().len() == 2).await;
+
+            kernel.want(wanted(&theirs)).await.expect("nothing is asked of the kernel");
+            assert!([VIP, SNAT].into_iter().all(held), "whoever takes over has them");
+            must("ip address flush dev lan");
+            kernel.look(Look::Reload).await.expect("it can be put back");
+            let now = must("ip -o address show dev lan");
+            assert!(now.contains("10.0.0.2/24"), "the interface's own is put back: {now}");
+            assert!(![VIP, SNAT].into_iter().any(held), "{now}");
+            must("ip address add 10.0.0.100/32 dev lan");
+            until("it is served", || view.borrow().live() == [VIP.into()].into()).await;
+            let mut none = theirs.clone();
+            none.services[0].vips[0].address = "10.0.0.110".parse().expect("an address");
+            kernel.want(wanted(&none)).await.expect("nothing is asked of the kernel");
+            assert!(held(VIP), "it is somebody else's, also when no service has it any more");
+        });
+    });
+}
+
+/// Workers compare frames with each of the hardware addresses, so there is a bound.
+#[test]
+fn addresses_on_macvlan_links_are_held_by_the_interface_below() {
+    inside("watch::addresses_on_macvlan_links_are_held_by_the_interface_below", |_| {
+        block_on(async {
+            let mut theirs = pci();
+            theirs.services[0].addresses = Addresses::Elsewhere;
+            let kernel = begin(&theirs).await.expect("the kernel takes all of it");
+            let view = kernel.view();
+            let mac = |n: u8| Mac([0, 0, 0x5e, 0, 1, n]);
+            let add = |n: u8| {
+                must(&format!("ip link add v{n} link lan type macvlan mode private"));
+                must(&format!("ip link set v{n} address {}", mac(n)));
+            };
+            let vip = Held { address: VIP.into(), interface: 0 };
+            let found = || view.borrow().held.get(&vip).copied();
+            add(51);
+            must(&format!("ip address add {VIP}/32 dev v51"));
+            sleep(Duration::from_millis(200)).await;
+            assert_eq!(found(), None, "the link is down");
+            must("ip link set v51 up");
+            until("it is held by the link", || found() == Some(Some(mac(51)))).await;
+            assert_eq!(view.borrow().virtual_macs, [(0, mac(51))].into());
+            must(&format!("ip address add {VIP}/32 dev lan"));
+            must(&format!("ip address add {SNAT}/32 dev lan"));
+            until("the other one is held", || view.borrow().held.len() == 2).await;
+            assert_eq!(found(), Some(Some(mac(51))), "clients know the virtual address");
+            must("ip link del v51");
+            until("the interface itself has it", || found() == Some(None)).await;
+            assert!(view.borrow().virtual_macs.is_empty());
+
+            for n in 0..17 {
+                add(n);
+                must(&format!("ip link set v{n} up"));
+            }
+            must("ip address del 10.0.0.100/32 dev lan");
+            must(&format!("ip address add {VIP}/32 dev v16"));
+            until("all are seen", || view.borrow().virtual_macs.len() == 16).await;
+            assert_eq!(found(), None, "that of the last link is not served");
         });
     });
 }

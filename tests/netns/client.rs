@@ -32,6 +32,17 @@ pub fn fetch(
     file: &str,
     habits: Habits,
 ) -> Result<Vec<u8>, Failure> {
+    fetch_by_blocks(from, server, file, habits, |_| {})
+}
+
+/// Fetches a file as [`fetch`] does; `received` is called with each block's number before its ACK is sent.
+pub fn fetch_by_blocks(
+    from: SocketAddrV4,
+    server: SocketAddrV4,
+    file: &str,
+    habits: Habits,
+    mut received: impl FnMut(u16),
+) -> Result<Vec<u8>, Failure> {
     let socket = bind(from);
     socket.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
     let request = [b"\0\x01", file.as_bytes(), b"\0octet\0"].concat();
@@ -55,6 +66,7 @@ pub fn fetch(
                 5 => return Err(Failure::Error(number)),
                 3 if number == expected => {
                     got.extend_from_slice(&packet[4..len]);
+                    received(number);
                     let ack = [&[0, 4][..], &number.to_be_bytes()].concat();
                     last = (ack, if habits.acks_to_69 { server } else { peer });
                     expected = expected.wrapping_add(1);

@@ -95,6 +95,8 @@ impl Setup {
 /// A running tidegated.
 pub struct Daemon<'a> {
     lab: &'a Lab,
+    /// The gate's namespace.
+    space: &'static str,
     pub process: Process,
 }
 
@@ -106,7 +108,12 @@ impl<'a> Daemon<'a> {
 
     /// Starts tidegated with this configuration, and waits until all backends are up.
     pub fn with(lab: &'a Lab, text: &str) -> Daemon<'a> {
-        let daemon = Daemon::launch(lab, text);
+        Daemon::launch(lab, text).wait()
+    }
+
+    /// Waits until all backends are up.
+    pub fn wait(self) -> Daemon<'a> {
+        let daemon = self;
         until("all backends are up", || {
             let backends = daemon.ask("backends");
             backends.is_some_and(|all| rows(&all).all(|backend| backend["state"] == "up"))
@@ -121,16 +128,20 @@ impl<'a> Daemon<'a> {
 
     /// Starts tidegated through another program, which becomes it.
     pub fn launch_by(lab: &'a Lab, text: &str, program: &str) -> Daemon<'a> {
-        let file = lab.path("tidegate.toml");
-        std::fs::write(&file, text).expect("the configuration is written");
-        let command = format!("{program} {} --config {}", tidegated(), file.display());
-        Daemon { lab, process: lab.spawn("gate", &command) }
+        Daemon::launch_on(lab, "gate", text, program)
     }
 
-    /// The control socket: in the lab's folder, or in its `run` folder.
+    /// Starts tidegated in this namespace, through another program, which becomes it.
+    pub fn launch_on(lab: &'a Lab, space: &'static str, text: &str, program: &str) -> Daemon<'a> {
+        let file = lab.path(if space == "gate" { "tidegate.toml" } else { "second.toml" });
+        std::fs::write(&file, text).expect("the configuration is written");
+        let command = format!("{program} {} --config {}", tidegated(), file.display());
+        Daemon { lab, space, process: lab.spawn(space, &command) }
+    }
+
+    /// The control socket.
     pub fn socket(&self) -> PathBuf {
-        let run = self.lab.path("run/control.sock");
-        if run.exists() { run } else { self.lab.path("control.sock") }
+        socket(self.lab, self.space)
     }
 
     /// The JSON answer of a command; `None` if it fails.
@@ -213,11 +224,12 @@ impl<'a> Daemon<'a> {
         let status = self.process.terminate();
         assert!(status.success(), "SIGTERM: {status}");
         assert!(!self.socket().exists(), "the socket is still there");
-        let links = self.lab.must("gate", "ip -o link");
-        assert!(!links.contains("clients") && !links.contains("servers"), "TAPs stay: {links}");
-        let tables = self.lab.must("gate", "nft list tables");
+        let links = self.lab.must(self.space, "ip -o link");
+        let ours = ["clients", "servers", "tidegate"];
+        assert!(!ours.iter().any(|name| links.contains(name)), "TAPs stay: {links}");
+        let tables = self.lab.must(self.space, "nft list tables");
         assert!(!tables.contains("tidegate"), "a table stays: {tables}");
-        let queues = self.lab.must("gate", "tc qdisc show");
+        let queues = self.lab.must(self.space, "tc qdisc show");
         assert!(!queues.contains("ingress"), "the cut stays: {queues}");
     }
 }
@@ -229,6 +241,16 @@ impl Drop for Daemon<'_> {
                 eprintln!("{}", String::from_utf8_lossy(&self.tidegate(command).stdout));
             }
         }
+    }
+}
+
+/// The control socket of a gate in the lab's folder, or in its `run` folder.
+pub fn socket(lab: &Lab, space: &str) -> PathBuf {
+    let run = lab.path("run/control.sock");
+    match space {
+        "gate" if run.exists() => run,
+        "gate" => lab.path("control.sock"),
+        _ => lab.path("second.sock"),
     }
 }
 

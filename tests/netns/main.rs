@@ -1,11 +1,13 @@
 //! Tidegate end to end: the real programs between real clients and real servers, in network
 //! namespaces. Needs root; `scripts/test` prepares the rest.
 
+mod addresses;
 mod agreement;
 mod aironet;
 mod bad_network;
 mod boot;
 mod browser;
+mod cable;
 mod capture;
 mod check;
 mod client;
@@ -16,6 +18,7 @@ mod echo;
 mod errors;
 mod fetching;
 mod firmware;
+mod fleet;
 mod flow_log;
 mod fragments;
 mod ftp;
@@ -35,10 +38,12 @@ mod mishaps;
 mod nat_policy;
 mod operator;
 mod outage;
+mod pair;
 mod peers;
 mod plugins;
 mod policy;
 mod restart;
+mod routing;
 mod scheduling;
 mod services;
 mod sftp;

@@ -3,10 +3,12 @@
 use crate::client::{Failure, Habits, fetch};
 use crate::daemon::{Daemon, Setup, rows};
 use crate::peers;
-use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, until};
+use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, uninterrupted, until};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 const SIZE: usize = 4 << 20;
 const CLIENTS: u8 = 8;
@@ -52,6 +54,11 @@ fn lab() -> Lab {
     lab
 }
 
+/// The TAP's number, which another one would not get.
+fn tap(lab: &Lab) -> String {
+    lab.must("gate", "cat /sys/class/net/clients/ifindex")
+}
+
 /// Ends the gate by this signal during transfers in each mode, and starts it again.
 fn again(setup: fn() -> Setup, signal: &str) {
     let lab = lab();
@@ -63,11 +70,16 @@ fn again(setup: fn() -> Setup, signal: &str) {
         let running = clients(&lab, vip, net);
         let all = u64::from(CLIENTS);
         until("all transfers run", || daemon.total(service, "responded") == all);
-        let before = totals(&daemon);
+        let (before, tap) = (totals(&daemon), tap(&lab));
         daemon.process.signal(signal);
         daemon.process.0.wait().expect("it ends");
         drop(daemon);
         daemon = Daemon::start(&lab, setup());
+        assert_eq!(
+            self::tap(&lab) == tap,
+            signal != "TERM",
+            "a stop removes the TAP, nothing else"
+        );
         let after = totals(&daemon);
         for (name, before) in before {
             let after = after.get(&name).copied().unwrap_or_default();
@@ -96,6 +108,37 @@ fn a_killed_gate_goes_on() {
 #[test]
 fn a_stopped_gate_goes_on() {
     again(Setup::default, "TERM");
+}
+
+#[test]
+fn a_gate_that_is_restarted_goes_on() {
+    again(Setup::default, "USR2");
+}
+
+/// keepalived's sockets and BGP sessions are such connections.
+#[test]
+fn connections_of_other_programs_outlive_the_gate() {
+    let lab = Lab::new();
+    let mut daemon = Daemon::start(&lab, Setup::default());
+    let listener = lab.inside("gate", || TcpListener::bind("10.78.0.1:179").expect("a port"));
+    let listener = listener.join().expect("it listens");
+    let far = lab.inside("client", || TcpStream::connect("10.78.0.1:179").expect("a connection"));
+    let mut far = far.join().expect("it is there");
+    let (mut near, _) = listener.accept().expect("the connection");
+    far.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+    for signal in ["USR2", "KILL"] {
+        daemon.process.signal(signal);
+        daemon.process.0.wait().expect("it ends");
+        drop(daemon);
+        let carrier = lab.must("gate", "cat /sys/class/net/clients/carrier");
+        assert_eq!(carrier.trim(), "0", "{signal}");
+        near.write_all(signal.as_bytes()).expect("the kernel keeps it");
+        daemon = Daemon::start(&lab, Setup::default());
+        let mut got = vec![0; signal.len()];
+        uninterrupted(|| far.read_exact(&mut got)).expect("the kernel sends it again");
+        assert_eq!(got, signal.as_bytes());
+    }
+    daemon.finish();
 }
 
 #[test]
@@ -135,22 +178,36 @@ fn orders_outlive_the_gate_and_the_file_may_change() {
     daemon.finish();
 }
 
+/// From one worker to two with larger tables, and back.
 #[test]
-fn what_does_not_fit_is_begun_anew() {
+fn other_workers_go_on_with_them() {
     let lab = lab();
     let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
-    let mut daemon = Daemon::start(&lab, Setup::default());
-    let running = clients(&lab, SNAT_VIP, 77);
-    until("all transfers run", || daemon.total("snat", "responded") == u64::from(CLIENTS));
-    daemon.process.signal("KILL");
-    daemon.process.0.wait().expect("it was killed");
-    drop(daemon);
-    let text = Setup::default().text(&lab).replace("max_flows = 4096", "max_flows = 8192");
-    let daemon = Daemon::with(&lab, &text);
-    assert!(lab.log().contains("do not go on: `max_flows` was another"), "{}", lab.log());
-    assert_eq!(daemon.total("snat", "inherited"), 0);
-    for client in running {
-        assert_eq!(client.join().expect("it ends"), Err(Failure::Silence));
+    let two = Setup { workers: "0, 1", device_arguments: ",qpairs=2", ..Setup::default() };
+    let texts = [
+        Setup::default().text(&lab),
+        two.text(&lab).replace("max_flows = 4096", "max_flows = 8192"),
+    ];
+    assert_ne!(texts[0], texts[1]);
+    let mut daemon = Daemon::with(&lab, &texts[0]);
+    for (round, (service, vip, net)) in
+        [("nat", NAT_VIP, 78), ("snat", SNAT_VIP, 77), ("dsr", DSR_VIP, 77)].into_iter().enumerate()
+    {
+        let before = daemon.total(service, "responded");
+        let running = clients(&lab, vip, net);
+        let all = u64::from(CLIENTS);
+        until("all transfers run", || daemon.total(service, "responded") == before + all);
+        daemon.process.signal("KILL");
+        daemon.process.0.wait().expect("it was killed");
+        drop(daemon);
+        daemon = Daemon::with(&lab, &texts[(round + 1) % 2]);
+        assert_eq!(daemon.total(service, "inherited"), all, "{service}: {}", lab.log());
+        assert!(!lab.log().contains("do not go on"), "{}", lab.log());
+        let original = std::fs::read(lab.path("files/image")).expect("the file");
+        for client in running {
+            let got = client.join().expect("it ends");
+            assert!(got.as_ref() == Ok(&original), "{service}: {:?}", got.err());
+        }
     }
     daemon.finish();
 }

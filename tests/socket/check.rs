@@ -11,13 +11,17 @@ use std::time::{Duration, Instant};
 use wire::ethernet::Mac;
 
 /// A kernel view in which every VIP is live and every backend reached.
-fn well() -> KernelView {
+pub fn well() -> KernelView {
     let example = read(Path::new(EXAMPLE));
     let services = &example.config().services;
     let hop = NextHop { interface: InterfaceId(1), mac: Mac([2; 6]) };
     let backends = services.iter().flat_map(|service| &service.backends);
     KernelView {
-        live: services.iter().flat_map(|one| &one.vips).map(|vip| vip.address).collect(),
+        held: services
+            .iter()
+            .flat_map(|service| service.held())
+            .map(|&held| (held, None))
+            .collect(),
         hops: backends.map(|backend| (backend.address, hop)).collect(),
         ..view()
     }

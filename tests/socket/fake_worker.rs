@@ -41,6 +41,7 @@ impl FakeWorker {
 
     /// Takes the commands, and then a frame.
     pub fn turn(&mut self) {
+        self.channel.counters.load.idle.add(1);
         self.take_commands();
         if let Ok(frame) = self.frames.recv_timeout(Duration::from_millis(1)) {
             // Those that were given while it waited are of before the frame.

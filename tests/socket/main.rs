@@ -10,6 +10,7 @@ mod http;
 mod live;
 mod metrics;
 mod place;
+mod ready;
 mod records;
 mod requests;
 mod routes;

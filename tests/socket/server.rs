@@ -8,7 +8,7 @@ use control::config::{HttpAccess, Listen};
 use control::daemon::{Daemon, InterfaceFacts, ReloadRequest};
 use control::flow_log::{FlowLogger, Names, Outputs};
 use control::http::{Access, Endpoint, Listener, Server, Serves, serve_all};
-use control::kernel::{KernelView, Route, Traffic};
+use control::kernel::{Conflicts, KernelView, Route, Traffic};
 use control::metrics::Facts;
 use control::registry::Registry;
 use control::saved_state::{Compatibility, SavedState};
@@ -96,6 +96,7 @@ pub fn serve(
         channels: WorkerChannels::new(vec![channel]),
         statuses: watch::Sender::new(BackendStatuses::default()),
         view: watch::channel(view).1,
+        conflicts: watch::channel(Conflicts::default()).1,
         clock: Instant::now(),
         carry_over: RefCell::default(),
         saved_state: RefCell::new(saved_state),

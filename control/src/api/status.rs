@@ -78,6 +78,18 @@ pub struct Interface {
     /// The device's link.
     #[serde(default)]
     pub link: Link,
+    /// Other hosts that claim addresses of ours.
+    #[serde(default)]
+    pub conflicts: Vec<Conflict>,
+}
+
+/// A conflict: another host on the link claims an address that the kernel holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// The address.
+    pub address: IpAddr,
+    /// The other host's hardware address.
+    pub mac: String,
 }
 
 /// The state of a device's link.
@@ -131,8 +143,16 @@ pub struct Service {
     pub protocol: String,
     /// The mode: `dsr`, `nat` or `nat + snat`.
     pub mode: String,
-    /// The state: `live` while the kernel holds all VIPs, `vip down` while it holds none, else `partly live`.
+    /// The party that adds the VIPs and SNAT addresses to the kernel: `ours` or `elsewhere`.
+    #[serde(default)]
+    pub addresses: String,
+    /// The state: `live` while the kernel holds all VIPs, `vip down` while it holds none, else `partly live`. With
+    /// `addresses` elsewhere it is `elsewhere` while the kernel holds none. `pool down`: it holds VIPs, and no address of
+    /// the SNAT pool, or none of an address family.
     pub state: String,
+    /// Other hosts that claim the service's addresses.
+    #[serde(default)]
+    pub conflicts: Vec<Conflict>,
     /// Transfers and connections now.
     pub transfers: u64,
     /// Counters.

@@ -5,8 +5,8 @@
 
 use super::client::{self, Failure};
 use super::sample::{Sample, grown};
-use super::table::number;
-use crate::api::{Backend, Counts, Interface, Service, Stats, Status};
+use super::table::{self, number};
+use crate::api::{Backend, Conflict, Counts, Interface, Service, Stats, Status};
 use engine::types::drop_reason::DropReason;
 use serde::Serialize;
 use std::fmt;
@@ -16,11 +16,12 @@ use std::thread::sleep;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Reasons of drops that an operator must act on: something is missing, full or too slow.
-const SERIOUS: [DropReason; 8] = [
+const SERIOUS: [DropReason; 9] = [
     DropReason::NoBackend,
     DropReason::BackendsFull,
     DropReason::FlowTableFull,
     DropReason::SnatPoolEmpty,
+    DropReason::SnatDown,
     DropReason::SessionsFull,
     DropReason::TransmitFull,
     DropReason::KernelFull,
@@ -169,6 +170,10 @@ fn findings(before: &Sample, now: &Sample, seconds: f64) -> Vec<Finding> {
         let text = || format!("interface {} has lost {lost} frames in {seconds:.1} s", now.name);
         (lost > 0).then(|| warning(text()))
     }));
+    findings.extend(now.status.interfaces.iter().flat_map(|one| {
+        let text = |found: &Conflict| format!("interface {}: {}", one.name, table::conflict(found));
+        one.conflicts.iter().map(move |found| warning(text(found)))
+    }));
     findings.extend(of_reload(&now.status));
     findings
 }
@@ -184,8 +189,13 @@ fn warning(text: impl Into<String>) -> Finding {
 fn of_service(service: &Service, backends: &[Backend]) -> Vec<Finding> {
     let name = &service.name;
     let vips = match service.state.as_str() {
-        "live" => None,
+        "live" | "elsewhere" => None,
+        // Another gate may have the others.
+        "partly live" if service.addresses == "elsewhere" => None,
         "partly live" => Some(format!("service {name}: a VIP is down")),
+        "pool down" => {
+            Some(format!("service {name}: the kernel holds no address of its SNAT pool"))
+        }
         _ => Some(format!("service {name}: no VIP is live")),
     };
     let is_served = backends.iter().any(|one| one.service == *name && is_available(one));

@@ -63,13 +63,26 @@ pub fn ask(socket: &Path, request: &Request) -> Result<Value, Failure> {
     ask_all(socket, [request]).map(|[answer]| answer)
 }
 
+/// Asks the daemon on this socket, and gives it up after this time.
+pub fn ask_within(socket: &Path, request: &Request, patience: Duration) -> Result<Value, Failure> {
+    converse(socket, [request], patience).map(|[answer]| answer)
+}
+
 /// Asks the daemon several things on one connection, which it answers one after the other.
 pub fn ask_all<const N: usize>(
     socket: &Path,
     requests: [&Request; N],
 ) -> Result<[Value; N], Failure> {
+    converse(socket, requests, PATIENCE)
+}
+
+fn converse<const N: usize>(
+    socket: &Path,
+    requests: [&Request; N],
+    patience: Duration,
+) -> Result<[Value; N], Failure> {
     let failed = |error| Failure::NoDaemon(socket.to_owned(), error);
-    let mut connection = connect(socket).map_err(failed)?;
+    let mut connection = connect(socket, patience).map_err(failed)?;
     let mut answers = [const { Value::Null }; N];
     for (request, answer) in requests.into_iter().zip(&mut answers) {
         let line = exchange(&mut connection, &jsonrpc::request(request)).map_err(failed)?;
@@ -86,10 +99,10 @@ pub fn parse<T: DeserializeOwned>(answer: Value) -> Result<T, Failure> {
     serde_json::from_value(answer).map_err(|error| Failure::Strange(error.to_string()))
 }
 
-fn connect(socket: &Path) -> io::Result<BufReader<UnixStream>> {
+fn connect(socket: &Path, patience: Duration) -> io::Result<BufReader<UnixStream>> {
     let stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     Ok(BufReader::new(stream))
 }
 

@@ -10,6 +10,7 @@ mod flows;
 mod frames;
 mod output;
 mod pcapng;
+mod ready;
 mod routes;
 mod sample;
 mod summary;
@@ -54,6 +55,9 @@ enum Command {
         #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
         interval: Duration,
     },
+    /// Whether the gate can serve, for keepalived: workers turn, links are up, and each named service has a backend.
+    /// Exit codes 0 ready, 1 not ready.
+    Ready(ready::Options),
     /// Frames as they come in and as they leave, with what becomes of them, as pcapng.
     Capture(capture::Options),
     /// The ways of a client's packets, a line a stage.
@@ -142,13 +146,14 @@ struct Name {
 }
 
 /// Runs the command of this process's arguments. Exit codes: 0 done, 1 the daemon said no, 2 wrong
-/// usage, 3 no daemon on the socket; those of `check` are a plugin's.
+/// usage, 3 no daemon on the socket; those of `check` are a plugin's, those of `ready` a script's.
 pub fn main() -> ExitCode {
     let options = Options::parse();
     let result = match &options.command {
         Command::Ask(question @ Question::Stats { watch: true }) => watch(&options, question),
         Command::Ask(question) => once(&options, question),
         Command::Check { interval } => return check(&options, *interval),
+        Command::Ready(ready) => return ready::run(&options.socket, options.json, ready),
         Command::Capture(capture) => capture::run(&options.socket, capture),
         Command::Trace(trace) => trace::run(&options.socket, options.json, trace),
         Command::Drops(drops) => drops::run(&options.socket, options.json, drops),

@@ -1,7 +1,8 @@
 //! Answers as tables that fit a screen.
 
 use crate::api::{
-    Backend, Check, Counts, LastReload, Link, Lost, Reload, Service, Stats, Status, Worker,
+    Backend, Check, Conflict, Counts, LastReload, Link, Lost, Reload, Service, Stats, Status,
+    Worker,
 };
 use comfy_table::{CellAlignment, Table, presets};
 use std::net::{IpAddr, SocketAddr};
@@ -56,7 +57,7 @@ pub fn status(status: &Status) -> String {
         status.version,
         humantime::format_duration(Duration::from_secs(status.uptime)),
         status.transfers,
-        status.last_reload.map(last_reload).unwrap_or_default(),
+        status.last_reload.map(last_reload).unwrap_or_default() + &conflicts(status),
     )
 }
 
@@ -82,6 +83,14 @@ pub fn link(Link { is_up, speed }: Link) -> String {
         Some(bytes) => format!("{state} {} Gb/s", bytes as f64 * 8.0 / 1e9),
         None => state.to_owned(),
     }
+}
+
+/// The conflicts of all interfaces, a line each.
+fn conflicts(status: &Status) -> String {
+    let conflicts = status.interfaces.iter().flat_map(|one| {
+        one.conflicts.iter().map(|found| format!("\n{}: {}", one.name, conflict(found)))
+    });
+    conflicts.collect()
 }
 
 fn last_reload(LastReload { successful, at }: LastReload) -> String {
@@ -117,12 +126,23 @@ pub fn services(services: &Vec<Service>) -> String {
             endpoints(&service.vips, service.port),
             service.protocol.clone(),
             service.mode.clone(),
-            service.state.clone(),
+            state(service),
         ];
         row.extend(totals(service.transfers, &service.totals));
         table.add_row(row);
     }
     table.to_string()
+}
+
+/// The state of a service, and conflicts about its addresses.
+fn state(service: &Service) -> String {
+    let conflicts = service.conflicts.iter().map(conflict);
+    [service.state.clone()].into_iter().chain(conflicts).collect::<Vec<_>>().join("\n")
+}
+
+/// A conflict in words.
+pub fn conflict(Conflict { address, mac }: &Conflict) -> String {
+    format!("conflict: {address} is also at {mac}")
 }
 
 /// Endpoints, one on each line.

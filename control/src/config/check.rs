@@ -4,7 +4,7 @@
 use super::address::AddressUses;
 use super::error::Fault;
 use super::file::{self, File, Maybe};
-use super::types::{Config, Dataplane, LogOutput, User};
+use super::types::{Addresses, Config, Dataplane, LogOutput, User};
 use crate::foreign_text::acts;
 use bytesize::ByteSize;
 use std::collections::HashSet;
@@ -38,6 +38,7 @@ pub fn check(file: &File) -> Result<Config, Vec<Fault>> {
         nat: vec![],
         logs: vec![],
     };
+    checker.addresses = checker.addresses(&file.control.addresses);
     let services = checker.services(&file.service, &config.interfaces);
     let nat = checker.nat(&file.nat);
     let mut logs = checker.logs(&file.log, &services);
@@ -57,6 +58,8 @@ pub struct Checker {
     pub uses: AddressUses,
     /// The user that runs the programs of health checks, if there is one.
     pub program_user: Option<User>,
+    /// The party that adds the addresses of services that do not say it.
+    pub addresses: Addresses,
 }
 
 impl Checker {

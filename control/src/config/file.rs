@@ -105,6 +105,7 @@ pub struct Control {
     pub allow: Maybe<Vec<Spanned<String>>>,
     pub token: Maybe<String>,
     pub script_user: Maybe<String>,
+    pub addresses: Maybe<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -142,6 +143,7 @@ pub struct Service {
     pub port: Maybe<u64>,
     pub mode: Maybe<String>,
     pub snat: Maybe<Vec<Spanned<String>>>,
+    pub addresses: Maybe<String>,
     pub scheduler: Maybe<String>,
     pub slow_start: Maybe<String>,
     pub persistence: Maybe<String>,

@@ -35,9 +35,9 @@ mod types;
 pub use change::{Change, What, changes};
 pub use error::{Error, Faults};
 pub use types::{
-    Backend, Canary, Config, Control, Dataplane, Device, Health, Held, HttpAccess, Interface,
-    Listen, LogFormat, LogOutput, LogTarget, Login, Mode, NatRule, Outcomes, Persistence, Probe,
-    Program, REFUSED, Service, User, WantedOutcomes,
+    Addresses, Backend, Canary, Config, Control, Dataplane, Device, Health, Held, HttpAccess,
+    Interface, Listen, LogFormat, LogOutput, LogTarget, Login, Mode, NatRule, Outcomes,
+    Persistence, Probe, Program, REFUSED, Service, User, WantedOutcomes,
 };
 
 use std::path::Path;

@@ -2,8 +2,8 @@
 
 use super::address::{self, Use};
 use super::check::Checker;
-use super::file::{self, Maybe, OneOrMany};
-use super::types::{Backend, Held, Interface, Mode, Service};
+use super::file::{self, Maybe, OneOrMany, place};
+use super::types::{Addresses, Backend, Held, Interface, Mode, Service};
 use engine::snapshot::{MOST_SNAT, Protocol};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -32,6 +32,7 @@ impl Checker {
         let services: Vec<_> =
             written.iter().map(|written| self.service(written, interfaces)).collect();
         self.vips_are_apart(written, &services);
+        self.addresses_agree(written, &services);
         self.data_ports_are_apart(written, &services);
         services
     }
@@ -59,6 +60,41 @@ impl Checker {
                     let what = format!("clients of {other} send to everybody here already");
                     self.fault(key.span(), what, "one VIP on each interface");
                 }
+            }
+        }
+    }
+
+    /// Checks that services which share an address say the same about who adds it.
+    fn addresses_agree(&mut self, written: &[Spanned<file::Service>], services: &[Service]) {
+        let mut known: HashMap<IpAddr, &Service> = HashMap::new();
+        for (written, service) in written.iter().zip(services) {
+            for held in service.held() {
+                let first = *known.entry(held.address).or_insert(service);
+                if first.addresses != service.addresses {
+                    let (other, whose) = (first.addresses.name(), service.addresses.name());
+                    let what = format!(
+                        "the addresses of `{}` are {whose}, and {} is also one of `{}`, whose addresses are {other}",
+                        service.name, held.address, first.name
+                    );
+                    let span = place(&written.as_ref().addresses).unwrap_or(written.span());
+                    let hint = "services that share an address need the same `addresses`";
+                    self.fault(span, what, hint);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Reads who adds addresses; if it is not written, that of `[control]` counts.
+    pub fn addresses(&mut self, written: &Maybe<String>) -> Addresses {
+        let Some(written) = written else { return self.addresses };
+        match written.as_ref().as_str() {
+            "ours" => Addresses::Ours,
+            "elsewhere" => Addresses::Elsewhere,
+            other => {
+                let what = format!("addresses are not `{other}`");
+                self.fault(written.span(), what, "\"ours\" or \"elsewhere\"");
+                self.addresses
             }
         }
     }
@@ -91,6 +127,7 @@ impl Checker {
             vips,
             port,
             mode,
+            addresses: self.addresses(&written.addresses),
             scheduler,
             slow_start,
             idle_timeout,

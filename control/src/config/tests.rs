@@ -377,3 +377,44 @@ proptest::proptest! {
         }
     }
 }
+
+/// A second service, on another port or with another pool.
+fn beside(keys: &str) -> String {
+    format!(
+        "[[service]]\nname = \"fw\"\nprotocol = \"tftp\"\nport = 70\n{keys}\n\
+         [[service.backend]]\nname = \"one\"\naddress = \"10.0.0.30\"\n"
+    )
+}
+
+#[test]
+fn who_adds_addresses_is_said_for_all_or_for_a_service() {
+    let whose = |text: &str| {
+        let config = parse("test.toml", text).unwrap_or_else(|faults| panic!("{faults}"));
+        config.services.iter().map(|service| service.addresses.name()).collect::<Vec<_>>()
+    };
+    let two = format!("{SOUND}{}", beside("vip = \"10.0.0.101\""));
+    assert_eq!(whose(&two), ["ours"; 2]);
+    let all = format!("[control]\naddresses = \"elsewhere\"\n{two}");
+    assert_eq!(whose(&all), ["elsewhere"; 2]);
+    let one = all.replace("port = 70", "port = 70\naddresses = \"ours\"");
+    assert_eq!(whose(&one), ["elsewhere", "ours"]);
+}
+
+#[test]
+fn services_that_share_an_address_agree_on_who_adds_it() {
+    let snat = "snat = [\"10.0.0.101\"]\nvip =";
+    let pooled = SOUND.replace("vip =", snat);
+    for (first, second, shared) in [
+        (SOUND, "vip = \"10.0.0.100\"".to_owned(), "10.0.0.100"),
+        (&pooled, format!("vip = \"10.0.0.102\"\n{}", &snat[..21]), "10.0.0.101"),
+    ] {
+        let agreed = format!("{first}{}", beside(&second));
+        assert!(parse("test.toml", &agreed).is_ok(), "{}", faults(&agreed));
+        let shown =
+            faults(&format!("{first}{}", beside(&format!("{second}\naddresses = \"elsewhere\""))));
+        let what =
+            format!("the addresses of `fw` are elsewhere, and {shared} is also one of `pxe`");
+        assert!(shown.contains(&what) && shown.contains("whose addresses are ours"), "{shown}");
+        assert!(shown.contains("need the same `addresses`"), "{shown}");
+    }
+}

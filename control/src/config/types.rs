@@ -56,6 +56,12 @@ impl Config {
         devices
     }
 
+    /// The interfaces on a device.
+    pub fn interfaces_on(&self, device: &Device) -> Vec<usize> {
+        let all = self.interfaces.iter().enumerate();
+        all.filter(|(_, interface)| interface.device == *device).map(|(id, _)| id).collect()
+    }
+
     /// The port of each interface; devices are indices into [`Config::devices`].
     pub fn vlan_ports(&self) -> Vec<VlanPort> {
         let devices = self.devices();
@@ -153,6 +159,8 @@ pub struct Service {
     pub port: u16,
     /// How packets reach the backends.
     pub mode: Mode,
+    /// The party that adds the VIPs and SNAT addresses to the kernel.
+    pub addresses: Addresses,
     /// The scheduler, which chooses among the backends.
     pub scheduler: Scheduler,
     /// The time for which a backend that comes back gets less than its share.
@@ -183,6 +191,15 @@ pub struct Service {
 }
 
 impl Service {
+    /// The VIPs and SNAT addresses.
+    pub fn held(&self) -> impl Iterator<Item = &Held> {
+        let pool = match &self.mode {
+            Mode::Snat(pool) => &pool[..],
+            Mode::Dsr | Mode::Nat => &[],
+        };
+        self.vips.iter().chain(pool)
+    }
+
     /// Whether clients of this VIP go to this backend. Behind a SNAT pool their address family does not matter.
     pub fn leads_to(&self, vip: IpAddr, backend: &Backend) -> bool {
         match self.mode {
@@ -220,8 +237,28 @@ pub enum Mode {
     Snat(Vec<Held>),
 }
 
+/// The party that adds a service's addresses to the kernel, and removes them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Addresses {
+    /// Tidegate, which puts them back when a mishap has removed them.
+    #[default]
+    Ours,
+    /// Another program, such as keepalived. Tidegate serves each address while the kernel holds it.
+    Elsewhere,
+}
+
+impl Addresses {
+    /// The value in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Addresses::Ours => "ours",
+            Addresses::Elsewhere => "elsewhere",
+        }
+    }
+}
+
 /// An address that the kernel holds for a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Held {
     /// The address.
     pub address: IpAddr,

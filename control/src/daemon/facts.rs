@@ -2,8 +2,9 @@
 //! workers' counters. They are read at one moment: nothing here waits.
 
 use super::Daemon;
+use crate::api::Conflict;
 use crate::backend_status::{BackendStatus, Check, Condition};
-use crate::config;
+use crate::config::{self, Held, Mode};
 use crate::metrics::Facts;
 use crate::service_facts::VipFacts;
 use engine::counters::Transfers;
@@ -49,6 +50,25 @@ impl Daemon {
         matches!(self.snapshot.borrow().addresses.get(vip), Some(Owner::Vip(_)))
     }
 
+    /// Whether the kernel holds no address of a service's SNAT pool, of one of its address families.
+    pub(super) fn lacks_pool(&self, service: &config::Service) -> bool {
+        let Mode::Snat(pool) = &service.mode else { return false };
+        let snapshot = self.snapshot.borrow();
+        let is_live =
+            |held: &&Held| matches!(snapshot.addresses.get(held.address), Some(Owner::Snat(_)));
+        [false, true].into_iter().any(|v6| {
+            let mut family = pool.iter().filter(|held| held.address.is_ipv6() == v6).peekable();
+            family.peek().is_some() && !family.any(|held| is_live(&held))
+        })
+    }
+
+    /// The conflicts about some of our addresses.
+    pub(super) fn conflicts_of(&self, which: impl Fn(&Held) -> bool) -> Vec<Conflict> {
+        let conflicts = self.conflicts.borrow();
+        let some = conflicts.iter().filter(|(held, _)| which(held));
+        some.map(|(held, mac)| Conflict { address: held.address, mac: mac.to_string() }).collect()
+    }
+
     /// The VIPs of a service, in the configuration's order.
     pub(super) fn vip_facts(&self, service: &config::Service) -> Vec<VipFacts> {
         let active = self.active();
@@ -57,6 +77,7 @@ impl Daemon {
             address: vip.address,
             interface: interfaces[vip.interface].name.clone(),
             is_live: self.is_live(vip.address),
+            addresses: service.addresses,
         });
         facts.collect()
     }
@@ -109,7 +130,7 @@ impl Daemon {
 
     fn has_transfers(&self, id: BackendId) -> bool {
         let transfers = Transfers::sum(self.counters().map(|counters| counters.backend(id)));
-        transfers.started.value() > transfers.ended.value()
+        transfers.now() > 0
     }
 
     /// The counters of each service's backends, those of removed ones too.

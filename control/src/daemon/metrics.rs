@@ -56,6 +56,7 @@ impl Daemon {
                 link: one.link,
                 lost: one.lost,
                 tap: one.tap,
+                conflicts: one.conflicts,
             })
             .collect()
     }
@@ -109,6 +110,8 @@ impl Daemon {
                 all.push(SnatPorts {
                     service: service.name.clone(),
                     address: address.address.to_string(),
+                    is_live: snapshot.is_snat_live(id),
+                    addresses: service.addresses,
                     taken: usage.taken,
                     resting: usage.resting,
                     max: PORTS,

@@ -10,6 +10,7 @@ use crate::kernel::{Kernel, Look};
 use crate::registry::Capacity;
 use std::time::UNIX_EPOCH;
 use tokio::sync::oneshot;
+use toml::Value;
 
 /// A reload that can be done.
 pub struct Plan {
@@ -177,6 +178,8 @@ fn check_fixed(now: &Written, next: &Written) -> Result<(), Error> {
         table.remove("service");
         table.remove("nat");
         table.remove("log");
+        // That is about services.
+        table.get_mut("control").and_then(Value::as_table_mut).map(|it| it.remove("addresses"));
         table
     };
     Err(needs_a_restart(&changes(&fixed(now), &fixed(next))))

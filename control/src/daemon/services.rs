@@ -4,6 +4,7 @@ use super::Daemon;
 use super::facts::BackendFacts;
 use crate::api::{Backend, Check, Service};
 use crate::backend_status::{self, CheckVerdict};
+use crate::config::{self, Addresses};
 use crate::service_facts::{ServiceFacts, VipFacts};
 use crate::stats::Sum;
 
@@ -21,7 +22,9 @@ impl Daemon {
                 port,
                 protocol: protocol.to_owned(),
                 mode: mode.to_owned(),
-                state: state(&vips).to_owned(),
+                addresses: written.addresses.name().to_owned(),
+                state: self.state(written, &vips).to_owned(),
+                conflicts: self.conflicts_of(|held| written.held().any(|one| one == held)),
                 vips: vips.into_iter().map(|vip| vip.address).collect(),
                 transfers: totals.now(),
                 totals: totals.named(),
@@ -29,6 +32,16 @@ impl Daemon {
             }
         });
         services.collect()
+    }
+
+    fn state(&self, service: &config::Service, vips: &[VipFacts]) -> &'static str {
+        match (vips.iter().filter(|vip| vip.is_live).count(), service.addresses) {
+            (0, Addresses::Ours) => "vip down",
+            (0, Addresses::Elsewhere) => "elsewhere",
+            _ if self.lacks_pool(service) => "pool down",
+            (live, _) if live == vips.len() => "live",
+            _ => "partly live",
+        }
     }
 
     /// The configuration's backends, and removed ones as long as they have transfers.
@@ -53,14 +66,6 @@ impl Daemon {
             transfers: totals.now(),
             totals: totals.named(),
         }
-    }
-}
-
-fn state(vips: &[VipFacts]) -> &'static str {
-    match vips.iter().filter(|vip| vip.is_live).count() {
-        0 => "vip down",
-        live if live == vips.len() => "live",
-        _ => "partly live",
     }
 }
 

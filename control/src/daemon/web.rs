@@ -22,8 +22,8 @@ impl Daemon {
     /// Counters and states for the last hour.
     pub fn tally(&self) -> Tally {
         let active = self.active();
-        let vips = active.services().flat_map(|(_, service)| &service.vips);
-        let vips = vips.map(|vip| (vip.address.to_string(), vip_state(self.is_live(vip.address))));
+        let vips = active.services().flat_map(|(_, service)| self.vip_facts(service));
+        let vips = vips.map(|vip| (vip.address.to_string(), vip.state()));
         let states = active.backends().map(|(id, service, backend)| {
             let (_, condition) = self.status_of(id, service, backend);
             (key(&service.name, &backend.name), condition.name())
@@ -105,6 +105,8 @@ impl Daemon {
                 .into_iter()
                 .map(|vip| viewed_vip(vip, history, now))
                 .collect(),
+            lacks_pool: self.lacks_pool(written)
+                && written.vips.iter().any(|vip| self.is_live(vip.address)),
             backends: backends.remove(&written.name).unwrap_or_default(),
             hour: history.seconds(&written.name),
         });
@@ -129,7 +131,7 @@ impl Daemon {
 }
 
 fn viewed_vip(facts: VipFacts, history: &History, now: Instant) -> Vip {
-    let since = history.time_in(&facts.address.to_string(), vip_state(facts.is_live), now);
+    let since = history.time_in(&facts.address.to_string(), facts.state(), now);
     Vip { facts, since }
 }
 
@@ -142,10 +144,6 @@ fn host() -> String {
 /// The key of a backend in the history, which no VIP has.
 fn key(service: &str, backend: &str) -> String {
     format!("{service}/{backend}")
-}
-
-fn vip_state(is_up: bool) -> &'static str {
-    if is_up { "up" } else { "down" }
 }
 
 /// Adds a backend's transfers to the totals of its service.

@@ -1,9 +1,8 @@
 //! Announcements of addresses that an interface gets (gratuitous ARP, unsolicited neighbour advertisements): hosts
-//! that know another owner send to that one until they hear of this one. Announcements leave like the kernel's
-//! frames, in the same VLANs.
+//! that know another owner send to that one until they hear of this one. Probes ask whether another host has them, too.
+//! Both leave like the kernel's frames, in the same VLANs.
 
 use super::kernel_view::KernelView;
-use crate::config::Held;
 use engine::types::id::InterfaceId;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -12,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use wire::ethernet::Mac;
-use wire::neighbour::announcement;
+use wire::neighbour::{announcement, probe};
 use worker::kernel_rings::KernelRings;
 use worker::port::Pool;
 
@@ -21,16 +20,20 @@ use worker::port::Pool;
 const AFTER: [Duration; 4] =
     [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
+/// The time between two probes, whether another host has the address, too.
+const PROBE_EVERY: Duration = Duration::from_secs(30);
+
 /// An interface whose addresses are announced.
 pub struct Announcer {
     /// The interface's number.
     pub interface: InterfaceId,
-    /// The hardware address that is announced.
+    /// The interface's own hardware address.
     pub mac: Mac,
 }
 
 impl Announcer {
-    /// Announces addresses that the interface gets, until the future is dropped.
+    /// Announces addresses that the interface gets, and probes for other hosts that have them, until the future is
+    /// dropped.
     pub async fn run<P: Pool>(
         self,
         mut view: watch::Receiver<KernelView>,
@@ -40,10 +43,11 @@ impl Announcer {
         let mut plan = Plan::default();
         loop {
             let held = view.borrow_and_update().held.clone();
-            plan.follow(held.iter().filter(|held| held.interface == self.interface.index()));
-            for address in plan.due(Instant::now()) {
-                let frame = announcement(address, self.mac);
-                // If the ring is full, this announcement is missed.
+            let there =
+                held.into_iter().filter(|(held, _)| held.interface == self.interface.index());
+            plan.follow(there.map(|(held, at)| (held.address, at.unwrap_or(self.mac))).collect());
+            for frame in plan.due(Instant::now()).into_iter().flat_map(Due::frames) {
+                // If the ring is full, this one is missed.
                 let _ = pool.frame(&frame).map(|buffer| rings.from_kernel.push(buffer));
             }
             tokio::select! {
@@ -54,41 +58,70 @@ impl Announcer {
     }
 }
 
-/// The schedule of announcements.
+/// An address with its hardware address. Both are announced anew when the address moves to another link above the
+/// interface.
+type Place = (IpAddr, Mac);
+
+/// Something that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// An announcement and a probe.
+    Announcement(Place),
+    /// A probe alone.
+    Probe(Place),
+}
+
+impl Due {
+    fn frames(self) -> Vec<Vec<u8>> {
+        match self {
+            Due::Announcement((address, mac)) => {
+                vec![announcement(address, mac), probe(address, mac)]
+            }
+            Due::Probe((address, mac)) => vec![probe(address, mac)],
+        }
+    }
+}
+
+/// The schedule of announcements and probes.
 #[derive(Default)]
 struct Plan {
-    /// The time when each address came, and the number of its announcements.
-    known: HashMap<IpAddr, (Instant, usize)>,
+    /// The time when each address came, and how often it was due.
+    known: HashMap<Place, (Instant, usize)>,
 }
 
 impl Plan {
     /// Follows the addresses that the interface has now.
-    fn follow<'a>(&mut self, held: impl Iterator<Item = &'a Held>) {
-        let there: HashSet<IpAddr> = held.map(|held| held.address).collect();
-        self.known.retain(|address, _| there.contains(address));
-        for address in there {
-            self.known.entry(address).or_insert((Instant::now(), 0));
+    fn follow(&mut self, there: HashSet<Place>) {
+        self.known.retain(|place, _| there.contains(place));
+        for place in there {
+            self.known.entry(place).or_insert((Instant::now(), 0));
         }
     }
 
-    /// Addresses that are due for an announcement.
-    fn due(&mut self, now: Instant) -> Vec<IpAddr> {
+    /// Announcements and probes that are due.
+    fn due(&mut self, now: Instant) -> Vec<Due> {
         let mut due = vec![];
-        for (&address, (since, times)) in &mut self.known {
-            if AFTER.get(*times).is_some_and(|&after| *since + after <= now) {
+        for (&place, (since, times)) in &mut self.known {
+            if *since + after(*times) <= now {
+                let is_new = *times < AFTER.len();
+                due.push(if is_new { Due::Announcement(place) } else { Due::Probe(place) });
                 *times += 1;
-                due.push(address);
             }
         }
         due
     }
 
-    /// The time of the next announcement; in an hour, if there is none.
+    /// The time of the next announcement or probe; in an hour, if there is none.
     fn next(&self) -> Instant {
-        let next = |(since, times): &(Instant, usize)| Some(*since + *AFTER.get(*times)?);
-        let never = || Instant::now() + Duration::from_secs(3600);
-        self.known.values().filter_map(next).min().unwrap_or_else(never)
+        let next = self.known.values().map(|&(since, times)| since + after(times));
+        next.min().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))
     }
+}
+
+/// The time after which an address is due for the nth time.
+fn after(times: usize) -> Duration {
+    let probes = times.saturating_sub(AFTER.len() - 1) as u32;
+    AFTER[times.min(AFTER.len() - 1)] + PROBE_EVERY * probes
 }
 
 #[cfg(test)]
@@ -97,25 +130,31 @@ mod tests {
     use tokio::time::advance;
 
     const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 100));
+    const GATE_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+    const VIRTUAL: Mac = Mac([0, 0, 0x5e, 0, 1, 0x33]);
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_is_announced_a_few_times_while_it_is_there() {
-        let held = Held { address: VIP, interface: 0 };
+    async fn an_address_is_announced_a_few_times_while_it_is_there_and_then_probed() {
+        let (none, there) = (HashSet::new(), HashSet::from([(VIP, GATE_MAC)]));
         let mut plan = Plan::default();
         assert!(plan.due(Instant::now()).is_empty());
         let mut heard = vec![];
-        for tenth in 0..100 {
-            plan.follow([held].iter());
-            heard.extend(plan.due(Instant::now()).iter().map(|_| tenth));
-            advance(Duration::from_millis(100)).await;
+        for second in 0..100 {
+            plan.follow(there.clone());
+            heard.extend(plan.due(Instant::now()).into_iter().map(|due| (second, due)));
+            advance(Duration::from_secs(1)).await;
         }
-        assert_eq!(heard, [0, 10, 20, 40]);
+        let announced = [0, 1, 2, 4].map(|second| (second, Due::Announcement((VIP, GATE_MAC))));
+        let probed = [34, 64, 94].map(|second| (second, Due::Probe((VIP, GATE_MAC))));
+        assert_eq!(heard, [&announced[..], &probed].concat());
         // It goes after the first one, and comes back.
-        plan.follow([].iter());
-        plan.follow([held].iter());
-        assert_eq!(plan.due(Instant::now()), [VIP]);
-        plan.follow([].iter());
-        advance(Duration::from_secs(10)).await;
+        plan.follow(none.clone());
+        plan.follow(there);
+        assert_eq!(plan.due(Instant::now()), [Due::Announcement((VIP, GATE_MAC))]);
+        plan.follow(HashSet::from([(VIP, VIRTUAL)]));
+        assert_eq!(plan.due(Instant::now()), [Due::Announcement((VIP, VIRTUAL))], "it has moved");
+        plan.follow(none);
+        advance(Duration::from_secs(60)).await;
         assert!(plan.due(Instant::now()).is_empty());
     }
 }

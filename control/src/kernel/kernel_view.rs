@@ -12,10 +12,10 @@ use wire::ethernet::Mac;
 /// State that control wants from the kernel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Addresses that the kernel must hold: VIPs and SNAT addresses.
+    /// Addresses that Tidegate has the kernel hold: VIPs and SNAT addresses, but for those that somebody else adds.
     pub held: HashSet<Held>,
-    /// VIPs, whose presence is watched.
-    pub vips: HashSet<IpAddr>,
+    /// All VIPs and SNAT addresses, whose presence is watched.
+    pub served: HashSet<IpAddr>,
     /// Backends' addresses, whose next hops are watched.
     pub backends: HashSet<IpAddr>,
     /// Backends' aliases, which may be on other links.
@@ -24,13 +24,14 @@ pub struct Wanted {
     pub subnets: Vec<(InterfaceId, IpNet)>,
 }
 
-/// The kernel's state of VIPs, backends and routes at one moment.
+/// The kernel's state of services' addresses, backends and routes at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KernelView {
-    /// VIPs whose address the kernel holds on one of our interfaces.
-    pub live: HashSet<IpAddr>,
-    /// VIPs and SNAT addresses that the kernel holds, with their interfaces.
-    pub held: HashSet<Held>,
+    /// VIPs and SNAT addresses that the kernel holds, with their interfaces; those on a macvlan link above an interface
+    /// with that link's hardware address.
+    pub held: HashMap<Held, Option<Mac>>,
+    /// Hardware addresses of macvlan links above interfaces, as of virtual routers.
+    pub virtual_macs: HashSet<(usize, Mac)>,
     /// The next hops of backends' addresses. A backend is missing if no route over our interfaces reaches it, or its
     /// next hop does not answer.
     pub hops: HashMap<IpAddr, NextHop>,
@@ -40,6 +41,8 @@ pub struct KernelView {
     pub routes: Arc<[Route]>,
     /// Devices, by their Linux names, whose MTU is smaller than their interfaces', and can't be restored.
     pub narrow: HashMap<String, u16>,
+    /// Interfaces whose device's link is down. Their TAPs have no carrier.
+    pub down: HashSet<usize>,
 }
 
 /// The location of an address.
@@ -49,6 +52,13 @@ pub enum Source {
     Routed(InterfaceId),
     /// On this link, at a hardware address if the kernel knows it.
     OnLink(InterfaceId, Option<Mac>),
+}
+
+impl KernelView {
+    /// The VIPs and SNAT addresses that the kernel holds, on whichever of our interfaces.
+    pub fn live(&self) -> HashSet<IpAddr> {
+        self.held.keys().map(|held| held.address).collect()
+    }
 }
 
 impl Wanted {

@@ -6,19 +6,23 @@ use ipnet::IpNet;
 use rtnetlink::packet_core::NetlinkMessage;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, CacheInfo};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::packet_route::route::RouteAttribute;
 use rtnetlink::proto::sys::SocketAddr;
 use rtnetlink::{
     Error, Handle, LinkUnspec, MulticastGroup, RouteMessageBuilder, new_connection,
     new_multicast_connection,
 };
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use wire::ethernet::Mac;
+
+/// The protocol of addresses and routes that Tidegate adds: `t`. Any number but those of the kernel and of routing daemons
+/// will do.
+pub const PROTOCOL: u8 = 0x74;
 
 /// Time after which a kernel that does not answer is given up.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -70,6 +74,8 @@ pub struct State {
     pub index: u32,
     /// Whether the link is up, administratively.
     pub is_up: bool,
+    /// Whether the link is up and has a carrier.
+    pub has_carrier: bool,
     /// The link's hardware address, if it has an Ethernet one.
     pub mac: Option<Mac>,
     /// The link's MTU.
@@ -99,8 +105,47 @@ fn state_of(link: &LinkMessage) -> State {
             _ => {}
         }
     }
-    let is_up = link.header.flags.contains(LinkFlags::Up);
-    State { index: link.header.index, is_up, mac, mtu }
+    let flags = link.header.flags;
+    State {
+        index: link.header.index,
+        is_up: flags.contains(LinkFlags::Up),
+        has_carrier: flags.contains(LinkFlags::LowerUp),
+        mac,
+        mtu,
+    }
+}
+
+/// A macvlan link that is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Macvlan {
+    /// The kernel's index of the link.
+    pub index: u32,
+    /// The index of the link below.
+    pub under: u32,
+    /// The link's hardware address.
+    pub mac: Mac,
+}
+
+/// Reads the macvlan links that are up, the oldest first.
+///
+/// # Errors
+///
+/// The kernel did not answer.
+pub async fn macvlans(handle: &Handle) -> Result<Vec<Macvlan>, Error> {
+    let links: Vec<LinkMessage> = handle.link().get().execute().try_collect().await?;
+    let mut all: Vec<_> = links.iter().filter_map(macvlan).collect();
+    all.sort_unstable_by_key(|macvlan| macvlan.index);
+    Ok(all)
+}
+
+fn macvlan(link: &LinkMessage) -> Option<Macvlan> {
+    let is_macvlan = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::LinkInfo(infos) if infos.contains(&LinkInfo::Kind(InfoKind::MacVlan)));
+    let under = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Link(under) => Some(*under),
+        _ => None,
+    })?;
+    let State { index, is_up, mac, .. } = state_of(link);
+    (is_up && link.attributes.iter().any(is_macvlan)).then_some(Macvlan { index, under, mac: mac? })
 }
 
 /// Reads the index of the interface `name`; `None` when there is none.
@@ -113,6 +158,47 @@ pub async fn index(handle: &Handle, name: &str) -> Result<Option<u32>, KernelErr
         .await
         .map_err(|error| KernelError::netlink(format!("look for an interface `{name}`"), error))?;
     Ok(state.map(|state| state.index))
+}
+
+/// Reads the names and indices of the links with this alias.
+///
+/// # Errors
+///
+/// The kernel did not answer.
+pub async fn with_alias(handle: &Handle, alias: &str) -> Result<HashMap<String, u32>, Error> {
+    let mut links = handle.link().get().execute();
+    let mut found = HashMap::new();
+    while let Some(link) = links.try_next().await? {
+        let is_it = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::IfAlias(other) if other == alias);
+        let name = link.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name.clone()),
+            _ => None,
+        });
+        let name = name.filter(|_| link.attributes.iter().any(is_it));
+        found.extend(name.map(|name| (name, link.header.index)));
+    }
+    Ok(found)
+}
+
+/// Sets the alias of a link.
+///
+/// # Errors
+///
+/// The kernel refuses it.
+pub async fn set_alias(handle: &Handle, index: u32, alias: &str) -> Result<(), Error> {
+    handle.link().set(LinkUnspec::new_with_index(index).alias(alias).build()).execute().await
+}
+
+/// Deletes a link. One that is gone is no error.
+///
+/// # Errors
+///
+/// The kernel refuses it.
+pub async fn delete(handle: &Handle, index: u32) -> Result<(), Error> {
+    match handle.link().del(index).execute().await {
+        Err(Error::NetlinkError(answer)) if answer.raw_code() == -libc::ENODEV => Ok(()),
+        outcome => outcome,
+    }
 }
 
 /// Sets the MAC and MTU of a link.
@@ -135,13 +221,14 @@ pub async fn set_mtu(handle: &Handle, index: u32, mtu: u16) -> Result<(), Error>
     handle.link().set(link.build()).execute().await
 }
 
-/// Sets a link up.
+/// Sets a TAP up, with or without a carrier.
 ///
 /// # Errors
 ///
 /// The kernel refuses it.
-pub async fn up(handle: &Handle, index: u32) -> Result<(), Error> {
-    handle.link().set(LinkUnspec::new_with_index(index).up().build()).execute().await
+pub async fn up(handle: &Handle, index: u32, has_carrier: bool) -> Result<(), Error> {
+    let link = LinkUnspec::new_with_index(index).up().carrier(has_carrier);
+    handle.link().set(link.build()).execute().await
 }
 
 /// The purpose of an address.
@@ -165,8 +252,9 @@ pub async fn add_address(
     purpose: Purpose,
 ) -> Result<(), Error> {
     let mut request = handle.address().add(index, net.addr(), net.prefix_len());
+    let attributes = &mut request.message_mut().attributes;
+    attributes.push(AddressAttribute::Protocol(PROTOCOL.into()));
     if let IpNet::V6(_) = net {
-        let attributes = &mut request.message_mut().attributes;
         attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
         if purpose == Purpose::Service {
             // Deprecated from the start (RFC 4862 §5.5.4), and valid for ever.
@@ -195,9 +283,29 @@ pub async fn delete_address(handle: &Handle, index: u32, net: IpNet) -> Result<(
 ///
 /// The kernel did not answer.
 pub async fn addresses(handle: &Handle) -> Result<HashSet<(u32, IpNet)>, Error> {
+    some_addresses(handle, |_| true).await
+}
+
+/// Reads the addresses that were added with this protocol (Linux 5.18), each with the index of its link.
+///
+/// # Errors
+///
+/// The kernel did not answer.
+pub async fn addresses_of(handle: &Handle, protocol: u8) -> Result<HashSet<(u32, IpNet)>, Error> {
+    let is_it = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Protocol(other) if u8::from(*other) == protocol);
+    some_addresses(handle, |attributes| attributes.iter().any(is_it)).await
+}
+
+async fn some_addresses(
+    handle: &Handle,
+    is_it: impl Fn(&[AddressAttribute]) -> bool,
+) -> Result<HashSet<(u32, IpNet)>, Error> {
     let mut held = handle.address().get().execute();
     let mut addresses = HashSet::new();
     while let Some(one) = held.try_next().await? {
+        if !is_it(&one.attributes) {
+            continue;
+        }
         let net = own_address(&one.attributes)
             .and_then(|address| IpNet::new(address, one.header.prefix_len).ok());
         addresses.extend(net.map(|net| (one.header.index, net)));
@@ -238,7 +346,7 @@ pub async fn default_route(
         }
     };
     let route = route_to(everywhere).output_interface(index).priority(metric);
-    let mut route = route.build();
+    let mut route = route.protocol(PROTOCOL.into()).build();
     route.attributes.push(RouteAttribute::Gateway(gateway.into()));
     handle.route().add(route).execute().await
 }

@@ -4,10 +4,14 @@
 
 mod announce;
 mod backoff;
+mod carrier;
+mod conflict;
 mod error;
 mod ingress_block;
+mod inherited;
 mod keeper;
 mod kernel_view;
+
 mod link;
 mod neighbour;
 mod nft;
@@ -20,6 +24,7 @@ mod tap;
 mod underlay;
 mod watch;
 
+pub use conflict::Conflicts;
 pub use error::KernelError;
 pub use keeper::Look;
 pub use kernel_view::{KernelView, Route, Source, Wanted};
@@ -28,9 +33,11 @@ pub use slowpath::Traffic;
 
 use crate::config::{Config, Held};
 use announce::Announcer;
+use conflict::ConflictWatch;
 use engine::net::route_table::Unresolved;
 use engine::types::id::InterfaceId;
 use ingress_block::IngressBlock;
+use ipnet::IpNet;
 use keeper::{Keeper, Ours};
 use link::{PATIENCE, Socket};
 use rtnetlink::{Error, Handle, new_connection};
@@ -44,8 +51,8 @@ use wire::ethernet::Mac;
 use worker::kernel_rings::KernelRings;
 use worker::port::Pool;
 
-/// Tidegate's state in the kernel. [`Kernel::stop`] removes all of it. Dropping this value removes the TAPs, once the
-/// runtime has dropped the tasks; ingress blocks then stay for the next process.
+/// Tidegate's state in the kernel. [`Kernel::stop`] removes all of it. Otherwise it stays for the next process, which takes
+/// it over: TAPs without a carrier, with their addresses and routes, and ingress blocks.
 pub struct Kernel {
     // Fields are dropped in this order: what answers goes before what keeps the kernel from
     // answering twice.
@@ -55,6 +62,7 @@ pub struct Kernel {
     blocks: Vec<IngressBlock>,
     underlays: Vec<Underlay>,
     keeper: Keeper,
+    conflicts: Arc<tokio::sync::watch::Sender<Conflicts>>,
     disturbed: Arc<Notify>,
     /// The state that is wanted from the kernel now.
     wanted: tokio::sync::watch::Sender<Wanted>,
@@ -89,6 +97,7 @@ impl Kernel {
             blocks: vec![],
             underlays: vec![],
             keeper: Keeper::default(),
+            conflicts: Arc::default(),
             disturbed: Arc::default(),
             wanted: told,
             handle,
@@ -119,15 +128,13 @@ impl Kernel {
             let index = link::index(&handle, name).await?;
             let mtu = config.device_mtu(device);
             let name = name.to_owned();
-            self.underlays.extend(index.map(|index| Underlay { name, index, mtu }));
+            let interfaces = config.interfaces_on(device);
+            self.underlays.extend(index.map(|index| Underlay { name, index, mtu, interfaces }));
         }
-        for (interface, &mac) in config.interfaces.iter().zip(macs) {
-            let metric = metric(self.taps.len());
-            self.taps.push(Tap::create(&handle, interface, mac, metric).await?);
-        }
+        let first = wanted.borrow().clone();
+        self.make_taps(config, macs, &first).await?;
         // After the interfaces' own addresses, which the kernel then prefers as a source.
-        let held = wanted.borrow().held.clone();
-        for held in &held {
+        for held in &first.held {
             self.tap(held).hold(&handle, held.address).await?;
         }
         let taps = self.taps.iter().map(Tap::index).collect();
@@ -136,6 +143,33 @@ impl Kernel {
         let view = self.view.clone();
         let watcher = watch::Watcher::new(wanted, taps, devices, unresolved, disturbed, view);
         self.tasks.spawn(watcher.start(Socket::open()?).await?);
+        Ok(())
+    }
+
+    async fn make_taps(
+        &mut self,
+        config: &Config,
+        macs: &[Mac],
+        wanted: &Wanted,
+    ) -> Result<(), KernelError> {
+        let handle = self.handle.clone();
+        let alias = inherited::alias(&config.control.socket);
+        let names: Vec<_> = config.interfaces.iter().map(|one| &*one.name).collect();
+        let left = inherited::taps(&handle, &alias, &names).await?;
+        for (interface, &mac) in config.interfaces.iter().zip(macs) {
+            let (id, left) = (self.taps.len(), left.get(&interface.name).copied());
+            let tap = Tap::create(&handle, interface, left, mac, metric(id)).await?;
+            self.taps.push(tap);
+            let tap = &self.taps[id];
+            let is_wanted = |net: &IpNet| {
+                let held = wanted.held.iter().find(|held| held.address == net.addr());
+                // Addresses that have become somebody else's stay where they are.
+                let is_served = wanted.served.contains(&net.addr());
+                tap.addresses().contains(net) || held.map_or(is_served, |held| held.interface == id)
+            };
+            inherited::clear(&handle, tap.index(), is_wanted).await?;
+            tap.persist(&handle, &alias).await?;
+        }
         Ok(())
     }
 
@@ -155,14 +189,7 @@ impl Kernel {
     ///
     /// A TAP or a device is gone, and the daemon can't go on.
     pub async fn tend(&mut self) -> Result<(), KernelError> {
-        match self.look(Look::Mishap).await {
-            Err(gone @ KernelError::Gone { .. }) => Err(gone),
-            Err(error) => {
-                log::warn!("{error}");
-                Ok(())
-            }
-            Ok(_) => Ok(()),
-        }
+        unless_gone(self.look(Look::Mishap).await)
     }
 
     /// Compares our state with the kernel's. Returns the losses, a line for each interface and device.
@@ -185,15 +212,17 @@ impl Kernel {
         lost.unwrap_or_else(|_| Err(no_answer()))
     }
 
-    /// Changes the wanted state. Addresses that are no longer wanted are removed; those that somebody else has
-    /// removed meanwhile stay away.
+    /// Changes the wanted state. Addresses that are no longer served are removed, unless somebody else adds them; those
+    /// that somebody else has removed meanwhile stay away. Addresses that somebody else adds from now on stay as they
+    /// are.
     ///
     /// # Errors
     ///
     /// The kernel refuses an address. The new state is watched all the same.
     pub async fn want(&self, wanted: Wanted) -> Result<(), KernelError> {
         let before = self.wanted.send_replace(wanted.clone());
-        for held in before.held.difference(&wanted.held) {
+        let lost = before.held.difference(&wanted.held);
+        for held in lost.filter(|held| !wanted.served.contains(&held.address)) {
             self.tap(held).give_up(&self.handle, held.address).await?;
         }
         for held in wanted.held.difference(&before.held) {
@@ -211,6 +240,11 @@ impl Kernel {
         let mut view = self.view.subscribe();
         view.mark_changed();
         view
+    }
+
+    /// Other hosts that claim addresses of ours, each time that they change.
+    pub fn conflicts(&self) -> tokio::sync::watch::Receiver<Conflicts> {
+        self.conflicts.subscribe()
     }
 
     /// Moves frames between an interface's TAP and its workers until [`Kernel::stop`], and announces addresses there:
@@ -232,30 +266,54 @@ impl Kernel {
         let traffic = Arc::new(Traffic::default());
         let tap = &self.taps[interface];
         let device = tap.device();
+        let (place, macs) = ((interface, tap.name()), self.taps.iter().map(Tap::mac).collect());
+        let conflicts = ConflictWatch::new(place, macs, self.view(), Arc::clone(&self.conflicts));
         if let Some(rings) = rings.first() {
             let announcer = Announcer { interface: InterfaceId(interface as u8), mac: tap.mac() };
             self.tasks.spawn(announcer.run(self.view(), rings.clone(), Arc::clone(&pool)));
         }
-        self.tasks.spawn(slowpath::carry(device, rings, pool, Arc::clone(&traffic)));
+        let carry = slowpath::carry(device, rings, pool, Arc::clone(&traffic), conflicts);
+        self.tasks.spawn(carry);
         traffic
+    }
+
+    /// Frees every buffer in flight, and leaves our state to the next process.
+    pub async fn leave(mut self) {
+        self.tasks.shutdown().await;
+        self.asking.shutdown().await;
     }
 
     /// Removes all of our state from the kernel, and frees every buffer in flight.
     ///
     /// # Errors
     ///
-    /// A device could not be unblocked; the rest is done all the same.
+    /// A TAP could not be removed or a device unblocked; the rest is done all the same.
     pub async fn stop(self) -> Result<(), KernelError> {
         let Kernel { mut tasks, taps, view, blocks, handle, mut asking, .. } = self;
-        // The tasks hold the TAPs open.
         tasks.shutdown().await;
-        drop((taps, view));
+        drop(view);
         let mut outcome = Ok(());
+        // What answers goes before what keeps the kernel from answering twice.
+        for tap in taps {
+            outcome = outcome.and(tap.remove(&handle).await);
+        }
         for block in blocks {
             outcome = outcome.and(block.remove(&handle).await);
         }
         asking.shutdown().await;
         outcome
+    }
+}
+
+/// Logs an error, unless it says that something is gone, without which the daemon can't go on.
+fn unless_gone<T>(outcome: Result<T, KernelError>) -> Result<(), KernelError> {
+    match outcome {
+        Err(gone @ KernelError::Gone { .. }) => Err(gone),
+        Err(error) => {
+            log::warn!("{error}");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Routes of the kernel's main table.
 
+use super::link;
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use rtnetlink::packet_route::AddressFamily;
@@ -35,6 +36,10 @@ pub async fn all(handle: &Handle) -> Result<HashMap<IpNet, Option<RouteTarget>>,
         question.header.address_family = family;
         let mut routes = handle.route().get(question).execute();
         while let Some(route) = routes.try_next().await? {
+            let flags = route.header.flags;
+            if flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown) {
+                continue;
+            }
             let Some((to, metric, target)) = parse(&route) else { continue };
             let is_new = !best.contains_key(&to);
             if is_new && best.len() == MOST {
@@ -49,13 +54,34 @@ pub async fn all(handle: &Handle) -> Result<HashMap<IpNet, Option<RouteTarget>>,
     Ok(best.into_iter().map(|(to, (_, target))| (to, target)).collect())
 }
 
-/// Reads the gateways of default routes over a link.
+/// Removes the default routes over a link that Tidegate has added.
+///
+/// # Errors
+///
+/// The kernel did not answer. A route that is gone is no error.
+pub async fn forget_defaults(handle: &Handle, link: u32) -> Result<(), Error> {
+    let routes = defaults(handle, link).await?.into_iter();
+    for route in routes.filter(|route| u8::from(route.header.protocol) == link::PROTOCOL) {
+        match handle.route().del(route).execute().await {
+            Ok(()) | Err(Error::NetlinkError(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads the gateways of default routes over a link, which may be down.
 ///
 /// # Errors
 ///
 /// The kernel did not answer.
 pub async fn default_gateways(handle: &Handle, link: u32) -> Result<Vec<IpAddr>, Error> {
-    let mut gateways = vec![];
+    let routes = defaults(handle, link).await?;
+    Ok(routes.iter().filter_map(|route| target(&route.attributes, None)?.gateway).collect())
+}
+
+async fn defaults(handle: &Handle, link: u32) -> Result<Vec<RouteMessage>, Error> {
+    let mut defaults = vec![];
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut question = RouteMessage::default();
         question.header.address_family = family;
@@ -65,11 +91,11 @@ pub async fn default_gateways(handle: &Handle, link: u32) -> Result<Vec<IpAddr>,
                 && to.prefix_len() == 0
                 && target.link == link
             {
-                gateways.extend(target.gateway);
+                defaults.push(route);
             }
         }
     }
-    Ok(gateways)
+    Ok(defaults)
 }
 
 /// The destination, metric and target of a route; `None` for a route that does not count.
@@ -91,9 +117,7 @@ fn parse(route: &RouteMessage) -> Option<(IpNet, u32, Option<RouteTarget>)> {
             _ => {}
         }
     }
-    let is_of_no_use =
-        flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown | RouteFlags::Cloned);
-    if table != u32::from(RouteHeader::RT_TABLE_MAIN) || is_of_no_use {
+    if table != u32::from(RouteHeader::RT_TABLE_MAIN) || flags.contains(RouteFlags::Cloned) {
         return None;
     }
     let target = match (kind, several) {

@@ -2,6 +2,7 @@
 //! their rings: in turns, in bounded batches, and with the rest of control in between. A flood costs the slow path
 //! its frames, nothing else.
 
+use super::conflict::ConflictWatch;
 use engine::types::frame::Frame;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -36,18 +37,27 @@ pub struct Traffic {
     pub no_room: AtomicU64,
 }
 
-/// Moves frames until the future is dropped. Frames from the kernel leave by the first worker, so that they keep
+/// Moves frames until the future is dropped, and looks for conflicts among those to the kernel. Frames from the kernel leave by the first worker, so that they keep
 /// their order.
 pub async fn carry<P: Pool>(
     device: Arc<AsyncDevice>,
     rings: Vec<KernelRings<P::Buffer>>,
     pool: Arc<P>,
     traffic: Arc<Traffic>,
+    conflicts: ConflictWatch,
 ) {
-    tokio::join!(write(&device, &rings, &traffic), read(&device, &rings, &*pool, &traffic));
+    tokio::join!(
+        write(&device, &rings, &traffic, conflicts),
+        read(&device, &rings, &*pool, &traffic)
+    );
 }
 
-async fn write<B: Frame>(device: &AsyncDevice, rings: &[KernelRings<B>], traffic: &Traffic) {
+async fn write<B: Frame>(
+    device: &AsyncDevice,
+    rings: &[KernelRings<B>],
+    traffic: &Traffic,
+    mut conflicts: ConflictWatch,
+) {
     let mut pause = IDLE[0];
     loop {
         let mut idle = true;
@@ -56,6 +66,7 @@ async fn write<B: Frame>(device: &AsyncDevice, rings: &[KernelRings<B>], traffic
                 let urgent = rings.iter().find_map(|rings| rings.urgent.pop());
                 let Some(frame) = urgent.or_else(|| next.to_kernel.pop()) else { break };
                 idle = false;
+                conflicts.see(frame.bytes());
                 let counter = match device.send(frame.bytes()).await {
                     Ok(_) => &traffic.to_kernel,
                     Err(_) => &traffic.refused,
@@ -64,6 +75,7 @@ async fn write<B: Frame>(device: &AsyncDevice, rings: &[KernelRings<B>], traffic
             }
             yield_now().await;
         }
+        conflicts.end_old();
         if idle {
             sleep(pause).await;
             pause = IDLE[1].min(2 * pause);

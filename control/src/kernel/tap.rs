@@ -1,9 +1,9 @@
-//! The TAP of an interface in Linux. It exists as long as it is held open: closing it removes its addresses and
-//! routes too.
+//! The TAP of an interface in Linux. It outlives the process, without a carrier, so that a restart takes no address, route
+//! or socket away from others: the next process takes it over.
 
 use super::error::{KernelError, error_kind};
 use super::link::{self, Purpose, State};
-use super::settings;
+use super::{route, settings};
 use crate::config::Interface;
 use ipnet::IpNet;
 use rtnetlink::{Error, Handle};
@@ -20,6 +20,8 @@ pub struct Tap {
     device: Arc<AsyncDevice>,
     mac: Mac,
     mtu: u16,
+    /// Whether the TAP must have a carrier.
+    has_carrier: bool,
     /// The interface's own addresses: those of the configuration, and the kernel's link-local one.
     addresses: Vec<IpNet>,
     gateways: Vec<IpAddr>,
@@ -30,8 +32,8 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Creates the TAP of `interface`, with the device's MAC, the MTU, the addresses, and a default route by each
-    /// gateway, which has this `metric`.
+    /// Creates the TAP of `interface`, or takes over the one that an earlier process left, of the index `left`. It gets
+    /// the device's MAC, the MTU, the addresses, and a default route by each gateway, which has this `metric`.
     ///
     /// # Errors
     ///
@@ -39,12 +41,13 @@ impl Tap {
     pub async fn create(
         handle: &Handle,
         interface: &Interface,
+        left: Option<u32>,
         mac: Mac,
         metric: u32,
     ) -> Result<Tap, KernelError> {
         let name = &interface.name;
-        // Opening a TAP that somebody left behind would silently take it over.
-        if link::index(handle, name).await?.is_some() {
+        // Opening somebody else's TAP would silently take it over.
+        if link::index(handle, name).await? != left {
             return Err(KernelError::NameTaken(name.clone()));
         }
         let device = Arc::new(open(name)?);
@@ -58,13 +61,42 @@ impl Tap {
             device,
             mac,
             mtu: interface.mtu,
+            has_carrier: true,
             addresses: interface.addresses.clone(),
             gateways: interface.gateways.clone(),
             metric,
             stuck: vec![],
         };
-        tap.configure(handle).await?;
-        Ok(tap)
+        match tap.configure(handle).await {
+            Ok(()) => Ok(tap),
+            Err(error) => {
+                let _ = tap.remove(handle).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Has the TAP outlive this process, with this alias.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses it.
+    pub async fn persist(&self, handle: &Handle, alias: &str) -> Result<(), KernelError> {
+        let failed = |error| KernelError::netlink(format!("name `{}`", self.name), error);
+        // The alias first: a TAP that persists without it would be nobody's.
+        link::set_alias(handle, self.index, alias).await.map_err(failed)?;
+        let failed = |error| KernelError::Tap { name: self.name.clone(), error };
+        self.device.persist().map_err(failed)
+    }
+
+    /// Removes the TAP, and with it its addresses and routes.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses it.
+    pub async fn remove(self, handle: &Handle) -> Result<(), KernelError> {
+        let failed = |error| KernelError::netlink(format!("remove `{}`", self.name), error);
+        link::delete(handle, self.index).await.map_err(failed)
     }
 
     async fn configure(&mut self, handle: &Handle) -> Result<(), KernelError> {
@@ -74,6 +106,8 @@ impl Tap {
             self.add(handle, net).await?;
         }
         self.bring_up(handle).await?;
+        let failed = |error| KernelError::netlink("remove routes of before".into(), error);
+        route::forget_defaults(handle, self.index).await.map_err(failed)?;
         for &gateway in &self.gateways {
             self.route_by(handle, gateway).await?;
         }
@@ -121,10 +155,20 @@ impl Tap {
         })
     }
 
-    /// Sets the TAP up.
+    /// Sets the TAP up, with its carrier.
     pub async fn bring_up(&self, handle: &Handle) -> Result<(), KernelError> {
         let failed = |error| KernelError::netlink(format!("bring `{}` up", self.name), error);
-        link::up(handle, self.index).await.map_err(failed)
+        link::up(handle, self.index, self.has_carrier).await.map_err(failed)
+    }
+
+    /// Gives the TAP a carrier, or takes it away.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses it. The TAP is not well then until it has been set up again.
+    pub async fn set_carrier(&mut self, handle: &Handle, on: bool) -> Result<(), KernelError> {
+        self.has_carrier = on;
+        self.bring_up(handle).await
     }
 
     /// Adds one of the interface's own addresses.
@@ -188,9 +232,15 @@ impl Tap {
     pub async fn is_well(&self, handle: &Handle) -> Result<Option<bool>, Error> {
         let state = link::state(handle, &self.name).await?;
         let well = |state: State| {
-            state.is_up && state.mac == Some(self.mac) && state.mtu == u32::from(self.mtu)
+            let is_same = state.mac == Some(self.mac) && state.mtu == u32::from(self.mtu);
+            state.is_up && state.has_carrier == self.has_carrier && is_same
         };
         Ok(state.filter(|state| state.index == self.index).map(well))
+    }
+
+    /// Whether the TAP must have a carrier.
+    pub fn has_carrier(&self) -> bool {
+        self.has_carrier
     }
 
     /// The TAP's name.
@@ -218,7 +268,7 @@ impl Tap {
         self.index
     }
 
-    /// The file that frames are read from and written to. The TAP is removed when the last handle is dropped.
+    /// The file that frames are read from and written to. The TAP has a carrier until the last handle is dropped.
     pub fn device(&self) -> Arc<AsyncDevice> {
         Arc::clone(&self.device)
     }
@@ -230,7 +280,9 @@ fn is_link_local(net: IpNet) -> bool {
 }
 
 fn open(name: &str) -> Result<AsyncDevice, KernelError> {
-    let builder = DeviceBuilder::new().name(name).layer(Layer::L2).enable(false);
+    let builder = DeviceBuilder::new().name(name).layer(Layer::L2);
+    // One that was left is up, and must not go down.
+    let builder = builder.inherit_enable_state();
     builder.build_async().map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => {
             KernelError::Privilege { doing: format!("make the TAP `{name}`") }

@@ -1,7 +1,7 @@
 //! Linux links below devices. A device sets its link's MTU when it is opened, and somebody else may change it.
 
 use super::error::KernelError;
-use super::link;
+use super::link::{self, State};
 use rtnetlink::{Error, Handle};
 
 /// The Linux link below a device.
@@ -13,6 +13,8 @@ pub struct Underlay {
     pub index: u32,
     /// The MTU that the device's interfaces need.
     pub mtu: u16,
+    /// The device's interfaces.
+    pub interfaces: Vec<usize>,
 }
 
 impl Underlay {
@@ -23,12 +25,24 @@ impl Underlay {
     ///
     /// The link is gone, or the kernel did not answer.
     pub async fn narrowed(&self, handle: &Handle) -> Result<Option<u16>, KernelError> {
+        let mtu = u16::try_from(self.state(handle).await?.mtu).unwrap_or(u16::MAX);
+        Ok((mtu < self.mtu).then_some(mtu))
+    }
+
+    /// Reads whether the link is up and has a carrier.
+    ///
+    /// # Errors
+    ///
+    /// The link is gone, or the kernel did not answer.
+    pub async fn has_carrier(&self, handle: &Handle) -> Result<bool, KernelError> {
+        Ok(self.state(handle).await?.has_carrier)
+    }
+
+    async fn state(&self, handle: &Handle) -> Result<State, KernelError> {
         let failed = |error| KernelError::netlink(format!("look at `{}`", self.name), error);
         let state = link::state(handle, &self.name).await.map_err(failed)?;
-        let state = state.filter(|state| state.index == self.index);
         let gone = || KernelError::Gone { what: "device", name: self.name.clone() };
-        let mtu = u16::try_from(state.ok_or_else(gone)?.mtu).unwrap_or(u16::MAX);
-        Ok((mtu < self.mtu).then_some(mtu))
+        state.filter(|state| state.index == self.index).ok_or_else(gone)
     }
 
     /// Sets the link's MTU to the one that is needed.

@@ -2,14 +2,14 @@
 //! events, everything is read again.
 
 mod events;
+mod held;
 mod unresolved;
 
 use super::error::KernelError;
 use super::kernel_view::{KernelView, Source, Wanted};
-use super::link::{self, PATIENCE, Socket};
+use super::link::{PATIENCE, Socket};
 use super::neighbour::{self, NeighbourEntry, NeighbourKey};
 use super::routes::RouteTable;
-use crate::config::Held;
 use engine::net::route_table::Unresolved;
 use engine::types::id::InterfaceId;
 use engine::types::next_hop::NextHop;
@@ -52,6 +52,8 @@ pub struct Watcher {
     next_hops: HashSet<NeighbourKey>,
     /// Addresses whose route does not lead to their own subnet: each is logged once.
     astray: HashSet<IpAddr>,
+    /// Interfaces with more macvlan links than count: each is logged once.
+    crowded: HashSet<usize>,
     /// Neighbours that the kernel was told to keep resolved.
     kept: HashSet<NeighbourKey>,
     routes: RouteTable,
@@ -79,6 +81,7 @@ impl Watcher {
             before: Wanted::default(),
             next_hops: HashSet::new(),
             astray: HashSet::new(),
+            crowded: HashSet::new(),
             kept: HashSet::new(),
             routes: RouteTable::default(),
             unresolved,
@@ -168,8 +171,9 @@ impl Watcher {
             self.before = wanted;
         }
         self.view.send_if_modified(|old| {
-            // That is the keeper's word.
-            let view = KernelView { narrow: old.narrow.clone(), ..view };
+            // Others look after these.
+            let (narrow, down) = (old.narrow.clone(), old.down.clone());
+            let view = KernelView { narrow, down, ..view };
             let changed = *old != view;
             *old = view;
             changed
@@ -178,9 +182,7 @@ impl Watcher {
     }
 
     async fn view_of(&mut self, handle: &Handle, wanted: &Wanted) -> Result<KernelView, Error> {
-        let held = self.held(handle, wanted).await?;
-        let live = held.iter().map(|held| held.address).filter(|it| wanted.vips.contains(it));
-        let live = live.collect();
+        let (held, virtual_macs) = self.held(handle, wanted).await?;
         self.routes.read(handle).await?;
         let next_hops = self.next_hops(handle, wanted).await?;
         let next = next_hops.iter().map(|&(_, _, neighbour)| neighbour);
@@ -205,20 +207,8 @@ impl Watcher {
             let interface = route.interface.filter(|_| is_host);
             interface.is_none_or(|interface| wanted.may_be_at(route.to.addr(), interface))
         });
-        Ok(KernelView { live, held, hops, sources, routes: routes.into(), ..KernelView::default() })
-    }
-
-    /// Reads services' addresses that the kernel holds on our interfaces.
-    async fn held(&self, handle: &Handle, wanted: &Wanted) -> Result<HashSet<Held>, Error> {
-        let services: HashSet<IpAddr> = wanted.held.iter().map(|held| held.address).collect();
-        let all = link::addresses(handle).await?.into_iter();
-        let held = all.filter_map(|(link, net)| {
-            let interface = self.taps.iter().position(|&tap| tap == link)?;
-            Some(Held { address: net.addr(), interface })
-        });
-        let is_ours =
-            |held: &Held| wanted.vips.contains(&held.address) || services.contains(&held.address);
-        Ok(held.filter(is_ours).collect())
+        let routes = routes.into();
+        Ok(KernelView { held, virtual_macs, hops, sources, routes, ..KernelView::default() })
     }
 
     /// Reads the interface and next hop of each backend and alias.
@@ -251,13 +241,16 @@ impl Watcher {
         Ok(next_hops)
     }
 
-    /// Has the kernel keep all next hops resolved.
+    /// Has the kernel keep all next hops resolved. Over a link that is down nobody answers, and the kernel would be slow
+    /// to ask again when it is up; it forgets them with the carrier.
     async fn keep(
         &mut self,
         handle: &Handle,
         known: &HashMap<NeighbourKey, NeighbourEntry>,
     ) -> Result<(), Error> {
-        for &neighbour in &self.next_hops {
+        let down = self.view.borrow().down.clone();
+        let is_down = |link| self.place(link).is_some_and(|interface| down.contains(&interface));
+        for &neighbour in self.next_hops.iter().filter(|(link, _)| !is_down(*link)) {
             let is_kept = |neighbour: &NeighbourEntry| neighbour.managed || neighbour.permanent;
             if !known.get(&neighbour).is_some_and(is_kept) {
                 neighbour::keep(handle, neighbour).await?;
@@ -281,8 +274,12 @@ impl Watcher {
     }
 
     fn interface(&self, link: u32) -> Option<InterfaceId> {
-        let position = self.taps.iter().position(|&tap| tap == link)?;
-        u8::try_from(position).ok().map(InterfaceId)
+        u8::try_from(self.place(link)?).ok().map(InterfaceId)
+    }
+
+    /// The place of a TAP among the interfaces.
+    fn place(&self, link: u32) -> Option<usize> {
+        self.taps.iter().position(|&tap| tap == link)
     }
 }
 

@@ -53,11 +53,7 @@ pub(super) fn encode(backends: &[&Backend], page: &mut Page) -> fmt::Result {
     page.gauge("backend_weight", "Weight in force", weights)?;
     let most = backends.iter().filter_map(|it| Some((it.labels(), it.max?.into())));
     page.gauge("backend_transfers_max", "Most transfers or connections at a time", most)?;
-    let now = backends.iter().map(|it| {
-        let Transfers { started, ended, .. } = &it.transfers;
-        // Workers run on: an end may be read without its start.
-        (it.with("kind", it.kind), started.value().saturating_sub(ended.value()))
-    });
+    let now = backends.iter().map(|it| (it.with("kind", it.kind), it.transfers.now()));
     page.gauge("backend_transfers", "Transfers or connections now", now)?;
     counters(backends, page)?;
     ends(backends, page)?;
@@ -76,6 +72,8 @@ fn counters(backends: &[&Backend], page: &mut Page) -> fmt::Result {
     lone("backend_transfers_started", "Transfers begun", |it| it.started.value())?;
     let help = "Begun transfers that were restored from an earlier process";
     lone("backend_transfers_inherited", help, |it| it.inherited.value())?;
+    let help = "Transfers adopted in their middle, which another gate saw begin";
+    lone("backend_transfers_adopted", help, |it| it.adopted.value())?;
     let help = "Downloads taken over from a backend that died";
     lone("backend_transfers_resumed", help, |it| it.resumed.value())?;
     let help = "Unanswered transfers whose request went to another backend";

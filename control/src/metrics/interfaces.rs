@@ -1,7 +1,7 @@
 //! Metrics of the interfaces and their devices.
 
 use super::page::Page;
-use crate::api::{Link, Lost, Tap};
+use crate::api::{Conflict, Link, Lost, Tap};
 use std::fmt;
 
 /// An interface.
@@ -23,6 +23,8 @@ pub struct Interface {
     pub lost: Lost,
     /// Traffic of the TAP.
     pub tap: Tap,
+    /// Other hosts that claim addresses of ours.
+    pub conflicts: Vec<Conflict>,
 }
 
 impl Interface {
@@ -42,6 +44,10 @@ impl Interface {
             link: Link { is_up: true, speed: Some(1_250_000_000) },
             lost: Lost { missed: 9, ..Lost::default() },
             tap: Tap { no_room: 8, ..Tap::default() },
+            conflicts: vec![Conflict {
+                address: "10.0.0.100".parse().expect("an address"),
+                mac: "02:00:00:00:00:99".into(),
+            }],
         }
     }
 }
@@ -57,6 +63,13 @@ pub(super) fn encode(interfaces: &[Interface], page: &mut Page) -> fmt::Result {
     page.gauge("interface_up", "Whether the device's link is up", up)?;
     let speed = interfaces.iter().filter_map(|it| Some(([it.label()], it.link.speed?)));
     page.gauge("interface_speed_bytes", "Speed of the device's link in bytes per second", speed)?;
+    let conflicts = interfaces.iter().flat_map(|it| {
+        let labels = |conflict: &Conflict| {
+            [("interface", it.name.clone()), ("address", conflict.address.to_string())]
+        };
+        it.conflicts.iter().map(move |conflict| (labels(conflict), 1))
+    });
+    page.gauge("address_conflict", "Whether another host claims the address", conflicts)?;
     let lost = interfaces.iter().flat_map(|it| {
         let Lost { missed, broken, no_buffer, oversized, unsent } = it.lost;
         let reasons = [

@@ -2,6 +2,7 @@
 
 use super::buckets::Buckets;
 use super::page::Page;
+use crate::config::Addresses;
 use crate::service_facts::{ServiceFacts, VipFacts};
 use engine::counters::Refusals;
 use std::fmt;
@@ -35,6 +36,10 @@ pub struct SnatPorts {
     pub service: String,
     /// The address.
     pub address: String,
+    /// Whether the kernel holds it.
+    pub is_live: bool,
+    /// The party that adds it to the kernel.
+    pub addresses: Addresses,
     /// Ports in use.
     pub taken: u32,
     /// Free ports that late packets may still come to.
@@ -63,7 +68,8 @@ pub(super) fn encode(services: &[&Service], page: &mut Page) -> fmt::Result {
     page.gauge("service_info", "Protocol, mode and scheduler of services", info)?;
     let vips = services.iter().flat_map(|service| {
         let labels = |vip: &VipFacts| {
-            [("service", service.name().to_owned()), ("vip", vip.address.to_string())]
+            let (vip, addresses) = (vip.address.to_string(), vip.addresses.name().to_owned());
+            [("service", service.name().to_owned()), ("vip", vip), ("addresses", addresses)]
         };
         service.vips.iter().map(move |vip| (labels(vip), vip.is_live.into()))
     });
@@ -104,6 +110,12 @@ pub(super) fn encode_snat(addresses: &[&SnatPorts], page: &mut Page) -> fmt::Res
         })
     });
     page.gauge("snat_ports", "Ports of SNAT addresses that are in use or rest", used)?;
+    let live = addresses.iter().map(|it| {
+        let whose = it.addresses.name();
+        let labels = [("service", &*it.service), ("address", &*it.address), ("addresses", whose)];
+        (labels, it.is_live.into())
+    });
+    page.gauge("snat_address_up", "Whether the kernel holds the SNAT address", live)?;
     let most = addresses
         .iter()
         .map(|it| ([("service", &*it.service), ("address", &*it.address)], it.max.into()));

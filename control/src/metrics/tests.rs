@@ -1,5 +1,6 @@
 use super::*;
 use crate::backend_status::{CheckCounts, Condition};
+use crate::config::Addresses;
 use crate::service_facts::{ServiceFacts, VipFacts};
 use engine::counters::Room;
 use engine::counters::{Counters, Packets, Refusals, Transfers};
@@ -29,6 +30,8 @@ fn sample() -> Arc<Sample> {
         snat: vec![SnatPorts {
             service: "pxe".into(),
             address: "10.0.0.101".into(),
+            is_live: true,
+            addresses: Addresses::Elsewhere,
             taken: 3,
             resting: 2,
             max: 64_512,
@@ -52,6 +55,7 @@ fn service(name: &str) -> Service {
             address: "10.0.0.100".parse().expect("an address"),
             interface: "lan".into(),
             is_live: true,
+            addresses: Addresses::Ours,
         }],
         refusals,
         durations: [times(), times()],
@@ -111,10 +115,15 @@ fn values_are_where_they_belong() {
         ("snat_ports_max", vec![("service", "pxe")], 64_512.0),
         ("interface_info", vec![("device", "0000:03:00.0"), ("rss", "by source")], 1.0),
         ("interface_up", vec![("interface", "lan")], 1.0),
+        ("address_conflict", vec![("interface", "lan"), ("address", "10.0.0.100")], 1.0),
         ("interface_speed_bytes", vec![("interface", "lan")], 1.25e9),
         ("interface_lost_packets_total", vec![("reason", "missed")], 9.0),
         ("interface_kernel_packets_total", vec![("outcome", "no-room")], 8.0),
-        ("service_vip_up", vec![("service", "pxe"), ("vip", "10.0.0.100")], 1.0),
+        (
+            "service_vip_up",
+            vec![("service", "pxe"), ("vip", "10.0.0.100"), ("addresses", "ours")],
+            1.0,
+        ),
         ("service_vip_up", vec![("service", "we\"ird\\\n")], 1.0),
         ("service_refused_requests_total", vec![("service", "pxe"), ("reason", "read-only")], 2.0),
         ("backend_state", with(one, ("state", "draining")), 1.0),
@@ -167,6 +176,6 @@ fn openmetrics_has_its_own_form() {
 #[test]
 fn every_counter_has_a_metric() {
     assert_eq!(Packets::NAMES.len(), 14);
-    assert_eq!(Transfers::NAMES.len(), 28);
+    assert_eq!(Transfers::NAMES.len(), 29);
     assert_eq!(Refusals::NAMES.len(), 6);
 }

@@ -2,7 +2,7 @@
 
 use super::entries::{Backend, BackendGroup, Entry, Means, Presence, Service, Vip};
 use super::{Numbered, Numbers, Registry, number};
-use crate::config::{self, Held, Mode};
+use crate::config::{self, Addresses, Held, Mode};
 use engine::types::id::{BackendId, GroupId, ServiceId, SnatId, VipId};
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -33,8 +33,19 @@ impl Registry {
         self.backends.iter_mut().for_each(leave);
         let mut places = self.places();
         let numbers = services.iter().map(|service| self.service(service, &mut places)).collect();
+        services.iter().for_each(|service| self.note_addresses(service));
         self.make_way();
         numbers
+    }
+
+    /// Notes who adds a service's addresses. Of a removed one it stays as it was.
+    fn note_addresses(&mut self, service: &config::Service) {
+        for Held { address, .. } in service.held() {
+            match service.addresses {
+                Addresses::Ours => self.elsewhere.remove(address),
+                Addresses::Elsewhere => self.elsewhere.insert(*address),
+            };
+        }
     }
 
     fn places(&self) -> Places {

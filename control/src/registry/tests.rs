@@ -94,3 +94,27 @@ fn there_is_an_end_to_numbers() {
     let said = one.next(with(&pool[cut..]), Capacity::ANY).expect_err("too many").to_string();
     assert!(said.starts_with("1025 SNAT addresses since the start"), "{said}");
 }
+
+/// Saved state of an earlier version does not say it: all were ours.
+#[test]
+fn who_adds_an_address_outlives_its_service() {
+    let snat = file().replace("vip =", "snat = [\"10.0.0.101\"]\nvip =");
+    let elsewhere = snat.replace("vip =", "addresses = \"elsewhere\"\nvip =");
+    let held = |active: &ActiveConfig| active.wanted().held.len();
+    let served = |active: &ActiveConfig| active.wanted().served.len();
+    let then = |active: &ActiveConfig, text: &str| {
+        active.next(written(text), Capacity::ANY).expect("room")
+    };
+    let (ours, theirs) = (first(&snat), first(&elsewhere));
+    assert_eq!((held(&ours), held(&theirs)), (2, 0));
+    assert_eq!((served(&ours), served(&theirs)), (2, 2));
+    assert_eq!((held(&then(&ours, &elsewhere)), held(&then(&theirs, &snat))), (0, 2));
+    let other = file().replace("10.0.0.100", "10.0.0.200");
+    assert_eq!((held(&then(&ours, &other)), held(&then(&theirs, &other))), (3, 1));
+    let mut json = serde_json::to_value(&theirs.registry).expect("JSON");
+    let saved: Registry = serde_json::from_value(json.clone()).expect("a registry");
+    assert_eq!(saved, theirs.registry);
+    json.as_object_mut().expect("an object").remove("elsewhere");
+    let old: Registry = serde_json::from_value(json).expect("a registry");
+    assert_eq!(old.wanted().held.len(), 2);
+}

@@ -49,13 +49,10 @@ fn what_was_left_is_found_again() {
 #[test]
 fn what_does_not_fit_is_begun_anew() {
     type Change = fn(&mut Compatibility);
-    let changes: [(&str, Change); 6] = [
+    let changes: [(&str, Change); 3] = [
         ("started anew", |compatibility| compatibility.boot = "tomorrow".into()),
         ("otherwise", |compatibility| compatibility.layout = "2".into()),
-        ("2 workers", |compatibility| compatibility.workers = 3),
-        ("max_flows", |compatibility| compatibility.max_flows = 4096),
         ("interfaces", |compatibility| compatibility.interfaces.clear()),
-        ("size", |compatibility| compatibility.size = PAGE),
     ];
     for (why, change) in changes {
         let (_folder, socket) = left();
@@ -71,6 +68,30 @@ fn what_does_not_fit_is_begun_anew() {
         );
         assert!(saved_state.memory.is_some(), "{why}");
     }
+}
+
+#[test]
+fn what_other_workers_have_left_is_there_to_be_moved() {
+    let (_folder, socket) = left();
+    let path = socket.with_added_extension("flows");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[PAGE..3 * PAGE].fill(1);
+    bytes[3 * PAGE..].fill(2);
+    fs::write(&path, &bytes).unwrap();
+    let resized = compatibility().resized(3, 4096, 8 * PAGE);
+    let mut saved_state = SavedState::open(&socket, resized.clone(), LATER);
+    assert_eq!(saved_state.seed, [2, 3], "the rows are sealed with it");
+    assert_eq!(saved_state.statuses.overrides().len(), 2);
+    let former = saved_state.former.take().unwrap();
+    assert_eq!(former.max_flows, 1024);
+    let parts: Vec<_> = former.parts().map(|part| part.unwrap()).collect();
+    assert_eq!(parts, [vec![1; 2 * PAGE], vec![2; 2 * PAGE]]);
+    let memory = saved_state.memory.as_ref().unwrap();
+    assert_eq!(memory.metadata().unwrap().size(), 25 * PAGE as u64);
+    saved_state.save(&Registry::default(), &BackendStatuses::default());
+    let next = SavedState::open(&socket, resized, FRESH);
+    assert!(next.former.is_none() && next.memory.is_some(), "they are moved once");
+    assert_eq!(next.seed, [2, 3]);
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub fn data_ports(vips: &mut [Vip], registry: &Registry) {
 }
 
 /// Enters the owner of each address. Our addresses override those of backends, and VIPs override SNAT addresses.
-/// Entries that are gone own none.
+/// Entries that are gone own none. VIPs and SNAT addresses that the kernel does not hold are down.
 pub fn enter_addresses(snapshot: &mut Snapshot, registry: &Registry, view: &KernelView) {
     let Snapshot { services, addresses, .. } = snapshot;
     for (_, backend) in present(BackendId, registry.backends()) {
@@ -55,10 +55,22 @@ pub fn enter_addresses(snapshot: &mut Snapshot, registry: &Registry, view: &Kern
             }
         }
     }
+    let live = view.live();
     for (id, held) in present(SnatId, registry.snat()) {
-        addresses.insert(held.address, Owner::Snat(id));
+        snapshot.set_snat_live(id, live.contains(&held.address));
     }
     for (id, vip) in present(VipId, registry.vips()) {
-        snapshot.set_live(id, view.live.contains(&vip.held.address));
+        snapshot.set_live(id, live.contains(&vip.held.address));
     }
+}
+
+/// Leaves in each pool the addresses that the kernel holds: new flows take ports of no other.
+pub fn keep_live_pools(snapshot: &mut Snapshot) {
+    let mut services = std::mem::take(&mut snapshot.services);
+    for service in &mut services {
+        if let Mode::Snat(pool) = &mut service.mode {
+            pool.retain(|&id| snapshot.is_snat_live(id));
+        }
+    }
+    snapshot.services = services;
 }

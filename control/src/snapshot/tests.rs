@@ -45,6 +45,7 @@ fn service(vip: IpAddr, port: u16, mode: config::Mode, servers: &[(u8, u16)]) ->
         vips: vec![Held { address: vip, interface: 0 }],
         port,
         mode,
+        addresses: config::Addresses::Ours,
         scheduler: Scheduler::default(),
         slow_start: None,
         idle_timeout: Duration::from_secs(60),
@@ -83,6 +84,12 @@ fn group(scheduler: Scheduler, members: &[(u16, IpAddr, u16)]) -> BackendGroup {
 fn snat(addresses: &[IpAddr]) -> config::Mode {
     let pool = addresses.iter().map(|&address| Held { address, interface: 0 });
     config::Mode::Snat(pool.collect())
+}
+
+/// The kernel's state, when it holds these addresses.
+fn holding(addresses: &[IpAddr]) -> KernelView {
+    let held = addresses.iter().map(|&address| (Held { address, interface: 0 }, None));
+    KernelView { held: held.collect(), ..KernelView::default() }
 }
 
 fn config(services: Vec<config::Service>) -> Config {

@@ -2,6 +2,7 @@
 
 use super::view::{Service, View};
 use super::words::{count, span};
+use crate::api::Conflict;
 use crate::foreign_text::escaped;
 use crate::service_facts::ServiceFacts;
 
@@ -15,8 +16,16 @@ pub fn of(view: &View) -> Vec<String> {
                 problems.push(format!("VIP {address} of {name} is down: {fault}"));
             }
         }
+        if service.lacks_pool {
+            problems
+                .push(format!("The kernel holds no address of the pool of {}", service.facts.name));
+        }
         problems.extend(backends(service));
     }
+    let conflicts = view.interfaces.iter().flat_map(|one| &one.conflicts);
+    problems.extend(conflicts.map(|Conflict { address, mac }| {
+        format!("Another host claims {address}: it is also at {mac}")
+    }));
     let down = view.interfaces.iter().filter(|one| !one.link.is_up);
     problems.extend(down.map(|one| format!("The link of {} is down", one.name)));
     if !view.daemon.reloads.is_last_successful {

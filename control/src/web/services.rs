@@ -45,7 +45,7 @@ fn vips(service: &Service) -> Markup {
             @for vip in &service.vips {
                 li {
                     "VIP " (vip.facts.address) " "
-                    (state(if vip.facts.is_live { "up" } else { "down" }))
+                    (state(vip.facts.state()))
                     " for " (span(vip.since))
                     @if let Some(fault) = vip.fault() { ": " (fault) }
                 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::api::{self, Check, Flow, Flows, Link};
+use crate::config::Addresses;
 use crate::flow_log::{Asked, End, Line};
 use crate::metrics::{Facts, Interface};
 use crate::service_facts::{ServiceFacts, VipFacts};
@@ -89,12 +90,14 @@ fn view() -> View {
             address: address.parse().expect("an address"),
             interface: "lan".into(),
             is_live,
+            addresses: Addresses::Ours,
         },
         since: Duration::from_secs(7300),
     };
     let service = Service {
         facts: ServiceFacts::example("pxe"),
         vips: vec![vip("10.0.0.100", true), vip("10.0.0.101", false)],
+        lacks_pool: false,
         backends: vec![backend("one", "up", ""), backend("two", "down", "no answer within 1s")],
         hour: vec![Second { requests: 5, outcomes: [3, 1, 1, 0] }; 90],
     };
@@ -135,9 +138,10 @@ fn the_page_shows_the_view() {
     let page = page(&view());
     let text = heard(&page);
     for words in [
-        "(3) Tidegate on gate1",
-        "3 problems ✖ VIP 10.0.0.101 of pxe is down: the kernel does not hold it on lan",
+        "(4) Tidegate on gate1",
+        "4 problems ✖ VIP 10.0.0.101 of pxe is down: the kernel does not hold it on lan",
         "✖ Backend two of pxe is down for 1 min: no answer within 1s",
+        "✖ Another host claims 10.0.0.100: it is also at 02:00:00:00:00:99",
         "✖ The link of lan is down",
         "VIP 10.0.0.100 ● up for 2 h",
         "VIP 10.0.0.101 ✖ down for 2 h: the kernel does not hold it on lan: another host has it",
@@ -165,6 +169,7 @@ fn nothing_wrong_is_said_too() {
     view.services[0].vips.truncate(1);
     view.services[0].backends.truncate(1);
     view.interfaces[0].link.is_up = true;
+    view.interfaces[0].conflicts.clear();
     (view.drops, view.failures) = (vec![], vec![]);
     view.flows = Err("worker 0 does not answer".into());
     let text = heard(&page(&view));

@@ -42,6 +42,8 @@ pub struct Service {
     pub facts: ServiceFacts,
     /// The VIPs.
     pub vips: Vec<Vip>,
+    /// Whether VIPs are up, and the kernel holds no address of the SNAT pool.
+    pub lacks_pool: bool,
     /// The backends, and removed ones that still have transfers.
     pub backends: Vec<Backend>,
     /// The last hour, the oldest second first.
@@ -58,10 +60,10 @@ pub struct Vip {
 }
 
 impl Vip {
-    /// Why the VIP is down; `None`: it is up.
+    /// Why the VIP is down; `None`: it is up, or another gate may have it.
     pub fn fault(&self) -> Option<String> {
-        let VipFacts { interface, is_live, .. } = &self.facts;
-        (!is_live).then(|| {
+        (self.facts.state() == "down").then(|| {
+            let interface = &self.facts.interface;
             format!(
                 "the kernel does not hold it on {interface}: another host has it, or it was removed"
             )

@@ -5,7 +5,7 @@ mod damage;
 mod numbers;
 mod transfers;
 
-use configurations::{ADDRESSES, address};
+use configurations::{ADDRESSES, address, held};
 use control::active_config::ActiveConfig;
 use control::backend_status::BackendStatuses;
 use control::carry_over::CarryOver;
@@ -28,7 +28,7 @@ fn some_view() -> KernelView {
     let up = (0..ADDRESSES).filter(|n| n % 4 > 0).map(address);
     let hop = |address| (address, NextHop { interface: InterfaceId(0), mac: mac(address) });
     KernelView {
-        live: (0..ADDRESSES).filter(|n| n % 3 > 0).map(address).collect(),
+        held: (0..ADDRESSES).filter(|n| n % 3 > 0).map(|n| (held(n), None)).collect(),
         hops: up.map(hop).collect(),
         ..KernelView::default()
     }
@@ -40,7 +40,7 @@ fn sunny_view() -> KernelView {
     let all = || (0..ADDRESSES).map(address);
     let source = |address| (address, Source::OnLink(InterfaceId(0), Some(mac(address))));
     KernelView {
-        live: all().collect(),
+        held: (0..ADDRESSES).map(|n| (held(n), None)).collect(),
         hops: all().map(hop).collect(),
         sources: all().map(source).collect(),
         ..KernelView::default()

@@ -18,10 +18,12 @@ use crate::flow::port_allocator::SnatAddress;
 use crate::net::address_map::{AddressMap, Owner};
 use crate::net::origin::{Origin, Server};
 use crate::net::route_table::{RouteTable, Unresolved};
+use crate::scheduler::backend_group::Algorithm;
 use crate::snapshot::interface::Interface;
 use crate::snapshot::service::{BackendGroups, Service};
 use crate::snapshot::vip::Vip;
 use crate::types::id::{BackendId, GroupId, InterfaceId, ServerId, ServiceId, SnatId, VipId};
+use crate::types::mode::Mode;
 use crate::types::next_hop::NextHop;
 use crate::types::tick::Tick;
 use ipnet::IpNet;
@@ -81,6 +83,17 @@ impl Snapshot {
         services.iter().find(|&&(known, _)| known == port).map(|&(_, service)| service)
     }
 
+    /// Whether the service adopts flows of this client in their middle: the client's address alone tells where another
+    /// gate has sent them, and the server gets them as they are.
+    pub fn adopts(&self, service: ServiceId, client: IpAddr) -> bool {
+        let service = &self[service];
+        let group = &self[service.group][usize::from(client.is_ipv6())];
+        service.mode == Mode::Dsr
+            && service.rules.is_empty()
+            && matches!(group.algorithm(), Algorithm::SourceHash(_))
+            && service.access.admits(client)
+    }
+
     /// Whether the kernel holds the VIP on an interface of the gate.
     pub fn is_live(&self, vip: VipId) -> bool {
         self.addresses.get(self[vip].address) == Some(Owner::Vip(vip))
@@ -90,6 +103,17 @@ impl Snapshot {
     pub fn set_live(&mut self, vip: VipId, live: bool) {
         let owner = if live { Owner::Vip(vip) } else { Owner::Down };
         self.addresses.insert(self[vip].address, owner);
+    }
+
+    /// Sets whether the kernel holds the SNAT address. Which addresses new flows use, the services' pools say.
+    pub fn set_snat_live(&mut self, snat: SnatId, live: bool) {
+        let owner = if live { Owner::Snat(snat) } else { Owner::Down };
+        self.addresses.insert(self[snat].address, owner);
+    }
+
+    /// Whether the kernel holds the SNAT address on an interface of the gate.
+    pub fn is_snat_live(&self, snat: SnatId) -> bool {
+        self.addresses.get(self[snat].address) == Some(Owner::Snat(snat))
     }
 
     /// Whether some service has persistence.

@@ -1,6 +1,8 @@
 //! The state of one worker: its transfers and connections, its share of the SNAT ports, its cursors in the backend groups.
 
 pub mod admission;
+pub mod adoption;
+pub mod adoption_rate;
 pub mod affinity;
 mod announced;
 pub mod connections;
@@ -27,6 +29,7 @@ mod snat_share;
 pub mod sweep;
 mod transfers;
 
+use self::adoption_rate::AdoptionRate;
 use self::deferred::Deferred;
 use self::snat_share::SnatShare;
 use crate::choose;
@@ -39,7 +42,6 @@ use crate::flow::fragment_table::FragmentTable;
 use crate::flow::ftp_session_table::FtpSessionTable;
 use crate::flow::hash::Seed;
 use crate::flow::host_table::HostTable;
-use crate::flow::port_allocator::Taker;
 use crate::flow::quotas::Quotas;
 use crate::flow::store::Store;
 use crate::flow::transfer_table::TransferTable;
@@ -94,6 +96,8 @@ pub struct WorkerState {
     pub clock: Millis,
     /// The rate limit of ICMP errors and resets.
     pub icmp_limiter: Rate,
+    /// The rate limit of adopted packets.
+    pub adoption_rate: AdoptionRate,
     /// The IP identification that was given out last.
     last_id: u16,
     /// Clients of transfers that were forgotten.
@@ -146,6 +150,7 @@ impl WorkerState {
             flow_log: FlowLog::new(max_flows),
             clock: Millis::default(),
             icmp_limiter: Rate::default(),
+            adoption_rate: AdoptionRate::new(now),
             last_id: worker,
             heeded: now,
             counters,
@@ -168,6 +173,11 @@ impl WorkerState {
         Store::mapped(memory, max_flows, names(max_flows))
     }
 
+    /// A copy of such memory that an earlier process has left.
+    pub fn saved_store(memory: &[u8], max_flows: u32) -> Store {
+        Store::saved(memory, max_flows, names(max_flows))
+    }
+
     /// This moment of this worker.
     pub fn env<'a>(&self, snapshot: &'a Snapshot, now: Tick) -> Env<'a> {
         Env { snapshot, now, worker: self.worker, workers: self.workers }
@@ -175,8 +185,8 @@ impl WorkerState {
 
     /// The SNAT ports, for a mode to take from and give back to.
     pub fn pools<'a>(&'a mut self, env: &'a Env) -> Pools<'a> {
-        let by = Taker { worker: self.worker, workers: self.workers, now: env.now };
-        Pools { snat: &env.snapshot.snat, hosts: &self.snat.hosts, turns: &mut self.snat.turns, by }
+        let SnatShare { hosts, turns, .. } = &mut self.snat;
+        Pools { snat: &env.snapshot.snat, hosts, names: &self.hosts, turns, now: env.now }
     }
 
     /// The number of clients that servers see by this affinity's SNAT address, if it has one.

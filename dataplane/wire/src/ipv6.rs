@@ -115,6 +115,11 @@ impl Ipv6 {
     fn version(&self) -> u8 {
         self.version_class_label.to_bytes()[0] >> 4
     }
+
+    /// Whether ICMPv6 follows without any extension header.
+    pub(crate) fn is_icmp(&self) -> bool {
+        self.next == Ipv6::ICMP
+    }
 }
 
 impl Ip for Ipv6 {

@@ -15,6 +15,8 @@ pub const ARP: u16 = 0x0806;
 /// The all-nodes multicast group and its hardware address (RFC 2464 §7).
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const ALL_NODES_MAC: Mac = Mac([0x33, 0x33, 0, 0, 0, 1]);
+/// The solicited-node multicast groups' common bits.
+const SOLICITED_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00, 0);
 
 /// ARP for IPv4 over Ethernet.
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -171,14 +173,73 @@ pub fn announcement(address: IpAddr, mac: Mac) -> Vec<u8> {
     }
 }
 
+/// A probe from `mac`: a question that each host which has `address` answers, without telling anybody that the address
+/// is at `mac` (RFC 5227 §2.1.1, RFC 4862 §5.4.2).
+pub fn probe(address: IpAddr, mac: Mac) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => arp_request(Ipv4Addr::UNSPECIFIED, address, mac),
+        IpAddr::V6(address) => duplicate_address_detection(address, mac),
+    }
+}
+
+/// Whether an ICMPv6 message is a neighbour advertisement.
+pub fn is_advertisement(body: &[u8]) -> bool {
+    body.first() == Some(&ADVERTISEMENT)
+}
+
+/// A host's claim to have an IP address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// The IP address.
+    pub address: IpAddr,
+    /// The hardware address of the host.
+    pub mac: Mac,
+}
+
+/// The claim in a frame: the sender of an ARP request or reply, or the target of a neighbour advertisement. `None`: the
+/// frame is something else, or malformed.
+pub fn claim(frame: &[u8]) -> Option<Claim> {
+    let (ethernet, rest) = Ethernet::ref_from_prefix(frame).ok()?;
+    match ethernet.kind.get() {
+        ARP => claim_by_arp(rest),
+        Ipv6::ETHER_TYPE => claim_by_advertisement(ethernet, rest),
+        _ => None,
+    }
+}
+
+fn claim_by_arp(rest: &[u8]) -> Option<Claim> {
+    let (arp, _) = Arp::ref_from_prefix(rest).ok()?;
+    let is_sound = [ArpKind::REQUEST, ArpKind::REPLY].contains(&arp.kind) && !arp.sender.is_group();
+    let address = Ipv4Addr::from(arp.sender_address.get());
+    is_sound.then_some(Claim { address: address.into(), mac: arp.sender })
+}
+
+fn claim_by_advertisement(ethernet: &Ethernet, rest: &[u8]) -> Option<Claim> {
+    let (ip, body) = Ipv6::ref_from_prefix(rest).ok()?;
+    let body = body.get(..ip.total_len().checked_sub(size_of::<Ipv6>())?)?;
+    let (discovery, options) = Discovery::ref_from_prefix(body).ok()?;
+    // Without the option it is at the address that it came from.
+    let option = IsAt::ref_from_prefix(options).ok().filter(|(option, _)| option.kind == 2);
+    let mac = option.map_or(ethernet.source, |(option, _)| option.mac);
+    let is_sound = ip.is_icmp()
+        && (discovery.kind, discovery.code, ip.hops()) == (ADVERTISEMENT, 0, 255)
+        && !mac.is_group()
+        && checksum::fold(checksum::sum(body, ip.icmp_sum(body.len() as u16))) == 0xffff;
+    let address = Ipv6Addr::from(discovery.target);
+    is_sound.then_some(Claim { address: address.into(), mac })
+}
+
 fn gratuitous_arp(address: Ipv4Addr, mac: Mac) -> Vec<u8> {
-    let address = U32::new(address.to_bits());
+    arp_request(address, address, mac)
+}
+
+fn arp_request(sender: Ipv4Addr, target: Ipv4Addr, mac: Mac) -> Vec<u8> {
     let arp = Arp {
         kind: ArpKind::REQUEST,
         sender: mac,
-        sender_address: address,
+        sender_address: U32::new(sender.to_bits()),
         target: Mac::default(),
-        target_address: address,
+        target_address: U32::new(target.to_bits()),
     };
     let ethernet = Ethernet { destination: Mac::BROADCAST, source: mac, kind: U16::new(ARP) };
     [ethernet.as_bytes(), arp.as_bytes()].concat()
@@ -192,13 +253,36 @@ fn unsolicited(address: Ipv6Addr, mac: Mac) -> Vec<u8> {
         flags: U32::new(OVERRIDE),
         target: address.octets(),
     };
-    let mut body = [discovery.as_bytes(), IsAt::target(mac).as_bytes()].concat();
-    let mut ip = Ipv6::new(Ipv6::ICMP, address, ALL_NODES, body.len());
-    // RFC 4861 §7.1.2: receivers accept no other hop limit.
+    let body = [discovery.as_bytes(), IsAt::target(mac).as_bytes()].concat();
+    to_group((address, ALL_NODES), (mac, ALL_NODES_MAC), body)
+}
+
+fn duplicate_address_detection(address: Ipv6Addr, mac: Mac) -> Vec<u8> {
+    let [.., a, b, c] = address.octets();
+    // The solicited-node group (RFC 4291 §2.7.1).
+    let group = SOLICITED_NODES.to_bits() | u128::from(u32::from_be_bytes([0, a, b, c]));
+    let discovery = Discovery {
+        kind: SOLICITATION,
+        code: 0,
+        checksum: U16::ZERO,
+        flags: U32::ZERO,
+        target: address.octets(),
+    };
+    let body = discovery.as_bytes().to_vec();
+    to_group((Ipv6Addr::UNSPECIFIED, group.into()), (mac, Mac([0x33, 0x33, 0xff, a, b, c])), body)
+}
+
+/// A frame with a message of neighbour discovery.
+fn to_group(
+    (from, group): (Ipv6Addr, Ipv6Addr),
+    (source, destination): (Mac, Mac),
+    mut body: Vec<u8>,
+) -> Vec<u8> {
+    let mut ip = Ipv6::new(Ipv6::ICMP, from, group, body.len());
+    // RFC 4861 §7.1: receivers accept no other hop limit.
     ip.set_hops(255);
     icmp::make_checksum(&ip, &mut body);
-    let kind = U16::new(Ipv6::ETHER_TYPE);
-    let ethernet = Ethernet { destination: ALL_NODES_MAC, source: mac, kind };
+    let ethernet = Ethernet { destination, source, kind: U16::new(Ipv6::ETHER_TYPE) };
     [ethernet.as_bytes(), ip.as_bytes(), &body].concat()
 }
 

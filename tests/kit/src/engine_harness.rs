@@ -11,6 +11,7 @@ use engine::counters::{Counters, Room};
 use engine::engine::Engine;
 use engine::flow::hash::Seed;
 use engine::flow::query::{ConnectionView, FlowQuery, TransferView};
+use engine::flow::rehome::NewHomes;
 use engine::flow::store::Store;
 use engine::scheduler::transfer_limit::{Places, TransferLimit};
 use engine::snapshot::Snapshot;
@@ -78,27 +79,60 @@ impl EngineHarness {
     /// One of several workers. Backends without limit get one that is never reached, so that every test checks the
     /// counts.
     pub fn one_of(worker: u16, workers: u16, snapshot: Snapshot, flows: u32) -> EngineHarness {
-        EngineHarness::over(WorkerState::store(flows), (worker, workers), snapshot, Tick(1000))
+        let store = WorkerState::store(flows);
+        EngineHarness::over(store, (worker, workers), snapshot, SEED, Tick(1000))
+    }
+
+    /// The only worker of another gate, whose hashes have their own seed.
+    pub fn of_another_gate(snapshot: Snapshot, flows: u32) -> EngineHarness {
+        let seed = Seed([0x0f1e_2d3c_4b5a_6978, 0x8796_a5b4_c3d2_e1f0]);
+        EngineHarness::over(WorkerState::store(flows), (0, 1), snapshot, seed, Tick(77_000))
     }
 
     /// Kills the process; the next one continues from its memory, with this snapshot.
     #[must_use]
     pub fn reborn(self, snapshot: Snapshot) -> EngineHarness {
         let WorkerState { worker, workers, .. } = self.engine.state;
-        EngineHarness::over(self.engine.state.leave(), (worker, workers), snapshot, self.now)
+        EngineHarness::over(self.engine.state.leave(), (worker, workers), snapshot, SEED, self.now)
+    }
+
+    /// Kills a process's workers; those of the next one, so many, continue from their memory, with this snapshot.
+    #[must_use]
+    pub fn rehomed(
+        gates: Vec<EngineHarness>,
+        workers: u16,
+        snapshot: &Snapshot,
+    ) -> Vec<EngineHarness> {
+        let now = gates.first().map(|gate| gate.now).unwrap_or_default();
+        let mut stores: Vec<_> =
+            (0..workers).map(|_| WorkerState::store(topology::FLOWS)).collect();
+        let mut homes = NewHomes::new(&mut stores, SEED);
+        for gate in gates {
+            assert_eq!(homes.take_in(&gate.engine.state.leave()), 0, "lost");
+        }
+        let gate = |(worker, store)| {
+            EngineHarness::over(store, (worker, workers), snapshot.clone(), SEED, now)
+        };
+        (0..).zip(stores).map(gate).collect()
     }
 
     /// The only worker, which continues from an earlier process's memory.
     pub fn inheriting(store: Store, snapshot: Snapshot, now: Tick) -> EngineHarness {
-        EngineHarness::over(store, (0, 1), snapshot, now)
+        EngineHarness::over(store, (0, 1), snapshot, SEED, now)
     }
 
-    fn over(store: Store, worker: (u16, u16), mut snapshot: Snapshot, now: Tick) -> EngineHarness {
+    fn over(
+        store: Store,
+        worker: (u16, u16),
+        mut snapshot: Snapshot,
+        seed: Seed,
+        now: Tick,
+    ) -> EngineHarness {
         for backend in &mut snapshot.backends {
             backend.cap.get_or_insert_with(|| TransferLimit::new(u32::MAX, Places::default()));
         }
         let counters = Arc::new(Counters::new(Room::of(&snapshot, 0)));
-        let (mut state, adopted) = WorkerState::new(worker, store, &snapshot, SEED, counters, now);
+        let (mut state, adopted) = WorkerState::new(worker, store, &snapshot, seed, counters, now);
         let records = RecordLog::default();
         state.flow_log.records = Some(records.ring.clone());
         state.clock = clock(now);

@@ -7,6 +7,8 @@
 //!  s2        10.77.0.31 ──┘
 //! ```
 
+mod fleet;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -121,6 +123,14 @@ impl Lab {
         self.add(name);
         self.plug_in(name, "eth0");
         self.server(name, address);
+        self
+    }
+
+    /// Adds a second gate, `gate2`, with one arm: `dev1` on the switch.
+    #[must_use]
+    pub fn with_second_gate(mut self) -> Lab {
+        self.add("gate2");
+        self.plug_in("gate2", "dev1");
         self
     }
 
@@ -268,9 +278,10 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for name in ["gate", "client", "s1", "s2"] {
-                let log = std::fs::read_to_string(self.path(&format!("{name}.log")));
-                eprintln!("--- the log of {name}\n{}", log.unwrap_or_default());
+            for name in &self.names {
+                if let Ok(log) = std::fs::read_to_string(self.path(&format!("{name}.log"))) {
+                    eprintln!("--- the log of {name}\n{log}");
+                }
             }
         }
         for name in &self.names {

@@ -259,7 +259,8 @@ fn interface_of_gate(id: InterfaceId) -> Interface {
         let state = state.map(|(via, length)| IpNet::new(via.host(0, 2), length));
         interface.addresses = state.map(|net| net.expect("a length")).into();
         let vips = Via::ALL.into_iter().map(|via| via.vip().ip());
-        interface.held = vips.chain([Via::Snat, Via::Snat6].map(Via::snat)).collect();
+        let held = vips.chain([Via::Snat, Via::Snat6].map(Via::snat));
+        interface.held = held.map(|address| (address, interface.mac)).collect();
     }
     interface
 }

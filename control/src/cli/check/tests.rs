@@ -43,8 +43,12 @@ fn all_is_well_in_one_line() {
 
 #[test]
 fn what_clients_lose_is_critical() {
-    let changes: [(Change, &str); 5] = [
+    let changes: [(Change, &str); 6] = [
         (|now| now.services[0].state = "vip down".into(), "service pxe: no VIP is live"),
+        (
+            |now| now.services[0].state = "pool down".into(),
+            "service pxe: the kernel holds no address of its SNAT pool",
+        ),
         (|now| now.services[1].state = "partly live".into(), "service firmware: a VIP is down"),
         (
             |now| pxe(now, |one| one.state = "disabled".into()),
@@ -103,11 +107,16 @@ fn what_somebody_should_look_at_is_a_warning() {
 
 #[test]
 fn orders_old_drops_and_a_restart_are_fine() {
-    let changes: [Change; 4] = [
+    let changes: [Change; 6] = [
         |now| now.backends[0].state = "draining".into(),
         |now| now.backends[0].state = "disabled".into(),
         |now| now.status.last_reload = Some(LastReload { successful: true, at: 0 }),
         |now| drop(now.stats.drops.insert("foreign-mac".into(), 9.into())),
+        |now| now.services[0].state = "elsewhere".into(),
+        |now| {
+            now.services[0].state = "partly live".into();
+            now.services[0].addresses = "elsewhere".into();
+        },
     ];
     for change in changes {
         let (level, text) = after(change);

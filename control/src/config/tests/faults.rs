@@ -223,6 +223,13 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("[[interface]]", "[dataplane]\nworkers = [1, 1]\n[[interface]]", "2:15", "has two workers"),
     ("[[interface]]", "[dataplane]\nmemory = \"1 MiB\"\n[[interface]]", "2:10", "no usable size"),
     ("[[interface]]", "[dataplane]\nmax_flows = 5\n[[interface]]", "2:13", "5 is out of range"),
+    (
+        "[[interface]]",
+        "[control]\naddresses = \"x\"\n[[interface]]",
+        "2:13",
+        "addresses are not `x`",
+    ),
+    ("vip =", "addresses = \"theirs\"\nvip =", "9:13", "addresses are not `theirs`"),
     ("[[interface]]", "[control]\nsocket = \"here\"\n[[interface]]", "2:10", "no socket can be"),
 ];
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 /// State that an interface has lost.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Lost {
-    /// Whether the TAP is down, or has another MAC or MTU.
+    /// Whether the TAP is down, or has another MAC, MTU or carrier.
     pub is_unwell: bool,
     /// Settings that have another value.
     pub settings: Vec<String>,
@@ -26,7 +26,7 @@ impl Lost {
     pub fn line(&self, name: &str) -> Option<String> {
         let mut words = vec![];
         if self.is_unwell {
-            words.push("its state (up, MAC, MTU)".to_owned());
+            words.push("its state (up, MAC, MTU, carrier)".to_owned());
         }
         words.extend(self.settings.iter().map(|setting| format!("its setting of {setting}")));
         words.extend(self.addresses.iter().map(ToString::to_string));

@@ -6,23 +6,33 @@ use engine::types::id::{ServerId, SnatId};
 #[test]
 fn pools_share_their_addresses() {
     let second = server(102);
-    let snapshot = snapshot(vec![
+    let config = config(vec![
         service(VIP, 69, snat(&[SNAT]), &[(30, 1)]),
         service(OTHER_VIP, 69, snat(&[second, SNAT]), &[(31, 1)]),
     ]);
+    let snapshot = first(config.clone(), &holding(&[SNAT, second]));
     let addresses: Vec<_> = snapshot.snat.iter().map(|one| one.address).collect();
     assert_eq!(addresses, [SNAT, second]);
     assert_eq!(snapshot.services[0].mode, Mode::Snat(vec![SnatId(0)]));
     assert_eq!(snapshot.services[1].mode, Mode::Snat(vec![SnatId(1), SnatId(0)]));
+    assert!([SnatId(0), SnatId(1)].iter().all(|&id| snapshot.is_snat_live(id)));
+
+    // What the kernel does not hold is left out, and keeps its ports.
+    let snapshot = first(config, &holding(&[second]));
+    assert_eq!(snapshot.services[0].mode, Mode::Snat(vec![]));
+    assert_eq!(snapshot.services[1].mode, Mode::Snat(vec![SnatId(1)]));
+    assert_eq!(snapshot.addresses.get(SNAT), Some(Owner::Down));
+    assert_eq!(snapshot.snat.len(), 2);
 }
 
 #[test]
 fn backends_that_answer_through_us_own_their_address() {
-    let snapshot = snapshot(vec![
+    let config = config(vec![
         service(VIP, 69, config::Mode::Nat, &[(30, 1)]),
         service(VIP, 70, config::Mode::Dsr, &[(31, 1)]),
         service(VIP, 71, snat(&[SNAT]), &[(32, 1)]),
     ]);
+    let snapshot = first(config, &holding(&[SNAT]));
     let owner = |address| snapshot.addresses.get(address);
     assert_eq!(owner(server(30)), Some(Owner::Routed(ServerId(0))));
     assert_eq!(owner(server(31)), None);
@@ -33,10 +43,11 @@ fn backends_that_answer_through_us_own_their_address() {
 
 #[test]
 fn our_addresses_come_before_a_backends() {
-    let snapshot = snapshot(vec![
+    let config = config(vec![
         service(VIP, 69, config::Mode::Nat, &[(200, 1), (101, 1)]),
         service(OTHER_VIP, 69, snat(&[SNAT]), &[(30, 1)]),
     ]);
+    let snapshot = first(config, &holding(&[SNAT]));
     assert_eq!(snapshot.addresses.get(OTHER_VIP), Some(Owner::Down));
     assert_eq!(snapshot.addresses.get(SNAT), Some(Owner::Snat(SnatId(0))));
 }
@@ -73,11 +84,15 @@ fn an_alias_is_its_servers_where_answers_come_through_us() {
 }
 
 #[test]
-fn an_interface_has_what_the_kernel_holds_there() {
+fn an_interface_has_what_the_kernel_holds_there_at_its_hardware_address_or_a_virtual_one() {
+    const VIRTUAL: Mac = Mac([0, 0, 0x5e, 0, 1, 0x33]);
     let config = config(vec![service(VIP, 69, snat(&[SNAT]), &[(30, 1)])]);
-    let held = [(VIP, 0), (SNAT, 0), (OTHER_VIP, 1)];
-    let held = held.map(|(address, interface)| Held { address, interface });
-    let view = KernelView { held: held.into(), ..KernelView::default() };
+    let held = [(VIP, 0, Some(VIRTUAL)), (SNAT, 0, None), (OTHER_VIP, 1, None)];
+    let held = held.map(|(address, interface, mac)| (Held { address, interface }, mac));
+    let virtual_macs = HashSet::from([(0, VIRTUAL), (1, MAC)]);
+    let view = KernelView { held: held.into(), virtual_macs, ..KernelView::default() };
     let snapshot = first(config, &view);
-    assert_eq!(snapshot.interfaces[0].held, HashSet::from([VIP, SNAT]));
+    assert_eq!(snapshot.interfaces[0].held, HashMap::from([(VIP, VIRTUAL), (SNAT, MAC)]));
+    assert_eq!(snapshot.interfaces[0].virtual_macs, [VIRTUAL]);
+    assert!(snapshot.is_live(VipId(0)) && snapshot.is_snat_live(SnatId(0)));
 }

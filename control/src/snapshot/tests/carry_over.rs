@@ -107,8 +107,8 @@ fn what_was_removed_finishes_and_gets_nothing_new() {
     let mut after = before.next(written, Capacity::ANY).expect("room");
     let hop = NextHop { interface: InterfaceId(0), mac: Mac([2, 0, 0, 0, 0, 30]) };
     let hops = [30, 31, 32].map(|n| (server(n), hop));
-    let live = HashSet::from([VIP, OTHER_VIP]);
-    let view = KernelView { live, hops: HashMap::from(hops), ..KernelView::default() };
+    let live = holding(&[VIP, OTHER_VIP, SNAT, server(102)]);
+    let view = KernelView { hops: HashMap::from(hops), ..live };
     let snapshot = after_that(&after, &view);
     let states: Vec<_> = snapshot.backends.iter().map(|b| (b.hop, b.state)).collect();
     assert_eq!(
@@ -143,8 +143,8 @@ fn what_was_removed_finishes_and_gets_nothing_new() {
     }
     let wanted = after.registry.wanted();
     assert_eq!(
-        (wanted.held.len(), wanted.vips, wanted.backends),
-        (2, [VIP].into(), [server(31)].into())
+        (wanted.held.len(), wanted.served, wanted.backends),
+        (2, [VIP, server(102)].into(), [server(31)].into())
     );
 }
 

@@ -19,7 +19,7 @@ fn the_view_makes_vips_live_and_gives_hops_and_changes_nothing_else() {
     ]);
     let hop = NextHop { interface: InterfaceId(0), mac: Mac([2, 0, 0, 0, 0, 30]) };
     let hops = HashMap::from([(server(30), hop)]);
-    let view = KernelView { live: HashSet::from([OTHER_VIP]), hops, ..KernelView::default() };
+    let view = KernelView { hops, ..holding(&[OTHER_VIP]) };
     let snapshot = first(config.clone(), &view);
     assert_eq!([0, 1].map(|vip| snapshot.is_live(VipId(vip))), [false, true]);
     let hops: Vec<_> = snapshot.backends.iter().map(|backend| backend.hop).collect();

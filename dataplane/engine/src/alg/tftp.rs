@@ -249,6 +249,15 @@ impl Progress {
     /// The state before the first packet.
     pub const NEW: Progress = Progress { blksize: tftp::DEFAULT_BLKSIZE, last_block: 0, flags: 0 };
 
+    /// The state of a transfer that begins here in its middle, with this DATA or ACK of its client. Anybody can have sent
+    /// that: the client is assured by its next one.
+    pub fn adopted(message: Message) -> Progress {
+        let mut lesson = Lesson::of(Progress::NEW);
+        lesson.client_speaks(false);
+        lesson.follow(message);
+        lesson.progress
+    }
+
     /// Whether a saved state is valid: counting stops at `MOST_UNHEARD`.
     pub fn can_be(&self) -> bool {
         self.flags / UNHEARD <= MOST_UNHEARD

@@ -14,8 +14,7 @@ pub struct Candidates<'a> {
     env: &'a Env<'a>,
     exclude: Exclude,
     tier: Tier,
-    /// Whether a chosen backend gets the transfer; false for a trace.
-    is_meant: bool,
+    claim: Claim,
     /// The first backend that had its turn, but was skipped by its slow start.
     passed_over: Cell<Option<BackendId>>,
 }
@@ -29,6 +28,17 @@ enum Tier {
     Worst,
     /// Every backend, in whatever state.
     Everybody,
+}
+
+/// The meaning of a choice for the limit of the chosen backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// The backend gets the transfer, which counts against its limit.
+    Place,
+    /// The backend must have room, but gets nothing: for a trace.
+    Room,
+    /// The backend has the transfer already, whatever its limit.
+    Nothing,
 }
 
 /// A backend that must not be chosen.
@@ -47,7 +57,13 @@ pub enum Exclude {
 impl<'a> Candidates<'a> {
     /// The backends that take new transfers, without the excluded ones.
     pub fn new(env: &'a Env<'a>, exclude: Exclude) -> Candidates<'a> {
-        Candidates { env, exclude, tier: Tier::Usual, is_meant: true, passed_over: Cell::new(None) }
+        let claim = Claim::Place;
+        Candidates { env, exclude, tier: Tier::Usual, claim, passed_over: Cell::new(None) }
+    }
+
+    /// The backends that a running transfer can be at: those that take new transfers, even if they are full.
+    pub fn running(env: &'a Env<'a>) -> Candidates<'a> {
+        Candidates { claim: Claim::Nothing, ..Candidates::new(env, Exclude::Nobody) }
     }
 
     /// Ejected backends: better than none, but not for a transfer that comes from one.
@@ -68,7 +84,7 @@ impl<'a> Candidates<'a> {
 
     /// Turns the candidates into those of a trace: nothing is assigned.
     pub fn only_seen(self) -> Candidates<'a> {
-        Candidates { is_meant: false, ..self }
+        Candidates { claim: Claim::Room, ..self }
     }
 
     /// Whether this backend can take the transfer.
@@ -79,9 +95,9 @@ impl<'a> Candidates<'a> {
     /// Chooses this backend if it can take the transfer, and counts the transfer against its limit.
     #[inline]
     pub fn take(&self, backend: BackendId) -> bool {
-        let place = |backend| match self.is_meant {
-            true => self.backend(backend).acquire(),
-            false => self.has_room(backend),
+        let place = |backend| match self.claim {
+            Claim::Place => self.backend(backend).acquire(),
+            Claim::Room | Claim::Nothing => self.has_room(backend),
         };
         self.would_have(backend) && place(backend)
     }
@@ -146,7 +162,9 @@ impl<'a> Candidates<'a> {
     }
 
     fn has_room(&self, backend: BackendId) -> bool {
-        self.all() || self.backend(backend).cap.as_ref().is_none_or(TransferLimit::has_room)
+        self.all()
+            || self.claim == Claim::Nothing
+            || self.backend(backend).cap.as_ref().is_none_or(TransferLimit::has_room)
     }
 
     fn all(&self) -> bool {

@@ -94,7 +94,9 @@ counters! {
         started,
         /// Begun transfers that were restored from an earlier process.
         inherited,
-        /// Transfers ended for any reason; started minus ended is the current number.
+        /// Transfers adopted: another gate saw them begin.
+        adopted,
+        /// Transfers ended for any reason; started and adopted minus ended is the current number.
         ended,
         /// Requests that the backend answered, in whatever way.
         responded,
@@ -197,10 +199,16 @@ impl Refusals {
 }
 
 impl Transfers {
-    /// Current number of transfers, for the worker that counts them.
+    /// Transfers that have begun here, or were adopted.
+    #[inline]
+    pub fn entered(&self) -> u64 {
+        self.started.value() + self.adopted.value()
+    }
+
+    /// Current number of transfers. To any but the worker that counts them an end may be visible before its beginning.
     #[inline]
     pub fn now(&self) -> u64 {
-        self.started.value() - self.ended.value()
+        self.entered().saturating_sub(self.ended.value())
     }
 
     /// Fits the counts of an earlier process to the flows of it that go on, so that [`Transfers::now`] is their number. All
@@ -266,9 +274,10 @@ mod tests {
 
     #[test]
     fn counts_of_an_earlier_process_fit_the_flows_that_go_on() {
-        for (flows, expected) in [(6, [10, 4, 0]), (4, [10, 6, 2]), (7, [11, 4, 0])] {
+        for (flows, expected) in [(6, [7, 4, 0]), (4, [7, 6, 2]), (7, [8, 4, 0])] {
             let counts = Transfers::default();
-            counts.started.add(10);
+            counts.started.add(7);
+            counts.adopted.add(3);
             counts.ended.add(4);
             counts.completed.add(4);
             counts.restore(flows);

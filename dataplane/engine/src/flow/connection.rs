@@ -143,6 +143,8 @@ pub mod mark {
     pub const HAS_TCP: u8 = 16;
     /// An expected connection that some host has tried to open in the client's name.
     pub const CALLED: u8 = 32;
+    /// The connection was adopted in its middle: another gate saw it open.
+    pub const ADOPTED: u8 = 64;
 }
 
 impl Connection {
@@ -294,9 +296,14 @@ impl Connection {
         !self.client().is_tcp() && !self.has_mark(mark::HAS_TCP)
     }
 
-    /// Whether the opener of a TCP connection has got a SYN.
+    /// Whether the opener of a TCP connection has got a SYN, here or through another gate.
     pub fn is_answered(&self) -> bool {
-        self.has(flag::ANSWERED)
+        self.has(flag::ANSWERED) || self.is_adopted()
+    }
+
+    /// Whether the connection was adopted in its middle.
+    pub fn is_adopted(&self) -> bool {
+        self.has_mark(mark::ADOPTED)
     }
 
     /// Whether the connection has not been answered.

@@ -6,6 +6,7 @@ use super::hash_index::Index;
 use super::rows::Rows;
 use super::store::Named;
 use crate::flow::endpoint::{Endpoint, HostId};
+use crate::net::rss::RssEntry;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The IPv6 addresses of one worker. All memory is allocated at the start.
@@ -123,6 +124,15 @@ impl HostTable {
             None => self.as_v6(endpoint.host).unwrap_or(Ipv6Addr::UNSPECIFIED).into(),
         };
         SocketAddr::new(address, endpoint.port)
+    }
+
+    /// The RSS entry of a client.
+    #[inline]
+    pub fn rss_entry(&self, host: HostId) -> RssEntry {
+        match host.as_v4() {
+            Some(address) => RssEntry::of_v4(address),
+            None => RssEntry::of_v6(self.as_v6(host).unwrap_or(Ipv6Addr::UNSPECIFIED)),
+        }
     }
 
     /// Number of interned addresses.

@@ -18,6 +18,7 @@ pub mod occupancy;
 pub mod port_allocator;
 pub mod query;
 pub mod quotas;
+pub mod rehome;
 pub mod rows;
 pub mod saved_request;
 pub mod set_assoc;

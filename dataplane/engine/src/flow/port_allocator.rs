@@ -1,10 +1,11 @@
-//! The ports of a SNAT address: which worker has each, which are in use, and which packets may still come to the free
+//! The ports of a SNAT address: which clients have each, which are in use, and which packets may still come to the free
 //! ones.
 //!
-//! Workers share them without locks. Sixteen ports form a block: one word with its owner and a bitmap. A worker
-//! allocates by compare-and-swap, from its own blocks or from idle ones. Workers begin with separate shares, so that
-//! they do not contend. A worker whose share is used up borrows idle blocks of other shares; their workers get them
-//! back as soon as they are idle again. Part of each share is never lent.
+//! Workers share them without locks. Sixteen ports form a block: one word with its owner and a bitmap. The owner is the
+//! [RSS entry](RssEntry) of clients, not their worker: a port's flow can go on in a process or a gate with another number
+//! of workers. A worker allocates by compare-and-swap, from blocks of the client's entry or from idle ones. Entries begin
+//! with separate shares, so that workers do not contend. An entry whose share is used up borrows idle blocks of other
+//! shares, which get them back as soon as they are idle again. Part of each share is never lent.
 
 mod blocks;
 mod rest;
@@ -17,6 +18,7 @@ pub use usage::{PORTS, Usage};
 
 use super::FlowId;
 use crate::alg::tftp::earlier::Earlier;
+use crate::net::rss::{ENTRIES, RssEntry};
 use crate::types::id::ServerId;
 use crate::types::tick::Tick;
 use blocks::{BLOCKS, Block, FIRST, IN_BLOCK, Share, bit, blocks, following};
@@ -93,10 +95,29 @@ impl Holder {
     }
 }
 
-/// A worker's allocation position at an address.
+/// A worker's allocation positions at an address, by [`kind`] and RSS entry.
+#[derive(Debug, Clone)]
+pub struct Turns(Box<[[Turn; ENTRIES as usize]; 2]>);
+
+impl Default for Turns {
+    /// Positions at the beginning.
+    fn default() -> Turns {
+        Turns(Box::new([[Turn::default(); ENTRIES as usize]; 2]))
+    }
+}
+
+impl Turns {
+    /// The position for clients of this entry.
+    #[inline]
+    pub fn of(&mut self, protocol: u8, entry: RssEntry) -> &mut Turn {
+        &mut self.0[kind(protocol)][usize::from(entry.place())]
+    }
+}
+
+/// The allocation position for one RSS entry.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Turn {
-    /// Next ports to try: in the worker's own share, and in the others'.
+    /// Next ports to try: in the entry's own share, and in the others'.
     next: [u16; 2],
     /// Tick when no port was left: until the next tick, only released ports are tried.
     empty_since: Option<Tick>,
@@ -128,9 +149,9 @@ impl PortAllocator {
         }
     }
 
-    /// The worker that has the port's block.
+    /// The RSS entry that has the port's block.
     #[inline]
-    pub fn owner(&self, port: u16) -> Option<u16> {
+    pub fn owner(&self, port: u16) -> Option<RssEntry> {
         self.block(port, Relaxed).owner()
     }
 
@@ -138,13 +159,13 @@ impl PortAllocator {
     /// server; else one whose pending packets can be told by their TID.
     #[inline]
     pub fn take(&self, turn: &mut Turn, server: ServerId, by: Taker) -> Option<Taken> {
-        let next = turn.next[Share::Ours as usize];
-        if self.block(next, Acquire).owner() == Some(by.worker)
+        let next = turn.next[Share::Home as usize];
+        if self.block(next, Acquire).owner() == Some(by.entry)
             && self.rest(next).pending(server, by.now) == Pending::Nothing
-            && self.seize(next, by.worker)
+            && self.seize(next, by.entry)
         {
             self.note(next, Holder::Transfer(server));
-            turn.next[Share::Ours as usize] = following(next);
+            turn.next[Share::Home as usize] = following(next);
             return Some(Taken { port: next, earlier: Earlier::NONE });
         }
         self.search(turn, server, by)
@@ -164,7 +185,7 @@ impl PortAllocator {
         }
         *turn = Turn { next: turn.next, ..Turn::default() };
         let mut search = Search { best: None, looks: 0 };
-        for part in [Share::Ours, Share::Lent] {
+        for part in [Share::Home, Share::Lent] {
             let next = &mut turn.next[part as usize];
             if let Some(taken) = self.search_share(part, next, server, by, &mut search) {
                 return Some(taken);
@@ -176,9 +197,9 @@ impl PortAllocator {
         search.best.and_then(|(_, port)| self.take_again(port, server, by))
     }
 
-    /// Releases a port of this worker.
-    pub fn give_back(&self, turn: &mut Turn, port: u16, rest: Rest, by: Taker) {
-        if self.has(port, by.worker) {
+    /// Releases a port, which must be one of the calling worker's.
+    pub fn give_back(&self, turn: &mut Turn, port: u16, rest: Rest) {
+        if self.block(port, Relaxed).taken() & bit(port) != 0 {
             self.words[usize::from(port)].store(rest.to_bits(), Relaxed);
             self.word(port).fetch_and(!u32::from(bit(port)), Release);
             turn.back = Some(port);
@@ -192,18 +213,18 @@ impl PortAllocator {
         self.words[usize::from(port)].store(holder.to_bits(), Relaxed);
     }
 
-    /// The first holder that may be evicted (by `may_go`), among some that have had ports of this worker for longest.
+    /// The first holder that may be evicted (by `may_go`), among some that have had ports of this entry for longest.
     pub fn expendable<T>(
         &self,
         turn: &mut Turn,
         by: Taker,
         mut may_go: impl FnMut(u16, Holder) -> Option<T>,
     ) -> Option<T> {
-        [Share::Ours, Share::Lent].into_iter().find_map(|part| {
+        [Share::Home, Share::Lent].into_iter().find_map(|part| {
             let next = &mut turn.next[part as usize];
-            let mine = blocks(part, *next, by).filter_map(|(block, from)| {
+            let mine = blocks(part, *next, by.entry).filter_map(|(block, from)| {
                 let known = Block(self.blocks[usize::from(block)].load(Relaxed));
-                (known.owner() == Some(by.worker)).then_some((block, from, known.taken()))
+                (known.owner() == Some(by.entry)).then_some((block, from, known.taken()))
             });
             let taken = mine.flat_map(|(block, from, taken)| {
                 let ports = (from..IN_BLOCK).map(move |place| block * IN_BLOCK + place);
@@ -216,14 +237,23 @@ impl PortAllocator {
         })
     }
 
-    /// Whether the port can have belonged to this worker before the restart.
-    pub fn can_be_of(&self, port: u16, worker: u16) -> bool {
-        port >= FIRST && (self.has(port, worker) || self.block(port, Relaxed).is_open_to(worker))
+    /// Whether a flow that an earlier process has left can have the port: its block is open to the client's entry, or
+    /// `is_mine` says that the block's owner is the calling worker's.
+    pub fn can_be_of(
+        &self,
+        port: u16,
+        entry: RssEntry,
+        is_mine: impl Fn(RssEntry) -> bool,
+    ) -> bool {
+        let block = self.block(port, Relaxed);
+        port >= FIRST && (block.is_open_to(entry) || block.owner().is_some_and(is_mine))
     }
 
-    /// Claims a port that this worker had before the restart.
-    pub fn claim(&self, port: u16, worker: u16) {
-        let _ = self.has(port, worker) || self.seize(port, worker);
+    /// Claims the port of a flow that an earlier process has left. A block stays its owner's.
+    pub fn claim(&self, port: u16, entry: RssEntry) {
+        let owner = self.block(port, Relaxed);
+        let owner = if owner.taken() == 0 { entry } else { owner.owner().unwrap_or(entry) };
+        self.seize(port, owner);
     }
 
     /// Searches a share for a port without pending packets, and allocates it.
@@ -235,9 +265,9 @@ impl PortAllocator {
         by: Taker,
         search: &mut Search,
     ) -> Option<Taken> {
-        for (block, from) in blocks(part, *next, by) {
+        for (block, from) in blocks(part, *next, by.entry) {
             let known = Block(self.blocks[usize::from(block)].load(Acquire));
-            if !known.is_open_to(by.worker) {
+            if !known.is_open_to(by.entry) {
                 continue;
             }
             let ports = (from..IN_BLOCK).map(|place| block * IN_BLOCK + place);
@@ -250,7 +280,7 @@ impl PortAllocator {
                 search.looks += 1;
                 let rest = self.rest(port);
                 match rest.pending(server, by.now) {
-                    Pending::Nothing if self.seize(port, by.worker) => {
+                    Pending::Nothing if self.seize(port, by.entry) => {
                         *next = following(port);
                         return Some(Taken { port, earlier: Earlier::NONE });
                     }
@@ -269,21 +299,16 @@ impl PortAllocator {
             Pending::From(earlier) => earlier,
             Pending::Anything => return None,
         };
-        self.seize(port, by.worker).then_some(Taken { port, earlier })
+        self.seize(port, by.entry).then_some(Taken { port, earlier })
     }
 
-    /// Takes the port for this worker. Returns whether it was free, in a block that is the worker's or idle.
-    fn seize(&self, port: u16, worker: u16) -> bool {
+    /// Takes the port for this entry. Returns whether it was free, in a block that is the entry's or idle.
+    fn seize(&self, port: u16, entry: RssEntry) -> bool {
         let known = self.block(port, Relaxed);
-        let is_free = known.is_open_to(worker) && known.taken() & bit(port) == 0;
-        let taken = Block::of(worker, known.taken() | bit(port));
+        let is_free = known.is_open_to(entry) && known.taken() & bit(port) == 0;
+        let taken = Block::of(entry, known.taken() | bit(port));
         // Acquire: another worker has written the ends of an idle block's ports.
         is_free && self.word(port).compare_exchange(known.0, taken.0, AcqRel, Relaxed).is_ok()
-    }
-
-    fn has(&self, port: u16, worker: u16) -> bool {
-        let block = self.block(port, Relaxed);
-        block.owner() == Some(worker) && block.taken() & bit(port) != 0
     }
 
     fn rest(&self, port: u16) -> Rest {

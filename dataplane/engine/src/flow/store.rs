@@ -43,6 +43,24 @@ impl Store {
         }
     }
 
+    /// A copy of memory that an earlier process has left, of [`Store::size`] bytes. Invalid rows are unused.
+    ///
+    /// # Panics
+    ///
+    /// The memory has another size.
+    pub fn saved(memory: &[u8], transfers: u32, named: u32) -> Store {
+        assert_eq!(memory.len(), Store::size(transfers, named), "memory of another size");
+        let (hot, rest) = memory.split_at(transfers as usize * size_of::<Transfer>());
+        let (connections, rest) = rest.split_at(transfers as usize * size_of::<Connection>());
+        let (cold, rest) = rest.split_at(transfers as usize * size_of::<Detail>());
+        Store {
+            transfers: Rows::Heap(copied(hot, &Transfer::FREE)),
+            details: Rows::Heap(copied(cold, &Detail::NONE)),
+            connections: Rows::Heap(copied(connections, &Connection::FREE)),
+            named: Rows::Heap(copied(rest, &[0; 16])),
+        }
+    }
+
     /// Bytes of mapped memory for so many transfers and addresses.
     pub fn size(transfers: u32, named: u32) -> usize {
         let each = size_of::<Transfer>() + size_of::<Connection>() + size_of::<Detail>();
@@ -83,6 +101,12 @@ where
         unreachable!("every row is one, and they are aligned")
     };
     rows
+}
+
+/// Copies of the rows in this memory; `unused` in place of invalid ones.
+fn copied<T: TryFromBytes + Clone>(memory: &[u8], unused: &T) -> Box<[T]> {
+    let rows = memory.chunks_exact(size_of::<T>());
+    rows.map(|row| T::try_read_from_bytes(row).unwrap_or_else(|_| unused.clone())).collect()
 }
 
 #[cfg(test)]

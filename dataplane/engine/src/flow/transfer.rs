@@ -1,7 +1,8 @@
 //! Transfers. Plain data with indexes instead of pointers, readable from saved bytes. Forwarding reads one cache line,
 //! [`Transfer`]; the rest is in [`Detail`].
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, HostId};
+use super::hash::Seed;
 use super::hash_index::{FlowId, NO_FLOW};
 use super::key::Key;
 use super::new_hop::NewHop;
@@ -348,6 +349,20 @@ impl Transfer {
     #[inline]
     pub fn client_key(&self) -> Key {
         self.client
+    }
+
+    /// The transfer with other ids of its hosts.
+    #[must_use]
+    pub fn with_hosts(&self, client: HostId, seen_as: HostId) -> Transfer {
+        let (client, server) = (self.client.with(client), self.server.with(seen_as));
+        Transfer { client, server, ..self.clone() }
+    }
+
+    /// The seal: a hash of fields that stay the same while the transfer is with one server.
+    pub fn seal(&self, seed: Seed) -> u32 {
+        let server = self.server_key().unwrap_or(Key::NONE);
+        let rest = u64::from(self.fingerprint) << 16 | u64::from(self.backend.0);
+        seed.seal(self.client, server, rest)
     }
 
     /// The key of the server's packets; `None` if they do not pass the gate.

@@ -2,9 +2,11 @@
 
 use crate::alg::tftp::earlier::Earlier;
 use crate::flow::endpoint::{Endpoint, HostId};
-use crate::flow::port_allocator::{Holder, Rest, SnatAddress, Taken, Taker, Turn, kind};
+use crate::flow::host_table::HostTable;
+use crate::flow::port_allocator::{Holder, Rest, SnatAddress, Taken, Taker, Turns};
 use crate::snapshot::Backend;
 use crate::types::id::{ServerId, SnatId};
+use crate::types::tick::Tick;
 use crate::types::verdict::Step;
 
 /// A mode's decisions for its service's transfers.
@@ -46,32 +48,35 @@ pub struct Pools<'a> {
     pub snat: &'a [SnatAddress],
     /// `HostId`s of the SNAT addresses.
     pub hosts: &'a [HostId],
-    /// This worker's allocation state, by [`kind`].
-    pub turns: &'a mut [[Turn; 2]],
-    /// The worker and the moment.
-    pub by: Taker,
+    /// The addresses of all `HostId`s.
+    pub names: &'a HostTable,
+    /// This worker's allocation positions, by [`crate::types::id::SnatId`].
+    pub turns: &'a mut [Turns],
+    /// The time.
+    pub now: Tick,
 }
 
 impl Pools<'_> {
-    /// Allocates a port of the SNAT address `id`, for a connection or transfer with this server.
-    pub fn take(&mut self, id: SnatId, protocol: u8, server: ServerId) -> Option<SeenAs> {
-        let turn = &mut self.turns[id.index()][kind(protocol)];
-        let Taken { port, earlier } =
-            self.snat[id.index()].of(protocol).take(turn, server, self.by)?;
+    /// Allocates a port of the SNAT address `id`, for a client's connection or transfer with this server.
+    pub fn take(
+        &mut self,
+        id: SnatId,
+        protocol: u8,
+        client: HostId,
+        server: ServerId,
+    ) -> Option<SeenAs> {
+        let by = Taker { entry: self.names.rss_entry(client), now: self.now };
+        let turn = self.turns[id.index()].of(protocol, by.entry);
+        let Taken { port, earlier } = self.snat[id.index()].of(protocol).take(turn, server, by)?;
         Some(SeenAs { endpoint: Endpoint { host: self.hosts[id.index()], port }, earlier })
-    }
-
-    /// Allocates a port of the SNAT address `host`, for a connection or transfer with this server.
-    pub fn take_of(&mut self, host: HostId, protocol: u8, server: ServerId) -> Option<SeenAs> {
-        let id = self.number(host)?;
-        self.take(id, protocol, server)
     }
 
     /// Releases a port, if the endpoint is at a SNAT address.
     pub fn give_back(&mut self, endpoint: Endpoint, protocol: u8, rest: Rest) {
-        if let Some(id) = self.number(endpoint.host) {
-            let turn = &mut self.turns[id.index()][kind(protocol)];
-            self.snat[id.index()].of(protocol).give_back(turn, endpoint.port, rest, self.by);
+        let Some(id) = self.number(endpoint.host) else { return };
+        let ports = self.snat[id.index()].of(protocol);
+        if let Some(entry) = ports.owner(endpoint.port) {
+            ports.give_back(self.turns[id.index()].of(protocol, entry), endpoint.port, rest);
         }
     }
 

@@ -15,7 +15,7 @@ impl Rules for Vec<SnatId> {
     }
 
     /// Clients are spread over the pool's addresses of the backend's address family; if an address has no free port,
-    /// the next one is tried.
+    /// the next one is tried. The pool has those that the kernel holds.
     fn seen_as(
         &self,
         client: Endpoint,
@@ -23,15 +23,18 @@ impl Rules for Vec<SnatId> {
         protocol: u8,
         pools: &mut Pools,
     ) -> Step<SeenAs> {
-        // A removed service has an empty pool.
+        // A pool that is away is empty, and so is that of a removed service.
         let start = (client.host.to_bits() as usize).checked_rem(self.len()).unwrap_or_default();
-        self[start..]
-            .iter()
-            .chain(&self[..start])
-            .copied()
-            .filter(|&id| pools.hosts[id.index()].is_v6() == backend.address.is_ipv6())
-            .find_map(|id| pools.take(id, protocol, backend.server))
-            .ok_or(DropReason::SnatPoolEmpty.into())
+        let mut none = DropReason::SnatDown;
+        for &id in self[start..].iter().chain(&self[..start]) {
+            if pools.hosts[id.index()].is_v6() == backend.address.is_ipv6() {
+                if let Some(seen_as) = pools.take(id, protocol, client.host, backend.server) {
+                    return Ok(seen_as);
+                }
+                none = DropReason::SnatPoolEmpty;
+            }
+        }
+        Err(none.into())
     }
 
     /// The address may have left the pool since.

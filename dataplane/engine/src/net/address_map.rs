@@ -129,7 +129,7 @@ impl<A: Bits> Default for Owners<A> {
 pub enum Owner {
     /// A VIP: clients send to it.
     Vip(VipId),
-    /// A VIP that the kernel holds on no interface of the gate.
+    /// A VIP or SNAT address that the kernel holds on no interface of the gate.
     Down,
     /// A broadcast address of a link. Packets to it can be for a VIP (`Interface::broadcast`).
     Everybody,

@@ -50,23 +50,59 @@ pub fn queue(entry: u16, queues: u16) -> u16 {
     (u32::from(entry % ENTRIES) * u32::from(queues) / u32::from(ENTRIES)) as u16
 }
 
-/// The worker that owns an IPv4 client. Only the address counts: ports change during a transfer, fragments have none,
-/// and packets of servers do not name the VIP.
+/// The entry of the indirection table that a client's address selects. What is shared out by entry, as SNAT ports are,
+/// goes with the client to any number of workers. Only the address counts: ports change during a transfer, fragments
+/// have none, and packets of servers do not name the VIP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RssEntry(u16);
+
+impl RssEntry {
+    /// The entry of an IPv4 client.
+    #[inline]
+    pub fn of_v4(client: Ipv4Addr) -> RssEntry {
+        RssEntry(hash(client.octets()).into())
+    }
+
+    /// The entry of an IPv6 client, by the first and the last 32 bits.
+    pub fn of_v6(client: Ipv6Addr) -> RssEntry {
+        let [a, b, c, d, .., e, f, g, h] = client.octets();
+        RssEntry((hash([a, b, c, d]) ^ hash([e, f, g, h])).into())
+    }
+
+    /// The entry at a place of the table, if there is one.
+    pub fn at(place: u16) -> Option<RssEntry> {
+        (place < ENTRIES).then_some(RssEntry(place))
+    }
+
+    /// The place in the table, below [`ENTRIES`].
+    #[inline]
+    pub fn place(self) -> u16 {
+        self.0
+    }
+
+    /// The worker whose queue is at the entry.
+    #[inline]
+    pub fn worker(self, workers: u16) -> u16 {
+        queue(self.0, workers)
+    }
+}
+
+/// The worker that owns an IPv4 client.
 #[inline]
 pub fn owner(client: Ipv4Addr, workers: u16) -> u16 {
-    if workers == 1 { 0 } else { queue(entry(client.octets()), workers) }
+    if workers == 1 { 0 } else { RssEntry::of_v4(client).worker(workers) }
 }
 
-/// The worker that owns an IPv6 client, by the first and the last 32 bits.
+/// The worker that owns an IPv6 client.
 pub fn owner_v6(client: Ipv6Addr, workers: u16) -> u16 {
-    let [a, b, c, d, .., e, f, g, h] = client.octets();
-    queue(entry([a, b, c, d]) ^ entry([e, f, g, h]), workers)
+    RssEntry::of_v6(client).worker(workers)
 }
 
+/// The lowest seven bits of the hash of 32 bits.
 #[inline]
-fn entry(address: [u8; 4]) -> u16 {
+fn hash(address: [u8; 4]) -> u8 {
     let [a, b, c, d] = address.map(usize::from);
-    (TABLES[0][a] ^ TABLES[1][b] ^ TABLES[2][c] ^ TABLES[3][d]).into()
+    TABLES[0][a] ^ TABLES[1][b] ^ TABLES[2][c] ^ TABLES[3][d]
 }
 
 /// The contribution of each address byte to the lowest seven bits of the hash.

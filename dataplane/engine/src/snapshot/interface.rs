@@ -2,7 +2,7 @@
 
 use crate::types::id::VipId;
 use ipnet::IpNet;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use wire::ethernet::Mac;
 
@@ -15,8 +15,12 @@ pub struct Interface {
     pub mtu: u16,
     /// The kernel's addresses on the interface, with their networks.
     pub addresses: Vec<IpNet>,
-    /// VIPs and SNAT addresses that the kernel holds on the interface.
-    pub held: HashSet<IpAddr>,
+    /// Hardware addresses of macvlan links above the TAP, as of virtual routers: frames to them are the gate's, too. Few
+    /// at most: they are searched for each frame that is not to `mac`.
+    pub virtual_macs: Vec<Mac>,
+    /// VIPs and SNAT addresses that the kernel holds on the interface, each with the hardware address that neighbours are
+    /// told: that of the interface, or of a macvlan link above it.
+    pub held: HashMap<IpAddr, Mac>,
     /// The VIP whose clients may send to broadcast addresses instead.
     pub broadcast: Option<VipId>,
 }

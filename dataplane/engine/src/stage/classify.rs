@@ -22,6 +22,7 @@ use crate::types::verdict::{Step, Unclaimed, Verdict};
 use std::net::IpAddr;
 use wire::icmp;
 use wire::ip::{PROTOCOL_UDP, Split};
+use wire::neighbour;
 
 /// A datagram that may be part of a transfer of this worker's.
 pub struct TransferPacket<'a, H> {
@@ -219,6 +220,10 @@ pub fn classify_other<H: IpFamily>(packet: Packet<H>, ctx: &BurstContext) -> Unc
         (Some(Owner::Down), _) => return DropReason::VipDown.into(),
         (Some(Owner::Vip(_) | Owner::Snat(_)), _) => check_source(split.ip, ctx),
         (_, Some(Owner::Routed(_))) if is_udp(split) => return DropReason::BadUdp.into(),
+        // A host that claims an address of ours, of which control takes note. The kernel does not believe it.
+        (_, Some(owner)) if owner.is_ours() && is_claim(split) => {
+            return Verdict::Kernel.into();
+        }
         (_, Some(owner)) if owner.is_ours() => return from_ours(split.ip, owner, ctx).into(),
         (_, Some(_) | None) => return Unclaimed::Foreign,
     };
@@ -231,6 +236,13 @@ pub fn classify_other<H: IpFamily>(packet: Packet<H>, ctx: &BurstContext) -> Unc
         Ok(_) => reply::echo(packet, ctx.mac),
     };
     verdict.into()
+}
+
+/// Whether the packet tells where an address is.
+fn is_claim<H: IpFamily>(split: &Split<H>) -> bool {
+    split.protocol == H::ICMP
+        && icmp::is_about_neighbours(split.ip, split.body)
+        && neighbour::is_advertisement(split.body)
 }
 
 /// The owner of the source address. Nobody else may send from an address of ours.
@@ -251,7 +263,7 @@ pub fn check_port_owner(id: SnatId, protocol: u8, port: u16, ctx: &BurstContext)
 #[inline(never)]
 fn my_port_of_many(id: SnatId, protocol: u8, port: u16, ctx: &BurstContext) -> Step<()> {
     let owner = ctx.snapshot[id].of(protocol).owner(port);
-    owner.map_or(Ok(()), |owner| check_owner(owner, ctx))
+    owner.map_or(Ok(()), |entry| check_owner(entry.worker(ctx.workers), ctx))
 }
 
 /// Whether a packet whose owner is this worker may stay here.

@@ -9,19 +9,21 @@ use crate::types::next_hop::NextHop;
 use crate::types::verdict::Verdict;
 use ipnet::IpNet;
 use std::net::IpAddr;
+use wire::ethernet::Mac;
 use wire::ip::{Ip, Split};
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
 use wire::neighbour::{self, Question};
 
-/// Answers an ARP frame if that is the worker's to do (`is_for_worker`).
+/// Answers an ARP frame if that is the worker's to do (`answer_of_worker`).
 pub fn arp(frame: &mut [u8], ctx: &BurstContext) -> Verdict {
-    match neighbour::asked_by_arp(frame) {
-        Some(question) if is_for_worker::<Ipv4>(&question, ctx) => {
-            neighbour::answer_arp(frame, ctx.mac);
+    let question = neighbour::asked_by_arp(frame);
+    match question.and_then(|question| answer_of_worker::<Ipv4>(&question, ctx)) {
+        Some(mac) => {
+            neighbour::answer_arp(frame, mac);
             Verdict::Answer
         }
-        Some(_) | None => Verdict::Kernel,
+        None => Verdict::Kernel,
     }
 }
 
@@ -50,17 +52,20 @@ fn solicitation(packet: &mut Packet<Ipv6>, ctx: &BurstContext) -> bool {
         return false;
     }
     let question = neighbour::asked_by_solicitation(ethernet, ip, body);
-    let is_for_worker = question.is_some_and(|question| is_for_worker::<Ipv6>(&question, ctx));
-    if is_for_worker {
-        neighbour::answer_solicitation(ethernet, ip, body, ctx.mac);
+    let answer = question.and_then(|question| answer_of_worker::<Ipv6>(&question, ctx));
+    if let Some(mac) = answer {
+        neighbour::answer_solicitation(ethernet, ip, body, mac);
     }
-    is_for_worker
+    answer.is_some()
 }
 
-/// Whether a host of the link asks for an address that the kernel holds there for a service. The kernel answers those that
-/// it has a row for, if they are elsewhere now: so it learns that. Of backends and routers it keeps rows all the time; and
+/// The hardware address that a host of the link is told, if it asks for an address that the kernel holds there for a
+/// service. The kernel answers those that it has a row for, if they are elsewhere now: so it learns that. Of backends and routers it keeps rows all the time; and
 /// it knows what to do about who has an address of ours.
-fn is_for_worker<H: IpFamily>(question: &Question<H::Address>, ctx: &BurstContext) -> bool {
+fn answer_of_worker<H: IpFamily>(
+    question: &Question<H::Address>,
+    ctx: &BurstContext,
+) -> Option<Mac> {
     let Snapshot { routes, .. } = ctx.snapshot;
     let interface = &ctx.snapshot[ctx.interface];
     let (asker, wanted) = (question.asker.into(), question.wanted.into());
@@ -69,11 +74,12 @@ fn is_for_worker<H: IpFamily>(question: &Question<H::Address>, ctx: &BurstContex
         interface.addresses.iter().any(|net| is_host_of(net, asker))
             && routes.hop(asker).is_none_or(|known| known == asker_hop)
     };
-    interface.held.contains(&wanted)
-        && H::owner(question.asker, ctx.snapshot).is_none()
+    let mac = interface.held.get(&wanted)?;
+    let is_for_worker = H::owner(question.asker, ctx.snapshot).is_none()
         && ctx.snapshot.local().all(|local| local.addr() != asker)
         && !routes.is_router(asker)
-        && (is_link_local(asker) || is_in_network())
+        && (is_link_local(asker) || is_in_network());
+    is_for_worker.then_some(*mac)
 }
 
 /// Whether hosts have it on their link alone. Many ask from such an address whether a neighbour is still there.

@@ -1,10 +1,11 @@
 //! Is it a sound IP packet for us?
 
+use crate::context::BurstContext;
 use crate::ip_family::IpFamily;
 use crate::types::drop_reason::DropReason;
 use crate::types::verdict::Step;
 use wire::common_frame::Plain;
-use wire::ethernet::Ethernet;
+use wire::ethernet::{Ethernet, Mac};
 use wire::ip::{Fragment, Malformed, PROTOCOL_TCP, PROTOCOL_UDP, Split};
 use wire::ipv4::Ipv4;
 use wire::tcp::Tcp;
@@ -106,9 +107,10 @@ impl<H: IpFamily> Datagram<'_, H> {
     }
 }
 
-/// Checks that the frame is for this MAC address ([`wire::ethernet::Mac::word`]), and not from it.
+/// Checks that the frame is for this MAC address ([`wire::ethernet::Mac::word`]) or a virtual one of the interface, and
+/// not from this one. Virtual routers of several gates send from the same virtual one.
 #[inline]
-pub fn check_mac(frame: &[u8], mac: u64) -> Step<()> {
+pub fn check_mac(frame: &[u8], mac: u64, ctx: &BurstContext) -> Step<()> {
     let (ethernet, _) = Ethernet::ref_from_prefix(frame).map_err(|_| DropReason::Truncated)?;
     if ethernet.source_word() == mac {
         return Err(DropReason::Looped.into());
@@ -116,7 +118,14 @@ pub fn check_mac(frame: &[u8], mac: u64) -> Step<()> {
     if ethernet.destination_word() == mac || ethernet.destination.is_group() {
         return Ok(());
     }
-    Err(DropReason::ForeignMac.into())
+    check_virtual_mac(ethernet.destination, ctx)
+}
+
+/// Checks that the MAC address is a virtual one of the interface.
+#[inline(never)]
+fn check_virtual_mac(destination: Mac, ctx: &BurstContext) -> Step<()> {
+    let is_ours = ctx.snapshot[ctx.interface].virtual_macs.contains(&destination);
+    if is_ours { Ok(()) } else { Err(DropReason::ForeignMac.into()) }
 }
 
 /// Header by header: what is wrong, or merely unusual? It came over a link where packets have `mtu` bytes at the most.

@@ -74,7 +74,7 @@ fn sort_one<'a>(
     state: &mut WorkerState,
     packets: &mut Packets<'a>,
 ) -> Result<(), Unclaimed> {
-    check_mac(frame, mac)?;
+    check_mac(frame, mac, ctx)?;
     match Plain::check(frame) {
         Some(len) => {
             let packet = Datagram::plain(frame, len).ok_or(DropReason::Truncated)?;

@@ -139,7 +139,8 @@ impl WorkerState {
         let others = others.map(|other| Tuple::of_affinity_at(client, vip, other));
         let mut known = [tuple].into_iter().chain(others).filter_map(|tuple| {
             let affinity = self.connections.find(&tuple)?;
-            Some(self.connections[affinity].seen_as().host).filter(|host| host.is_v6() == v6)
+            let host = self.connections[affinity].seen_as().host;
+            (host.is_v6() == v6 && self.live_snat(host, env).is_some()).then_some(host)
         });
         known.next().or_else(|| self.least_shared(pool, v6))
     }

@@ -118,6 +118,9 @@ impl WorkerState {
         }
         if before.is_half_open() && !next.is_unassured() {
             self.quotas.assure(id, before.halves[0].next);
+            if before.is_adopted() {
+                self.quotas.speaks(id);
+            }
             self.note_reached(id, env);
         }
         // In `dsr` a server's end is not seen: the row stays for minutes, and its client has done with it.
@@ -283,7 +286,7 @@ impl WorkerState {
             } else if let Some(later) = self.kept_alive(id, env) {
                 self.connections.rearm(id, later);
             } else {
-                let unanswered = connection.is_half_open();
+                let unanswered = connection.is_half_open() && !connection.is_adopted();
                 let end = if unanswered { EndReason::Unanswered } else { EndReason::TimedOut };
                 self.end_connection(id, end, env);
             }

@@ -36,11 +36,10 @@ impl WorkerState {
         is_data: bool,
         env: &Env,
     ) -> Step<()> {
-        let most = env.snapshot[service].access.max_connections;
-        let account = account(client, service, is_data);
-        if most.is_none_or(|most| self.quotas.count(account) < most) {
+        if self.has_quota(client, service, is_data, env) {
             return Ok(());
         }
+        let account = account(client, service, is_data);
         if let Some(unassured) = self.quotas.unassured(account) {
             self.end_connection(unassured, EndReason::Evicted, env);
             return Ok(());
@@ -58,6 +57,12 @@ impl WorkerState {
         }
         self.counters.service(service).connections.add(1);
         Err(DropReason::ClientFull.into())
+    }
+
+    /// Whether a client has fewer connections to this service, or fewer for data, than it may have.
+    pub fn has_quota(&self, client: HostId, service: ServiceId, is_data: bool, env: &Env) -> bool {
+        let most = env.snapshot[service].access.max_connections;
+        most.is_none_or(|most| self.quotas.count(account(client, service, is_data)) < most)
     }
 
     /// The connection, which was just entered, counts.

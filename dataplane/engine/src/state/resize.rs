@@ -5,7 +5,7 @@ use super::WorkerState;
 use crate::choose::cursors;
 use crate::flow::endpoint::HostId;
 use crate::flow::hash::Seed;
-use crate::flow::port_allocator::Turn;
+use crate::flow::port_allocator::Turns;
 use crate::flow::quotas::Quotas;
 use crate::scheduler::persistence::PersistenceTable;
 use crate::scheduler::rate_limit::RateLimits;
@@ -18,7 +18,7 @@ use std::net::IpAddr;
 #[derive(Debug)]
 pub struct Resize {
     cursors: Vec<[Cursor; 2]>,
-    turns: Vec<[Turn; 2]>,
+    turns: Vec<Turns>,
     snat: Vec<HostId>,
     tenants: Vec<u32>,
     /// The SNAT addresses that are new.
@@ -45,7 +45,7 @@ impl Resize {
         let grows = new.groups.len() > old.groups.len() || new.snat.len() > known;
         (grows || sticky || rated || limited).then(|| Resize {
             cursors: cursors(worker, new),
-            turns: vec![Default::default(); new.snat.len()],
+            turns: vec![Turns::default(); new.snat.len()],
             snat: vec![HostId::NOBODY; new.snat.len()],
             tenants: vec![0; new.snat.len()],
             new_snat: new.snat[known..].iter().map(|one| one.address).collect(),
@@ -63,7 +63,7 @@ impl WorkerState {
         room.cursors[..self.choose.cursors.len()].copy_from_slice(&self.choose.cursors);
         room.snat[..known].copy_from_slice(&self.snat.hosts);
         room.tenants[..known].copy_from_slice(&self.snat.tenants);
-        room.turns[..known].copy_from_slice(&self.snat.turns);
+        room.turns[..known].swap_with_slice(&mut self.snat.turns);
         for (host, &address) in room.snat[known..].iter_mut().zip(&room.new_snat) {
             // There is room for the names of all ([`super::ROOM_FOR_V6`]).
             *host = self.hosts.intern(address).unwrap_or(HostId::NOBODY);

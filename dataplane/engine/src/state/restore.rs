@@ -14,7 +14,7 @@ use crate::flow::endpoint::{Endpoint, HostId};
 use crate::flow::hash::Seed;
 use crate::flow::key::Key;
 use crate::flow::new_hop::NewHop;
-use crate::flow::port_allocator::{Holder, Turn, kind};
+use crate::flow::port_allocator::{Holder, Turn, Turns};
 use crate::flow::store::Store;
 use crate::flow::transfer::NOBODY;
 use crate::mode::rules;
@@ -159,18 +159,18 @@ impl WorkerState {
     }
 
     /// Claims the SNAT ports that transfers have. Answers where to go on with each address: the ports before may rest.
-    pub(super) fn turns_left(&self, snapshot: &Snapshot) -> Vec<[Turn; 2]> {
+    pub(super) fn turns_left(&self, snapshot: &Snapshot) -> Vec<Turns> {
         let transfers = self.transfers.scan(0..self.transfers.capacity()).map(|id| {
             let flow = &self.transfers[id];
             let begun = self.transfers.detail(id).begun;
             let holder = Holder::Transfer(snapshot[flow.backend].server);
-            (begun, flow.backend, PROTOCOL_UDP, flow.seen_as(), holder)
+            (begun, flow.backend, PROTOCOL_UDP, [flow.client(), flow.seen_as()], holder)
         });
         let connections = self.connections.scan(0..self.connections.capacity()).map(|id| {
             let connection = &self.connections[id];
             let Connection { begun, backend, .. } = *connection;
-            let server = connection.server();
-            (begun, backend, server.protocol, server.near(), Holder::Connection(id))
+            let (client, server) = (connection.client().near(), connection.server());
+            (begun, backend, server.protocol, [client, server.near()], Holder::Connection(id))
         });
         let is_ours = |backend: BackendId| {
             backend != NO_BACKEND && matches!(snapshot.service_of(backend).mode, Mode::Snat(_))
@@ -178,13 +178,14 @@ impl WorkerState {
         let mut all: Vec<_> =
             transfers.chain(connections).filter(|&(_, backend, ..)| is_ours(backend)).collect();
         all.sort_by_key(|(begun, ..)| begun.0);
-        let mut turns = vec![[Turn::default(); 2]; self.snat.hosts.len()];
-        for (_, _, protocol, Endpoint { host, port }, holder) in all {
+        let mut turns = vec![Turns::default(); self.snat.hosts.len()];
+        for (_, _, protocol, [client, Endpoint { host, port }], holder) in all {
             if let Some(id) = self.snat.hosts.iter().position(|&known| known == host) {
+                let entry = self.hosts.rss_entry(client.host);
                 let ports = snapshot.snat[id].of(protocol);
-                ports.claim(port, self.worker);
+                ports.claim(port, entry);
                 ports.note(port, holder);
-                turns[id][kind(protocol)] = Turn::behind(port);
+                *turns[id].of(protocol, entry) = Turn::behind(port);
             }
         }
         turns

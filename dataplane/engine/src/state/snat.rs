@@ -6,7 +6,7 @@ use crate::context::Env;
 use crate::flow::connection::{Connection, flag};
 use crate::flow::endpoint::{Endpoint, HostId};
 use crate::flow::key::Key;
-use crate::flow::port_allocator::{Holder, Pending, Taker, kind};
+use crate::flow::port_allocator::{Holder, Pending, Taker};
 use crate::flow::tuple::Tuple;
 use crate::mode::{SeenAs, rules};
 use crate::state::WorkerState;
@@ -15,7 +15,7 @@ use crate::types::drop_reason::DropReason;
 use crate::types::end_reason::EndReason;
 use crate::types::id::{BackendId, ServerId, SnatId};
 use crate::types::mode::Mode;
-use crate::types::verdict::Step;
+use crate::types::verdict::{Step, Verdict};
 use wire::ip::PROTOCOL_UDP;
 
 /// A client and the backend that must see it as something.
@@ -31,6 +31,9 @@ pub struct Facing {
     pub ours: Option<HostId>,
 }
 
+/// The pool has no free port.
+const EMPTY: Verdict = Verdict::Drop(DropReason::SnatPoolEmpty);
+
 /// As many of a backend's are looked at for one with a port of the pool's.
 const FEW: usize = 64;
 
@@ -39,10 +42,8 @@ impl WorkerState {
     #[inline(always)]
     pub fn seen_as(&mut self, facing: &Facing, env: &Env) -> Step<SeenAs> {
         match self.take_port(facing, env) {
-            Ok(seen_as) => Ok(seen_as),
-            // There is but one reason.
-            Err(_) if self.give_port_up(facing, env) => self.take_port(facing, env),
-            Err(is_empty) => Err(is_empty),
+            Err(EMPTY) if self.give_port_up(facing, env) => self.take_port(facing, env),
+            taken => taken,
         }
     }
 
@@ -53,13 +54,19 @@ impl WorkerState {
         let mode = &env.snapshot[backend.service].mode;
         match (mode, ours) {
             (Mode::Snat(_), Some(host)) => {
-                let taken = self.pools(env).take_of(host, protocol, backend.server);
-                taken.ok_or(DropReason::SnatPoolEmpty.into())
+                let id = self.live_snat(host, env).ok_or(DropReason::SnatDown)?;
+                self.pools(env).take(id, protocol, client.host, backend.server).ok_or(EMPTY)
             }
             (Mode::Dsr | Mode::Nat | Mode::Snat(_), _) => {
                 rules(mode).seen_as(client, backend, protocol, &mut self.pools(env))
             }
         }
+    }
+
+    /// The SNAT address with this host id, if the kernel holds it.
+    pub fn live_snat(&self, host: HostId, env: &Env) -> Option<SnatId> {
+        let place = self.snat.hosts.iter().position(|&known| known == host)?;
+        Some(SnatId(place as u16)).filter(|&id| env.snapshot.is_snat_live(id))
     }
 
     /// Has something that is over, or whose client was not heard again, give its port up, for one that can be used towards
@@ -75,10 +82,9 @@ impl WorkerState {
 
     /// The row that gives up a port of this address, among some that have had theirs for longest.
     fn long_held(&mut self, id: SnatId, facing: &Facing, env: &Env) -> Option<Row> {
-        let kind = kind(facing.protocol);
-        let by = Taker { worker: self.worker, workers: self.workers, now: env.now };
+        let by = Taker { entry: self.hosts.rss_entry(facing.client.host), now: env.now };
         let host = self.snat.hosts[id.index()];
-        let mut turn = self.snat.turns[id.index()][kind];
+        let mut turn = *self.snat.turns[id.index()].of(facing.protocol, by.entry);
         let row = env.snapshot[id].of(facing.protocol).expendable(&mut turn, by, |port, holder| {
             let row = match holder {
                 Holder::Transfer(server) => {
@@ -89,7 +95,7 @@ impl WorkerState {
             };
             self.gives_up(row, Endpoint { host, port }, facing, env).then_some(row)
         });
-        self.snat.turns[id.index()][kind] = turn;
+        *self.snat.turns[id.index()].of(facing.protocol, by.entry) = turn;
         row
     }
 

@@ -59,7 +59,7 @@ reasons! {
     Fragment = "fragment",
     /// An ICMP redirect: received ones are ignored, and the kernel's own are not sent.
     Redirect = "redirect",
-    /// The VIP is not held by the kernel now.
+    /// The VIP or SNAT address is not held by the kernel now.
     VipDown = "vip-down",
     /// The destination is a VIP or SNAT address, but no service or transfer matches.
     NoService = "no-service",
@@ -67,6 +67,8 @@ reasons! {
     BadTftp = "bad-tftp",
     /// The destination is a VIP, but no transfer matches.
     NoTransfer = "no-transfer",
+    /// A packet of a transfer or connection that is unknown here comes faster than such are adopted.
+    AdoptionRate = "adoption-rate",
     /// A TCP segment matches no connection, and no RST was sent.
     NoConnection = "no-connection",
     /// A RST is outside of its connection's window.
@@ -101,6 +103,8 @@ reasons! {
     SessionsFull = "sessions-full",
     /// The SNAT pool has no free port.
     SnatPoolEmpty = "snat-pool-empty",
+    /// No SNAT address that the backend can see is held by the kernel now.
+    SnatDown = "snat-down",
     /// The hop limit (TTL) has expired.
     TtlExpired = "ttl-expired",
     /// The packet is larger than the MTU of the outgoing interface.

@@ -9,6 +9,6 @@ pub enum Mode {
     Dsr,
     /// Destination NAT: the backend sees the client's address and answers through the gate.
     Nat,
-    /// Full NAT: the backend sees one of these SNAT addresses.
+    /// Full NAT: the backend sees one of these SNAT addresses, which the kernel holds.
     Snat(Vec<SnatId>),
 }

@@ -18,6 +18,8 @@ pub enum SelectionReason {
     Persistence,
     /// The backend of the client's other connections (client affinity).
     Affinity,
+    /// The hash of the client's address, which another gate has followed before.
+    Adopted,
     /// The usual backends were full or down: one that made room, or was ejected.
     SpillOver,
     /// The backend before left the request unanswered.
@@ -37,6 +39,7 @@ impl SelectionReason {
             SelectionReason::FileHash => "file-hash",
             SelectionReason::Persistence => "persistence",
             SelectionReason::Affinity => "affinity",
+            SelectionReason::Adopted => "adopted",
             SelectionReason::SpillOver => "spill-over",
             SelectionReason::AskedElsewhere => "asked-elsewhere",
             SelectionReason::Failover => "failover",

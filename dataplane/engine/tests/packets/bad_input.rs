@@ -1,18 +1,22 @@
 //! Truncated, malformed, looped and hostile frames: each has its drop reason. Frames for no service go to the kernel
 //! unchanged.
 
+use crate::pools::leave_ports;
 use engine::flow::state::TransferState;
+use engine::scheduler::backend_group::Scheduler;
 use engine::scheduler::transfer_limit::{Places, TransferLimit};
 use engine::types::drop_reason::DropReason;
+use engine::types::mode::Mode;
 use engine::types::verdict::Verdict;
 use etherparse::{EtherType, IpNumber};
 use kit::engine_harness::EngineHarness;
 use kit::packet::Packet;
 use kit::packets::{CLIENT, arp, data, datagram, fragment, frame, ip, ping, rrq};
-use kit::topology::{FLOWS, INSIDE, OUTSIDE, SNAT, Via, gate_mac, mac};
+use kit::topology::{FLOWS, INSIDE, OUTSIDE, SNAT, Via, gate_mac, groups, mac};
 use kit::transfer::{TID, ask, client, run};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use wire::ethernet::Mac;
+use wire::ip::PROTOCOL_UDP;
 
 const VIA: Via = Via::Nat;
 const IP_AT: usize = 14;
@@ -152,6 +156,13 @@ fn provoked(reason: DropReason) -> Option<kit::engine_harness::Outcome> {
         DropReason::NoService => take(&mut gate, to_port(request(), 70)),
         DropReason::BadTftp => take(&mut gate, datagram(CLIENT, VIA.vip(), b"").into()),
         DropReason::NoTransfer => take(&mut gate, data(CLIENT, VIA.vip(), 1, 9).into()),
+        DropReason::AdoptionRate => {
+            // In the first second.
+            gate.change(|snapshot| {
+                snapshot[Via::Dsr.group()] = groups(Via::Dsr, Scheduler::SourceHash, [1, 1]);
+            });
+            take(&mut gate, data(CLIENT, Via::Dsr.vip(), 1, 9).into())
+        }
         DropReason::WrongTid => {
             let transfer = run(&mut gate, VIA, CLIENT);
             take(&mut gate, transfer.with_tid(TID + 1).ack(1).into())
@@ -191,11 +202,13 @@ fn provoked(reason: DropReason) -> Option<kit::engine_harness::Outcome> {
             take(&mut gate, request().into())
         }
         DropReason::SnatPoolEmpty => {
-            gate = EngineHarness::one_of(511, 65_535, kit::topology::snapshot(), FLOWS);
-            let ours = (0..u32::MAX).map(|n| Ipv4Addr::from_bits(0x0b00_0000 + n));
-            let mut ours = ours.filter(|&ip| engine::net::rss::owner(ip, 65_535) == 511);
-            let ask = SocketAddr::new(ours.next()?.into(), 2070);
+            let ask = Via::Snat.client();
+            leave_ports(&mut gate, (Via::Snat, PROTOCOL_UDP), ask, 0);
             take(&mut gate, rrq(ask, Via::Snat.vip(), "f").into())
+        }
+        DropReason::SnatDown => {
+            gate.change(|snapshot| snapshot[Via::Snat.service()].mode = Mode::Snat(vec![]));
+            take(&mut gate, rrq(CLIENT, Via::Snat.vip(), "f").into())
         }
         DropReason::TtlExpired => {
             let to_all = Packet { ttl: 1, to: Mac::BROADCAST, ..request() };

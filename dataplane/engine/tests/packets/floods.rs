@@ -1,6 +1,6 @@
 //! Floods of transfers and connections without a live client: they keep nobody out and end no running flow.
 
-use crate::pools::leave_ports;
+use crate::pools::{leave_ports, neighbour};
 use engine::flow::state::ConnectionState;
 use engine::scheduler::transfer_limit::{Places, TransferLimit};
 use engine::snapshot::vip::Vip;
@@ -328,12 +328,12 @@ fn an_empty_pool_takes_from_its_own_alone() {
     let mut gate = EngineHarness::with(snapshot(Protocol::Tcp, SSH), FLOWS);
     let stranger = Connection::new(Via::Nat, Via::Nat.client(), SSH);
     let _ = gate.take(stranger.from_client("S", "")).sent_segment();
-    leave_ports(&mut gate, PROTOCOL_TCP, 1);
+    leave_ports(&mut gate, (via, PROTOCOL_TCP), neighbour(via, 0), 1);
     let first =
-        gate.take(Connection::new(via, client(via, 0), SSH).from_client("S", "")).sent_segment();
-    let line = Connection::open(&mut gate, via, client(via, 1), SSH);
+        gate.take(Connection::new(via, neighbour(via, 0), SSH).from_client("S", "")).sent_segment();
+    let line = Connection::open(&mut gate, via, neighbour(via, 1), SSH);
     assert_eq!(line.seen_as, first.source);
-    let third = Connection::new(via, client(via, 2), SSH).from_client("S", "");
+    let third = Connection::new(via, neighbour(via, 2), SSH).from_client("S", "");
     gate.take(third).dropped(DropReason::SnatPoolEmpty);
     let states: Vec<_> = gate.connections().iter().map(|one| one.state).collect();
     assert!(

@@ -213,7 +213,7 @@ fn numbers_are_mapped_for_the_rest_of_the_connection() {
     let via = Via::Snat;
     let mut gate = gate();
     let mut control = Connection::open(&mut gate, via, via.client(), 21);
-    let to = SocketAddr::new(via.client().ip(), 5001);
+    let to = SocketAddr::new(via.client().ip(), 9);
     let before = port(to);
     let sent = control.client_says(&mut gate, "AP", &before);
     let grown = grown(&before, &sent.text());

@@ -1,5 +1,6 @@
 //! Backends with a limit of concurrent transfers.
 
+use crate::pools::leave_ports;
 use engine::scheduler::backend_group::Scheduler;
 use engine::scheduler::persistence::Persistence;
 use engine::scheduler::transfer_limit::{Places, TransferLimit};
@@ -11,6 +12,7 @@ use kit::packets::rrq;
 use kit::topology::{FLOWS, IDLE, Via, groups, owner, snapshot};
 use kit::transfer::{Transfer, ask, client, run};
 use std::net::SocketAddr;
+use wire::ip::PROTOCOL_UDP;
 
 const ALL: [Scheduler; 4] =
     [Scheduler::RoundRobin, Scheduler::LeastTransfers, Scheduler::SourceHash, Scheduler::FileHash];
@@ -129,13 +131,9 @@ fn every_end_gives_the_place_back() {
 #[test]
 fn a_request_that_comes_to_nothing_takes_no_place() {
     let via = Via::Snat;
-    // A worker without a port of the SNAT pool.
-    let mut gate =
-        EngineHarness::one_of(511, 65_535, limited(via, Scheduler::RoundRobin, [5, 5]), FLOWS);
-    let mut all = (0..u32::MAX).map(|n| std::net::Ipv4Addr::from_bits(0x0b00_0000 + n));
-    let ours = all.find(|&ip| owner(ip.into(), 65_535) == 511).expect("one");
-    let request = rrq(SocketAddr::new(ours.into(), 2070), via.vip(), "f");
-    gate.take(request).dropped(DropReason::SnatPoolEmpty);
+    let mut gate = EngineHarness::with(limited(via, Scheduler::RoundRobin, [5, 5]), FLOWS);
+    leave_ports(&mut gate, (via, PROTOCOL_UDP), via.client(), 0);
+    gate.take(rrq(via.client(), via.vip(), "f")).dropped(DropReason::SnatPoolEmpty);
     assert_eq!(taken(&gate, via), [0, 0]);
     // A table full of running transfers.
     let via = Via::Nat;

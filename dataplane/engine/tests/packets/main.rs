@@ -1,5 +1,7 @@
 //! The engine, one packet at a time: bytes in, verdict and bytes out.
 
+mod adopted_connections;
+mod adopted_transfers;
 mod affinity;
 mod bad_input;
 mod bad_ipv6;

@@ -2,16 +2,19 @@
 
 use engine::net::route_table::{Route, RouteTable};
 use engine::stage::urgent::is_urgent;
+use engine::types::drop_reason::DropReason;
 use engine::types::id::InterfaceId;
 use engine::types::next_hop::NextHop;
 use engine::types::verdict::Verdict;
 use etherparse::{Icmpv6Type, IpNumber};
 use ipnet::IpNet;
 use kit::engine_harness::EngineHarness;
-use kit::packets::{datagram, icmpv6, ip, who_has};
+use kit::packet::Packet;
+use kit::packets::{datagram, icmpv6, ip, rrq, who_has};
 use kit::topology::{INSIDE, OUTSIDE, Via, gate_mac, mac};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use wire::ethernet::Mac;
+use wire::neighbour::{announcement, probe};
 
 const OTHER: Mac = Mac([2, 0, 0, 0, 0x66, 0x66]);
 
@@ -177,5 +180,51 @@ fn routers_come_first_where_all_of_a_link_are_to_hear_them() {
     for (from, to) in ends {
         let [from, to] = [from, to].map(|end| end.parse().unwrap());
         assert!(is_urgent(&mut ip(from, to, IpNumber(89), &[0; 20]), snapshot), "{to}");
+    }
+}
+
+/// Clients of a virtual router learn and use its hardware address.
+#[test]
+fn an_address_on_a_macvlan_link_is_at_that_link_s_hardware_address() {
+    const VIRTUAL: Mac = Mac([0, 0, 0x5e, 0, 1, 0x33]);
+    for via in Via::ALIKE {
+        let mut gate = EngineHarness::new();
+        let (client, vip) = (via.client().ip(), via.vip().ip());
+        let to = |mac| Packet { to: mac, ..rrq(via.client(), via.vip(), "f") };
+        gate.take(to(VIRTUAL)).dropped(DropReason::ForeignMac);
+        gate.change(|snapshot| {
+            snapshot[OUTSIDE].virtual_macs.push(VIRTUAL);
+            snapshot[OUTSIDE].held.insert(vip, VIRTUAL);
+        });
+        for question in [who_has(client, vip), who_has(client, via.snat())] {
+            let outcome = gate.take(question);
+            assert_eq!(outcome.verdict, Verdict::Answer);
+            let told = if via.is_v6() { outcome.bytes.len() - 6 } else { 22 };
+            let is_of_vip = outcome.bytes[6..12] == VIRTUAL.0;
+            assert_eq!(outcome.bytes[told..][..6], outcome.bytes[6..12], "both say the same");
+            let is_of_interface = outcome.bytes[6..12] == gate_mac(OUTSIDE).0;
+            assert!(is_of_vip != is_of_interface);
+        }
+        assert_eq!(gate.take(who_has(client, vip)).bytes[6..12], VIRTUAL.0);
+        gate.take(to(VIRTUAL)).sent();
+        gate.take(to(OTHER)).dropped(DropReason::ForeignMac);
+        gate.take_by(INSIDE, to(VIRTUAL)).dropped(DropReason::ForeignMac);
+        // The other gate of a pair advertises itself from the same address.
+        let mut advert = ip(client, via.host(0, 2), IpNumber::VRRP, b"advert");
+        advert[..6].copy_from_slice(&VIRTUAL.0);
+        advert[6..12].copy_from_slice(&VIRTUAL.0);
+        gate.take(advert).to_kernel();
+    }
+}
+
+/// The kernel's side of the gate tells of conflicts.
+#[test]
+fn the_kernel_hears_of_another_host_that_has_an_address_of_ours() {
+    for via in Via::ALIKE {
+        let mut gate = EngineHarness::new();
+        for ours in [via.vip().ip(), via.snat()] {
+            gate.take(announcement(ours, OTHER)).to_kernel();
+            gate.take(probe(ours, OTHER)).to_kernel();
+        }
     }
 }

@@ -166,3 +166,33 @@ fn clients_of_different_workers_share_no_address_if_there_are_enough() {
         );
     }
 }
+
+/// A server knows a client's data by the address of its control connection; data by another one is refused by both.
+#[test]
+fn sessions_at_an_address_that_is_away_open_no_data_and_new_ones_are_elsewhere() {
+    for via in [Via::Snat, Via::Snat6] {
+        let (snapshot, pool) = with_pool_of_two(via);
+        let ids = [
+            snapshot.snat.iter().position(|one| one.address == pool[0]),
+            Some(snapshot.snat.len() - 1),
+        ];
+        let ids = ids.map(|place| SnatId(place.expect("an address") as u16));
+        let mut gate = EngineHarness::with(snapshot, FLOWS);
+        let control = dark(&mut gate, via, client(via, 9, 2000));
+        let at = pool.iter().position(|&one| one == control.seen_as.ip()).expect("one of both");
+        let hold = |held: &[SnatId], gate: &mut EngineHarness| {
+            gate.change(|snapshot| {
+                ids.iter().for_each(|id| snapshot.set_snat_live(*id, held.contains(id)));
+                snapshot[service(via)].mode = Mode::Snat(held.to_vec());
+            });
+        };
+        hold(&[ids[1 - at]], &mut gate);
+        let data = Connection::new(via, client(via, 9, 3000), 50_000);
+        gate.take(data.from_client("S", "")).dropped(DropReason::SnatDown);
+        let next = dark(&mut gate, via, client(via, 9, 2001));
+        assert_eq!(next.seen_as.ip(), pool[1 - at]);
+        hold(&ids, &mut gate);
+        let data = Connection::open(&mut gate, via, client(via, 9, 3000), 50_000);
+        assert_eq!(data.server.port(), 50_000);
+    }
+}

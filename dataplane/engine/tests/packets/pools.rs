@@ -5,6 +5,7 @@ use engine::flow::endpoint::Endpoint;
 use engine::flow::port_allocator::Rest;
 use engine::mode::rules;
 use engine::net::address_map::Owner;
+use engine::net::rss::RssEntry;
 use engine::scheduler::backend_group::Scheduler;
 use engine::snapshot::Protocol;
 use engine::types::drop_reason::DropReason;
@@ -17,7 +18,7 @@ use kit::packets::{data, datagram, rrq};
 use kit::topology::{FLOWS, IDLE, Via, groups, owner, snapshot};
 use kit::transfer::{Transfer, ask, client, run};
 use kit::udp_load::endpoint;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use wire::ip::{PROTOCOL_TCP, PROTOCOL_UDP};
 
 const POOLS: [Via; 2] = [Via::Snat, Via::Snat6];
@@ -26,23 +27,40 @@ const ECHO: u16 = 7;
 /// Ports of an address.
 const ALL: u32 = 64_512;
 
-/// Leaves the first `left` ports of this protocol at the first SNAT address; all others are in use.
-pub fn leave_ports(gate: &mut EngineHarness, protocol: u8, left: usize) {
-    leave_ports_of(gate, Via::Snat, protocol, left);
+/// The clients that share what is left of a pool's ports with the first one: those of its RSS entry.
+pub fn neighbour(via: Via, n: u16) -> SocketAddr {
+    let entry = |client: SocketAddr| match client.ip() {
+        IpAddr::V4(client) => RssEntry::of_v4(client),
+        IpAddr::V6(client) => RssEntry::of_v6(client),
+    };
+    let mut all = (0..).map(|n| client(via, n));
+    let first = entry(client(via, 0));
+    all.by_ref().filter(|&client| entry(client) == first).nth(n.into()).expect("enough")
 }
 
-pub fn leave_ports_of(gate: &mut EngineHarness, via: Via, protocol: u8, left: usize) {
+/// Leaves so many ports of this protocol at a SNAT address, for this client's RSS entry; all others are in use.
+pub fn leave_ports(
+    gate: &mut EngineHarness,
+    (via, protocol): (Via, u8),
+    last: SocketAddr,
+    left: usize,
+) {
     let Engine { snapshot, state } = &mut gate.engine;
     let env = state.env(snapshot, gate.now);
     let rules = rules(&snapshot[via.service()].mode);
     let backend = env.backend(via.backend(0));
-    let host = state.hosts.intern(client(via, 0).ip()).expect("a name");
-    let taken = std::iter::from_fn(|| {
+    let mut taken = vec![];
+    for client in [last].into_iter().chain((0..1024).map(|n| client(via, n))) {
+        let host = state.hosts.intern(client.ip()).expect("a name");
         let client = Endpoint { host, port: 2070 };
-        rules.seen_as(client, backend, protocol, &mut state.pools(&env)).ok()
-    });
-    for seen_as in taken.collect::<Vec<_>>().into_iter().take(left) {
-        rules.release(seen_as.endpoint, protocol, Rest::NONE, &mut state.pools(&env));
+        while let Ok(seen_as) = rules.seen_as(client, backend, protocol, &mut state.pools(&env)) {
+            taken.push(seen_as.endpoint);
+        }
+        state.hosts.release(host);
+    }
+    assert_eq!(taken.len(), ALL as usize);
+    for endpoint in taken.into_iter().take(left) {
+        rules.release(endpoint, protocol, Rest::NONE, &mut state.pools(&env));
     }
     gate.wait(1);
 }
@@ -50,7 +68,7 @@ pub fn leave_ports_of(gate: &mut EngineHarness, via: Via, protocol: u8, left: us
 /// A gate whose first SNAT address has `left` free ports.
 fn pool_of(left: usize) -> EngineHarness {
     let mut gate = EngineHarness::new();
-    leave_ports(&mut gate, PROTOCOL_UDP, left);
+    leave_ports(&mut gate, (Via::Snat, PROTOCOL_UDP), neighbour(Via::Snat, 0), left);
     gate
 }
 
@@ -58,12 +76,12 @@ fn pool_of(left: usize) -> EngineHarness {
 fn pool_with_one_server(via: Via, left: usize) -> EngineHarness {
     let mut gate = EngineHarness::new();
     gate.change(|snapshot| snapshot[via.group()] = groups(via, Scheduler::RoundRobin, [1, 0]));
-    leave_ports_of(&mut gate, via, PROTOCOL_UDP, left);
+    leave_ports(&mut gate, (via, PROTOCOL_UDP), neighbour(via, 0), left);
     gate
 }
 
 fn get(via: Via, n: u16) -> kit::packet::Packet {
-    rrq(client(via, n), via.vip(), "f")
+    rrq(neighbour(via, n), via.vip(), "f")
 }
 
 /// The rest of a running download.
@@ -76,7 +94,7 @@ fn completes(gate: &mut EngineHarness, transfer: Transfer) {
 fn running_transfers_keep_their_ports_and_the_pool_is_empty() {
     for via in POOLS {
         let mut gate = pool_with_one_server(via, 2);
-        let running = [0, 1].map(|n| run(&mut gate, via, client(via, n)));
+        let running = [0, 1].map(|n| run(&mut gate, via, neighbour(via, n)));
         gate.moves();
         for n in 2..20 {
             gate.take(get(via, n)).dropped(DropReason::SnatPoolEmpty);
@@ -88,7 +106,7 @@ fn running_transfers_keep_their_ports_and_the_pool_is_empty() {
             gate.take(get(via, 30)).verdict == Verdict::Drop(DropReason::SnatPoolEmpty)
         });
         assert!(tries.count() < (ALL / 64 + 1) as usize);
-        assert_eq!(gate.transfer(client(via, 30)).seen_as, running[0].seen_as);
+        assert_eq!(gate.transfer(neighbour(via, 30)).seen_as, running[0].seen_as);
         completes(&mut gate, running[1]);
     }
 }
@@ -97,7 +115,7 @@ fn running_transfers_keep_their_ports_and_the_pool_is_empty() {
 fn whoever_was_not_heard_again_gives_way() {
     for via in POOLS {
         let mut gate = pool_with_one_server(via, 2);
-        let running = run(&mut gate, via, client(via, 0));
+        let running = run(&mut gate, via, neighbour(via, 0));
         let answered = ask(&mut gate, via, &get(via, 1)).with_tid(50_001);
         answered.client_gets(gate.take(answered.data(1, 512)), &answered.data(1, 512).payload);
         // Both have a moment to hear each other.
@@ -192,15 +210,15 @@ fn tcp_and_udp_don_t_use_up_each_other_s_ports() {
         let mut snapshot = snapshot();
         add(&mut snapshot, Protocol::Tcp, SSH, [1, 1]);
         let mut gate = EngineHarness::with(snapshot, FLOWS);
-        leave_ports(&mut gate, empty, 0);
-        let syn = Connection::new(via, client(via, 1), SSH).from_client("S", "");
+        leave_ports(&mut gate, (via, empty), neighbour(via, 0), 0);
+        let syn = Connection::new(via, neighbour(via, 1), SSH).from_client("S", "");
         if other == PROTOCOL_UDP {
             gate.take(syn).dropped(DropReason::SnatPoolEmpty);
-            let transfer = run(&mut gate, via, client(via, 0));
+            let transfer = run(&mut gate, via, neighbour(via, 0));
             completes(&mut gate, transfer);
         } else {
             gate.take(get(via, 0)).dropped(DropReason::SnatPoolEmpty);
-            Connection::open(&mut gate, via, client(via, 1), SSH);
+            Connection::open(&mut gate, via, neighbour(via, 1), SSH);
         }
     }
 }
@@ -212,8 +230,8 @@ fn the_same_port_of_both_protocols_is_two() {
         let mut snapshot = snapshot();
         add(&mut snapshot, Protocol::Tcp, SSH, [1, 1]);
         let mut gate = EngineHarness::with(snapshot, FLOWS);
-        let mut line = Connection::open(&mut gate, via, client(via, 1), SSH);
-        let transfer = run(&mut gate, via, client(via, 2));
+        let mut line = Connection::open(&mut gate, via, neighbour(via, 1), SSH);
+        let transfer = run(&mut gate, via, neighbour(via, 2));
         assert_eq!(line.seen_as, transfer.seen_as);
         line.client_says(&mut gate, "AP", "hello");
         line.server_says(&mut gate, "AP", "hello");
@@ -228,14 +246,14 @@ fn datagrams_and_transfers_share_the_ports_of_udp() {
     let mut snapshot = snapshot();
     add(&mut snapshot, Protocol::Udp, ECHO, [1, 1]);
     let mut gate = EngineHarness::with(snapshot, FLOWS);
-    leave_ports(&mut gate, PROTOCOL_UDP, 2);
+    leave_ports(&mut gate, (via, PROTOCOL_UDP), neighbour(via, 0), 2);
     let vip = SocketAddr::new(via.vip().ip(), ECHO);
-    let sent = gate.take(datagram(client(via, 1), vip, b"echo")).sent();
-    let transfer = run(&mut gate, via, client(via, 2));
+    let sent = gate.take(datagram(neighbour(via, 1), vip, b"echo")).sent();
+    let transfer = run(&mut gate, via, neighbour(via, 2));
     assert_ne!(sent.source, transfer.seen_as);
     gate.wait(40);
     // No server has answered it.
-    let next = run(&mut gate, via, client(via, 3));
+    let next = run(&mut gate, via, neighbour(via, 3));
     assert_eq!(sent.source, next.seen_as);
     gate.take(get(via, 4)).dropped(DropReason::SnatPoolEmpty);
 }
@@ -244,12 +262,12 @@ fn datagrams_and_transfers_share_the_ports_of_udp() {
 fn ports_are_used_in_order() {
     let via = Via::Snat;
     let mut gate = pool_of(3);
-    let first = run(&mut gate, via, client(via, 0));
+    let first = run(&mut gate, via, neighbour(via, 0));
     completes(&mut gate, first);
     gate.wait(50);
-    assert_ne!(run(&mut gate, via, client(via, 1)).seen_as, first.seen_as);
-    assert_ne!(run(&mut gate, via, client(via, 2)).seen_as, first.seen_as);
-    assert_eq!(run(&mut gate, via, client(via, 3)).seen_as, first.seen_as);
+    assert_ne!(run(&mut gate, via, neighbour(via, 1)).seen_as, first.seen_as);
+    assert_ne!(run(&mut gate, via, neighbour(via, 2)).seen_as, first.seen_as);
+    assert_eq!(run(&mut gate, via, neighbour(via, 3)).seen_as, first.seen_as);
 }
 
 #[test]
@@ -257,10 +275,11 @@ fn a_request_that_finds_no_place_gives_its_port_back() {
     let via = Via::Snat;
     let mut gate = pool_of(FLOWS as usize + 1);
     for n in 0..FLOWS as u16 {
-        run(&mut gate, via, client(via, n));
+        run(&mut gate, via, neighbour(via, n));
     }
     for _ in 0..3 {
-        gate.take(rrq(client(via, 1000), via.vip(), "f")).dropped(DropReason::FlowTableFull);
+        gate.take(rrq(neighbour(via, FLOWS as u16), via.vip(), "f"))
+            .dropped(DropReason::FlowTableFull);
     }
 }
 
@@ -272,13 +291,51 @@ fn a_second_pool_address_takes_over() {
     snapshot.snat.push(more.into());
     snapshot.addresses.insert(more, Owner::Snat(SnatId(2)));
     let mut gate = EngineHarness::with(snapshot, FLOWS);
-    leave_ports(&mut gate, PROTOCOL_UDP, 2);
+    leave_ports(&mut gate, (via, PROTOCOL_UDP), neighbour(via, 0), 2);
     let service = via.service();
     gate.change(|snapshot| snapshot[service].mode = Mode::Snat(vec![SnatId(0), SnatId(2)]));
     let mut seen: Vec<_> =
-        (0..4).map(|n| run(&mut gate, via, client(via, n)).seen_as.ip()).collect();
+        (0..4).map(|n| run(&mut gate, via, neighbour(via, n)).seen_as.ip()).collect();
     seen.sort();
     assert_eq!(seen, [via.snat(), via.snat(), more, more]);
+}
+
+/// Sets which addresses of a service's pool the kernel holds, as control does.
+fn hold(gate: &mut EngineHarness, via: Via, ids: [SnatId; 2], held: &[SnatId]) {
+    gate.change(|snapshot| {
+        ids.iter().for_each(|id| snapshot.set_snat_live(*id, held.contains(id)));
+        snapshot[via.service()].mode = Mode::Snat(held.to_vec());
+    });
+}
+
+/// An address of the pool goes while it is used, as in a failover, and comes back.
+#[test]
+fn new_flows_take_no_port_of_an_address_that_the_kernel_does_not_hold() {
+    for (via, first) in [(Via::Snat, SnatId(0)), (Via::Snat6, SnatId(1))] {
+        let (ids, more) = ([first, SnatId(2)], via.host(0, 111));
+        let mut snapshot = snapshot();
+        snapshot.snat.push(more.into());
+        let mut gate = EngineHarness::with(snapshot, FLOWS);
+        hold(&mut gate, via, ids, &[first]);
+        let running = run(&mut gate, via, client(via, 0));
+        assert_eq!(running.seen_as.ip(), via.snat());
+
+        hold(&mut gate, via, ids, &ids[1..]);
+        gate.take(running.data(2, 512)).dropped(DropReason::VipDown);
+        for n in 1..4 {
+            assert_eq!(run(&mut gate, via, client(via, n)).seen_as.ip(), more);
+        }
+        hold(&mut gate, via, ids, &[]);
+        let flows = gate.transfers().len();
+        gate.wait(20);
+        for n in 4..8 {
+            gate.take(get(via, n)).dropped(DropReason::SnatDown);
+        }
+        assert_eq!(gate.transfers().len(), flows, "nothing makes way for what gets no port");
+
+        hold(&mut gate, via, ids, &ids);
+        completes(&mut gate, running);
+    }
 }
 
 #[test]

@@ -2,13 +2,14 @@
 
 use engine::flow::state::TransferState;
 use engine::scheduler::transfer_limit::{Places, TransferLimit};
-use engine::snapshot::BackendState;
+use engine::snapshot::{BackendState, Protocol};
 use engine::state::restore::Adopted;
 use engine::types::mode::Mode;
 use engine::types::verdict::Verdict;
+use kit::connections::{Connection, add};
 use kit::engine_harness::EngineHarness;
 use kit::packets::rrq;
-use kit::topology::{FLOWS, Via, snapshot};
+use kit::topology::{FLOWS, Via, owner, snapshot};
 use kit::transfer::{Transfer, ask, client, run};
 
 fn adopted(whole: usize, broken: usize) -> Adopted {
@@ -42,6 +43,40 @@ fn running_transfers_go_on() {
         }
         gate.wait(1000);
         assert!(gate.transfers().is_empty(), "they end in time");
+    }
+}
+
+/// From one worker to three and to two: transfers and connections find their worker, and so do answers to SNAT ports.
+#[test]
+fn another_number_of_workers_goes_on_with_them() {
+    for via in Via::ALL {
+        let world = || {
+            let mut snapshot = snapshot();
+            add(&mut snapshot, Protocol::Tcp, 22, [1, 1]);
+            snapshot
+        };
+        let mut gate = EngineHarness::with(world(), FLOWS);
+        let talks: Vec<_> = (0..40).map(|n| run(&mut gate, via, client(via, n))).collect();
+        let lines = (100..140).map(|n| Connection::open(&mut gate, via, client(via, n), 22));
+        let mut lines: Vec<_> = lines.collect();
+        let mut gates = vec![gate];
+        for workers in [3_u16, 2] {
+            gates = EngineHarness::rehomed(gates, workers, &world());
+            let whole: usize = gates.iter().map(|gate| gate.adopted.whole).sum();
+            assert_eq!(whole, talks.len() + lines.len(), "{via:?}: {workers} workers");
+            for line in &mut lines {
+                let gate = &mut gates[usize::from(owner(line.client.ip(), workers))];
+                line.client_says(gate, "AP", "still here");
+            }
+        }
+        for transfer in talks {
+            let right = owner(transfer.client.ip(), 2);
+            if via.is_snat() {
+                let wrong = &mut gates[usize::from(1 - right)];
+                assert_eq!(wrong.take(transfer.data(2, 7)).verdict, Verdict::HandOver(right));
+            }
+            ends_well(&mut gates[usize::from(right)], transfer);
+        }
     }
 }
 

@@ -24,7 +24,7 @@ fn narrow(via: Via) -> EngineHarness {
     let mut gate = EngineHarness::new();
     to_backend(&mut gate, via, 0);
     if via.is_snat() {
-        crate::pools::leave_ports_of(&mut gate, via, PROTOCOL_UDP, 1);
+        crate::pools::leave_ports(&mut gate, (via, PROTOCOL_UDP), via.client(), 1);
     }
     gate
 }

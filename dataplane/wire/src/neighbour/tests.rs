@@ -143,3 +143,64 @@ fn an_unsolicited_advertisement_goes_to_all_nodes_and_overrides() {
     let head = [&[136, 0], &checksum[..], &[0x20, 0, 0, 0]].concat();
     assert_eq!(said, [&head[..], &vip6().octets(), &[2, 1], &MAC.0].concat());
 }
+
+/// The other host of a conflict.
+const OTHER: Mac = Mac([2, 0, 0, 0, 0, 0x99]);
+
+#[test]
+fn announcements_and_answers_are_claims() {
+    for address in [IpAddr::from(VIP), vip6().into()] {
+        let claimed = Some(Claim { address, mac: OTHER });
+        assert_eq!(claim(&announcement(address, OTHER)), claimed, "{address}");
+        assert_eq!(claim(&announcement(address, MAC)).map(|claim| claim.mac), Some(MAC));
+    }
+    let mut answer = arp(1, [10, 0, 0, 7], VIP);
+    answer_arp(&mut answer, OTHER);
+    assert_eq!(claim(&answer), Some(Claim { address: IpAddr::from(VIP), mac: OTHER }));
+    // Without the option, the host is where the frame is from.
+    let mut bare = announcement(vip6().into(), OTHER);
+    bare.truncate(14 + 40 + 24);
+    (bare[18], bare[19]) = (0, 24);
+    let (ip, body) = bare[14..].split_at(40);
+    let checksum = sum(ip, &[&body[..2], &[0; 2], &body[4..]].concat());
+    bare[56..58].copy_from_slice(&checksum);
+    assert_eq!(claim(&bare), Some(Claim { address: vip6().into(), mac: OTHER }));
+}
+
+#[test]
+fn malformed_and_forwarded_frames_claim_nothing() {
+    for address in [IpAddr::from(VIP), vip6().into()] {
+        let sound = announcement(address, OTHER);
+        for len in 0..sound.len() {
+            assert_eq!(claim(&sound[..len]), None, "{len} bytes of {address}");
+        }
+    }
+    let mut group = announcement(IpAddr::from(VIP), OTHER);
+    group[22] |= 1;
+    assert_eq!(claim(&group), None, "a group's hardware address");
+    for at in [20, 21, 54, 55, 56, 62, 80] {
+        let mut other = announcement(vip6().into(), OTHER);
+        other[at] ^= 1;
+        assert_eq!(claim(&other), None, "byte {at}");
+    }
+}
+
+#[test]
+fn a_probe_asks_for_an_address_and_claims_none() {
+    let frame = probe(IpAddr::from(VIP), MAC);
+    let head = [8, 6, 0, 1, 8, 0, 6, 4, 0, 1];
+    let said = [&MAC.0[..], &[0; 4], &[0; 6], &VIP].concat();
+    assert_eq!(frame, [&[0xff; 6], &MAC.0[..], &head, &said].concat());
+    assert_eq!(claim(&frame), Some(Claim { address: Ipv4Addr::UNSPECIFIED.into(), mac: MAC }));
+
+    let frame = probe(vip6().into(), MAC);
+    let [.., a, b, c] = vip6().octets();
+    assert_eq!(frame[..14], [&[0x33, 0x33, 0xff, a, b, c], &MAC.0[..], &[0x86, 0xdd]].concat());
+    let (ip, said) = frame[14..].split_at(40);
+    assert_eq!(ip[..8], [0x60, 0, 0, 0, 0, 24, 58, 255]);
+    let group = [&[0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff], &[a, b, c][..]].concat();
+    assert_eq!((&ip[8..24], &ip[24..]), (&[0; 16][..], &group[..]));
+    let checksum = sum(ip, &[&[135, 0, 0, 0], &said[4..]].concat());
+    assert_eq!(said, [&[135, 0], &checksum[..], &[0; 4], &vip6().octets()].concat());
+    assert_eq!(claim(&frame), None);
+}

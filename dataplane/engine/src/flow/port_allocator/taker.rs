@@ -1,14 +1,13 @@
-//! The worker that allocates a port.
+//! For whom a port is allocated.
 
+use crate::net::rss::RssEntry;
 use crate::types::tick::Tick;
 
-/// The worker that allocates a port, and the time.
+/// The RSS entry of the client that a port is for, and the time.
 #[derive(Debug, Clone, Copy)]
 pub struct Taker {
-    /// Worker number.
-    pub worker: u16,
-    /// Number of workers.
-    pub workers: u16,
+    /// The client's entry.
+    pub entry: RssEntry,
     /// The time.
     pub now: Tick,
 }

@@ -8,8 +8,16 @@ use std::net::Ipv4Addr;
 use wire::ip::PROTOCOL_UDP;
 
 const ALL: usize = 64_512;
+/// Ports of a share; the last four entries have half of it.
+const SHARE: usize = 512;
+/// Ports that can be lent: half of each share but the last four and one's own.
+const LENT: usize = 123 * SHARE / 2;
 
-/// A worker at a SNAT address, and the time.
+fn entry(place: u16) -> RssEntry {
+    RssEntry::at(place).expect("an entry")
+}
+
+/// Clients of an RSS entry at a SNAT address, and the time.
 struct At<'a> {
     ports: &'a PortAllocator,
     turn: Turn,
@@ -17,8 +25,9 @@ struct At<'a> {
 }
 
 impl<'a> At<'a> {
-    fn new(ports: &'a PortAllocator, worker: u16, workers: u16) -> At<'a> {
-        At { ports, turn: Turn::default(), by: Taker { worker, workers, now: Tick(5000) } }
+    fn new(ports: &'a PortAllocator, place: u16) -> At<'a> {
+        let by = Taker { entry: entry(place), now: Tick(5000) };
+        At { ports, turn: Turn::default(), by }
     }
 
     fn take(&mut self, server: u16) -> Option<Taken> {
@@ -30,7 +39,7 @@ impl<'a> At<'a> {
     }
 
     fn give_back(&mut self, port: u16, rest: Rest) {
-        self.ports.give_back(&mut self.turn, port, rest, self.by);
+        self.ports.give_back(&mut self.turn, port, rest);
     }
 
     fn wait(&mut self, ticks: u32) {
@@ -38,27 +47,36 @@ impl<'a> At<'a> {
     }
 }
 
+/// The place among the lines that are shared out, in turns.
+fn line(port: u16) -> u16 {
+    port / IN_BLOCK / IN_LINE - FIRST / IN_BLOCK / IN_LINE
+}
+
 #[test]
-fn a_worker_has_all_of_them_in_order_and_none_twice() {
+fn an_entry_has_its_share_in_order_then_what_others_lend_and_none_twice() {
     let ports = PortAllocator::new();
-    let mut at = At::new(&ports, 0, 1);
+    let mut at = At::new(&ports, 0);
     let all = at.take_all(1);
-    assert!(all.iter().copied().eq(1024..=u16::MAX));
-    at.give_back(2000, Rest::NONE);
-    at.give_back(1500, Rest::NONE);
-    assert_eq!(at.take(1).map(|taken| taken.port), Some(1500), "what has come back last");
+    let (home, lent) = all.split_at(SHARE);
+    assert!(home.iter().copied().eq((1024..1280).chain(33_792..34_048)));
+    assert!(lent.iter().copied().eq(34_048..=u16::MAX));
+    assert_eq!(lent.len(), LENT);
+    at.give_back(35_000, Rest::NONE);
+    at.give_back(1100, Rest::NONE);
+    assert_eq!(at.take(1).map(|taken| taken.port), Some(1100), "what has come back last");
     assert_eq!(at.take(1), None, "until the next tick");
     at.wait(1);
-    assert_eq!(at.take_all(1), [2000]);
+    assert_eq!(at.take_all(1), [35_000]);
 }
 
 #[test]
 fn usage_counts_ports_in_use_and_those_that_rest() {
     let ports = PortAllocator::new();
-    let mut at = At::new(&ports, 0, 1);
+    let mut at = At::new(&ports, 0);
     assert_eq!(ports.usage(at.by.now), Usage::default());
     let all = at.take_all(1);
-    assert_eq!(ports.usage(at.by.now), Usage { taken: PORTS, resting: 0 });
+    let most = (SHARE + LENT) as u32;
+    assert_eq!(ports.usage(at.by.now), Usage { taken: most, resting: 0 });
     let rests = [
         Rest::NONE,
         Rest::unanswered(ServerId(1), &Earlier::NONE, at.by.now),
@@ -66,136 +84,147 @@ fn usage_counts_ports_in_use_and_those_that_rest() {
         Rest::of_several(at.by.now),
     ];
     all.iter().zip(rests).for_each(|(&port, rest)| at.give_back(port, rest));
-    assert_eq!(ports.usage(at.by.now), Usage { taken: PORTS - 4, resting: 3 });
+    assert_eq!(ports.usage(at.by.now), Usage { taken: most - 4, resting: 3 });
     at.wait(640);
-    assert_eq!(ports.usage(at.by.now), Usage { taken: PORTS - 4, resting: 0 });
+    assert_eq!(ports.usage(at.by.now), Usage { taken: most - 4, resting: 0 });
 }
 
 #[test]
 fn a_port_rests_for_its_server_and_not_for_others() {
     let ports = PortAllocator::new();
-    let mut at = At::new(&ports, 0, 1);
+    let mut at = At::new(&ports, 0);
     at.take_all(1);
-    at.give_back(2000, Rest::unanswered(ServerId(1), &Earlier::NONE, at.by.now));
+    at.give_back(1200, Rest::unanswered(ServerId(1), &Earlier::NONE, at.by.now));
     at.wait(1);
     assert_eq!(at.take(1), None, "a late answer could be anything");
-    assert_eq!(at.take(2), Some(Taken { port: 2000, earlier: Earlier::NONE }));
-    at.give_back(2000, Rest::unanswered(ServerId(1), &Earlier::NONE, at.by.now));
+    assert_eq!(at.take(2), Some(Taken { port: 1200, earlier: Earlier::NONE }));
+    at.give_back(1200, Rest::unanswered(ServerId(1), &Earlier::NONE, at.by.now));
     at.wait(40);
-    assert_eq!(at.take(1).map(|taken| taken.port), Some(2000));
+    assert_eq!(at.take(1).map(|taken| taken.port), Some(1200));
 }
 
 #[test]
 fn the_one_that_rests_for_longest_is_better_than_none_and_its_tids_are_known() {
     let ports = PortAllocator::new();
-    let mut at = At::new(&ports, 0, 1);
+    let mut at = At::new(&ports, 0);
     at.take_all(1);
-    for port in [3000, 2000, 4000] {
+    for port in [33_800, 1200, 33_900] {
         at.give_back(port, Rest::answered(ServerId(1), &running([port + 7, 9]), at.by.now));
         at.wait(1);
     }
-    assert_eq!(at.take(1), Some(Taken { port: 3000, earlier: running([3007, 9]) }));
-    assert_eq!(at.take(2), Some(Taken { port: 2000, earlier: Earlier::NONE }), "the next in order");
+    assert_eq!(at.take(1), Some(Taken { port: 33_800, earlier: running([33_807, 9]) }));
+    assert_eq!(at.take(2), Some(Taken { port: 1200, earlier: Earlier::NONE }), "the next in order");
     at.wait(640);
-    assert_eq!(at.take(1), Some(Taken { port: 4000, earlier: Earlier::NONE }));
+    assert_eq!(at.take(1), Some(Taken { port: 33_900, earlier: Earlier::NONE }));
 }
 
 /// Unusable ports do not hide those behind them for ever.
 #[test]
 fn a_search_goes_on_where_the_last_one_gave_up() {
     let ports = PortAllocator::new();
-    let mut at = At::new(&ports, 0, 1);
+    let mut at = At::new(&ports, 0);
     at.take_all(1);
     for port in 1024..1024 + LOOKS as u16 {
         at.give_back(port, Rest::unanswered(ServerId(1), &Earlier::NONE, at.by.now));
     }
-    at.give_back(9000, Rest::NONE);
+    at.give_back(34_000, Rest::NONE);
     at.wait(1);
     assert_eq!(at.take(1), None);
-    assert_eq!(at.take(1).map(|taken| taken.port), Some(9000));
+    assert_eq!(at.take(1).map(|taken| taken.port), Some(34_000));
 }
 
 #[test]
-fn workers_have_parts_of_their_own_and_none_the_other_s() {
+fn entries_have_parts_of_their_own_and_none_the_other_s() {
     let ports = PortAllocator::new();
     let mut seen = HashSet::new();
-    let mut all: Vec<_> = (0..3).map(|worker| At::new(&ports, worker, 3)).collect();
-    for _ in 0..ALL / 3 {
-        for at in &mut all {
+    for place in 0..ENTRIES {
+        let mut at = At::new(&ports, place);
+        for _ in 0..if place < 124 { SHARE } else { SHARE / 2 } {
             let port = at.take(1).expect("a port").port;
             assert!(port >= 1024 && seen.insert(port));
-            assert_eq!(ports.owner(port), Some(at.by.worker));
-            assert!(Share::Ours.has(port / IN_BLOCK / IN_LINE, at.by));
+            assert_eq!(ports.owner(port), Some(at.by.entry));
+            assert_eq!(line(port) % ENTRIES, place);
         }
     }
-    assert!(all.iter_mut().all(|at| at.take(1).is_none()));
+    assert_eq!(seen.len(), ALL);
+    assert!((0..ENTRIES).all(|place| At::new(&ports, place).take(1).is_none()));
 }
 
 #[test]
-fn a_worker_borrows_what_others_don_t_use_but_not_all_of_it() {
+fn an_entry_borrows_what_others_don_t_use_but_not_all_of_it() {
     let ports = PortAllocator::new();
-    let [mut greedy, mut modest] = [0, 1].map(|worker| At::new(&ports, worker, 4));
+    let [mut greedy, mut modest] = [0, 1].map(|place| At::new(&ports, place));
     let running = modest.take(1).expect("a port");
-    // Of each share, 47 of 63 lines may be lent. The running connection is in another line.
-    assert_eq!(greedy.take_all(1).len(), ALL / 4 + 3 * 47 * 256);
-    assert_eq!(ports.owner(running.port), Some(1));
-    for worker in [1, 2, 3] {
-        let left = At::new(&ports, worker, 4).take_all(1).len();
-        assert_eq!(left, 16 * 256 - usize::from(worker == 1), "worker {worker}");
+    // The running connection is in a line that is never lent.
+    assert_eq!(greedy.take_all(1).len(), SHARE + LENT);
+    assert_eq!(ports.owner(running.port), Some(entry(1)));
+    for place in 1..ENTRIES {
+        let left = At::new(&ports, place).take_all(1).len();
+        assert_eq!(left, SHARE / 2 - usize::from(place == 1), "entry {place}");
     }
 }
 
 #[test]
 fn what_is_lent_comes_home_when_it_is_idle() {
     let ports = PortAllocator::new();
-    let [mut greedy, mut owner] = [0, 1].map(|worker| At::new(&ports, worker, 2));
-    owner.take_all(1);
-    let all: Vec<u16> = (1024..=u16::MAX).filter(|&port| ports.owner(port) == Some(1)).collect();
-    all.iter().for_each(|&port| owner.give_back(port, Rest::NONE));
-    owner.turn = Turn::default();
+    let [mut greedy, mut owner] = [0, 1].map(|place| At::new(&ports, place));
     let borrowed = greedy.take_all(1);
-    let lent: Vec<u16> =
-        borrowed.into_iter().filter(|&port| !Share::Ours.has(port / 256, greedy.by)).collect();
-    assert!(lent.len() > ALL / 4);
-    assert!(lent.iter().all(|&port| ports.owner(port) == Some(0)));
-    for &port in &lent {
-        greedy.give_back(port, Rest::NONE);
-    }
+    let lent = borrowed.into_iter().filter(|&port| line(port) % ENTRIES == 1);
+    let lent: Vec<u16> = lent.collect();
+    assert_eq!(lent.len(), SHARE / 2);
+    assert!(lent.iter().all(|&port| ports.owner(port) == Some(entry(0))));
+    assert_eq!(owner.take_all(1).len(), SHARE / 2, "what is never lent");
+    lent.iter().for_each(|&port| greedy.give_back(port, Rest::NONE));
     owner.wait(1);
-    assert_eq!(owner.take_all(1).len(), ALL / 2);
+    assert_eq!(owner.take_all(1), lent);
 }
 
 #[test]
-fn nobody_gives_back_what_is_another_s() {
+fn what_is_free_is_not_given_back() {
     let ports = PortAllocator::new();
-    let [mut one, mut other] = [0, 1].map(|worker| At::new(&ports, worker, 2));
-    let port = one.take(1).expect("a port").port;
-    other.give_back(port, Rest::NONE);
-    assert!(ports.has(port, 0));
-    one.give_back(port + 1, Rest::NONE);
-    assert!(ports.has(port, 0) && !ports.has(port + 1, 0));
+    let mut at = At::new(&ports, 0);
+    let port = at.take(1).expect("a port").port;
+    at.give_back(port + 1, Rest::unanswered(ServerId(1), &Earlier::NONE, at.by.now));
+    assert_eq!(at.turn.back, None);
+    assert_eq!(at.take(1).map(|taken| taken.port), Some(port + 1));
 }
 
 #[test]
 fn a_process_goes_on_with_its_ports_and_those_behind_them() {
     let ports = PortAllocator::new();
+    let nobody = |_| false;
     for port in [1040, 65_534, 1050] {
-        assert!(ports.can_be_of(port, 3));
-        ports.claim(port, 3);
+        assert!(ports.can_be_of(port, entry(3), nobody));
+        ports.claim(port, entry(3));
     }
-    assert!(!ports.can_be_of(1041, 2) && ports.can_be_of(1041, 3) && !ports.can_be_of(80, 3));
-    let mut at = At { turn: Turn::behind(1050), ..At::new(&ports, 3, 8) };
+    assert!(!ports.can_be_of(1041, entry(2), nobody) && ports.can_be_of(1041, entry(3), nobody));
+    assert!(!ports.can_be_of(80, entry(3), nobody));
+    let mut at = At { turn: Turn::behind(1050), ..At::new(&ports, 3) };
     let all = at.take_all(1);
     assert!([1040, 65_534, 1050].iter().all(|port| !all.contains(port)));
     let fresh = PortAllocator::new();
-    let mut alone = At { turn: Turn::behind(65_535), ..At::new(&fresh, 0, 1) };
+    let mut alone = At { turn: Turn::behind(65_535), ..At::new(&fresh, 0) };
     assert_eq!(alone.take(1).map(|taken| taken.port), Some(1024));
+}
+
+/// Builds without entries gave ports to workers: clients of several entries of one worker share a block.
+#[test]
+fn a_block_of_before_can_be_of_several_entries_of_one_worker() {
+    let ports = PortAllocator::new();
+    ports.claim(1040, entry(3));
+    assert!(ports.can_be_of(1041, entry(4), |owner| owner == entry(3)));
+    ports.claim(1041, entry(4));
+    assert_eq!(ports.owner(1041), Some(entry(3)), "packets find the worker by the block");
+    let mut at = At::new(&ports, 3);
+    at.give_back(1040, Rest::NONE);
+    at.give_back(1041, Rest::NONE);
+    assert!(ports.can_be_of(1040, entry(4), |_| false), "idle");
 }
 
 #[test]
 fn what_gives_way_has_had_its_port_for_longest() {
     let ports = PortAllocator::new();
-    let mut at = At::new(&ports, 0, 1);
+    let mut at = At::new(&ports, 0);
     let all = at.take_all(7);
     for (id, &port) in (0..).zip(&all).filter(|(id, _)| id % 2 == 1) {
         ports.note(port, Holder::Connection(id));
@@ -217,9 +246,9 @@ fn what_gives_way_has_had_its_port_for_longest() {
 #[test]
 fn tcp_has_ports_of_its_own() {
     let address = SnatAddress::from(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let mut udp = At::new(address.of(PROTOCOL_UDP), 0, 1);
-    let mut tcp = At::new(address.of(PROTOCOL_TCP), 0, 1);
-    assert_eq!(udp.take_all(1).len(), ALL);
+    let mut udp = At::new(address.of(PROTOCOL_UDP), 0);
+    let mut tcp = At::new(address.of(PROTOCOL_TCP), 0);
+    assert_eq!(udp.take_all(1).len(), SHARE + LENT);
     assert_eq!(tcp.take(1).map(|taken| taken.port), Some(1024));
 }
 
@@ -233,7 +262,7 @@ fn two_workers_never_have_the_same_port() {
         for worker in 0..WORKERS {
             let (ports, held) = (&ports, &held);
             scope.spawn(move || {
-                let mut at = At::new(ports, worker, WORKERS);
+                let mut at = At::new(ports, worker);
                 let mut mine = vec![];
                 for round in 0..12u32 {
                     while mine.len() < (u32::from(worker) + round) as usize % 4 * 9000 + 100 {

@@ -63,8 +63,8 @@ fn is_past<A: Copy>(
         ConnectionState::Closed => true,
         // Where the server's last word is not seen.
         ConnectionState::Closing => !connection.answers_seen(),
-        // Its server has died since it was chosen.
-        ConnectionState::HalfOpen => is_left(),
+        // Its server has died since it was chosen; or the packet that it was adopted by was none of it.
+        ConnectionState::HalfOpen => is_left() || connection.is_adopted(),
         // A datagram is as good a beginning as the first one was. The client of a TCP connection is told.
         ConnectionState::Open => !connection.client().is_tcp() && is_left(),
         ConnectionState::Expected => false,

@@ -1,10 +1,12 @@
 //! Connections: of TCP, of UDP other than TFTP's, and whatever else a service takes. Those that nothing happens to go
 //! the fast path, [`fast_path`]; all others go the slow path, [`slow_path()`].
 
+mod adopt;
 pub mod affinity;
 mod data;
 mod egress_nat;
 pub mod fast_path;
+mod leave;
 mod lookup;
 mod open;
 pub mod packet;

@@ -112,7 +112,7 @@ impl<A: Copy> ConnectionPacket<A> {
     }
 
     /// Whether the packet ends one direction of a connection, or both.
-    fn ends(&self) -> bool {
+    pub fn ends(&self) -> bool {
         self.has(Flags::FIN) || self.has(Flags::RST)
     }
 

@@ -1,5 +1,7 @@
 //! The slow path, stage by stage: for packets that open, change or end a connection, and for those that are read.
 
+use super::adopt::{adopt, adopter};
+use super::leave::leave;
 use super::lookup::lookup;
 use super::packet::ConnectionPacket;
 use super::reopen::begins_again;
@@ -10,18 +12,14 @@ use crate::flow::FlowId;
 use crate::flow::connection::{Connection, Half, flag, mark};
 use crate::flow::state::ConnectionState;
 use crate::ip_family::IpFamily;
-use crate::stage::forward::{Outgoing, forward};
 use crate::stage::ftp::control;
-use crate::stage::parse::{Offsets, Packet};
-use crate::stage::translate::{Body, Sent};
-use crate::stage::transmit::transmit;
+use crate::stage::parse::Offsets;
 use crate::state::WorkerState;
 use crate::types::direction::Direction;
 use crate::types::drop_reason::DropReason;
 use crate::types::frame::Frame;
 use crate::types::id::InterfaceId;
 use crate::types::verdict::{Step, Verdict};
-use wire::ip::Split;
 use wire::tcp::{Flags, Tcp};
 
 /// Takes a packet that is perhaps of a connection to the interface that it leaves by.
@@ -33,7 +31,7 @@ pub fn slow_path<H: IpFamily>(
 ) -> Step<InterfaceId> {
     let id = match lookup::<H>(&packet, ctx, state) {
         Ok(id) => id,
-        Err(why_not) => return Err(refused::<H>(frame, &packet, why_not, ctx, state)),
+        Err(why_not) => return unknown::<H>(frame, &packet, why_not, ctx, state),
     };
     begins_again(&packet, id, ctx, state);
     return_hop::settle(&packet, id, ctx, state)?;
@@ -49,6 +47,21 @@ pub fn slow_path<H: IpFamily>(
         control::read::<H>(frame, &mut packet, id, ctx, state)?;
     }
     pass::<H>(frame, &packet, id, ctx, state)
+}
+
+/// Adopts a packet of no connection here, if there is a service that does so; else refuses it.
+fn unknown<H: IpFamily>(
+    frame: &mut impl Frame,
+    packet: &ConnectionPacket<H::Address>,
+    why_not: Verdict,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
+) -> Step<InterfaceId> {
+    let step = match adopter(packet, why_not, ctx) {
+        Some(adopter) => adopt::<H>(frame, packet, adopter, ctx, state),
+        None => Err(why_not),
+    };
+    step.map_err(|why_not| refused::<H>(frame, packet, why_not, ctx, state))
 }
 
 /// Takes a first fragment to the interface that it leaves by; returns its connection and its direction, too.
@@ -76,7 +89,8 @@ fn pass<H: IpFamily>(
     state: &mut WorkerState,
 ) -> Step<InterfaceId> {
     track(packet, id, ctx, state)?;
-    leave::<H>(frame, packet, id, ctx, state)
+    let WorkerState { connections, hosts, deferred, counters, .. } = state;
+    leave::<H>(frame, packet, &connections[id], ctx, (hosts, deferred, counters))
 }
 
 /// Resets a connection that can't be opened, or is not known: its sender need not wait. The verdict is `why_not` where no reset
@@ -161,28 +175,4 @@ fn answered(connection: &mut Connection, by_client: bool) -> ConnectionState {
         connection.mark(mark::UNASSURED, false);
     }
     if by_opener && !may_be_answered { connection.state } else { ConnectionState::Open }
-}
-
-/// Translates the packet and has it leave.
-fn leave<H: IpFamily>(
-    frame: &mut impl Frame,
-    packet: &ConnectionPacket<H::Address>,
-    id: FlowId,
-    ctx: &BurstContext,
-    state: &mut WorkerState,
-) -> Step<InterfaceId> {
-    let WorkerState { connections, hosts, deferred, counters, .. } = state;
-    let (connection, direction) = (&connections[id], packet.direction);
-    let Packet { ethernet, split: Split { ip, body, .. } } =
-        packet.offsets.packet::<H>(frame.bytes_mut())?;
-    let len = ip.total_len();
-    let sent = Outgoing {
-        index: packet.index,
-        is_fragment: packet.offsets.is_fragment(),
-        direction,
-        sent: Sent::SEGMENT,
-    };
-    let ports = &mut Body(packet.tuple.protocol, body);
-    forward((&mut *ip, ports), &sent, connection, ctx, hosts, deferred)?;
-    transmit(ethernet, len, direction, connection, ctx, counters)
 }

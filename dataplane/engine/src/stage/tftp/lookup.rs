@@ -13,6 +13,7 @@ use crate::net::address_map::Owner;
 use crate::snapshot::Protocol;
 use crate::stage::classify::{TransferPacket, check_source};
 use crate::stage::parse::Datagram;
+use crate::stage::tftp::adopt::adopter;
 use crate::state::WorkerState;
 use crate::state::departed::ANY_PORT;
 use crate::types::direction::{Direction, KeyKind};
@@ -35,14 +36,14 @@ pub fn prefetch<H>(burst: &mut [TransferPacket<H>], transfers: &TransferTable) {
 /// The flow that a datagram belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// TFTP: this transfer, or none yet, as the datagram can be a request.
+    /// TFTP: this transfer, or none yet, as the datagram can be a request or of a transfer to be adopted.
     Tftp(Option<FlowId>),
     /// A connection over UDP, which it may begin.
     Connection,
 }
 
-/// The packet's transfer, which the packets before may have made or ended. Without one, only a
-/// client's packet to a service's port may go on: it can be a request.
+/// The packet's transfer, which the packets before may have made or ended. Without one, only a client's packet may go on:
+/// to a service's port, as it can be a request; to any port, as it can be of a transfer to be adopted.
 pub fn lookup<H: IpFamily>(
     packet: &TransferPacket<H>,
     ctx: &BurstContext,
@@ -166,7 +167,10 @@ fn by_client<H: IpFamily>(
         (None, None) if ctx.snapshot[vip].any.is_some() => Ok(Found::Connection),
         (None, None) => {
             check_source(&**ip, ctx)?;
-            Err(DropReason::NoService.into())
+            match adopter(vip, to, packet.sender(), ctx) {
+                Some(_) => Ok(Found::Tftp(None)),
+                None => Err(DropReason::NoService.into()),
+            }
         }
     }
 }

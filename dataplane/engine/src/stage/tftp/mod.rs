@@ -1,9 +1,12 @@
-//! TFTP: [`mod@lookup`] finds a packet's transfer, [`schedule`] makes one for a request, [`track`] learns from the packet,
+//! TFTP: [`mod@lookup`] finds a packet's transfer, [`schedule`] makes one for a request,
+//! [`adopt`] one for a packet in the middle of one that another gate knows, [`track`] learns from the packet,
 //! [`mod@fast_path`] is all of that for a packet that teaches nothing, [`mod@slow_path`] for any other;
 //! [`failover`] goes on for a server that has died, and [`options`] are held to limits last.
 
+pub mod adopt;
 pub mod failover;
 pub mod fast_path;
+mod leave;
 pub mod lookup;
 pub mod options;
 pub mod schedule;

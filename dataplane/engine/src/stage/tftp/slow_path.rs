@@ -1,20 +1,15 @@
 //! The slow path, stage by stage: for packets that begin, teach or end something.
 
+use super::adopt::adopt;
 use super::failover::failover;
-use super::options::limits_of;
+use super::leave::leave;
 use super::schedule::schedule;
 use super::track::track;
 use crate::context::{BurstContext, Env};
 use crate::flow::FlowId;
-use crate::flow::host_table::HostTable;
-use crate::flow::transfer::Transfer;
 use crate::ip_family::IpFamily;
 use crate::stage::classify::TransferPacket;
-use crate::stage::forward::{Outgoing, forward};
-use crate::stage::parse::Datagram;
-use crate::stage::translate::Sent;
 use crate::state::WorkerState;
-use crate::state::deferred::Deferred;
 use crate::state::flow_log::TftpError;
 use crate::types::direction::KeyKind;
 use crate::types::drop_reason::DropReason;
@@ -35,6 +30,9 @@ pub fn slow_path<H: IpFamily>(
 ) -> Step<InterfaceId> {
     let message = message(packet.datagram.data, whole)?;
     check_sum(packet, message, found, state)?;
+    if found.is_none() && !matches!(message, Message::Request(_)) {
+        return adopt(packet, message, whole, ctx, state);
+    }
     let id = schedule(packet, message, found, ctx, state)?;
     failover(packet, message, id, ctx, state)?;
     let is_mistakable = is_mistakable(packet, id, ctx, state);
@@ -104,26 +102,6 @@ fn note_error(data: &[u8], id: FlowId, state: &mut WorkerState) {
         let error = TftpError::new(code, &data[tftp::ERROR_HEADER..]);
         state.flow_log.error = Some((id, error));
     }
-}
-
-/// Translates the packet, and notes the limits of its options.
-fn leave<H: IpFamily>(
-    packet: &mut TransferPacket<H>,
-    message: Message,
-    flow: &Transfer,
-    whole: usize,
-    ctx: &BurstContext,
-    hosts: &HostTable,
-    deferred: &mut Deferred,
-) -> Step<()> {
-    let (index, direction) = (packet.index, packet.direction);
-    let is_fragment = whole > packet.datagram.data.len();
-    let Datagram { ip, udp, .. } = &mut packet.datagram;
-    let sent = Sent { from: udp.source(), is_request: matches!(message, Message::Request(_)) };
-    let outgoing = Outgoing { index, is_fragment, direction, sent };
-    forward((&mut **ip, &mut **udp), &outgoing, flow, ctx, hosts, deferred)?;
-    deferred.options.extend(limits_of(message, flow, ctx).map(|edit| (index, edit)));
-    Ok(())
 }
 
 /// The packet's message, of which `data` may be the first fragment.

@@ -5,6 +5,7 @@ use crate::context::Env;
 use crate::flow::endpoint::{Endpoint, HostId};
 use crate::flow::host_table::HostTable;
 use crate::flow::port_allocator::SnatAddress;
+use crate::net::rss::RssEntry;
 use crate::types::id::{BackendId, VipId};
 use crate::types::mode::Mode;
 use crate::types::next_hop::NextHop;
@@ -39,8 +40,10 @@ impl Ends {
                 Mode::Snat(_) => {
                     let seen_as = hosts.socket_address(self.seen_as).ip();
                     let ours = snapshot.snat.iter().find(|one| one.address == seen_as);
+                    let entry = hosts.rss_entry(self.client.host);
+                    let is_mine = |owner: RssEntry| owner.worker(env.workers) == env.worker;
                     let has = |one: &SnatAddress| {
-                        one.of(protocol).can_be_of(self.seen_as.port, env.worker)
+                        one.of(protocol).can_be_of(self.seen_as.port, entry, is_mine)
                     };
                     is_of(self.seen_as.host, &backend.address) && ours.is_some_and(has)
                 }

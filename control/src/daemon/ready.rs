@@ -1,0 +1,67 @@
+//! Whether the gate can serve: for keepalived, which asks every second, so that the answer must not wait for a worker
+//! that is silent.
+
+use super::Daemon;
+use crate::api::{Error, Needed, Readiness};
+use crate::backend_status::Condition;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Time after which a worker that has not finished a turn counts as stalled. A turn takes microseconds, but other
+/// programs may have the core for a while.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Pause between two looks at the workers' counters.
+const PAUSE: Duration = Duration::from_millis(5);
+
+impl Daemon {
+    /// Finds what is missing for the gate to serve.
+    ///
+    /// # Errors
+    ///
+    /// A name that no service has.
+    pub(super) async fn readiness(&self, needed: Needed) -> Result<Readiness, Error> {
+        for name in &needed.services {
+            self.service_id(name)?;
+        }
+        let mut missing = self.stalled_workers().await;
+        missing.extend(self.links_down());
+        missing.extend(self.unserved(&needed.services));
+        Ok(Readiness { ready: missing.is_empty(), missing })
+    }
+
+    /// Watches the workers' turns, for [`PATIENCE`] at most.
+    async fn stalled_workers(&self) -> Vec<String> {
+        let turned = || {
+            let workers = self.workers().into_iter();
+            workers.map(|(core, it)| (core, it.load.busy.value() + it.load.idle.value()))
+        };
+        let (start, before) = (Instant::now(), turned().collect::<Vec<_>>());
+        loop {
+            sleep(PAUSE).await;
+            let same = turned().zip(&before).filter(|(now, before)| now == *before);
+            let stalled: Vec<_> = same
+                .map(|((core, _), _)| format!("the worker on core {core} stands still"))
+                .collect();
+            if stalled.is_empty() || start.elapsed() > PATIENCE {
+                return stalled;
+            }
+        }
+    }
+
+    fn links_down(&self) -> Vec<String> {
+        let interfaces = self.interface_list().into_iter();
+        let down = interfaces.filter(|interface| !interface.link.is_up);
+        down.map(|interface| format!("the link of interface {} is down", interface.name)).collect()
+    }
+
+    /// Services without a backend that gets new transfers.
+    fn unserved(&self, services: &[String]) -> Vec<String> {
+        let mut backends = self.backend_facts();
+        backends.retain(|backend| {
+            matches!(backend.condition, Condition::Up | Condition::Suspected) && backend.weight > 0
+        });
+        let is_served = |name: &String| backends.iter().any(|backend| backend.service == *name);
+        let unserved = services.iter().filter(|name| !is_served(name));
+        unserved.map(|name| format!("no backend of service {name} is up")).collect()
+    }
+}

@@ -1,0 +1,137 @@
+//! A client's segment of a connection that another gate saw open goes on where that has sent the ones before, and makes a
+//! row: see [`crate::state::adoption`]. Of FTP that holds for data connections too, whose control connection is not known
+//! here either.
+
+use super::leave::leave;
+use super::packet::ConnectionPacket;
+use crate::alg::ftp::FIRST_DATA_PORT;
+use crate::context::{BurstContext, Env};
+use crate::flow::connection::{Connection, Half, flag, mark};
+use crate::flow::state::{ConnectionKind, ConnectionState};
+use crate::flow::tuple::Tuples;
+use crate::ip_family::IpFamily;
+use crate::snapshot::Protocol;
+use crate::snapshot::service::Service;
+use crate::state::WorkerState;
+use crate::types::drop_reason::DropReason;
+use crate::types::frame::Frame;
+use crate::types::id::{InterfaceId, ServiceId};
+use crate::types::verdict::{Step, Verdict};
+use std::net::IpAddr;
+use wire::ip::{PROTOCOL_TCP, Split};
+use wire::tcp::{Flags, Tcp};
+
+/// The service that adopts a connection, and what the connection is to it.
+pub type Adopter = (ServiceId, ConnectionKind);
+
+/// The service by which a segment would be adopted that was found to be of no connection or service.
+pub fn adopter<A: Copy + Into<IpAddr>>(
+    packet: &ConnectionPacket<A>,
+    why_not: Verdict,
+    env: &Env,
+) -> Option<Adopter> {
+    let is_unknown =
+        matches!(why_not, Verdict::Drop(DropReason::NoConnection | DropReason::NoService));
+    if !is_unknown || !packet.is_by_client() || packet.tcp.is_none() {
+        return None;
+    }
+    let (snapshot, vip, port) = (env.snapshot, packet.tuple.vip(), packet.ports[1]);
+    let adopts = |&service: &ServiceId| snapshot.adopts(service, packet.addresses[0].into());
+    match snapshot.service(vip, PROTOCOL_TCP, port) {
+        Some(service) => {
+            Some(service).filter(|_| goes_on(packet)).filter(adopts).map(|id| (id, CONTROL))
+        }
+        None => {
+            let mut services = snapshot[vip].tcp.iter().map(|&(_, service)| service);
+            services
+                .find(|id| may_be_data(packet, &snapshot[*id]) && adopts(id))
+                .map(|id| (id, ConnectionKind::Data))
+        }
+    }
+}
+
+/// A connection to the service's own port.
+const CONTROL: ConnectionKind = ConnectionKind::Client;
+
+/// Whether a segment is from the middle of a connection.
+fn goes_on<A: Copy>(packet: &ConnectionPacket<A>) -> bool {
+    !packet.has(Flags::SYN) && (packet.has(Flags::ACK) || packet.has(Flags::RST))
+}
+
+/// Whether a segment to a port that is no service's may carry data of this one.
+fn may_be_data<A: Copy>(packet: &ConnectionPacket<A>, service: &Service) -> bool {
+    let Protocol::Ftp(ftp) = service.protocol else { return false };
+    let port = packet.ports[1];
+    let answers = packet.has(Flags::SYN | Flags::ACK) && !packet.ends();
+    match port < FIRST_DATA_PORT {
+        true => ftp.data_port == Some(port) && (goes_on(packet) || answers),
+        false => goes_on(packet) || answers || packet.opens(),
+    }
+}
+
+/// Takes the segment to the interface that it leaves by. A reset ends its connection, and makes no row.
+#[cold]
+pub fn adopt<H: IpFamily>(
+    frame: &mut impl Frame,
+    packet: &ConnectionPacket<H::Address>,
+    (service, kind): Adopter,
+    ctx: &BurstContext,
+    state: &mut WorkerState,
+) -> Step<InterfaceId> {
+    check_sum::<H>(frame, packet)?;
+    let client = packet.addresses[0].into();
+    let (host, vip) = (packet.tuple.near().host, packet.tuple.vip());
+    let is_data = kind == ConnectionKind::Data;
+    if packet.opens() && !state.has_quota(host, service, is_data, ctx) {
+        return Err(DropReason::ClientFull.into());
+    }
+    let elsewhere = state.backend_elsewhere(client, service, ctx)?;
+    let backend = state.bound_to(host, vip, service, ctx).unwrap_or(elsewhere);
+    let mut connection = Connection {
+        tuples: Tuples::of_client(packet.tuple),
+        last_packet: ctx.now,
+        begun: ctx.now,
+        backend,
+        back: packet.way_back(ctx),
+        kind,
+        state: ConnectionState::HalfOpen,
+        flags: flag::BY_CLIENT_TUPLE | signs(packet),
+        marks: if packet.opens() { 0 } else { mark::ADOPTED },
+        ..Connection::FREE
+    };
+    connection.halves[0] = half(packet);
+    connection.count(0, packet.offsets.total_len as u32);
+    let WorkerState { hosts, deferred, counters, .. } = state;
+    let interface = leave::<H>(frame, packet, &connection, ctx, (hosts, deferred, counters))?;
+    if !packet.has(Flags::RST) {
+        state.enter_adopted_connection(client, connection, ctx);
+    }
+    Ok(interface)
+}
+
+/// Drops a damaged segment: its receiver would not take it, and its ports may be wrong.
+fn check_sum<H: IpFamily>(
+    frame: &mut impl Frame,
+    packet: &ConnectionPacket<H::Address>,
+) -> Step<()> {
+    let Split { ip, body, .. } = packet.offsets.packet::<H>(frame.bytes_mut())?.split;
+    let is_right =
+        Tcp::split(body).is_some_and(|(tcp, options, data)| tcp.is_right(&*ip, options, data));
+    if is_right { Ok(()) } else { Err(DropReason::BadTcp.into()) }
+}
+
+/// The flags of a connection that follow from the client's segment.
+fn signs<A: Copy>(packet: &ConnectionPacket<A>) -> u8 {
+    let answers = if packet.has(Flags::SYN | Flags::ACK) { flag::BY_SERVER } else { 0 };
+    let is_done = if packet.has(Flags::FIN) { flag::CLIENT_DONE } else { 0 };
+    answers | is_done
+}
+
+/// The client's progress.
+fn half<A: Copy>(packet: &ConnectionPacket<A>) -> Half {
+    let signs = [Flags::SYN, Flags::FIN].into_iter().filter(|&sign| packet.has(sign)).count();
+    packet.tcp.map_or(Half::default(), |tcp| Half {
+        next: tcp.sequence().after(packet.len + signs as u32),
+        acked: tcp.acknowledgement(),
+    })
+}

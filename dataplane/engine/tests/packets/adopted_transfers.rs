@@ -1,0 +1,363 @@
+//! Transfers in `dsr` whose beginning another gate has seen.
+
+use engine::flow::state::{Operation, TransferState};
+use engine::scheduler::backend_group::{BackendGroup, Scheduler};
+use engine::scheduler::maglev::Maglevs;
+use engine::scheduler::member::Member;
+use engine::scheduler::persistence::Persistence;
+use engine::scheduler::transfer_limit::{Places, TransferLimit};
+use engine::snapshot::rule::Rule;
+use engine::snapshot::{BackendState, Snapshot};
+use engine::types::drop_reason::DropReason;
+use engine::types::verdict::Verdict;
+use kit::engine_harness::EngineHarness;
+use kit::fragments::{cut, joined};
+use kit::packet::Packet;
+use kit::packets::{ack, data, datagram, error, oack, rrq};
+use kit::topology::{FLOWS, IDLE, OUTSIDE, Via, groups, mac, snapshot};
+use kit::transfer::{TID, Transfer, ask, client};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+
+const VIAS: [Via; 2] = [Via::Dsr, Via::Dsr6];
+
+/// Ticks until a worker adopts.
+const SETTLED: u32 = 10;
+
+/// A worker's packets in a second and at once.
+const RATE: usize = 10_000;
+
+/// The topology with hashes of clients' addresses.
+fn world() -> Snapshot {
+    let mut world = snapshot();
+    for via in Via::ALL {
+        world[via.group()] = groups(via, Scheduler::SourceHash, [3, 2]);
+    }
+    world
+}
+
+/// The farm with its backends in another order: their numbers are others.
+fn mirrored() -> Snapshot {
+    let mut world = world();
+    for via in VIAS {
+        let (one, other) = (via.backend(0).index(), via.backend(1).index());
+        world.backends.swap(one, other);
+        let members = [(0, 2), (1, 3)].map(|(n, weight)| Member {
+            id: via.backend(n),
+            address: via.server(1 - n),
+            weight,
+        });
+        world[via.group()][via.family()] =
+            BackendGroup::new(Scheduler::SourceHash, members.into(), &mut Maglevs::default());
+    }
+    world
+}
+
+/// A gate that runs for long enough.
+fn gate(world: Snapshot, flows: u32) -> EngineHarness {
+    settled(EngineHarness::with(world, flows))
+}
+
+fn settled(mut gate: EngineHarness) -> EngineHarness {
+    gate.wait(SETTLED);
+    gate
+}
+
+/// The TID's endpoint at the VIP.
+fn vip_tid(via: Via) -> SocketAddr {
+    SocketAddr::new(via.vip().ip(), TID)
+}
+
+/// The server that got the packet.
+#[track_caller]
+fn server(gate: &mut EngineHarness, via: Via, packet: &Packet) -> IpAddr {
+    let sent = gate.take(packet).sent();
+    assert_eq!((sent.destination, &sent.payload), (packet.destination, &packet.payload));
+    let mut servers = [0, 1].into_iter().map(|n| via.server(n));
+    servers.find(|&server| mac(server) == sent.to).expect("a server")
+}
+
+/// The server that a gate chooses for a request.
+fn chosen(gate: &mut EngineHarness, via: Via, n: u16) -> Transfer {
+    ask(gate, via, &rrq(client(via, n), via.vip(), "boot.img"))
+}
+
+#[test]
+fn a_transfer_goes_on_at_the_server_that_another_gate_has_chosen() {
+    for via in VIAS {
+        let mut first = gate(world(), FLOWS);
+        let mut second = settled(EngineHarness::of_another_gate(mirrored(), FLOWS));
+        let mut seen = std::collections::HashSet::new();
+        for n in 0..60 {
+            let transfer = chosen(&mut first, via, n);
+            let message = match n % 3 {
+                0 => transfer.ack(1 + n),
+                1 => transfer.ack(65_535),
+                _ => data(transfer.client, transfer.vip_tid(), 40_000 + n, 512),
+            };
+            assert_eq!(server(&mut second, via, &message), transfer.server.ip(), "{via:?} {n}");
+            seen.insert(transfer.server.ip());
+        }
+        assert_eq!((second.transfers().len(), seen.len()), (60, 2));
+    }
+}
+
+#[test]
+fn an_adopted_transfer_is_counted_apart_and_ends_like_any_other() {
+    for via in VIAS {
+        let mut gate = gate(world(), FLOWS);
+        let from = client(via, 1);
+        let at = server(&mut gate, via, &data(from, vip_tid(via), 40_000, 512));
+        gate.moved(&[("received", 1), ("transmitted", 1), ("packets_in", 1), ("adopted", 1)]);
+        let view = gate.transfer(from);
+        assert_eq!((view.tid, view.state), (Some(TID), TransferState::Established));
+        assert_eq!((view.operation, view.blocks, view.bytes), (Operation::Write, 40_000, 512));
+        for block in [40_001, 40_002] {
+            assert_eq!(server(&mut gate, via, &data(from, vip_tid(via), block, 512)), at);
+        }
+        assert_eq!(gate.transfer(from).blocks, 40_002);
+        let other = SocketAddr::new(via.vip().ip(), TID + 1);
+        gate.take(data(from, other, 40_003, 512)).dropped(DropReason::WrongTid);
+        gate.moved(&[("received", 3), ("transmitted", 2), ("packets_in", 2), ("wrong-tid", 1)]);
+        gate.wait(IDLE);
+        assert!(gate.transfers().is_empty());
+        gate.moved(&[("ended", 1), ("timed_out", 1)]);
+    }
+}
+
+#[test]
+fn the_log_says_that_a_transfer_was_adopted() {
+    use engine::state::flow_log::FlowEvent;
+    use engine::types::selection_reason::SelectionReason;
+    let mut gate = gate(world(), FLOWS);
+    let via = Via::Dsr;
+    server(&mut gate, via, &ack(client(via, 1), vip_tid(via), 9));
+    gate.wait(IDLE);
+    let records = gate.records();
+    let [record] = &records[..] else { panic!("{records:?}") };
+    let FlowEvent::Transfer(end, about) = &record.event else { panic!("{record:?}") };
+    assert_eq!(end.history.reason, SelectionReason::Adopted);
+    assert_eq!((end.history.answer, end.server_port, about.request.file()), (None, TID, &b""[..]));
+}
+
+#[test]
+fn a_server_that_answers_from_the_service_s_port_is_found_too() {
+    for via in VIAS {
+        let (mut first, mut second) = (gate(world(), FLOWS), gate(mirrored(), FLOWS));
+        let transfer = chosen(&mut first, via, 5).with_tid(via.vip().port());
+        assert_eq!(server(&mut second, via, &transfer.ack(7)), transfer.server.ip());
+        assert_eq!(second.transfer(transfer.client).tid, Some(via.vip().port()));
+    }
+}
+
+#[test]
+fn a_block_in_fragments_is_adopted() {
+    for via in VIAS {
+        let (mut first, mut second) = (gate(world(), FLOWS), gate(mirrored(), FLOWS));
+        let transfer = chosen(&mut first, via, 5);
+        let block = data(transfer.client, transfer.vip_tid(), 9, 1000);
+        second.moves();
+        let got = joined(&mut second, cut(&block, 496));
+        assert_eq!((got.to, got.payload), (mac(transfer.server.ip()), block.payload));
+        assert_eq!(second.transfer(transfer.client).bytes, 1000);
+        assert_eq!(second.moves().get("adopted"), Some(&1));
+    }
+}
+
+#[test]
+fn an_error_goes_on_and_leaves_nothing() {
+    for via in VIAS {
+        let (mut first, mut second) = (gate(world(), FLOWS), gate(mirrored(), FLOWS));
+        for n in 0..20 {
+            let transfer = chosen(&mut first, via, n);
+            second.moves();
+            assert_eq!(server(&mut second, via, &transfer.client_error(0)), transfer.server.ip());
+            second.moved(&[("received", 1), ("transmitted", 1), ("packets_in", 1)]);
+        }
+        assert!(second.transfers().is_empty());
+    }
+}
+
+#[test]
+fn what_is_no_message_from_the_middle_of_a_transfer_goes_nowhere() {
+    for via in VIAS {
+        let mut gate = gate(world(), FLOWS);
+        let (from, to) = (client(via, 1), vip_tid(via));
+        gate.take(rrq(from, to, "boot.img")).dropped(DropReason::NoService);
+        gate.take(oack(from, to, &[("blksize", 1428)])).dropped(DropReason::NoTransfer);
+        gate.take(datagram(from, to, b"\0\x09??")).dropped(DropReason::BadTftp);
+        let mut damaged = ack(from, to, 1).bytes();
+        *damaged.last_mut().unwrap() ^= 1;
+        gate.take(damaged).dropped(DropReason::BadUdp);
+        assert!(gate.transfers().is_empty());
+    }
+}
+
+#[test]
+fn only_a_hash_of_the_client_s_address_in_dsr_adopts() {
+    for via in Via::ALL {
+        for scheduler in [
+            Scheduler::RoundRobin,
+            Scheduler::LeastTransfers,
+            Scheduler::FileHash,
+            Scheduler::SourceHash,
+        ] {
+            if via.is_dsr() && scheduler == Scheduler::SourceHash {
+                continue;
+            }
+            let mut world = world();
+            world[via.group()] = groups(via, scheduler, [1, 1]);
+            let mut gate = gate(world, FLOWS);
+            let from = client(via, 1);
+            gate.take(ack(from, vip_tid(via), 1)).dropped(DropReason::NoService);
+            gate.take(ack(from, via.vip(), 1)).dropped(DropReason::NoTransfer);
+            gate.take(error(from, vip_tid(via), 0)).dropped(DropReason::NoService);
+        }
+    }
+}
+
+#[test]
+fn nobody_is_adopted_whom_the_service_would_refuse_or_place_by_the_file() {
+    type Change = fn(&mut Snapshot, Via);
+    let changes: [Change; 2] = [
+        |world, via| world[via.service()].rules = vec![(Rule::default(), via.group())],
+        |world, via| {
+            world[via.service()].access.allow_clients = vec!["172.16.0.0/12".parse().unwrap()];
+        },
+    ];
+    for (via, change) in VIAS.into_iter().flat_map(|via| changes.map(|change| (via, change))) {
+        let mut world = world();
+        change(&mut world, via);
+        let mut gate = gate(world, FLOWS);
+        gate.take(ack(client(via, 1), vip_tid(via), 1)).dropped(DropReason::NoService);
+        gate.take(ack(client(via, 1), via.vip(), 1)).dropped(DropReason::NoTransfer);
+    }
+}
+
+#[test]
+fn a_read_only_service_adopts_no_upload() {
+    for via in VIAS {
+        let mut world = world();
+        world[via.service()].access.read_only = true;
+        let mut gate = gate(world, FLOWS);
+        gate.take(data(client(via, 1), vip_tid(via), 9, 512)).dropped(DropReason::NoTransfer);
+        server(&mut gate, via, &ack(client(via, 1), vip_tid(via), 9));
+    }
+}
+
+#[test]
+fn a_remembered_client_goes_where_it_went() {
+    for via in VIAS {
+        let mut world = world();
+        world[via.service()].persistence = Some(Persistence::of_clients(IDLE));
+        let mut gate = gate(world, FLOWS);
+        // Its own backend is away when it asks.
+        let usual = chosen(&mut gate, via, 7).server.ip();
+        let n = (0..2).find(|&n| via.server(n) == usual).expect("a server");
+        gate.wait(IDLE);
+        gate.change(|world| world[via.backend(n)].state = BackendState::Down);
+        let asked = chosen(&mut gate, via, 7);
+        assert_ne!(asked.server.ip(), usual);
+        gate.change(|world| world[via.backend(n)].state = BackendState::Active);
+        let port = SocketAddr::new(asked.client.ip(), 4000);
+        assert_eq!(server(&mut gate, via, &ack(port, vip_tid(via), 9)), asked.server.ip());
+    }
+}
+
+#[test]
+fn a_backend_that_takes_no_requests_gets_nothing_that_is_adopted() {
+    for via in VIAS {
+        for state in [BackendState::Down, BackendState::Draining, BackendState::Ejected] {
+            let (mut first, mut second) = (gate(world(), FLOWS), gate(mirrored(), FLOWS));
+            first.change(|world| world[via.backend(0)].state = state);
+            second.change(|world| world[via.backend(1)].state = state);
+            for n in 0..20 {
+                let transfer = chosen(&mut first, via, n);
+                assert_eq!(server(&mut second, via, &transfer.ack(9)), transfer.server.ip());
+            }
+        }
+        let mut none = gate(world(), FLOWS);
+        none.change(|world| [0, 1].map(|n| world[via.backend(n)].hop = None).into_iter().collect());
+        none.take(ack(client(via, 1), vip_tid(via), 9)).dropped(DropReason::NoBackend);
+    }
+}
+
+#[test]
+fn a_full_backend_s_transfers_go_on_without_rows() {
+    for via in VIAS {
+        let (mut first, mut second) = (gate(world(), FLOWS), gate(world(), FLOWS));
+        second.change(|world| {
+            for n in [0, 1] {
+                world[via.backend(n)].cap = Some(TransferLimit::new(2, Places::default()));
+            }
+        });
+        for n in 0..30 {
+            let transfer = chosen(&mut first, via, n);
+            assert_eq!(server(&mut second, via, &transfer.ack(9)), transfer.server.ip());
+            assert_eq!(server(&mut second, via, &transfer.ack(10)), transfer.server.ip());
+        }
+        assert_eq!(second.transfers().len(), 4);
+        assert_eq!(second.moves().get("evicted"), None);
+    }
+}
+
+/// A request may end what was adopted by one packet, which anybody can send; and nothing that was adopted by two.
+#[test]
+fn nothing_makes_room_for_what_is_adopted_which_makes_room_itself() {
+    for via in VIAS {
+        for packets in [1, 2] {
+            let mut gate = gate(world(), 1);
+            let asked = chosen(&mut gate, via, 1);
+            gate.moves();
+            server(&mut gate, via, &ack(client(via, 2), vip_tid(via), 9));
+            gate.moved(&[("received", 1), ("transmitted", 1), ("packets_in", 1)]);
+            assert_eq!(gate.transfer(asked.client).state, TransferState::Requested);
+            gate.wait(IDLE);
+            for block in 9..9 + packets {
+                server(&mut gate, via, &ack(client(via, 2), vip_tid(via), block));
+            }
+            let outcome = gate.take(rrq(client(via, 3), via.vip(), "boot.img"));
+            if packets == 1 {
+                let _ = outcome.sent();
+                assert_eq!(gate.moves().get("evicted"), Some(&1));
+            } else {
+                outcome.dropped(DropReason::FlowTableFull);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_request_of_the_same_endpoint_begins_a_transfer_of_its_own() {
+    for via in VIAS {
+        let mut gate = gate(world(), FLOWS);
+        let from = client(via, 1);
+        server(&mut gate, via, &ack(from, vip_tid(via), 9));
+        gate.wait(20);
+        let transfer = ask(&mut gate, via, &rrq(from, via.vip(), "boot.img")).with_tid(TID + 1);
+        let _ = gate.take(transfer.ack(1)).sent();
+        assert_eq!(gate.transfer(from).tid, Some(TID + 1));
+    }
+}
+
+#[test]
+fn a_worker_adopts_so_many_a_second_and_none_at_first() {
+    for via in VIAS {
+        let mut gate = EngineHarness::with(world(), 16);
+        let stray = |n: usize| ack(client(via, (n % 60_000) as u16), vip_tid(via), 9).bytes();
+        gate.take(stray(0)).dropped(DropReason::AdoptionRate);
+        gate.wait(SETTLED - 1);
+        gate.take(stray(0)).dropped(DropReason::AdoptionRate);
+        gate.wait(1);
+        let count = |gate: &mut EngineHarness, strays: Range<usize>| -> usize {
+            let verdicts = strays.map(|n| gate.take_burst(OUTSIDE, [stray(n)])[0]);
+            verdicts.filter(|verdict| matches!(verdict, Verdict::Transmit(_))).count()
+        };
+        assert_eq!(count(&mut gate, 0..2 * RATE), RATE);
+        assert_eq!(gate.transfers().len(), 16);
+        gate.wait(1);
+        assert_eq!(count(&mut gate, 16..RATE), RATE / 10);
+        // A request is not held up.
+        let _ = chosen(&mut gate, via, 60_001);
+    }
+}

@@ -1,0 +1,150 @@
+//! Several gates behind a router with equal routes (ECMP): they know nothing of each other, and come and go.
+
+use crate::client::{Habits, fetch_by_blocks};
+use crate::daemon::{rows, tidegated};
+use crate::peers;
+use kit::lab::{DSR_VIP, Lab, Process, until};
+use serde_json::Value;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+const CLIENTS: u32 = 60;
+
+/// Blocks at which all clients wait for each other.
+const HALTS: [u16; 2] = [40, 80];
+
+/// A gate of the fleet.
+struct Gate<'a> {
+    lab: &'a Lab,
+    name: &'static str,
+    process: Process,
+}
+
+impl<'a> Gate<'a> {
+    /// Starts a gate at this address, and waits until its backends are up. Its backends are listed in this order.
+    fn start(lab: &'a Lab, name: &'static str, address: &str, backends: [&str; 2]) -> Gate<'a> {
+        let folder = lab.path(name);
+        std::fs::create_dir(&folder).expect("a folder");
+        let socket = folder.join("control.sock");
+        let mut text = format!(
+            "[dataplane]\nworkers = [0]\nhugepages = false\nmax_flows = 4096\n\
+             [control]\nsocket = {socket:?}\n\
+             [[interface]]\nname = \"lan\"\ndevice = \"net_af_packet0,iface=eth0\"\n\
+             address = [\"{address}/16\"]\n\
+             [[service]]\nname = \"boot\"\nprotocol = \"tftp\"\nvip = [\"{DSR_VIP}\"]\n\
+             mode = \"dsr\"\nscheduler = \"source-hash\"\n"
+        );
+        for name in backends {
+            let address = peers::address(name);
+            text += &format!("[[service.backend]]\nname = \"{name}\"\naddress = \"{address}\"\n");
+        }
+        let file = folder.join("tidegate.toml");
+        std::fs::write(&file, text).expect("the configuration is written");
+        let process = lab.spawn(name, &format!("{} --config {}", tidegated(), file.display()));
+        let gate = Gate { lab, name, process };
+        until("all backends are up", || {
+            let backends = gate.ask("backends");
+            backends.is_some_and(|all| rows(&all).all(|backend| backend["state"] == "up"))
+        });
+        gate
+    }
+
+    fn ask(&self, command: &str) -> Option<Value> {
+        let socket: PathBuf = self.lab.path(self.name).join("control.sock");
+        let mut tidegate = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        let output = tidegate.arg("--socket").arg(socket).args(["--json", command]).output();
+        let output = output.expect("tidegate runs");
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
+    }
+
+    fn total(&self, counter: &str) -> u64 {
+        let services = self.ask("services").expect("services");
+        let service = rows(&services).next().expect("the service");
+        service["totals"][counter].as_u64().expect("a counter")
+    }
+}
+
+/// Downloads that wait for each other.
+struct Downloads {
+    /// Downloads that have reached each halt.
+    reached: [AtomicU32; 2],
+    /// Halts that are over.
+    over: AtomicU32,
+}
+
+impl Downloads {
+    /// Fetches the file from each client's address, and compares it.
+    fn run(self: Arc<Downloads>, file: &[u8]) {
+        std::thread::scope(|scope| {
+            for n in 0..CLIENTS {
+                let downloads = &self;
+                scope.spawn(move || downloads.fetch(n as u8, file));
+            }
+        });
+    }
+
+    fn fetch(&self, n: u8, file: &[u8]) {
+        let from = SocketAddrV4::new(Ipv4Addr::new(10, 79, 4, 1 + n), 2070);
+        let server = SocketAddrV4::new(DSR_VIP.parse().expect("an address"), 69);
+        let got = fetch_by_blocks(from, server, "boot.img", Habits::default(), |block| {
+            if let Some(halt) = HALTS.iter().position(|&halt| halt == block) {
+                self.reached[halt].fetch_add(1, SeqCst);
+                until("the halt is over", || self.over.load(SeqCst) > halt as u32);
+            }
+        });
+        assert!(got.as_deref() == Ok(file), "{from}: {:?}", got.map(|got| got.len()));
+    }
+
+    /// Waits until all are at the halt.
+    fn all_at(&self, halt: usize) {
+        until("all are there", || self.reached[halt].load(SeqCst) == CLIENTS);
+    }
+
+    fn go_on(&self) {
+        self.over.fetch_add(1, SeqCst);
+    }
+}
+
+#[test]
+fn gates_come_and_go_during_downloads_and_no_file_is_lost() {
+    let lab = Lab::new().with_fleet(&["g1", "g2", "g3", "g4"]);
+    peers::files(&lab, &[("boot.img", 120 * 512 + 7)]);
+    let file = std::fs::read(lab.path("files/boot.img")).expect("the file");
+    let _servers = ["s1", "s2"].map(|name| peers::tftpd_hpa_at(&lab, name, DSR_VIP));
+    let g1 = Gate::start(&lab, "g1", "10.77.0.2", ["s1", "s2"]);
+    let g2 = Gate::start(&lab, "g2", "10.77.0.3", ["s2", "s1"]);
+    let g3 = Gate::start(&lab, "g3", "10.77.0.4", ["s1", "s2"]);
+    lab.spread_over(&["10.77.0.2", "10.77.0.3", "10.77.0.4"]);
+
+    let downloads = Arc::new(Downloads { reached: Default::default(), over: AtomicU32::new(0) });
+    let running = lab.inside("crowd", {
+        let downloads = Arc::clone(&downloads);
+        move || downloads.run(&file)
+    });
+    downloads.all_at(0);
+    let started = [&g1, &g2, &g3].map(|gate| gate.total("started"));
+    assert_eq!(started.iter().sum::<u64>(), u64::from(CLIENTS));
+    assert!(started.iter().all(|&count| count > 0), "{started:?}");
+    assert!([&g1, &g2, &g3].iter().all(|gate| gate.total("adopted") == 0));
+
+    // One dies.
+    g1.process.signal("KILL");
+    lab.spread_over(&["10.77.0.3", "10.77.0.4"]);
+    downloads.go_on();
+    downloads.all_at(1);
+    let adopted = [&g2, &g3].map(|gate| gate.total("adopted"));
+    assert!(adopted.iter().sum::<u64>() >= started[0], "{adopted:?} of {started:?}");
+
+    // One comes.
+    let g4 = Gate::start(&lab, "g4", "10.77.0.5", ["s2", "s1"]);
+    lab.spread_over(&["10.77.0.3", "10.77.0.4", "10.77.0.5"]);
+    downloads.go_on();
+    running.join().expect("every file is whole");
+    assert!(g4.total("adopted") > 0);
+    assert_eq!(g4.total("started"), 0, "a download was begun anew");
+    let again = [&g2, &g3].map(|gate| gate.total("started"));
+    assert_eq!(again, started[1..], "a download was begun anew");
+}

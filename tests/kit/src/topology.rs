@@ -12,7 +12,7 @@
 use crate::records::EVERYTHING;
 use engine::net::address_map::Owner;
 use engine::net::origin::{ExpectedOrigin, Server};
-use engine::net::rss;
+use engine::net::rss::RssEntry;
 use engine::scheduler::backend_group::{BackendGroup, Scheduler};
 use engine::scheduler::maglev::Maglevs;
 use engine::scheduler::member::Member;
@@ -189,12 +189,22 @@ pub fn v6(address: Ipv4Addr) -> IpAddr {
     Ipv6Addr::from_bits(0xfd00 << 112 | u128::from(address.to_bits())).into()
 }
 
+/// The RSS entry of a client.
+pub fn rss_entry(client: IpAddr) -> RssEntry {
+    match client {
+        IpAddr::V4(client) => RssEntry::of_v4(client),
+        IpAddr::V6(client) => RssEntry::of_v6(client),
+    }
+}
+
 /// The worker that owns a client.
 pub fn owner(client: IpAddr, workers: u16) -> u16 {
-    match client {
-        IpAddr::V4(client) => rss::owner(client, workers),
-        IpAddr::V6(client) => rss::owner_v6(client, workers),
-    }
+    rss_entry(client).worker(workers)
+}
+
+/// The first port that a client gets at a SNAT address: its RSS entry begins with 256 ports of its own.
+pub fn first_port(client: IpAddr) -> u16 {
+    1024 + 256 * rss_entry(client).place()
 }
 
 /// The number of an address within a hardware address.

@@ -23,7 +23,7 @@ use engine::types::id::{InterfaceId, SnatId};
 use engine::types::mode::Mode;
 use engine::types::tick::Tick;
 use engine::types::verdict::Verdict;
-use frame::{PORTS, address};
+use frame::{CLIENTS, address};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -161,7 +161,8 @@ impl Random {
 /// The default snapshot, with further SNAT addresses if its clients need them.
 pub(crate) fn roomy(via: Via, room: u32) -> Snapshot {
     let mut snapshot = topology::snapshot();
-    let pool = (room.div_ceil(PORTS) + 1).next_power_of_two() as u16;
+    // Of 128 clients in a row at one of two, four or eight addresses, some have the same RSS entry.
+    let pool = (room.div_ceil(CLIENTS) + 1).next_power_of_two().max(16) as u16;
     if via.is_snat() {
         let base = Ipv4Addr::new(10, 2, 0, 0).to_bits();
         snapshot.snat = (0..u32::from(pool)).map(|n| address(via, base + n).into()).collect();

@@ -10,8 +10,8 @@ use kit::udp_load::{Flat, UdpLoad, Way};
 fn packets_of_both_families_fit_and_pass() {
     for via in Via::ALIKE {
         let ways: &[Way] = if via.is_dsr() { &[Way::In] } else { &[Way::In, Way::Out] };
-        let mut udp = UdpLoad::new(via, 100);
-        let mut tcp = TcpLoad::new(via, 100);
+        let mut udp = UdpLoad::new(via, 1000);
+        let mut tcp = TcpLoad::new(via, 1000);
         for &way in ways {
             let mut frames = vec![Flat::EMPTY; BURST];
             udp.draw(way, &mut frames);
@@ -19,6 +19,16 @@ fn packets_of_both_families_fit_and_pass() {
             tcp.draw(way, &mut frames);
             passed(via, way, &tcp.process(way, &mut frames));
         }
+    }
+}
+
+#[test]
+fn answers_come_to_the_ports_of_large_pools() {
+    for via in [Via::Snat, Via::Snat6] {
+        let mut load = UdpLoad::new(via, 100_000);
+        let mut frames = vec![Flat::EMPTY; BURST];
+        load.draw(Way::Out, &mut frames);
+        passed(via, Way::Out, &load.process(Way::Out, &mut frames));
     }
 }
 

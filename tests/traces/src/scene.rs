@@ -7,7 +7,7 @@ use engine::types::tick::PER_SECOND;
 use kit::fragments::cut;
 use kit::packet::Packet;
 use kit::packets::datagram;
-use kit::topology::{self, TFTP, Via, gate_mac, interface, mac};
+use kit::topology::{self, TFTP, Via, first_port, gate_mac, interface, mac};
 use kit::transfer::{TID, Transfer};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,8 +17,6 @@ use std::time::Duration;
 const UNKNOWN_TID: &[u8] = b"\0\x05\0\x05Unknown transfer ID\0";
 /// Bytes of payload per fragment; a multiple of eight.
 const PART: usize = 1240;
-/// The first SNAT port of an address.
-const FIRST: u16 = 1024;
 
 /// A scene: the frames so far.
 pub struct Scene {
@@ -169,13 +167,12 @@ impl Scene {
         self.comes(says, packet);
     }
 
-    /// The next SNAT endpoint of the client's worker: there is one address, and each worker begins with 256 ports of
-    /// its own.
+    /// The next SNAT endpoint of the client: there is one address.
     fn seen_as(&mut self, client: SocketAddr) -> SocketAddr {
         if !self.via.is_snat() {
             return client;
         }
-        let port = FIRST + 256 * self.worker() + self.taken;
+        let port = first_port(client.ip()) + self.taken;
         self.taken += 1;
         SocketAddr::new(self.via.snat(), port)
     }

@@ -1,13 +1,14 @@
 //! One frame of a load, and what its addresses are made of.
 
 use crate::topology::Via;
+use engine::net::rss::ENTRIES;
 use engine::types::frame::Frame;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Bytes of a buffer: a DATA of 512 bytes fits, over IPv6 too, and the buffer fills cache lines.
 const ROOM: usize = 640 - size_of::<usize>();
-/// SNAT ports per address.
-pub(super) const PORTS: u32 = 64_512;
+/// Clients per SNAT address: each RSS entry has at least 256 ports of its own there.
+pub(super) const CLIENTS: u32 = ENTRIES as u32 * 256;
 
 /// A frame of at most `ROOM` bytes, stored inline.
 #[derive(Clone)]

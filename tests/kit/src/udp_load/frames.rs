@@ -1,12 +1,13 @@
 //! Frames of running transfers or open connections, derived from one template when needed: so they occupy no cache.
 
-use super::frame::{Flat, PORTS, Way, endpoint};
+use super::frame::{Flat, Way, endpoint};
 use crate::connections::Connection;
 use crate::packet::Packet;
 use crate::packets;
 use crate::segment::Segment;
-use crate::topology::{self, Via};
+use crate::topology::{self, Via, first_port};
 use engine::ip_family::IpFamily;
+use engine::net::rss::ENTRIES;
 use engine::types::frame::Frame;
 use engine::types::id::InterfaceId;
 use std::net::{IpAddr, SocketAddr};
@@ -140,7 +141,8 @@ impl Frames {
         if self.via.is_dsr() { self.ack(client, frame) } else { self.data(client, frame) }
     }
 
-    /// SNAT addresses are chosen by the client's address, their ports in order.
+    /// SNAT addresses are chosen by the client's address. Of 128 clients in a row at an address each has another RSS entry,
+    /// and so the same place among its entry's ports.
     pub(crate) fn seen_as(&self, client: u32) -> SocketAddr {
         if !self.via.is_snat() {
             return endpoint(self.via, client);
@@ -148,7 +150,8 @@ impl Frames {
         // The pool's size is a power of two, and the first client's number a multiple of it.
         let pool = self.pool.len() as u32;
         let address = self.pool[(client % pool) as usize];
-        SocketAddr::new(address, 1024 + (client / pool % PORTS) as u16)
+        let place = client / pool / u32::from(ENTRIES);
+        SocketAddr::new(address, first_port(endpoint(self.via, client).ip()) + place as u16)
     }
 }
 

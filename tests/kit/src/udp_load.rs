@@ -162,7 +162,10 @@ impl Random {
 pub(crate) fn roomy(via: Via, room: u32) -> Snapshot {
     let mut snapshot = topology::snapshot();
     // Of 128 clients in a row at one of two, four or eight addresses, some have the same RSS entry.
-    let pool = (room.div_ceil(CLIENTS) + 1).next_power_of_two().max(16) as u16;
+    let pool = match room.div_ceil(CLIENTS) {
+        1 => 1,
+        more => more.next_power_of_two().max(16) as u16,
+    };
     if via.is_snat() {
         let base = Ipv4Addr::new(10, 2, 0, 0).to_bits();
         snapshot.snat = (0..u32::from(pool)).map(|n| address(via, base + n).into()).collect();

@@ -116,6 +116,11 @@ impl Snapshot {
         self.addresses.get(self[snat].address) == Some(Owner::Snat(snat))
     }
 
+    /// Whether frames of our own may have this source: not if another gate has our address now.
+    pub fn may_send_from(&self, source: IpAddr) -> bool {
+        self.addresses.get(source) != Some(Owner::Down)
+    }
+
     /// Whether some service has persistence.
     pub fn is_sticky(&self) -> bool {
         self.services.iter().any(|service| service.persistence.is_some())

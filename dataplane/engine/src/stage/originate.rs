@@ -91,6 +91,9 @@ fn datagram(
     message: &[u8],
     env: &Env,
 ) -> Option<OriginatedFrame> {
+    if !env.snapshot.may_send_from(from.ip()) {
+        return None;
+    }
     let mac = env.snapshot[hop.interface].mac;
     let ports = (from.port(), to.port());
     match (from.ip(), to.ip()) {

@@ -294,7 +294,7 @@ impl WorkerState {
     }
 
     /// Ends some of the connections that can't stay at their backend. Over TCP it is known to be dead, and their clients
-    /// are told; of datagrams it is to be left by now, and the next one begins anew.
+    /// are told, unless another gate has their VIP now; of datagrams it is to be left by now, and the next one begins anew.
     pub fn scan_for_cut_off(&mut self, env: &Env) {
         let counters = &self.counters;
         let mut backends = env.snapshot.numbered_backends().zip(&counters.backends);
@@ -311,7 +311,11 @@ impl WorkerState {
             let is_dead = env.backend(connection.backend).state == BackendState::Down;
             if connection.may_be_left() && env.snapshot.is_left(connection.backend, env.now) {
                 self.end_connection(id, EndReason::Drained, env);
-            } else if connection.client().is_tcp() && is_dead && self.resets.add(id) {
+            } else if connection.client().is_tcp()
+                && is_dead
+                && env.snapshot.is_live(connection.vip())
+                && self.resets.add(id)
+            {
                 self.connections[id].turn = Turn::CutOff;
                 self.advance(id, ConnectionState::Closed, env);
             }

@@ -163,13 +163,14 @@ impl WorkerState {
     }
 }
 
-/// Whether a download waits for a dead server: nothing has come for it lately.
+/// Whether a download waits for a dead server: nothing has come for it lately, though its client would come here.
 fn awaits_failover(flow: &Transfer, env: &Env) -> bool {
     flow.is_in_use()
         && flow.state == TransferState::Established
         && flow.operation == Operation::Read
         && flow.answers_seen()
         && flow.progress.client_spoke()
+        && env.snapshot.is_live(flow.vip())
         && match env.now.since(flow.last_packet) {
             0..LATELY => false,
             LATELY..LONG => !env.backend(flow.backend).serves(),

@@ -3,6 +3,7 @@
 use engine::flow::state::TransferState;
 use engine::scheduler::backend_group::Scheduler;
 use engine::snapshot::BackendState;
+use engine::types::id::SnatId;
 use engine::types::verdict::Verdict;
 use kit::engine_harness::EngineHarness;
 use kit::icmp_error::{REFUSED, about};
@@ -159,6 +160,39 @@ fn a_server_of_which_nothing_is_known_has_time() {
             let _ = gate.take(first.data(HAD + 1, 512)).sent();
         }
         assert_eq!(said(&mut gate), []);
+    }
+}
+
+/// Another gate has the addresses for a while: it helps, and would be contradicted.
+#[test]
+fn a_gate_without_the_vip_starts_no_failover() {
+    for via in Via::SEEN {
+        let mut gate = EngineHarness::new();
+        let first = download(&mut gate, via);
+        gate.change(|snapshot| snapshot.set_live(via.vip_id(), false));
+        die(&mut gate, first);
+        gate.moves();
+        gate.wait(50);
+        assert_eq!(said(&mut gate), [], "{via:?}");
+        gate.moved(&[]);
+        gate.change(|snapshot| snapshot.set_live(via.vip_id(), true));
+        gate.wait(20);
+        asks_again(&mut gate, other(first));
+    }
+}
+
+/// The addresses go in the middle of a failover.
+#[test]
+fn a_gate_without_the_snat_address_asks_no_server() {
+    for (via, snat) in [(Via::Snat, SnatId(0)), (Via::Snat6, SnatId(1))] {
+        let (mut gate, _, next) = taken_over(via);
+        absorbed(&mut gate, next.data(1, 512));
+        gate.change(|snapshot| snapshot.set_snat_live(snat, false));
+        gate.wait(50);
+        assert_eq!(said(&mut gate), [], "{via:?}");
+        gate.change(|snapshot| snapshot.set_snat_live(snat, true));
+        gate.wait(50);
+        says(&mut gate, next.server, next.seen_as, &next.ack(1).payload);
     }
 }
 

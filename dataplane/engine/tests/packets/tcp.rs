@@ -254,7 +254,7 @@ fn who_finds_no_backend_is_told() {
 }
 
 #[test]
-fn a_dead_backends_clients_are_told_at_once() {
+fn a_dead_backends_clients_are_told_at_once_by_the_gate_that_has_their_vip() {
     for via in Via::ALL {
         let mut gate = gate();
         let mut line = Connection::open(&mut gate, via, via.client(), SSH);
@@ -265,7 +265,11 @@ fn a_dead_backends_clients_are_told_at_once() {
         line.client_says(&mut gate, "A", "");
         gate.change(|snapshot| {
             snapshot[backend(via, 0)].state = BackendState::Down;
+            snapshot.set_live(via.vip_id(), false);
         });
+        gate.wait(20);
+        assert!(!gate.engine.has_to_originate(), "{via:?}: another gate has the VIP");
+        gate.change(|snapshot| snapshot.set_live(via.vip_id(), true));
         gate.wait(20);
         assert!(gate.engine.has_to_originate(), "{via:?}");
         let (by, words) = gate.engine.originate(gate.now).expect("a reset");

@@ -87,6 +87,9 @@ pub fn reset_cut_off(
     let client = connection.halves[0];
     let (from, to) =
         (vip_endpoint(connection, env), state.hosts.socket_address(connection.client().near()));
+    if !env.snapshot.may_send_from(from.ip()) {
+        return None;
+    }
     let says = SegmentFields {
         source: from.port(),
         destination: to.port(),

@@ -2,7 +2,7 @@
 
 use crate::fake_worker::Wire;
 use crate::space::{inside, must};
-use crate::{NEAR, begin, block_on, on_veth, start, until};
+use crate::{NEAR, begin, block_on, on_veth, pci, start, until};
 use control::kernel::{Kernel, Look};
 
 async fn follow(kernel: &mut Kernel, is_up: bool) {
@@ -40,6 +40,22 @@ fn a_link_that_goes_takes_the_carrier_along_and_nothing_else() {
             follow(&mut kernel, true).await;
             assert!(has_carrier() && view.borrow().down.is_empty());
             assert_eq!(kept(), before);
+        });
+    });
+}
+
+/// A new TAP has one by itself, and so has one of before when it is opened.
+#[test]
+fn there_is_no_carrier_before_frames_are_carried() {
+    inside("carrier::there_is_no_carrier_before_frames_are_carried", |_| {
+        block_on(async {
+            for what in ["a new TAP", "one of before"] {
+                let mut kernel = begin(&pci()).await.expect("the kernel takes all of it");
+                assert!(!has_carrier() && kernel.view().borrow().down.contains(&0), "{what}");
+                follow(&mut kernel, true).await;
+                assert!(has_carrier() && kernel.view().borrow().down.is_empty(), "{what}");
+                kernel.leave().await;
+            }
         });
     });
 }

@@ -60,9 +60,9 @@ impl Arp {
         Some(Arp { request: frame[21] == 1, sender: (mac(22), ip(28)), target: (mac(32), ip(38)) })
     }
 
-    /// Whether the packet is a request, not an announcement.
+    /// Whether the packet asks for a neighbour: it is no announcement and no probe (RFC 5227 §1.1).
     pub fn asks(&self) -> bool {
-        self.request && self.sender.1 != self.target.1
+        self.request && self.sender.1 != self.target.1 && !self.sender.1.is_unspecified()
     }
 
     pub fn frame(&self) -> Bytes {

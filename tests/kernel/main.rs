@@ -82,6 +82,7 @@ async fn start() -> (Kernel, Wire, Arc<Traffic>) {
     let mut kernel = begin(&pci()).await.expect("the kernel takes all of it");
     let wire = Wire::new();
     let traffic = kernel.carry(0, vec![wire.rings.clone()], Arc::clone(&wire.pool));
+    kernel.follow_links(|_| true).await.expect("nothing is gone");
     (kernel, wire, traffic)
 }
 

@@ -27,6 +27,7 @@ async fn start() -> (Kernel, Wire, Unresolved) {
     let mut kernel = kernel.expect("the kernel takes all of it");
     let wire = Wire::new();
     kernel.carry(0, vec![wire.rings.clone()], Arc::clone(&wire.pool));
+    kernel.follow_links(|_| true).await.expect("nothing is gone");
     (kernel, wire, unresolved)
 }
 

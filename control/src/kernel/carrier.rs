@@ -8,6 +8,16 @@ use std::collections::HashSet;
 use tokio::time::timeout;
 
 impl Kernel {
+    /// Takes all carriers away, which new TAPs and those of before have, until frames are carried: programs that watch
+    /// the TAPs must not move an address here before.
+    pub(super) async fn start_without_carriers(&mut self) -> Result<(), KernelError> {
+        self.view.send_modify(|view| view.down = (0..self.taps.len()).collect());
+        for tap in &mut self.taps {
+            tap.set_carrier(&self.handle, false).await?;
+        }
+        Ok(())
+    }
+
     /// Gives each TAP the carrier of its device's link. `is_up` is the state of an interface's link as the device's
     /// driver tells it. Drivers on Linux interfaces don't see the cable: there, the kernel must say so, too.
     ///

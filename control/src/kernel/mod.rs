@@ -73,7 +73,7 @@ pub struct Kernel {
 
 impl Kernel {
     /// Blocks devices from the kernel where both would answer, creates the TAPs with their addresses and routes and
-    /// the services' addresses, and starts to watch. `macs` are the devices' addresses, in the order of the
+    /// the services' addresses, and starts to watch. The TAPs have no carrier until [`Kernel::follow_links`]. `macs` are the devices' addresses, in the order of the
     /// configuration's interfaces; `unresolved` are the hosts that workers look for. The first view is complete
     /// except for neighbours that the kernel has yet to resolve.
     ///
@@ -133,6 +133,7 @@ impl Kernel {
         }
         let first = wanted.borrow().clone();
         self.make_taps(config, macs, &first).await?;
+        self.start_without_carriers().await?;
         // After the interfaces' own addresses, which the kernel then prefers as a source.
         for held in &first.held {
             self.tap(held).hold(&handle, held.address).await?;

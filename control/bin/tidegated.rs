@@ -30,6 +30,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, watch};
-use tokio::task::LocalSet;
+use tokio::task::{JoinSet, LocalSet};
 use tokio::time::interval;
 use wire::ethernet::Mac;
 
@@ -111,6 +112,8 @@ async fn serve(
     file: PathBuf,
     (place, endpoints): (Place, Vec<Endpoint>),
 ) -> Result<(), Box<dyn Error>> {
+    // A signal during the start ends what was begun.
+    let mut end = pin!(told_to_end()?);
     let devices = Devices::find(eal, &written.config)?;
     let macs = devices.macs(&written.config);
     let (saved_state, active) = restore(written, devices.workers)?;
@@ -118,7 +121,7 @@ async fn serve(
     let unresolved = carry_over.unresolved.clone();
     let mut kernel = Kernel::start(active.config(), &macs, active.wanted(), unresolved).await?;
     let outset = Outset { macs, saved_state, active, carry_over, file, place, endpoints };
-    let outcome = turn(eal, &mut kernel, devices, outset).await;
+    let outcome = turn(eal, &mut kernel, devices, outset, end.as_mut()).await;
     if matches!(outcome, Ok(End::Restart)) {
         kernel.leave().await;
         return Ok(());
@@ -153,6 +156,7 @@ async fn turn(
     kernel: &mut Kernel,
     devices: Devices,
     outset: Outset,
+    end: Pin<&mut impl Future<Output = End>>,
 ) -> Result<End, Box<dyn Error>> {
     let Outset { macs, mut saved_state, active, mut carry_over, file, place, endpoints } = outset;
     let config = active.config();
@@ -200,7 +204,7 @@ async fn turn(
 
     let daemon = Rc::new(daemon);
     let places = (place, endpoints);
-    let outcome = control(Rc::clone(&daemon), places, kernel, asked, &workers).await;
+    let outcome = control(&daemon, places, kernel, (asked, end), &workers).await;
     stop.store(true, Relaxed);
     let joined = workers.join();
     daemon.flow_log.stop();
@@ -223,14 +227,12 @@ fn give_up_the_rest(eal: &Eal) -> Result<(), Box<dyn Error>> {
 /// The control loop: follows the kernel, the operator and the backends' health until a signal arrives. A reload is
 /// finished before the next one, and before a stop.
 async fn control(
-    daemon: Rc<Daemon>,
+    daemon: &Rc<Daemon>,
     (place, endpoints): (Place, Vec<Endpoint>),
     kernel: &mut Kernel,
-    mut asked: mpsc::Receiver<ReloadRequest>,
+    (mut asked, mut end): (mpsc::Receiver<ReloadRequest>, Pin<&mut impl Future<Output = End>>),
     workers: &Workers,
 ) -> Result<End, Box<dyn Error>> {
-    let end = told_to_end()?;
-    tokio::pin!(end);
     let mut hangup = signal(SignalKind::hangup())?;
     let mut check = interval(Duration::from_secs(1));
     let mut look = interval(passive::PERIOD);
@@ -241,13 +243,13 @@ async fn control(
     let disturbed = kernel.disturbed();
     let mut active = daemon.active.subscribe();
     let first = daemon.active();
+    follow_links(daemon, kernel).await?;
     let mut checks = Checks::start(first.config(), &daemon.statuses, &view.borrow())?;
-    let server = place.listen()?;
-    let serving = server.run(Rc::clone(&daemon));
-    tokio::pin!(serving);
-    let servers: Vec<_> = endpoints.into_iter().map(Server::new).collect::<Result<_, _>>()?;
-    let monitoring = serve_all(&servers, &daemon);
-    tokio::pin!(monitoring);
+    // Answers wait for nothing that is done below.
+    let mut serving = JoinSet::new();
+    serving.spawn_local(place.listen()?.run(Rc::clone(daemon)));
+    let servers = endpoints.into_iter().map(Server::new).collect::<Result<_, _>>()?;
+    serving.spawn_local(serve_all(servers, Rc::clone(daemon)));
     log::info!(
         "ready: {} workers, {} services",
         workers.channels.len(),
@@ -255,8 +257,6 @@ async fn control(
     );
     let end = loop {
         tokio::select! {
-            () = &mut serving => {}
-            () = &mut monitoring => {}
             Ok(()) = view.changed() => {
                 checks.follow(&view.borrow_and_update());
                 daemon.publish().await;
@@ -269,13 +269,13 @@ async fn control(
                 }
             }
             () = disturbed.notified() => {
-                follow_links(&daemon, kernel).await?;
+                follow_links(daemon, kernel).await?;
                 kernel.tend().await?;
             }
             () = checks.disturbed() => checks.tend(),
             _ = look.tick() => daemon.check_passive_health(&mut watches),
             _ = check.tick() => {
-                tend(&daemon, kernel, workers).await?;
+                tend(daemon, kernel, workers).await?;
                 checks.tend();
                 daemon.look_for_merged(&mut merged_said);
             }
@@ -285,12 +285,13 @@ async fn control(
             }
             _ = hangup.recv() => {
                 daemon.flow_log.reopen();
-                reload(&daemon, kernel).await;
+                reload(daemon, kernel).await;
             }
             end = &mut end => break end,
         }
     };
     log::info!("stopping");
+    serving.shutdown().await;
     Ok(end)
 }
 

@@ -79,7 +79,7 @@ pub struct Server {
 
 impl Server {
     /// Serves until the future is dropped, in a `LocalSet`.
-    pub async fn run(&self, daemon: Rc<Daemon>) {
+    pub async fn run(self, daemon: Rc<Daemon>) {
         let seats = Seats::default();
         loop {
             match self.listener.accept().await {

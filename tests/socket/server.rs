@@ -2,7 +2,7 @@
 
 use control::active_config::ActiveConfig;
 use control::api::{Error, How, Link, Reload};
-use control::backend_status::BackendStatuses;
+use control::backend_status::{BackendStatuses, CheckVerdict};
 use control::carry_over::CarryOver;
 use control::config::{HttpAccess, Listen};
 use control::daemon::{Daemon, InterfaceFacts, ReloadRequest};
@@ -67,6 +67,17 @@ pub fn snapshot(active: &ActiveConfig, view: &KernelView) -> Snapshot {
     snapshot::build(active, &macs, view, &BackendStatuses::default(), carry_over, Tick(0))
 }
 
+/// Statuses of backends whose health checks have passed, but for those of `images`, which have no verdict yet.
+fn checked(active: &ActiveConfig) -> BackendStatuses {
+    let mut statuses = BackendStatuses::default();
+    for (_, service, backend) in
+        active.backends().filter(|(_, service, _)| service.name != "images")
+    {
+        statuses.entry(&service.name, &backend.name).check.verdict = CheckVerdict::Passed;
+    }
+    statuses
+}
+
 /// Serves until it is told to stop.
 pub fn serve(
     (place, listeners, token): (Place, [Listener; 2], PathBuf),
@@ -83,6 +94,7 @@ pub fn serve(
     let workers = [channel.clone()];
     let (names, outputs) = (Names::of(&active), Outputs::default());
     let flow_log = FlowLogger::start(&workers, Instant::now(), names, outputs).expect("a thread");
+    let statuses = checked(&active);
     let daemon = Daemon {
         file,
         snapshot: watch::Sender::new(Arc::new(snapshot(&active, &view))),
@@ -94,7 +106,7 @@ pub fn serve(
         traffic: (0..3).map(|_| Arc::new(Traffic::default())).collect(),
         flow_log,
         channels: WorkerChannels::new(vec![channel]),
-        statuses: watch::Sender::new(BackendStatuses::default()),
+        statuses: watch::Sender::new(statuses),
         view: watch::channel(view).1,
         conflicts: watch::channel(Conflicts::default()).1,
         clock: Instant::now(),
@@ -114,7 +126,7 @@ pub fn serve(
         let servers = endpoints.map(|one| Server::new(one).expect("a runtime"));
         tokio::select! {
             () = server.run(Rc::clone(&daemon)) => {}
-            () = serve_all(&servers, &daemon) => {}
+            () = serve_all(servers.into(), Rc::clone(&daemon)) => {}
             () = async {
                 while let Some(ReloadRequest { how, answer }) = asked.recv().await {
                     let outcome = reload(&daemon, how).await;

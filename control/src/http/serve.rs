@@ -53,8 +53,8 @@ enum Stream {
 type Ends = Option<(IpAddr, IpAddr)>;
 
 /// Serves at all addresses until the future is dropped, in a `LocalSet`.
-pub async fn serve_all(servers: &[Server], daemon: &Rc<Daemon>) {
-    join_all(servers.iter().map(|server| server.run(Rc::clone(daemon)))).await;
+pub async fn serve_all(servers: Vec<Server>, daemon: Rc<Daemon>) {
+    join_all(servers.iter().map(|server| server.run(Rc::clone(&daemon)))).await;
     // There is no address at all.
     pending().await
 }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use wire::ethernet::Mac;
 use wire::neighbour::{announcement, probe};
 use worker::kernel_rings::KernelRings;
@@ -22,6 +22,12 @@ const AFTER: [Duration; 4] =
 
 /// The time between two probes, whether another host has the address, too.
 const PROBE_EVERY: Duration = Duration::from_secs(30);
+
+/// The number of addresses whose frames leave together: pools have thousands, and the kernel's own frames, of VRRP and BGP
+/// among them, leave by the same ring.
+const AT_ONCE: usize = 32;
+/// The pause after that many.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// An interface whose addresses are announced.
 pub struct Announcer {
@@ -42,19 +48,28 @@ impl Announcer {
     ) {
         let mut plan = Plan::default();
         loop {
-            let held = view.borrow_and_update().held.clone();
-            let there =
-                held.into_iter().filter(|(held, _)| held.interface == self.interface.index());
-            plan.follow(there.map(|(held, at)| (held.address, at.unwrap_or(self.mac))).collect());
-            for frame in plan.due(Instant::now()).into_iter().flat_map(Due::frames) {
-                // If the ring is full, this one is missed.
-                let _ = pool.frame(&frame).map(|buffer| rings.from_kernel.push(buffer));
+            plan.follow(self.places(&view.borrow_and_update()));
+            for some in plan.due(Instant::now()).chunks(AT_ONCE) {
+                for frame in some.iter().flat_map(|due| due.frames()) {
+                    // If the ring is full, this one is missed.
+                    let _ = pool.frame(&frame).map(|buffer| rings.from_kernel.push(buffer));
+                }
+                sleep(PAUSE).await;
             }
             tokio::select! {
                 changed = view.changed() => if changed.is_err() { return },
                 () = sleep_until(plan.next()) => {}
             }
         }
+    }
+
+    /// The addresses that the interface has. While its link is down nobody would hear of them: they count as new when it is
+    /// up again, perhaps at another switch.
+    fn places(&self, view: &KernelView) -> HashSet<Place> {
+        let interface = self.interface.index();
+        let is_up = !view.down.contains(&interface);
+        let there = view.held.iter().filter(|(held, _)| is_up && held.interface == interface);
+        there.map(|(held, at)| (held.address, at.unwrap_or(self.mac))).collect()
     }
 }
 
@@ -127,11 +142,23 @@ fn after(times: usize) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Held;
     use tokio::time::advance;
 
     const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 100));
     const GATE_MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
     const VIRTUAL: Mac = Mac([0, 0, 0x5e, 0, 1, 0x33]);
+
+    #[test]
+    fn an_interface_without_a_link_has_nothing_to_announce() {
+        let announcer = Announcer { interface: InterfaceId(1), mac: GATE_MAC };
+        let held = |interface, mac| (Held { address: VIP, interface }, mac);
+        let mut view = KernelView::default();
+        view.held.extend([held(0, None), held(1, Some(VIRTUAL))]);
+        assert_eq!(announcer.places(&view), HashSet::from([(VIP, VIRTUAL)]));
+        view.down.insert(1);
+        assert!(announcer.places(&view).is_empty());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn an_address_is_announced_a_few_times_while_it_is_there_and_then_probed() {

@@ -40,6 +40,8 @@ fn a_gate_is_ready_while_the_named_services_have_a_backend() {
     let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(answer, json!({ "ready": false, "missing": [reason] }));
     assert_eq!(output.status.code(), Some(1));
+    let unknown = "not ready: no backend of service images is up".into();
+    assert_eq!(ready("firmware images"), (Some(1), unknown), "its checks have no verdict yet");
     let (code, words) = ready("pxe nobody");
     assert_eq!((code, &*words), (Some(1), "tidegate: there is no service `nobody`"));
     assert_eq!(ready("--nobody").0, Some(2));

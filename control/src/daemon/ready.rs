@@ -3,7 +3,7 @@
 
 use super::Daemon;
 use crate::api::{Error, Needed, Readiness};
-use crate::backend_status::Condition;
+use crate::backend_status::{CheckVerdict, Condition};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -54,11 +54,14 @@ impl Daemon {
         down.map(|interface| format!("the link of interface {} is down", interface.name)).collect()
     }
 
-    /// Services without a backend that gets new transfers.
+    /// Services without a backend that gets new transfers. One that is checked counts from its first verdict on: it gets
+    /// transfers before, but must not draw an address here.
     fn unserved(&self, services: &[String]) -> Vec<String> {
         let mut backends = self.backend_facts();
         backends.retain(|backend| {
-            matches!(backend.condition, Condition::Up | Condition::Suspected) && backend.weight > 0
+            matches!(backend.condition, Condition::Up | Condition::Suspected)
+                && backend.weight > 0
+                && backend.check.as_ref().is_none_or(|check| check.verdict != CheckVerdict::Pending)
         });
         let is_served = |name: &String| backends.iter().any(|backend| backend.service == *name);
         let unserved = services.iter().filter(|name| !is_served(name));

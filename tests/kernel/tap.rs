@@ -106,6 +106,29 @@ fn what_is_no_longer_configured_goes_and_what_others_added_stays() {
     });
 }
 
+/// The kernel deletes other addresses of a subnet along with the first one, unless it is told to keep them.
+#[test]
+fn an_address_that_changes_within_its_subnet_takes_no_other_along() {
+    inside("tap::an_address_that_changes_within_its_subnet_takes_no_other_along", |_| {
+        block_on(async {
+            // Some distributions have another default.
+            must("sysctl -q -w net.ipv4.conf.all.promote_secondaries=0");
+            must("sysctl -q -w net.ipv4.conf.default.promote_secondaries=0");
+            let kernel = begin(&pci()).await.expect("the kernel takes all of it");
+            must("ip address add 10.0.0.110/24 dev lan");
+            drop(kernel);
+            let mut changed = pci();
+            changed.interfaces[0].addresses = vec!["10.0.0.3/24".parse().expect("an address")];
+            let _kernel = begin(&changed).await.expect("the TAP is ours");
+            let (_, shown) = shown();
+            for there in ["10.0.0.3/24", "10.0.0.110/24", "10.0.0.100/32", "default via 10.0.0.1"] {
+                assert!(shown.contains(there), "{there}: {shown}");
+            }
+            assert!(!shown.contains("10.0.0.2/24"), "{shown}");
+        });
+    });
+}
+
 #[test]
 fn a_tap_of_another_daemon_is_not_taken_over() {
     inside("tap::a_tap_of_another_daemon_is_not_taken_over", |_| {

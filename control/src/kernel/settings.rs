@@ -29,9 +29,19 @@ const fn at_once(name: &'static str) -> Setting {
     Setting { version: "ipv6", kind: "conf", name, value: "0", without: None }
 }
 
+/// Without this, the kernel deletes a subnet's other addresses, whoever added them, along with the first one: and that one goes
+/// when the configuration has another.
+const PROMOTED: Setting = Setting {
+    version: "ipv4",
+    kind: "conf",
+    name: "promote_secondaries",
+    value: "1",
+    without: Some("addresses go along with the first one of their subnet"),
+};
+
 /// Settings of every TAP. Over IPv4 the kernel accepts and sends redirects if either the interface or `all` allows it
 /// (a router accepts them only if both do), so workers drop redirects in both directions.
-const ALWAYS: [Setting; 7] = [
+const ALWAYS: [Setting; 8] = [
     closed("ipv4", "accept_redirects"),
     closed("ipv4", "send_redirects"),
     closed("ipv6", "accept_ra"),
@@ -40,6 +50,7 @@ const ALWAYS: [Setting; 7] = [
     // A dead next hop is to be known in some 15 seconds, not in the kernel's usual minute.
     often("ipv4", "base_reachable_time_ms", "5000"),
     often("ipv4", "delay_first_probe_time", "1"),
+    PROMOTED,
 ];
 
 /// Settings of a TAP with IPv6 addresses. IPv6 may be off by default: where that can't be changed, the kernel refuses

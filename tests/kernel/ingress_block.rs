@@ -1,7 +1,7 @@
 //! Devices whose frames the kernel would see, too.
 
 use crate::space::{Namespace, inside, must, play, role};
-use crate::{begin, block_on, on_veth};
+use crate::{begin, block_on, config, on_veth, pci};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -121,5 +121,29 @@ fn a_killed_process_does_not_keep_the_next_one_from_starting() {
             kernel.stop().await.expect("the cut is undone");
         });
         assert!(answers(&peer), "the kernel answers again");
+    });
+}
+
+/// The next process has another device, and another daemon has its own.
+#[test]
+fn a_device_that_is_no_longer_configured_is_unblocked() {
+    inside("ingress_block::a_device_that_is_no_longer_configured_is_unblocked", |namespace| {
+        let peer = peer(namespace);
+        must("ip link add o0 type veth peer name o1");
+        let mut other = config("net_af_packet0,iface=o0", "");
+        other.control.socket = "/run/other.sock".into();
+        other.interfaces[0].name = "other".into();
+        other.interfaces[0].gateways.clear();
+        block_on(async {
+            let _other = begin(&other).await.expect("the device can be cut");
+            let kernel = begin(&on_veth()).await.expect("the device can be cut");
+            kernel.leave().await;
+            assert!(!answers(&peer), "the cut outlives its process");
+            let _kernel = begin(&pci()).await.expect("the TAP is ours");
+            assert!(answers(&peer), "the kernel does not answer");
+            assert!(!must("tc qdisc show dev v0").contains("ingress"), "something is left behind");
+            let others = must("tc filter show dev o0 ingress");
+            assert!(others.contains("direct-action"), "another daemon's device: {others}");
+        });
     });
 }

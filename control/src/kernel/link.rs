@@ -160,6 +160,26 @@ pub async fn index(handle: &Handle, name: &str) -> Result<Option<u32>, KernelErr
     Ok(state.map(|state| state.index))
 }
 
+/// Reads the name of the link of this index; `None` when there is none.
+///
+/// # Errors
+///
+/// The kernel did not answer.
+pub async fn name(handle: &Handle, index: u32) -> Result<Option<String>, Error> {
+    match handle.link().get().match_index(index).execute().try_next().await {
+        Ok(link) => Ok(link.and_then(|link| name_of(&link))),
+        Err(Error::NetlinkError(answer)) if answer.raw_code() == -libc::ENODEV => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn name_of(link: &LinkMessage) -> Option<String> {
+    link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.clone()),
+        _ => None,
+    })
+}
+
 /// Reads the names and indices of the links with this alias.
 ///
 /// # Errors
@@ -170,11 +190,7 @@ pub async fn with_alias(handle: &Handle, alias: &str) -> Result<HashMap<String, 
     let mut found = HashMap::new();
     while let Some(link) = links.try_next().await? {
         let is_it = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::IfAlias(other) if other == alias);
-        let name = link.attributes.iter().find_map(|attribute| match attribute {
-            LinkAttribute::IfName(name) => Some(name.clone()),
-            _ => None,
-        });
-        let name = name.filter(|_| link.attributes.iter().any(is_it));
+        let name = name_of(&link).filter(|_| link.attributes.iter().any(is_it));
         found.extend(name.map(|name| (name, link.header.index)));
     }
     Ok(found)

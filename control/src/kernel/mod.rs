@@ -120,10 +120,11 @@ impl Kernel {
         unresolved: Unresolved,
     ) -> Result<(), KernelError> {
         let handle = self.handle.clone();
+        let alias = inherited::alias(&config.control.socket);
         for device in config.devices().into_iter().map(|interface| &interface.device) {
             let Some(name) = device.linux_interface() else { continue };
             if device.kernel_sees_frames() {
-                self.blocks.push(IngressBlock::make(&handle, name).await?);
+                self.blocks.push(IngressBlock::make(&handle, name, &alias).await?);
             }
             let index = link::index(&handle, name).await?;
             let mtu = config.device_mtu(device);
@@ -131,6 +132,7 @@ impl Kernel {
             let interfaces = config.interfaces_on(device);
             self.underlays.extend(index.map(|index| Underlay { name, index, mtu, interfaces }));
         }
+        ingress_block::clear(&handle, &[alias].into(), &self.blocks).await?;
         let first = wanted.borrow().clone();
         self.make_taps(config, macs, &first).await?;
         self.start_without_carriers().await?;

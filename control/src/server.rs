@@ -41,7 +41,7 @@ impl Place {
         if let Some(folder) = path.parent() {
             private::folder(folder, path).map_err(failed)?;
         }
-        let lock_path = path.with_added_extension("lock");
+        let lock_path = unix_socket::lock_path(path);
         let lock = private::open_or_create(&lock_path).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Place { path: path.to_owned(), lock_path, _lock: lock }),

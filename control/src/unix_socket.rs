@@ -1,10 +1,11 @@
-//! Opening of Unix sockets, for owner and group.
+//! Opening of Unix sockets, for owner and group, and the lock of a daemon on its socket.
 
+use crate::private;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Opens a socket for a runtime, which owner and group may use. The socket of a killed daemon is replaced.
 ///
@@ -17,6 +18,19 @@ pub fn open(path: &Path) -> io::Result<UnixListener> {
     fs::set_permissions(path, Permissions::from_mode(0o660))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// The file that the daemon of a socket locks.
+pub fn lock_path(path: &Path) -> PathBuf {
+    path.with_added_extension("lock")
+}
+
+/// Whether a daemon runs on a socket. A lock that can't be read counts as one that is held.
+pub fn is_locked(path: &Path) -> bool {
+    match private::open(&lock_path(path)) {
+        Ok(lock) => lock.try_lock_shared().is_err(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
 }
 
 /// Removes a socket that nobody listens on any more. Anything else stays where it is.

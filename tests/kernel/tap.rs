@@ -3,7 +3,9 @@
 use crate::fake_worker::Arp;
 use crate::space::{inside, must, play, role};
 use crate::{GATE, MAC, NEAR, begin, block_on, on_veth, pci, start, until};
+use control::config::Config;
 use control::kernel::KernelError;
+use control::server::Place;
 
 #[test]
 fn a_tap_stands_for_the_interface() {
@@ -133,20 +135,31 @@ fn an_address_that_changes_within_its_subnet_takes_no_other_along() {
 fn a_tap_of_another_daemon_is_not_taken_over() {
     inside("tap::a_tap_of_another_daemon_is_not_taken_over", |_| {
         block_on(async {
-            let (kernel, _, _) = start().await;
-            let mut other = pci();
-            other.control.socket = "/run/other.sock".into();
-            // While it is held, and after that.
-            for config in [pci(), other.clone()] {
-                let Err(error) = begin(&config).await else { panic!("took it over") };
+            let folder = tempfile::tempdir().expect("a folder");
+            let on = |socket: &str| {
+                let mut config = pci();
+                config.control.socket = folder.path().join(socket);
+                config
+            };
+            let place = Place::take(&on("one").control.socket).expect("nobody has it");
+            let kernel = begin(&on("one")).await.expect("the kernel takes all of it");
+            let before = shown();
+            let refused = async |config: &Config| {
+                let Err(error) = begin(config).await else { panic!("took it over") };
                 assert!(matches!(error, KernelError::NameTaken(_)), "{error}");
-                assert!(has_carrier());
-            }
+                assert_eq!(shown(), before);
+            };
+            // While it is held, and until the other daemon has ended, too.
+            refused(&on("one")).await;
+            refused(&on("two")).await;
             drop(kernel);
             until("nobody holds the TAP", || !has_carrier()).await;
-            let Err(error) = begin(&other).await else { panic!("took it over") };
-            assert!(matches!(error, KernelError::NameTaken(_)), "{error}");
-            assert!(link_exists());
+            refused(&on("two")).await;
+            drop(place);
+            let _kernel = begin(&on("two")).await.expect("the socket has another name now");
+            assert_eq!(shown(), before);
+            let alias = format!("alias tidegate {}", on("two").control.socket.display());
+            assert!(must("ip link show dev lan").contains(&alias));
         });
     });
 }

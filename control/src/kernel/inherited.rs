@@ -2,36 +2,59 @@
 //! other programs' sockets: TAPs are known by their alias, addresses and routes by their protocol.
 
 use super::error::KernelError;
-use super::link;
+use super::link::{self, Aliased};
+use crate::unix_socket;
 use ipnet::IpNet;
 use rtnetlink::Handle;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-/// The alias of the TAPs of the daemon on this socket. There may be several daemons on a machine.
+/// The beginning of every daemon's alias.
+const MARK: &str = "tidegate ";
+
+/// State of earlier processes that this one takes over.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    /// Aliases of these processes: this daemon's own, and those of daemons that have ended and had TAPs of our interfaces'
+    /// names, as after a change of `control.socket`.
+    pub aliases: HashSet<String>,
+    /// The indices of TAPs that were left, by name.
+    pub taps: HashMap<String, u32>,
+}
+
+/// The alias of the daemon on this socket. There may be several daemons on a machine.
 pub fn alias(socket: &Path) -> String {
-    format!("tidegate {}", socket.display())
+    format!("{MARK}{}", socket.display())
+}
+
+/// Whether the daemon of an alias has ended. An alias that is no daemon's is not left by one.
+fn is_left(alias: &str) -> bool {
+    alias.strip_prefix(MARK).is_some_and(|socket| !unix_socket::is_locked(Path::new(socket)))
 }
 
 /// Finds the TAPs that an earlier process left, and removes those that no longer have an interface of these names.
-/// Returns the others, by name.
 ///
 /// # Errors
 ///
 /// The kernel did not answer, or keeps a TAP.
-pub async fn taps(
-    handle: &Handle,
-    alias: &str,
-    names: &[&str],
-) -> Result<HashMap<String, u32>, KernelError> {
+pub async fn find(handle: &Handle, alias: &str, names: &[&str]) -> Result<Inherited, KernelError> {
     let failed = |error| KernelError::netlink("read interfaces".into(), error);
-    let mut left = link::with_alias(handle, alias).await.map_err(failed)?;
-    let removed = left.extract_if(|name, _| !names.contains(&name.as_str()));
-    for (name, index) in removed.collect::<Vec<_>>() {
-        let failed = |error| KernelError::netlink(format!("remove the TAP `{name}`"), error);
-        link::delete(handle, index).await.map_err(failed)?;
+    let links = link::aliased(handle).await.map_err(failed)?;
+    let is_named = |link: &Aliased| names.contains(&link.name.as_str());
+    let left = links.iter().filter(|link| is_named(link) && is_left(&link.alias));
+    let aliases: HashSet<_> =
+        left.map(|link| link.alias.clone()).chain([alias.to_owned()]).collect();
+    let mut taps = HashMap::new();
+    for link in links.into_iter().filter(|link| aliases.contains(&link.alias)) {
+        let Aliased { name, index, .. } = link;
+        if names.contains(&name.as_str()) {
+            taps.insert(name, index);
+        } else {
+            let failed = |error| KernelError::netlink(format!("remove the TAP `{name}`"), error);
+            link::delete(handle, index).await.map_err(failed)?;
+        }
     }
-    Ok(left)
+    Ok(Inherited { aliases, taps })
 }
 
 /// Removes the addresses that an earlier process has added to a TAP and that are not wanted any longer.

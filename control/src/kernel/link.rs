@@ -13,7 +13,7 @@ use rtnetlink::{
     Error, Handle, LinkUnspec, MulticastGroup, RouteMessageBuilder, new_connection,
     new_multicast_connection,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
 use std::time::Duration;
@@ -180,20 +180,32 @@ fn name_of(link: &LinkMessage) -> Option<String> {
     })
 }
 
-/// Reads the names and indices of the links with this alias.
+/// A link with an alias.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aliased {
+    /// The link's name.
+    pub name: String,
+    /// The kernel's index of the link.
+    pub index: u32,
+    /// The link's alias.
+    pub alias: String,
+}
+
+/// Reads the links that have an alias.
 ///
 /// # Errors
 ///
 /// The kernel did not answer.
-pub async fn with_alias(handle: &Handle, alias: &str) -> Result<HashMap<String, u32>, Error> {
-    let mut links = handle.link().get().execute();
-    let mut found = HashMap::new();
-    while let Some(link) = links.try_next().await? {
-        let is_it = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::IfAlias(other) if other == alias);
-        let name = name_of(&link).filter(|_| link.attributes.iter().any(is_it));
-        found.extend(name.map(|name| (name, link.header.index)));
-    }
-    Ok(found)
+pub async fn aliased(handle: &Handle) -> Result<Vec<Aliased>, Error> {
+    let links: Vec<LinkMessage> = handle.link().get().execute().try_collect().await?;
+    let aliased = |link: &LinkMessage| {
+        let alias = link.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::IfAlias(alias) => Some(alias.clone()),
+            _ => None,
+        })?;
+        Some(Aliased { name: name_of(link)?, index: link.header.index, alias })
+    };
+    Ok(links.iter().filter_map(aliased).collect())
 }
 
 /// Sets the alias of a link.

@@ -37,6 +37,7 @@ use conflict::ConflictWatch;
 use engine::net::route_table::Unresolved;
 use engine::types::id::InterfaceId;
 use ingress_block::IngressBlock;
+use inherited::Inherited;
 use ipnet::IpNet;
 use keeper::{Keeper, Ours};
 use link::{PATIENCE, Socket};
@@ -58,6 +59,8 @@ pub struct Kernel {
     // answering twice.
     tasks: JoinSet<()>,
     taps: Vec<Tap>,
+    /// State of earlier processes, without the TAPs in `taps`.
+    inherited: Inherited,
     view: tokio::sync::watch::Sender<KernelView>,
     blocks: Vec<IngressBlock>,
     underlays: Vec<Underlay>,
@@ -93,6 +96,7 @@ impl Kernel {
         let mut kernel = Kernel {
             tasks: JoinSet::new(),
             taps: vec![],
+            inherited: Inherited::default(),
             view: tokio::sync::watch::Sender::default(),
             blocks: vec![],
             underlays: vec![],
@@ -121,6 +125,8 @@ impl Kernel {
     ) -> Result<(), KernelError> {
         let handle = self.handle.clone();
         let alias = inherited::alias(&config.control.socket);
+        let names: Vec<_> = config.interfaces.iter().map(|one| &*one.name).collect();
+        self.inherited = inherited::find(&handle, &alias, &names).await?;
         for device in config.devices().into_iter().map(|interface| &interface.device) {
             let Some(name) = device.linux_interface() else { continue };
             if device.kernel_sees_frames() {
@@ -132,7 +138,7 @@ impl Kernel {
             let interfaces = config.interfaces_on(device);
             self.underlays.extend(index.map(|index| Underlay { name, index, mtu, interfaces }));
         }
-        ingress_block::clear(&handle, &[alias].into(), &self.blocks).await?;
+        ingress_block::clear(&handle, &self.inherited.aliases, &self.blocks).await?;
         let first = wanted.borrow().clone();
         self.make_taps(config, macs, &first).await?;
         self.start_without_carriers().await?;
@@ -157,10 +163,8 @@ impl Kernel {
     ) -> Result<(), KernelError> {
         let handle = self.handle.clone();
         let alias = inherited::alias(&config.control.socket);
-        let names: Vec<_> = config.interfaces.iter().map(|one| &*one.name).collect();
-        let left = inherited::taps(&handle, &alias, &names).await?;
         for (interface, &mac) in config.interfaces.iter().zip(macs) {
-            let (id, left) = (self.taps.len(), left.get(&interface.name).copied());
+            let (id, left) = (self.taps.len(), self.inherited.taps.remove(&interface.name));
             let tap = Tap::create(&handle, interface, left, mac, metric(id)).await?;
             self.taps.push(tap);
             let tap = &self.taps[id];

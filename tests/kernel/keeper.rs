@@ -28,7 +28,7 @@ fn shown() -> Vec<String> {
     lines
 }
 
-fn over_both() -> control::config::Config {
+pub fn over_both() -> control::config::Config {
     let text = r#"
         [[interface]]
         name = "lan"

@@ -1,6 +1,7 @@
 //! TAPs: their appearance in Linux, and refusals to create them.
 
 use crate::fake_worker::Arp;
+use crate::keeper::over_both;
 use crate::space::{inside, must, play, role};
 use crate::{GATE, MAC, NEAR, begin, block_on, on_veth, pci, start, until};
 use control::config::Config;
@@ -188,6 +189,28 @@ fn a_second_default_route_is_refused() {
             let Err(error) = begin(&pci()).await else { panic!("two defaults") };
             assert!(matches!(error, KernelError::RouteTaken { .. }), "{error}");
             until("the half-made TAP is gone", || !link_exists()).await;
+        });
+    });
+}
+
+/// Routes of others stay, as long as they lead over the TAP.
+#[test]
+fn a_default_route_that_somebody_has_replaced_stays() {
+    inside("tap::a_default_route_that_somebody_has_replaced_stays", |_| {
+        block_on(async {
+            for [v4, v6] in [["10.0.0.1", "fd00::1"], ["10.0.0.9", "fd00::9"]] {
+                drop(begin(&over_both()).await.expect("the TAP is ours"));
+                must(&format!("ip route replace default via {v4} dev lan"));
+                must(&format!("ip -6 route replace default via {v6} dev lan metric 1"));
+                let kernel = begin(&over_both()).await.expect("the TAP is ours");
+                let routes =
+                    ["-4", "-6"].map(|family| must(&format!("ip {family} route show default")));
+                for (routes, gateway) in routes.iter().zip([v4, v6]) {
+                    assert_eq!(routes.lines().count(), 1, "{routes}");
+                    assert!(routes.contains(&format!("via {gateway} dev lan")), "{routes}");
+                }
+                kernel.stop().await.expect("nothing to undo");
+            }
         });
     });
 }

@@ -366,17 +366,22 @@ pub async fn default_route(
     gateway: IpAddr,
     metric: u32,
 ) -> Result<(), Error> {
-    let (everywhere, metric) = match gateway {
+    let (everywhere, metric) = everywhere(gateway, metric);
+    let route = route_to(everywhere).output_interface(index).priority(metric);
+    let mut route = route.protocol(PROTOCOL.into()).build();
+    route.attributes.push(RouteAttribute::Gateway(gateway.into()));
+    handle.route().add(route).execute().await
+}
+
+/// The destination and metric of a default route by `gateway`.
+pub fn everywhere(gateway: IpAddr, metric: u32) -> (IpNet, u32) {
+    match gateway {
         IpAddr::V4(_) => (IpNet::new_assert(Ipv4Addr::UNSPECIFIED.into(), 0), metric),
         // There, 0 stands for 1024.
         IpAddr::V6(_) => {
             (IpNet::new_assert(Ipv6Addr::UNSPECIFIED.into(), 0), metric.saturating_add(1))
         }
-    };
-    let route = route_to(everywhere).output_interface(index).priority(metric);
-    let mut route = route.protocol(PROTOCOL.into()).build();
-    route.attributes.push(RouteAttribute::Gateway(gateway.into()));
-    handle.route().add(route).execute().await
+    }
 }
 
 /// A request about a route to these addresses.

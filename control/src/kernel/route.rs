@@ -70,6 +70,21 @@ pub async fn forget_defaults(handle: &Handle, link: u32) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether a default route of this destination and metric leads over a link, which may be down.
+///
+/// # Errors
+///
+/// The kernel did not answer.
+pub async fn has_default(
+    handle: &Handle,
+    link: u32,
+    (everywhere, metric): (IpNet, u32),
+) -> Result<bool, Error> {
+    let routes = defaults(handle, link).await?;
+    let mut routes = routes.iter().filter_map(parse);
+    Ok(routes.any(|(to, other, _)| (to, other) == (everywhere, metric)))
+}
+
 /// Reads the gateways of default routes over a link, which may be down.
 ///
 /// # Errors

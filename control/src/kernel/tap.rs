@@ -109,7 +109,11 @@ impl Tap {
         let failed = |error| KernelError::netlink("remove routes of before".into(), error);
         route::forget_defaults(handle, self.index).await.map_err(failed)?;
         for &gateway in &self.gateways {
-            self.route_by(handle, gateway).await?;
+            match self.route_by(handle, gateway).await {
+                // Somebody has replaced ours by another one over this TAP, which stays as what others have added does.
+                Err(KernelError::RouteTaken { .. }) if self.leads_out(handle, gateway).await? => {}
+                outcome => outcome?,
+            }
         }
         // The kernel gives it a link-local one by itself when it comes up, and only then. Without it, no neighbour is
         // asked for over IPv6.
@@ -198,6 +202,13 @@ impl Tap {
                 KernelError::netlink(format!("route by gateway {gateway} on `{name}`"), error)
             }
         })
+    }
+
+    /// Whether a default route leads over the TAP where the one by `gateway` would.
+    async fn leads_out(&self, handle: &Handle, gateway: IpAddr) -> Result<bool, KernelError> {
+        let wanted = link::everywhere(gateway, self.metric);
+        let failed = |error| KernelError::netlink("read routes".into(), error);
+        route::has_default(handle, self.index, wanted).await.map_err(failed)
     }
 
     /// Has the kernel hold a service's `address`. One that it already holds is no error: two services may share it,

@@ -3,10 +3,11 @@
 use crate::fake_worker::Arp;
 use crate::keeper::over_both;
 use crate::space::{inside, must, play, role};
-use crate::{GATE, MAC, NEAR, begin, block_on, on_veth, pci, start, until};
+use crate::{CLIENT, FAR, GATE, MAC, NEAR, begin, block_on, on_veth, pci, start, until, wanted};
 use control::config::Config;
-use control::kernel::KernelError;
+use control::kernel::{Kernel, KernelError};
 use control::server::Place;
+use engine::net::route_table::Unresolved;
 
 #[test]
 fn a_tap_stands_for_the_interface() {
@@ -161,6 +162,34 @@ fn a_tap_of_another_daemon_is_not_taken_over() {
             assert_eq!(shown(), before);
             let alias = format!("alias tidegate {}", on("two").control.socket.display());
             assert!(must("ip link show dev lan").contains(&alias));
+        });
+    });
+}
+
+/// TAPs that the kernel holds beside the one that fails, before it or after it.
+#[test]
+fn an_error_leaves_no_tap_of_before() {
+    inside("tap::an_error_leaves_no_tap_of_before", |_| {
+        block_on(async {
+            let mut two = pci();
+            let mut wan = two.interfaces[0].clone();
+            wan.name = "wan".into();
+            wan.addresses = vec!["10.1.0.2/24".parse().expect("an address")];
+            wan.gateways.clear();
+            two.interfaces.push(wan);
+            let begin = async |config: &Config| {
+                Kernel::start(config, &[MAC, CLIENT.0], wanted(config), Unresolved::default()).await
+            };
+            let mut without_device = two.clone();
+            without_device.interfaces[0].device = on_veth().interfaces[0].device.clone();
+            let mut without_way = two.clone();
+            without_way.interfaces[0].gateways = vec![FAR.into()];
+            for faulty in [without_device, without_way] {
+                drop(begin(&two).await.expect("the kernel takes all of it"));
+                let Err(_) = begin(&faulty).await else { panic!("it worked") };
+                let left = must("ip -o link show type tun");
+                assert_eq!(left, "", "an error removes TAPs");
+            }
         });
     });
 }

@@ -50,11 +50,30 @@ pub async fn find(handle: &Handle, alias: &str, names: &[&str]) -> Result<Inheri
         if names.contains(&name.as_str()) {
             taps.insert(name, index);
         } else {
-            let failed = |error| KernelError::netlink(format!("remove the TAP `{name}`"), error);
-            link::delete(handle, index).await.map_err(failed)?;
+            remove(handle, &name, index).await?;
         }
     }
     Ok(Inherited { aliases, taps })
+}
+
+impl Inherited {
+    /// Removes the TAPs that were not taken over.
+    ///
+    /// # Errors
+    ///
+    /// The kernel keeps a TAP; the others are removed all the same.
+    pub async fn remove(self, handle: &Handle) -> Result<(), KernelError> {
+        let mut outcome = Ok(());
+        for (name, index) in self.taps {
+            outcome = outcome.and(remove(handle, &name, index).await);
+        }
+        outcome
+    }
+}
+
+async fn remove(handle: &Handle, name: &str, index: u32) -> Result<(), KernelError> {
+    let failed = |error| KernelError::netlink(format!("remove the TAP `{name}`"), error);
+    link::delete(handle, index).await.map_err(failed)
 }
 
 /// Removes the addresses that an earlier process has added to a TAP and that are not wanted any longer.

@@ -296,7 +296,7 @@ impl Kernel {
     ///
     /// A TAP could not be removed or a device unblocked; the rest is done all the same.
     pub async fn stop(self) -> Result<(), KernelError> {
-        let Kernel { mut tasks, taps, view, blocks, handle, mut asking, .. } = self;
+        let Kernel { mut tasks, taps, inherited, view, blocks, handle, mut asking, .. } = self;
         tasks.shutdown().await;
         drop(view);
         let mut outcome = Ok(());
@@ -304,6 +304,7 @@ impl Kernel {
         for tap in taps {
             outcome = outcome.and(tap.remove(&handle).await);
         }
+        outcome = outcome.and(inherited.remove(&handle).await);
         for block in blocks {
             outcome = outcome.and(block.remove(&handle).await);
         }

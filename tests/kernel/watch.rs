@@ -1,6 +1,7 @@
 //! Control's view of the kernel's neighbours and addresses.
 
 use crate::fake_worker::Wire;
+use crate::keeper::over_both;
 use crate::space::{inside, must};
 use crate::{FAR, GATEWAY, NEAR, SNAT, VIP, begin, block_on, pci, start, until, wanted};
 use control::config::{Addresses, Held};
@@ -313,6 +314,35 @@ fn addresses_on_macvlan_links_are_held_by_the_interface_below() {
             must(&format!("ip address add {VIP}/32 dev v16"));
             until("all are seen", || view.borrow().virtual_macs.len() == 16).await;
             assert_eq!(found(), None, "that of the last link is not served");
+        });
+    });
+}
+
+/// Such an address may be another host's.
+#[test]
+fn an_address_in_duplicate_address_detection_is_not_held() {
+    inside("watch::an_address_in_duplicate_address_detection_is_not_held", |_| {
+        block_on(async {
+            let mut theirs = over_both();
+            theirs.services[0].addresses = Addresses::Elsewhere;
+            let kernel = begin(&theirs).await.expect("the kernel takes all of it");
+            let view = kernel.view();
+            let held = |address: &str| {
+                let address = address.parse().expect("an address");
+                view.borrow().held.contains_key(&Held { address, interface: 0 })
+            };
+            must("ip link add v51 link lan type macvlan mode private");
+            // Longer than the test.
+            must("sysctl -q -w net.ipv6.conf.v51.dad_transmits=100");
+            must("ip link set v51 up");
+            must("ip address add fd00::100/128 dev v51");
+            must("ip address add 10.0.0.100/32 dev v51");
+            until("the other one is held", || held("10.0.0.100")).await;
+            assert!(must("ip address show dev v51 tentative").contains("fd00::100"));
+            assert!(!held("fd00::100"));
+            must("ip address del fd00::100/128 dev v51");
+            must("ip address add fd00::100/128 dev v51 nodad");
+            until("it is held without detection", || held("fd00::100")).await;
         });
     });
 }

@@ -314,6 +314,28 @@ pub async fn addresses(handle: &Handle) -> Result<HashSet<(u32, IpNet)>, Error> 
     some_addresses(handle, |_| true).await
 }
 
+/// Reads the addresses that the kernel holds and uses, each with the index of its link. An address in duplicate address
+/// detection may be another host's (RFC 4862 §5.4); the kernel does not answer for it yet.
+///
+/// # Errors
+///
+/// The kernel did not answer.
+pub async fn usable_addresses(handle: &Handle) -> Result<HashSet<(u32, IpNet)>, Error> {
+    some_addresses(handle, is_usable).await
+}
+
+fn is_usable(attributes: &[AddressAttribute]) -> bool {
+    let flags = attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Flags(flags) => Some(*flags),
+        _ => None,
+    });
+    let flags = flags.unwrap_or(AddressFlags::empty());
+    // An optimistic address is used during detection (RFC 4429).
+    let is_optimistic = flags.contains(AddressFlags::Optimistic);
+    let is_tentative = flags.contains(AddressFlags::Tentative) && !is_optimistic;
+    !is_tentative && !flags.contains(AddressFlags::Dadfailed)
+}
+
 /// Reads the addresses that were added with this protocol (Linux 5.18), each with the index of its link.
 ///
 /// # Errors
@@ -402,5 +424,20 @@ mod tests {
         assert_eq!(own_address(&both), Some(local));
         assert_eq!(own_address(&both[..1]), Some(peer), "IPv6 has but this one");
         assert_eq!(own_address(&[]), None);
+    }
+
+    #[test]
+    fn an_address_that_may_be_another_host_s_is_not_usable() {
+        use AddressFlags as Flags;
+        for (flags, is_it) in [
+            (Flags::Permanent, true),
+            (Flags::Tentative, false),
+            (Flags::Tentative | Flags::Optimistic, true),
+            (Flags::Tentative | Flags::Optimistic | Flags::Dadfailed, false),
+            (Flags::Dadfailed | Flags::Permanent, false),
+        ] {
+            assert_eq!(is_usable(&[AddressAttribute::Flags(flags)]), is_it, "{flags:?}");
+        }
+        assert!(is_usable(&[]), "old kernels have no such attribute for IPv4");
     }
 }

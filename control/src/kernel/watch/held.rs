@@ -21,7 +21,7 @@ impl Watcher {
     pub(super) async fn held(&mut self, handle: &Handle, wanted: &Wanted) -> Result<Found, Error> {
         let above = self.above(link::macvlans(handle).await?);
         let mut held = HashMap::new();
-        let mut all: Vec<_> = link::addresses(handle).await?.into_iter().collect();
+        let mut all: Vec<_> = link::usable_addresses(handle).await?.into_iter().collect();
         all.sort_unstable_by_key(|(link, _)| *link);
         for (link, net) in all.into_iter().filter(|(_, net)| wanted.served.contains(&net.addr())) {
             let direct =

@@ -2,7 +2,7 @@
 
 use crate::fake_worker::Wire;
 use crate::keeper::over_both;
-use crate::space::{inside, must};
+use crate::space::{Namespace, inside, must};
 use crate::{FAR, GATEWAY, NEAR, SNAT, VIP, begin, block_on, pci, start, until, wanted};
 use control::config::{Addresses, Held};
 use control::kernel::{KernelView, Look};
@@ -343,6 +343,33 @@ fn an_address_in_duplicate_address_detection_is_not_held() {
             must("ip address del fd00::100/128 dev v51");
             must("ip address add fd00::100/128 dev v51 nodad");
             until("it is held without detection", || held("fd00::100")).await;
+        });
+    });
+}
+
+/// Its link below has the index of the TAP, in another namespace.
+#[test]
+fn a_macvlan_link_above_another_namespace_does_not_count() {
+    inside("watch::a_macvlan_link_above_another_namespace_does_not_count", |namespace| {
+        let other = Namespace::create(format!("{namespace}-o"));
+        block_on(async {
+            let mut theirs = pci();
+            theirs.services[0].addresses = Addresses::Elsewhere;
+            let kernel = begin(&theirs).await.expect("the kernel takes all of it");
+            let view = kernel.view();
+            let index = must("cat /sys/class/net/lan/ifindex");
+            other
+                .run(&format!("ip link add d0 index {} up type veth peer index 999", index.trim()));
+            other.run(&format!("ip link add v51 link d0 netns {namespace} type macvlan"));
+            must("ip link add v52 link lan type macvlan");
+            for (link, address) in [("v51", VIP), ("v52", SNAT)] {
+                must(&format!("ip address add {address}/32 dev {link}"));
+                must(&format!("ip link set {link} up"));
+            }
+            let snat = Held { address: SNAT.into(), interface: 0 };
+            until("the one above the TAP counts", || view.borrow().held.contains_key(&snat)).await;
+            assert_eq!(view.borrow().held.len(), 1);
+            assert_eq!(view.borrow().virtual_macs.len(), 1);
         });
     });
 }

@@ -126,7 +126,7 @@ pub struct Macvlan {
     pub mac: Mac,
 }
 
-/// Reads the macvlan links that are up, the oldest first.
+/// Reads the macvlan links that are up and whose link below is in this namespace, too; the oldest first.
 ///
 /// # Errors
 ///
@@ -140,6 +140,12 @@ pub async fn macvlans(handle: &Handle) -> Result<Vec<Macvlan>, Error> {
 
 fn macvlan(link: &LinkMessage) -> Option<Macvlan> {
     let is_macvlan = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::LinkInfo(infos) if infos.contains(&LinkInfo::Kind(InfoKind::MacVlan)));
+    // The index of a link below in another namespace says nothing here.
+    let is_elsewhere =
+        |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::LinkNetNsId(_));
+    if link.attributes.iter().any(is_elsewhere) {
+        return None;
+    }
     let under = link.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::Link(under) => Some(*under),
         _ => None,

@@ -11,7 +11,6 @@ mod ingress_block;
 mod inherited;
 mod keeper;
 mod kernel_view;
-
 mod link;
 mod neighbour;
 mod nft;

@@ -24,8 +24,7 @@ impl Watcher {
         let mut all: Vec<_> = link::usable_addresses(handle).await?.into_iter().collect();
         all.sort_unstable_by_key(|(link, _)| *link);
         for (link, net) in all.into_iter().filter(|(_, net)| wanted.served.contains(&net.addr())) {
-            let direct =
-                self.taps.iter().position(|&tap| tap == link).map(|interface| (interface, None));
+            let direct = self.place(link).map(|interface| (interface, None));
             let other = above.get(&link).map(|&(interface, mac)| (interface, Some(mac)));
             let Some((interface, mac)) = direct.or(other) else { continue };
             // Where both have it, clients learn the virtual one.
@@ -39,7 +38,7 @@ impl Watcher {
     fn above(&mut self, macvlans: Vec<Macvlan>) -> HashMap<u32, (usize, Mac)> {
         let mut above: HashMap<u32, (usize, Mac)> = HashMap::new();
         for Macvlan { index, under, mac } in macvlans {
-            let Some(interface) = self.taps.iter().position(|&tap| tap == under) else { continue };
+            let Some(interface) = self.place(under) else { continue };
             if above.values().filter(|(other, _)| *other == interface).count() < MOST {
                 above.insert(index, (interface, mac));
             } else if self.crowded.insert(interface) {

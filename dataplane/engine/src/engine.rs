@@ -1,7 +1,6 @@
 //! The engine of one worker: a burst's way through the stages, timers, queries and snapshots.
 
 use crate::context::{BurstContext, Ingress};
-use crate::counters::Counters;
 use crate::flow::query::FlowQuery;
 use crate::flow::state::ConnectionState;
 use crate::flow::summary::FlowSummary;
@@ -33,7 +32,7 @@ pub struct Engine {
 impl Engine {
     /// Installs a snapshot; returns the one before.
     pub fn adopt(&mut self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
-        recount(&self.snapshot, &snapshot, &self.state.counters);
+        recount(&self.snapshot, &snapshot, &self.state);
         std::mem::replace(&mut self.snapshot, snapshot)
     }
 
@@ -195,14 +194,15 @@ fn decide_whole<F: Frame>(
     }
 }
 
-/// Counts this worker's transfers in a limit that a backend has from now on, and no longer in one that it had.
-fn recount(old: &Snapshot, new: &Snapshot, counters: &Counters) {
-    let backends = old.backends.iter().zip(&new.backends).zip(&counters.backends);
-    for ((old, new), transfers) in backends {
+/// Counts this worker's transfers in a limit that a backend has from now on, and no longer in one that it had: those that
+/// are not beyond it.
+fn recount(old: &Snapshot, new: &Snapshot, state: &WorkerState) {
+    let flows = state.counters.backends.iter().zip(&state.over_limit);
+    for ((old, new), (transfers, over_limit)) in old.backends.iter().zip(&new.backends).zip(flows) {
         match (&old.cap, &new.cap) {
             (Some(old), Some(new)) if old.is_same(new) => {}
             (old, new) => {
-                let now = transfers.now() as u32;
+                let now = (transfers.now() as u32).saturating_sub(*over_limit);
                 old.iter().for_each(|cap| cap.give_back(now));
                 new.iter().for_each(|cap| cap.take_over(now));
             }

@@ -96,6 +96,8 @@ pub struct WorkerState {
     pub clock: Millis,
     /// The rate limit of ICMP errors and resets.
     pub icmp_limiter: Rate,
+    /// Adopted transfers and connections that count in no limit, of each backend.
+    pub over_limit: Box<[u32]>,
     /// The rate limit of adopted packets.
     pub adoption_rate: AdoptionRate,
     /// The IP identification that was given out last.
@@ -150,6 +152,7 @@ impl WorkerState {
             flow_log: FlowLog::new(max_flows),
             clock: Millis::default(),
             icmp_limiter: Rate::default(),
+            over_limit: vec![0; backends].into(),
             adoption_rate: AdoptionRate::new(now),
             last_id: worker,
             heeded: now,

@@ -145,6 +145,9 @@ pub mod mark {
     pub const CALLED: u8 = 32;
     /// The connection was adopted in its middle: another gate saw it open.
     pub const ADOPTED: u8 = 64;
+    /// The connection was adopted although its backend was full, or its client had as many as it may have: it counts in
+    /// no limit.
+    pub const OVER_LIMIT: u8 = 128;
 }
 
 impl Connection {
@@ -306,16 +309,29 @@ impl Connection {
         self.has_mark(mark::ADOPTED)
     }
 
+    /// Whether the connection was adopted beyond a limit, and counts in none.
+    pub fn is_over_limit(&self) -> bool {
+        self.has_mark(mark::OVER_LIMIT)
+    }
+
+    /// The backend whose limit the connection counts in; [`NO_BACKEND`]: none.
+    pub fn counts_at(&self) -> BackendId {
+        if self.is_over_limit() { NO_BACKEND } else { self.backend }
+    }
+
     /// Whether the connection has not been answered.
     pub fn is_half_open(&self) -> bool {
         matches!(self.state, ConnectionState::Expected | ConnectionState::HalfOpen)
     }
 
-    /// Whether the opener's address may be spoofed. Expected connections are not: an assured client announced them.
+    /// Whether the opener's address may be spoofed. Expected connections are not: an assured client announced them. One
+    /// beyond a limit is never assured, as no limit says how many there are.
     pub fn is_unassured(&self) -> bool {
         match self.state {
             ConnectionState::HalfOpen => true,
-            ConnectionState::Open | ConnectionState::Closing => self.marks & mark::UNASSURED != 0,
+            ConnectionState::Open | ConnectionState::Closing => {
+                self.has_mark(mark::UNASSURED | mark::OVER_LIMIT)
+            }
             ConnectionState::Expected | ConnectionState::Closed => false,
         }
     }

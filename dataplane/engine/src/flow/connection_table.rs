@@ -241,7 +241,7 @@ impl ConnectionTable {
         if connection.is_unassured() && was_unassured {
             return;
         }
-        let (backend, list) = (connection.backend, list_of(connection));
+        let (backend, list) = (connection.counts_at(), list_of(connection));
         self.forget(id);
         if list == Some(UNASSURED) {
             self.unassured.add(id, backend);
@@ -252,7 +252,7 @@ impl ConnectionTable {
 
     /// Removes the connection from its list.
     fn forget(&mut self, id: FlowId) {
-        let was_unassured = self.unassured.remove(id, self[id].backend);
+        let was_unassured = self.unassured.remove(id, self[id].counts_at());
         self.unassured_len -= u32::from(was_unassured);
         self.lists.remove(id);
     }

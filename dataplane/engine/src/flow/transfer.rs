@@ -41,8 +41,10 @@ pub struct Transfer {
     pub timeout: u8,
     /// Blocks that the client's last ACK asked for (`msftwindow`); 0: none.
     pub window: u8,
+    /// Whether the transfer was adopted although its backend was full: it counts in no limit.
+    pub is_over_limit: bool,
     /// Padding to a full cache line.
-    spare: [u8; 2],
+    spare: u8,
     /// TFTP's state.
     pub progress: Progress,
     /// The next hop to the client: its last hop.
@@ -62,7 +64,7 @@ pub struct Transfer {
 // A cache line.
 row_layout!(Transfer, 64:
     bytes 0, client 8, server 16, last_packet 24, blocks 28, fingerprint 32, backend 36, tid 38, client_tid 40,
-    timeout 42, window 43, spare 44, progress 46, back 52, state 59, operation 60, alias 61, repeats 62, failover 63,
+    timeout 42, window 43, is_over_limit 44, spare 45, progress 46, back 52, state 59, operation 60, alias 61, repeats 62, failover 63,
 );
 
 /// State of failover after a server has died. Every state but [`Failover::None`] keeps packets off the fast path.
@@ -188,7 +190,8 @@ impl Transfer {
         client_tid: 0,
         timeout: 0,
         window: 0,
-        spare: [0; 2],
+        is_over_limit: false,
+        spare: 0,
         progress: Progress::NEW,
         back: NextHop { mac: Mac([0; 6]), interface: InterfaceId(0) },
         state: TransferState::Requested,
@@ -288,6 +291,11 @@ impl Transfer {
     /// Whether the transfer has moved from its first server.
     pub fn was_moved(&self) -> bool {
         self.client_tid != self.tid
+    }
+
+    /// The backend whose limit the transfer counts in; [`NOBODY`]: none.
+    pub fn counts_at(&self) -> BackendId {
+        if self.is_over_limit { NOBODY } else { self.backend }
     }
 
     /// Whether failover is in progress or due.

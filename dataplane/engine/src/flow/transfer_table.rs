@@ -77,7 +77,8 @@ impl TransferTable {
         // A transfer that waited beside this one is not restored.
         self.details[id as usize].newcomer = NO_FLOW;
         self[id].progress.set_ambiguous(false);
-        match (self[id].progress.is_assured(), self[id].state.is_over()) {
+        let is_assured = self[id].progress.is_assured() && !self[id].is_over_limit;
+        match (is_assured, self[id].state.is_over()) {
             (false, false) => self.renew(id),
             (false, true) => self.lists.append(UNASSURED, id),
             (true, false) => {}
@@ -203,7 +204,7 @@ impl TransferTable {
     #[inline]
     fn wait(&mut self, id: FlowId, deadline: Tick) {
         self.lists.append(UNASSURED, id);
-        self.unassured.add(id, self[id].backend);
+        self.unassured.add(id, self[id].counts_at());
         self.wheel.set(id, deadline);
     }
 
@@ -221,18 +222,19 @@ impl TransferTable {
         self.details[id as usize].answered = now;
     }
 
-    /// Marks the transfer as assured: its client hears the server, and it is not evicted any more.
+    /// Marks the transfer as assured: its client hears the server, and it is not evicted any more. One beyond a limit is
+    /// never assured, as no limit says how many there are.
     pub fn assure(&mut self, id: FlowId) {
-        if !self[id].state.is_over() {
+        if !self[id].state.is_over() && !self[id].is_over_limit {
             self.lists.remove(id);
-            self.unassured.remove(id, self[id].backend);
+            self.unassured.remove(id, self[id].counts_at());
         }
     }
 
     /// Renews an unassured transfer: its client is as likely to exist as that of any younger request.
     pub fn renew(&mut self, id: FlowId) {
         if !self[id].state.is_over() {
-            let backend = self[id].backend;
+            let backend = self[id].counts_at();
             self.lists.append(UNASSURED, id);
             self.unassured.remove(id, backend);
             self.unassured.add(id, backend);
@@ -242,7 +244,7 @@ impl TransferTable {
     /// Closes the transfer; the row is kept for late packets until `deadline`.
     pub fn close(&mut self, id: FlowId, deadline: Tick) {
         self[id].state = TransferState::Closing;
-        self.unassured.remove(id, self[id].backend);
+        self.unassured.remove(id, self[id].counts_at());
         if self[id].progress.is_assured() {
             self.lists.append(CLOSED, id);
         }
@@ -260,7 +262,7 @@ impl TransferTable {
             self.details[newcomer as usize].elder = NO_FLOW;
         }
         let flow = std::mem::replace(&mut self.transfers[id as usize], Transfer::FREE);
-        self.unassured.remove(id, flow.backend);
+        self.unassured.remove(id, flow.counts_at());
         self.wheel.cancel(id);
         self.lists.append(FREE, id);
         self.in_use -= 1;
@@ -277,7 +279,7 @@ impl TransferTable {
     ) -> Result<(), Full> {
         let before = self.hash(KeyKind::Server, self[id].server_key().ok_or(Full)?);
         self.index.remove(before, id);
-        if self.unassured.remove(id, self[id].backend) {
+        if self.unassured.remove(id, self[id].counts_at()) {
             self.unassured.add(id, backend);
         }
         self[id].move_to(backend, server);

@@ -1,6 +1,7 @@
 //! Adoption of transfers and connections in their middle: another gate saw them begin, and the hash of their client's
 //! address says where it has sent them. Anybody can send such a packet in another's name, so that it gets a row only where
-//! there is room: nothing ends or makes way for it.
+//! one is free: nothing ends or makes way for it. At its backend, and among its client's connections, it is already: where
+//! these limits are used up, its row counts in none.
 
 use super::WorkerState;
 use super::{connections, transfers};
@@ -9,7 +10,7 @@ use crate::choose::candidates::Candidates;
 use crate::choose::{Selection, SelectionRequest};
 use crate::context::Env;
 use crate::flow::FlowId;
-use crate::flow::connection::Connection;
+use crate::flow::connection::{Connection, mark};
 use crate::flow::endpoint::HostId;
 use crate::flow::state::ConnectionKind;
 use crate::flow::transfer::Transfer;
@@ -25,7 +26,7 @@ use wire::ip::PROTOCOL_TCP;
 
 impl WorkerState {
     /// The backend that another gate has sent a flow of this client to: the one that the client would get now, even if
-    /// that is full. The service [adopts](crate::snapshot::Snapshot::adopts).
+    /// that is full. The service [adopts](crate::snapshot::Snapshot::adopts), and the packet makes a row or not.
     ///
     /// # Errors
     ///
@@ -34,9 +35,10 @@ impl WorkerState {
         &mut self,
         client: IpAddr,
         service: ServiceId,
+        makes_row: bool,
         env: &Env,
     ) -> Step<BackendId> {
-        if !self.adoption_rate.allows(env.now) {
+        if !self.adoption_rate.allows(makes_row, env.now) {
             return Err(DropReason::AdoptionRate.into());
         }
         let family = usize::from(client.is_ipv6());
@@ -58,12 +60,13 @@ impl WorkerState {
         env: &Env,
     ) -> Option<FlowId> {
         let host = self.hosts.intern(client).ok()?;
-        let flow = made(host);
-        let has_place = env.backend(flow.backend).acquire();
+        let mut flow = made(host);
+        flow.is_over_limit = !env.backend(flow.backend).acquire();
+        self.note_over_limit(flow.backend, flow.is_over_limit);
         let deadline = transfers::deadline(&flow, env.snapshot);
-        let enter = || self.transfers.insert(&flow, Earlier::NONE, &[], deadline).ok();
-        let Some(id) = has_place.then(enter).flatten() else {
-            self.give_back(host, flow.backend, has_place, env);
+        let Ok(id) = self.transfers.insert(&flow, Earlier::NONE, &[], deadline) else {
+            self.release_place(flow.backend, flow.is_over_limit, env);
+            self.hosts.release(host);
             return None;
         };
         self.counters.of(&flow).adopted.add(1);
@@ -78,25 +81,26 @@ impl WorkerState {
         connection: Connection,
         env: &Env,
     ) -> Option<FlowId> {
-        if self.connections.is_full() || self.connections.expendable_for_stranger().is_some() {
-            return None;
-        }
         let (service, backend) = (env.backend(connection.backend).service, connection.backend);
         let host = self.hosts.intern(client).ok()?;
         let is_data = connection.kind == ConnectionKind::Data;
-        let has_place =
-            self.has_quota(host, service, is_data, env) && env.backend(backend).acquire();
+        let has_quota = self.has_quota(host, service, is_data, env);
+        let is_over_limit = !(has_quota && env.backend(backend).acquire());
+        self.note_over_limit(backend, is_over_limit);
         let tuples = Tuples::of_client(connection.client().with(host));
-        let connection = Connection { tuples, ..connection };
+        let mut connection = Connection { tuples, ..connection };
+        connection.mark(mark::OVER_LIMIT, is_over_limit);
         let deadline = connections::deadline(&connection, env.snapshot);
-        let enter = || self.connections.insert(&connection, deadline).ok();
-        let Some(id) = has_place.then(enter).flatten() else {
-            self.give_back(host, backend, has_place, env);
+        let Ok(id) = self.connections.insert(&connection, deadline) else {
+            self.release_place(backend, is_over_limit, env);
+            self.hosts.release(host);
             return None;
         };
         self.counters.backend(backend).adopted.add(1);
         *self.flow_log.connection(id) = History::begun(self.clock, SelectionReason::Adopted);
-        self.count_in_quota(id, env);
+        if !is_over_limit {
+            self.count_in_quota(id, env);
+        }
         self.bind_adopted(id, env);
         Some(id)
     }
@@ -115,10 +119,33 @@ impl WorkerState {
         }
     }
 
-    fn give_back(&mut self, host: HostId, backend: BackendId, has_place: bool, env: &Env) {
-        self.hosts.release(host);
-        if has_place {
+    /// Whether an adopted transfer would get a row.
+    pub fn has_room_for_transfer(&self) -> bool {
+        !self.transfers.is_full()
+    }
+
+    /// Whether an adopted connection would get a row.
+    pub fn has_room_for_connection(&self) -> bool {
+        !self.connections.is_full() && self.connections.expendable_for_stranger().is_none()
+    }
+
+    /// Releases what a transfer or connection of this backend holds there.
+    pub fn release_place(&mut self, backend: BackendId, is_over_limit: bool, env: &Env) {
+        if is_over_limit {
+            self.over_limit[backend.index()] -= 1;
+        } else {
             env.backend(backend).release();
         }
+    }
+
+    /// Counts a transfer or connection of an earlier process at its backend, even above the limit.
+    pub fn restore_place(&mut self, backend: BackendId, is_over_limit: bool, env: &Env) {
+        self.note_over_limit(backend, is_over_limit);
+        let cap = env.backend(backend).cap.iter().filter(|_| !is_over_limit);
+        cap.for_each(|cap| cap.take_over(1));
+    }
+
+    fn note_over_limit(&mut self, backend: BackendId, is_over_limit: bool) {
+        self.over_limit[backend.index()] += u32::from(is_over_limit);
     }
 }

@@ -1,4 +1,4 @@
-//! The rate at which a worker adopts packets of flows that it does not know.
+//! The rates at which a worker adopts packets of flows that it does not know.
 
 use crate::types::tick::{PER_SECOND, Tick};
 use crate::types::token_bucket::{TokenBucket, TokenLimit};
@@ -6,16 +6,17 @@ use crate::types::token_bucket::{TokenBucket, TokenLimit};
 /// Packets per second that a worker adopts: clients of a gate that has died come within seconds, before they give up.
 const RATE: u32 = 10_000;
 
-/// The limit of adopted packets of a worker.
+/// The limit of each kind of adopted packets of a worker.
 const LIMIT: TokenLimit = TokenLimit { burst: RATE, per_tick: RATE / PER_SECOND };
 
 /// Ticks after a worker's start without adoption: while the kernel has not resolved the backends, the hash names others.
 const SETTLING: u32 = PER_SECOND;
 
-/// The packets that a worker may adopt.
+/// The packets that a worker may adopt. Those that leave no row come again and again: they have a limit of their own.
 #[derive(Debug)]
 pub struct AdoptionRate {
-    bucket: TokenBucket,
+    with_row: TokenBucket,
+    without_row: TokenBucket,
     /// The time of the worker's start.
     start: Tick,
 }
@@ -23,12 +24,14 @@ pub struct AdoptionRate {
 impl AdoptionRate {
     /// The rate of a worker that starts now.
     pub fn new(now: Tick) -> AdoptionRate {
-        AdoptionRate { bucket: TokenBucket::default(), start: now }
+        let [with_row, without_row] = [TokenBucket::default(); 2];
+        AdoptionRate { with_row, without_row, start: now }
     }
 
-    /// Takes a token, if there is one.
-    pub fn allows(&mut self, now: Tick) -> bool {
-        now.since(self.start) >= SETTLING && self.bucket.take(1, LIMIT, now)
+    /// Takes a token for a packet that makes a row or not, if there is one.
+    pub fn allows(&mut self, makes_row: bool, now: Tick) -> bool {
+        let bucket = if makes_row { &mut self.with_row } else { &mut self.without_row };
+        now.since(self.start) >= SETTLING && bucket.take(1, LIMIT, now)
     }
 }
 
@@ -39,10 +42,13 @@ mod tests {
     #[test]
     fn nothing_at_first_then_a_burst_and_then_so_many_a_second() {
         let mut rate = AdoptionRate::new(Tick(500));
-        let mut count = |now| (0..3 * RATE).filter(|_| rate.allows(Tick(now))).count();
-        assert_eq!([500, 509].map(&mut count), [0; 2]);
-        assert_eq!(count(510), RATE as usize);
-        let second: usize = (511..521).map(&mut count).sum();
-        assert_eq!(second, RATE as usize);
+        let mut count =
+            |makes_row, now| (0..3 * RATE).filter(|_| rate.allows(makes_row, Tick(now))).count();
+        for makes_row in [true, false] {
+            assert_eq!([500, 509].map(|now| count(makes_row, now)), [0; 2]);
+            assert_eq!(count(makes_row, 510), RATE as usize);
+            let second: usize = (511..521).map(|now| count(makes_row, now)).sum();
+            assert_eq!(second, RATE as usize);
+        }
     }
 }

@@ -95,7 +95,7 @@ impl WorkerState {
             let transfers = self.counters.backend(connection.backend);
             transfers.ended.add(1);
             transfers.of(end).add(1);
-            env.backend(connection.backend).release();
+            self.release_place(connection.backend, connection.is_over_limit(), env);
             self.record_connection_end(connection, history, end, env);
         }
     }

@@ -82,6 +82,7 @@ impl WorkerState {
         let Some(connection) = self.connections.get(id) else { return };
         let is_data = connection.kind == ConnectionKind::Data;
         let is_by_client = !connection.has(flag::AFFINITY | flag::BY_SERVER)
+            && !connection.is_over_limit()
             && connection.is_counted()
             && (!is_data || is_unannounced(connection, env));
         if is_by_client {

@@ -122,7 +122,7 @@ impl WorkerState {
         }
         if !flow.state.is_over() {
             self.counters.of(&flow).inherited.add(1);
-            env.backend(flow.backend).cap.iter().for_each(|cap| cap.take_over(1));
+            self.restore_place(flow.backend, flow.is_over_limit, env);
         }
         let detail = self.transfers.both(id).1;
         // No seal covers that next hop, and its interface may be none of ours.

@@ -275,7 +275,8 @@ impl WorkerState {
         let transfers = self.counters.of(&self.transfers[id]);
         transfers.ended.add(1);
         transfers.of(end).add(1);
-        env.backend(self.transfers[id].backend).release();
+        let flow = &self.transfers[id];
+        self.release_place(flow.backend, flow.is_over_limit, env);
         self.record_transfer_end(id, end, env);
     }
 }

@@ -4,7 +4,8 @@ use engine::flow::state::{ConnectionKind, ConnectionState};
 use engine::scheduler::backend_group::{BackendGroup, Scheduler};
 use engine::scheduler::maglev::Maglevs;
 use engine::scheduler::member::Member;
-use engine::snapshot::{Ftp, Protocol, Snapshot};
+use engine::scheduler::transfer_limit::{Places, TransferLimit};
+use engine::snapshot::{BackendState, Ftp, Protocol, Snapshot};
 use engine::types::drop_reason::DropReason;
 use engine::types::id::GroupId;
 use kit::connections::{self, Connection, TRANSITORY, backend, service};
@@ -44,6 +45,11 @@ fn gates(protocol: Protocol, port: u16) -> [EngineHarness; 2] {
         [EngineHarness::with(world.clone(), FLOWS), EngineHarness::of_another_gate(world, FLOWS)];
     gates.iter_mut().for_each(|gate| gate.wait(SETTLED));
     gates
+}
+
+/// The places in use at a backend.
+fn taken(gate: &EngineHarness, via: Via, n: usize) -> u32 {
+    gate.engine.snapshot[backend(via, n)].cap.as_ref().map_or(0, TransferLimit::taken)
 }
 
 /// The server that got the segment.
@@ -259,10 +265,13 @@ fn an_adopted_session_s_data_follows_it() {
 }
 
 #[test]
-fn a_client_gets_no_more_entries_than_its_quota() {
+fn what_a_client_has_beyond_its_quota_is_adopted_and_counts_nowhere() {
     for ((protocol, port), via) in PROTOCOLS.into_iter().flat_map(|it| VIAS.map(|via| (it, via))) {
         let mut world = world(protocol, port, Scheduler::SourceHash);
         world[service(via)].access.max_connections = Some(2);
+        for n in [0, 1] {
+            world[backend(via, n)].cap = Some(TransferLimit::new(9, Places::default()));
+        }
         let mut gate = EngineHarness::with(world, FLOWS);
         gate.wait(SETTLED);
         let from = |n: u16| SocketAddr::new(client(via, 1).ip(), 4000 + n);
@@ -273,11 +282,51 @@ fn a_client_gets_no_more_entries_than_its_quota() {
             }
         }
         let moves = gate.moves();
-        assert_eq!((moves.get("adopted"), moves.get("evicted")), (Some(&2), None));
-        // Those that were adopted are open, and have said something.
+        assert_eq!((moves.get("adopted"), moves.get("evicted")), (Some(&5), None));
+        let taken = [0, 1].map(|n| taken(&gate, via, n));
+        assert_eq!(taken.iter().sum::<u32>(), 2);
+        // Those that count are open, and have said something.
         gate.wait(200);
         let more = Connection::new(via, from(9), port);
         assert_eq!(gate.take(more.from_client("S", "")).answered_by_segment().flags, "AR");
+    }
+}
+
+#[test]
+fn a_full_backend_s_connections_go_on_and_count_in_no_limit() {
+    for ((protocol, port), via) in PROTOCOLS.into_iter().flat_map(|it| VIAS.map(|via| (it, via))) {
+        let [mut first, mut second] = gates(protocol, port);
+        second.change(|world| {
+            for n in [0, 1] {
+                world[backend(via, n)].cap = Some(TransferLimit::new(2, Places::default()));
+            }
+        });
+        for n in 0..20 {
+            let mut connection = Connection::open(&mut first, via, client(via, n), port);
+            for _ in 0..3 {
+                connection.client_says(&mut second, "AP", "more");
+            }
+        }
+        let all = second.connections();
+        assert_eq!((all.len(), [0, 1].map(|n| taken(&second, via, n))), (20, [2, 2]));
+        assert!(all.iter().all(|view| view.state == ConnectionState::Open));
+        let moves = second.moves();
+        assert_eq!((moves.get("adopted"), moves.get("evicted")), (Some(&20), None));
+        let snapshot = Snapshot::clone(&second.engine.snapshot);
+        snapshot
+            .backends
+            .iter()
+            .filter_map(|backend| backend.cap.as_ref())
+            .for_each(|cap| cap.give_back(cap.taken()));
+        let mut second = second.reborn(snapshot);
+        assert_eq!([0, 1].map(|n| taken(&second, via, n)), [2, 2]);
+        second.change(|world| {
+            for n in [0, 1] {
+                world[backend(via, n)].state = BackendState::Down;
+            }
+        });
+        second.wait(20);
+        assert_eq!([0, 1].map(|n| taken(&second, via, n)), [0, 0]);
     }
 }
 

@@ -63,6 +63,31 @@ fn settled(mut gate: EngineHarness) -> EngineHarness {
     gate
 }
 
+/// The topology with so many transfers at each backend at the most.
+fn world_with_limit(via: Via, most: u32) -> Snapshot {
+    let mut world = world();
+    for n in [0, 1] {
+        world[via.backend(n)].cap = Some(TransferLimit::new(most, Places::default()));
+    }
+    world
+}
+
+/// Limits a running gate's transfers at each backend.
+fn limit(gate: &mut EngineHarness, via: Via, most: u32) {
+    let limits = world_with_limit(via, most);
+    gate.change(|world| {
+        for n in [0, 1] {
+            world[via.backend(n)].cap.clone_from(&limits[via.backend(n)].cap);
+        }
+    });
+}
+
+/// The places in use at each backend.
+fn taken(gate: &EngineHarness, via: Via) -> [u32; 2] {
+    [0, 1]
+        .map(|n| gate.engine.snapshot[via.backend(n)].cap.as_ref().map_or(0, TransferLimit::taken))
+}
+
 /// The TID's endpoint at the VIP.
 fn vip_tid(via: Via) -> SocketAddr {
     SocketAddr::new(via.vip().ip(), TID)
@@ -283,21 +308,67 @@ fn a_backend_that_takes_no_requests_gets_nothing_that_is_adopted() {
 }
 
 #[test]
-fn a_full_backend_s_transfers_go_on_without_rows() {
+fn a_full_backend_s_transfers_go_on_and_count_in_no_limit() {
     for via in VIAS {
         let (mut first, mut second) = (gate(world(), FLOWS), gate(world(), FLOWS));
-        second.change(|world| {
-            for n in [0, 1] {
-                world[via.backend(n)].cap = Some(TransferLimit::new(2, Places::default()));
-            }
-        });
+        limit(&mut second, via, 2);
         for n in 0..30 {
             let transfer = chosen(&mut first, via, n);
             assert_eq!(server(&mut second, via, &transfer.ack(9)), transfer.server.ip());
             assert_eq!(server(&mut second, via, &transfer.ack(10)), transfer.server.ip());
         }
-        assert_eq!(second.transfers().len(), 4);
+        assert_eq!((second.transfers().len(), taken(&second, via)), (30, [2, 2]));
         assert_eq!(second.moves().get("evicted"), None);
+        // By another count.
+        limit(&mut second, via, 5);
+        assert_eq!(taken(&second, via), [2, 2]);
+        second.wait(IDLE);
+        assert_eq!((second.transfers().len(), taken(&second, via)), (0, [0, 0]));
+    }
+}
+
+/// Anybody can send ACKs in others' names.
+#[test]
+fn what_is_adopted_beyond_a_limit_is_no_place_for_a_request() {
+    for via in VIAS {
+        let mut gate = gate(world_with_limit(via, 2), FLOWS);
+        for n in 0..30 {
+            server(&mut gate, via, &ack(client(via, n), vip_tid(via), 9));
+        }
+        gate.wait(3);
+        for n in 100..120 {
+            let _ = gate.take(rrq(client(via, n), via.vip(), "boot.img"));
+            assert!(taken(&gate, via).iter().all(|&taken| taken <= 2));
+        }
+        let requested = gate.transfers();
+        let requested = requested.iter().filter(|view| view.state == TransferState::Requested);
+        assert_eq!((requested.count(), taken(&gate, via)), (4, [2, 2]));
+    }
+}
+
+/// A lock-step download has a thousand ACKs a second.
+#[test]
+fn a_full_backend_s_transfers_are_adopted_once() {
+    for via in VIAS {
+        let mut gate = gate(world_with_limit(via, 2), FLOWS);
+        for n in 0..2 * RATE {
+            let acked = ack(client(via, n as u16 % 20), vip_tid(via), n as u16 / 20);
+            let verdict = gate.take_burst(OUTSIDE, [acked.bytes()])[0];
+            assert!(matches!(verdict, Verdict::Transmit(_)), "{via:?} {n}");
+        }
+    }
+}
+
+/// ERRORs, like all that a full table leaves without a row, use up no others' tokens.
+#[test]
+fn packets_without_a_row_have_a_rate_of_their_own() {
+    for via in VIAS {
+        let mut gate = gate(world(), FLOWS);
+        for _ in 0..RATE {
+            gate.take_burst(OUTSIDE, [error(client(via, 1), vip_tid(via), 0).bytes()]);
+        }
+        gate.take(error(client(via, 1), vip_tid(via), 0)).dropped(DropReason::AdoptionRate);
+        server(&mut gate, via, &ack(client(via, 2), vip_tid(via), 9));
     }
 }
 
@@ -353,7 +424,8 @@ fn a_worker_adopts_so_many_a_second_and_none_at_first() {
             let verdicts = strays.map(|n| gate.take_burst(OUTSIDE, [stray(n)])[0]);
             verdicts.filter(|verdict| matches!(verdict, Verdict::Transmit(_))).count()
         };
-        assert_eq!(count(&mut gate, 0..2 * RATE), RATE);
+        // As many again go on without an entry.
+        assert_eq!(count(&mut gate, 0..2 * RATE), 16 + RATE);
         assert_eq!(gate.transfers().len(), 16);
         gate.wait(1);
         assert_eq!(count(&mut gate, 16..RATE), RATE / 10);

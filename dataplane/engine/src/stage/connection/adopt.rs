@@ -85,7 +85,8 @@ pub fn adopt<H: IpFamily>(
     if packet.opens() && !state.has_quota(host, service, is_data, ctx) {
         return Err(DropReason::ClientFull.into());
     }
-    let elsewhere = state.backend_elsewhere(client, service, ctx)?;
+    let makes_row = !packet.has(Flags::RST) && state.has_room_for_connection();
+    let elsewhere = state.backend_elsewhere(client, service, makes_row, ctx)?;
     let backend = state.bound_to(host, vip, service, ctx).unwrap_or(elsewhere);
     let mut connection = Connection {
         tuples: Tuples::of_client(packet.tuple),
@@ -103,7 +104,7 @@ pub fn adopt<H: IpFamily>(
     connection.count(0, packet.offsets.total_len as u32);
     let WorkerState { hosts, deferred, counters, .. } = state;
     let interface = leave::<H>(frame, packet, &connection, ctx, (hosts, deferred, counters))?;
-    if !packet.has(Flags::RST) {
+    if makes_row {
         state.enter_adopted_connection(client, connection, ctx);
     }
     Ok(interface)

@@ -58,7 +58,8 @@ pub fn adopt<H: IpFamily>(
             return Err(DropReason::NoTransfer.into());
         }
     };
-    let backend = state.backend_elsewhere(client, service, ctx)?;
+    let makes_row = block.is_some() && state.has_room_for_transfer();
+    let backend = state.backend_elsewhere(client, service, makes_row, ctx)?;
     let port = packet.datagram.udp.source();
     let back = ctx.snapshot.routes.back_to(client, packet.origin(ctx).hop());
     let made = |host: HostId| {
@@ -74,7 +75,7 @@ pub fn adopt<H: IpFamily>(
     let flow = made(HostId::NOBODY);
     leave(packet, message, &flow, whole, ctx, &state.hosts, &mut state.deferred)?;
     let interface = packet.transmit(&flow, ctx, &state.counters)?;
-    if block.is_some() && state.enter_adopted_transfer(client, made, ctx).is_some() {
+    if makes_row && state.enter_adopted_transfer(client, made, ctx).is_some() {
         packet.refresh_host_id(&state.hosts);
     }
     Ok(interface)

@@ -82,7 +82,7 @@ impl WorkerState {
         }
         if connection.is_counted() {
             self.counters.backend(connection.backend).inherited.add(1);
-            env.backend(connection.backend).cap.iter().for_each(|cap| cap.take_over(1));
+            self.restore_place(connection.backend, connection.is_over_limit(), env);
         }
         true
     }

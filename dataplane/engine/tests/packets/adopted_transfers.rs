@@ -189,6 +189,22 @@ fn a_block_in_fragments_is_adopted() {
     }
 }
 
+/// The fragments behind the first name no ports.
+#[test]
+fn a_block_in_fragments_is_adopted_at_a_full_backend_and_not_without_a_row() {
+    for via in VIAS {
+        let mut full = gate(world_with_limit(via, 0), FLOWS);
+        let block = data(client(via, 1), vip_tid(via), 9, 1000);
+        assert_eq!(joined(&mut full, cut(&block, 496)).payload, block.payload);
+        let mut no_row = gate(world(), 1);
+        let _ = chosen(&mut no_row, via, 2);
+        no_row.moves();
+        let [first, ..] = &cut(&block, 496)[..] else { panic!("fragments") };
+        no_row.take(first.clone()).dropped(DropReason::FlowTableFull);
+        no_row.moved(&[("received", 1), ("flow-table-full", 1)]);
+    }
+}
+
 #[test]
 fn an_error_goes_on_and_leaves_nothing() {
     for via in VIAS {

@@ -48,17 +48,22 @@ pub fn adopt<H: IpFamily>(
         return Err(DropReason::NoTransfer.into());
     };
     let service = adopter(vip, tid, client, ctx).ok_or(DropReason::NoTransfer)?;
+    let is_fragment = whole > packet.datagram.data.len();
     let (operation, block, bytes) = match message {
         Message::Ack { block } => (Operation::Read, Some(block), 0),
         Message::Data { block, len } if !ctx.snapshot[service].access.read_only => {
             (Operation::Write, Some(block), len)
         }
-        Message::Error { .. } => (Operation::Read, None, 0),
-        Message::Data { .. } | Message::Request(_) | Message::Oack(_) => {
+        Message::Error { .. } if !is_fragment => (Operation::Read, None, 0),
+        Message::Data { .. } | Message::Error { .. } | Message::Request(_) | Message::Oack(_) => {
             return Err(DropReason::NoTransfer.into());
         }
     };
     let makes_row = block.is_some() && state.has_room_for_transfer();
+    // The other fragments name no ports: a row tells where they go.
+    if is_fragment && !makes_row {
+        return Err(DropReason::FlowTableFull.into());
+    }
     let backend = state.backend_elsewhere(client, service, makes_row, ctx)?;
     let port = packet.datagram.udp.source();
     let back = ctx.snapshot.routes.back_to(client, packet.origin(ctx).hop());
@@ -72,11 +77,14 @@ pub fn adopt<H: IpFamily>(
         flow.progress = Progress::adopted(message);
         flow
     };
-    let flow = made(HostId::NOBODY);
-    leave(packet, message, &flow, whole, ctx, &state.hosts, &mut state.deferred)?;
-    let interface = packet.transmit(&flow, ctx, &state.counters)?;
-    if makes_row && state.enter_adopted_transfer(client, made, ctx).is_some() {
-        packet.refresh_host_id(&state.hosts);
+    let entered = makes_row.then(|| state.enter_adopted_transfer(client, made, ctx)).flatten();
+    packet.refresh_host_id(&state.hosts);
+    if is_fragment && entered.is_none() {
+        return Err(DropReason::FlowTableFull.into());
     }
-    Ok(interface)
+    let WorkerState { transfers, hosts, deferred, counters, .. } = state;
+    let passing = made(HostId::NOBODY);
+    let flow = entered.map_or(&passing, |id| &transfers[id]);
+    leave(packet, message, flow, whole, ctx, hosts, deferred)?;
+    packet.transmit(flow, ctx, counters)
 }

@@ -59,6 +59,11 @@ impl Backend {
         self.serves() && self.state != BackendState::Draining
     }
 
+    /// Whether the backend would get new transfers, but its next hop is unresolved.
+    pub fn is_awaited(&self) -> bool {
+        self.hop.is_none() && matches!(self.state, BackendState::Active | BackendState::Suspect)
+    }
+
     /// Whether the backend gets new transfers if no other one can.
     pub fn takes_at_worst(&self) -> bool {
         self.is_reached() && self.state == BackendState::Ejected

@@ -25,25 +25,35 @@ use std::net::IpAddr;
 use wire::ip::PROTOCOL_TCP;
 
 impl WorkerState {
-    /// The backend that another gate has sent a flow of this client to: the one that the client would get now, even if
-    /// that is full. The service [adopts](crate::snapshot::Snapshot::adopts), and the packet makes a row or not.
+    /// Counts a packet that is to be adopted, and makes a row or not.
     ///
     /// # Errors
     ///
-    /// Too many packets come that are unknown here, or no backend can be had.
+    /// Too many such packets come.
+    pub fn check_adoption_rate(&mut self, makes_row: bool, env: &Env) -> Step<()> {
+        let is_within = self.adoption_rate.allows(makes_row, env.now);
+        if is_within { Ok(()) } else { Err(DropReason::AdoptionRate.into()) }
+    }
+
+    /// The backend that another gate has sent a flow of this client to: the one that the client would get now, even if
+    /// that is full. The service [adopts](crate::snapshot::Snapshot::adopts).
+    ///
+    /// # Errors
+    ///
+    /// No backend can be had, or the worker has just started and would take the wrong one.
     pub fn backend_elsewhere(
         &mut self,
         client: IpAddr,
         service: ServiceId,
-        makes_row: bool,
         env: &Env,
     ) -> Step<BackendId> {
-        if !self.adoption_rate.allows(makes_row, env.now) {
-            return Err(DropReason::AdoptionRate.into());
-        }
         let family = usize::from(client.is_ipv6());
         let request = SelectionRequest { client, family, service, tftp: None };
         let choice = Selection::new(&request, env);
+        let awaits = || choice.members().iter().any(|member| env.backend(member.id).is_awaited());
+        if !self.adoption_rate.is_settled(awaits, env.now) {
+            return Err(DropReason::AdoptionRate.into());
+        }
         let candidates = Candidates::running(env);
         let last = choice.remembered(&self.choose, env.now);
         let last = last.filter(|&backend| candidates.has(backend));

@@ -22,6 +22,9 @@ const PROTOCOLS: [(Protocol, u16); 2] = [(Protocol::Tcp, 22), (FTP, 21)];
 /// Ticks until a worker adopts.
 const SETTLED: u32 = 10;
 
+/// Ticks until a worker adopts although a backend's next hop is unresolved.
+const RESOLVED: u32 = 50;
+
 /// The topology with a service of this protocol and scheduler at every VIP.
 fn world(protocol: Protocol, port: u16, scheduler: Scheduler) -> Snapshot {
     let mut world = connections::snapshot(protocol, port);
@@ -111,6 +114,38 @@ fn a_reset_goes_on_and_leaves_nothing() {
             second.moved(&[("received", 1), ("transmitted", 1), ("packets_in", 1)]);
         }
         assert!(second.connections().is_empty());
+    }
+}
+
+/// The client repeats itself, and would believe a reset.
+#[test]
+fn what_can_not_be_adopted_now_is_not_reset() {
+    for via in VIAS {
+        for state in [BackendState::Active, BackendState::Down] {
+            let [mut first, mut second] = gates(FTP, 21);
+            let connection = Connection::open(&mut first, via, client(via, 1), 21);
+            let snapshot = Snapshot::clone(&second.engine.snapshot);
+            second.change(|world| {
+                for n in [0, 1] {
+                    world[backend(via, n)].hop = None;
+                    world[backend(via, n)].state = state;
+                }
+            });
+            let why_not = match state {
+                BackendState::Down => DropReason::NoBackend,
+                _ => DropReason::AdoptionRate,
+            };
+            second.take(connection.from_client("A", "")).dropped(why_not);
+            second.wait(RESOLVED);
+            second.take(connection.from_client("AP", "text")).dropped(DropReason::NoBackend);
+            let data = Connection::new(via, client(via, 1), 50_000);
+            assert_eq!(second.take(data.from_client("S", "")).answered_by_segment().flags, "AR");
+            second.change(|world| *world = snapshot);
+            assert_eq!(
+                server(&mut second, via, connection.from_client("A", "")),
+                connection.server.ip()
+            );
+        }
     }
 }
 

@@ -24,6 +24,9 @@ const VIAS: [Via; 2] = [Via::Dsr, Via::Dsr6];
 /// Ticks until a worker adopts.
 const SETTLED: u32 = 10;
 
+/// Ticks until a worker adopts although a backend's next hop is unresolved.
+const RESOLVED: u32 = 50;
+
 /// A worker's packets in a second and at once.
 const RATE: usize = 10_000;
 
@@ -319,7 +322,36 @@ fn a_backend_that_takes_no_requests_gets_nothing_that_is_adopted() {
         }
         let mut none = gate(world(), FLOWS);
         none.change(|world| [0, 1].map(|n| world[via.backend(n)].hop = None).into_iter().collect());
+        none.wait(RESOLVED);
         none.take(ack(client(via, 1), vip_tid(via), 9)).dropped(DropReason::NoBackend);
+    }
+}
+
+/// Until then the hash names another one, which would end the transfer.
+#[test]
+fn a_backend_that_is_not_yet_resolved_is_waited_for_and_not_for_ever() {
+    for via in VIAS {
+        let mut first = gate(world(), FLOWS);
+        let transfer = chosen(&mut first, via, 1);
+        let n = (0..2).find(|&n| via.server(n) == transfer.server.ip()).expect("a server");
+        let unresolved = || {
+            let mut world = world();
+            world[via.backend(n)].hop = None;
+            gate(world, FLOWS)
+        };
+        let mut second = unresolved();
+        second.take(transfer.ack(9)).dropped(DropReason::AdoptionRate);
+        second.change(|snapshot| snapshot[via.backend(n)].hop = world()[via.backend(n)].hop);
+        assert_eq!(server(&mut second, via, &transfer.ack(9)), transfer.server.ip());
+        let mut third = unresolved();
+        third.wait(RESOLVED - SETTLED - 1);
+        third.take(transfer.ack(9)).dropped(DropReason::AdoptionRate);
+        third.wait(1);
+        assert_eq!(server(&mut third, via, &transfer.ack(9)), via.server(1 - n));
+        // One that is known to be dead is none that the others have chosen.
+        let mut fourth = unresolved();
+        fourth.change(|snapshot| snapshot[via.backend(n)].state = BackendState::Down);
+        assert_eq!(server(&mut fourth, via, &transfer.ack(9)), via.server(1 - n));
     }
 }
 

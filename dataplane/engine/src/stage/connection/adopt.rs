@@ -86,8 +86,11 @@ pub fn adopt<H: IpFamily>(
         return Err(DropReason::ClientFull.into());
     }
     let makes_row = !packet.has(Flags::RST) && state.has_room_for_connection();
-    let elsewhere = state.backend_elsewhere(client, service, makes_row, ctx)?;
-    let backend = state.bound_to(host, vip, service, ctx).unwrap_or(elsewhere);
+    let backend = match state.bound_to(host, vip, service, ctx) {
+        Some(backend) => backend,
+        None => state.backend_elsewhere(client, service, ctx)?,
+    };
+    state.check_adoption_rate(makes_row, ctx)?;
     let mut connection = Connection {
         tuples: Tuples::of_client(packet.tuple),
         last_packet: ctx.now,

@@ -49,7 +49,8 @@ pub fn slow_path<H: IpFamily>(
     pass::<H>(frame, &packet, id, ctx, state)
 }
 
-/// Adopts a packet of no connection here, if there is a service that does so; else refuses it.
+/// Adopts a packet of no connection here, if there is a service that does so; else refuses it. What can't be adopted gets no
+/// reset, unless it opens a connection: another gate's goes on when its client repeats itself.
 fn unknown<H: IpFamily>(
     frame: &mut impl Frame,
     packet: &ConnectionPacket<H::Address>,
@@ -59,9 +60,12 @@ fn unknown<H: IpFamily>(
 ) -> Step<InterfaceId> {
     let step = match adopter(packet, why_not, ctx) {
         Some(adopter) => adopt::<H>(frame, packet, adopter, ctx, state),
-        None => Err(why_not),
+        None => return Err(refused::<H>(frame, packet, why_not, ctx, state)),
     };
-    step.map_err(|why_not| refused::<H>(frame, packet, why_not, ctx, state))
+    match step {
+        Err(why_not) if packet.opens() => Err(refused::<H>(frame, packet, why_not, ctx, state)),
+        Ok(_) | Err(_) => step,
+    }
 }
 
 /// Takes a first fragment to the interface that it leaves by; returns its connection and its direction, too.

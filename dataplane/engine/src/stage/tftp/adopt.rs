@@ -64,7 +64,8 @@ pub fn adopt<H: IpFamily>(
     if is_fragment && !makes_row {
         return Err(DropReason::FlowTableFull.into());
     }
-    let backend = state.backend_elsewhere(client, service, makes_row, ctx)?;
+    let backend = state.backend_elsewhere(client, service, ctx)?;
+    state.check_adoption_rate(makes_row, ctx)?;
     let port = packet.datagram.udp.source();
     let back = ctx.snapshot.routes.back_to(client, packet.origin(ctx).hop());
     let made = |host: HostId| {

@@ -155,10 +155,9 @@ impl WorkerState {
     /// A port of the control connection's VIP that its client has not been told of: the server's own, if it can be.
     fn free_port(&self, control: &Connection, server_port: u16, env: &Env) -> Option<u16> {
         let vip = control.vip();
-        let ranges = &env.snapshot[vip].passive;
         let is_its_own = |port| {
-            let owner = ranges.iter().find(|(range, _)| range.contains(&port));
-            owner.is_none_or(|&(_, owner)| owner == control.backend)
+            let owner = env.snapshot[vip].passive_owner(port);
+            owner.is_none_or(|owner| owner == control.backend)
         };
         // What the server announces once more replaces itself.
         let is_same = |id: FlowId| {

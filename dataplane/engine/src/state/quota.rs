@@ -109,7 +109,6 @@ impl WorkerState {
 
 /// Whether a connection for data is of those that nobody reads the announcement of.
 fn is_unannounced(data: &Connection, env: &Env) -> bool {
-    let ranges = &env.snapshot[data.vip()].passive;
-    env.snapshot.service_of(data.backend).mode == Mode::Dsr
-        || ranges.iter().any(|(range, _)| range.contains(&data.client().far_port()))
+    let owner = env.snapshot[data.vip()].passive_owner(data.client().far_port());
+    env.snapshot.service_of(data.backend).mode == Mode::Dsr || owner.is_some()
 }

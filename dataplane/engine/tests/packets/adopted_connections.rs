@@ -7,7 +7,7 @@ use engine::scheduler::member::Member;
 use engine::scheduler::transfer_limit::{Places, TransferLimit};
 use engine::snapshot::{BackendState, Ftp, Protocol, Snapshot};
 use engine::types::drop_reason::DropReason;
-use engine::types::id::GroupId;
+use engine::types::id::{BackendId, GroupId, ServiceId};
 use kit::connections::{self, Connection, TRANSITORY, backend, service};
 use kit::engine_harness::EngineHarness;
 use kit::segment::Segment;
@@ -273,6 +273,66 @@ fn ports_that_carry_no_data_of_ftp_stay_closed() {
         for flags in ["S", "A", "SA"] {
             let stranger = Connection::new(via, client(via, 1), 50_000);
             gate.take(stranger.from_client(flags, "")).dropped(DropReason::NoService);
+        }
+    }
+}
+
+#[test]
+fn a_passive_port_s_data_goes_to_the_backend_that_has_the_port() {
+    for via in VIAS {
+        let mut world = world(FTP, 21, Scheduler::SourceHash);
+        // Another service, whose backends have ports too, and which adopts nothing.
+        connections::add(&mut world, FTP, 2121, [1, 1]);
+        let other = BackendId(backend(via, 0).0 + 2 * Via::ALL.len() as u16);
+        world[via.vip_id()].passive = vec![
+            (50_000..=50_099, backend(via, 0)),
+            (50_100..=50_199, backend(via, 1)),
+            (50_200..=50_299, other),
+        ];
+        let mut gate = EngineHarness::with(world, FLOWS);
+        gate.wait(SETTLED);
+        for n in 0..20 {
+            let data = |port| Connection::new(via, client(via, n), port);
+            for flags in ["S", "A"] {
+                let at = [50_000 + n, 50_100 + n]
+                    .map(|port| server(&mut gate, via, data(port).from_client(flags, "")));
+                assert_eq!(at, [0, 1].map(|n| via.server(n)), "{via:?} {n} {flags}");
+                gate.take(data(50_200 + n).from_client(flags, "")).dropped(DropReason::NoService);
+            }
+        }
+        gate.change(|world| world[backend(via, 0)].state = BackendState::Down);
+        let data = Connection::new(via, client(via, 30), 50_000);
+        gate.take(data.from_client("A", "")).dropped(DropReason::BackendDown);
+    }
+}
+
+/// Nothing but its control connection tells which service a client's data is of.
+#[test]
+fn of_several_services_the_one_that_a_client_is_at_adopts_its_data() {
+    for via in VIAS {
+        let mut world = world(FTP, 21, Scheduler::SourceHash);
+        connections::add(&mut world, FTP, 2121, [1, 1]);
+        let second = ServiceId(service(via).0 + Via::ALL.len() as u16);
+        for (n, service) in [service(via), second].into_iter().enumerate() {
+            let id = BackendId(2 * service.0 + n as u16);
+            let member = Member { id, address: via.server(n), weight: 1 };
+            let group = world[service].group;
+            world[group][via.family()] =
+                BackendGroup::new(Scheduler::SourceHash, vec![member], &mut Maglevs::default());
+        }
+        let mut gate = EngineHarness::with(world, FLOWS);
+        gate.wait(SETTLED);
+        for (n, port) in [21, 2121].into_iter().enumerate() {
+            let ours = |port| SocketAddr::new(client(via, n as u16).ip(), port);
+            let data = Connection::new(via, ours(4000), 50_000);
+            gate.take(data.from_client("A", "")).dropped(DropReason::NoService);
+            let mut control = Connection::new(via, ours(3000), port);
+            (control.next, control.server) = ([1000, 2000], control.server);
+            for _ in 0..2 {
+                let at = server(&mut gate, via, control.from_client("AP", "EPSV\r\n"));
+                assert_eq!(at, via.server(n));
+            }
+            assert_eq!(server(&mut gate, via, data.from_client("A", "")), via.server(n));
         }
     }
 }

@@ -7,7 +7,7 @@ use engine::scheduler::member::Member;
 use engine::scheduler::persistence::Persistence;
 use engine::scheduler::transfer_limit::{Places, TransferLimit};
 use engine::snapshot::rule::Rule;
-use engine::snapshot::{BackendState, Snapshot};
+use engine::snapshot::{BackendState, Protocol, Snapshot};
 use engine::types::drop_reason::DropReason;
 use engine::types::verdict::Verdict;
 use kit::engine_harness::EngineHarness;
@@ -275,6 +275,23 @@ fn nobody_is_adopted_whom_the_service_would_refuse_or_place_by_the_file() {
         let mut gate = gate(world, FLOWS);
         gate.take(ack(client(via, 1), vip_tid(via), 1)).dropped(DropReason::NoService);
         gate.take(ack(client(via, 1), via.vip(), 1)).dropped(DropReason::NoTransfer);
+    }
+}
+
+/// Nothing tells which one a TID is of.
+#[test]
+fn of_several_services_each_adopts_at_its_own_port_only() {
+    for via in VIAS {
+        let mut world = world();
+        kit::connections::add(&mut world, Protocol::Tftp, 70, [1, 1]);
+        let group = world[kit::connections::service(via)].group;
+        world[group] = groups(via, Scheduler::SourceHash, [3, 2]);
+        let mut gate = gate(world, FLOWS);
+        let from = client(via, 1);
+        gate.take(ack(from, vip_tid(via), 9)).dropped(DropReason::NoService);
+        let at = server(&mut gate, via, &ack(from, via.vip(), 9));
+        let other = SocketAddr::new(via.vip().ip(), 70);
+        assert_eq!(server(&mut gate, via, &ack(client(via, 1), other, 9)), at);
     }
 }
 

@@ -12,23 +12,31 @@ use crate::flow::tuple::Tuples;
 use crate::ip_family::IpFamily;
 use crate::snapshot::Protocol;
 use crate::snapshot::service::Service;
+use crate::snapshot::vip::only_service;
 use crate::state::WorkerState;
 use crate::types::drop_reason::DropReason;
 use crate::types::frame::Frame;
-use crate::types::id::{InterfaceId, ServiceId};
+use crate::types::id::{BackendId, InterfaceId, ServiceId};
 use crate::types::verdict::{Step, Verdict};
 use std::net::IpAddr;
 use wire::ip::{PROTOCOL_TCP, Split};
 use wire::tcp::{Flags, Tcp};
 
-/// The service that adopts a connection, and what the connection is to it.
-pub type Adopter = (ServiceId, ConnectionKind);
+/// The service that adopts a connection.
+pub struct Adopter {
+    service: ServiceId,
+    /// The kind of connection.
+    kind: ConnectionKind,
+    /// The backend that the port belongs to, if it belongs to one.
+    owner: Option<BackendId>,
+}
 
 /// The service by which a segment would be adopted that was found to be of no connection or service.
 pub fn adopter<A: Copy + Into<IpAddr>>(
     packet: &ConnectionPacket<A>,
     why_not: Verdict,
     env: &Env,
+    state: &WorkerState,
 ) -> Option<Adopter> {
     let is_unknown =
         matches!(why_not, Verdict::Drop(DropReason::NoConnection | DropReason::NoService));
@@ -36,22 +44,25 @@ pub fn adopter<A: Copy + Into<IpAddr>>(
         return None;
     }
     let (snapshot, vip, port) = (env.snapshot, packet.tuple.vip(), packet.ports[1]);
-    let adopts = |&service: &ServiceId| snapshot.adopts(service, packet.addresses[0].into());
-    match snapshot.service(vip, PROTOCOL_TCP, port) {
-        Some(service) => {
-            Some(service).filter(|_| goes_on(packet)).filter(adopts).map(|id| (id, CONTROL))
-        }
-        None => {
-            let mut services = snapshot[vip].tcp.iter().map(|&(_, service)| service);
-            services
-                .find(|id| may_be_data(packet, &snapshot[*id]) && adopts(id))
-                .map(|id| (id, ConnectionKind::Data))
-        }
+    let adopts = |service: ServiceId| snapshot.adopts(service, packet.addresses[0].into());
+    if let Some(service) = snapshot.service(vip, PROTOCOL_TCP, port) {
+        let kind = ConnectionKind::Client;
+        return (goes_on(packet) && adopts(service)).then_some(Adopter {
+            service,
+            kind,
+            owner: None,
+        });
     }
+    let may_adopt = |service: ServiceId| may_be_data(packet, &snapshot[service]) && adopts(service);
+    let owner = snapshot[vip].passive_owner(port);
+    let affinity = || state.affinity(packet.tuple.near().host, vip, PROTOCOL_TCP);
+    let backend = owner.or_else(|| affinity().map(|id| state.connections[id].backend));
+    let service = match backend {
+        Some(backend) => Some(env.backend(backend).service).filter(|&service| may_adopt(service)),
+        None => only_service(&snapshot[vip].tcp, may_adopt),
+    };
+    Some(Adopter { service: service?, kind: ConnectionKind::Data, owner })
 }
-
-/// A connection to the service's own port.
-const CONTROL: ConnectionKind = ConnectionKind::Client;
 
 /// Whether a segment is from the middle of a connection.
 fn goes_on<A: Copy>(packet: &ConnectionPacket<A>) -> bool {
@@ -74,7 +85,7 @@ fn may_be_data<A: Copy>(packet: &ConnectionPacket<A>, service: &Service) -> bool
 pub fn adopt<H: IpFamily>(
     frame: &mut impl Frame,
     packet: &ConnectionPacket<H::Address>,
-    (service, kind): Adopter,
+    Adopter { service, kind, owner }: Adopter,
     ctx: &BurstContext,
     state: &mut WorkerState,
 ) -> Step<InterfaceId> {
@@ -86,8 +97,9 @@ pub fn adopt<H: IpFamily>(
         return Err(DropReason::ClientFull.into());
     }
     let makes_row = !packet.has(Flags::RST) && state.has_room_for_connection();
-    let backend = match state.bound_to(host, vip, service, ctx) {
-        Some(backend) => backend,
+    let backend = match owner.or_else(|| state.bound_to(host, vip, service, ctx)) {
+        Some(backend) if ctx.backend(backend).is_reached() => backend,
+        Some(_) => return Err(DropReason::BackendDown.into()),
         None => state.backend_elsewhere(client, service, ctx)?,
     };
     state.check_adoption_rate(makes_row, ctx)?;

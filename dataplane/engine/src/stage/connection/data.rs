@@ -108,8 +108,7 @@ pub fn unread<H: IpFamily>(
     state: &mut WorkerState,
 ) -> Option<Step<FlowId>> {
     let (client, port) = (packet.tuple.near().host, packet.ports[1]);
-    let ranges = &ctx.snapshot[vip].passive;
-    let owner = ranges.iter().find(|(range, _)| range.contains(&port)).map(|&(_, owner)| owner);
+    let owner = ctx.snapshot[vip].passive_owner(port);
     // It answers a server that we don't see, whose own port may be in a range too.
     let answers = packet.has(Flags::SYN | Flags::ACK);
     let affinity = match owner {

@@ -58,7 +58,7 @@ fn unknown<H: IpFamily>(
     ctx: &BurstContext,
     state: &mut WorkerState,
 ) -> Step<InterfaceId> {
-    let step = match adopter(packet, why_not, ctx) {
+    let step = match adopter(packet, why_not, ctx, state) {
         Some(adopter) => adopt::<H>(frame, packet, adopter, ctx, state),
         None => return Err(refused::<H>(frame, packet, why_not, ctx, state)),
     };

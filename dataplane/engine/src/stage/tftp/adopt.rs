@@ -9,6 +9,7 @@ use crate::flow::state::Operation;
 use crate::flow::transfer::{Parties, Transfer};
 use crate::ip_family::IpFamily;
 use crate::snapshot::Protocol;
+use crate::snapshot::vip::only_service;
 use crate::stage::classify::TransferPacket;
 use crate::state::WorkerState;
 use crate::types::direction::Direction;
@@ -22,13 +23,13 @@ use wire::tftp::Message;
 /// The service by which a client's transfer to this port of a VIP would be adopted: the port is its server's TID.
 pub fn adopter(vip: VipId, port: u16, client: IpAddr, env: &Env) -> Option<ServiceId> {
     let snapshot = env.snapshot;
-    let adopts = |&service: &ServiceId| {
+    let adopts = |service: ServiceId| {
         snapshot[service].protocol == Protocol::Tftp && snapshot.adopts(service, client)
     };
     match snapshot.service(vip, PROTOCOL_UDP, port) {
         // Some servers answer from there.
-        Some(service) => Some(service).filter(adopts),
-        None => snapshot[vip].udp.iter().map(|&(_, service)| service).find(adopts),
+        Some(service) => Some(service).filter(|&service| adopts(service)),
+        None => only_service(&snapshot[vip].udp, adopts),
     }
 }
 

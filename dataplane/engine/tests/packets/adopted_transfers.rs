@@ -153,6 +153,68 @@ fn an_adopted_transfer_is_counted_apart_and_ends_like_any_other() {
     }
 }
 
+/// A client with a fixed port has begun its next file at another gate, or the row came of a forged ACK.
+#[test]
+fn a_row_of_another_tid_that_nothing_speaks_for_is_replaced() {
+    let other = |via: Via| SocketAddr::new(via.vip().ip(), TID + 1);
+    for (via, (acks, silence)) in
+        VIAS.into_iter().flat_map(|via| [(1, 0), (2, 20)].map(|it| (via, it)))
+    {
+        let (mut first, mut second) = (gate(world(), FLOWS), gate(world(), FLOWS));
+        let transfer = chosen(&mut first, via, 1);
+        for block in 9..9 + acks {
+            server(&mut second, via, &transfer.ack(block));
+        }
+        second.wait(silence);
+        let _ = second.take(error(transfer.client, other(via), 0)).sent();
+        assert_eq!(second.transfer(transfer.client).tid, Some(TID));
+        second.moves();
+        let next = ack(transfer.client, other(via), 1);
+        assert_eq!(server(&mut second, via, &next), transfer.server.ip());
+        let moves = second.moves();
+        let [adopted, replaced] = ["adopted", "replaced"].map(|name| moves.get(name));
+        assert_eq!([adopted, replaced], [Some(&1); 2], "{via:?} {acks}");
+        let view = second.transfer(transfer.client);
+        assert_eq!((view.tid, view.blocks, second.transfers().len()), (Some(TID + 1), 1, 1));
+        // Nor is a damaged one believed.
+        let mut damaged = ack(transfer.client, vip_tid(via), 1).bytes();
+        *damaged.last_mut().unwrap() ^= 1;
+        second.take(damaged).dropped(DropReason::BadUdp);
+    }
+}
+
+#[test]
+fn a_row_that_its_client_goes_on_with_is_not_replaced() {
+    for via in VIAS {
+        let mut gate = gate(world(), FLOWS);
+        let other = SocketAddr::new(via.vip().ip(), TID + 1);
+        for block in [9, 10] {
+            server(&mut gate, via, &ack(client(via, 1), vip_tid(via), block));
+        }
+        gate.wait(19);
+        gate.take(ack(client(via, 1), other, 1)).dropped(DropReason::WrongTid);
+        // By the service's port some clients mean the same transfer.
+        let mut unassured = self::gate(world(), FLOWS);
+        server(&mut unassured, via, &ack(client(via, 1), vip_tid(via), 9));
+        server(&mut unassured, via, &ack(client(via, 1), via.vip(), 10));
+        assert_eq!(unassured.transfer(client(via, 1)).tid, Some(TID));
+    }
+}
+
+#[test]
+fn where_nothing_is_adopted_a_silent_row_keeps_its_tid() {
+    for via in VIAS {
+        let mut world = world();
+        world[via.group()] = groups(via, Scheduler::RoundRobin, [1, 1]);
+        let mut gate = gate(world, FLOWS);
+        let transfer = chosen(&mut gate, via, 1);
+        server(&mut gate, via, &transfer.ack(1));
+        gate.wait(30);
+        let other = SocketAddr::new(via.vip().ip(), TID + 1);
+        gate.take(ack(transfer.client, other, 1)).dropped(DropReason::WrongTid);
+    }
+}
+
 #[test]
 fn the_log_says_that_a_transfer_was_adopted() {
     use engine::state::flow_log::FlowEvent;

@@ -4,6 +4,7 @@
 use super::leave::leave;
 use crate::alg::tftp::Progress;
 use crate::context::{BurstContext, Env};
+use crate::flow::FlowId;
 use crate::flow::endpoint::{Endpoint, HostId};
 use crate::flow::state::Operation;
 use crate::flow::transfer::{Parties, Transfer};
@@ -14,6 +15,7 @@ use crate::stage::classify::TransferPacket;
 use crate::state::WorkerState;
 use crate::types::direction::Direction;
 use crate::types::drop_reason::DropReason;
+use crate::types::end_reason::EndReason;
 use crate::types::id::{InterfaceId, ServiceId, VipId};
 use crate::types::verdict::Step;
 use std::net::IpAddr;
@@ -33,13 +35,44 @@ pub fn adopter(vip: VipId, port: u16, client: IpAddr, env: &Env) -> Option<Servi
     }
 }
 
-/// Takes a message that is no request, and of no transfer here, to the interface that it leaves by. An ERROR ends its
-/// transfer, and makes no row.
+/// Whether a client's block or ACK is of another transfer than the one that its endpoint has here: it goes to another TID,
+/// and nothing speaks for that one. The client may have begun its next file at another gate, or the row is by a packet in
+/// its name.
+#[inline]
+pub fn is_superseded<H: IpFamily>(
+    packet: &TransferPacket<H>,
+    message: Message,
+    id: FlowId,
+    env: &Env,
+    state: &WorkerState,
+) -> bool {
+    let (to, flow) = (packet.datagram.udp.destination(), &state.transfers[id]);
+    let Direction::ToServer(vip) = packet.direction else { return false };
+    if flow.answers_seen() || flow.is_client_tid(to) {
+        return false;
+    }
+    // Some clients keep sending to the service's port.
+    let is_at_another_tid = |flow: &Transfer| {
+        flow.client_tid().is_some() && env.snapshot.service_of(flow.backend).port != to
+    };
+    let mut both = [Some(id), state.transfers.newcomer(id)].into_iter().flatten();
+    matches!(message, Message::Data { .. } | Message::Ack { .. })
+        && both.all(|id| {
+            let flow = &state.transfers[id];
+            let goes_on = flow.progress.is_assured() && state.goes_on(id, env);
+            is_at_another_tid(flow) && !goes_on
+        })
+        && adopter(vip, to, packet.sender(), env).is_some()
+}
+
+/// Takes a message that is no request, and of no transfer here but a [superseded](is_superseded) one, to the interface that
+/// it leaves by. An ERROR ends its transfer, and makes no row.
 #[cold]
 pub fn adopt<H: IpFamily>(
     packet: &mut TransferPacket<H>,
     message: Message,
     whole: usize,
+    superseded: Option<FlowId>,
     ctx: &BurstContext,
     state: &mut WorkerState,
 ) -> Step<InterfaceId> {
@@ -60,13 +93,17 @@ pub fn adopt<H: IpFamily>(
             return Err(DropReason::NoTransfer.into());
         }
     };
-    let makes_row = block.is_some() && state.has_room_for_transfer();
+    let has_room = superseded.is_some() || state.has_room_for_transfer();
+    let makes_row = block.is_some() && has_room;
     // The other fragments name no ports: a row tells where they go.
     if is_fragment && !makes_row {
         return Err(DropReason::FlowTableFull.into());
     }
     let backend = state.backend_elsewhere(client, service, ctx)?;
     state.check_adoption_rate(makes_row, ctx)?;
+    if let Some(id) = superseded {
+        state.end_both(id, EndReason::Replaced, ctx);
+    }
     let port = packet.datagram.udp.source();
     let back = ctx.snapshot.routes.back_to(client, packet.origin(ctx).hop());
     let made = |host: HostId| {

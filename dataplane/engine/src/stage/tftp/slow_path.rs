@@ -1,6 +1,6 @@
 //! The slow path, stage by stage: for packets that begin, teach or end something.
 
-use super::adopt::adopt;
+use super::adopt::{adopt, is_superseded};
 use super::failover::failover;
 use super::leave::leave;
 use super::schedule::schedule;
@@ -29,9 +29,11 @@ pub fn slow_path<H: IpFamily>(
     state: &mut WorkerState,
 ) -> Step<InterfaceId> {
     let message = message(packet.datagram.data, whole)?;
+    let superseded = found.filter(|&id| is_superseded(packet, message, id, ctx, state));
+    let found = found.filter(|_| superseded.is_none());
     check_sum(packet, message, found, state)?;
     if found.is_none() && !matches!(message, Message::Request(_)) {
-        return adopt(packet, message, whole, ctx, state);
+        return adopt(packet, message, whole, superseded, ctx, state);
     }
     let id = schedule(packet, message, found, ctx, state)?;
     failover(packet, message, id, ctx, state)?;

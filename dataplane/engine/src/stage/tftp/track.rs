@@ -81,8 +81,13 @@ pub fn track<H: IpFamily>(
     if !had_spoken && flow.progress.client_spoke() {
         flow.repeats = 0;
     }
-    // Anybody can ask in a client's name that has spoken already.
-    if !(had_spoken && matches!(message, Message::Request(_))) {
+    // Anybody can ask in a client's name that has spoken already; an ERROR that ends nothing is of another transfer.
+    let is_its_own = match message {
+        Message::Request(_) => !had_spoken,
+        Message::Error { .. } => lesson.end.is_some(),
+        Message::Data { .. } | Message::Ack { .. } | Message::Oack(_) => true,
+    };
+    if is_its_own {
         touch(packet, flow, ctx);
     }
     Ok(lesson)

@@ -40,6 +40,10 @@ const IS_AMBIGUOUS: u16 = 64;
 /// Unit of the counter of server messages that the client may not have heard.
 const UNHEARD: u16 = 1 << 8;
 
+/// The first port that a server answers from, but for the service's own: systems take TIDs from the ports above the
+/// well-known ones. Where answers are not seen, a packet below would reach what else listens at the server.
+pub const FIRST_TID: u16 = 1024;
+
 /// Ticks before which no client repeats itself for want of an answer.
 pub const SOONEST_REPETITION: u32 = PER_SECOND / 2;
 
@@ -74,6 +78,9 @@ pub fn from_client(
 ) -> Result<Lesson, DropReason> {
     let learn = match known.tid {
         Some(tid) if to == tid => None,
+        _ if !known.answers_seen && to < FIRST_TID && to != (known.service_port)() => {
+            return Err(DropReason::WrongTid);
+        }
         // Some clients keep sending to the service's port. Everybody knows that port: once a client has used its
         // server's own port, packets to the service's port may be spoofed.
         Some(_) if to == (known.service_port)() && !known.progress.is_assured() => None,

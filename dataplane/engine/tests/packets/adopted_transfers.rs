@@ -299,6 +299,25 @@ fn what_is_no_message_from_the_middle_of_a_transfer_goes_nowhere() {
     }
 }
 
+/// A DNS query with the number 3 looks like DATA.
+#[test]
+fn ports_that_no_server_answers_from_stay_closed() {
+    for via in VIAS {
+        let mut gate = gate(world(), FLOWS);
+        let at = |port| SocketAddr::new(via.vip().ip(), port);
+        let query = b"\0\x03\x01\0\0\x01\0\0\0\0\0\0\x07example\x03com\0\0\xff\0\x01";
+        gate.take(datagram(client(via, 1), at(53), query)).dropped(DropReason::NoService);
+        gate.take(ack(client(via, 1), at(1023), 9)).dropped(DropReason::NoService);
+        server(&mut gate, via, &ack(client(via, 1), at(1024), 9));
+        // Nor does a request open them.
+        let from = chosen(&mut gate, via, 2).client;
+        gate.take(datagram(from, at(53), query)).dropped(DropReason::WrongTid);
+        gate.take(error(from, at(53), 0)).dropped(DropReason::WrongTid);
+        server(&mut gate, via, &ack(from, at(1024), 1));
+        gate.take(error(from, at(53), 0)).dropped(DropReason::WrongTid);
+    }
+}
+
 #[test]
 fn only_a_hash_of_the_client_s_address_in_dsr_adopts() {
     for via in Via::ALL {

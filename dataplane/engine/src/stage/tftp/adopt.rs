@@ -2,7 +2,7 @@
 //! row: see [`crate::state::adoption`].
 
 use super::leave::leave;
-use crate::alg::tftp::Progress;
+use crate::alg::tftp::{FIRST_TID, Progress};
 use crate::context::{BurstContext, Env};
 use crate::flow::FlowId;
 use crate::flow::endpoint::{Endpoint, HostId};
@@ -31,6 +31,7 @@ pub fn adopter(vip: VipId, port: u16, client: IpAddr, env: &Env) -> Option<Servi
     match snapshot.service(vip, PROTOCOL_UDP, port) {
         // Some servers answer from there.
         Some(service) => Some(service).filter(|&service| adopts(service)),
+        None if port < FIRST_TID => None,
         None => only_service(&snapshot[vip].udp, adopts),
     }
 }

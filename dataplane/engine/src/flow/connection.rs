@@ -176,6 +176,26 @@ impl Connection {
         under_way: 0,
     };
 
+    /// A connection that a client opens, by the client's tuple.
+    pub fn half_open(
+        client: Tuple,
+        backend: BackendId,
+        back: NextHop,
+        kind: ConnectionKind,
+        now: Tick,
+    ) -> Connection {
+        Connection {
+            tuples: Tuples::of_client(client),
+            last_packet: now,
+            begun: now,
+            backend,
+            back,
+            kind,
+            flags: flag::BY_CLIENT_TUPLE,
+            ..Connection::FREE
+        }
+    }
+
     /// Clears relations to other rows, the FTP session, and candidate hops: their ids belong to an ended process. An
     /// egress NAT connection keeps [the server's hop](Connection::fore).
     pub fn forget_relations(&mut self) {

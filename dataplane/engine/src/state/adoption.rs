@@ -4,7 +4,7 @@
 //! these limits are used up, its row counts in none.
 
 use super::WorkerState;
-use super::{connections, transfers};
+use super::transfers;
 use crate::alg::tftp::earlier::Earlier;
 use crate::choose::candidates::Candidates;
 use crate::choose::{Selection, SelectionRequest};
@@ -100,14 +100,12 @@ impl WorkerState {
         let tuples = Tuples::of_client(connection.client().with(host));
         let mut connection = Connection { tuples, ..connection };
         connection.mark(mark::OVER_LIMIT, is_over_limit);
-        let deadline = connections::deadline(&connection, env.snapshot);
-        let Ok(id) = self.connections.insert(&connection, deadline) else {
+        let Some(id) = self.insert_connection(&connection, SelectionReason::Adopted, env) else {
             self.release_place(backend, is_over_limit, env);
             self.hosts.release(host);
             return None;
         };
         self.counters.backend(backend).adopted.add(1);
-        *self.flow_log.connection(id) = History::begun(self.clock, SelectionReason::Adopted);
         if !is_over_limit {
             self.count_in_quota(id, env);
         }

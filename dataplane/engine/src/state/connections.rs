@@ -49,17 +49,14 @@ impl WorkerState {
             cap.iter().filter(|_| needs_place).for_each(|cap| cap.take_over(1));
             self.counters.backend(connection.backend).started.add(1);
         }
-        let deadline = deadline(connection, env.snapshot);
-        let entered = self.connections.insert(connection, deadline).map_err(|_full| {
-            self.release_connection(connection, History::default(), EndReason::Evicted, env);
-            DropReason::FlowTableFull
-        });
-        let id = entered?;
         let reason = match connection.kind {
             ConnectionKind::Data => SelectionReason::Affinity,
             ConnectionKind::Client | ConnectionKind::Policy => self.choose.reason,
         };
-        *self.flow_log.connection(id) = History::begun(self.clock, reason);
+        let Some(id) = self.insert_connection(connection, reason, env) else {
+            self.release_connection(connection, History::default(), EndReason::Evicted, env);
+            return Err(DropReason::FlowTableFull.into());
+        };
         let server = connection.server();
         if connection.has(flag::BY_SERVER_TUPLE)
             && connection.backend != NO_BACKEND
@@ -69,6 +66,18 @@ impl WorkerState {
             self.pools(env).note(server.near(), server.protocol, holder);
         }
         Ok(id)
+    }
+
+    /// Fills a free row, if there is one, whose history begins.
+    pub(super) fn insert_connection(
+        &mut self,
+        connection: &Connection,
+        reason: SelectionReason,
+        env: &Env,
+    ) -> Option<FlowId> {
+        let id = self.connections.insert(connection, deadline(connection, env.snapshot)).ok()?;
+        *self.flow_log.connection(id) = History::begun(self.clock, reason);
+        Some(id)
     }
 
     /// The row that gives way to this connection. An affinity is open at once, and made for a connection that may be half-open:

@@ -7,8 +7,7 @@ use super::packet::ConnectionPacket;
 use crate::alg::ftp::FIRST_DATA_PORT;
 use crate::context::{BurstContext, Env};
 use crate::flow::connection::{Connection, Half, flag, mark};
-use crate::flow::state::{ConnectionKind, ConnectionState};
-use crate::flow::tuple::Tuples;
+use crate::flow::state::ConnectionKind;
 use crate::ip_family::IpFamily;
 use crate::snapshot::Protocol;
 use crate::snapshot::service::Service;
@@ -103,18 +102,10 @@ pub fn adopt<H: IpFamily>(
         None => state.backend_elsewhere(client, service, ctx)?,
     };
     state.check_adoption_rate(makes_row, ctx)?;
-    let mut connection = Connection {
-        tuples: Tuples::of_client(packet.tuple),
-        last_packet: ctx.now,
-        begun: ctx.now,
-        backend,
-        back: packet.way_back(ctx),
-        kind,
-        state: ConnectionState::HalfOpen,
-        flags: flag::BY_CLIENT_TUPLE | signs(packet),
-        marks: if packet.opens() { 0 } else { mark::ADOPTED },
-        ..Connection::FREE
-    };
+    let back = packet.way_back(ctx);
+    let mut connection = Connection::half_open(packet.tuple, backend, back, kind, ctx.now);
+    connection.flags |= signs(packet);
+    connection.mark(mark::ADOPTED, !packet.opens());
     connection.halves[0] = half(packet);
     connection.count(0, packet.offsets.total_len as u32);
     let WorkerState { hosts, deferred, counters, .. } = state;

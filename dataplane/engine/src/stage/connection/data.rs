@@ -9,7 +9,6 @@ use crate::flow::FlowId;
 use crate::flow::connection::{Connection, flag, mark};
 use crate::flow::host_table::NoRoom;
 use crate::flow::state::{ConnectionKind, ConnectionState};
-use crate::flow::tuple::Tuples;
 use crate::ip_family::IpFamily;
 use crate::state::WorkerState;
 use crate::types::direction::Direction;
@@ -145,17 +144,8 @@ fn begin<H: IpFamily>(
     let host = state.admit_connection(client, service, true, ctx).inspect_err(|why_not| {
         record_refusal(service, packet, why_not, ctx, state);
     })?;
-    let mut connection = Connection {
-        tuples: Tuples::of_client(packet.tuple.with(host)),
-        last_packet: ctx.now,
-        begun: ctx.now,
-        backend,
-        back: packet.way_back(ctx),
-        kind: ConnectionKind::Data,
-        state: ConnectionState::HalfOpen,
-        flags: flag::BY_CLIENT_TUPLE,
-        ..Connection::FREE
-    };
+    let (tuple, back) = (packet.tuple.with(host), packet.way_back(ctx));
+    let mut connection = Connection::half_open(tuple, backend, back, ConnectionKind::Data, ctx.now);
     let by_server = if packet.opens() { 0 } else { flag::BY_SERVER };
     connection.flags |= by_server;
     // By the address by which the server sees its client's control connections there.

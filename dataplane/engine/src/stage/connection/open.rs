@@ -5,10 +5,10 @@ use crate::choose::SelectionRequest;
 use crate::choose::candidates::Exclude;
 use crate::context::BurstContext;
 use crate::flow::FlowId;
-use crate::flow::connection::{Connection, flag};
+use crate::flow::connection::Connection;
 use crate::flow::endpoint::Endpoint;
-use crate::flow::state::{ConnectionKind, ConnectionState};
-use crate::flow::tuple::{Tuple, Tuples};
+use crate::flow::state::ConnectionKind;
+use crate::flow::tuple::Tuple;
 use crate::ip_family::IpFamily;
 use crate::snapshot::Protocol;
 use crate::snapshot::access::Refusal;
@@ -99,17 +99,8 @@ fn connection<A: Copy + Into<IpAddr>>(
     let protocol = packet.tuple.protocol;
     let port = ctx.snapshot.service_of(backend).port;
     let client_tuple = Tuple::at_vip(client, packet.tuple.vip(), packet.ports[1], protocol);
-    let mut connection = Connection {
-        tuples: Tuples::of_client(client_tuple),
-        last_packet: ctx.now,
-        begun: ctx.now,
-        backend,
-        back: packet.way_back(ctx),
-        kind: ConnectionKind::Client,
-        state: ConnectionState::HalfOpen,
-        flags: flag::BY_CLIENT_TUPLE,
-        ..Connection::FREE
-    };
+    let (back, kind) = (packet.way_back(ctx), ConnectionKind::Client);
+    let mut connection = Connection::half_open(client_tuple, backend, back, kind, ctx.now);
     let pool_host = state.pool_host(client.host, packet.tuple.vip(), backend, ctx);
     state.face_server(&mut connection, port, pool_host, ctx)?;
     Ok(connection)

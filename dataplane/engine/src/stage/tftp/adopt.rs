@@ -125,6 +125,5 @@ pub fn adopt<H: IpFamily>(
     let WorkerState { transfers, hosts, deferred, counters, .. } = state;
     let passing = made(HostId::NOBODY);
     let flow = entered.map_or(&passing, |id| &transfers[id]);
-    leave(packet, message, flow, whole, ctx, hosts, deferred)?;
-    packet.transmit(flow, ctx, counters)
+    leave(packet, message, flow, whole, ctx, (hosts, deferred, counters))
 }

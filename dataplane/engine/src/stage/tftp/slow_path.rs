@@ -44,11 +44,7 @@ pub fn slow_path<H: IpFamily>(
     lesson.is_withheld |= is_mistakable;
     let step = match lesson.is_withheld {
         true => Err(DropReason::UnheardClient.into()),
-        false => leave(packet, message, flow, whole, ctx, hosts, deferred),
-    };
-    let step = match step {
-        Ok(()) => packet.transmit(flow, ctx, counters),
-        Err(why_not) => Err(why_not),
+        false => leave(packet, message, flow, whole, ctx, (hosts, deferred, counters)),
     };
     let is_heard = step.is_ok() || packet.direction.key_kind() == KeyKind::Server;
     if is_heard && lesson.end.is_some_and(|end| end != EndReason::Unheard) {

@@ -100,7 +100,8 @@ impl WorkerState {
     }
 
     /// The oldest that gives up a port of this pool, or one that is nearly as old, among those whose clients were not
-    /// heard again. Where nearly all ports are those of what runs, the others are not found by their age alone.
+    /// heard again. Where nearly all ports are those of what runs, the others are not found by their age alone. Ports of
+    /// other RSS entries stay where they are: the client could not have them.
     fn oldest_in_pool(&self, pool: &[SnatId], facing: &Facing, env: &Env) -> Option<Row> {
         let all = env.snapshot.numbered_backends();
         let backends = all.filter(|(_, backend)| {
@@ -113,13 +114,15 @@ impl WorkerState {
         let others = backends.clone().flat_map(|id| self.connections.unassured().of(id).take(FEW));
         let others = self.oldest_connection(backends).into_iter().chain(others);
         let mut rows = transfers.map(Row::Transfer).chain(others.map(Row::Connection));
+        let entry = Some(self.hosts.rss_entry(facing.client.host));
         rows.find(|&row| {
             let seen_as = match row {
                 Row::Transfer(id) => self.transfers[id].seen_as(),
                 Row::Connection(id) => self.connections[id].seen_as(),
             };
-            let mut pool = pool.iter().map(|&id| self.snat.hosts[id.index()]);
-            pool.any(|host| host == seen_as.host) && self.gives_up(row, seen_as, facing, env)
+            let mut pool = pool.iter().filter(|id| self.snat.hosts[id.index()] == seen_as.host);
+            pool.any(|&id| env.snapshot[id].of(facing.protocol).owner(seen_as.port) == entry)
+                && self.gives_up(row, seen_as, facing, env)
         })
     }
 

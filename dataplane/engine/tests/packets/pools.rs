@@ -15,7 +15,7 @@ use engine::types::verdict::Verdict;
 use kit::connections::{Connection, add};
 use kit::engine_harness::EngineHarness;
 use kit::packets::{data, datagram, rrq};
-use kit::topology::{FLOWS, IDLE, Via, groups, owner, snapshot};
+use kit::topology::{FLOWS, IDLE, Via, groups, owner, rss_entry, snapshot};
 use kit::transfer::{Transfer, ask, client, run};
 use kit::udp_load::endpoint;
 use std::net::{IpAddr, SocketAddr};
@@ -137,6 +137,28 @@ fn whoever_was_not_heard_again_gives_way() {
         next.client_gets(gate.take(next.data(1, 512)), &next.data(1, 512).payload);
         next.with_tid(50_001).server_is_told_off(gate.take(answered.data(1, 512)));
         completes(&mut gate, running);
+    }
+}
+
+/// Addresses can be chosen for one RSS entry. Ports of others would be of no use to it.
+#[test]
+fn an_entry_without_ports_takes_none_of_another_one() {
+    for via in POOLS {
+        let mut gate = EngineHarness::new();
+        let others = (0..).map(|n| client(via, n));
+        let others = others.filter(|one| rss_entry(one.ip()) != rss_entry(via.client().ip()));
+        let others: Vec<_> = others.take(20).collect();
+        for &other in &others {
+            let _ = ask(&mut gate, via, &rrq(other, via.vip(), "f"));
+        }
+        gate.wait(50);
+        use_up(&mut gate, via, via.client());
+        gate.moves();
+        for _ in 0..20 {
+            gate.take(rrq(via.client(), via.vip(), "f")).dropped(DropReason::SnatPoolEmpty);
+        }
+        gate.moved(&[("received", 20), ("snat-pool-empty", 20)]);
+        assert_eq!(gate.transfers().len(), others.len());
     }
 }
 
@@ -391,4 +413,14 @@ fn use_share(gate: &mut EngineHarness, via: Via, taken: u32) {
         let client = Endpoint { host, port: 2070 };
         rules.seen_as(client, backend, PROTOCOL_UDP, &mut state.pools(&env)).expect("a port");
     }
+}
+
+/// Puts all ports in use that this client's RSS entry can have.
+fn use_up(gate: &mut EngineHarness, via: Via, client: SocketAddr) {
+    let Engine { snapshot, state } = &mut gate.engine;
+    let env = state.env(snapshot, gate.now);
+    let rules = rules(&snapshot[via.service()].mode);
+    let client = Endpoint { host: state.hosts.intern(client.ip()).expect("a name"), port: 2070 };
+    let backend = env.backend(via.backend(0));
+    while rules.seen_as(client, backend, PROTOCOL_UDP, &mut state.pools(&env)).is_ok() {}
 }

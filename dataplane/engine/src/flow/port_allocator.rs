@@ -29,8 +29,8 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use wire::ip::PROTOCOL_TCP;
 
-/// Ports examined for one without pending packets, before the best candidate is taken; also ports examined for a holder
-/// to evict.
+/// Ports of a share examined for one without pending packets, before the best candidate is taken; also those examined
+/// for a holder to evict.
 const LOOKS: usize = 64;
 
 /// A SNAT address and its ports, shared by all snapshots and workers.
@@ -184,17 +184,19 @@ impl PortAllocator {
             return turn.back.take().and_then(|port| self.take_again(port, server, by));
         }
         *turn = Turn { next: turn.next, ..Turn::default() };
-        let mut search = Search { best: None, looks: 0 };
-        for part in [Share::Home, Share::Lent] {
+        // Each share by itself: resting ports of one's own must not hide the idle ones that others lend.
+        let mut searches = [Search::default(); 2];
+        for (part, search) in [Share::Home, Share::Lent].into_iter().zip(&mut searches) {
             let next = &mut turn.next[part as usize];
-            if let Some(taken) = self.search_share(part, next, server, by, &mut search) {
+            if let Some(taken) = self.search_share(part, next, server, by, search) {
                 return Some(taken);
             }
         }
-        if search.looks == 0 {
+        if searches.iter().all(|search| search.looks == 0) {
             turn.empty_since = Some(by.now);
         }
-        search.best.and_then(|(_, port)| self.take_again(port, server, by))
+        let [home, lent] = searches.map(|search| search.best);
+        home.max(lent).and_then(|(_, port)| self.take_again(port, server, by))
     }
 
     /// Releases a port, which must be one of the calling worker's.
@@ -333,9 +335,10 @@ impl fmt::Debug for PortAllocator {
     }
 }
 
-/// Progress of a search.
+/// Progress of a search in one share.
+#[derive(Clone, Copy, Default)]
 struct Search {
-    /// The free port with pending packets of known TIDs that has rested for longest, and its rest in ticks.
+    /// The free port with pending packets of known TIDs that has rested for longest, behind its rest in ticks.
     best: Option<(u32, u16)>,
     /// Free ports examined.
     looks: usize,

@@ -133,6 +133,23 @@ fn a_search_goes_on_where_the_last_one_gave_up() {
     assert_eq!(at.take(1).map(|taken| taken.port), Some(34_000));
 }
 
+/// A server has died, of which clients behind one address have downloaded more than their entry's share is.
+#[test]
+fn resting_ports_don_t_hide_the_idle_ones_that_others_lend() {
+    let rests: [fn(Tick) -> Rest; 2] =
+        [Rest::of_several, |now| Rest::answered(ServerId(1), &running([7, 9]), now)];
+    for rest in rests {
+        let ports = PortAllocator::new();
+        let mut at = At::new(&ports, 0);
+        let home: Vec<_> = (0..SHARE).filter_map(|_| at.take(1)).collect();
+        home.iter().for_each(|taken| at.give_back(taken.port, rest(at.by.now)));
+        at.wait(1);
+        let lent: Vec<_> = (0..LENT).filter_map(|_| at.take(1)).collect();
+        assert!(lent.iter().all(|taken| taken.earlier == Earlier::NONE));
+        assert_eq!(lent.iter().filter(|taken| taken.port >= 34_048).count(), LENT);
+    }
+}
+
 #[test]
 fn entries_have_parts_of_their_own_and_none_the_other_s() {
     let ports = PortAllocator::new();

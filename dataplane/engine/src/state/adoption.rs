@@ -71,6 +71,8 @@ impl WorkerState {
     ) -> Option<FlowId> {
         let host = self.hosts.intern(client).ok()?;
         let mut flow = made(host);
+        // After a restart, the row is only whole if its request is this one: none.
+        flow.fingerprint = self.transfers.fingerprint(&[]);
         flow.is_over_limit = !env.backend(flow.backend).acquire();
         self.note_over_limit(flow.backend, flow.is_over_limit);
         let deadline = transfers::deadline(&flow, env.snapshot);

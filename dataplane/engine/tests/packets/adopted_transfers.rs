@@ -8,13 +8,14 @@ use engine::scheduler::persistence::Persistence;
 use engine::scheduler::transfer_limit::{Places, TransferLimit};
 use engine::snapshot::rule::Rule;
 use engine::snapshot::{BackendState, Protocol, Snapshot};
+use engine::state::restore::Adopted;
 use engine::types::drop_reason::DropReason;
 use engine::types::verdict::Verdict;
 use kit::engine_harness::EngineHarness;
 use kit::fragments::{cut, joined};
 use kit::packet::Packet;
 use kit::packets::{ack, data, datagram, error, oack, rrq};
-use kit::topology::{FLOWS, IDLE, OUTSIDE, Via, groups, mac, snapshot};
+use kit::topology::{FLOWS, IDLE, OUTSIDE, Via, groups, mac, owner, snapshot};
 use kit::transfer::{TID, Transfer, ask, client};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -212,6 +213,27 @@ fn where_nothing_is_adopted_a_silent_row_keeps_its_tid() {
         gate.wait(30);
         let other = SocketAddr::new(via.vip().ip(), TID + 1);
         gate.take(ack(transfer.client, other, 1)).dropped(DropReason::WrongTid);
+    }
+}
+
+/// The next process, and its workers, know nothing of the hash: they go on with the rows alone.
+#[test]
+fn an_adopted_transfer_outlives_the_process_at_any_number_of_workers() {
+    for via in VIAS {
+        let mut first = gate(world(), FLOWS);
+        let at = |n: u16, block| ack(client(via, n), vip_tid(via), block);
+        let servers: Vec<_> = (0..20).map(|n| server(&mut first, via, &at(n, 9))).collect();
+        let mut next = first.reborn(world());
+        assert_eq!(next.adopted, Adopted { whole: 20, broken: 0 }, "{via:?}");
+        for (n, &known) in (0..).zip(&servers) {
+            assert_eq!(server(&mut next, via, &at(n, 10)), known);
+        }
+        let mut gates = EngineHarness::rehomed(vec![next], 3, &world());
+        assert_eq!(gates.iter().map(|gate| gate.adopted.whole).sum::<usize>(), 20, "{via:?}");
+        for (n, &known) in (0..).zip(&servers) {
+            let gate = &mut gates[usize::from(owner(client(via, n).ip(), 3))];
+            assert_eq!(server(gate, via, &at(n, 11)), known);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::context::Env;
 use crate::flow::FlowId;
+use crate::flow::host_table::HostTable;
 use crate::flow::transfer::{Failover, Transfer};
 use crate::ip_family::IpFamily;
 use crate::stage::tftp::options::{apply, limits_again};
@@ -22,7 +23,8 @@ pub type OriginatedFrame = ArrayVec<u8, 256>;
 /// The ERROR for a client whose server is lost.
 const LOST: &[u8] = b"\x00\x05\x00\x00The server is gone\x00";
 
-/// Builds the next frame about a transfer; returns the next hop, too. `None`: nothing is left to send.
+/// Builds the next frame about a transfer; returns the next hop, too. `None`: nothing is left to send, or the transfer is
+/// another gate's for now, and stays as it is.
 pub fn originate(
     id: FlowId,
     env: &Env,
@@ -30,6 +32,9 @@ pub fn originate(
 ) -> Option<(NextHop, OriginatedFrame)> {
     let (flow, detail) = state.transfers.both(id);
     detail.takeover.queued = 0;
+    if !is_ours(flow, &state.hosts, env) {
+        return None;
+    }
     let block = detail.takeover.at as u16;
     match flow.failover {
         Failover::None | Failover::Due | Failover::Over => None,
@@ -54,6 +59,12 @@ pub fn originate(
         }
         Failover::Lost => to_client(&state.transfers[id], env, state),
     }
+}
+
+/// Whether no other gate has the addresses by which the client and the server know this one.
+fn is_ours(flow: &Transfer, hosts: &HostTable, env: &Env) -> bool {
+    let seen_as = hosts.socket_address(flow.seen_as()).ip();
+    env.snapshot.is_live(flow.vip()) && env.snapshot.may_send_from(seen_as)
 }
 
 /// In the client's place.
@@ -91,9 +102,6 @@ fn datagram(
     message: &[u8],
     env: &Env,
 ) -> Option<OriginatedFrame> {
-    if !env.snapshot.may_send_from(from.ip()) {
-        return None;
-    }
     let mac = env.snapshot[hop.interface].mac;
     let ports = (from.port(), to.port());
     match (from.ip(), to.ip()) {

@@ -181,6 +181,32 @@ fn a_gate_without_the_vip_starts_no_failover() {
     }
 }
 
+/// The VIP goes before the request, an ACK on the way to the client's block, or the ACK of that.
+#[test]
+fn a_gate_without_the_vip_goes_on_with_no_failover() {
+    for via in Via::SEEN {
+        for heard in [0, 2, HAD] {
+            let (mut gate, first, next) = taken_over(via);
+            if heard > 0 {
+                catches_up(&mut gate, next, 1..=heard - 1);
+                absorbed(&mut gate, next.data(heard, 512));
+            }
+            gate.change(|snapshot| snapshot.set_live(via.vip_id(), false));
+            gate.wait(50);
+            assert_eq!(said(&mut gate), [], "{via:?}: {heard}");
+            gate.change(|snapshot| snapshot.set_live(via.vip_id(), true));
+            gate.wait(50);
+            if heard == 0 {
+                asks_again(&mut gate, next);
+            } else {
+                says(&mut gate, next.server, next.seen_as, &next.ack(heard).payload);
+            }
+            catches_up(&mut gate, next, heard + 1..=HAD);
+            goes_on(&mut gate, first, next, HAD + 1..=HAD + 2);
+        }
+    }
+}
+
 /// The addresses go in the middle of a failover.
 #[test]
 fn a_gate_without_the_snat_address_asks_no_server() {

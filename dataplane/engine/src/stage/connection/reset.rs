@@ -78,18 +78,19 @@ pub fn answer<H: IpFamily>(
 }
 
 /// Builds the reset for the client of a connection whose server is dead; returns the next hop, too. The connection is over.
+/// `None`: another gate has the VIP now.
 pub fn reset_cut_off(
     id: FlowId,
     env: &Env,
     state: &WorkerState,
 ) -> Option<(NextHop, OriginatedFrame)> {
     let connection = state.connections.get(id).filter(|one| one.turn == Turn::CutOff)?;
+    if !env.snapshot.is_live(connection.vip()) {
+        return None;
+    }
     let client = connection.halves[0];
     let (from, to) =
         (vip_endpoint(connection, env), state.hosts.socket_address(connection.client().near()));
-    if !env.snapshot.may_send_from(from.ip()) {
-        return None;
-    }
     let says = SegmentFields {
         source: from.port(),
         destination: to.port(),

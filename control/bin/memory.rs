@@ -5,7 +5,7 @@ use dpdk::mapped_file;
 use engine::counters::saved::drop_interrupted;
 use engine::counters::{Counters, Room};
 use engine::flow::hash::Seed;
-use engine::flow::rehome::NewHomes;
+use engine::flow::rehome::{NewHomes, Which};
 use engine::flow::store::Store;
 use engine::state::WorkerState;
 
@@ -20,19 +20,21 @@ pub fn stores(saved_state: &mut SavedState, workers: usize, max_flows: u32) -> (
 }
 
 /// Moves the flows of an earlier process to these workers. Returns how many were lost.
-fn rehome(former: Former, stores: &mut [Store], seed: Seed) -> usize {
+fn rehome(mut former: Former, stores: &mut [Store], seed: Seed) -> usize {
     let max_flows = former.max_flows;
     let mut homes = NewHomes::new(stores, seed);
     let mut lost = 0;
-    for part in former.parts() {
-        match part {
-            Ok(part) => {
-                let part = &part[..WorkerState::size(max_flows)];
-                lost += homes.take_in(&WorkerState::saved_store(part, max_flows));
-            }
-            Err(error) => {
-                log::warn!("some transfers of before do not go on: {error}");
-                break;
+    'parts: for which in Which::ALL {
+        for part in former.parts() {
+            match part {
+                Ok(part) => {
+                    let part = &part[..WorkerState::size(max_flows)];
+                    lost += homes.take_in(&WorkerState::saved_store(part, max_flows), which);
+                }
+                Err(error) => {
+                    log::warn!("some transfers of before do not go on: {error}");
+                    break 'parts;
+                }
             }
         }
     }

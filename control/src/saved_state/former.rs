@@ -16,12 +16,13 @@ pub struct Former {
 
 impl Former {
     /// Each worker's part, read from the file. An error ends the list.
-    pub fn parts(mut self) -> impl Iterator<Item = io::Result<Vec<u8>>> {
+    pub fn parts(&mut self) -> impl Iterator<Item = io::Result<Vec<u8>>> {
         let begin = self.file.seek(SeekFrom::Start(PAGE as u64));
+        let workers = self.workers;
         let read = move |_| {
             let mut part = vec![0; self.size];
             self.file.read_exact(&mut part).map(|()| part)
         };
-        begin.err().map(Err).into_iter().chain((0..self.workers).map(read))
+        begin.err().map(Err).into_iter().chain((0..workers).map(read))
     }
 }

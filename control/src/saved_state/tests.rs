@@ -82,7 +82,7 @@ fn what_other_workers_have_left_is_there_to_be_moved() {
     let mut saved_state = SavedState::open(&socket, resized.clone(), LATER);
     assert_eq!(saved_state.seed, [2, 3], "the rows are sealed with it");
     assert_eq!(saved_state.statuses.overrides().len(), 2);
-    let former = saved_state.former.take().unwrap();
+    let mut former = saved_state.former.take().unwrap();
     assert_eq!(former.max_flows, 1024);
     let parts: Vec<_> = former.parts().map(|part| part.unwrap()).collect();
     assert_eq!(parts, [vec![1; 2 * PAGE], vec![2; 2 * PAGE]]);

@@ -244,6 +244,16 @@ impl Connection {
         self.marks = if is_so { self.marks | mark } else { self.marks & !mark };
     }
 
+    /// Whether a new process makes the row anew: it is only announced, or binds a client to a backend.
+    pub fn is_made_anew(&self) -> bool {
+        self.state == ConnectionState::Expected || self.has(flag::AFFINITY)
+    }
+
+    /// Whether the connection ends with its process: what was read of it is gone.
+    pub fn ends_with_process(&self) -> bool {
+        self.has(flag::READ)
+    }
+
     /// Whether segments need only be forwarded: neither inspected nor an affinity entry.
     #[inline]
     pub fn is_plain(&self) -> bool {

@@ -17,6 +17,20 @@ pub struct NewHomes<'a> {
     seed: Seed,
 }
 
+/// The flows that are moved at a time: where there is no room for all, ended ones must take none from running ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Flows under way.
+    Running,
+    /// Flows that are over, and kept for late packets.
+    Over,
+}
+
+impl Which {
+    /// In the order in which all workers' flows must be moved.
+    pub const ALL: [Which; 2] = [Which::Running, Which::Over];
+}
+
 /// A worker's store, filled from its beginning.
 struct Home<'a> {
     store: &'a mut Store,
@@ -32,13 +46,18 @@ impl<'a> NewHomes<'a> {
         NewHomes { homes: stores.iter_mut().map(home).collect(), seed }
     }
 
-    /// Moves the flows of one earlier worker in. Returns how many found no room or are damaged. A transfer that waits
-    /// beside another one is not moved: its client asks again.
-    pub fn take_in(&mut self, old: &Store) -> usize {
-        let transfers = old.transfers.iter().zip(&old.details);
-        let transfers = transfers.filter(|(flow, its)| flow.is_in_use() && its.elder == NO_FLOW);
+    /// Moves these flows of one earlier worker in. Returns how many found no room or are damaged. A transfer that waits
+    /// beside another one is not moved, as its client asks again; nor is what the new process makes anew, or cannot go on
+    /// with.
+    pub fn take_in(&mut self, old: &Store, which: Which) -> usize {
+        let is_asked = |is_over: bool| is_over == (which == Which::Over);
+        let transfers = old.transfers.iter().zip(&old.details).filter(|(flow, its)| {
+            flow.is_in_use() && its.elder == NO_FLOW && is_asked(flow.state.is_over())
+        });
         let lost = transfers.filter(|(flow, its)| self.transfer(flow, its, old).is_none()).count();
-        let connections = old.connections.iter().filter(|connection| connection.is_in_use());
+        let connections = old.connections.iter().filter(|connection| {
+            connection.is_in_use() && !connection.is_made_anew() && is_asked(connection.is_over())
+        });
         lost + connections.filter(|connection| self.connection(connection, old).is_none()).count()
     }
 
@@ -61,6 +80,9 @@ impl<'a> NewHomes<'a> {
     }
 
     fn connection(&mut self, connection: &Connection, old: &Store) -> Option<()> {
+        if connection.ends_with_process() {
+            return None;
+        }
         let home = self.of(connection.client().near().host, old)?;
         let tuples = home.tuples(connection, old)?;
         *home.store.connections.get_mut(home.connections)? =

@@ -2,7 +2,7 @@
 
 use engine::flow::state::TransferState;
 use engine::scheduler::transfer_limit::{Places, TransferLimit};
-use engine::snapshot::{BackendState, Protocol};
+use engine::snapshot::{BackendState, Ftp, Protocol};
 use engine::state::restore::Adopted;
 use engine::types::mode::Mode;
 use engine::types::verdict::Verdict;
@@ -11,6 +11,9 @@ use kit::engine_harness::EngineHarness;
 use kit::packets::rrq;
 use kit::topology::{FLOWS, Via, owner, snapshot};
 use kit::transfer::{Transfer, ask, client, run};
+use std::net::SocketAddr;
+
+const FTP: Protocol = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });
 
 fn adopted(whole: usize, broken: usize) -> Adopted {
     Adopted { whole, broken }
@@ -77,6 +80,43 @@ fn another_number_of_workers_goes_on_with_them() {
             }
             ends_well(&mut gates[usize::from(right)], transfer);
         }
+    }
+}
+
+/// Two workers fill the tables of one. What is over, what was read, and what is made anew, comes first in the old ones.
+#[test]
+fn fewer_workers_go_on_with_what_runs() {
+    for via in Via::ALL {
+        let mut world = snapshot();
+        add(&mut world, Protocol::Tcp, 22, [1, 1]);
+        add(&mut world, FTP, 21, [1, 1]);
+        let mut gates: Vec<_> =
+            (0..2).map(|n| EngineHarness::one_of(n, 2, world.clone(), FLOWS)).collect();
+        let clients = |worker| {
+            let all = (0..).map(move |n| client(via, n));
+            all.filter(move |client| owner(client.ip(), 2) == worker).take(FLOWS as usize / 2)
+        };
+        for client in clients(0) {
+            let transfer = run(&mut gates[0], via, client);
+            let _ = gates[0].take(transfer.client_error(0)).sent();
+            let mut line = Connection::open(&mut gates[0], via, client, 21);
+            if via.is_dsr() {
+                line.client_says(&mut gates[0], "R", "");
+            }
+        }
+        let mut lines = vec![];
+        let mut talks = vec![];
+        for client in clients(1) {
+            for port in [client.port(), client.port() + 1] {
+                let client = SocketAddr::new(client.ip(), port);
+                talks.push(run(&mut gates[1], via, client));
+                lines.push(Connection::open(&mut gates[1], via, client, 22));
+            }
+        }
+        let mut gate = EngineHarness::rehomed(gates, 1, &world).remove(0);
+        assert_eq!(gate.adopted.whole, 2 * FLOWS as usize, "{via:?}");
+        lines.iter_mut().for_each(|line| drop(line.client_says(&mut gate, "AP", "on")));
+        talks.into_iter().for_each(|transfer| ends_well(&mut gate, transfer));
     }
 }
 

@@ -7,7 +7,7 @@ use crate::context::Env;
 use crate::flow::FlowId;
 use crate::flow::connection::{Connection, NO_BACKEND, flag};
 use crate::flow::endpoint::HostId;
-use crate::flow::state::{ConnectionKind, ConnectionState};
+use crate::flow::state::ConnectionKind;
 use crate::flow::tuple::Tuple;
 use crate::snapshot::Protocol;
 use crate::state::WorkerState;
@@ -22,8 +22,7 @@ impl WorkerState {
         let mut rows: Vec<FlowId> = self.connections.scan(0..self.connections.capacity()).collect();
         rows.sort_by_key(|&id| Reverse(env.now.since(self.connections[id].begun)));
         for &id in &rows {
-            let passing = self.connections[id].state == ConnectionState::Expected
-                || self.connections[id].has(flag::AFFINITY);
+            let passing = self.connections[id].is_made_anew();
             if !passing && self.adopt_connection(id, env) {
                 adopted.whole += 1;
             } else {
@@ -129,7 +128,7 @@ fn is_at_backend(connection: &Connection, env: &Env) -> bool {
         && connection.is_found_by_both() == is_seen
         && (!is_seen || server == at_server)
         && !(is_read && is_control)
-        && !connection.has(flag::READ)
+        && !connection.ends_with_process()
         && connection.kind != ConnectionKind::Policy
 }
 
@@ -141,7 +140,7 @@ fn is_of_rule(connection: &Connection, env: &Env) -> bool {
     let peer = connection.client().near().host;
     connection.kind == ConnectionKind::Policy
         && connection.is_found_by_both()
-        && !connection.has(flag::READ)
+        && !connection.ends_with_process()
         && is_of(peer, &vip.address)
         && is_of(server.host, &vip.address)
         && connection.seen_as().host == peer

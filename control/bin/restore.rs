@@ -4,15 +4,13 @@ use control::active_config::ActiveConfig;
 use control::config::Written;
 use control::saved_state::{Compatibility, SavedState};
 use engine::flow::store;
-use engine::state::WorkerState;
 use std::hash::{BuildHasher, RandomState};
 
 /// Reads the previous process's state, and numbers the configuration accordingly.
 pub fn restore(written: Written, workers: u16) -> Result<(SavedState, ActiveConfig), String> {
     let config = &written.config;
-    let (socket, size) =
-        (config.control.socket.clone(), WorkerState::size(config.dataplane.max_flows));
-    let compatibility = Compatibility::new(config, workers, size, store::layout());
+    let socket = config.control.socket.clone();
+    let compatibility = Compatibility::new(config, workers, store::layout());
     let saved_state = SavedState::open(&socket, compatibility, random());
     match ActiveConfig::first(written.clone(), &saved_state.registry) {
         Ok(active) => Ok((saved_state, active)),

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::private;
 use crate::registry::Registry;
 use engine::counters::Room;
+use engine::state::WorkerState;
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -68,15 +69,15 @@ impl Compatibility {
         Compatibility { workers, max_flows, size, ..self.clone() }
     }
 
-    /// The facts of a process with so many workers, which need so many bytes each, in this layout.
-    pub fn new(config: &Config, workers: u16, size: usize, layout: String) -> Compatibility {
+    /// The facts of a process with so many workers, in this layout.
+    pub fn new(config: &Config, workers: u16, layout: String) -> Compatibility {
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Compatibility {
             layout,
             boot: boot.trim().to_owned(),
             workers,
             max_flows: config.dataplane.max_flows,
-            size: size.next_multiple_of(PAGE),
+            size: part(config.dataplane.max_flows),
             interfaces: config.interfaces.iter().map(|one| one.name.clone()).collect(),
         }
     }
@@ -85,6 +86,11 @@ impl Compatibility {
     fn total(&self) -> usize {
         PAGE + usize::from(self.workers) * self.size
     }
+}
+
+/// Bytes of a worker's memory with so many rows: whole pages, for the next one's.
+fn part(max_flows: u32) -> usize {
+    WorkerState::size(max_flows).next_multiple_of(PAGE)
 }
 
 /// The origin of the workers' time: the machine's start, so that it is the same in the next process.
@@ -212,6 +218,9 @@ fn read(path: &Path, compatibility: &Compatibility) -> Result<Option<SavedState>
         != *compatibility
     {
         return Err(difference(&before, compatibility).to_owned());
+    }
+    if before != *compatibility && before.size != part(before.max_flows) {
+        return Err(format!("{} rows have another size in this version", before.max_flows));
     }
     if !state_file.registry.is_sound(compatibility.interfaces.len()) {
         return Err("their state contradicts itself".to_owned());

@@ -20,10 +20,16 @@ fn compatibility() -> Compatibility {
 
 /// A folder with state that was saved with orders, and the socket's path in it.
 fn left() -> (tempfile::TempDir, PathBuf) {
+    left_by(&compatibility())
+}
+
+/// A folder as [`left`], by a process of this kind.
+fn left_by(compatibility: &Compatibility) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("control.sock");
-    let mut saved_state = SavedState::open(&socket, compatibility(), FRESH);
-    assert_eq!(saved_state.memory.as_ref().unwrap().metadata().unwrap().size(), 5 * PAGE as u64);
+    let mut saved_state = SavedState::open(&socket, compatibility.clone(), FRESH);
+    let len = PAGE + usize::from(compatibility.workers) * compatibility.size;
+    assert_eq!(saved_state.memory.as_ref().unwrap().metadata().unwrap().size(), len as u64);
     let mut statuses = BackendStatuses::default();
     statuses.entry("pxe", "tftp1").admin = AdminState::Draining;
     statuses.entry("pxe", "tftp2").weight = Some(7);
@@ -72,26 +78,43 @@ fn what_does_not_fit_is_begun_anew() {
 
 #[test]
 fn what_other_workers_have_left_is_there_to_be_moved() {
-    let (_folder, socket) = left();
+    let size = part(16);
+    let former = compatibility().resized(2, 16, size);
+    let (_folder, socket) = left_by(&former);
     let path = socket.with_added_extension("flows");
     let mut bytes = fs::read(&path).unwrap();
-    bytes[PAGE..3 * PAGE].fill(1);
-    bytes[3 * PAGE..].fill(2);
+    bytes[PAGE..PAGE + size].fill(1);
+    bytes[PAGE + size..].fill(2);
     fs::write(&path, &bytes).unwrap();
-    let resized = compatibility().resized(3, 4096, 8 * PAGE);
+    let resized = former.resized(3, 4096, 8 * PAGE);
     let mut saved_state = SavedState::open(&socket, resized.clone(), LATER);
     assert_eq!(saved_state.seed, [2, 3], "the rows are sealed with it");
     assert_eq!(saved_state.statuses.overrides().len(), 2);
     let mut former = saved_state.former.take().unwrap();
-    assert_eq!(former.max_flows, 1024);
-    let parts: Vec<_> = former.parts().map(|part| part.unwrap()).collect();
-    assert_eq!(parts, [vec![1; 2 * PAGE], vec![2; 2 * PAGE]]);
+    assert_eq!(former.max_flows, 16);
+    for _ in 0..2 {
+        let parts: Vec<_> = former.parts().map(|part| part.unwrap()).collect();
+        assert_eq!(parts, [vec![1; size], vec![2; size]]);
+    }
     let memory = saved_state.memory.as_ref().unwrap();
     assert_eq!(memory.metadata().unwrap().size(), 25 * PAGE as u64);
     saved_state.save(&Registry::default(), &BackendStatuses::default());
     let next = SavedState::open(&socket, resized, FRESH);
     assert!(next.former.is_none() && next.memory.is_some(), "they are moved once");
     assert_eq!(next.seed, [2, 3]);
+}
+
+/// A build whose rows are laid out alike, and which needs more or less memory for as many.
+#[test]
+fn what_other_workers_have_left_has_the_size_of_this_build_s() {
+    for size in [part(16) - PAGE, part(16) + PAGE] {
+        let former = compatibility().resized(2, 16, size);
+        let (_folder, socket) = left_by(&former);
+        let resized = former.resized(3, 16, part(16));
+        let said = read(&socket.with_added_extension("state"), &resized).unwrap_err();
+        assert!(said.contains("another size"), "{said}");
+        assert!(SavedState::open(&socket, resized, LATER).former.is_none());
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use crate::api::Error;
 use engine::flow::hash::Seed;
 use engine::flow::query::FlowQuery;
-use engine::net::rss;
+use engine::net::rss::RssEntry;
 use engine::snapshot::Snapshot;
 use engine::state::explain::SelectionTrace;
 use engine::state::references::References;
@@ -12,7 +12,6 @@ use engine::state::resize::Resize;
 use engine::types::drop_reason::DropReason;
 use std::hash::{BuildHasher, RandomState};
 use std::mem::discriminant;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -106,10 +105,7 @@ impl WorkerChannels {
     pub async fn look(&self, look: SelectionTrace) -> Result<(u16, SelectionTrace), Error> {
         let _one_at_a_time = self.recorded.lock().await;
         let workers = self.channels.len() as u16;
-        let worker = match look.client {
-            IpAddr::V4(client) => rss::owner(client, workers),
-            IpAddr::V6(client) => rss::owner_v6(client, workers),
-        };
+        let worker = RssEntry::of(look.client).worker(workers);
         let channel = &self.channels[usize::from(worker)];
         match ask(channel, Query::Selection(Box::new(look))).await {
             Some(Query::Selection(look)) => Ok((worker, *look)),

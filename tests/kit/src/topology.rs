@@ -189,22 +189,14 @@ pub fn v6(address: Ipv4Addr) -> IpAddr {
     Ipv6Addr::from_bits(0xfd00 << 112 | u128::from(address.to_bits())).into()
 }
 
-/// The RSS entry of a client.
-pub fn rss_entry(client: IpAddr) -> RssEntry {
-    match client {
-        IpAddr::V4(client) => RssEntry::of_v4(client),
-        IpAddr::V6(client) => RssEntry::of_v6(client),
-    }
-}
-
 /// The worker that owns a client.
 pub fn owner(client: IpAddr, workers: u16) -> u16 {
-    rss_entry(client).worker(workers)
+    RssEntry::of(client).worker(workers)
 }
 
 /// The first port that a client gets at a SNAT address: its RSS entry begins with 256 ports of its own.
 pub fn first_port(client: IpAddr) -> u16 {
-    1024 + 256 * rss_entry(client).place()
+    1024 + 256 * RssEntry::of(client).place()
 }
 
 /// The number of an address within a hardware address.

@@ -119,20 +119,21 @@ impl HostTable {
 
     /// The endpoint with its full address.
     pub fn socket_address(&self, endpoint: Endpoint) -> SocketAddr {
-        let address = match endpoint.host.as_v4() {
-            Some(address) => IpAddr::V4(address),
-            None => self.as_v6(endpoint.host).unwrap_or(Ipv6Addr::UNSPECIFIED).into(),
-        };
-        SocketAddr::new(address, endpoint.port)
+        SocketAddr::new(self.address(endpoint.host), endpoint.port)
+    }
+
+    #[inline]
+    fn address(&self, host: HostId) -> IpAddr {
+        match host.as_v4() {
+            Some(address) => address.into(),
+            None => self.as_v6(host).unwrap_or(Ipv6Addr::UNSPECIFIED).into(),
+        }
     }
 
     /// The RSS entry of a client.
     #[inline]
     pub fn rss_entry(&self, host: HostId) -> RssEntry {
-        match host.as_v4() {
-            Some(address) => RssEntry::of_v4(address),
-            None => RssEntry::of_v6(self.as_v6(host).unwrap_or(Ipv6Addr::UNSPECIFIED)),
-        }
+        RssEntry::of(self.address(host))
     }
 
     /// Number of interned addresses.

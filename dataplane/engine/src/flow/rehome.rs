@@ -10,6 +10,7 @@ use super::transfer::{Detail, Transfer};
 use super::tuple::{Tuple, Tuples};
 use crate::net::rss::RssEntry;
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 
 /// The unused stores of a process's workers, by worker number, while an earlier process's flows are moved in.
 pub struct NewHomes<'a> {
@@ -93,12 +94,12 @@ impl<'a> NewHomes<'a> {
 
     /// The home of a client's flows.
     fn of(&mut self, client: HostId, old: &Store) -> Option<&mut Home<'a>> {
-        let entry = match client.as_v4() {
-            Some(address) => RssEntry::of_v4(address),
-            None => RssEntry::of_v6((*old.named.get(client.place()?)?).into()),
+        let address = match client.as_v4() {
+            Some(address) => address.into(),
+            None => Ipv6Addr::from(*old.named.get(client.place()?)?).into(),
         };
-        let workers = self.homes.len() as u16;
-        self.homes.get_mut(usize::from(entry.worker(workers)))
+        let worker = RssEntry::of(address).worker(self.homes.len() as u16);
+        self.homes.get_mut(usize::from(worker))
     }
 }
 

@@ -7,7 +7,7 @@
 //! the client's. Of an IPv6 client, the first and the last 32 bits count. Where a client is the destination over IPv6,
 //! no key serves both address families; those frames are handed over in software.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The address that selects the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,14 +57,23 @@ pub fn queue(entry: u16, queues: u16) -> u16 {
 pub struct RssEntry(u16);
 
 impl RssEntry {
+    /// The entry of a client.
+    #[inline]
+    pub fn of(client: IpAddr) -> RssEntry {
+        match client {
+            IpAddr::V4(client) => RssEntry::of_v4(client),
+            IpAddr::V6(client) => RssEntry::of_v6(client),
+        }
+    }
+
     /// The entry of an IPv4 client.
     #[inline]
-    pub fn of_v4(client: Ipv4Addr) -> RssEntry {
+    fn of_v4(client: Ipv4Addr) -> RssEntry {
         RssEntry(hash(client.octets()).into())
     }
 
     /// The entry of an IPv6 client, by the first and the last 32 bits.
-    pub fn of_v6(client: Ipv6Addr) -> RssEntry {
+    fn of_v6(client: Ipv6Addr) -> RssEntry {
         let [a, b, c, d, .., e, f, g, h] = client.octets();
         RssEntry((hash([a, b, c, d]) ^ hash([e, f, g, h])).into())
     }

@@ -60,8 +60,8 @@ fn solicitation(packet: &mut Packet<Ipv6>, ctx: &BurstContext) -> bool {
 }
 
 /// The hardware address that a host of the link is told, if it asks for an address that the kernel holds there for a
-/// service. The kernel answers those that it has a row for, if they are elsewhere now: so it learns that. Of backends and routers it keeps rows all the time; and
-/// it knows what to do about who has an address of ours.
+/// service. The kernel answers those that it has a row for, if they are elsewhere now: so it learns that. Of backends and
+/// routers it keeps rows all the time; and it knows what to do about who has an address of ours.
 fn answer_of_worker<H: IpFamily>(
     question: &Question<H::Address>,
     ctx: &BurstContext,

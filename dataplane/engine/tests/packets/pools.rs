@@ -15,10 +15,10 @@ use engine::types::verdict::Verdict;
 use kit::connections::{Connection, add};
 use kit::engine_harness::EngineHarness;
 use kit::packets::{data, datagram, rrq};
-use kit::topology::{FLOWS, IDLE, Via, groups, owner, rss_entry, snapshot};
+use kit::topology::{FLOWS, IDLE, Via, groups, owner, snapshot};
 use kit::transfer::{Transfer, ask, client, run};
 use kit::udp_load::endpoint;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use wire::ip::{PROTOCOL_TCP, PROTOCOL_UDP};
 
 const POOLS: [Via; 2] = [Via::Snat, Via::Snat6];
@@ -29,13 +29,18 @@ const ALL: u32 = 64_512;
 
 /// The clients that share what is left of a pool's ports with the first one: those of its RSS entry.
 pub fn neighbour(via: Via, n: u16) -> SocketAddr {
-    let entry = |client: SocketAddr| match client.ip() {
-        IpAddr::V4(client) => RssEntry::of_v4(client),
-        IpAddr::V6(client) => RssEntry::of_v6(client),
-    };
-    let mut all = (0..).map(|n| client(via, n));
-    let first = entry(client(via, 0));
-    all.by_ref().filter(|&client| entry(client) == first).nth(n.into()).expect("enough")
+    let is_neighbour = |client: &SocketAddr| is_of_entry(*client, self::client(via, 0));
+    (0..).map(|n| client(via, n)).filter(is_neighbour).nth(n.into()).expect("enough")
+}
+
+/// Clients of other RSS entries than the first one's.
+fn others(via: Via) -> impl Iterator<Item = SocketAddr> {
+    let all = (0..).map(move |n| client(via, n));
+    all.filter(move |&other| !is_of_entry(other, client(via, 0)))
+}
+
+fn is_of_entry(one: SocketAddr, other: SocketAddr) -> bool {
+    RssEntry::of(one.ip()) == RssEntry::of(other.ip())
 }
 
 /// Leaves so many ports of this protocol at a SNAT address, for this client's RSS entry; all others are in use.
@@ -145,17 +150,15 @@ fn whoever_was_not_heard_again_gives_way() {
 fn an_entry_without_ports_takes_none_of_another_one() {
     for via in POOLS {
         let mut gate = EngineHarness::new();
-        let others = (0..).map(|n| client(via, n));
-        let others = others.filter(|one| rss_entry(one.ip()) != rss_entry(via.client().ip()));
-        let others: Vec<_> = others.take(20).collect();
+        let others: Vec<_> = others(via).take(20).collect();
         for &other in &others {
             let _ = ask(&mut gate, via, &rrq(other, via.vip(), "f"));
         }
         gate.wait(50);
-        use_up(&mut gate, via, via.client());
+        use_up(&mut gate, via, client(via, 0));
         gate.moves();
         for _ in 0..20 {
-            gate.take(rrq(via.client(), via.vip(), "f")).dropped(DropReason::SnatPoolEmpty);
+            gate.take(rrq(client(via, 0), via.vip(), "f")).dropped(DropReason::SnatPoolEmpty);
         }
         gate.moved(&[("received", 20), ("snat-pool-empty", 20)]);
         assert_eq!(gate.transfers().len(), others.len());

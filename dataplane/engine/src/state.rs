@@ -189,7 +189,8 @@ impl WorkerState {
     /// The SNAT ports, for a mode to take from and give back to.
     pub fn pools<'a>(&'a mut self, env: &'a Env) -> Pools<'a> {
         let SnatShare { hosts, turns, .. } = &mut self.snat;
-        Pools { snat: &env.snapshot.snat, hosts, names: &self.hosts, turns, now: env.now }
+        let worker = (env.worker, env.workers);
+        Pools { snat: &env.snapshot.snat, hosts, names: &self.hosts, turns, worker, now: env.now }
     }
 
     /// The number of clients that servers see by this affinity's SNAT address, if it has one.

@@ -239,19 +239,15 @@ impl PortAllocator {
         })
     }
 
-    /// Whether a flow that an earlier process has left can have the port: its block is open to the client's entry, or
-    /// `is_mine` says that the block's owner is the calling worker's.
-    pub fn can_be_of(
-        &self,
-        port: u16,
-        entry: RssEntry,
-        is_mine: impl Fn(RssEntry) -> bool,
-    ) -> bool {
-        let block = self.block(port, Relaxed);
-        port >= FIRST && (block.is_open_to(entry) || block.owner().is_some_and(is_mine))
+    /// Whether a flow that an earlier process has left can have the port: its block is open to the client's entry. A
+    /// worker asks before it claims any.
+    pub fn can_be_of(&self, port: u16, entry: RssEntry) -> bool {
+        port >= FIRST && self.block(port, Relaxed).is_open_to(entry)
     }
 
-    /// Claims the port of a flow that an earlier process has left. A block stays its owner's.
+    /// Claims the port of a flow that an earlier process has left. The first flow of a block gives it to its entry; others
+    /// of the worker may be of other entries, as builds before 0.1.0 gave blocks to workers. Release 0.2.0 need not know
+    /// that.
     pub fn claim(&self, port: u16, entry: RssEntry) {
         let owner = self.block(port, Relaxed);
         let owner = if owner.taken() == 0 { entry } else { owner.owner().unwrap_or(entry) };

@@ -52,6 +52,8 @@ pub struct Pools<'a> {
     pub names: &'a HostTable,
     /// This worker's allocation positions, by [`crate::types::id::SnatId`].
     pub turns: &'a mut [Turns],
+    /// The worker, and the number of all.
+    pub worker: (u16, u16),
     /// The time.
     pub now: Tick,
 }
@@ -71,11 +73,13 @@ impl Pools<'_> {
         Some(SeenAs { endpoint: Endpoint { host: self.hosts[id.index()], port }, earlier })
     }
 
-    /// Releases a port, if the endpoint is at a SNAT address.
+    /// Releases a port, if the endpoint is at a SNAT address, and the port one of this worker's.
     pub fn give_back(&mut self, endpoint: Endpoint, protocol: u8, rest: Rest) {
         let Some(id) = self.number(endpoint.host) else { return };
         let ports = self.snat[id.index()].of(protocol);
-        if let Some(entry) = ports.owner(endpoint.port) {
+        let (worker, workers) = self.worker;
+        let owner = ports.owner(endpoint.port);
+        if let Some(entry) = owner.filter(|entry| entry.worker(workers) == worker) {
             ports.give_back(self.turns[id.index()].of(protocol, entry), endpoint.port, rest);
         }
     }

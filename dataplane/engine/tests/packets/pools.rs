@@ -405,6 +405,29 @@ fn a_worker_whose_clients_are_many_borrows_from_the_others() {
     }
 }
 
+/// As by a row that is damaged.
+#[test]
+fn a_worker_gives_back_no_port_of_another_one() {
+    for via in POOLS {
+        let world = snapshot();
+        let mut gates = [0, 1].map(|n| EngineHarness::one_of(n, 2, world.clone(), FLOWS));
+        let right = usize::from(owner(via.client().ip(), 2));
+        let transfer = run(&mut gates[right], via, via.client());
+        let seen_as = gates[right].transfer(via.client()).seen_as;
+        for (worker, taken) in [(1 - right, 1), (right, 0)] {
+            let Engine { snapshot, state } = &mut gates[worker].engine;
+            let host = state.hosts.intern(seen_as.ip()).expect("a name");
+            let endpoint = Endpoint { host, port: seen_as.port() };
+            let env = state.env(snapshot, gates[right].now);
+            let mut pools = state.pools(&env);
+            pools.give_back(endpoint, PROTOCOL_UDP, Rest::NONE);
+            let ports = pools.snat.iter().find(|one| one.address == seen_as.ip());
+            let usage = ports.expect("an address").of(PROTOCOL_UDP).usage(env.now);
+            assert_eq!(usage.taken, taken, "{via:?}: {transfer:?}");
+        }
+    }
+}
+
 /// Puts `taken` ports of a worker's share in use.
 fn use_share(gate: &mut EngineHarness, via: Via, taken: u32) {
     let Engine { snapshot, state } = &mut gate.engine;

@@ -209,13 +209,12 @@ fn what_is_free_is_not_given_back() {
 #[test]
 fn a_process_goes_on_with_its_ports_and_those_behind_them() {
     let ports = PortAllocator::new();
-    let nobody = |_| false;
     for port in [1040, 65_534, 1050] {
-        assert!(ports.can_be_of(port, entry(3), nobody));
+        assert!(ports.can_be_of(port, entry(3)));
         ports.claim(port, entry(3));
     }
-    assert!(!ports.can_be_of(1041, entry(2), nobody) && ports.can_be_of(1041, entry(3), nobody));
-    assert!(!ports.can_be_of(80, entry(3), nobody));
+    assert!(!ports.can_be_of(1041, entry(2)) && ports.can_be_of(1041, entry(3)));
+    assert!(!ports.can_be_of(80, entry(3)));
     let mut at = At { turn: Turn::behind(1050), ..At::new(&ports, 3) };
     let all = at.take_all(1);
     assert!([1040, 65_534, 1050].iter().all(|port| !all.contains(port)));
@@ -228,14 +227,14 @@ fn a_process_goes_on_with_its_ports_and_those_behind_them() {
 #[test]
 fn a_block_of_before_can_be_of_several_entries_of_one_worker() {
     let ports = PortAllocator::new();
+    assert!(ports.can_be_of(1040, entry(3)) && ports.can_be_of(1041, entry(4)));
     ports.claim(1040, entry(3));
-    assert!(ports.can_be_of(1041, entry(4), |owner| owner == entry(3)));
     ports.claim(1041, entry(4));
     assert_eq!(ports.owner(1041), Some(entry(3)), "packets find the worker by the block");
     let mut at = At::new(&ports, 3);
     at.give_back(1040, Rest::NONE);
     at.give_back(1041, Rest::NONE);
-    assert!(ports.can_be_of(1040, entry(4), |_| false), "idle");
+    assert!(ports.can_be_of(1040, entry(4)), "idle");
 }
 
 #[test]

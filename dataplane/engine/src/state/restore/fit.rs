@@ -5,7 +5,6 @@ use crate::context::Env;
 use crate::flow::endpoint::{Endpoint, HostId};
 use crate::flow::host_table::HostTable;
 use crate::flow::port_allocator::SnatAddress;
-use crate::net::rss::RssEntry;
 use crate::types::id::{BackendId, VipId};
 use crate::types::mode::Mode;
 use crate::types::next_hop::NextHop;
@@ -41,10 +40,8 @@ impl Ends {
                     let seen_as = hosts.socket_address(self.seen_as).ip();
                     let ours = snapshot.snat.iter().find(|one| one.address == seen_as);
                     let entry = hosts.rss_entry(self.client.host);
-                    let is_mine = |owner: RssEntry| owner.worker(env.workers) == env.worker;
-                    let has = |one: &SnatAddress| {
-                        one.of(protocol).can_be_of(self.seen_as.port, entry, is_mine)
-                    };
+                    let has =
+                        |one: &SnatAddress| one.of(protocol).can_be_of(self.seen_as.port, entry);
                     is_of(self.seen_as.host, &backend.address) && ours.is_some_and(has)
                 }
             }

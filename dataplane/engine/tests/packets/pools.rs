@@ -228,6 +228,40 @@ fn a_flood_of_requests_in_others_names_shuts_nobody_out() {
     }
 }
 
+/// Addresses can be chosen for one RSS entry, which can have 32,000 ports: at 750 requests per second, more than these.
+#[test]
+fn a_flood_of_requests_of_one_entry_shuts_out_neither_it_nor_others() {
+    for (via, is_answered) in [(Via::Snat, false), (Via::Snat, true), (Via::Snat6, false)] {
+        let mut gate = EngineHarness::new();
+        for n in 0..32_000 + 2000_u16 {
+            let client = SocketAddr::new(client(via, 0).ip(), 3000 + n);
+            let transfer = ask(&mut gate, via, &rrq(client, via.vip(), "flood"));
+            if is_answered {
+                let _ = gate.take(transfer.data(1, 512)).sent();
+            }
+            gate.wait(u32::from(n % 75 == 74));
+        }
+        let same = (1..20).map(|n| neighbour(via, n));
+        for client in same.chain(others(via).take(200)) {
+            let transfer = run(&mut gate, via, client).with_tid(50_000);
+            completes(&mut gate, transfer);
+        }
+    }
+}
+
+/// Besides its own, an entry can have half of each other one's.
+#[test]
+fn an_entry_that_has_all_it_can_have_leaves_256_ports_to_each_other_one() {
+    let via = Via::Snat;
+    let mut gate = EngineHarness::new();
+    let other = others(via).next().expect("another one");
+    let taken = [client(via, 0), other].map(|client| {
+        use_up(&mut gate, via, client);
+        gate.engine.snapshot[SnatId(0)].of(PROTOCOL_UDP).usage(gate.now).taken
+    });
+    assert_eq!(taken, [32_000, 32_000 + 256]);
+}
+
 #[test]
 fn tcp_and_udp_don_t_use_up_each_other_s_ports() {
     let via = Via::Snat;

@@ -347,7 +347,7 @@ fn an_address_in_duplicate_address_detection_is_not_held() {
     });
 }
 
-/// Its link below has the index of the TAP, in another namespace.
+/// The link below has the index of the TAP, in another namespace.
 #[test]
 fn a_macvlan_link_above_another_namespace_does_not_count() {
     inside("watch::a_macvlan_link_above_another_namespace_does_not_count", |namespace| {

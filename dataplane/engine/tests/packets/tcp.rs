@@ -284,6 +284,20 @@ fn a_dead_backends_clients_are_told_at_once_by_the_gate_that_has_their_vip() {
     }
 }
 
+/// The VIP goes between the end of the connection and its reset.
+#[test]
+fn a_gate_that_has_lost_the_vip_resets_nobody() {
+    for via in Via::ALL {
+        let mut gate = gate();
+        let _ = Connection::open(&mut gate, via, via.client(), SSH);
+        gate.change(|snapshot| snapshot[backend(via, 0)].state = BackendState::Down);
+        gate.wait(20);
+        assert!(gate.engine.has_to_originate(), "{via:?}");
+        gate.change(|snapshot| snapshot.set_live(via.vip_id(), false));
+        assert!(gate.engine.originate(gate.now).is_none(), "{via:?}");
+    }
+}
+
 #[test]
 fn a_flood_of_syns_pushes_out_no_open_connection() {
     for via in Via::ALL {

@@ -89,7 +89,8 @@ pub fn serve(
     let facts = |mac| InterfaceFacts { driver: "made up".into(), mac, queues: 1, rss: "-" };
     let active = read(&file);
     let (reloads, mut asked) = mpsc::channel(1);
-    let compatibility = Compatibility::new(active.config(), 1, 0, "made up".into());
+    // No worker uses the memory.
+    let compatibility = Compatibility::new(active.config(), 0, "made up".into());
     let saved_state = SavedState::open(&file, compatibility, [0; 3]);
     let workers = [channel.clone()];
     let (names, outputs) = (Names::of(&active), Outputs::default());

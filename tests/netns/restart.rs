@@ -1,27 +1,60 @@
 //! The gate is killed or stopped during transfers and started again: they go on.
 
-use crate::client::{Failure, Habits, fetch};
+use crate::client::{Failure, Habits, fetch_by_blocks};
 use crate::daemon::{Daemon, Setup, rows};
 use crate::peers;
 use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, uninterrupted, until};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant};
 
 const SIZE: usize = 4 << 20;
 const CLIENTS: u8 = 8;
+/// A block in the middle of the image, in blocks of 512 bytes.
+const MIDDLE: u16 = (SIZE / 1024) as u16;
+/// The longest time that a client waits for the gate.
+const LONGEST: Duration = Duration::from_secs(60);
 
-type Fetching = JoinHandle<Result<Vec<u8>, Failure>>;
+/// Clients that fetch the image. In its middle they wait until the gate is back: it is ended in the middle of all.
+struct Clients {
+    running: Vec<JoinHandle<Result<Vec<u8>, Failure>>>,
+    is_back: Arc<AtomicBool>,
+}
 
-fn clients(lab: &Lab, vip: &str, net: u8) -> Vec<Fetching> {
-    let server = SocketAddrV4::new(vip.parse().expect("an address"), 69);
-    let starts = (1..=CLIENTS).map(|n| {
-        let from = SocketAddrV4::new(Ipv4Addr::new(10, net, 2, n), 0);
-        lab.inside("client", move || fetch(from, server, "image", Habits::default()))
-    });
-    starts.collect()
+impl Clients {
+    fn start(lab: &Lab, vip: &str, net: u8) -> Clients {
+        let server = SocketAddrV4::new(vip.parse().expect("an address"), 69);
+        let is_back = Arc::new(AtomicBool::new(false));
+        let starts = (1..=CLIENTS).map(|n| {
+            let from = SocketAddrV4::new(Ipv4Addr::new(10, net, 2, n), 0);
+            let is_back = Arc::clone(&is_back);
+            let wait = move |block| {
+                let ends = Instant::now() + LONGEST;
+                while block == MIDDLE && !is_back.load(Relaxed) && Instant::now() < ends {
+                    sleep(Duration::from_millis(5));
+                }
+            };
+            lab.inside("client", move || {
+                fetch_by_blocks(from, server, "image", Habits::default(), wait)
+            })
+        });
+        Clients { running: starts.collect(), is_back }
+    }
+
+    /// Asserts that all get the whole file.
+    fn finish(self, lab: &Lab, what: &str) {
+        self.is_back.store(true, Relaxed);
+        let original = std::fs::read(lab.path("files/image")).expect("the file");
+        for client in self.running {
+            let got = client.join().expect("it ends");
+            assert!(got.as_ref() == Ok(&original), "{what}: {:?}", got.err());
+        }
+    }
 }
 
 /// All counters, by their names on the page of metrics, that a worker counts.
@@ -67,7 +100,7 @@ fn again(setup: fn() -> Setup, signal: &str) {
     assert!(!lab.log().contains("counters begin"), "before it there was none: {}", lab.log());
     for (service, vip, net) in [("nat", NAT_VIP, 78), ("snat", SNAT_VIP, 77), ("dsr", DSR_VIP, 77)]
     {
-        let running = clients(&lab, vip, net);
+        let running = Clients::start(&lab, vip, net);
         let all = u64::from(CLIENTS);
         until("all transfers run", || daemon.total(service, "responded") == all);
         let (before, tap) = (totals(&daemon), tap(&lab));
@@ -85,11 +118,7 @@ fn again(setup: fn() -> Setup, signal: &str) {
             let after = after.get(&name).copied().unwrap_or_default();
             assert!(after >= before, "{name}: {before}, and after the restart {after}");
         }
-        let original = std::fs::read(lab.path("files/image")).expect("the file");
-        for client in running {
-            let got = client.join().expect("it ends");
-            assert!(got.as_ref() == Ok(&original), "{service}: {:?}", got.err());
-        }
+        running.finish(&lab, service);
         assert_eq!(daemon.total(service, "inherited"), all, "{service}: {}", lab.log());
         assert_eq!(daemon.total(service, "started"), all, "none is counted twice");
         if service != "dsr" {
@@ -153,7 +182,7 @@ fn orders_outlive_the_gate_and_the_file_may_change() {
     let lab = lab();
     let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
     let mut daemon = Daemon::start(&lab, Setup::default());
-    let running = clients(&lab, NAT_VIP, 78);
+    let running = Clients::start(&lab, NAT_VIP, 78);
     until("all transfers run", || daemon.total("nat", "responded") == u64::from(CLIENTS));
     assert!(daemon.tidegate("backend drain snat s1").status.success());
     daemon.process.signal("KILL");
@@ -164,10 +193,7 @@ fn orders_outlive_the_gate_and_the_file_may_change() {
     let text = Setup::default().text(&lab).replacen(s1, "", 1);
     assert_ne!(text, Setup::default().text(&lab));
     let daemon = Daemon::launch(&lab, &text);
-    let original = std::fs::read(lab.path("files/image")).expect("the file");
-    for client in running {
-        assert!(client.join().expect("it ends") == Ok(original.clone()));
-    }
+    running.finish(&lab, "nat");
     let backends = daemon.ask("backends").expect("backends");
     let state = |service: &str, name: &str| {
         let row = rows(&backends).find(|row| row["service"] == service && row["name"] == name);
@@ -194,7 +220,7 @@ fn other_workers_go_on_with_them() {
         [("nat", NAT_VIP, 78), ("snat", SNAT_VIP, 77), ("dsr", DSR_VIP, 77)].into_iter().enumerate()
     {
         let before = daemon.total(service, "responded");
-        let running = clients(&lab, vip, net);
+        let running = Clients::start(&lab, vip, net);
         let all = u64::from(CLIENTS);
         until("all transfers run", || daemon.total(service, "responded") == before + all);
         daemon.process.signal("KILL");
@@ -203,11 +229,7 @@ fn other_workers_go_on_with_them() {
         daemon = Daemon::with(&lab, &texts[(round + 1) % 2]);
         assert_eq!(daemon.total(service, "inherited"), all, "{service}: {}", lab.log());
         assert!(!lab.log().contains("do not go on"), "{}", lab.log());
-        let original = std::fs::read(lab.path("files/image")).expect("the file");
-        for client in running {
-            let got = client.join().expect("it ends");
-            assert!(got.as_ref() == Ok(&original), "{service}: {:?}", got.err());
-        }
+        running.finish(&lab, service);
     }
     daemon.finish();
 }

@@ -75,9 +75,9 @@ pub struct Kernel {
 
 impl Kernel {
     /// Blocks devices from the kernel where both would answer, creates the TAPs with their addresses and routes and
-    /// the services' addresses, and starts to watch. The TAPs have no carrier until [`Kernel::follow_links`]. `macs` are the devices' addresses, in the order of the
-    /// configuration's interfaces; `unresolved` are the hosts that workers look for. The first view is complete
-    /// except for neighbours that the kernel has yet to resolve.
+    /// the services' addresses, and starts to watch. The TAPs have no carrier until [`Kernel::follow_links`]. `macs` are
+    /// the devices' addresses, in the order of the configuration's interfaces; `unresolved` are the hosts that workers
+    /// look for. The first view is complete except for neighbours that the kernel has yet to resolve.
     ///
     /// # Errors
     ///

@@ -50,16 +50,19 @@ impl Daemon {
         matches!(self.snapshot.borrow().addresses.get(vip), Some(Owner::Vip(_)))
     }
 
-    /// Whether the kernel holds no address of a service's SNAT pool, of one of its address families.
+    /// Whether a service has a live VIP, but the kernel holds no address of its SNAT pool, of one of the pool's address
+    /// families.
     pub(super) fn lacks_pool(&self, service: &config::Service) -> bool {
         let Mode::Snat(pool) = &service.mode else { return false };
         let snapshot = self.snapshot.borrow();
         let is_live =
             |held: &&Held| matches!(snapshot.addresses.get(held.address), Some(Owner::Snat(_)));
-        [false, true].into_iter().any(|v6| {
+        let is_away = |v6| {
             let mut family = pool.iter().filter(|held| held.address.is_ipv6() == v6).peekable();
             family.peek().is_some() && !family.any(|held| is_live(&held))
-        })
+        };
+        service.vips.iter().any(|vip| self.is_live(vip.address))
+            && [false, true].into_iter().any(is_away)
     }
 
     /// The conflicts about some of our addresses.

@@ -105,8 +105,7 @@ impl Daemon {
                 .into_iter()
                 .map(|vip| viewed_vip(vip, history, now))
                 .collect(),
-            lacks_pool: self.lacks_pool(written)
-                && written.vips.iter().any(|vip| self.is_live(vip.address)),
+            lacks_pool: self.lacks_pool(written),
             backends: backends.remove(&written.name).unwrap_or_default(),
             hour: history.seconds(&written.name),
         });

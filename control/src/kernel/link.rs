@@ -139,7 +139,10 @@ pub async fn macvlans(handle: &Handle) -> Result<Vec<Macvlan>, Error> {
 }
 
 fn macvlan(link: &LinkMessage) -> Option<Macvlan> {
-    let is_macvlan = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::LinkInfo(infos) if infos.contains(&LinkInfo::Kind(InfoKind::MacVlan)));
+    let is_macvlan = |attribute: &LinkAttribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => infos.contains(&LinkInfo::Kind(InfoKind::MacVlan)),
+        _ => false,
+    };
     // The index of a link below in another namespace says nothing here.
     let is_elsewhere =
         |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::LinkNetNsId(_));

@@ -37,8 +37,8 @@ pub struct Traffic {
     pub no_room: AtomicU64,
 }
 
-/// Moves frames until the future is dropped, and looks for conflicts among those to the kernel. Frames from the kernel leave by the first worker, so that they keep
-/// their order.
+/// Moves frames until the future is dropped, and looks for conflicts among those to the kernel. Frames from the kernel
+/// leave by the first worker, so that they keep their order.
 pub async fn carry<P: Pool>(
     device: Arc<AsyncDevice>,
     rings: Vec<KernelRings<P::Buffer>>,

@@ -64,7 +64,8 @@ pub struct Transfer {
 // A cache line.
 row_layout!(Transfer, 64:
     bytes 0, client 8, server 16, last_packet 24, blocks 28, fingerprint 32, backend 36, tid 38, client_tid 40,
-    timeout 42, window 43, is_over_limit 44, spare 45, progress 46, back 52, state 59, operation 60, alias 61, repeats 62, failover 63,
+    timeout 42, window 43, is_over_limit 44, spare 45, progress 46, back 52, state 59, operation 60, alias 61,
+    repeats 62, failover 63,
 );
 
 /// State of failover after a server has died. Every state but [`Failover::None`] keeps packets off the fast path.

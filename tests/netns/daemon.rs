@@ -209,7 +209,7 @@ impl<'a> Daemon<'a> {
 
     /// Asserts that every packet had one verdict and none was lost between workers; then SIGTERM must end the process
     /// cleanly.
-    pub fn finish(mut self) {
+    pub fn finish(self) {
         until("every packet has had its verdict", || {
             let stats = self.ask("stats").expect("stats");
             let sum = |names: &[&str]| -> u64 {
@@ -221,6 +221,11 @@ impl<'a> Daemon<'a> {
                 && sum(&["received", "from_kernel", "released", "made"])
                     == sum(&["transmitted", "answered", "to_kernel", "held", "absorbed"]) + drops
         });
+        self.stop();
+    }
+
+    /// Stops it by SIGTERM, and asserts that nothing of it stays.
+    pub fn stop(mut self) {
         let status = self.process.terminate();
         assert!(status.success(), "SIGTERM: {status}");
         assert!(!self.socket().exists(), "the socket is still there");

@@ -144,6 +144,17 @@ fn a_gate_that_is_restarted_goes_on() {
     again(Setup::default, "USR2");
 }
 
+/// The TAPs are there before the workers, and outlive a process that is only killed.
+#[test]
+fn a_stop_during_the_start_leaves_nothing() {
+    let lab = Lab::new();
+    for _ in 0..3 {
+        let daemon = Daemon::launch(&lab, &Setup::default().text(&lab));
+        until("it has begun", || lab.must("gate", "ip -o link").contains("clients"));
+        daemon.stop();
+    }
+}
+
 /// keepalived's sockets and BGP sessions are such connections.
 #[test]
 fn connections_of_other_programs_outlive_the_gate() {

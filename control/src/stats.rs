@@ -62,10 +62,11 @@ impl Sum {
         names.zip(self.values.iter().map(|&value| value.into())).collect()
     }
 
-    /// Transfers now: those that have started or were adopted, and have not ended. Workers run on, so an end may be read
-    /// without its start.
+    /// Transfers now: those that have started, were adopted or came from the other gate, and have not ended. Workers run
+    /// on, so an end may be read without its start.
     pub fn now(&self) -> u64 {
-        (self.value("started") + self.value("adopted")).saturating_sub(self.value("ended"))
+        let entered = ["started", "adopted", "synced"].map(|name| self.value(name));
+        entered.iter().sum::<u64>().saturating_sub(self.value("ended"))
     }
 
     fn value(&self, name: &str) -> u64 {

@@ -9,6 +9,8 @@ use engine::snapshot::Snapshot;
 use engine::state::explain::SelectionTrace;
 use engine::state::references::References;
 use engine::state::resize::Resize;
+use engine::state::sync::export::SyncExport;
+use engine::state::sync::import::SyncImport;
 use engine::types::drop_reason::DropReason;
 use std::hash::{BuildHasher, RandomState};
 use std::mem::discriminant;
@@ -104,8 +106,7 @@ impl WorkerChannels {
     /// The worker does not reply.
     pub async fn look(&self, look: SelectionTrace) -> Result<(u16, SelectionTrace), Error> {
         let _one_at_a_time = self.recorded.lock().await;
-        let workers = self.channels.len() as u16;
-        let worker = RssEntry::of(look.client).worker(workers);
+        let worker = RssEntry::of(look.client).worker(self.workers());
         let channel = &self.channels[usize::from(worker)];
         match ask(channel, Query::Selection(Box::new(look))).await {
             Some(Query::Selection(look)) => Ok((worker, *look)),
@@ -161,6 +162,41 @@ impl WorkerChannels {
         for channel in &self.channels {
             send(channel, Command::EndCapture).await;
         }
+    }
+
+    /// Has a worker go on with a round over its rows, until there is no room for more or the round is at its end.
+    ///
+    /// # Errors
+    ///
+    /// The worker does not reply; the round is lost.
+    pub async fn export(
+        &self,
+        worker: u16,
+        round: Box<SyncExport>,
+    ) -> Result<Box<SyncExport>, Error> {
+        let _one_at_a_time = self.recorded.lock().await;
+        match ask(&self.channels[usize::from(worker)], Query::Export(round)).await {
+            Some(Query::Export(round)) => Ok(round),
+            _ => Err(silent(worker)),
+        }
+    }
+
+    /// Has a worker take in rows of the other gate; returns them with the number of refused ones.
+    ///
+    /// # Errors
+    ///
+    /// The worker does not reply.
+    pub async fn import(&self, worker: u16, rows: SyncImport) -> Result<Box<SyncImport>, Error> {
+        let _one_at_a_time = self.recorded.lock().await;
+        match ask(&self.channels[usize::from(worker)], Query::Import(Box::new(rows))).await {
+            Some(Query::Import(rows)) => Ok(rows),
+            _ => Err(silent(worker)),
+        }
+    }
+
+    /// The number of workers.
+    pub fn workers(&self) -> u16 {
+        self.channels.len() as u16
     }
 
     /// Latencies of frames in each worker since the start; of a worker that does not reply, those until its last reply.

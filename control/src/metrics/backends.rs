@@ -74,6 +74,8 @@ fn counters(backends: &[&Backend], page: &mut Page) -> fmt::Result {
     lone("backend_transfers_inherited", help, |it| it.inherited.value())?;
     let help = "Transfers adopted in their middle, which another gate saw begin";
     lone("backend_transfers_adopted", help, |it| it.adopted.value())?;
+    let help = "Transfers that the other gate of the pair has told of";
+    lone("backend_transfers_synced", help, |it| it.synced.value())?;
     let help = "Downloads taken over from a backend that died";
     lone("backend_transfers_resumed", help, |it| it.resumed.value())?;
     let help = "Unanswered transfers whose request went to another backend";

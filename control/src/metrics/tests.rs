@@ -148,7 +148,7 @@ fn values_are_where_they_belong() {
     let count = |name: &str, labels: &[(&str, &str)]| page.all(name, labels).len();
     assert_eq!(count("tidegate_worker_dropped_packets_total", &[]), DropReason::ALL.len());
     assert_eq!(count("tidegate_backend_state", &one), 8);
-    assert_eq!(count("tidegate_backend_transfers_ended_total", &one), 12);
+    assert_eq!(count("tidegate_backend_transfers_ended_total", &one), 13);
     assert_eq!(count("tidegate_backend_transfers_max", &[]), 2);
 }
 
@@ -176,6 +176,6 @@ fn openmetrics_has_its_own_form() {
 #[test]
 fn every_counter_has_a_metric() {
     assert_eq!(Packets::NAMES.len(), 14);
-    assert_eq!(Transfers::NAMES.len(), 29);
+    assert_eq!(Transfers::NAMES.len(), 31);
     assert_eq!(Refusals::NAMES.len(), 6);
 }

@@ -15,6 +15,8 @@ use crate::state::WorkerState;
 use crate::state::explain::{SelectionTrace, explain};
 use crate::state::references::References;
 use crate::state::resize::Resize;
+use crate::state::sync::export::SyncExport;
+use crate::state::sync::import::SyncImport;
 use crate::types::frame::{BURST, Burst, Frame};
 use crate::types::id::InterfaceId;
 use crate::types::tick::Tick;
@@ -159,6 +161,17 @@ impl Engine {
     /// The flow between these ends, as it is now.
     pub fn flow_between(&self, ends: &FlowEnds) -> Option<FlowSummary> {
         flow_between(ends, &self.snapshot, &self.state)
+    }
+
+    /// Copies out some more rows for the other gate of the pair; returns true when the query has all that it can hold.
+    pub fn export(&self, query: &mut SyncExport, now: Tick) -> bool {
+        self.state.export(query, &self.state.env(&self.snapshot, now))
+    }
+
+    /// Takes in some more rows of the other gate of the pair; returns true when all have been looked at.
+    pub fn import(&mut self, rows: &mut SyncImport, now: Tick) -> bool {
+        let env = self.state.env(&self.snapshot, now);
+        self.state.import(rows, &env)
     }
 
     /// Answers a query with some more transfers and connections; returns true when all have been looked at.

@@ -27,6 +27,7 @@ mod selection;
 pub mod snat;
 mod snat_share;
 pub mod sweep;
+pub mod sync;
 mod transfers;
 
 use self::adoption_rate::AdoptionRate;

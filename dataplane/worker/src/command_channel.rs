@@ -12,6 +12,8 @@ use engine::state::explain::SelectionTrace;
 use engine::state::flow_log::{self, Records};
 use engine::state::references::References;
 use engine::state::resize::Resize;
+use engine::state::sync::export::SyncExport;
+use engine::state::sync::import::SyncImport;
 use std::sync::Arc;
 
 /// A message from control to a worker.
@@ -55,6 +57,10 @@ pub enum Query {
     Latencies(Box<Latencies>),
     /// The last dropped frames of a reason.
     Drops(Box<DropQuery>),
+    /// Rows for the other gate of the pair.
+    Export(Box<SyncExport>),
+    /// Rows of the other gate of the pair, to be taken in.
+    Import(Box<SyncImport>),
 }
 
 /// Messages that each ring holds.

@@ -228,6 +228,8 @@ impl<P: Port> Worker<P> {
                 std::mem::swap(&mut self.latencies, latencies);
                 true
             }
+            Query::Export(rows) => self.engine.export(rows, now),
+            Query::Import(rows) => self.engine.import(rows, now),
             Query::Drops(drops) => {
                 self.recorder.history.answer(drops);
                 true

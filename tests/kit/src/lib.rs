@@ -2,6 +2,7 @@
 //!
 //! - [`packets`]: packets by name; [`topology`]: addresses, services and backends of the tests.
 //! - [`engine_harness`]: one engine to send packets through; [`worker_set`]: several workers on in-memory wires.
+//! - [`pair`]: two engines, one of which tells the other its flows.
 //! - [`transfer`], [`connections`]: one flow as both of its ends see it; [`udp_load`], [`tcp_load`]: many, for benchmarks.
 //! - [`farm`]: simulated clients and servers; [`lab`]: real ones in network namespaces.
 //! - [`counters`]: compares every counter; [`records`]: the log's records with the counters.
@@ -22,6 +23,7 @@ pub mod lab;
 pub mod meanwhile;
 pub mod packet;
 pub mod packets;
+pub mod pair;
 pub mod records;
 pub mod remains;
 pub mod segment;

@@ -175,13 +175,13 @@ mod tests {
             let started = (size_of::<Packets>() + size_of::<Drops>() + size_of::<Load>()) / 8 + 1;
             // Ten frames came, and three went; two transfers begun, one ended.
             (memory[0], memory[3]) = (10, 3);
-            (memory[started], memory[started + 3]) = (2, 1);
+            (memory[started], memory[started + 4]) = (2, 1);
             memory[at] = to;
             is_sound(memory.as_mut_bytes(), room)
         }
         let last = ROOM.size() / 8 - 1;
         assert_eq!(Packets::NAMES[3], "transmitted");
-        assert_eq!((Transfers::NAMES[0], Transfers::NAMES[3]), ("started", "ended"));
+        assert_eq!((Transfers::NAMES[0], Transfers::NAMES[4]), ("started", "ended"));
         let backends = (size_of::<Packets>() + size_of::<Drops>() + size_of::<Load>()) / 8 + 1;
         for (at, to, is_sound) in [
             (0, 10, true),
@@ -189,8 +189,8 @@ mod tests {
             (3, 11, false),
             (0, 1 << 40, false),
             (0, u64::MAX, false),
-            (backends + 3, 3, false),
-            (backends + 3, 2, true),
+            (backends + 4, 3, false),
+            (backends + 4, 2, true),
             (last, 7, true),
             (last, 1 << 63, false),
         ] {

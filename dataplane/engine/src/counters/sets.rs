@@ -96,7 +96,9 @@ counters! {
         inherited,
         /// Transfers adopted: another gate saw them begin.
         adopted,
-        /// Transfers ended for any reason; started and adopted minus ended is the current number.
+        /// Transfers that the peer gate has told of.
+        synced,
+        /// Transfers ended for any reason; started, adopted and synced minus ended is the current number.
         ended,
         /// Requests that the backend answered, in whatever way.
         responded,
@@ -133,6 +135,8 @@ counters! {
         lost,
         /// UDP connections ended because the backend was drained or removed.
         drained,
+        /// Transfers forgotten because another gate has their VIP, and sees their end.
+        elsewhere,
         /// ICMP port-unreachable errors from the backend's host.
         unreachable,
         /// Clients that were heard and that the backend left without an answer; each counts once a minute.
@@ -199,10 +203,10 @@ impl Refusals {
 }
 
 impl Transfers {
-    /// Transfers that have begun here, or were adopted.
+    /// Transfers that have begun here, were adopted, or came from the peer gate.
     #[inline]
     pub fn entered(&self) -> u64 {
-        self.started.value() + self.adopted.value()
+        self.started.value() + self.adopted.value() + self.synced.value()
     }
 
     /// Current number of transfers. To any but the worker that counts them an end may be visible before its beginning.
@@ -236,6 +240,7 @@ impl Transfers {
             EndReason::FailedOver => &self.failed_over,
             EndReason::Lost => &self.lost,
             EndReason::Drained => &self.drained,
+            EndReason::Elsewhere => &self.elsewhere,
         }
     }
 }

@@ -11,10 +11,13 @@ use crate::alg::tftp::earlier::Earlier;
 use crate::types::id::{BackendId, InterfaceId, VipId};
 use crate::types::next_hop::NextHop;
 use crate::types::tick::Tick;
+pub use synced::SyncedConnection;
 use wire::ethernet::Mac;
 use wire::ip::PROTOCOL_TCP;
 use wire::tcp::SeqNumber;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, TryFromBytes};
+
+mod synced;
 
 /// A connection. The first cache line holds what forwarding needs.
 #[derive(Debug, Clone, TryFromBytes, IntoBytes, KnownLayout, Immutable)]

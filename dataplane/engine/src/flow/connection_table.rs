@@ -122,6 +122,11 @@ impl ConnectionTable {
         Ok(id)
     }
 
+    /// A digest of the connection, without its progress; never 0.
+    pub fn digest(&self, id: FlowId) -> u16 {
+        self[id].digest(self.seed)
+    }
+
     /// Sets state and deadline.
     pub fn set_state(&mut self, id: FlowId, state: ConnectionState, deadline: Tick) {
         let before = std::mem::replace(&mut self[id].state, state);

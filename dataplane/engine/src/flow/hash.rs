@@ -62,6 +62,11 @@ impl Seed {
         if rest.is_empty() { hash } else { with(hash, last_word(bytes, rest)) }
     }
 
+    /// A hash of a byte string in 16 bits; never 0.
+    pub fn digest(self, bytes: &[u8]) -> u16 {
+        (self.of_bytes(bytes) as u16).max(1)
+    }
+
     /// A short hash of a transfer's keys and of `rest`, which detects torn rows.
     #[inline]
     pub fn seal(self, client: Key, server: Key, rest: u64) -> u32 {

@@ -254,6 +254,22 @@ impl PortAllocator {
         self.seize(port, owner);
     }
 
+    /// Takes the port of a flow that another gate has told of, for this entry. Returns whether it could be had.
+    pub fn take_told(&self, port: u16, entry: RssEntry, holder: Holder) -> bool {
+        let is_taken = port >= FIRST && self.seize(port, entry);
+        if is_taken {
+            self.note(port, holder);
+        }
+        is_taken
+    }
+
+    /// The holder of a port in use that is this entry's.
+    pub fn holder(&self, port: u16, entry: RssEntry) -> Option<Holder> {
+        let block = self.block(port, Relaxed);
+        let is_in_use = block.owner() == Some(entry) && block.taken() & bit(port) != 0;
+        is_in_use.then(|| Holder::from_bits(self.words[usize::from(port)].load(Relaxed)))
+    }
+
     /// Searches a share for a port without pending packets, and allocates it.
     fn search_share(
         &self,

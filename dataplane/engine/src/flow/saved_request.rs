@@ -35,6 +35,14 @@ impl SavedRequest {
         self.bytes[..bytes.len()].copy_from_slice(bytes);
     }
 
+    /// A request that another gate has kept: whole, or the end of its file name.
+    pub fn told(bytes: &[u8], is_whole: bool) -> SavedRequest {
+        let mut kept = SavedRequest::NONE;
+        kept.keep(end(bytes, ROOM));
+        kept.is_whole = is_whole && bytes.len() <= ROOM;
+        kept
+    }
+
     /// The whole request, if it fitted.
     pub fn whole(&self) -> Option<&[u8]> {
         self.is_whole.then_some(self.bytes())

@@ -16,8 +16,11 @@ use crate::types::direction::KeyKind;
 use crate::types::id::{BackendId, InterfaceId, ServerId, VipId};
 use crate::types::next_hop::NextHop;
 use crate::types::tick::Tick;
+pub use synced::SyncedTransfer;
 use wire::ethernet::Mac;
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes};
+
+mod synced;
 
 /// The hot part of a transfer.
 #[derive(Debug, Clone, TryFromBytes, IntoBytes, KnownLayout, Immutable)]

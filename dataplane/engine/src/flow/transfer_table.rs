@@ -88,6 +88,32 @@ impl TransferTable {
         Ok(())
     }
 
+    /// Enters a transfer that another gate has told of. No other transfer may have one of its keys.
+    pub fn insert_synced(
+        &mut self,
+        flow: &Transfer,
+        detail: &Detail,
+        deadline: Tick,
+    ) -> Result<FlowId, Full> {
+        let id = self.lists.first(FREE).ok_or(Full)?;
+        self.transfers[id as usize].clone_from(flow);
+        self.details[id as usize].clone_from(detail);
+        self.seal(id);
+        self.lists.remove(id);
+        if let Err(full) = self.adopt(id, deadline) {
+            self.transfers[id as usize] = Transfer::FREE;
+            self.lists.append(FREE, id);
+            return Err(full);
+        }
+        self.in_use += 1;
+        Ok(id)
+    }
+
+    /// A digest of the transfer, without its progress; never 0.
+    pub fn digest(&self, id: FlowId) -> u16 {
+        self[id].digest(self.seed)
+    }
+
     /// Frees a saved row that was not adopted.
     pub fn discard(&mut self, id: FlowId) {
         self.transfers[id as usize] = Transfer::FREE;

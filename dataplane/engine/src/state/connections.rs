@@ -11,6 +11,7 @@ use crate::flow::{FlowId, NO_FLOW};
 use crate::mode::rules;
 use crate::snapshot::{BackendState, Snapshot};
 use crate::state::flow_log::History;
+use crate::state::sync::end_here;
 use crate::types::drop_reason::DropReason;
 use crate::types::end_reason::EndReason;
 use crate::types::id::VipId;
@@ -101,6 +102,7 @@ impl WorkerState {
         env: &Env,
     ) {
         if connection.is_counted() {
+            let end = end_here(connection.vip(), end, env.snapshot);
             let transfers = self.counters.backend(connection.backend);
             transfers.ended.add(1);
             transfers.of(end).add(1);

@@ -197,6 +197,11 @@ fn draw(drawn: &mut u64) -> u32 {
 }
 
 impl History {
+    /// The notes about a flow that the peer gate has told of.
+    pub fn synced() -> History {
+        History { reason: SelectionReason::Synced, ..History::default() }
+    }
+
     /// The notes of a flow that begins now.
     pub fn begun(now: Millis, reason: SelectionReason) -> History {
         History { begun: Some(now), asked: Some(now), reason, ..History::default() }

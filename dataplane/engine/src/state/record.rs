@@ -57,6 +57,9 @@ impl WorkerState {
     pub(super) fn record_transfer_end(&mut self, id: FlowId, reason: EndReason, env: &Env) {
         let (flow, detail) = (&self.transfers[id], self.transfers.detail(id));
         let history = *self.flow_log.transfer(id);
+        if is_told_of(history, reason) {
+            return;
+        }
         let duration = duration(history, detail.begun, (self.clock, env.now));
         let service = env.backend(flow.backend).service;
         self.counters.ended(service, reason, duration, Some(flow.bytes));
@@ -104,6 +107,9 @@ impl WorkerState {
         reason: EndReason,
         env: &Env,
     ) {
+        if is_told_of(history, reason) {
+            return;
+        }
         let duration = duration(history, connection.begun, (self.clock, env.now));
         let service = env.backend(connection.backend).service;
         self.counters.ended(service, reason, duration, None);
@@ -167,6 +173,11 @@ impl WorkerState {
         // Nobody else pushes, so there still is the room that `FlowLog::takes` has seen.
         let _ = records.push(record);
     }
+}
+
+/// Whether the end is one that the other gate of the pair records: this one has only been told of the flow.
+fn is_told_of(history: History, reason: EndReason) -> bool {
+    reason == EndReason::Elsewhere && history.begun.is_none()
 }
 
 /// Milliseconds since the request. To a tick where an earlier process saw that, or where milliseconds may have wrapped.

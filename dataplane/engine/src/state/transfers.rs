@@ -13,6 +13,7 @@ use crate::flow::transfer::{Failover, NOBODY, Transfer};
 use crate::mode::rules;
 use crate::snapshot::Snapshot;
 use crate::state::flow_log::History;
+use crate::state::sync::end_here;
 use crate::types::direction::KeyKind;
 use crate::types::drop_reason::DropReason;
 use crate::types::end_reason::EndReason;
@@ -265,13 +266,14 @@ impl WorkerState {
         }
     }
 
-    fn release(&mut self, flow: &Transfer, rest: Rest, env: &Env) {
+    pub(super) fn release(&mut self, flow: &Transfer, rest: Rest, env: &Env) {
         let rules = rules(&env.snapshot.service_of(flow.backend).mode);
         rules.release(flow.seen_as(), PROTOCOL_UDP, rest, &mut self.pools(env));
     }
 
     /// One transfer of this backend less.
     pub fn count_end(&mut self, id: FlowId, end: EndReason, env: &Env) {
+        let end = end_here(self.transfers[id].vip(), end, env.snapshot);
         let transfers = self.counters.of(&self.transfers[id]);
         transfers.ended.add(1);
         transfers.of(end).add(1);

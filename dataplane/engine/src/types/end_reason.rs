@@ -28,6 +28,8 @@ pub enum EndReason {
     Lost,
     /// The backend was drained or removed; used for UDP connections, which have no other end.
     Drained,
+    /// Another gate has the VIP now, and sees the end.
+    Elsewhere,
 }
 
 /// The meaning of an end for the client. Nothing else tells failures from other ends.
@@ -58,7 +60,7 @@ impl EndKind {
 
 impl EndReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [EndReason; 12] = [
+    pub const ALL: [EndReason; 13] = [
         EndReason::Completed,
         EndReason::SizeProbe,
         EndReason::NotFound,
@@ -71,6 +73,7 @@ impl EndReason {
         EndReason::FailedOver,
         EndReason::Lost,
         EndReason::Drained,
+        EndReason::Elsewhere,
     ];
 
     /// The name that operators see.
@@ -88,6 +91,7 @@ impl EndReason {
             EndReason::FailedOver => "failed-over",
             EndReason::Lost => "lost",
             EndReason::Drained => "drained",
+            EndReason::Elsewhere => "elsewhere",
         }
     }
 
@@ -99,7 +103,10 @@ impl EndReason {
             EndReason::Failed | EndReason::Lost | EndReason::Evicted => EndKind::Failed,
             EndReason::TimedOut if is_without_end => EndKind::Neutral,
             EndReason::Unanswered | EndReason::Unheard | EndReason::TimedOut => EndKind::Silent,
-            EndReason::FailedOver | EndReason::Drained | EndReason::Replaced => EndKind::Neutral,
+            EndReason::FailedOver
+            | EndReason::Drained
+            | EndReason::Replaced
+            | EndReason::Elsewhere => EndKind::Neutral,
         }
     }
 }
@@ -126,7 +133,7 @@ mod tests {
         );
         assert_eq!(
             names(others),
-            ["completed", "size-probe", "replaced", "failed-over", "drained"]
+            ["completed", "size-probe", "replaced", "failed-over", "drained", "elsewhere"]
         );
     }
 

@@ -20,6 +20,8 @@ pub enum SelectionReason {
     Affinity,
     /// The hash of the client's address, which another gate has followed before.
     Adopted,
+    /// The other gate of the pair has chosen it, and told of it.
+    Synced,
     /// The usual backends were full or down: one that made room, or was ejected.
     SpillOver,
     /// The backend before left the request unanswered.
@@ -40,6 +42,7 @@ impl SelectionReason {
             SelectionReason::Persistence => "persistence",
             SelectionReason::Affinity => "affinity",
             SelectionReason::Adopted => "adopted",
+            SelectionReason::Synced => "synced",
             SelectionReason::SpillOver => "spill-over",
             SelectionReason::AskedElsewhere => "asked-elsewhere",
             SelectionReason::Failover => "failover",

@@ -31,6 +31,11 @@ impl Tick {
         Tick(self.0.wrapping_add(ticks))
     }
 
+    /// The time `ticks` earlier.
+    pub fn before(self, ticks: u32) -> Tick {
+        Tick(self.0.wrapping_sub(ticks))
+    }
+
     /// Whether the time has come at `now`.
     pub fn is_due(self, now: Tick) -> bool {
         now.since(self) < u32::MAX / 2

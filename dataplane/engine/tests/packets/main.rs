@@ -51,6 +51,8 @@ mod schedulers;
 mod scheduling;
 mod sharing;
 mod slow_start;
+mod sync;
+mod sync_refusals;
 mod tcp;
 mod tid_learning;
 mod to_service_port;

@@ -25,7 +25,8 @@ pub fn advance(halves: &mut [Half; 2], from: usize, tcp: &Tcp, len: u32) -> bool
 
 #[inline]
 fn raise(known: &mut SeqNumber, number: SeqNumber) -> bool {
-    let is_further = (1..FURTHEST).contains(&number.since(*known));
+    // What is not known yet is learned: the row may come from another gate.
+    let is_further = *known == Half::UNKNOWN || (1..FURTHEST).contains(&number.since(*known));
     if is_further {
         *known = number;
     }

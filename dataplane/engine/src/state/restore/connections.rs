@@ -41,7 +41,7 @@ impl WorkerState {
     }
 
     /// Makes the affinity of a control connection's client anew.
-    fn bind_again(&mut self, id: FlowId, env: &Env) {
+    pub(in crate::state) fn bind_again(&mut self, id: FlowId, env: &Env) {
         let is_control = self.connections.get(id).is_some_and(|connection| {
             connection.kind == ConnectionKind::Client
                 && connection.backend != NO_BACKEND
@@ -55,7 +55,7 @@ impl WorkerState {
     }
 
     /// Data is its client's again.
-    fn join_again(&mut self, id: FlowId, env: &Env) {
+    pub(in crate::state) fn join_again(&mut self, id: FlowId, env: &Env) {
         let data = self.connections.get(id).filter(|one| one.kind == ConnectionKind::Data);
         let Some(data) = data.cloned() else { return };
         if let Some(affinity) = self.affinity_of_data(&data, env) {

@@ -1,0 +1,164 @@
+//! Rows that a worker copies out for the peer gate: those of VIPs that are held here, once they have lasted for a while.
+//!
+//! A digest of each row as it was told last says what has changed since. All rows are told anew where the digests are
+//! zeroes: the first round to a peer differs in nothing from the later ones. Progress is no part of the digest, and is told
+//! from time to time.
+
+use super::{REFRESH, ROUND};
+use crate::context::Env;
+use crate::flow::FlowId;
+use crate::flow::connection::{Connection, NO_BACKEND, SyncedConnection};
+use crate::flow::state::ConnectionKind;
+use crate::flow::transfer::{SyncedTransfer, Transfer};
+use crate::snapshot::Protocol;
+use crate::state::{GLANCE, WorkerState};
+use crate::types::tick::Tick;
+
+/// A round over all rows of a worker, which fills what there is room for and then goes on with the next query. Control
+/// keeps it between rounds.
+#[derive(Debug)]
+pub struct SyncExport {
+    /// Ticks that a flow must have lasted.
+    pub min_age: u32,
+    /// Transfers to tell, up to the initial capacity: the worker does not allocate.
+    pub transfers: Vec<SyncedTransfer>,
+    /// Connections to tell, likewise.
+    pub connections: Vec<SyncedConnection>,
+    digests: [Box<[u16]>; 2],
+    round: u32,
+    cursor: usize,
+}
+
+impl SyncExport {
+    /// The first round to a peer that knows nothing, over `rows` rows of each table. At least `room` rows are filled at a
+    /// time.
+    pub fn new(rows: usize, room: usize, min_age: u32) -> SyncExport {
+        let room = room.max(GLANCE);
+        SyncExport {
+            min_age,
+            transfers: Vec::with_capacity(room),
+            connections: Vec::with_capacity(room),
+            digests: [0; 2].map(|zero| vec![zero; rows].into()),
+            round: 0,
+            cursor: 0,
+        }
+    }
+
+    /// Begins the next round.
+    pub fn begin(&mut self) {
+        self.round = self.round.wrapping_add(1);
+        self.cursor = 0;
+    }
+
+    /// Whether the round has come to the last row.
+    pub fn is_whole(&self) -> bool {
+        self.cursor >= self.digests[0].len()
+    }
+
+    fn has_room(&self) -> bool {
+        let has_room = |len: usize, capacity: usize| capacity - len >= GLANCE;
+        has_room(self.transfers.len(), self.transfers.capacity())
+            && has_room(self.connections.len(), self.connections.capacity())
+    }
+
+    /// Whether the peer must be told of a row; notes that it is. `None`: it is not to know the row.
+    fn is_told(&mut self, table: Table, id: FlowId, row: Option<Row>) -> bool {
+        let last = &mut self.digests[table as usize][id as usize];
+        let is_new = *last == 0;
+        let row = row.filter(|row| !is_new || (row.age >= self.min_age && !row.is_over));
+        let digest = row.as_ref().map_or(0, |row| row.digest);
+        let has_changed = *last != digest;
+        *last = digest;
+        let turn = id.wrapping_add(self.round).is_multiple_of(REFRESH);
+        row.is_some_and(|row| has_changed || (turn && row.idle <= (REFRESH + 1) * ROUND))
+    }
+}
+
+/// The tables, by the places of their digests.
+#[derive(Clone, Copy)]
+enum Table {
+    Transfers,
+    Connections,
+}
+
+/// The facts that decide whether a row is told.
+struct Row {
+    digest: u16,
+    age: u32,
+    idle: u32,
+    is_over: bool,
+}
+
+impl WorkerState {
+    /// Copies some more rows; answers true when the round has come to the last row, or there is no more room.
+    pub fn export(&self, query: &mut SyncExport, env: &Env) -> bool {
+        let from = query.cursor;
+        let upto = (from + GLANCE).min(query.digests[0].len()).min(self.transfers.capacity());
+        for id in (from..upto).map(|place| place as FlowId) {
+            if query.is_told(Table::Transfers, id, self.row_of_transfer(id, env)) {
+                query.transfers.push(self.synced_transfer(id, env.now));
+            }
+            if query.is_told(Table::Connections, id, self.row_of_connection(id, env)) {
+                query.connections.push(self.synced_connection(id, env.now));
+            }
+        }
+        query.cursor = if upto == self.transfers.capacity() { usize::MAX } else { upto };
+        query.is_whole() || !query.has_room()
+    }
+
+    fn row_of_transfer(&self, id: FlowId, env: &Env) -> Option<Row> {
+        let flow = self.transfers.get(id).filter(|flow| self.is_held(id, flow, env))?;
+        Some(Row {
+            digest: self.transfers.digest(id),
+            age: env.now.since(self.transfers.detail(id).begun),
+            idle: env.now.since(flow.last_packet),
+            is_over: flow.state.is_over(),
+        })
+    }
+
+    /// Whether the transfer is held here, and known for the client's own: one that waits beside another is not.
+    fn is_held(&self, id: FlowId, flow: &Transfer, env: &Env) -> bool {
+        let mode = &env.snapshot.service_of(flow.backend).mode;
+        self.transfers.elder(id).is_none()
+            && env.snapshot.is_live(flow.vip())
+            && self.holds_seen_as(mode, flow.seen_as(), env)
+    }
+
+    fn row_of_connection(&self, id: FlowId, env: &Env) -> Option<Row> {
+        let connection = self.connections.get(id).filter(|one| self.goes_on_elsewhere(one, env))?;
+        Some(Row {
+            digest: self.connections.digest(id),
+            age: env.now.since(connection.begun),
+            idle: env.now.since(connection.last_packet),
+            is_over: connection.is_over(),
+        })
+    }
+
+    /// Whether the connection is held here, and one that another gate can go on with.
+    fn goes_on_elsewhere(&self, connection: &Connection, env: &Env) -> bool {
+        if connection.is_made_anew() || connection.backend == NO_BACKEND {
+            return false;
+        }
+        let service = env.snapshot.service_of(connection.backend);
+        // What was read of a control connection is not told.
+        let is_read = matches!(service.protocol, Protocol::Ftp(_))
+            && connection.answers_seen()
+            && connection.kind == ConnectionKind::Client;
+        let may_be_held = !connection.answers_seen()
+            || self.holds_seen_as(&service.mode, connection.seen_as(), env);
+        env.snapshot.is_live(connection.vip()) && may_be_held && !is_read
+    }
+
+    fn synced_transfer(&self, id: FlowId, now: Tick) -> SyncedTransfer {
+        let flow = &self.transfers[id];
+        let ends = [flow.client(), flow.seen_as()].map(|end| self.hosts.socket_address(end));
+        flow.synced(self.transfers.detail(id), ends, now)
+    }
+
+    fn synced_connection(&self, id: FlowId, now: Tick) -> SyncedConnection {
+        let connection = &self.connections[id];
+        let client = connection.client().near();
+        let seen_as = if connection.answers_seen() { connection.seen_as() } else { client };
+        connection.synced([client, seen_as].map(|end| self.hosts.socket_address(end)), now)
+    }
+}

@@ -1,0 +1,201 @@
+//! A connection of the peer's.
+
+use super::{SyncRefusal, has_room};
+use crate::context::Env;
+use crate::flow::FlowId;
+use crate::flow::connection::{Connection, SyncedConnection, mark};
+use crate::flow::endpoint::Endpoint;
+use crate::flow::port_allocator::Holder;
+use crate::flow::state::{ConnectionKind, ConnectionState};
+use crate::flow::tuple::{Tuple, Tuples};
+use crate::snapshot::service::Service;
+use crate::snapshot::{Protocol, Snapshot};
+use crate::state::WorkerState;
+use crate::state::flow_log::History;
+use crate::types::end_reason::EndReason;
+use crate::types::id::ServiceId;
+use crate::types::mode::Mode;
+use crate::types::selection_reason::SelectionReason;
+use wire::ip::{PROTOCOL_TCP, PROTOCOL_UDP};
+
+impl WorkerState {
+    pub(super) fn import_connection(
+        &mut self,
+        told: &SyncedConnection,
+        env: &Env,
+    ) -> Result<(), SyncRefusal> {
+        let service = self.check_connection(told, env)?;
+        let host = self.hosts.intern(told.client.ip()).map_err(|_| SyncRefusal::Full)?;
+        let outcome = self
+            .told_host(told.seen_as, (told.client, host), &service.mode, env)
+            .and_then(|seen_as| {
+                let client = Endpoint { host, port: told.client.port() };
+                let seen_as = Endpoint { host: seen_as, port: told.seen_as.port() };
+                let row = told.row(tuples(told, [client, seen_as], &service.mode, env), env.now);
+                self.put_connection(row, env)
+            });
+        if outcome != Ok(true) {
+            self.hosts.release(host);
+        }
+        outcome.map(|_| ())
+    }
+
+    /// The connection's service, if the row can be taken in.
+    fn check_connection<'a>(
+        &self,
+        told: &SyncedConnection,
+        env: &Env<'a>,
+    ) -> Result<&'a Service, SyncRefusal> {
+        let snapshot = env.snapshot;
+        let backend = snapshot.find_backend(told.backend).ok_or(SyncRefusal::Unknown)?;
+        let service = &snapshot[backend.service];
+        if snapshot.vips.get(told.vip.index()).is_none()
+            || !is_on_vip(told, backend.service, snapshot)
+        {
+            return Err(SyncRefusal::Unknown);
+        }
+        self.check((told.client, service), (told.back, told.vip), env)?;
+        let is_read = matches!(service.protocol, Protocol::Ftp(_)) && service.mode != Mode::Dsr;
+        let is_sound = told.idle <= told.age
+            && told.age < u32::MAX / 4
+            && matches!(told.protocol, PROTOCOL_TCP | PROTOCOL_UDP)
+            && told.state != ConnectionState::Expected
+            && told.seen_as.is_ipv4() == backend.address.is_ipv4()
+            && !(is_read && told.kind == ConnectionKind::Client);
+        if is_sound { Ok(service) } else { Err(SyncRefusal::Malformed) }
+    }
+
+    /// Enters the row, or has the one that is known follow it. Answers whether it is new.
+    fn put_connection(&mut self, row: Connection, env: &Env) -> Result<bool, SyncRefusal> {
+        if let Some(known) = self.connections.find(&row.client()) {
+            let was_over = self.connections[known].is_over();
+            if is_same(&self.connections[known], &row) && (row.is_over() || !was_over) {
+                self.follow_connection(known, &row, env);
+                return Ok(false);
+            }
+            self.end_connection(known, EndReason::Replaced, env);
+        }
+        if row.is_over() {
+            return Ok(false);
+        }
+        if self.connections.is_full()
+            || !has_room(self.connections_in_use(), self.connections.capacity())
+        {
+            return Err(SyncRefusal::Full);
+        }
+        self.displace(&row, env)?;
+        self.enter_told_connection(row, env).map(|()| true)
+    }
+
+    fn connections_in_use(&self) -> u32 {
+        use ConnectionState::{Closed, Closing, Expected, HalfOpen, Open};
+        [Expected, HalfOpen, Open, Closing, Closed]
+            .map(|state| self.connections.in_use(state))
+            .iter()
+            .sum()
+    }
+
+    /// Ends the connection that has the server's tuple, unless its VIP is held here.
+    fn displace(&mut self, row: &Connection, env: &Env) -> Result<(), SyncRefusal> {
+        let twin = row.answers_seen().then(|| self.connections.find(&row.server())).flatten();
+        match twin {
+            Some(twin) if env.snapshot.is_live(self.connections[twin].vip()) => {
+                Err(SyncRefusal::Port)
+            }
+            Some(twin) => {
+                self.end_connection(twin, EndReason::Replaced, env);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn enter_told_connection(&mut self, row: Connection, env: &Env) -> Result<(), SyncRefusal> {
+        let Some(id) = self.insert_connection(&row, SelectionReason::Synced, env) else {
+            return Err(SyncRefusal::Full);
+        };
+        if let Err(why_not) = self.claim_port_of(id, &row, env) {
+            self.connections.remove(id);
+            return Err(why_not);
+        }
+        *self.flow_log.connection(id) = History::synced();
+        self.counters.backend(row.backend).synced.add(1);
+        self.restore_place(row.backend, false, env);
+        self.bind_again(id, env);
+        self.join_again(id, env);
+        self.count_again(id, env);
+        Ok(())
+    }
+
+    fn claim_port_of(
+        &mut self,
+        id: FlowId,
+        row: &Connection,
+        env: &Env,
+    ) -> Result<(), SyncRefusal> {
+        let is_ours = matches!(env.snapshot.service_of(row.backend).mode, Mode::Snat(_));
+        if !is_ours || row.has_mark(mark::BORROWS_PORT) {
+            return Ok(());
+        }
+        let entry = self.hosts.rss_entry(row.client().near().host);
+        let protocol = row.client().protocol;
+        self.claim_told(row.seen_as(), (protocol, entry), Holder::Connection(id), env)
+    }
+
+    /// Takes over what the peer tells of a connection that is known.
+    fn follow_connection(&mut self, id: FlowId, told: &Connection, env: &Env) {
+        if self.connections[id].is_over() {
+            return;
+        }
+        self.connections[id].follow(told);
+        if self.connections[id].state != told.state {
+            self.advance(id, told.state, env);
+            self.connections[id].last_packet = told.last_packet;
+        }
+        let connection = &self.connections[id];
+        if connection.is_unassured() && !told.is_unassured() {
+            self.connections.assure(id);
+        }
+        if self.parent_of(&self.connections[id]).is_none() {
+            self.join_again(id, env);
+        }
+    }
+}
+
+/// The tuples of a connection with these endpoints of its client and of what its server sees.
+fn tuples(
+    told: &SyncedConnection,
+    [client, seen_as]: [Endpoint; 2],
+    mode: &Mode,
+    env: &Env,
+) -> Tuples {
+    let client = Tuples::of_client(Tuple::at_vip(client, told.vip, told.vip_port, told.protocol));
+    if *mode == Mode::Dsr {
+        return client;
+    }
+    let server = env.backend(told.backend).server;
+    client.with_server(Tuple::at_server(seen_as, server, told.server_port, told.protocol))
+}
+
+/// Whether the VIP has the service at the connection's port, or, for data, an FTP service at any.
+fn is_on_vip(told: &SyncedConnection, service: ServiceId, snapshot: &Snapshot) -> bool {
+    match told.kind {
+        ConnectionKind::Client => {
+            snapshot.service(told.vip, told.protocol, told.vip_port) == Some(service)
+        }
+        ConnectionKind::Data => {
+            matches!(snapshot[service].protocol, Protocol::Ftp(_))
+                && snapshot[told.vip].tcp.iter().any(|&(_, known)| known == service)
+        }
+        ConnectionKind::Policy => false,
+    }
+}
+
+/// Whether the peer's connection is this one.
+fn is_same(known: &Connection, told: &Connection) -> bool {
+    known.is_plain()
+        && known.kind == told.kind
+        && known.backend == told.backend
+        && known.answers_seen() == told.answers_seen()
+        && (!told.answers_seen() || known.server() == told.server())
+}

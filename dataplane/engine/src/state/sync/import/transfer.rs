@@ -1,0 +1,186 @@
+//! A transfer of the peer's.
+
+use super::{SyncRefusal, has_room};
+use crate::context::Env;
+use crate::flow::FlowId;
+use crate::flow::endpoint::Endpoint;
+use crate::flow::port_allocator::Holder;
+use crate::flow::transfer::{Detail, Parties, SyncedTransfer, Transfer};
+use crate::mode::rules;
+use crate::snapshot::service::Service;
+use crate::state::WorkerState;
+use crate::state::flow_log::History;
+use crate::state::transfers::deadline;
+use crate::types::direction::KeyKind;
+use crate::types::end_reason::EndReason;
+use crate::types::mode::Mode;
+use wire::ip::PROTOCOL_UDP;
+
+impl WorkerState {
+    pub(super) fn import_transfer(
+        &mut self,
+        told: &SyncedTransfer,
+        env: &Env,
+    ) -> Result<(), SyncRefusal> {
+        let service = self.check_transfer(told, env)?;
+        // It has a user for as long as the row is made.
+        let host = self.hosts.intern(told.client.ip()).map_err(|_| SyncRefusal::Full)?;
+        let outcome = self
+            .told_host(told.seen_as, (told.client, host), &service.mode, env)
+            .and_then(|seen_as| {
+                let client = Endpoint { host, port: told.client.port() };
+                let seen_as = Endpoint { host: seen_as, port: told.seen_as.port() };
+                self.put_transfer(told, [client, seen_as], env)
+            });
+        if outcome != Ok(Put::New) {
+            self.hosts.release(host);
+        }
+        outcome.map(|_| ())
+    }
+
+    /// The transfer's service, if the row can be taken in.
+    fn check_transfer<'a>(
+        &self,
+        told: &SyncedTransfer,
+        env: &Env<'a>,
+    ) -> Result<&'a Service, SyncRefusal> {
+        let snapshot = env.snapshot;
+        let backend = snapshot.find_backend(told.backend).ok_or(SyncRefusal::Unknown)?;
+        let service = &snapshot[backend.service];
+        let is_its_vip = snapshot.vips.get(told.vip.index()).is_some_and(|_| {
+            snapshot.service(told.vip, PROTOCOL_UDP, service.port) == Some(backend.service)
+        });
+        if !is_its_vip {
+            return Err(SyncRefusal::Unknown);
+        }
+        self.check((told.client, service), (told.back, told.vip), env)?;
+        let is_sound = told.progress.can_be()
+            && told.idle <= told.age
+            && told.age < u32::MAX / 4
+            && told.seen_as.is_ipv4() == backend.address.is_ipv4()
+            && usize::from(told.alias) <= backend.aliases.len();
+        if is_sound { Ok(service) } else { Err(SyncRefusal::Malformed) }
+    }
+
+    fn put_transfer(
+        &mut self,
+        told: &SyncedTransfer,
+        [client, seen_as]: [Endpoint; 2],
+        env: &Env,
+    ) -> Result<Put, SyncRefusal> {
+        let mode = &env.snapshot.service_of(told.backend).mode;
+        let server = env.backend(told.backend).server;
+        let answers_from = rules(mode).answers_seen().then_some(server);
+        let SyncedTransfer { vip, backend, back, .. } = *told;
+        let parties = Parties { client, seen_as, vip, backend, back, answers_from };
+        let request = told.request.bytes();
+        let mut flow = told.row(parties, self.transfers.fingerprint(request), env.now);
+        flow.progress.set_ambiguous(false);
+        let detail = told.detail(env.now);
+        if let Some(known) = self.transfers.find(KeyKind::Client, flow.client_key()) {
+            let was_over = self.transfers[known].state.is_over();
+            if is_same(&self.transfers[known], &flow) && (flow.state.is_over() || !was_over) {
+                self.follow_transfer(known, &flow, &detail, env);
+                return Ok(Put::Known);
+            }
+            self.end_both(known, EndReason::Replaced, env);
+        }
+        if flow.state.is_over() {
+            return Ok(Put::Over);
+        }
+        if !has_room(self.transfers.in_use(), self.transfers.capacity()) {
+            return Err(SyncRefusal::Full);
+        }
+        match mode {
+            Mode::Snat(_) => {
+                let entry = self.hosts.rss_entry(client.host);
+                self.claim_told(seen_as, (PROTOCOL_UDP, entry), Holder::Transfer(server), env)?;
+            }
+            Mode::Dsr | Mode::Nat => self.displace_twin(&flow, env)?,
+        }
+        self.enter_told(&flow, &detail, env).map(|()| Put::New)
+    }
+
+    /// Ends the transfer that the server would take for this one, through another VIP, unless that is held here.
+    fn displace_twin(&mut self, flow: &Transfer, env: &Env) -> Result<(), SyncRefusal> {
+        let twin = flow.server_key().and_then(|key| self.transfers.find(KeyKind::Server, key));
+        match twin {
+            Some(twin) if env.snapshot.is_live(self.transfers[twin].vip()) => {
+                Err(SyncRefusal::Port)
+            }
+            Some(twin) => {
+                self.end_both(twin, EndReason::Replaced, env);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Enters a transfer that has its client's host id and its port; it gives the port back if there is no room.
+    fn enter_told(
+        &mut self,
+        flow: &Transfer,
+        detail: &Detail,
+        env: &Env,
+    ) -> Result<(), SyncRefusal> {
+        let deadline = deadline(flow, env.snapshot);
+        let Ok(id) = self.transfers.insert_synced(flow, detail, deadline) else {
+            let rest = flow.rest(detail, env.backend(flow.backend).server);
+            self.release(flow, rest, env);
+            return Err(SyncRefusal::Full);
+        };
+        self.counters.of(flow).synced.add(1);
+        self.restore_place(flow.backend, false, env);
+        *self.flow_log.transfer(id) = History::synced();
+        self.watch_told(id);
+        Ok(())
+    }
+
+    /// Takes over what the peer tells of a transfer that is known.
+    fn follow_transfer(&mut self, id: FlowId, told: &Transfer, detail: &Detail, env: &Env) {
+        if self.transfers[id].state.is_over() {
+            self.transfers[id].state = told.state;
+            return;
+        }
+        let was_assured = self.transfers[id].progress.is_assured();
+        let had_failover = self.transfers[id].needs_failover();
+        let (flow, known) = self.transfers.both(id);
+        flow.follow(told);
+        known.follow(detail);
+        if !was_assured && told.progress.is_assured() {
+            self.transfers.assure(id);
+        }
+        if told.state.is_over() {
+            self.close(id, EndReason::Elsewhere, env);
+            self.transfers[id].state = told.state;
+        } else if told.needs_failover() && !had_failover {
+            self.watch_told(id);
+        }
+    }
+
+    /// Has a failover that is under way go on, once the VIP is held here.
+    fn watch_told(&mut self, id: FlowId) {
+        if self.transfers[id].needs_failover() {
+            self.queue_originate(id);
+            self.originate_queue.watch(id);
+        }
+    }
+}
+
+/// The outcome for a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Put {
+    New,
+    Known,
+    /// The transfer is over, and was not known.
+    Over,
+}
+
+/// Whether the peer's transfer is this one.
+fn is_same(known: &Transfer, told: &Transfer) -> bool {
+    known.server_key() == told.server_key()
+        && known.backend == told.backend
+        && known.seen_as() == told.seen_as()
+        && known.fingerprint == told.fingerprint
+        && (known.client_tid() == told.client_tid() || known.client_tid().is_none())
+}

@@ -1,0 +1,79 @@
+//! Two gates of a pair: one holds all addresses, and tells the other one its flows.
+
+use crate::engine_harness::EngineHarness;
+use crate::topology::FLOWS;
+use engine::snapshot::Snapshot;
+use engine::state::sync::export::SyncExport;
+use engine::state::sync::import::{SyncImport, SyncRefusal};
+use engine::types::id::{SnatId, VipId};
+
+/// The pair. Each gate has its own clock, seed and ports.
+pub struct Pair {
+    /// The gates; the first one holds the addresses.
+    pub gates: [EngineHarness; 2],
+    exports: [SyncExport; 2],
+}
+
+/// Rows refused, by reason.
+pub type Refused = [u32; SyncRefusal::ALL.len()];
+
+/// Ticks that a flow must have lasted in [`Pair::new`].
+pub const MIN_AGE: u32 = 5;
+
+impl Pair {
+    /// Two gates of the same configuration.
+    pub fn new(world: impl Fn() -> Snapshot) -> Pair {
+        let first = EngineHarness::with(world(), FLOWS);
+        let mut second = EngineHarness::of_another_gate(world(), FLOWS);
+        hold(&mut second, false);
+        let exports = [(); 2].map(|()| SyncExport::new(FLOWS as usize, 0, MIN_AGE));
+        Pair { gates: [first, second], exports }
+    }
+
+    /// Lets ticks pass at both gates.
+    pub fn wait(&mut self, ticks: u32) {
+        self.gates.iter_mut().for_each(|gate| gate.wait(ticks));
+    }
+
+    /// The rows that this gate tells in one round.
+    pub fn rows(&mut self, from: usize) -> SyncImport {
+        let (gate, export) = (&self.gates[from], &mut self.exports[from]);
+        export.begin();
+        while !gate.engine.export(export, gate.now) || !export.is_whole() {}
+        let transfers = export.transfers.drain(..).collect();
+        SyncImport::new(transfers, export.connections.drain(..).collect())
+    }
+
+    /// One round from this gate to the other one; returns the number of rows, and of those refused.
+    ///
+    /// # Panics
+    ///
+    /// The other gate's counters do not balance.
+    pub fn tell(&mut self, from: usize) -> (usize, Refused) {
+        let rows = self.rows(from);
+        let count = rows.transfers.len() + rows.connections.len();
+        (count, self.hear(1 - from, rows))
+    }
+
+    /// Has a gate take in these rows; returns how many it refused for each reason.
+    pub fn hear(&mut self, at: usize, mut rows: SyncImport) -> Refused {
+        let gate = &mut self.gates[at];
+        while !gate.engine.import(&mut rows, gate.now) {}
+        gate.wait(0);
+        rows.refused
+    }
+
+    /// The second gate gets the addresses in the place of the first.
+    pub fn fail_over(&mut self) {
+        hold(&mut self.gates[0], false);
+        hold(&mut self.gates[1], true);
+    }
+}
+
+/// The kernel of a gate holds all its addresses, or none.
+pub fn hold(gate: &mut EngineHarness, is_held: bool) {
+    gate.change(|snapshot| {
+        (0..snapshot.vips.len() as u16).for_each(|id| snapshot.set_live(VipId(id), is_held));
+        (0..snapshot.snat.len() as u16).for_each(|id| snapshot.set_snat_live(SnatId(id), is_held));
+    });
+}

@@ -1,10 +1,11 @@
 //! FTP sessions: the parser state of inspected control connections, by session number. All memory is allocated at the
 //! start.
 
+use super::hash::mixed;
 use super::hash_index::{FlowId, NO_FLOW};
 use super::lists::Lists;
 use crate::alg::ftp::exchange::Exchange;
-use crate::alg::ftp::rewriter::{Buffer, LONGEST, Stream};
+use crate::alg::ftp::rewriter::{Buffer, LONGEST, Stream, ToldStream};
 use crate::types::tick::Tick;
 use wire::tcp::SeqNumber;
 
@@ -19,6 +20,26 @@ pub struct FtpSession {
     pub silent_since: Tick,
     /// Latest windows of client and server.
     pub windows: [u16; 2],
+}
+
+/// A session as one gate tells it to another: between two lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SyncedSession {
+    /// Streams from client and server.
+    pub streams: [ToldStream; 2],
+    /// Whether the client has logged in.
+    pub has_logged_in: bool,
+}
+
+impl SyncedSession {
+    /// A short hash.
+    pub fn digest(&self) -> u16 {
+        let bits = self.streams.iter().fold(u64::from(self.has_logged_in), |bits, stream| {
+            let ToldStream { next, growth, is_opaque } = *stream;
+            mixed(bits ^ u64::from(next.0) << 32 ^ u64::from(growth) ^ u64::from(is_opaque) << 31)
+        });
+        bits as u16
+    }
 }
 
 /// The FTP sessions of a worker.
@@ -80,6 +101,27 @@ impl FtpSessionTable {
         if number > 0 {
             self.quiet.remove(number - 1);
             self.free.push(number);
+        }
+    }
+
+    /// The session as another gate can go on with it; `None`: it is in the middle of a line.
+    pub fn told(&self, number: u32) -> Option<SyncedSession> {
+        let place = (number as usize).checked_sub(1)?;
+        let FtpSession { streams: [client, server], exchange, .. } =
+            &**self.all.get(place)?.as_ref()?;
+        let streams = [client.told()?, server.told()?];
+        Some(SyncedSession { streams, has_logged_in: exchange.has_logged_in() })
+    }
+
+    /// Goes on with a session of another gate.
+    pub fn resume(&mut self, number: u32, told: &SyncedSession, now: Tick) {
+        if let Some(session) = self.slot(number).and_then(Option::as_mut) {
+            session.streams = told.streams.map(Stream::resumed);
+            session.exchange = Exchange::resumed(told.has_logged_in);
+            session.silent_since = now;
+        }
+        if told.has_logged_in {
+            self.settle(number);
         }
     }
 

@@ -52,6 +52,7 @@ mod scheduling;
 mod sharing;
 mod slow_start;
 mod sync;
+mod sync_ftp;
 mod sync_refusals;
 mod tcp;
 mod tid_learning;

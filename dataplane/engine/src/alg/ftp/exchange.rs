@@ -59,6 +59,11 @@ const GREETING: u16 = 220;
 const LOGGED_IN: u16 = 230;
 
 impl Exchange {
+    /// The exchange of a connection that another gate has read so far: all commands count as answered.
+    pub fn resumed(has_logged_in: bool) -> Exchange {
+        Exchange { is_greeted: true, has_logged_in, ..Exchange::default() }
+    }
+
     /// Counts a command that goes on, and whose reply does not matter.
     pub fn command(&mut self, start: &[u8]) {
         if Command::is_answered(start) {

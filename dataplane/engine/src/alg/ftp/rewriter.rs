@@ -33,9 +33,11 @@ mod long_line;
 mod output;
 mod retransmit;
 mod speaker;
+mod told;
 
 pub use long_line::{Buffer, LONGEST};
 pub use speaker::Speaker;
+pub use told::ToldStream;
 
 /// Bytes of the longest line that a stream stores itself. Such a line goes on in one piece.
 const SHORT: usize = 240;
@@ -66,6 +68,8 @@ pub struct Stream {
     place: Place,
     /// Whether the sender has sent a FIN. The receiver gets it when all data has gone on.
     ended: bool,
+    /// Whether the stream comes from another gate, and no data has come here.
+    is_resumed: bool,
 }
 
 /// Treatment of the next byte.
@@ -172,6 +176,7 @@ impl Stream {
             mode: Mode::Beginning,
             place: Place::default(),
             ended: false,
+            is_resumed: false,
         }
     }
 
@@ -247,6 +252,7 @@ impl Stream {
     /// Notes the receiver's acknowledgement, in the receiver's numbers.
     #[inline]
     pub fn acknowledged(&mut self, acknowledgement: SeqNumber) {
+        self.catch_up_with(acknowledgement);
         let most = self.front_received().after(self.is_end_forwarded().into());
         if acknowledgement.is_before(self.heard) || most.is_before(acknowledgement) {
             return;
@@ -270,10 +276,12 @@ impl Stream {
         out: &mut [u8],
     ) -> Pushed {
         let Segment { sequence, data, is_last } = segment;
+        self.catch_up(sequence);
         if data.is_empty() && !is_last {
             let sequence = self.shift_sequence(sequence);
             return Pushed::Forward { sequence, len: 0, is_last: false };
         }
+        self.is_resumed = false;
         let end = sequence.after(data.len() as u32);
         if !self.told.is_before(end.after(is_last.into())) {
             return self.hear_again(end);

@@ -68,6 +68,11 @@ impl SeqMap {
     /// No edits.
     pub const NONE: SeqMap = SeqMap { base: 0, count: 0, edits: [Edit::NONE; MOST] };
 
+    /// No edits that the receiver may not have, behind others that grew the stream by so much.
+    pub fn shifted(growth: u32) -> SeqMap {
+        SeqMap { base: growth, ..SeqMap::NONE }
+    }
+
     /// Edits that the receiver may not have.
     pub fn edits(&self) -> &[Edit] {
         &self.edits[..self.count()]

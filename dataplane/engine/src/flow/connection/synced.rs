@@ -2,6 +2,7 @@
 //! backends and interfaces are those of the gate that has the struct.
 
 use super::{Connection, Half, flag, mark};
+use crate::flow::ftp_session_table::SyncedSession;
 use crate::flow::hash::Seed;
 use crate::flow::hash_index::NO_FLOW;
 use crate::flow::new_hop::NewHop;
@@ -44,6 +45,8 @@ pub struct SyncedConnection {
     pub halves: [Half; 2],
     /// Bytes from client and server.
     pub bytes: [u64; 2],
+    /// The session of a control connection of FTP that is read.
+    pub session: Option<SyncedSession>,
     /// Ticks since the first packet.
     pub age: u32,
     /// Ticks since the last packet.
@@ -85,7 +88,12 @@ impl SyncedConnection {
 
 impl Connection {
     /// The connection as it is told to another gate.
-    pub fn synced(&self, [client, seen_as]: [SocketAddr; 2], now: Tick) -> SyncedConnection {
+    pub fn synced(
+        &self,
+        [client, seen_as]: [SocketAddr; 2],
+        session: Option<SyncedSession>,
+        now: Tick,
+    ) -> SyncedConnection {
         let Connection { backend, back, kind, state, flags, marks, halves, .. } = *self;
         SyncedConnection {
             protocol: self.client().protocol,
@@ -102,6 +110,7 @@ impl Connection {
             marks,
             halves,
             bytes: self.bytes(),
+            session,
             age: now.since(self.begun),
             idle: now.since(self.last_packet),
         }
@@ -133,6 +142,7 @@ impl Connection {
             announced: Connection::FREE.announced,
             again: 0,
             data: 0,
+            session: 0,
             under_way: 0,
             ..self.clone()
         };

@@ -7,7 +7,8 @@
 use super::{REFRESH, ROUND};
 use crate::context::Env;
 use crate::flow::FlowId;
-use crate::flow::connection::{Connection, NO_BACKEND, SyncedConnection};
+use crate::flow::connection::{Connection, NO_BACKEND, SyncedConnection, flag};
+use crate::flow::ftp_session_table::SyncedSession;
 use crate::flow::state::ConnectionKind;
 use crate::flow::transfer::{SyncedTransfer, Transfer};
 use crate::snapshot::Protocol;
@@ -127,7 +128,7 @@ impl WorkerState {
     fn row_of_connection(&self, id: FlowId, env: &Env) -> Option<Row> {
         let connection = self.connections.get(id).filter(|one| self.goes_on_elsewhere(one, env))?;
         Some(Row {
-            digest: self.connections.digest(id),
+            digest: self.digest_of_connection(id),
             age: env.now.since(connection.begun),
             idle: env.now.since(connection.last_packet),
             is_over: connection.is_over(),
@@ -140,13 +141,27 @@ impl WorkerState {
             return false;
         }
         let service = env.snapshot.service_of(connection.backend);
-        // What was read of a control connection is not told.
-        let is_read = matches!(service.protocol, Protocol::Ftp(_))
+        let is_between_lines =
+            !connection.has(flag::READ) || self.sessions.told(connection.session).is_some();
+        // It goes on by what was read of it.
+        let is_opening = matches!(service.protocol, Protocol::Ftp(_))
+            && connection.kind == ConnectionKind::Client
             && connection.answers_seen()
-            && connection.kind == ConnectionKind::Client;
+            && !connection.has(flag::READ);
         let may_be_held = !connection.answers_seen()
             || self.holds_seen_as(&service.mode, connection.seen_as(), env);
-        env.snapshot.is_live(connection.vip()) && may_be_held && !is_read
+        env.snapshot.is_live(connection.vip()) && may_be_held && is_between_lines && !is_opening
+    }
+
+    fn told_session(&self, connection: &Connection) -> Option<SyncedSession> {
+        self.sessions.told(connection.session).filter(|_| connection.has(flag::READ))
+    }
+
+    /// A digest of the connection, and of how far it was read.
+    fn digest_of_connection(&self, id: FlowId) -> u16 {
+        let digest = self.connections.digest(id);
+        let session = self.told_session(&self.connections[id]);
+        session.map_or(digest, |session| digest ^ session.digest()).max(1)
     }
 
     fn synced_transfer(&self, id: FlowId, now: Tick) -> SyncedTransfer {
@@ -159,6 +174,7 @@ impl WorkerState {
         let connection = &self.connections[id];
         let client = connection.client().near();
         let seen_as = if connection.answers_seen() { connection.seen_as() } else { client };
-        connection.synced([client, seen_as].map(|end| self.hosts.socket_address(end)), now)
+        let ends = [client, seen_as].map(|end| self.hosts.socket_address(end));
+        connection.synced(ends, self.told_session(connection), now)
     }
 }

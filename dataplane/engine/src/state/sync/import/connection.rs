@@ -3,8 +3,9 @@
 use super::{SyncRefusal, has_room};
 use crate::context::Env;
 use crate::flow::FlowId;
-use crate::flow::connection::{Connection, SyncedConnection, mark};
+use crate::flow::connection::{Connection, SyncedConnection, flag, mark};
 use crate::flow::endpoint::Endpoint;
+use crate::flow::ftp_session_table::SyncedSession;
 use crate::flow::port_allocator::Holder;
 use crate::flow::state::{ConnectionKind, ConnectionState};
 use crate::flow::tuple::{Tuple, Tuples};
@@ -32,7 +33,7 @@ impl WorkerState {
                 let client = Endpoint { host, port: told.client.port() };
                 let seen_as = Endpoint { host: seen_as, port: told.seen_as.port() };
                 let row = told.row(tuples(told, [client, seen_as], &service.mode, env), env.now);
-                self.put_connection(row, env)
+                self.put_connection(row, told.session, env)
             });
         if outcome != Ok(true) {
             self.hosts.release(host);
@@ -61,16 +62,21 @@ impl WorkerState {
             && matches!(told.protocol, PROTOCOL_TCP | PROTOCOL_UDP)
             && told.state != ConnectionState::Expected
             && told.seen_as.is_ipv4() == backend.address.is_ipv4()
-            && !(is_read && told.kind == ConnectionKind::Client);
+            && told.session.is_some() == (is_read && told.kind == ConnectionKind::Client);
         if is_sound { Ok(service) } else { Err(SyncRefusal::Malformed) }
     }
 
     /// Enters the row, or has the one that is known follow it. Answers whether it is new.
-    fn put_connection(&mut self, row: Connection, env: &Env) -> Result<bool, SyncRefusal> {
+    fn put_connection(
+        &mut self,
+        row: Connection,
+        session: Option<SyncedSession>,
+        env: &Env,
+    ) -> Result<bool, SyncRefusal> {
         if let Some(known) = self.connections.find(&row.client()) {
             let was_over = self.connections[known].is_over();
             if is_same(&self.connections[known], &row) && (row.is_over() || !was_over) {
-                self.follow_connection(known, &row, env);
+                self.follow_connection(known, &row, session, env);
                 return Ok(false);
             }
             self.end_connection(known, EndReason::Replaced, env);
@@ -84,7 +90,7 @@ impl WorkerState {
             return Err(SyncRefusal::Full);
         }
         self.displace(&row, env)?;
-        self.enter_told_connection(row, env).map(|()| true)
+        self.enter_told_connection(row, session, env).map(|()| true)
     }
 
     fn connections_in_use(&self) -> u32 {
@@ -110,12 +116,21 @@ impl WorkerState {
         }
     }
 
-    fn enter_told_connection(&mut self, row: Connection, env: &Env) -> Result<(), SyncRefusal> {
+    fn enter_told_connection(
+        &mut self,
+        row: Connection,
+        session: Option<SyncedSession>,
+        env: &Env,
+    ) -> Result<(), SyncRefusal> {
         let Some(id) = self.insert_connection(&row, SelectionReason::Synced, env) else {
             return Err(SyncRefusal::Full);
         };
-        if let Err(why_not) = self.claim_port_of(id, &row, env) {
-            self.connections.remove(id);
+        let claimed = self.claim_port_of(id, &row, env);
+        if let Err(why_not) = claimed.and_then(|()| self.enter_session(id, session, env)) {
+            let row = self.connections.remove(id);
+            if claimed.is_ok() {
+                self.release_port(&row, env);
+            }
             return Err(why_not);
         }
         *self.flow_log.connection(id) = History::synced();
@@ -124,6 +139,22 @@ impl WorkerState {
         self.bind_again(id, env);
         self.join_again(id, env);
         self.count_again(id, env);
+        Ok(())
+    }
+
+    /// Goes on with the session of a control connection that was read.
+    fn enter_session(
+        &mut self,
+        id: FlowId,
+        session: Option<SyncedSession>,
+        env: &Env,
+    ) -> Result<(), SyncRefusal> {
+        let Some(session) = session else { return Ok(()) };
+        let first = session.streams.map(|stream| stream.next);
+        let number = self.sessions.enter(id, first).ok_or(SyncRefusal::Full)?;
+        self.sessions.resume(number, &session, env.now);
+        self.connections[id].session = number;
+        self.connections[id].flags |= flag::READ;
         Ok(())
     }
 
@@ -143,11 +174,20 @@ impl WorkerState {
     }
 
     /// Takes over what the peer tells of a connection that is known.
-    fn follow_connection(&mut self, id: FlowId, told: &Connection, env: &Env) {
+    fn follow_connection(
+        &mut self,
+        id: FlowId,
+        told: &Connection,
+        session: Option<SyncedSession>,
+        env: &Env,
+    ) {
         if self.connections[id].is_over() {
             return;
         }
         self.connections[id].follow(told);
+        if let Some(session) = session {
+            self.sessions.resume(self.connections[id].session, &session, env.now);
+        }
         if self.connections[id].state != told.state {
             self.advance(id, told.state, env);
             self.connections[id].last_packet = told.last_packet;
@@ -193,7 +233,7 @@ fn is_on_vip(told: &SyncedConnection, service: ServiceId, snapshot: &Snapshot) -
 
 /// Whether the peer's connection is this one.
 fn is_same(known: &Connection, told: &Connection) -> bool {
-    known.is_plain()
+    !known.has(flag::AFFINITY)
         && known.kind == told.kind
         && known.backend == told.backend
         && known.answers_seen() == told.answers_seen()

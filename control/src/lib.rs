@@ -20,6 +20,7 @@ mod ip_ends;
 mod jsonrpc;
 pub mod kernel;
 pub mod metrics;
+pub mod pair;
 mod passwords;
 pub mod preflight;
 mod private;

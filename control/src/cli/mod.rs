@@ -9,6 +9,7 @@ mod fixture;
 mod flows;
 mod frames;
 mod output;
+mod pair;
 mod pcapng;
 mod ready;
 mod routes;
@@ -64,6 +65,8 @@ enum Command {
     Trace(trace::Options),
     /// Reasons of drops with their packets, or the last frames that were dropped for one.
     Drops(drops::Options),
+    /// The pair of gates: writes the key that both need.
+    Pair(pair::Options),
     /// A live view in the terminal: services, backends, transfers and drops.
     #[cfg(feature = "top")]
     Top,
@@ -157,6 +160,7 @@ pub fn main() -> ExitCode {
         Command::Capture(capture) => capture::run(&options.socket, capture),
         Command::Trace(trace) => trace::run(&options.socket, options.json, trace),
         Command::Drops(drops) => drops::run(&options.socket, options.json, drops),
+        Command::Pair(pair) => pair::run(options.json, pair),
         #[cfg(feature = "top")]
         Command::Top => top::run(&options.socket, options.json),
     };

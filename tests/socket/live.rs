@@ -168,6 +168,11 @@ fn what_needs_a_restart_says_so_and_changes_nothing() {
             "control: socket \"/run/tidegate/control.sock\" → \"/run/tide/control.sock\"",
         ),
         (
+            "# Each interface is",
+            "[pair]\nlisten = \"192.0.2.1:9470\"\npeer = \"192.0.2.2:9470\"\nkey = \"/k\"\n# Each interface is",
+            "pair not set → { key = \"/k\", ",
+        ),
+        (
             "\"servers\"",
             "\"inside\"",
             "interface servers: removed\nneeds a restart: interface inside: added",

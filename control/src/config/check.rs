@@ -37,14 +37,16 @@ pub fn check(file: &File) -> Result<Config, Vec<Fault>> {
         services: vec![],
         nat: vec![],
         logs: vec![],
+        pair: None,
     };
     checker.addresses = checker.addresses(&file.control.addresses);
     let services = checker.services(&file.service, &config.interfaces);
     let nat = checker.nat(&file.nat);
     let mut logs = checker.logs(&file.log, &services);
+    let pair = file.pair.as_ref().and_then(|pair| checker.pair(pair));
     logs.extend(config.control.web.as_ref().map(|_| LogOutput::web_page()));
     if checker.faults.is_empty() {
-        Ok(Config { services, nat, logs, ..config })
+        Ok(Config { services, nat, logs, pair, ..config })
     } else {
         Err(checker.faults)
     }

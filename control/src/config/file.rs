@@ -82,6 +82,7 @@ pub struct File {
     pub nat: Vec<Spanned<Nat>>,
     #[serde(default)]
     pub log: Vec<Spanned<Log>>,
+    pub pair: Option<Pair>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -217,6 +218,15 @@ pub struct Nat {
     pub protocol: Spanned<String>,
     pub source_port: Maybe<u64>,
     pub to: Spanned<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pair {
+    pub listen: Spanned<String>,
+    pub peer: Spanned<String>,
+    pub key: Spanned<String>,
+    pub sync_after: Maybe<String>,
 }
 
 impl File {

@@ -25,6 +25,7 @@ mod health;
 mod interfaces;
 mod log;
 mod nat;
+mod pair;
 mod passive;
 mod policy;
 mod protocol;
@@ -36,7 +37,7 @@ pub use change::{Change, What, changes};
 pub use error::{Error, Faults};
 pub use types::{
     Addresses, Backend, Canary, Config, Control, Dataplane, Device, Health, Held, HttpAccess,
-    Interface, Listen, LogFormat, LogOutput, LogTarget, Login, Mode, NatRule, Outcomes,
+    Interface, Listen, LogFormat, LogOutput, LogTarget, Login, Mode, NatRule, Outcomes, Pair,
     Persistence, Probe, Program, REFUSED, Service, User, WantedOutcomes,
 };
 

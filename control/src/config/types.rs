@@ -4,11 +4,13 @@ mod device;
 mod health;
 mod listen;
 mod log;
+mod pair;
 
 pub use device::Device;
 pub use health::{Canary, Health, Login, Probe, Program, User};
 pub use listen::{HttpAccess, Listen};
 pub use log::{LogFormat, LogOutput, LogTarget, Outcomes, REFUSED, WantedOutcomes};
+pub use pair::Pair;
 
 use engine::scheduler::backend_group::Scheduler;
 use engine::scheduler::persistence;
@@ -42,6 +44,8 @@ pub struct Config {
     pub nat: Vec<NatRule>,
     /// Outputs of the log of transfers.
     pub logs: Vec<LogOutput>,
+    /// The other gate of a pair; `None`: the gate is alone.
+    pub pair: Option<Pair>,
 }
 
 impl Config {

@@ -163,12 +163,12 @@ impl Daemon {
     }
 }
 
-/// Refuses changes of devices, workers and the socket, which are made at the start.
+/// Refuses changes of devices, workers, the socket and the pair, which are made at the start.
 fn check_fixed(now: &Written, next: &Written) -> Result<(), Error> {
     let fixed = |config: &Config| {
-        let Config { dataplane, control, interfaces, services: _, nat: _, logs: _ } =
+        let Config { dataplane, control, interfaces, services: _, nat: _, logs: _, pair } =
             config.clone();
-        (dataplane, control, interfaces)
+        (dataplane, control, interfaces, pair)
     };
     if fixed(&now.config) == fixed(&next.config) {
         return Ok(());

@@ -123,6 +123,7 @@ fn config(services: Vec<config::Service>) -> Config {
         services,
         nat: vec![],
         logs: vec![],
+        pair: None,
     }
 }
 

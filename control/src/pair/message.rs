@@ -1,0 +1,145 @@
+//! Messages between the gates of a pair: a byte that says the kind, and a body.
+//!
+//! Gates of two versions in a row understand each other. A newer one may send kinds that the older one skips, and append
+//! fields to a body, which the older one ignores. It never changes a field that there is.
+
+mod error;
+#[cfg(test)]
+mod tests;
+
+pub use error::BadMessage;
+
+use crate::foreign_text::acts;
+use serde::{Serialize, de::DeserializeOwned};
+use std::net::IpAddr;
+
+const HELLO: u8 = 1;
+const NAMES: u8 = 2;
+const ROWS: u8 = 3;
+const ROUND_END: u8 = 4;
+const DONE: u8 = 5;
+
+/// The most entries of a list.
+const MOST_ENTRIES: usize = 65_536;
+/// The most bytes of a name.
+const LONGEST_NAME: usize = 256;
+
+/// A message of one gate to the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// The first message of each side.
+    Hello {
+        /// The version that the gate speaks.
+        version: u16,
+        /// The oldest version that the gate understands.
+        least_version: u16,
+        /// The gate's build, for operators.
+        build: String,
+    },
+    /// Names that rows have numbers for: the places in these lists.
+    Names {
+        /// Backends, each with its service before it.
+        backends: Vec<(String, String)>,
+        /// VIPs of services.
+        vips: Vec<IpAddr>,
+        /// Interfaces.
+        interfaces: Vec<String>,
+    },
+    /// Rows of flows, in a form of their own.
+    Rows(Vec<u8>),
+    /// The end of a round through all flows.
+    RoundEnd {
+        /// The round's number.
+        round: u64,
+        /// Whether the round had all flows, not only changed ones.
+        is_whole: bool,
+        /// The addresses that the sender's kernel holds.
+        held: Vec<IpAddr>,
+    },
+    /// The answer to a round's end: all its rows are taken in.
+    Done {
+        /// The round's number.
+        round: u64,
+        /// Rows that were refused.
+        refused: u32,
+    },
+}
+
+impl Message {
+    /// Encodes the message for the link.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Message::Hello { version, least_version, build } => {
+                with_body(HELLO, &(version, least_version, build))
+            }
+            Message::Names { backends, vips, interfaces } => {
+                with_body(NAMES, &(backends, vips, interfaces))
+            }
+            Message::Rows(rows) => [&[ROWS], &rows[..]].concat(),
+            Message::RoundEnd { round, is_whole, held } => {
+                with_body(ROUND_END, &(round, is_whole, held))
+            }
+            Message::Done { round, refused } => with_body(DONE, &(round, refused)),
+        }
+    }
+
+    /// Decodes a message from the link; `None`: a newer version's kind, which must be skipped.
+    ///
+    /// # Errors
+    ///
+    /// The message is empty or incomplete, or a list or name is none that a gate has.
+    pub fn decode(bytes: &[u8]) -> Result<Option<Message>, BadMessage> {
+        let (&kind, body) = bytes.split_first().ok_or(BadMessage::Empty)?;
+        Ok(Some(match kind {
+            HELLO => {
+                let (version, least_version, build): (_, _, String) = read(body)?;
+                check_name(&build)?;
+                Message::Hello { version, least_version, build }
+            }
+            NAMES => names(body)?,
+            ROWS => Message::Rows(body.to_vec()),
+            ROUND_END => {
+                let (round, is_whole, held): (_, _, Vec<_>) = read(body)?;
+                check_list(&held)?;
+                Message::RoundEnd { round, is_whole, held }
+            }
+            DONE => {
+                let (round, refused) = read(body)?;
+                Message::Done { round, refused }
+            }
+            _ => return Ok(None),
+        }))
+    }
+}
+
+fn names(body: &[u8]) -> Result<Message, BadMessage> {
+    let (backends, vips, interfaces): (Vec<(String, String)>, Vec<_>, Vec<String>) = read(body)?;
+    check_list(&backends)?;
+    check_list(&vips)?;
+    check_list(&interfaces)?;
+    let of_backends = backends.iter().flat_map(|(service, backend)| [service, backend]);
+    of_backends.chain(&interfaces).try_for_each(|name| check_name(name))?;
+    Ok(Message::Names { backends, vips, interfaces })
+}
+
+fn with_body(kind: u8, body: &impl Serialize) -> Vec<u8> {
+    // Integers, text and lists of known lengths always have a form.
+    postcard::to_extend(body, vec![kind]).expect("a body of plain data")
+}
+
+/// Reads a body; fields behind those that this version knows are ignored.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadMessage> {
+    postcard::take_from_bytes(body).map(|(body, _)| body).map_err(|_| BadMessage::Malformed)
+}
+
+fn check_list<T>(list: &[T]) -> Result<(), BadMessage> {
+    if list.len() > MOST_ENTRIES { Err(BadMessage::TooMany(list.len())) } else { Ok(()) }
+}
+
+/// Checks that a name is short, and does nothing on a terminal.
+fn check_name(name: &str) -> Result<(), BadMessage> {
+    if name.len() > LONGEST_NAME {
+        return Err(BadMessage::LongName(name.len()));
+    }
+    if name.chars().any(acts) { Err(BadMessage::ActingName) } else { Ok(()) }
+}

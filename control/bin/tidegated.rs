@@ -16,6 +16,9 @@ use control::health::{Checks, passive};
 use control::http::{Endpoint, Server, serve_all};
 use control::kernel::{Kernel, KernelError, Traffic};
 use control::metrics::Facts;
+use control::pair;
+use control::pair::key::Key;
+use control::pair::state::PairState;
 use control::saved_state::{self, SavedState};
 use control::server::Place;
 use control::worker_channels::WorkerChannels;
@@ -90,8 +93,11 @@ fn main() -> ExitCode {
 fn run(written: Written, file: PathBuf, level: LevelFilter) -> Result<(), Box<dyn Error>> {
     let config = &written.config;
     let cores = preflight::check(config)?;
-    let place = Place::take(&config.control.socket)?;
-    let endpoints = Endpoint::open_all(&config.control)?;
+    let opened = Opened {
+        place: Place::take(&config.control.socket)?,
+        endpoints: Endpoint::open_all(&config.control)?,
+        key: config.pair.as_ref().map(|pair| Key::read(&pair.key)).transpose()?,
+    };
     // Before DPDK makes threads, which get no more than this one has.
     privilege::keep_for_start(config)
         .map_err(|error| format!("cannot give up privileges: {error}"))?;
@@ -101,7 +107,15 @@ fn run(written: Written, file: PathBuf, level: LevelFilter) -> Result<(), Box<dy
     // Threads beside this one draw pages.
     runtime.enable_all().on_thread_start(privilege::give_up_at_start);
     let runtime = runtime.build()?;
-    LocalSet::new().block_on(&runtime, serve(&eal, written, file, (place, endpoints)))
+    LocalSet::new().block_on(&runtime, serve(&eal, written, file, opened))
+}
+
+/// Places and files that take privileges to open.
+struct Opened {
+    place: Place,
+    endpoints: Vec<Endpoint>,
+    /// The key of the pair, if there is one.
+    key: Option<Key>,
 }
 
 /// Runs from finding the devices to a clean end. The kernel holds our addresses before packets flow, and until they
@@ -110,7 +124,7 @@ async fn serve(
     eal: &Eal,
     written: Written,
     file: PathBuf,
-    (place, endpoints): (Place, Vec<Endpoint>),
+    opened: Opened,
 ) -> Result<(), Box<dyn Error>> {
     // A signal during the start ends what was begun.
     let mut end = pin!(told_to_end()?);
@@ -120,7 +134,7 @@ async fn serve(
     let carry_over = CarryOver::default();
     let unresolved = carry_over.unresolved.clone();
     let mut kernel = Kernel::start(active.config(), &macs, active.wanted(), unresolved).await?;
-    let outset = Outset { macs, saved_state, active, carry_over, file, place, endpoints };
+    let outset = Outset { macs, saved_state, active, carry_over, file, opened };
     let outcome = turn(eal, &mut kernel, devices, outset, end.as_mut()).await;
     if matches!(outcome, Ok(End::Restart)) {
         kernel.leave().await;
@@ -146,8 +160,7 @@ struct Outset {
     active: ActiveConfig,
     carry_over: CarryOver,
     file: PathBuf,
-    place: Place,
-    endpoints: Vec<Endpoint>,
+    opened: Opened,
 }
 
 /// Runs from the devices' start until their workers have ended.
@@ -158,7 +171,7 @@ async fn turn(
     outset: Outset,
     end: Pin<&mut impl Future<Output = End>>,
 ) -> Result<End, Box<dyn Error>> {
-    let Outset { macs, mut saved_state, active, mut carry_over, file, place, endpoints } = outset;
+    let Outset { macs, mut saved_state, active, mut carry_over, file, opened } = outset;
     let config = active.config();
     let outputs = Outputs::open(&config.logs, &Recent::default())?;
     let dataplane = devices.start(eal, config)?;
@@ -193,6 +206,7 @@ async fn turn(
         statuses,
         view,
         conflicts: kernel.conflicts(),
+        pair: PairState::default(),
         carry_over: RefCell::new(carry_over),
         saved_state: RefCell::new(saved_state),
         snapshot: watch::Sender::new(first),
@@ -203,8 +217,7 @@ async fn turn(
     };
 
     let daemon = Rc::new(daemon);
-    let places = (place, endpoints);
-    let outcome = control(&daemon, places, kernel, (asked, end), &workers).await;
+    let outcome = control(&daemon, opened, kernel, (asked, end), &workers).await;
     stop.store(true, Relaxed);
     let joined = workers.join();
     daemon.flow_log.stop();
@@ -228,7 +241,7 @@ fn give_up_the_rest(eal: &Eal) -> Result<(), Box<dyn Error>> {
 /// finished before the next one, and before a stop.
 async fn control(
     daemon: &Rc<Daemon>,
-    (place, endpoints): (Place, Vec<Endpoint>),
+    Opened { place, endpoints, key }: Opened,
     kernel: &mut Kernel,
     (mut asked, mut end): (mpsc::Receiver<ReloadRequest>, Pin<&mut impl Future<Output = End>>),
     workers: &Workers,
@@ -250,6 +263,9 @@ async fn control(
     serving.spawn_local(place.listen()?.run(Rc::clone(daemon)));
     let servers = endpoints.into_iter().map(Server::new).collect::<Result<_, _>>()?;
     serving.spawn_local(serve_all(servers, Rc::clone(daemon)));
+    if let Some((gates, key)) = first.config().pair.clone().zip(key) {
+        serving.spawn_local(pair::run(Rc::clone(daemon), gates, key));
+    }
     log::info!(
         "ready: {} workers, {} services",
         workers.channels.len(),

@@ -6,6 +6,7 @@ mod drops;
 mod flows;
 mod frame;
 mod log;
+mod pair;
 mod ready;
 mod routes;
 mod stats;
@@ -16,6 +17,7 @@ pub use drops::{DropCount, DroppedFrame, DroppedFrames, Reason};
 pub use flows::{Connection, DEFAULT_LIMIT, Flow, Flows, MAX_LIMIT, Which};
 pub use frame::FrameBytes;
 pub use log::{ClientCounts, ClientRow, Clients, Log, LogLine, Newer};
+pub use pair::{Pair, PairAddress, PairLink};
 pub use ready::{Needed, Readiness};
 pub use routes::{Asker, Choice, Few, NatRule, PassedOver, Route, Routes};
 pub use stats::{Counts, Latency, Stats, WorkerStats};
@@ -36,6 +38,8 @@ pub enum Request {
     Status {},
     /// Asks for the [`Readiness`].
     Ready(Needed),
+    /// Asks for the [`Pair`].
+    Pair {},
     /// Asks for a list of [`Service`].
     Services {},
     /// Asks for a list of [`Backend`].

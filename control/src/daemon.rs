@@ -7,6 +7,7 @@ mod facts;
 mod flows;
 mod last_records;
 mod metrics;
+mod pair;
 mod publish;
 mod ready;
 mod reload;
@@ -27,6 +28,7 @@ use crate::flow_log::FlowLogger;
 use crate::health::passive::{Change, Reading, Watch};
 use crate::kernel::{Conflicts, KernelView, Traffic};
 use crate::metrics::Facts;
+use crate::pair::state::PairState;
 use crate::saved_state::SavedState;
 use crate::stats::Sum;
 use crate::worker_channels::WorkerChannels;
@@ -73,6 +75,8 @@ pub struct Daemon {
     pub view: watch::Receiver<KernelView>,
     /// Other hosts that claim addresses of ours.
     pub conflicts: watch::Receiver<Conflicts>,
+    /// The state of the pair.
+    pub pair: PairState,
     /// State that is carried over from one snapshot to the next.
     pub carry_over: RefCell<CarryOver>,
     /// State that this process saves for the next one.
@@ -120,6 +124,7 @@ impl Daemon {
         let answer = match request {
             Request::Status {} => to_value(self.status()),
             Request::Ready(needed) => to_value(self.readiness(needed).await?),
+            Request::Pair {} => to_value(self.pair()?),
             Request::Services {} => to_value(self.services()),
             Request::Backends {} => to_value(self.backends()),
             Request::Flows(which) => to_value(self.flows(which).await?),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// Methods without parameters.
-const BARE: [&str; 6] = ["status", "services", "backends", "stats", "drops", "nat"];
+const BARE: [&str; 7] = ["status", "pair", "services", "backends", "stats", "drops", "nat"];
 /// Methods with parameters.
 const OTHERS: [&str; 11] = [
     "ready", "flows", "log", "clients", "dropped", "capture", "routes", "hash", "order", "weight",

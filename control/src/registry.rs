@@ -156,6 +156,11 @@ impl Registry {
         GroupId(self.groups.iter().position(of).map_or(0, number))
     }
 
+    /// Whether somebody else adds the address to the kernel.
+    pub fn is_elsewhere(&self, address: IpAddr) -> bool {
+        self.elsewhere.contains(&address)
+    }
+
     /// Whether a removed entry may still have transfers.
     pub fn is_anything_leaving(&self) -> bool {
         self.vips.iter().any(Entry::is_leaving)

@@ -242,7 +242,7 @@ impl<'a> Daemon<'a> {
 impl Drop for Daemon<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for command in ["stats", "flows"] {
+            for command in ["stats", "flows", "pair"] {
                 eprintln!("{}", String::from_utf8_lossy(&self.tidegate(command).stdout));
             }
         }

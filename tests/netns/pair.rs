@@ -4,7 +4,7 @@ use crate::daemon::{Daemon, socket};
 use crate::peers::{self, Client, peer};
 use kit::lab::{Lab, Process, SNAT_VIP, until};
 
-const GATES: [&str; 2] = ["gate", "gate2"];
+pub const GATES: [&str; 2] = ["gate", "gate2"];
 
 /// A file of the example, with the lab's addresses and paths.
 fn example(name: &str) -> String {
@@ -14,7 +14,7 @@ fn example(name: &str) -> String {
 }
 
 /// The configuration of a gate, which has an address and a core of its own.
-fn configuration(lab: &Lab, n: usize) -> String {
+pub fn configuration(lab: &Lab, n: usize) -> String {
     let address = format!("10.77.0.{}/16", 2 + n);
     let text = example("tidegate.toml").replace("10.77.0.2/24", &address);
     let text = text.replace("0000:03:00.0", "net_af_packet1,iface=dev1");

@@ -65,7 +65,7 @@ enum Command {
     Trace(trace::Options),
     /// Reasons of drops with their packets, or the last frames that were dropped for one.
     Drops(drops::Options),
-    /// The pair of gates: writes the key that both need.
+    /// The pair of gates: role, links and addresses; or writes the key that both need.
     Pair(pair::Options),
     /// A live view in the terminal: services, backends, transfers and drops.
     #[cfg(feature = "top")]
@@ -160,7 +160,7 @@ pub fn main() -> ExitCode {
         Command::Capture(capture) => capture::run(&options.socket, capture),
         Command::Trace(trace) => trace::run(&options.socket, options.json, trace),
         Command::Drops(drops) => drops::run(&options.socket, options.json, drops),
-        Command::Pair(pair) => pair::run(options.json, pair),
+        Command::Pair(pair) => pair::run(&options.socket, options.json, pair),
         #[cfg(feature = "top")]
         Command::Top => top::run(&options.socket, options.json),
     };

@@ -1,7 +1,9 @@
-//! `tidegate pair`: the key by which two gates know each other.
+//! `tidegate pair`: the state of the pair, and the key by which two gates know each other.
 
-use super::client::Failure;
+use super::client::{self, Failure, parse};
 use super::output::print;
+use super::table::table;
+use crate::api::{Pair, PairAddress, Request};
 use crate::pair::key::Key;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -12,7 +14,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 pub struct Options {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -24,10 +26,14 @@ enum Command {
     },
 }
 
-/// Runs the command, without the daemon.
-pub fn run(json: bool, options: &Options) -> Result<(), Failure> {
+/// Runs the command; the daemon on this socket knows the pair's state.
+pub fn run(socket: &Path, json: bool, options: &Options) -> Result<(), Failure> {
     match &options.command {
-        Command::Key { file } => {
+        None => {
+            let answer = client::ask(socket, &Request::Pair {})?;
+            print(&if json { format!("{answer:#}") } else { show(&parse(answer)?) })
+        }
+        Some(Command::Key { file }) => {
             key(file).map_err(|error| Failure::File(file.clone(), error))?;
             print(&if json {
                 format!("{:#}", json!({ "key": file }))
@@ -37,6 +43,40 @@ pub fn run(json: bool, options: &Options) -> Result<(), Failure> {
             })
         }
     }
+}
+
+/// The pair as tables.
+fn show(pair: &Pair) -> String {
+    let mut links = table(&["FLOWS", "PEER", "LINKS", "ROWS", "LAST ROUND"], 2);
+    for (name, link) in [("told", &pair.telling), ("heard of", &pair.hearing)] {
+        links.add_row([
+            name.to_owned(),
+            link.version.as_ref().map_or("no link".to_owned(), |build| format!("tidegate {build}")),
+            link.links.to_string(),
+            link.rows.to_string(),
+            link.lag.map_or("-".to_owned(), |seconds| format!("{seconds:.1} s ago")),
+        ]);
+    }
+    let mut addresses = table(&["ADDRESS", "HERE", "PEER"], 3);
+    for PairAddress { address, held, held_by_peer } in &pair.addresses {
+        let words = |holds: bool| if holds { "held" } else { "-" };
+        let peer = held_by_peer.map_or("unknown", words);
+        addresses.add_row([address.to_string(), words(*held).to_owned(), peer.to_owned()]);
+    }
+    let step = if pair.in_step { "in step" } else { "not in step" };
+    let refused: Vec<_> = pair
+        .refused
+        .iter()
+        .filter(|(_, count)| count.as_u64() != Some(0))
+        .map(|(why, count)| format!("{count} {why}"))
+        .collect();
+    let refused = if refused.is_empty() {
+        String::new()
+    } else {
+        format!("\nrows refused: {}", refused.join(", "))
+    };
+    let Pair { role, listen, peer, .. } = pair;
+    format!("{role}, {step}: {listen} and {peer}{refused}\n\n{links}\n\n{addresses}")
 }
 
 fn key(file: &Path) -> io::Result<()> {
@@ -68,9 +108,10 @@ mod tests {
 
     #[test]
     fn a_key_has_its_usual_place() {
-        let Command::Key { file } = options(&["key"]).expect("options").command;
+        let command = options(&["key"]).expect("options").command;
+        let Some(Command::Key { file }) = command else { panic!("another command") };
         assert_eq!(file, Path::new("/etc/tidegate/pair.key"));
-        assert!(options(&[]).is_err() && options(&["keys"]).is_err());
+        assert!(options(&["keys"]).is_err());
     }
 
     #[test]
@@ -78,9 +119,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("a.key");
         let options = options(&["key", file.to_str().expect("a path")]).expect("options");
-        run(false, &options).expect("a key");
+        run(folder.path(), false, &options).expect("a key");
         let key = Key::read(&file).expect("a key");
-        let failure = run(false, &options).expect_err("there is one");
+        let failure = run(folder.path(), false, &options).expect_err("there is one");
         assert_eq!(failure.exit_code(), 1);
         let shown = failure.to_string();
         assert!(

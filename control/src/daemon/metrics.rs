@@ -30,6 +30,7 @@ impl Daemon {
                 })
                 .collect(),
             interfaces: self.sample_interfaces(),
+            pair: self.sample_pair(),
             services: self.sample_services(),
             snat,
             backends: self.sample_backends(),

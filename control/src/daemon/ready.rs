@@ -25,6 +25,7 @@ impl Daemon {
         }
         let mut missing = self.stalled_workers().await;
         missing.extend(self.links_down());
+        missing.extend(self.out_of_step());
         missing.extend(self.unserved(&needed.services));
         Ok(Readiness { ready: missing.is_empty(), missing })
     }
@@ -46,6 +47,11 @@ impl Daemon {
                 return stalled;
             }
         }
+    }
+
+    /// Whether the gate must wait for the flows of its peer.
+    fn out_of_step(&self) -> Option<String> {
+        self.active().config().pair.as_ref().and_then(|_| self.pair.out_of_step())
     }
 
     fn links_down(&self) -> Vec<String> {

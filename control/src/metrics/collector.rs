@@ -3,7 +3,7 @@
 use super::format::Format;
 use super::page::Page;
 use super::sample::Sample;
-use super::{backends, daemon, interfaces, services, workers};
+use super::{backends, daemon, interfaces, pair, services, workers};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
@@ -39,6 +39,7 @@ impl Collector for View {
             daemon::encode(&sample.daemon, page)?;
             workers::encode(&sample.workers, page)?;
             interfaces::encode(&sample.interfaces, page)?;
+            sample.pair.as_ref().map_or(Ok(()), |it| pair::encode(it, page))?;
             services::encode_nat(&sample.nat, page)?;
         }
         let services = sample.services.iter().filter(|service| is_shown(service.name()));

@@ -3,6 +3,7 @@
 use super::backends::Backend;
 use super::daemon::Facts;
 use super::interfaces::Interface;
+use super::pair::Pair;
 use super::services::{NatRule, Service, SnatPorts};
 use super::workers::Worker;
 
@@ -15,6 +16,8 @@ pub struct Sample {
     pub workers: Vec<Worker>,
     /// The interfaces, in the configuration's order.
     pub interfaces: Vec<Interface>,
+    /// The pair, if there is one.
+    pub pair: Option<Pair>,
     /// The services, in the configuration's order.
     pub services: Vec<Service>,
     /// The addresses of SNAT pools, for each service that has them.

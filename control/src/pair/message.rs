@@ -36,8 +36,10 @@ pub enum Message {
         /// The gate's build, for operators.
         build: String,
     },
-    /// Names that rows have numbers for: the places in these lists.
+    /// Names that rows have numbers for: the places in these lists, which go on over several messages.
     Names {
+        /// Whether the lists begin with this message.
+        is_first: bool,
         /// Backends, each with its service before it.
         backends: Vec<(String, String)>,
         /// VIPs of services.
@@ -51,8 +53,6 @@ pub enum Message {
     RoundEnd {
         /// The round's number.
         round: u64,
-        /// Whether the round had all flows, not only changed ones.
-        is_whole: bool,
         /// The addresses that the sender's kernel holds.
         held: Vec<IpAddr>,
     },
@@ -72,13 +72,11 @@ impl Message {
             Message::Hello { version, least_version, build } => {
                 with_body(HELLO, &(version, least_version, build))
             }
-            Message::Names { backends, vips, interfaces } => {
-                with_body(NAMES, &(backends, vips, interfaces))
+            Message::Names { is_first, backends, vips, interfaces } => {
+                with_body(NAMES, &(is_first, backends, vips, interfaces))
             }
             Message::Rows(rows) => [&[ROWS], &rows[..]].concat(),
-            Message::RoundEnd { round, is_whole, held } => {
-                with_body(ROUND_END, &(round, is_whole, held))
-            }
+            Message::RoundEnd { round, held } => with_body(ROUND_END, &(round, held)),
             Message::Done { round, refused } => with_body(DONE, &(round, refused)),
         }
     }
@@ -99,9 +97,9 @@ impl Message {
             NAMES => names(body)?,
             ROWS => Message::Rows(body.to_vec()),
             ROUND_END => {
-                let (round, is_whole, held): (_, _, Vec<_>) = read(body)?;
+                let (round, held): (_, Vec<_>) = read(body)?;
                 check_list(&held)?;
-                Message::RoundEnd { round, is_whole, held }
+                Message::RoundEnd { round, held }
             }
             DONE => {
                 let (round, refused) = read(body)?;
@@ -113,13 +111,14 @@ impl Message {
 }
 
 fn names(body: &[u8]) -> Result<Message, BadMessage> {
-    let (backends, vips, interfaces): (Vec<(String, String)>, Vec<_>, Vec<String>) = read(body)?;
+    type Body = (bool, Vec<(String, String)>, Vec<IpAddr>, Vec<String>);
+    let (is_first, backends, vips, interfaces): Body = read(body)?;
     check_list(&backends)?;
     check_list(&vips)?;
     check_list(&interfaces)?;
     let of_backends = backends.iter().flat_map(|(service, backend)| [service, backend]);
     of_backends.chain(&interfaces).try_for_each(|name| check_name(name))?;
-    Ok(Message::Names { backends, vips, interfaces })
+    Ok(Message::Names { is_first, backends, vips, interfaces })
 }
 
 fn with_body(kind: u8, body: &impl Serialize) -> Vec<u8> {

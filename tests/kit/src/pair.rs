@@ -1,11 +1,12 @@
 //! Two gates of a pair: one holds all addresses, and tells the other one its flows.
 
 use crate::engine_harness::EngineHarness;
-use crate::topology::FLOWS;
+use crate::topology::{FLOWS, Via};
 use engine::snapshot::Snapshot;
 use engine::state::sync::export::SyncExport;
 use engine::state::sync::import::{SyncImport, SyncRefusal};
 use engine::types::id::{SnatId, VipId};
+use engine::types::mode::Mode;
 
 /// The pair. Each gate has its own clock, seed and ports.
 pub struct Pair {
@@ -70,10 +71,17 @@ impl Pair {
     }
 }
 
-/// The kernel of a gate holds all its addresses, or none.
+/// The kernel of a gate holds all its addresses, or none: pools have only those that it holds.
 pub fn hold(gate: &mut EngineHarness, is_held: bool) {
     gate.change(|snapshot| {
         (0..snapshot.vips.len() as u16).for_each(|id| snapshot.set_live(VipId(id), is_held));
         (0..snapshot.snat.len() as u16).for_each(|id| snapshot.set_snat_live(SnatId(id), is_held));
+        // Further services are added in the same order.
+        for (service, via) in snapshot.services.iter_mut().zip(Via::ALL.into_iter().cycle()) {
+            service.mode = match via.mode() {
+                Mode::Snat(_) if !is_held => Mode::Snat(vec![]),
+                mode => mode,
+            };
+        }
     });
 }

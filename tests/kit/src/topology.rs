@@ -174,7 +174,8 @@ impl Via {
         }
     }
 
-    fn mode(self) -> Mode {
+    /// The mode, with the whole pool.
+    pub fn mode(self) -> Mode {
         match self {
             Via::Dsr | Via::Dsr6 => Mode::Dsr,
             Via::Nat | Via::Nat6 => Mode::Nat,

@@ -11,17 +11,18 @@ fn recorded() -> [(Message, &'static [u8]); 5] {
         ),
         (
             Message::Names {
+                is_first: true,
                 backends: vec![("pxe".into(), "one".into()), ("pxe".into(), "".into())],
                 vips: vips.clone(),
                 interfaces: vec!["lan".into()],
             },
-            b"\x02\x02\x03pxe\x03one\x03pxe\x00\x02\x00\x0a\x00\x00\x64\
+            b"\x02\x01\x02\x03pxe\x03one\x03pxe\x00\x02\x00\x0a\x00\x00\x64\
               \x01\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x01\x03lan",
         ),
         (Message::Rows(vec![0, 1, 255]), b"\x03\x00\x01\xff"),
         (
-            Message::RoundEnd { round: 300, is_whole: true, held: vips[..1].into() },
-            b"\x04\xac\x02\x01\x01\x00\x0a\x00\x00\x64",
+            Message::RoundEnd { round: 300, held: vips[..1].into() },
+            b"\x04\xac\x02\x01\x00\x0a\x00\x00\x64",
         ),
         (
             Message::Done { round: u64::MAX, refused: 7 },
@@ -65,13 +66,12 @@ fn incomplete_messages_are_refused() {
         }
     }
     for bytes in [
-        // A version beyond 16 bits, text that is no UTF-8, a half truth, a third address family.
+        // A version beyond 16 bits, text that is no UTF-8, a third address family.
         &b"\x01\xff\xff\xff\x01\x01\x00"[..],
         b"\x01\x01\x01\x01\xff",
-        b"\x04\x01\x02\x00",
-        b"\x04\x01\x01\x01\x02\x0a\x00\x00\x64",
+        b"\x04\x01\x01\x02\x0a\x00\x00\x64",
         // A list of 2^63 entries.
-        b"\x04\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+        b"\x04\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
     ] {
         assert_eq!(Message::decode(bytes), Err(BadMessage::Malformed), "{bytes:?}");
     }
@@ -79,17 +79,16 @@ fn incomplete_messages_are_refused() {
 
 #[test]
 fn lists_and_names_have_an_end() {
-    let held = |count| Message::RoundEnd {
-        round: 1,
-        is_whole: false,
-        held: vec!["10.0.0.1".parse().unwrap(); count],
-    };
+    let held =
+        |count| Message::RoundEnd { round: 1, held: vec!["10.0.0.1".parse().unwrap(); count] };
     let names = |service: &str, backend: &str, interface: &str| Message::Names {
+        is_first: false,
         backends: vec![(service.into(), backend.into())],
         vips: vec![],
         interfaces: vec![interface.into()],
     };
     let many = |backends, vips, interfaces| Message::Names {
+        is_first: false,
         backends: vec![Default::default(); backends],
         vips: vec!["::1".parse().unwrap(); vips],
         interfaces: vec![String::new(); interfaces],
@@ -132,15 +131,13 @@ fn message() -> impl Strategy<Value = Message> {
         (any::<u16>(), any::<u16>(), name()).prop_map(|(version, least_version, build)| {
             Message::Hello { version, least_version, build }
         }),
-        (backends, vips.clone(), interfaces).prop_map(|(backends, vips, interfaces)| {
-            Message::Names { backends, vips, interfaces }
-        }),
+        (any::<bool>(), backends, vips.clone(), interfaces).prop_map(
+            |(is_first, backends, vips, interfaces)| {
+                Message::Names { is_first, backends, vips, interfaces }
+            }
+        ),
         prop::collection::vec(any::<u8>(), 0..100).prop_map(Message::Rows),
-        (any::<u64>(), any::<bool>(), vips).prop_map(|(round, is_whole, held)| Message::RoundEnd {
-            round,
-            is_whole,
-            held
-        }),
+        (any::<u64>(), vips).prop_map(|(round, held)| Message::RoundEnd { round, held }),
         (any::<u64>(), any::<u32>()).prop_map(|(round, refused)| Message::Done { round, refused }),
     ]
 }

@@ -142,11 +142,12 @@ impl WorkerState {
         mode: &Mode,
         env: &Env,
     ) -> Result<HostId, SyncRefusal> {
-        let Mode::Snat(pool) = mode else {
+        let Mode::Snat(_) = mode else {
             return if seen_as == client.0 { Ok(client.1) } else { Err(SyncRefusal::Malformed) };
         };
-        let is_it = |id: &&SnatId| env.snapshot[**id].address == seen_as.ip();
-        let &id = pool.iter().find(is_it).ok_or(SyncRefusal::Malformed)?;
+        // The service's pool has only what is held here.
+        let place = env.snapshot.snat.iter().position(|one| one.address == seen_as.ip());
+        let id = SnatId(place.ok_or(SyncRefusal::Malformed)? as u16);
         if env.snapshot.is_snat_live(id) {
             return Err(SyncRefusal::Held);
         }

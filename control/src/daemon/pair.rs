@@ -1,0 +1,108 @@
+//! The pair: this gate's role, and what it and its peer hold.
+
+use super::Daemon;
+use crate::api::{Error, Pair, PairAddress, PairLink};
+use crate::metrics;
+use crate::pair::names::Names;
+use crate::pair::state::{Direction, PairState};
+use crate::registry::present;
+use engine::state::sync::import::SyncRefusal;
+use engine::types::id::{SnatId, VipId};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+impl Daemon {
+    /// The state of the pair.
+    pub fn pair_state(&self) -> &PairState {
+        &self.pair
+    }
+
+    /// The names of this gate's ids.
+    pub fn pair_names(&self) -> Names {
+        let active = self.active();
+        let interfaces = active.config().interfaces.iter().map(|one| one.name.clone());
+        Names::of(&active.registry, interfaces)
+    }
+
+    /// The VIPs and SNAT addresses, and whether the kernel holds each.
+    fn all_addresses(&self) -> Vec<(IpAddr, bool)> {
+        let (active, snapshot) = (self.active(), self.snapshot.borrow());
+        let vips = present(VipId, active.registry.vips());
+        let vips = vips.map(|(id, vip)| (vip.held.address, snapshot.is_live(id)));
+        let snat = present(SnatId, active.registry.snat());
+        vips.chain(snat.map(|(id, one)| (one.address, snapshot.is_snat_live(id)))).collect()
+    }
+
+    /// The VIPs and SNAT addresses that the kernel holds.
+    pub fn held_addresses(&self) -> BTreeSet<IpAddr> {
+        let all = self.all_addresses().into_iter();
+        all.filter(|(_, is_held)| *is_held).map(|(address, _)| address).collect()
+    }
+
+    /// The held addresses that somebody else gives to one gate at a time.
+    pub fn held_alone(&self) -> BTreeSet<IpAddr> {
+        let (active, mut held) = (self.active(), self.held_addresses());
+        held.retain(|&address| active.registry.is_elsewhere(address));
+        held
+    }
+
+    /// This gate's role, by the addresses that it holds.
+    pub fn role(&self) -> &'static str {
+        let all = self.all_addresses();
+        match all.iter().filter(|(_, is_held)| *is_held).count() {
+            0 => "standby",
+            held if held == all.len() => "active",
+            _ => "partly active",
+        }
+    }
+
+    pub(super) fn pair(&self) -> Result<Pair, Error> {
+        let active = self.active();
+        let missing = || Error::Refused("the configuration has no [pair]".to_owned());
+        let pair = active.config().pair.as_ref().ok_or_else(missing)?;
+        let state = &self.pair;
+        let addresses = self.all_addresses().into_iter().map(|(address, held)| PairAddress {
+            address,
+            held,
+            held_by_peer: state.peer_holds(address),
+        });
+        let refused = SyncRefusal::ALL.map(SyncRefusal::name).into_iter().zip(&state.refused);
+        Ok(Pair {
+            listen: pair.listen.to_string(),
+            peer: pair.peer.to_string(),
+            role: self.role().to_owned(),
+            in_step: state.telling.is_in_step() && state.hearing.is_in_step(),
+            telling: link(&state.telling),
+            hearing: link(&state.hearing),
+            refused: refused.map(|(name, count)| (name.to_owned(), count.get().into())).collect(),
+            addresses: addresses.collect(),
+        })
+    }
+
+    /// The sample of the pair for metrics, if there is one.
+    pub(super) fn sample_pair(&self) -> Option<metrics::Pair> {
+        self.active().config().pair.as_ref()?;
+        let state = &self.pair;
+        let sample = |direction: &Direction| metrics::PairLink {
+            is_linked: direction.is_linked(),
+            links: direction.links.get(),
+            rows: direction.records.get(),
+            lag: direction.lag(),
+        };
+        Some(metrics::Pair {
+            telling: sample(&state.telling),
+            hearing: sample(&state.hearing),
+            refused: state.refused.each_ref().map(|count| count.get()),
+            conflicts: state.conflicts() as u64,
+        })
+    }
+}
+
+fn link(direction: &Direction) -> PairLink {
+    PairLink {
+        version: direction.linked.borrow().clone(),
+        links: direction.links.get(),
+        rows: direction.records.get(),
+        lag: direction.lag(),
+    }
+}

@@ -1,0 +1,160 @@
+//! The state of a pair as one of its gates knows it: both directions of the link, and which addresses each gate holds.
+
+use engine::state::sync::import::SyncRefusal;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// Time that a gate waits after its start for a peer to link, before it does without.
+const LONELY: Duration = Duration::from_secs(5);
+
+/// Time after its start from which a gate is ready, however far the peer has come in telling its flows.
+const LONGEST: Duration = Duration::from_secs(90);
+
+/// The state of a pair, shared by the tasks that tell and hear and by the operator's requests.
+#[derive(Debug)]
+pub struct PairState {
+    /// This gate tells its flows.
+    pub telling: Direction,
+    /// This gate hears of the peer's flows.
+    pub hearing: Direction,
+    /// Rows of the peer's that were refused, by [`SyncRefusal`].
+    pub refused: [Cell<u64>; SyncRefusal::ALL.len()],
+    start: Instant,
+    peer_holds: RefCell<BTreeSet<IpAddr>>,
+    conflict: RefCell<Conflict>,
+}
+
+/// One direction of the link.
+#[derive(Debug, Default)]
+pub struct Direction {
+    /// The peer's version, while there is a link.
+    pub linked: RefCell<Option<String>>,
+    /// Links since the start. Each begins with all flows.
+    pub links: Cell<u64>,
+    /// Records since the start.
+    pub records: Cell<u64>,
+    /// Rounds of this link that came to their end.
+    pub rounds: Cell<u64>,
+    /// The end of the last whole round.
+    pub last: Cell<Option<Instant>>,
+}
+
+impl Direction {
+    /// Notes a link to a peer of this version.
+    pub fn begin(&self, version: String) {
+        self.linked.replace(Some(version));
+        self.links.set(self.links.get() + 1);
+        self.rounds.set(0);
+    }
+
+    /// Notes that the link is gone.
+    pub fn end(&self) {
+        self.linked.replace(None);
+    }
+
+    /// Notes the end of a round.
+    pub fn round(&self) {
+        self.rounds.set(self.rounds.get() + 1);
+        self.last.set(Some(Instant::now()));
+    }
+
+    /// Counts records.
+    pub fn count(&self, records: usize) {
+        self.records.set(self.records.get() + records as u64);
+    }
+
+    /// Whether there is a link.
+    pub fn is_linked(&self) -> bool {
+        self.linked.borrow().is_some()
+    }
+
+    /// Whether there is a link, on which all flows were told once.
+    pub fn is_in_step(&self) -> bool {
+        self.is_linked() && self.rounds.get() > 0
+    }
+
+    /// Seconds since the last whole round.
+    pub fn lag(&self) -> Option<f64> {
+        self.last.get().map(|last| last.elapsed().as_secs_f64())
+    }
+}
+
+/// Addresses that both gates hold. Those of a single round may be on their way from one to the other.
+#[derive(Debug, Default)]
+struct Conflict {
+    suspected: BTreeSet<IpAddr>,
+    known: BTreeSet<IpAddr>,
+}
+
+impl Default for PairState {
+    fn default() -> PairState {
+        PairState {
+            telling: Direction::default(),
+            hearing: Direction::default(),
+            refused: Default::default(),
+            start: Instant::now(),
+            peer_holds: RefCell::default(),
+            conflict: RefCell::default(),
+        }
+    }
+}
+
+impl PairState {
+    /// Counts rows that were refused, by reason.
+    pub fn refuse(&self, refused: &[u32]) {
+        for (count, &more) in self.refused.iter().zip(refused) {
+            count.set(count.get() + u64::from(more));
+        }
+    }
+
+    /// Notes the addresses that the peer holds; `ours` are those that this gate holds and should hold alone.
+    pub fn hear_of(&self, held: BTreeSet<IpAddr>, ours: &BTreeSet<IpAddr>) {
+        let both: BTreeSet<IpAddr> = held.intersection(ours).copied().collect();
+        let mut conflict = self.conflict.borrow_mut();
+        let known: BTreeSet<IpAddr> = both.intersection(&conflict.suspected).copied().collect();
+        if known != conflict.known {
+            match known.is_empty() {
+                true => log::info!("pair: no address is held by both gates any more"),
+                false => log::warn!(
+                    "pair: both gates hold {}: neither believes the other one's flows",
+                    list(&known)
+                ),
+            }
+        }
+        *conflict = Conflict { suspected: both, known };
+        self.peer_holds.replace(held);
+    }
+
+    /// Notes that the peer is not heard any more.
+    pub fn peer_is_gone(&self) {
+        self.hearing.end();
+        self.peer_holds.borrow_mut().clear();
+        self.conflict.replace(Conflict::default());
+    }
+
+    /// Whether the peer holds an address, while it is heard.
+    pub fn peer_holds(&self, address: IpAddr) -> Option<bool> {
+        let is_heard = self.hearing.is_in_step();
+        is_heard.then(|| self.peer_holds.borrow().contains(&address))
+    }
+
+    /// Addresses that both gates hold.
+    pub fn conflicts(&self) -> usize {
+        self.conflict.borrow().known.len()
+    }
+
+    /// The reason for which the flows are not in step, if the gate must wait for them.
+    pub fn out_of_step(&self) -> Option<String> {
+        let up = self.start.elapsed();
+        let waits = if self.hearing.is_linked() { up < LONGEST } else { up < LONELY };
+        let is_behind = waits && !self.hearing.is_in_step();
+        is_behind.then(|| "the other gate has not told all its flows yet".to_owned())
+    }
+}
+
+/// Addresses in a line of the log.
+pub fn list<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> String {
+    addresses.into_iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
+}

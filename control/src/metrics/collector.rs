@@ -39,7 +39,7 @@ impl Collector for View {
             daemon::encode(&sample.daemon, page)?;
             workers::encode(&sample.workers, page)?;
             interfaces::encode(&sample.interfaces, page)?;
-            sample.pair.as_ref().map_or(Ok(()), |it| pair::encode(it, page))?;
+            pair::encode(sample.pair.as_ref(), page)?;
             services::encode_nat(&sample.nat, page)?;
         }
         let services = sample.services.iter().filter(|service| is_shown(service.name()));

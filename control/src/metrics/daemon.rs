@@ -1,6 +1,6 @@
 //! Metrics of the daemon as a whole.
 
-use super::page::Page;
+use super::page::{NO_LABELS, Page};
 use std::fmt;
 use std::time::SystemTime;
 
@@ -59,8 +59,6 @@ impl Facts {
 fn now() -> f64 {
     SystemTime::UNIX_EPOCH.elapsed().map_or(0.0, |time| time.as_secs_f64())
 }
-
-const NO_LABELS: [(&str, &str); 0] = [];
 
 pub(super) fn encode(facts: &Facts, page: &mut Page) -> fmt::Result {
     let Build { version, dpdk, rustc } = &facts.build;

@@ -5,6 +5,9 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet}
 use prometheus_client::metrics::MetricType;
 use std::fmt;
 
+/// The labels of a metric with one series.
+pub const NO_LABELS: [(&str, &str); 0] = [];
+
 /// A page under construction. The prefix of all names is added to them, and `_total` to those of counters.
 pub struct Page<'a>(pub DescriptorEncoder<'a>);
 

@@ -1,6 +1,6 @@
 //! Metrics of the pair.
 
-use super::page::Page;
+use super::page::{NO_LABELS, Page};
 use engine::state::sync::import::SyncRefusal;
 use std::fmt;
 
@@ -30,23 +30,21 @@ pub struct PairLink {
     pub lag: Option<f64>,
 }
 
-pub(super) fn encode(pair: &Pair, page: &mut Page) -> fmt::Result {
-    let both = [("out", &pair.telling), ("in", &pair.hearing)];
-    let each = |of: fn(&PairLink) -> u64| both.map(|(name, it)| ([("direction", name)], of(it)));
+pub(super) fn encode(pair: Option<&Pair>, page: &mut Page) -> fmt::Result {
+    let links = pair.into_iter().flat_map(|it| [("out", &it.telling), ("in", &it.hearing)]);
+    let links = links.map(|(name, it)| ([("direction", name)], it));
+    let each = |of: fn(&PairLink) -> u64| links.clone().map(move |(labels, it)| (labels, of(it)));
     let help = "Whether there is a link on which flows are told (out) or heard of (in)";
     page.gauge("sync_connected", help, each(|it| it.is_linked.into()))?;
     let help = "Links since the start; each begins with all flows";
     page.counter("sync_links", help, each(|it| it.links))?;
-    let help = "Rows told (out) and heard of (in)";
-    page.counter("sync_rows", help, each(|it| it.rows))?;
-    let lags = both.into_iter().filter_map(|(name, it)| Some(([("direction", name)], it.lag?)));
+    page.counter("sync_rows", "Rows told (out) and heard of (in)", each(|it| it.rows))?;
+    let lags = links.clone().filter_map(|(labels, it)| Some((labels, it.lag?)));
     page.gauge_of_seconds("sync_lag_seconds", "Time since the last whole round", lags)?;
-    let refused = SyncRefusal::ALL.map(|why| [("reason", why.name())]).into_iter();
-    page.counter(
-        "sync_refused_rows",
-        "Rows of the peer that were refused",
-        refused.zip(pair.refused),
-    )?;
-    let help = "Addresses that both gates of the pair hold";
-    page.lone_gauge("pair_conflicts", help, pair.conflicts as f64)
+    let refused = pair.into_iter().flat_map(|it| {
+        SyncRefusal::ALL.map(|why| [("reason", why.name())]).into_iter().zip(it.refused)
+    });
+    page.counter("sync_refused_rows", "Rows of the peer that were refused", refused)?;
+    let conflicts = pair.map(|it| (NO_LABELS, it.conflicts));
+    page.gauge("pair_conflicts", "Addresses that both gates of the pair hold", conflicts)
 }

@@ -1,6 +1,7 @@
 //! Flows of a gate that go on at the other gate of its pair.
 
 use engine::flow::state::{ConnectionState, TransferState};
+use engine::scheduler::persistence::Persistence;
 use engine::scheduler::transfer_limit::TransferLimit;
 use engine::snapshot::{BackendState, Ftp, Protocol, Snapshot};
 use engine::state::sync::{REFRESH, ROUND};
@@ -13,6 +14,7 @@ use kit::packets::{data, rrq, wrq};
 use kit::pair::{MIN_AGE, Pair, hold};
 use kit::topology::{IDLE, Via, snapshot};
 use kit::transfer::{Transfer, ask, client, run};
+use std::net::SocketAddr;
 
 /// Nothing was refused.
 const NONE: [u32; 6] = [0; 6];
@@ -347,6 +349,29 @@ fn data_connections_go_on() {
         port.set_port(40_001);
         let next = Connection::open(&mut pair.gates[1], via, port, 45_001);
         assert_eq!(next.server.ip(), control.server.ip());
+    }
+}
+
+/// A client's next requests go where it was sent before, if a flow of its was told.
+#[test]
+fn persistence_goes_along() {
+    for via in Via::ALL {
+        let mut pair = Pair::new(|| {
+            let mut world = snapshot();
+            world[via.service()].persistence = Some(Persistence::of_clients(600));
+            world
+        });
+        let talks: Vec<_> = (0..10).map(|n| run(&mut pair.gates[0], via, client(via, n))).collect();
+        pair.wait(MIN_AGE);
+        pair.tell(0);
+        pair.fail_over();
+        // By turns, the others would now come to the other server.
+        let _ = run(&mut pair.gates[1], via, client(via, 99));
+        for before in talks {
+            let from = SocketAddr::new(before.client.ip(), 3000);
+            let next = ask(&mut pair.gates[1], via, &rrq(from, before.vip, "next.img"));
+            assert_eq!(next.server.ip(), before.server.ip(), "{via:?}");
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod connection;
 mod transfer;
 
 use super::WorkerState;
+use crate::choose::{Selection, SelectionRequest};
 use crate::context::Env;
 use crate::flow::connection::SyncedConnection;
 use crate::flow::endpoint::{Endpoint, HostId};
@@ -19,10 +20,11 @@ use crate::snapshot::service::Service;
 use crate::state::evict::Row;
 use crate::types::direction::KeyKind;
 use crate::types::end_reason::EndReason;
-use crate::types::id::{SnatId, VipId};
+use crate::types::id::{BackendId, SnatId, VipId};
 use crate::types::mode::Mode;
 use crate::types::next_hop::NextHop;
 use std::net::SocketAddr;
+use wire::tftp::Request;
 
 /// Rows that a worker must take in: all are of clients that it owns.
 #[derive(Debug, Default)]
@@ -152,6 +154,20 @@ impl WorkerState {
             return Err(SyncRefusal::Held);
         }
         Ok(self.snat.hosts[id.index()])
+    }
+
+    /// Remembers the backend of a client whose flow was told, if the service has persistence.
+    fn remember_told(
+        &mut self,
+        client: Endpoint,
+        backend: BackendId,
+        tftp: Option<&Request>,
+        env: &Env,
+    ) {
+        let client = self.hosts.socket_address(client).ip();
+        let (service, family) = (env.backend(backend).service, usize::from(client.is_ipv6()));
+        let request = SelectionRequest { client, family, service, tftp };
+        Selection::new(&request, env).remember(backend, &mut self.choose, env.now);
     }
 
     /// Claims the port that servers see, for a client of this entry; whoever has it by an earlier word of the peer's

@@ -134,6 +134,7 @@ impl WorkerState {
             return Err(why_not);
         }
         *self.flow_log.connection(id) = History::synced();
+        self.remember_told(row.client().near(), row.backend, None, env);
         self.counters.backend(row.backend).synced.add(1);
         self.restore_place(row.backend, false, env);
         self.bind_again(id, env);

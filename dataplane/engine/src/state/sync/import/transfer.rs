@@ -15,6 +15,7 @@ use crate::types::direction::KeyKind;
 use crate::types::end_reason::EndReason;
 use crate::types::mode::Mode;
 use wire::ip::PROTOCOL_UDP;
+use wire::tftp::Message;
 
 impl WorkerState {
     pub(super) fn import_transfer(
@@ -132,6 +133,12 @@ impl WorkerState {
         self.counters.of(flow).synced.add(1);
         self.restore_place(flow.backend, false, env);
         *self.flow_log.transfer(id) = History::synced();
+        let message = detail.request.whole().map(Message::parse);
+        let request = match &message {
+            Some(Ok(Message::Request(request))) => Some(request),
+            _ => None,
+        };
+        self.remember_told(flow.client(), flow.backend, request, env);
         self.watch_told(id);
         Ok(())
     }

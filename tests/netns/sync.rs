@@ -232,7 +232,7 @@ fn both_gates_say_so_when_both_have_the_addresses() {
     let [first, second] = both(&lab);
     let downloads = Clients::start(&lab, SNAT_VIP, 77);
     until("all run", || first.total("pxe", "responded") == ALL);
-    let synced = second.total("pxe", "synced");
+    knows(&second, "pxe", ALL);
     for address in ADDRESSES {
         lab.must(GATES[1], &format!("ip address add {address} dev lan"));
     }
@@ -243,10 +243,13 @@ fn both_gates_say_so_when_both_have_the_addresses() {
         let held = |row: &Value| row["held"] == true && row["held_by_peer"] == true;
         assert!(rows(&pair["addresses"]).all(held), "{pair}");
     }
-    assert!(second.total("pxe", "synced") - synced <= ALL);
+    assert_eq!(first.total("pxe", "synced"), 0, "neither believes the other one");
+    assert_eq!(second.total("pxe", "synced"), ALL, "neither believes the other one");
+    // It announces them again.
     for address in ADDRESSES {
-        lab.must(GATES[1], &format!("ip address del {address} dev lan"));
+        lab.must(GATES[0], &format!("ip address del {address} dev lan"));
     }
+    give(&lab, 0);
     until("it is over", || lab.log().contains("no address is held by both gates any more"));
     downloads.finish(&lab, "both");
     [first, second].into_iter().for_each(Daemon::finish);

@@ -10,6 +10,7 @@ use control::flow_log::{FlowLogger, Names, Outputs};
 use control::http::{Access, Endpoint, Listener, Server, Serves, serve_all};
 use control::kernel::{Conflicts, KernelView, Route, Traffic};
 use control::metrics::Facts;
+use control::pair::state::PairState;
 use control::registry::Registry;
 use control::saved_state::{Compatibility, SavedState};
 use control::server::Place;
@@ -110,6 +111,7 @@ pub fn serve(
         statuses: watch::Sender::new(statuses),
         view: watch::channel(view).1,
         conflicts: watch::channel(Conflicts::default()).1,
+        pair: PairState::default(),
         clock: Instant::now(),
         carry_over: RefCell::default(),
         saved_state: RefCell::new(saved_state),

@@ -94,7 +94,7 @@ impl Strangers {
 async fn serve(daemon: Rc<Daemon>, link: Link, from: SocketAddr) {
     let _gone = Gone(Rc::clone(&daemon));
     let error = Hearing::new(&daemon, link).run(from).await;
-    log::warn!("pair: {} tells no flows any more: {error}", from.ip());
+    log::info!("pair: {} tells no flows any more: {error}", from.ip());
 }
 
 /// Notes the end of a link, however it ends.
@@ -201,6 +201,11 @@ impl<'a> Hearing<'a> {
         let (of, translation) = known.unwrap_or_else(|| {
             let ours = self.daemon.pair_names();
             let translation = Translation::new(&self.names, &ours, &active.registry);
+            let unknown = translation.unknown(&self.names);
+            if let [first, more @ ..] = &unknown[..] {
+                let more = more.len();
+                log::warn!("pair: the peer has {first} and {more} more that this gate has not");
+            }
             (active, translation)
         });
         records.iter_mut().for_each(|record| translation.translate(record));

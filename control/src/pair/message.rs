@@ -40,8 +40,8 @@ pub enum Message {
     Names {
         /// Whether the lists begin with this message.
         is_first: bool,
-        /// Backends, each with its service before it.
-        backends: Vec<(String, String)>,
+        /// Backends, each with its service before it and its address behind it.
+        backends: Vec<(String, String, IpAddr)>,
         /// VIPs of services.
         vips: Vec<IpAddr>,
         /// Interfaces.
@@ -111,12 +111,12 @@ impl Message {
 }
 
 fn names(body: &[u8]) -> Result<Message, BadMessage> {
-    type Body = (bool, Vec<(String, String)>, Vec<IpAddr>, Vec<String>);
+    type Body = (bool, Vec<(String, String, IpAddr)>, Vec<IpAddr>, Vec<String>);
     let (is_first, backends, vips, interfaces): Body = read(body)?;
     check_list(&backends)?;
     check_list(&vips)?;
     check_list(&interfaces)?;
-    let of_backends = backends.iter().flat_map(|(service, backend)| [service, backend]);
+    let of_backends = backends.iter().flat_map(|(service, backend, _)| [service, backend]);
     of_backends.chain(&interfaces).try_for_each(|name| check_name(name))?;
     Ok(Message::Names { is_first, backends, vips, interfaces })
 }

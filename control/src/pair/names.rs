@@ -2,7 +2,7 @@
 
 use super::message::Message;
 use super::record::Record;
-use crate::registry::{Presence, Registry};
+use crate::registry::{Registry, present};
 use engine::types::id::{BackendId, InterfaceId, VipId};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ const IN_MESSAGE: usize = 128;
 /// The names of a gate's ids, each list by id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
-    backends: Vec<(String, String)>,
+    backends: Vec<(String, String, IpAddr)>,
     vips: Vec<IpAddr>,
     interfaces: Vec<String>,
 }
@@ -23,7 +23,7 @@ impl Names {
     pub fn of(registry: &Registry, interfaces: impl IntoIterator<Item = String>) -> Names {
         let backends = registry.backends().iter().map(|entry| {
             let service = &registry[entry.what.service()].name;
-            (service.clone(), entry.what.name.clone())
+            (service.clone(), entry.what.name.clone(), entry.what.address)
         });
         Names {
             backends: backends.collect(),
@@ -59,7 +59,7 @@ impl Names {
 
     /// Names from a message.
     pub fn from_message(
-        backends: Vec<(String, String)>,
+        backends: Vec<(String, String, IpAddr)>,
         vips: Vec<IpAddr>,
         interfaces: Vec<String>,
     ) -> Names {
@@ -83,13 +83,12 @@ pub struct Translation {
 impl Translation {
     /// The translation of the peer's ids; `ours` are the names of this gate.
     pub fn new(peer: &Names, ours: &Names, registry: &Registry) -> Translation {
-        let is_there = |presence: Presence| presence != Presence::Gone;
-        let backends = registry.numbered_backends().zip(&ours.backends);
-        let backends = backends.filter(|((_, entry), _)| is_there(entry.presence));
-        let backends: HashMap<_, _> = backends.map(|((id, _), names)| (names, id)).collect();
-        let vips = (0..).map(VipId).zip(registry.vips());
-        let vips = vips.filter(|(_, entry)| is_there(entry.presence));
-        let vips: HashMap<_, _> = vips.map(|(id, entry)| (entry.what.held.address, id)).collect();
+        // Those that are leaving come first, and give way to configured ones of the same name and address.
+        let backends = present(BackendId, registry.backends());
+        let backends = backends.map(|(id, _)| (&ours.backends[id.index()], id));
+        let backends: HashMap<_, _> = backends.collect();
+        let vips = present(VipId, registry.vips());
+        let vips: HashMap<_, _> = vips.map(|(id, vip)| (vip.held.address, id)).collect();
         let interface = |name: &String| {
             let place = ours.interfaces.iter().position(|known| known == name)?;
             u8::try_from(place).ok().map(InterfaceId)
@@ -99,6 +98,21 @@ impl Translation {
             vips: peer.vips.iter().map(|address| vips.get(address).copied()).collect(),
             interfaces: peer.interfaces.iter().map(interface).collect(),
         }
+    }
+
+    /// The peer's names that this gate does not have, as operators know them.
+    pub fn unknown(&self, peer: &Names) -> Vec<String> {
+        let backends = peer.backends.iter().zip(&self.backends);
+        let backends = backends.filter(|(_, id)| id.is_none());
+        let backends = backends.map(|((service, backend, address), _)| {
+            format!("backend {backend} of {service} ({address})")
+        });
+        let vips = peer.vips.iter().zip(&self.vips).filter(|(_, id)| id.is_none());
+        let vips = vips.map(|(address, _)| format!("VIP {address}"));
+        let interfaces = peer.interfaces.iter().zip(&self.interfaces);
+        let interfaces = interfaces.filter(|(_, id)| id.is_none());
+        let interfaces = interfaces.map(|(name, _)| format!("interface {name}"));
+        backends.chain(vips).chain(interfaces).collect()
     }
 
     /// Gives a record ids of this gate, or the greatest ids, which nothing has, where there are none.

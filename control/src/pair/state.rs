@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Time that a gate waits after its start for a peer to link, before it does without.
-const LONELY: Duration = Duration::from_secs(5);
+const LONELY: Duration = Duration::from_secs(10);
 
 /// Time after its start from which a gate is ready, however far the peer has come in telling its flows.
 const LONGEST: Duration = Duration::from_secs(90);

@@ -13,6 +13,7 @@ use crate::daemon::Daemon;
 use engine::state::sync::ROUND;
 use engine::state::sync::export::SyncExport;
 use engine::types::tick::{PER_SECOND, ticks};
+use rustix::net::sockopt::set_tcp_user_timeout;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,8 +24,12 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 const PAUSE: Duration = Duration::from_secs(1);
 /// Time for a TCP connection.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Time in which the peer must have taken in a round.
-const SLOWEST: Duration = Duration::from_secs(60);
+/// Time in which a message must be on its way, and the peer must answer a round's end.
+const SLOWEST: Duration = Duration::from_secs(120);
+/// Time in which a peer that lives acknowledges what was sent, however slow the link is.
+const DEAD: Duration = Duration::from_secs(10);
+/// The longest pause between attempts, and the least time between two rounds that tell all again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Rows that a worker copies out at a time.
 const ROWS: usize = 4096;
 /// Room for a record in a message.
@@ -33,7 +38,9 @@ const LONGEST: usize = 512;
 /// Tells this gate's flows for as long as it runs.
 pub async fn tell(daemon: Rc<Daemon>, pair: config::Pair, key: Key) {
     let mut said = String::new();
+    let mut pause = PAUSE;
     loop {
+        let begun = Instant::now();
         let outcome = match link(&pair, &key).await {
             Ok(link) => Telling::new(&daemon, &pair, link).run(&mut said).await,
             Err(error) => error,
@@ -44,13 +51,16 @@ pub async fn tell(daemon: Rc<Daemon>, pair: config::Pair, key: Key) {
             log::warn!("pair: flows are not told to {}: {why}", pair.peer);
             said = why;
         }
-        sleep(PAUSE).await;
+        // A peer that ends each link at once is not told all flows each second.
+        pause = if begun.elapsed() > LONGEST_PAUSE { PAUSE } else { LONGEST_PAUSE.min(pause * 2) };
+        sleep(pause).await;
     }
 }
 
 /// Links to the peer, from the address that it expects.
 async fn link(pair: &config::Pair, key: &Key) -> Result<Link, PairError> {
     let stream = timeout(PATIENCE, connect(pair)).await.map_err(|_| LinkError::TimedOut)??;
+    set_tcp_user_timeout(&stream, DEAD.as_millis() as u32).map_err(std::io::Error::from)?;
     Ok(Link::connect(stream, key).await?)
 }
 
@@ -69,6 +79,9 @@ struct Telling<'a> {
     names: Names,
     /// A round of each worker.
     exports: Vec<Option<Box<SyncExport>>>,
+    /// Whether the peer has refused rows since all were told.
+    was_refused: bool,
+    told_all: Instant,
 }
 
 impl<'a> Telling<'a> {
@@ -79,7 +92,16 @@ impl<'a> Telling<'a> {
         let min_age = ticks(pair.sync_after).saturating_sub(ROUND);
         let export = |_| Some(Box::new(SyncExport::new(rows, ROWS, min_age)));
         let exports = (0..daemon.channels.workers()).map(export).collect();
-        Telling { daemon, pair, sender, receiver, names: Names::default(), exports }
+        Telling {
+            daemon,
+            pair,
+            sender,
+            receiver,
+            names: Names::default(),
+            exports,
+            was_refused: false,
+            told_all: Instant::now(),
+        }
     }
 
     /// Tells one round after the other, until the link is gone.
@@ -94,16 +116,15 @@ impl<'a> Telling<'a> {
         }
         loop {
             let next = Instant::now() + Duration::from_millis(u64::from(1000 * ROUND / PER_SECOND));
-            match timeout(SLOWEST, self.round()).await {
-                Ok(Ok(())) => sleep_until(next).await,
-                Ok(Err(error)) => return error,
-                Err(_) => return LinkError::TimedOut.into(),
+            match self.round().await {
+                Ok(()) => sleep_until(next).await,
+                Err(error) => return error,
             }
         }
     }
 
     async fn begin(&mut self) -> Result<String, PairError> {
-        self.sender.send(&hello().encode()).await?;
+        self.send(&hello()).await?;
         greet(timeout(PATIENCE, self.hear()).await.map_err(|_| LinkError::TimedOut)??)
     }
 
@@ -111,7 +132,7 @@ impl<'a> Telling<'a> {
         let names = self.daemon.pair_names();
         if names != self.names {
             for message in names.messages() {
-                self.sender.send(&message.encode()).await?;
+                self.send(&message).await?;
             }
             self.names = names;
         }
@@ -120,9 +141,9 @@ impl<'a> Telling<'a> {
         }
         let round = self.daemon.pair_state().telling.rounds.get();
         let held = self.daemon.held_addresses().into_iter().collect();
-        self.sender.send(&Message::RoundEnd { round, held }.encode()).await?;
-        match self.hear().await? {
-            Message::Done { round: done, .. } if done == round => {}
+        self.send(&Message::RoundEnd { round, held }).await?;
+        match timeout(SLOWEST, self.hear()).await.map_err(|_| LinkError::TimedOut)?? {
+            Message::Done { round: done, refused } if done == round => self.heed(refused),
             _ => return Err(PairError::Order),
         }
         self.daemon.pair_state().telling.round();
@@ -131,7 +152,7 @@ impl<'a> Telling<'a> {
 
     async fn tell_worker(&mut self, worker: usize) -> Result<(), PairError> {
         let Some(mut export) = self.exports[worker].take() else { return Err(PairError::Silent) };
-        export.begin();
+        export.begin(self.daemon.now());
         while !export.is_whole() {
             let asked = self.daemon.channels.export(worker as u16, export).await;
             export = asked.map_err(|_| PairError::Silent)?;
@@ -149,12 +170,27 @@ impl<'a> Telling<'a> {
             }
             messages.push(bytes);
             for rows in messages.into_iter().filter(|rows| !rows.is_empty()) {
-                self.sender.send(&Message::Rows(rows).encode()).await?;
+                self.send(&Message::Rows(rows)).await?;
             }
             self.daemon.pair_state().telling.count(count);
         }
         self.exports[worker] = Some(export);
         Ok(())
+    }
+
+    /// Tells all rows again, after a while, if some were refused: the peer may take them by then.
+    fn heed(&mut self, refused: u32) {
+        self.was_refused |= refused > 0;
+        if self.was_refused && self.told_all.elapsed() > LONGEST_PAUSE {
+            self.exports.iter_mut().flatten().for_each(|export| export.forget());
+            (self.was_refused, self.told_all) = (false, Instant::now());
+        }
+    }
+
+    async fn send(&mut self, message: &Message) -> Result<(), PairError> {
+        let bytes = message.encode();
+        let sent = timeout(SLOWEST, self.sender.send(&bytes)).await;
+        Ok(sent.map_err(|_| LinkError::TimedOut)??)
     }
 
     /// The peer's next message of a kind that is known.

@@ -3,6 +3,7 @@
 use crate::engine_harness::EngineHarness;
 use crate::topology::{FLOWS, Via};
 use engine::snapshot::Snapshot;
+use engine::state::sync::REFRESH;
 use engine::state::sync::export::SyncExport;
 use engine::state::sync::import::{SyncImport, SyncRefusal};
 use engine::types::id::{SnatId, VipId};
@@ -39,10 +40,25 @@ impl Pair {
     /// The rows that this gate tells in one round.
     pub fn rows(&mut self, from: usize) -> SyncImport {
         let (gate, export) = (&self.gates[from], &mut self.exports[from]);
-        export.begin();
+        export.begin(gate.now);
         while !gate.engine.export(export, gate.now) || !export.is_whole() {}
         let transfers = export.transfers.drain(..).collect();
         SyncImport::new(transfers, export.connections.drain(..).collect())
+    }
+
+    /// The number of rows that this gate tells again although nothing has happened for long, in rounds that follow each other
+    /// at once.
+    pub fn quiet(&mut self, from: usize) -> usize {
+        // The first ones still count what may have happened since the last one.
+        for _ in 0..REFRESH {
+            self.tell(from);
+        }
+        (0..REFRESH).map(|_| self.tell(from).0).sum()
+    }
+
+    /// Has this gate tell all rows again.
+    pub fn forget(&mut self, from: usize) {
+        self.exports[from].forget();
     }
 
     /// One round from this gate to the other one; returns the number of rows, and of those refused.

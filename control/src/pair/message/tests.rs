@@ -12,11 +12,14 @@ fn recorded() -> [(Message, &'static [u8]); 5] {
         (
             Message::Names {
                 is_first: true,
-                backends: vec![("pxe".into(), "one".into()), ("pxe".into(), "".into())],
+                backends: vec![
+                    ("pxe".into(), "one".into(), vips[0]),
+                    ("pxe".into(), "".into(), vips[0]),
+                ],
                 vips: vips.clone(),
                 interfaces: vec!["lan".into()],
             },
-            b"\x02\x01\x02\x03pxe\x03one\x03pxe\x00\x02\x00\x0a\x00\x00\x64\
+            b"\x02\x01\x02\x03pxe\x03one\x00\x0a\x00\x00\x64\x03pxe\x00\x00\x0a\x00\x00\x64\x02\x00\x0a\x00\x00\x64\
               \x01\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x01\x03lan",
         ),
         (Message::Rows(vec![0, 1, 255]), b"\x03\x00\x01\xff"),
@@ -83,13 +86,13 @@ fn lists_and_names_have_an_end() {
         |count| Message::RoundEnd { round: 1, held: vec!["10.0.0.1".parse().unwrap(); count] };
     let names = |service: &str, backend: &str, interface: &str| Message::Names {
         is_first: false,
-        backends: vec![(service.into(), backend.into())],
+        backends: vec![(service.into(), backend.into(), "10.0.0.30".parse().unwrap())],
         vips: vec![],
         interfaces: vec![interface.into()],
     };
     let many = |backends, vips, interfaces| Message::Names {
         is_first: false,
-        backends: vec![Default::default(); backends],
+        backends: vec![(String::new(), String::new(), "::1".parse().unwrap()); backends],
         vips: vec!["::1".parse().unwrap(); vips],
         interfaces: vec![String::new(); interfaces],
     };
@@ -125,7 +128,7 @@ fn name() -> impl Strategy<Value = String> {
 
 fn message() -> impl Strategy<Value = Message> {
     let vips = prop::collection::vec(any::<IpAddr>(), 0..20);
-    let backends = prop::collection::vec((name(), name()), 0..20);
+    let backends = prop::collection::vec((name(), name(), any::<IpAddr>()), 0..20);
     let interfaces = prop::collection::vec(name(), 0..20);
     prop_oneof![
         (any::<u16>(), any::<u16>(), name()).prop_map(|(version, least_version, build)| {

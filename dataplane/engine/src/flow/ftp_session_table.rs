@@ -115,10 +115,14 @@ impl FtpSessionTable {
 
     /// Goes on with a session of another gate.
     pub fn resume(&mut self, number: u32, told: &SyncedSession, now: Tick) {
-        if let Some(session) = self.slot(number).and_then(Option::as_mut) {
+        if let Some(mut session) = self.take(number) {
+            session.streams.iter_mut().for_each(Stream::discard);
+            session.streams.iter_mut().for_each(|stream| stream.give_back(&mut self.spare));
             session.streams = told.streams.map(Stream::resumed);
             session.exchange = Exchange::resumed(told.has_logged_in);
             session.silent_since = now;
+            session.windows = [LEAST_WINDOW; 2];
+            self.put(number, session);
         }
         if told.has_logged_in {
             self.settle(number);

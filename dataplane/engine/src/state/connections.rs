@@ -320,13 +320,13 @@ impl WorkerState {
             let connection = self.connections.get(id).filter(|connection| connection.is_counted());
             let Some(connection) = connection else { continue };
             let is_dead = env.backend(connection.backend).state == BackendState::Down;
-            if connection.may_be_left() && env.snapshot.is_left(connection.backend, env.now) {
-                self.end_connection(id, EndReason::Drained, env);
-            } else if connection.client().is_tcp()
-                && is_dead
-                && env.snapshot.is_live(connection.vip())
-                && self.resets.add(id)
+            let is_held = env.snapshot.is_live(connection.vip());
+            if connection.may_be_left()
+                && is_held
+                && env.snapshot.is_left(connection.backend, env.now)
             {
+                self.end_connection(id, EndReason::Drained, env);
+            } else if connection.client().is_tcp() && is_dead && is_held && self.resets.add(id) {
                 self.connections[id].turn = Turn::CutOff;
                 self.advance(id, ConnectionState::Closed, env);
             }

@@ -1,5 +1,6 @@
 //! FTP sessions of a gate that go on at the other gate of its pair, although lines had another length behind the gate.
 
+use engine::flow::state::ConnectionState;
 use engine::snapshot::{Ftp, Protocol};
 use engine::types::drop_reason::DropReason;
 use kit::connections::{Connection, snapshot};
@@ -150,6 +151,50 @@ fn a_session_within_a_line_is_not_told() {
         session.asks(&mut pair.gates[0], "NOOP\r\n");
         session.replies(&mut pair.gates[0], "200 fine\r\n");
         assert_eq!(pair.tell(0), (1, NONE), "{via:?}: it has come further");
+    }
+}
+
+/// Sessions end at the gate that has them, and give up what their copies hold.
+#[test]
+fn the_end_of_a_session_is_told() {
+    for via in VIAS {
+        let mut pair = Pair::new(|| snapshot(FTP, 21));
+        let mut session = Session::open(&mut pair.gates[0], via);
+        pair.wait(MIN_AGE);
+        assert_eq!(pair.tell(0), (1, NONE));
+        for [from, to] in [[0, 1], [1, 0]] {
+            let end = if from == 0 { &session.client } else { &session.server };
+            let fin = if from == 0 { end.from_client("FA", "") } else { end.from_server("FA", "") };
+            let _ = pair.gates[0].take(fin).sent_segment();
+            session.client.goes_on(from, "F", "");
+            session.server.goes_on(from, "F", "");
+            let ends = if to == 0 { &session.client } else { &session.server };
+            let ack = if to == 0 { ends.from_client("A", "") } else { ends.from_server("A", "") };
+            let _ = pair.gates[0].take(ack).sent_segment();
+        }
+        assert_eq!(pair.tell(0), (1, NONE), "{via:?}");
+        assert_eq!(pair.gates[1].connections()[0].state, ConnectionState::Closed, "{via:?}");
+        assert_eq!(pair.gates[1].moves().get("elsewhere"), Some(&1));
+    }
+}
+
+/// The first of two segments is lost at the move: it comes again behind the second one.
+#[test]
+fn a_lost_segment_is_not_swallowed_by_the_one_behind_it() {
+    for via in VIAS {
+        let mut pair = Pair::new(|| snapshot(FTP, 21));
+        let mut session = Session::open(&mut pair.gates[0], via);
+        pair.wait(MIN_AGE);
+        assert_eq!(pair.tell(0), (1, NONE));
+        pair.fail_over();
+        let first = session.client.from_client("AP", "NOOP\r\n");
+        session.client.goes_on(0, "", "NOOP\r\n");
+        let second = session.client.from_client("AP", "STAT\r\n");
+        let gate = &mut pair.gates[1];
+        let _ = gate.take(second);
+        let again = gate.take(first).sent_segment();
+        assert_eq!(again.sequence, session.server.next[0], "{via:?}");
+        assert!(again.text().starts_with("NOOP\r\n"), "{via:?}: {}", again.text());
     }
 }
 

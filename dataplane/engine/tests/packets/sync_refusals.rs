@@ -83,6 +83,7 @@ fn rows_of_what_there_is_not_are_refused() {
 fn rows_that_contradict_themselves_are_refused() {
     for via in Via::ALL {
         let (mut pair, flow, line) = told(via);
+        let reserved: IpAddr = if via.is_v6() { "ff02::1" } else { "240.0.0.0" }.parse().unwrap();
         let elsewhere = SocketAddr::new(via.at_server().host(0, 7), 5000);
         let other_family: IpAddr =
             if via.is_v6() { [192, 168, 0, 9].into() } else { "fd00::9".parse().unwrap() };
@@ -96,6 +97,10 @@ fn rows_that_contradict_themselves_are_refused() {
                 transfer(&flow, |row| row.idle = row.age + 1),
                 transfer(&flow, |row| row.age = u32::MAX),
                 transfer(&flow, |row| row.alias = 1),
+                transfer(&flow, |row| row.tid = 1023),
+                transfer(&flow, |row| row.client.set_ip(via.vip().ip())),
+                transfer(&flow, |row| row.client.set_ip(reserved)),
+                connection(&line, |row| row.client.set_ip(reserved)),
                 transfer(&flow, |row| row.back.interface = InterfaceId(2)),
                 connection(&line, |row| row.seen_as = elsewhere),
                 connection(&line, |row| row.client.set_port(0)),

@@ -276,7 +276,9 @@ impl Stream {
         out: &mut [u8],
     ) -> Pushed {
         let Segment { sequence, data, is_last } = segment;
-        self.catch_up(sequence);
+        if !data.is_empty() {
+            self.catch_up(sequence);
+        }
         if data.is_empty() && !is_last {
             let sequence = self.shift_sequence(sequence);
             return Pushed::Forward { sequence, len: 0, is_last: false };

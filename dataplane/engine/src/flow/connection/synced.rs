@@ -10,7 +10,7 @@ use crate::flow::state::{ConnectionKind, ConnectionState};
 use crate::flow::tuple::Tuples;
 use crate::types::id::{BackendId, VipId};
 use crate::types::next_hop::NextHop;
-use crate::types::tick::Tick;
+use crate::types::tick::{PER_SECOND, Tick};
 use std::net::SocketAddr;
 use zerocopy::IntoBytes;
 
@@ -53,6 +53,9 @@ pub struct SyncedConnection {
     pub idle: u32,
 }
 
+/// Ticks without a packet after which TCP's progress is taken as it is told.
+const CALM: u32 = PER_SECOND;
+
 /// Flags that another gate is believed.
 const FLAGS: u8 = flag::CLIENT_DONE | flag::SERVER_DONE | flag::BY_SERVER | flag::ANSWERED;
 /// Marks that another gate is believed.
@@ -79,10 +82,9 @@ impl SyncedConnection {
         }
     }
 
-    /// TCP progress. Of a connection that is open, it would be out of date: the next segments tell it.
+    /// TCP progress. While packets come, it would be out of date: the next segments tell it.
     fn halves(&self) -> [Half; 2] {
-        let is_half_open = self.state == ConnectionState::HalfOpen;
-        if is_half_open { self.halves } else { Connection::FREE.halves }
+        if self.idle > CALM { self.halves } else { Connection::FREE.halves }
     }
 }
 

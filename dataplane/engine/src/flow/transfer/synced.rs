@@ -64,21 +64,25 @@ pub struct SyncedTransfer {
 }
 
 impl SyncedTransfer {
-    /// The row of this transfer with these parties, whose request has this fingerprint. A failover that is under way
-    /// begins anew: how far the new server has come would be out of date.
+    /// The row of this transfer with these parties, whose request has this fingerprint. Of a failover that is under way, the
+    /// new server is asked again: how far it has come would be out of date.
     pub fn row(&self, parties: Parties, fingerprint: u32, now: Tick) -> Transfer {
         let last_packet = now.before(self.idle);
+        let (tid, failover) = match self.failover {
+            under_way if under_way.is_under_way() => (0, Failover::Asking),
+            other => (self.tid, other),
+        };
         Transfer {
             bytes: self.bytes,
             blocks: self.blocks,
-            tid: self.tid,
+            tid,
             client_tid: self.client_tid,
             timeout: self.timeout,
             window: self.window,
             progress: self.progress,
             state: self.state,
             alias: self.alias,
-            failover: self.failover,
+            failover,
             ..Transfer::requested(parties, self.operation, fingerprint, last_packet)
         }
     }

@@ -130,7 +130,9 @@ fn knows(connection: &Connection, by_client: bool, tcp: &Tcp, len: u32) -> bool 
     let from = usize::from(!by_client);
     let (sender, receiver) = (connection.halves[from], connection.halves[1 - from]);
     let flags = tcp.flags();
-    if flags.has(Flags::RST) {
+    let is_known = sender.next != Half::UNKNOWN
+        && (receiver.acked != Half::UNKNOWN || !connection.answers_seen());
+    if flags.has(Flags::RST) || !(is_known || flags.has(Flags::SYN)) {
         return false;
     }
     let is_acknowledgement = flags.has(Flags::ACK)

@@ -100,11 +100,24 @@ fn begin(connection: &mut Connection, from: usize, syn: &Tcp, len: u32) {
 
 /// Whether a segment that begins there is among those that its receiver can be waiting for.
 fn is_within(connection: &Connection, from: usize, sequence: SeqNumber) -> bool {
-    let (sender, receiver) = (connection.halves[from], connection.halves[1 - from]);
-    // Where the receiver is not seen, its sender tells.
-    let expected = if receiver.acked == Half::UNKNOWN { sender.next } else { receiver.acked };
-    let in_flight = sender.next.since(expected);
+    let [expected, next] = numbers(connection, from);
+    if next == Half::UNKNOWN {
+        // Its gate has told of the connection, and of no numbers: this segment does.
+        return true;
+    }
+    let in_flight = next.since(expected);
     in_flight < FURTHEST && sequence.since(expected) <= in_flight
+}
+
+/// The number that a side's receiver expects, and the one behind all that the side has sent. Where one of the two is not
+/// known, the other one tells.
+fn numbers(connection: &Connection, from: usize) -> [SeqNumber; 2] {
+    let (next, acked) = (connection.halves[from].next, connection.halves[1 - from].acked);
+    match (next, acked) {
+        (Half::UNKNOWN, acked) => [acked; 2],
+        (next, Half::UNKNOWN) => [next; 2],
+        (next, acked) => [acked, next],
+    }
 }
 
 /// The state of the connection after a segment that is no reset.
@@ -153,7 +166,7 @@ fn reset(
     tcp: &Tcp,
 ) -> Result<ConnectionState, DropReason> {
     let from = usize::from(!by_client);
-    let (sender, receiver) = (connection.halves[from], connection.halves[1 - from]);
+    let receiver = connection.halves[1 - from];
     let by_opener = by_client != connection.has(flag::BY_SERVER);
     if connection.state == ConnectionState::HalfOpen
         && !by_opener
@@ -169,17 +182,16 @@ fn reset(
         return Err(DropReason::BadReset);
     }
     let sequence = tcp.sequence();
-    let expected = if receiver.acked == Half::UNKNOWN { sender.next } else { receiver.acked };
-    let is_expected = sequence == expected;
+    let [expected, next] = numbers(connection, from);
+    let is_expected = sequence == expected && next != Half::UNKNOWN;
     // With data on the way its receiver may wait for another one by then.
-    if is_expected && (sequence == sender.next || !by_client) {
+    if is_expected && (sequence == next || !by_client) {
         return Ok(ConnectionState::Closed);
     }
-    if !is_within(connection, from, sequence) {
+    if next == Half::UNKNOWN || !is_within(connection, from, sequence) {
         return Err(unbelieved(connection, by_client));
     }
-    let is_likely =
-        connection.state == ConnectionState::Open && (is_expected || sequence == sender.next);
+    let is_likely = connection.state == ConnectionState::Open && (is_expected || sequence == next);
     Ok(if is_likely { ConnectionState::Closing } else { connection.state })
 }
 

@@ -1,4 +1,5 @@
-//! Rows that a worker copies out for the peer gate: those of VIPs that are held here, once they have lasted for a while.
+//! Rows that a worker copies out for the peer gate: those of VIPs that are held here, once they have lasted for a while. Their
+//! clients were heard: the others ask again, and anybody can ask in another's name.
 //!
 //! A digest of each row as it was told last says what has changed since. All rows are told anew where the digests are
 //! zeroes: the first round to a peer differs in nothing from the later ones. Progress is no part of the digest, and is told
@@ -12,8 +13,14 @@ use crate::flow::ftp_session_table::SyncedSession;
 use crate::flow::state::ConnectionKind;
 use crate::flow::transfer::{SyncedTransfer, Transfer};
 use crate::snapshot::Protocol;
-use crate::state::{GLANCE, WorkerState};
+use crate::state::WorkerState;
 use crate::types::tick::Tick;
+
+/// Rows of each table looked at in a turn, so that packets do not wait.
+const LOOKS: usize = 64;
+
+/// Rows after which the worker answers in any case.
+const STOP: usize = 1 << 16;
 
 /// A round over all rows of a worker, which fills what there is room for and then goes on with the next query. Control
 /// keeps it between rounds.
@@ -27,28 +34,44 @@ pub struct SyncExport {
     pub connections: Vec<SyncedConnection>,
     digests: [Box<[u16]>; 2],
     round: u32,
+    /// Beginnings of the last rounds, by number.
+    begun: [Tick; REFRESH as usize],
     cursor: usize,
+    /// The cursor at which the worker answers, so that control goes on in between.
+    stop: usize,
 }
 
 impl SyncExport {
     /// The first round to a peer that knows nothing, over `rows` rows of each table. At least `room` rows are filled at a
     /// time.
     pub fn new(rows: usize, room: usize, min_age: u32) -> SyncExport {
-        let room = room.max(GLANCE);
+        let room = room.max(LOOKS);
         SyncExport {
             min_age,
             transfers: Vec::with_capacity(room),
             connections: Vec::with_capacity(room),
             digests: [0; 2].map(|zero| vec![zero; rows].into()),
             round: 0,
+            begun: [Tick(0); REFRESH as usize],
             cursor: 0,
+            stop: 0,
         }
     }
 
     /// Begins the next round.
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, now: Tick) {
+        if self.round == 0 {
+            self.begun = [now; REFRESH as usize];
+        }
         self.round = self.round.wrapping_add(1);
-        self.cursor = 0;
+        self.begun.rotate_right(1);
+        self.begun[0] = now;
+        (self.cursor, self.stop) = (0, STOP);
+    }
+
+    /// Has the next round tell all rows again.
+    pub fn forget(&mut self) {
+        self.digests.iter_mut().for_each(|digests| digests.fill(0));
     }
 
     /// Whether the round has come to the last row.
@@ -57,7 +80,7 @@ impl SyncExport {
     }
 
     fn has_room(&self) -> bool {
-        let has_room = |len: usize, capacity: usize| capacity - len >= GLANCE;
+        let has_room = |len: usize, capacity: usize| capacity - len >= LOOKS;
         has_room(self.transfers.len(), self.transfers.capacity())
             && has_room(self.connections.len(), self.connections.capacity())
     }
@@ -66,12 +89,14 @@ impl SyncExport {
     fn is_told(&mut self, table: Table, id: FlowId, row: Option<Row>) -> bool {
         let last = &mut self.digests[table as usize][id as usize];
         let is_new = *last == 0;
-        let row = row.filter(|row| !is_new || (row.age >= self.min_age && !row.is_over));
+        let row = row.filter(|row| !is_new || (row.age >= self.min_age && row.is_assured));
         let digest = row.as_ref().map_or(0, |row| row.digest);
         let has_changed = *last != digest;
         *last = digest;
-        let turn = id.wrapping_add(self.round).is_multiple_of(REFRESH);
-        row.is_some_and(|row| has_changed || (turn && row.idle <= (REFRESH + 1) * ROUND))
+        let is_its_turn = id.wrapping_add(self.round).is_multiple_of(REFRESH);
+        // Since the round before its last turn, as that took its time.
+        let since = self.begun[0].since(self.begun[REFRESH as usize - 1]) + 2 * ROUND;
+        row.is_some_and(|row| has_changed || (is_its_turn && row.idle <= since))
     }
 }
 
@@ -87,14 +112,15 @@ struct Row {
     digest: u16,
     age: u32,
     idle: u32,
-    is_over: bool,
+    /// Whether its client was heard, and it is not over.
+    is_assured: bool,
 }
 
 impl WorkerState {
     /// Copies some more rows; answers true when the round has come to the last row, or there is no more room.
     pub fn export(&self, query: &mut SyncExport, env: &Env) -> bool {
         let from = query.cursor;
-        let upto = (from + GLANCE).min(query.digests[0].len()).min(self.transfers.capacity());
+        let upto = (from + LOOKS).min(query.digests[0].len()).min(self.transfers.capacity());
         for id in (from..upto).map(|place| place as FlowId) {
             if query.is_told(Table::Transfers, id, self.row_of_transfer(id, env)) {
                 query.transfers.push(self.synced_transfer(id, env.now));
@@ -104,7 +130,11 @@ impl WorkerState {
             }
         }
         query.cursor = if upto == self.transfers.capacity() { usize::MAX } else { upto };
-        query.is_whole() || !query.has_room()
+        let is_enough = query.cursor >= query.stop || !query.has_room();
+        if is_enough {
+            query.stop = query.cursor.saturating_add(STOP);
+        }
+        is_enough
     }
 
     fn row_of_transfer(&self, id: FlowId, env: &Env) -> Option<Row> {
@@ -113,7 +143,7 @@ impl WorkerState {
             digest: self.transfers.digest(id),
             age: env.now.since(self.transfers.detail(id).begun),
             idle: env.now.since(flow.last_packet),
-            is_over: flow.state.is_over(),
+            is_assured: flow.progress.is_assured() && !flow.state.is_over(),
         })
     }
 
@@ -131,7 +161,7 @@ impl WorkerState {
             digest: self.digest_of_connection(id),
             age: env.now.since(connection.begun),
             idle: env.now.since(connection.last_packet),
-            is_over: connection.is_over(),
+            is_assured: !connection.is_unassured() && !connection.is_over(),
         })
     }
 
@@ -141,20 +171,21 @@ impl WorkerState {
             return false;
         }
         let service = env.snapshot.service_of(connection.backend);
-        let is_between_lines =
-            !connection.has(flag::READ) || self.sessions.told(connection.session).is_some();
-        // It goes on by what was read of it.
-        let is_opening = matches!(service.protocol, Protocol::Ftp(_))
-            && connection.kind == ConnectionKind::Client
-            && connection.answers_seen()
-            && !connection.has(flag::READ);
         let may_be_held = !connection.answers_seen()
             || self.holds_seen_as(&service.mode, connection.seen_as(), env);
-        env.snapshot.is_live(connection.vip()) && may_be_held && is_between_lines && !is_opening
+        // A session that is read goes on between two lines; its end is its end in any case.
+        let is_read = matches!(service.protocol, Protocol::Ftp(_))
+            && connection.kind == ConnectionKind::Client
+            && connection.answers_seen();
+        let can_go_on =
+            !is_read || !connection.is_under_way() || self.told_session(connection).is_some();
+        env.snapshot.is_live(connection.vip()) && may_be_held && can_go_on
     }
 
+    /// The session of a control connection that is read, if neither side has ended it.
     fn told_session(&self, connection: &Connection) -> Option<SyncedSession> {
-        self.sessions.told(connection.session).filter(|_| connection.has(flag::READ))
+        let is_read = connection.has(flag::READ) && connection.is_under_way();
+        self.sessions.told(connection.session).filter(|_| is_read)
     }
 
     /// A digest of the connection, and of how far it was read.

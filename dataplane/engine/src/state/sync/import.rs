@@ -1,7 +1,7 @@
 //! Rows that a worker takes in from the peer gate, into its own tables: they wait there until the VIP comes.
 //!
 //! The peer is not trusted more than a packet is. A row names a service, a backend and a VIP that there are, a client that
-//! may use them, and a port of the service's pool; its VIP is not held here. It takes no row from flows of this gate, and
+//! may use them, and a port of a pool; its VIP is not held here. It takes no row from flows of this gate, and
 //! leaves them some room.
 
 mod connection;
@@ -15,6 +15,8 @@ use crate::flow::endpoint::{Endpoint, HostId};
 use crate::flow::key::Key;
 use crate::flow::port_allocator::Holder;
 use crate::flow::transfer::SyncedTransfer;
+use crate::ip_family::IpFamily;
+use crate::net::address_map::Owner;
 use crate::net::rss::RssEntry;
 use crate::snapshot::service::Service;
 use crate::state::evict::Row;
@@ -23,7 +25,9 @@ use crate::types::end_reason::EndReason;
 use crate::types::id::{BackendId, SnatId, VipId};
 use crate::types::mode::Mode;
 use crate::types::next_hop::NextHop;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use wire::ipv4::Ipv4;
+use wire::ipv6::Ipv6;
 use wire::tftp::Request;
 
 /// Rows that a worker must take in: all are of clients that it owns.
@@ -129,7 +133,14 @@ impl WorkerState {
         if !service.access.admits(client.ip()) {
             return Err(SyncRefusal::Client);
         }
+        let is_ours = snapshot.addresses.get(client.ip()).is_some_and(Owner::is_ours);
+        let is_host = match client.ip() {
+            IpAddr::V4(address) => Ipv4::is_host(address),
+            IpAddr::V6(address) => Ipv6::is_host(address),
+        };
         let is_sound = client.port() != 0
+            && is_host
+            && !is_ours
             && client.is_ipv4() == snapshot[vip].address.is_ipv4()
             && RssEntry::of(client.ip()).worker(self.workers) == self.worker
             && usize::from(back.interface) < snapshot.interfaces.len();

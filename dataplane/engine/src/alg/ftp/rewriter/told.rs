@@ -1,8 +1,11 @@
 //! A stream as one gate tells it to another, which goes on with it.
 
-use super::{FURTHEST, Mode, Stream};
+use super::{Mode, Stream};
 use crate::alg::ftp::seq_map::SeqMap;
 use wire::tcp::SeqNumber;
+
+/// Bytes that a stream may have gone on at the other gate, since that told of it.
+const AHEAD: u32 = 1 << 16;
 
 /// A stream between two lines, or one that is not read any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +44,11 @@ impl Stream {
         }
     }
 
-    /// Catches up with a segment that begins at `sequence`, if the stream was resumed and has not gone on here.
+    /// Catches up with data that begins at `sequence`, if the stream was resumed and has not gone on here. What the sender may
+    /// send again before it is known by the receiver's acknowledgements only.
     pub(super) fn catch_up(&mut self, sequence: SeqNumber) {
-        if self.is_resumed && (1..=FURTHEST).contains(&sequence.since(self.next)) {
-            (self.next, self.told) = (sequence, sequence);
-            self.heard = self.front_received();
+        if self.is_resumed && (1..=AHEAD).contains(&sequence.since(self.next)) {
+            self.next = sequence;
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{SyncRefusal, has_room};
 use crate::context::Env;
 use crate::flow::FlowId;
-use crate::flow::connection::{Connection, SyncedConnection, flag, mark};
+use crate::flow::connection::{Connection, Half, SyncedConnection, flag, mark};
 use crate::flow::endpoint::Endpoint;
 use crate::flow::ftp_session_table::SyncedSession;
 use crate::flow::port_allocator::Holder;
@@ -57,13 +57,34 @@ impl WorkerState {
         }
         self.check((told.client, service), (told.back, told.vip), env)?;
         let is_read = matches!(service.protocol, Protocol::Ftp(_)) && service.mode != Mode::Dsr;
+        let is_control = told.kind == ConnectionKind::Client;
+        let is_under_way = matches!(told.state, ConnectionState::HalfOpen | ConnectionState::Open);
         let is_sound = told.idle <= told.age
             && told.age < u32::MAX / 4
             && matches!(told.protocol, PROTOCOL_TCP | PROTOCOL_UDP)
             && told.state != ConnectionState::Expected
             && told.seen_as.is_ipv4() == backend.address.is_ipv4()
-            && told.session.is_some() == (is_read && told.kind == ConnectionKind::Client);
+            && told.session.is_some() == (is_read && is_control && is_under_way)
+            && self.can_be_served(told, service, snapshot);
         if is_sound { Ok(service) } else { Err(SyncRefusal::Malformed) }
+    }
+
+    /// Whether a packet could have made the connection: to the service's port, or, for data, between ports that are none's.
+    fn can_be_served(
+        &self,
+        told: &SyncedConnection,
+        service: &Service,
+        snapshot: &Snapshot,
+    ) -> bool {
+        match told.kind {
+            ConnectionKind::Client => service.mode == Mode::Dsr || told.server_port == service.port,
+            ConnectionKind::Data | ConnectionKind::Policy => {
+                told.protocol == PROTOCOL_TCP
+                    && told.vip_port != 0
+                    && (service.mode == Mode::Dsr || told.server_port != 0)
+                    && snapshot.service(told.vip, PROTOCOL_TCP, told.vip_port).is_none()
+            }
+        }
     }
 
     /// Enters the row, or has the one that is known follow it. Answers whether it is new.
@@ -75,7 +96,11 @@ impl WorkerState {
     ) -> Result<bool, SyncRefusal> {
         if let Some(known) = self.connections.find(&row.client()) {
             let was_over = self.connections[known].is_over();
-            if is_same(&self.connections[known], &row) && (row.is_over() || !was_over) {
+            let is_read = |read: bool| row.is_over() || read == session.is_some();
+            if is_same(&self.connections[known], &row)
+                && is_read(self.connections[known].has(flag::READ))
+                && (row.is_over() || !was_over)
+            {
                 self.follow_connection(known, &row, session, env);
                 return Ok(false);
             }
@@ -196,6 +221,7 @@ impl WorkerState {
         let connection = &self.connections[id];
         if connection.is_unassured() && !told.is_unassured() {
             self.connections.assure(id);
+            self.quotas.assure(id, Half::UNKNOWN);
         }
         if self.parent_of(&self.connections[id]).is_none() {
             self.join_again(id, env);

@@ -1,6 +1,7 @@
 //! A transfer of the peer's.
 
 use super::{SyncRefusal, has_room};
+use crate::alg::tftp::FIRST_TID;
 use crate::context::Env;
 use crate::flow::FlowId;
 use crate::flow::endpoint::Endpoint;
@@ -59,7 +60,8 @@ impl WorkerState {
             && told.idle <= told.age
             && told.age < u32::MAX / 4
             && told.seen_as.is_ipv4() == backend.address.is_ipv4()
-            && usize::from(told.alias) <= backend.aliases.len();
+            && usize::from(told.alias) <= backend.aliases.len()
+            && [told.tid, told.client_tid].iter().all(|&tid| tid == 0 || can_be_tid(tid, service));
         if is_sound { Ok(service) } else { Err(SyncRefusal::Malformed) }
     }
 
@@ -172,6 +174,11 @@ impl WorkerState {
             self.originate_queue.watch(id);
         }
     }
+}
+
+/// Whether a server of this service can answer from this port.
+fn can_be_tid(tid: u16, service: &Service) -> bool {
+    tid >= FIRST_TID || tid == service.port
 }
 
 /// The outcome for a row.

@@ -169,7 +169,7 @@ fn all_go_on_when_the_active_gate_is_killed_and_when_it_comes_back() {
     give(&lab, 1);
     flows.finish("kill");
     until("the other gate has seen their ends", || second.total("pxe", "completed") == ALL);
-    echoes.map(|server| server.join().expect("it ends"));
+    echoes.into_iter().for_each(|server| server.join().expect("it ends"));
 
     // It is back with another number of workers, and hears of what runs; then the addresses come back to it.
     let echoes = echo(&lab);
@@ -192,7 +192,7 @@ fn all_go_on_when_the_active_gate_is_killed_and_when_it_comes_back() {
     give(&lab, 0);
     flows.finish("move");
     until("it has seen their ends", || first.total("pxe", "completed") == ALL);
-    echoes.map(|server| server.join().expect("it ends"));
+    echoes.into_iter().for_each(|server| server.join().expect("it ends"));
     assert_eq!(second.total("pxe", "failed") + second.total("pxe", "timed_out"), 0);
     let roles = lab.log();
     for line in ["pair: this gate is active: it holds 10.77.0.100", "pair: this gate is standby"] {

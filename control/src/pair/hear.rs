@@ -153,7 +153,7 @@ impl<'a> Hearing<'a> {
             Message::Names { is_first, backends, vips, interfaces } => {
                 self.names.hear(is_first, Names::from_message(backends, vips, interfaces));
                 self.translation = None;
-                if self.names.len() > MOST_NAMES { Err(PairError::Order) } else { Ok(()) }
+                if self.names.count() > MOST_NAMES { Err(PairError::Order) } else { Ok(()) }
             }
             Message::Rows(bytes) => {
                 let records = Record::decode_all(&bytes).map_err(|_| PairError::Record)?;

@@ -67,7 +67,7 @@ impl Names {
     }
 
     /// Number of names.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.backends.len() + self.vips.len() + self.interfaces.len()
     }
 }
@@ -131,3 +131,6 @@ impl Translation {
 fn known<T: Copy>(ids: &[Option<T>], place: usize) -> Option<T> {
     ids.get(place).copied().flatten()
 }
+
+#[cfg(test)]
+mod tests;

@@ -158,3 +158,55 @@ impl PairState {
 pub fn list<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> String {
     addresses.into_iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(addresses: &[&str]) -> BTreeSet<IpAddr> {
+        addresses.iter().map(|address| address.parse().expect("an address")).collect()
+    }
+
+    #[test]
+    fn an_address_on_its_way_is_no_conflict() {
+        let (state, both) = (PairState::default(), held(&["10.0.0.100", "10.0.0.101"]));
+        state.hearing.begin("0.1.0".to_owned());
+        state.hearing.round();
+        for (peer, ours, expected) in [
+            (&both, &held(&[]), 0),
+            (&both, &held(&["10.0.0.100"]), 0),
+            (&held(&["10.0.0.101"]), &held(&["10.0.0.100"]), 0),
+            (&both, &both, 0),
+            (&both, &both, 2),
+            (&both, &held(&["10.0.0.101"]), 1),
+            (&both, &held(&[]), 0),
+        ] {
+            state.hear_of(peer.clone(), ours);
+            assert_eq!(state.conflicts(), expected, "{peer:?} {ours:?}");
+        }
+        let address = "10.0.0.100".parse().expect("an address");
+        assert_eq!(state.peer_holds(address), Some(true));
+        state.peer_is_gone();
+        assert_eq!((state.peer_holds(address), state.conflicts()), (None, 0));
+    }
+
+    #[test]
+    fn a_gate_waits_for_a_peer_and_its_flows_but_not_for_ever() {
+        let after = |seconds| PairState {
+            start: Instant::now().checked_sub(Duration::from_secs(seconds)).expect("a time"),
+            ..PairState::default()
+        };
+        assert!(after(0).out_of_step().is_some(), "the peer may be about to link");
+        assert!(after(11).out_of_step().is_none(), "there is none");
+        let linked = |seconds| {
+            let state = after(seconds);
+            state.hearing.begin("0.1.0".to_owned());
+            state
+        };
+        assert!(linked(11).out_of_step().is_some(), "its flows come");
+        assert!(linked(91).out_of_step().is_none(), "not for ever");
+        let state = linked(0);
+        state.hearing.round();
+        assert!(state.out_of_step().is_none(), "all were told");
+    }
+}

@@ -133,7 +133,11 @@ async fn serve(
     let (saved_state, active) = restore(written, devices.workers)?;
     let carry_over = CarryOver::default();
     let unresolved = carry_over.unresolved.clone();
-    let mut kernel = Kernel::start(active.config(), &macs, active.wanted(), unresolved).await?;
+    let mut kernel =
+        Kernel::start(active.config(), &macs, active.wanted_at_start(), unresolved).await?;
+    for held in kernel.wanted().withdrawn {
+        log::info!("VIP {} is withdrawn until a backend serves", held.address);
+    }
     let outset = Outset { macs, saved_state, active, carry_over, file, opened };
     let outcome = turn(eal, &mut kernel, devices, outset, end.as_mut()).await;
     if matches!(outcome, Ok(End::Restart)) {
@@ -276,8 +280,12 @@ async fn control(
             Ok(()) = view.changed() => {
                 checks.follow(&view.borrow_and_update());
                 daemon.publish().await;
+                daemon.announce(kernel).await;
             }
-            Ok(()) = statuses.changed() => daemon.publish().await,
+            Ok(()) = statuses.changed() => {
+                daemon.publish().await;
+                daemon.announce(kernel).await;
+            }
             Ok(()) = active.changed() => {
                 let new = daemon.active();
                 if let Err(error) = checks.change(new.config(), &view.borrow()) {
@@ -339,6 +347,7 @@ async fn tend(
         kernel.tend().await?;
     }
     daemon.release_removed(kernel).await;
+    daemon.announce(kernel).await;
     Ok(())
 }
 

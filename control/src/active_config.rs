@@ -1,5 +1,6 @@
 //! The active configuration: the file as it was read last, and the numbers of its services and backends.
 
+use crate::announce::announced;
 use crate::config::{Backend, Config, Service, Written};
 use crate::kernel::Wanted;
 use crate::registry::{Capacity, Full, Numbers, Registry};
@@ -48,6 +49,13 @@ impl ActiveConfig {
         let subnets =
             interfaces.flat_map(|(id, one)| one.addresses.iter().map(move |&net| (id, net)));
         Wanted { subnets: subnets.collect(), ..self.registry.wanted() }
+    }
+
+    /// The wanted addresses before anything is known of the backends: VIPs that must be served are withdrawn.
+    pub fn wanted_at_start(&self) -> Wanted {
+        let services = self.config().services.iter().map(|service| (service, Some(false)));
+        let announced = announced(services);
+        self.wanted().withdraw(|held| announced.get(held) == Some(&Some(false)))
     }
 
     /// The services and their numbers, in the configuration's order.

@@ -1,6 +1,7 @@
 //! The operator's requests, answered from the daemon's state.
 
 mod admin;
+mod announce;
 pub mod capture;
 mod drops;
 mod facts;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod active_config;
+mod announce;
 pub mod api;
 pub mod backend_status;
 pub mod carry_over;

@@ -16,7 +16,7 @@ use engine::state::references::References;
 use engine::types::id::{BackendId, GroupId, ServiceId, SnatId, VipId};
 use entries::BackendGroup;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Index;
@@ -200,6 +200,7 @@ impl Registry {
             present(BackendId, &self.backends).filter(|(_, backend)| backend.fixed.is_none());
         Wanted {
             held: served.iter().filter(is_ours).copied().collect(),
+            withdrawn: HashSet::new(),
             served: served.iter().map(|held| held.address).collect(),
             backends: backends.map(|(_, backend)| backend.address).collect(),
             aliases: present(BackendId, &self.backends)

@@ -29,16 +29,19 @@ pub struct VipFacts {
     pub interface: String,
     /// Whether the kernel holds it.
     pub is_live: bool,
+    /// Whether Tidegate has withdrawn it from the kernel.
+    pub is_withdrawn: bool,
     /// The party that adds it to the kernel.
     pub addresses: Addresses,
 }
 
 impl VipFacts {
-    /// The state: `up`, `elsewhere` while another gate may have it, or `down`.
+    /// The state: `up`, `elsewhere` while another gate may have it, `withdrawn`, or `down`.
     pub fn state(&self) -> &'static str {
         match (self.is_live, self.addresses) {
             (true, _) => "up",
             (false, Addresses::Elsewhere) => "elsewhere",
+            (false, Addresses::Ours) if self.is_withdrawn => "withdrawn",
             (false, Addresses::Ours) => "down",
         }
     }

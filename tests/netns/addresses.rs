@@ -6,9 +6,9 @@ use crate::peers;
 use kit::lab::{DSR_VIP, Lab, NAT_VIP, SNAT_VIP, VIPS_V6, until};
 
 /// The SNAT address.
-const POOL: &str = "10.77.0.101";
+pub const POOL: &str = "10.77.0.101";
 /// Each service with its VIP, the interface that has it, and a client on that link.
-const SERVICES: [(&str, &str, &str, &str); 3] = [
+pub const SERVICES: [(&str, &str, &str, &str); 3] = [
     ("nat", NAT_VIP, "clients", "10.78.0.10:0"),
     ("snat", SNAT_VIP, "servers", "10.77.0.10:0"),
     ("dsr", DSR_VIP, "servers", "10.77.0.10:0"),
@@ -24,18 +24,18 @@ fn ip(lab: &Lab, what: &str, address: &str, interface: &str) {
 }
 
 /// The services' addresses that the gate's kernel holds.
-fn held(lab: &Lab) -> Vec<&'static str> {
+pub fn held(lab: &Lab) -> Vec<&'static str> {
     let all = lab.must("gate", "ip -o address show");
     let ours = [NAT_VIP, SNAT_VIP, DSR_VIP, POOL].into_iter();
     ours.filter(|address| all.contains(&format!(" {address}/"))).collect()
 }
 
-fn is(daemon: &Daemon, name: &str, state: &str) -> bool {
+pub fn is(daemon: &Daemon, name: &str, state: &str) -> bool {
     let services = daemon.ask("services").expect("services");
     rows(&services).any(|row| row["name"] == name && row["state"] == state)
 }
 
-fn file(lab: &Lab, vip: &str, client: &str) -> Result<usize, Failure> {
+pub fn file(lab: &Lab, vip: &str, client: &str) -> Result<usize, Failure> {
     let to = format!("{vip}:69").parse().expect("an endpoint");
     let from = client.parse().expect("an endpoint");
     // Whoever had the address before is forgotten.

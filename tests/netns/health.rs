@@ -9,11 +9,11 @@ use serde_json::Value;
 
 /// A fast pace, for the tests' sake.
 const PACE: &str = "interval = \"500ms\"\ntimeout = \"500ms\"\n";
-const CANARY: &str = "check = \"tftp\"\nfile = \"canary\"\nsize = 13\n";
+pub const CANARY: &str = "check = \"tftp\"\nfile = \"canary\"\nsize = 13\n";
 const MODES: [&str; 3] = ["nat", "snat", "dsr"];
 
 /// A configuration with these checks in `nat`, `snat` and `dsr`.
-fn text(lab: &Lab, setup: Setup, checks: [&str; 3]) -> String {
+pub fn text(lab: &Lab, setup: Setup, checks: [&str; 3]) -> String {
     let mut text = Setup { service: "#health", ..setup }.text(lab);
     for check in checks {
         text = text.replacen("#health", &format!("[service.health]\n{check}{PACE}"), 1);
@@ -47,7 +47,7 @@ fn all_become(daemon: &Daemon, name: &str, state: &str, words: &str) {
 }
 
 /// The canary file has thirteen bytes. ICMP rate limits are off, so that each closed port is reported.
-fn files(lab: &Lab) {
+pub fn files(lab: &Lab) {
     for (name, ip) in
         [("s1", "ipv4.icmp_"), ("s1", "ipv6.icmp."), ("s2", "ipv4.icmp_"), ("s2", "ipv6.icmp.")]
     {

@@ -4,6 +4,7 @@
 mod addresses;
 mod agreement;
 mod aironet;
+mod announce;
 mod bad_network;
 mod boot;
 mod browser;

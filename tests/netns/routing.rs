@@ -116,6 +116,34 @@ fn announces(speak: impl Fn(&Lab) -> Vec<Process>) {
 }
 
 #[test]
+fn a_gate_whose_servers_are_dead_loses_the_route() {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 1 << 20), ("canary", 13)]);
+    let _servers = ["s1", "s2"].map(|name| peers::tftpd_hpa(&lab, name));
+    lab.must("client", "ip address add 10.77.0.1/16 dev c1");
+    let checks = "[service.health]\ncheck = \"tftp\"\nfile = \"canary\"\ninterval = \"500ms\"\n\
+                  timeout = \"500ms\"\n[[service.backend]]";
+    let text = configuration(&lab).replacen("[[service.backend]]", checks, 1);
+    let text = text.replacen("[control]\n", "[control]\nannounce = \"while-served\"\n", 1);
+    let gate = Daemon::with(&lab, &text);
+    let _router = bird(&lab, "client", ROUTER);
+    let _speaker = bird(&lab, "gate", &example("bird/bird.conf"));
+    until("the VIP is announced", || is_announced(&lab));
+    Client::Tftp.get(&lab, VIP, "image", None);
+    let before = session(&lab);
+    peers::signal_all(&lab, "s1", "KILL");
+    until("one is down", || gate.tidegate("backends").stdout.windows(4).any(|at| at == b"down"));
+    assert!(is_announced(&lab), "one is left");
+    peers::signal_all(&lab, "s2", "KILL");
+    until("the VIP is no longer announced", || !is_announced(&lab));
+    let _again = ["s1", "s2"].map(|name| peers::tftpd_hpa(&lab, name));
+    until("the VIP is announced again", || is_announced(&lab));
+    Client::Tftp.get(&lab, VIP, "image", None);
+    assert_eq!(session(&lab), before);
+    gate.finish();
+}
+
+#[test]
 fn bird_announces_the_vips_that_the_kernel_holds() {
     announces(|lab| vec![bird(lab, "gate", &example("bird/bird.conf"))]);
 }

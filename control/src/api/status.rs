@@ -147,7 +147,8 @@ pub struct Service {
     #[serde(default)]
     pub addresses: String,
     /// The state: `live` while the kernel holds all VIPs, `vip down` while it holds none, else `partly live`. With
-    /// `addresses` elsewhere it is `elsewhere` while the kernel holds none. `pool down`: it holds VIPs, and no address of
+    /// `addresses` elsewhere it is `elsewhere` while the kernel holds none. `withdrawn`: Tidegate has taken all of them off,
+    /// as no backend serves or the gate is drained. `pool down`: it holds VIPs, and no address of
     /// the SNAT pool, or none of an address family.
     pub state: String,
     /// Other hosts that claim the service's addresses.

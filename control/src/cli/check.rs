@@ -189,7 +189,7 @@ fn warning(text: impl Into<String>) -> Finding {
 fn of_service(service: &Service, backends: &[Backend]) -> Vec<Finding> {
     let name = &service.name;
     let vips = match service.state.as_str() {
-        "live" | "elsewhere" => None,
+        "live" | "elsewhere" | "withdrawn" => None,
         // Another gate may have the others.
         "partly live" if service.addresses == "elsewhere" => None,
         "partly live" => Some(format!("service {name}: a VIP is down")),
@@ -200,7 +200,10 @@ fn of_service(service: &Service, backends: &[Backend]) -> Vec<Finding> {
     };
     let is_served = backends.iter().any(|one| one.service == *name && is_available(one));
     let unserved = (!is_served).then(|| format!("service {name}: no backend is available"));
-    vips.into_iter().chain(unserved).map(|text| Finding::new(Level::Critical, text)).collect()
+    let is_drained = service.state == "withdrawn" && is_served;
+    let withdrawn = is_drained.then(|| warning(format!("service {name}: its VIPs are withdrawn")));
+    let critical = vips.into_iter().chain(unserved);
+    critical.map(|text| Finding::new(Level::Critical, text)).chain(withdrawn).collect()
 }
 
 /// Whether a backend gets new transfers.

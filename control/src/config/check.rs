@@ -4,7 +4,7 @@
 use super::address::AddressUses;
 use super::error::Fault;
 use super::file::{self, File, Maybe};
-use super::types::{Addresses, Config, Dataplane, LogOutput, User};
+use super::types::{Addresses, Announce, Config, Dataplane, LogOutput, User};
 use crate::foreign_text::acts;
 use bytesize::ByteSize;
 use std::collections::HashSet;
@@ -40,6 +40,7 @@ pub fn check(file: &File) -> Result<Config, Vec<Fault>> {
         pair: None,
     };
     checker.addresses = checker.addresses(&file.control.addresses);
+    checker.announce = checker.announce(&file.control.announce);
     let services = checker.services(&file.service, &config.interfaces);
     let nat = checker.nat(&file.nat);
     let mut logs = checker.logs(&file.log, &services);
@@ -62,6 +63,8 @@ pub struct Checker {
     pub program_user: Option<User>,
     /// The party that adds the addresses of services that do not say it.
     pub addresses: Addresses,
+    /// When the VIPs of services that do not say it are announced.
+    pub announce: Announce,
 }
 
 impl Checker {

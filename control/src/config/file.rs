@@ -107,6 +107,7 @@ pub struct Control {
     pub token: Maybe<String>,
     pub script_user: Maybe<String>,
     pub addresses: Maybe<String>,
+    pub announce: Maybe<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -145,6 +146,7 @@ pub struct Service {
     pub mode: Maybe<String>,
     pub snat: Maybe<Vec<Spanned<String>>>,
     pub addresses: Maybe<String>,
+    pub announce: Maybe<String>,
     pub scheduler: Maybe<String>,
     pub slow_start: Maybe<String>,
     pub persistence: Maybe<String>,

@@ -15,6 +15,7 @@
 
 mod account;
 mod address;
+mod announce;
 mod backends;
 mod change;
 mod check;
@@ -36,9 +37,9 @@ mod types;
 pub use change::{Change, What, changes};
 pub use error::{Error, Faults};
 pub use types::{
-    Addresses, Backend, Canary, Config, Control, Dataplane, Device, Health, Held, HttpAccess,
-    Interface, Listen, LogFormat, LogOutput, LogTarget, Login, Mode, NatRule, Outcomes, Pair,
-    Persistence, Probe, Program, REFUSED, Service, User, WantedOutcomes,
+    Addresses, Announce, Backend, Canary, Config, Control, Dataplane, Device, Health, Held,
+    HttpAccess, Interface, Listen, LogFormat, LogOutput, LogTarget, Login, Mode, NatRule, Outcomes,
+    Pair, Persistence, Probe, Program, REFUSED, Service, User, WantedOutcomes,
 };
 
 use std::path::Path;

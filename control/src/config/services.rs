@@ -121,13 +121,16 @@ impl Checker {
         self.meet(spanned, &vips, &mode, &backends);
         let broadcast = self.broadcast(&written.broadcast, &vips, &mode);
         let failover = self.failover(&written.failover, protocol, &mode);
+        let addresses = self.addresses(&written.addresses);
+        let announce = self.announce_of(spanned, addresses);
         Service {
             name: written.name.as_ref().clone(),
             protocol,
             vips,
             port,
             mode,
-            addresses: self.addresses(&written.addresses),
+            addresses,
+            announce,
             scheduler,
             slow_start,
             idle_timeout,

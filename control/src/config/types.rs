@@ -165,6 +165,8 @@ pub struct Service {
     pub mode: Mode,
     /// The party that adds the VIPs and SNAT addresses to the kernel.
     pub addresses: Addresses,
+    /// When the VIPs are announced.
+    pub announce: Announce,
     /// The scheduler, which chooses among the backends.
     pub scheduler: Scheduler,
     /// The time for which a backend that comes back gets less than its share.
@@ -259,6 +261,16 @@ impl Addresses {
             Addresses::Elsewhere => "elsewhere",
         }
     }
+}
+
+/// When the kernel holds a service's VIPs, so that neighbours and routing daemons announce them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Announce {
+    /// Always.
+    #[default]
+    Always,
+    /// While a backend serves.
+    WhileServed,
 }
 
 /// An address that the kernel holds for a service.

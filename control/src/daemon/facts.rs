@@ -80,6 +80,7 @@ impl Daemon {
             address: vip.address,
             interface: interfaces[vip.interface].name.clone(),
             is_live: self.is_live(vip.address),
+            is_withdrawn: self.view.borrow().withdrawn.contains(&vip.address),
             addresses: service.addresses,
         });
         facts.collect()
@@ -131,7 +132,8 @@ impl Daemon {
         configured.chain(removed).collect()
     }
 
-    fn has_transfers(&self, id: BackendId) -> bool {
+    /// Whether a backend has transfers.
+    pub(super) fn has_transfers(&self, id: BackendId) -> bool {
         let transfers = Transfers::sum(self.counters().map(|counters| counters.backend(id)));
         transfers.now() > 0
     }

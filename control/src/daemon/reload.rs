@@ -117,7 +117,7 @@ impl Daemon {
         let before = self.active();
         let outputs = self.outputs(next.config())?;
         self.activate(next).await;
-        if let Err(error) = kernel.want(self.active().wanted()).await {
+        if let Err(error) = self.want(&self.active(), kernel).await {
             self.put_back(&before, kernel).await;
             return Err(Error::Refused(error.to_string()));
         }
@@ -133,7 +133,7 @@ impl Daemon {
             Ok(next) => self.activate(next).await,
             Err(full) => log::error!("cannot go back: {full}"),
         }
-        if let Err(error) = kernel.want(self.active().wanted()).await {
+        if let Err(error) = self.want(&self.active(), kernel).await {
             log::error!("{error}");
         }
     }
@@ -153,7 +153,7 @@ impl Daemon {
         if next.registry == before.registry {
             return;
         }
-        if let Err(error) = kernel.want(next.wanted()).await {
+        if let Err(error) = self.want(&next, kernel).await {
             log::error!("{error}");
         }
         for address in addresses {
@@ -178,8 +178,11 @@ fn check_fixed(now: &Written, next: &Written) -> Result<(), Error> {
         table.remove("service");
         table.remove("nat");
         table.remove("log");
-        // That is about services.
-        table.get_mut("control").and_then(Value::as_table_mut).map(|it| it.remove("addresses"));
+        // These are about services.
+        if let Some(control) = table.get_mut("control").and_then(Value::as_table_mut) {
+            control.remove("addresses");
+            control.remove("announce");
+        }
         table
     };
     Err(needs_a_restart(&changes(&fixed(now), &fixed(next))))

@@ -36,6 +36,7 @@ impl Daemon {
 
     fn state(&self, service: &config::Service, vips: &[VipFacts]) -> &'static str {
         match (vips.iter().filter(|vip| vip.is_live).count(), service.addresses) {
+            (0, Addresses::Ours) if vips.iter().all(|vip| vip.is_withdrawn) => "withdrawn",
             (0, Addresses::Ours) => "vip down",
             (0, Addresses::Elsewhere) => "elsewhere",
             _ if self.lacks_pool(service) => "pool down",

@@ -3,6 +3,7 @@
 
 use super::error::KernelError;
 use super::link::{self, Aliased};
+use crate::config::Held;
 use crate::unix_socket;
 use ipnet::IpNet;
 use rtnetlink::Handle;
@@ -57,6 +58,25 @@ pub async fn find(handle: &Handle, alias: &str, names: &[&str]) -> Result<Inheri
 }
 
 impl Inherited {
+    /// The addresses that earlier processes have left on TAPs; `names` are those of the interfaces.
+    ///
+    /// # Errors
+    ///
+    /// The kernel did not answer.
+    pub async fn held(
+        &self,
+        handle: &Handle,
+        names: &[&str],
+    ) -> Result<HashSet<Held>, KernelError> {
+        let failed = |error| KernelError::netlink("read addresses".into(), error);
+        let all = link::addresses_of(handle, link::PROTOCOL).await.map_err(failed)?;
+        let interface = |link| names.iter().position(|&name| self.taps.get(name) == Some(&link));
+        let held = all.into_iter().filter_map(|(link, net)| {
+            Some(Held { address: net.addr(), interface: interface(link)? })
+        });
+        Ok(held.collect())
+    }
+
     /// Removes the TAPs that were not taken over.
     ///
     /// # Errors

@@ -14,6 +14,8 @@ use wire::ethernet::Mac;
 pub struct Wanted {
     /// Addresses that Tidegate has the kernel hold: VIPs and SNAT addresses, but for those that somebody else adds.
     pub held: HashSet<Held>,
+    /// Addresses that the kernel would hold, if they were announced.
+    pub withdrawn: HashSet<Held>,
     /// All VIPs and SNAT addresses, whose presence is watched.
     pub served: HashSet<IpAddr>,
     /// Backends' addresses, whose next hops are watched.
@@ -30,6 +32,8 @@ pub struct KernelView {
     /// VIPs and SNAT addresses that the kernel holds, with their interfaces; those on a macvlan link above an interface
     /// with that link's hardware address.
     pub held: HashMap<Held, Option<Mac>>,
+    /// VIPs and SNAT addresses that Tidegate has withdrawn.
+    pub withdrawn: HashSet<IpAddr>,
     /// Hardware addresses of macvlan links above interfaces, as of virtual routers.
     pub virtual_macs: HashSet<(usize, Mac)>,
     /// The next hops of backends' addresses. A backend is missing if no route over our interfaces reaches it, or its
@@ -62,6 +66,20 @@ impl KernelView {
 }
 
 impl Wanted {
+    /// Withdraws some of the held addresses.
+    pub fn withdraw(mut self, withdrawn: impl Fn(&Held) -> bool) -> Wanted {
+        let (gone, held) = self.held.drain().partition(withdrawn);
+        (self.withdrawn, self.held) = (gone, held);
+        self
+    }
+
+    /// Has addresses held that are withdrawn.
+    pub fn announce(&mut self, addresses: &HashSet<Held>) {
+        let announced: Vec<_> = self.withdrawn.intersection(addresses).copied().collect();
+        self.withdrawn.retain(|held| !addresses.contains(held));
+        self.held.extend(announced);
+    }
+
     /// Whether an address may be reached over this interface: the smallest of our subnets that contains it decides.
     /// Neither an operator's mistake nor a router's advertisement overrides that.
     pub fn may_be_at(&self, address: IpAddr, interface: InterfaceId) -> bool {
@@ -96,6 +114,21 @@ impl Route {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_withdrawn_is_held_once_it_is_announced() {
+        let held = |n| Held { address: IpAddr::from([10, 0, 0, n]), interface: 0 };
+        let all = HashSet::from([held(1), held(2)]);
+        let wanted = Wanted { held: all.clone(), ..Wanted::default() };
+        let mut one = wanted.clone().withdraw(|one| *one == held(1));
+        assert_eq!(one.held, HashSet::from([held(2)]));
+        assert_eq!(one.withdrawn, HashSet::from([held(1)]));
+        // Nobody has wanted the third one.
+        one.announce(&HashSet::from([held(2), held(3)]));
+        assert_eq!(one, wanted.clone().withdraw(|one| *one == held(1)));
+        one.announce(&HashSet::from([held(1)]));
+        assert_eq!(one, wanted);
+    }
 
     #[test]
     fn what_is_in_a_network_of_ours_is_reached_by_its_interface() {

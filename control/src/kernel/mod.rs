@@ -77,7 +77,8 @@ impl Kernel {
     /// Blocks devices from the kernel where both would answer, creates the TAPs with their addresses and routes and
     /// the services' addresses, and starts to watch. The TAPs have no carrier until [`Kernel::follow_links`]. `macs` are
     /// the devices' addresses, in the order of the configuration's interfaces; `unresolved` are the hosts that workers
-    /// look for. The first view is complete except for neighbours that the kernel has yet to resolve.
+    /// look for. The first view is complete except for neighbours that the kernel has yet to resolve. Of the addresses
+    /// that are withdrawn, those that an earlier process has left are held all the same.
     ///
     /// # Errors
     ///
@@ -138,6 +139,8 @@ impl Kernel {
             self.underlays.extend(index.map(|index| Underlay { name, index, mtu, interfaces }));
         }
         ingress_block::clear(&handle, &self.inherited.aliases, &self.blocks).await?;
+        let left = self.inherited.held(&handle, &names).await?;
+        self.wanted.send_modify(|wanted| wanted.announce(&left));
         let first = wanted.borrow().clone();
         self.make_taps(config, macs, &first).await?;
         self.start_without_carriers().await?;
@@ -218,9 +221,13 @@ impl Kernel {
         lost.unwrap_or_else(|_| Err(no_answer()))
     }
 
-    /// Changes the wanted state. Addresses that are no longer served are removed, unless somebody else adds them; those
-    /// that somebody else has removed meanwhile stay away. Addresses that somebody else adds from now on stay as they
-    /// are.
+    /// The wanted state.
+    pub fn wanted(&self) -> Wanted {
+        self.wanted.borrow().clone()
+    }
+
+    /// Changes the wanted state. Addresses that are withdrawn or no longer served are removed; those that somebody else has
+    /// removed meanwhile stay away. Addresses that somebody else adds from now on stay as they are.
     ///
     /// # Errors
     ///
@@ -228,7 +235,10 @@ impl Kernel {
     pub async fn want(&self, wanted: Wanted) -> Result<(), KernelError> {
         let before = self.wanted.send_replace(wanted.clone());
         let lost = before.held.difference(&wanted.held);
-        for held in lost.filter(|held| !wanted.served.contains(&held.address)) {
+        let is_given_away = |held: &&Held| {
+            wanted.served.contains(&held.address) && !wanted.withdrawn.contains(held)
+        };
+        for held in lost.filter(|held| !is_given_away(held)) {
             self.tap(held).give_up(&self.handle, held.address).await?;
         }
         for held in wanted.held.difference(&before.held) {

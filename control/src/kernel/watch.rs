@@ -208,7 +208,9 @@ impl Watcher {
             interface.is_none_or(|interface| wanted.may_be_at(route.to.addr(), interface))
         });
         let routes = routes.into();
-        Ok(KernelView { held, virtual_macs, hops, sources, routes, ..KernelView::default() })
+        let withdrawn = wanted.withdrawn.iter().map(|held| held.address).collect();
+        let none = KernelView::default();
+        Ok(KernelView { held, withdrawn, virtual_macs, hops, sources, routes, ..none })
     }
 
     /// Reads the interface and next hop of each backend and alias.

@@ -61,6 +61,7 @@ fn service(name: &str) -> Service {
             address: "10.0.0.100".parse().expect("an address"),
             interface: "lan".into(),
             is_live: true,
+            is_withdrawn: false,
             addresses: Addresses::Ours,
         }],
         refusals,

@@ -46,6 +46,7 @@ fn service(vip: IpAddr, port: u16, mode: config::Mode, servers: &[(u8, u16)]) ->
         port,
         mode,
         addresses: config::Addresses::Ours,
+        announce: config::Announce::default(),
         scheduler: Scheduler::default(),
         slow_start: None,
         idle_timeout: Duration::from_secs(60),

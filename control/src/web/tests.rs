@@ -90,6 +90,7 @@ fn view() -> View {
             address: address.parse().expect("an address"),
             interface: "lan".into(),
             is_live,
+            is_withdrawn: false,
             addresses: Addresses::Ours,
         },
         since: Duration::from_secs(7300),

@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 pub fn state(word: &str) -> Span<'static> {
     let color = match word {
         "up" | "live" => Color::Green,
-        "down" | "vip down" | "pool down" | "ejected" | "unresolved" => Color::Red,
+        "down" | "vip down" | "pool down" | "withdrawn" | "ejected" | "unresolved" => Color::Red,
         "suspected" | "partly live" | "draining" => Color::Yellow,
         _ => Color::Reset,
     };

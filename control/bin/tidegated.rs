@@ -211,6 +211,7 @@ async fn turn(
         view,
         conflicts: kernel.conflicts(),
         pair: PairState::default(),
+        drained: watch::Sender::default(),
         carry_over: RefCell::new(carry_over),
         saved_state: RefCell::new(saved_state),
         snapshot: watch::Sender::new(first),
@@ -257,6 +258,7 @@ async fn control(
     let mut merged_said = false;
     let mut statuses = daemon.statuses.subscribe();
     let mut view = kernel.view();
+    let mut drained = daemon.drained.subscribe();
     let disturbed = kernel.disturbed();
     let mut active = daemon.active.subscribe();
     let first = daemon.active();
@@ -286,6 +288,7 @@ async fn control(
                 daemon.publish().await;
                 daemon.announce(kernel).await;
             }
+            Ok(()) = drained.changed() => daemon.announce(kernel).await,
             Ok(()) = active.changed() => {
                 let new = daemon.active();
                 if let Err(error) = checks.change(new.config(), &view.borrow()) {

@@ -5,6 +5,7 @@ mod capture;
 mod drops;
 mod flows;
 mod frame;
+mod gate;
 mod log;
 mod pair;
 mod ready;
@@ -16,6 +17,7 @@ pub use capture::{AddressNames, CaptureFilter, CaptureStart, Captured, CapturedF
 pub use drops::{DropCount, DroppedFrame, DroppedFrames, Reason};
 pub use flows::{Connection, DEFAULT_LIMIT, Flow, Flows, MAX_LIMIT, Which};
 pub use frame::FrameBytes;
+pub use gate::{Gate, GateOrder, ToGate};
 pub use log::{ClientCounts, ClientRow, Clients, Log, LogLine, Newer};
 pub use pair::{Pair, PairAddress, PairLink};
 pub use ready::{Needed, Readiness};
@@ -68,6 +70,8 @@ pub enum Request {
     Order(Order),
     /// Sets a backend's weight; answered by its [`Backend`].
     Weight(Weight),
+    /// Drains the gate or enables it; answered by [`Gate`].
+    Gate(ToGate),
     /// Reads the configuration file again; answered by [`Reload`].
     Reload(How),
 }

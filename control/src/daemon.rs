@@ -6,6 +6,7 @@ pub mod capture;
 mod drops;
 mod facts;
 mod flows;
+mod gate;
 mod last_records;
 mod metrics;
 mod pair;
@@ -78,6 +79,8 @@ pub struct Daemon {
     pub conflicts: watch::Receiver<Conflicts>,
     /// The state of the pair.
     pub pair: PairState,
+    /// Whether the operator has drained the gate.
+    pub drained: watch::Sender<bool>,
     /// State that is carried over from one snapshot to the next.
     pub carry_over: RefCell<CarryOver>,
     /// State that this process saves for the next one.
@@ -141,6 +144,7 @@ impl Daemon {
             Request::Hash(asker) => to_value(self.hash(asker).await?),
             Request::Order(ordered) => to_value(self.order(ordered).await?),
             Request::Weight(ordered) => to_value(self.weigh(ordered).await?),
+            Request::Gate(order) => to_value(self.order_gate(order).await),
             Request::Reload(how) => to_value(self.ask_for_reload(how).await?),
         };
         answer.map_err(|error| Error::Silent(format!("the answer can't be written: {error}")))

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 /// Methods without parameters.
 const BARE: [&str; 7] = ["status", "pair", "services", "backends", "stats", "drops", "nat"];
 /// Methods with parameters.
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 12] = [
     "ready", "flows", "log", "clients", "dropped", "capture", "routes", "hash", "order", "weight",
-    "reload",
+    "gate", "reload",
 ];
 
 /// The line of a request.

@@ -7,7 +7,7 @@ use kit::lab::{DSR_VIP, Lab, Process, until};
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
@@ -26,6 +26,17 @@ struct Gate<'a> {
 impl<'a> Gate<'a> {
     /// Starts a gate at this address, and waits until its backends are up. Its backends are listed in this order.
     fn start(lab: &'a Lab, name: &'static str, address: &str, backends: [&str; 2]) -> Gate<'a> {
+        Gate::start_with(lab, name, address, backends, "")
+    }
+
+    /// Starts a gate whose service has these settings.
+    fn start_with(
+        lab: &'a Lab,
+        name: &'static str,
+        address: &str,
+        backends: [&str; 2],
+        settings: &str,
+    ) -> Gate<'a> {
         let folder = lab.path(name);
         std::fs::create_dir(&folder).expect("a folder");
         let socket = folder.join("control.sock");
@@ -35,7 +46,7 @@ impl<'a> Gate<'a> {
              [[interface]]\nname = \"lan\"\ndevice = \"net_af_packet0,iface=eth0\"\n\
              address = [\"{address}/16\"]\n\
              [[service]]\nname = \"boot\"\nprotocol = \"tftp\"\nvip = [\"{DSR_VIP}\"]\n\
-             mode = \"dsr\"\nscheduler = \"source-hash\"\n"
+             mode = \"dsr\"\nscheduler = \"source-hash\"\n{settings}\n"
         );
         for name in backends {
             let address = peers::address(name);
@@ -52,11 +63,27 @@ impl<'a> Gate<'a> {
         gate
     }
 
-    fn ask(&self, command: &str) -> Option<Value> {
+    fn tidegate(&self, command: &str) -> Output {
         let socket: PathBuf = self.lab.path(self.name).join("control.sock");
         let mut tidegate = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        let output = tidegate.arg("--socket").arg(socket).args(["--json", command]).output();
-        let output = output.expect("tidegate runs");
+        tidegate.arg("--socket").arg(socket).args(command.split_whitespace());
+        tidegate.output().expect("tidegate runs")
+    }
+
+    /// The exit code of a command, and its words.
+    fn told(&self, command: &str) -> (Option<i32>, String) {
+        let output = self.tidegate(command);
+        let words = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
+        (output.status.code(), words.trim_end().to_owned())
+    }
+
+    /// Whether the kernel holds the VIP.
+    fn holds_vip(&self) -> bool {
+        self.lab.must(self.name, "ip -o address show").contains(&format!(" {DSR_VIP}/"))
+    }
+
+    fn ask(&self, command: &str) -> Option<Value> {
+        let output = self.tidegate(&format!("--json {command}"));
         output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
     }
 
@@ -147,4 +174,55 @@ fn gates_come_and_go_during_downloads_and_no_file_is_lost() {
     assert_eq!(g4.total("started"), 0, "a download was begun anew");
     let again = [&g2, &g3].map(|gate| gate.total("started"));
     assert_eq!(again, started[1..], "a download was begun anew");
+}
+
+#[test]
+fn a_gate_is_drained_during_downloads_and_comes_back() {
+    let lab = Lab::new().with_fleet(&["g1", "g2", "g3"]);
+    peers::files(&lab, &[("boot.img", 120 * 512 + 7)]);
+    let file = std::fs::read(lab.path("files/boot.img")).expect("the file");
+    let _servers = ["s1", "s2"].map(|name| peers::tftpd_hpa_at(&lab, name, DSR_VIP));
+    // What others go on with is forgotten after this time.
+    let settings = "idle_timeout = \"5s\"";
+    let g1 = Gate::start_with(&lab, "g1", "10.77.0.2", ["s1", "s2"], settings);
+    let g2 = Gate::start(&lab, "g2", "10.77.0.3", ["s2", "s1"]);
+    let g3 = Gate::start(&lab, "g3", "10.77.0.4", ["s1", "s2"]);
+    lab.spread_over(&["10.77.0.2", "10.77.0.3", "10.77.0.4"]);
+
+    let downloads = Arc::new(Downloads { reached: Default::default(), over: AtomicU32::new(0) });
+    let running = lab.inside("crowd", {
+        let downloads = Arc::clone(&downloads);
+        move || downloads.run(&file)
+    });
+    downloads.all_at(0);
+    let started = [&g1, &g2, &g3].map(|gate| gate.total("started"));
+    assert!(started.iter().all(|&count| count > 0), "{started:?}");
+
+    let (code, words) = g1.told("gate drain");
+    let expected = format!(
+        "drained, do not stop tidegated yet: it has {} transfers that may still need it",
+        started[0]
+    );
+    assert_eq!((code, words), (Some(0), expected));
+    assert!(!g1.holds_vip(), "a routing daemon would announce it");
+    assert_eq!(g1.told("ready boot"), (Some(1), "not ready: the gate is drained".into()));
+    let services = g1.ask("services").expect("services");
+    assert!(rows(&services).all(|service| service["state"] == "withdrawn"), "{services}");
+    lab.spread_over(&["10.77.0.3", "10.77.0.4"]);
+    downloads.go_on();
+    downloads.all_at(1);
+    let adopted = [&g2, &g3].map(|gate| gate.total("adopted"));
+    assert!(adopted.iter().sum::<u64>() >= started[0], "{adopted:?} of {started:?}");
+    let waited = g1.told("gate drain --wait 60s");
+    assert_eq!(waited, (Some(0), "drained: tidegated can be stopped".into()));
+
+    assert_eq!(g1.told("gate enable"), (Some(0), "enabled".into()));
+    until("it has the VIP again", || g1.holds_vip());
+    until("it is ready", || g1.told("ready boot").0 == Some(0));
+    lab.spread_over(&["10.77.0.2", "10.77.0.3", "10.77.0.4"]);
+    downloads.go_on();
+    running.join().expect("every file is whole");
+    assert!(g1.total("adopted") > 0);
+    let again = [&g1, &g2, &g3].map(|gate| gate.total("started"));
+    assert_eq!(again, started, "a download was begun anew");
 }

@@ -147,3 +147,21 @@ fn the_other_gate_serves_when_the_cable_of_the_active_one_is_pulled() {
     pair.serves(first);
     pair.finish();
 }
+
+#[test]
+fn the_other_gate_serves_when_the_active_one_is_drained() {
+    let lab = Lab::new().with_second_gate();
+    let pair = Pair::start(&lab);
+    let (first, other) = (0, 1);
+    pair.serves(first);
+    let gate = pair.gates[first].as_ref().expect("it runs");
+    let drained = gate.tidegate("gate drain --wait 60s");
+    let words = String::from_utf8_lossy(&drained.stdout).into_owned();
+    assert!(drained.status.success(), "{words}");
+    assert_eq!(words.trim(), "drained: tidegated can be stopped");
+    pair.serves(other);
+    assert!(gate.tidegate("gate enable").status.success());
+    until("it is ready", || gate.tidegate("ready pxe").status.success());
+    pair.serves(other);
+    pair.finish();
+}

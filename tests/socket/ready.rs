@@ -61,6 +61,27 @@ fn a_gate_without_a_link_is_not_ready() {
 }
 
 #[test]
+fn a_drained_gate_is_not_ready() {
+    let socket = Socket::watching(true, well());
+    let (code, words) = told(&socket.tidegate("gate drain"));
+    // There is no kernel here that gives up addresses.
+    assert!(words.starts_with("drained, do not stop tidegated yet: it still holds "), "{words}");
+    assert_eq!(code, Some(0), "it was not to wait");
+    assert_eq!(told(&socket.tidegate("gate drain --wait 1ms")), (Some(1), words));
+    let words = "not ready: the gate is drained".into();
+    assert_eq!(told(&socket.tidegate("ready pxe")), (Some(1), words));
+    assert_eq!(told(&socket.tidegate("gate enable")), (Some(0), "enabled".into()));
+    assert_eq!(told(&socket.tidegate("ready pxe")), (Some(0), "ready".into()));
+    let answer =
+        socket.ask(r#"{"jsonrpc":"2.0","id":1,"method":"gate","params":{"order":"enable"}}"#);
+    assert_eq!(answer["result"]["drained"], false, "{answer}");
+    assert_eq!(answer["result"]["in_step"], Value::Null, "{answer}");
+    let refused =
+        socket.ask(r#"{"jsonrpc":"2.0","id":1,"method":"gate","params":{"order":"stop"}}"#);
+    assert_eq!(refused["error"]["code"], -32602, "{refused}");
+}
+
+#[test]
 fn a_worker_that_stands_still_is_told_within_a_second() {
     let socket = Socket::watching(false, well());
     let words = "not ready: the worker on core 1 stands still";

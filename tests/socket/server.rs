@@ -112,6 +112,7 @@ pub fn serve(
         view: watch::channel(view).1,
         conflicts: watch::channel(Conflicts::default()).1,
         pair: PairState::default(),
+        drained: watch::Sender::default(),
         clock: Instant::now(),
         carry_over: RefCell::default(),
         saved_state: RefCell::new(saved_state),

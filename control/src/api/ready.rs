@@ -14,7 +14,7 @@ pub struct Needed {
 /// Whether the gate can serve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Readiness {
-    /// Whether all workers turn, all links are up, the flows of the other gate of a pair are known or there is none, and each
+    /// Whether the gate is not drained, all workers turn, all links are up, the flows of the other gate of a pair are known or there is none, and each
     /// named service has a backend.
     pub ready: bool,
     /// Reasons for which the gate is not ready, a few words each.

@@ -8,6 +8,7 @@ mod drops;
 mod fixture;
 mod flows;
 mod frames;
+mod gate;
 mod output;
 mod pair;
 mod pcapng;
@@ -67,6 +68,9 @@ enum Command {
     Drops(drops::Options),
     /// The pair of gates: role, links and addresses; or writes the key that both need.
     Pair(pair::Options),
+    /// Orders to the gate as a whole, before and after maintenance.
+    #[command(subcommand)]
+    Gate(gate::GateCommand),
     /// A live view in the terminal: services, backends, transfers and drops.
     #[cfg(feature = "top")]
     Top,
@@ -160,6 +164,10 @@ pub fn main() -> ExitCode {
         Command::Capture(capture) => capture::run(&options.socket, capture),
         Command::Trace(trace) => trace::run(&options.socket, options.json, trace),
         Command::Drops(drops) => drops::run(&options.socket, options.json, drops),
+        Command::Gate(command) => match gate::run(&options.socket, options.json, command) {
+            Ok(code) => return code,
+            Err(failure) => Err(failure),
+        },
         Command::Pair(pair) => pair::run(&options.socket, options.json, pair),
         #[cfg(feature = "top")]
         Command::Top => top::run(&options.socket, options.json),

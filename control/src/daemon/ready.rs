@@ -24,6 +24,7 @@ impl Daemon {
             self.service_id(name)?;
         }
         let mut missing = self.stalled_workers().await;
+        missing.extend(self.drained.borrow().then(|| "the gate is drained".to_owned()));
         missing.extend(self.links_down());
         missing.extend(self.out_of_step());
         missing.extend(self.unserved(&needed.services));

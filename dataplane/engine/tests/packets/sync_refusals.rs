@@ -281,14 +281,21 @@ proptest! {
             let via = Via::ALL[which];
             let transfers = vec![mad_transfer(via, flow, mad)];
             pair.hear(1, SyncImport::new(transfers, vec![mad_connection(via, line, mad)]));
-            let [.., is_late, ticks] = mad.1;
-            if is_late < 16 {
-                pair.gates[1].wait(ticks.into());
+            let [.., move_or_wait, ticks] = mad.1;
+            match move_or_wait {
+                0..8 => hold(&mut pair.gates[1], ticks % 2 == 0),
+                8..24 => pair.gates[1].wait(ticks.into()),
+                _ => {}
             }
         }
         // Thrice the longest timeout that a server grants.
         pair.gates[1].wait(8000);
-        prop_assert!(pair.gates[1].transfers().is_empty());
-        prop_assert!(pair.gates[1].connections().is_empty());
+        let gate = &pair.gates[1];
+        prop_assert!(gate.transfers().is_empty());
+        prop_assert!(gate.connections().is_empty());
+        prop_assert_eq!(gate.engine.state.hosts.len(), 1, "the pool's address of IPv6 has one");
+        for (address, protocol) in gate.engine.snapshot.snat.iter().flat_map(|one| [(one, 6), (one, 17)]) {
+            prop_assert_eq!(address.of(protocol).usage(gate.now).taken, 0);
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! A connection of the peer's.
 
-use super::{SyncRefusal, has_room};
+use super::claim::{Claim, Put};
+use super::has_room;
+use super::port::yields;
+use super::refusal::SyncRefusal;
 use crate::context::Env;
 use crate::flow::FlowId;
 use crate::flow::connection::{Connection, Half, SyncedConnection, flag, mark};
@@ -25,75 +28,32 @@ impl WorkerState {
         told: &SyncedConnection,
         env: &Env,
     ) -> Result<(), SyncRefusal> {
-        let service = self.check_connection(told, env)?;
-        let host = self.hosts.intern(told.client.ip()).map_err(|_| SyncRefusal::Full)?;
-        let outcome = self
-            .told_host(told.seen_as, (told.client, host), &service.mode, env)
-            .and_then(|seen_as| {
-                let client = Endpoint { host, port: told.client.port() };
-                let seen_as = Endpoint { host: seen_as, port: told.seen_as.port() };
-                let row = told.row(tuples(told, [client, seen_as], &service.mode, env), env.now);
-                self.put_connection(row, told.session, env)
-            });
-        if outcome != Ok(true) {
-            self.hosts.release(host);
-        }
-        outcome.map(|_| ())
-    }
-
-    /// The connection's service, if the row can be taken in.
-    fn check_connection<'a>(
-        &self,
-        told: &SyncedConnection,
-        env: &Env<'a>,
-    ) -> Result<&'a Service, SyncRefusal> {
-        let snapshot = env.snapshot;
-        let backend = snapshot.find_backend(told.backend).ok_or(SyncRefusal::Unknown)?;
-        let service = &snapshot[backend.service];
-        if snapshot.vips.get(told.vip.index()).is_none()
-            || !is_on_vip(told, backend.service, snapshot)
-        {
-            return Err(SyncRefusal::Unknown);
-        }
-        self.check((told.client, service), (told.back, told.vip), env)?;
-        let is_read = matches!(service.protocol, Protocol::Ftp(_)) && service.mode != Mode::Dsr;
-        let is_control = told.kind == ConnectionKind::Client;
-        let is_under_way = matches!(told.state, ConnectionState::HalfOpen | ConnectionState::Open);
-        let is_sound = told.idle <= told.age
-            && told.age < u32::MAX / 4
-            && matches!(told.protocol, PROTOCOL_TCP | PROTOCOL_UDP)
+        let row = Claim::from(told);
+        let service = self.check(&row, |service| is_on_vip(told, service, env.snapshot), env)?;
+        let is_read = matches!(service.protocol, Protocol::Ftp(_))
+            && service.mode != Mode::Dsr
+            && told.kind == ConnectionKind::Client
+            && matches!(told.state, ConnectionState::HalfOpen | ConnectionState::Open);
+        let is_sound = matches!(told.protocol, PROTOCOL_TCP | PROTOCOL_UDP)
             && told.state != ConnectionState::Expected
-            && told.seen_as.is_ipv4() == backend.address.is_ipv4()
-            && told.session.is_some() == (is_read && is_control && is_under_way)
-            && self.can_be_served(told, service, snapshot);
-        if is_sound { Ok(service) } else { Err(SyncRefusal::Malformed) }
-    }
-
-    /// Whether a packet could have made the connection: to the service's port, or, for data, between ports that are none's.
-    fn can_be_served(
-        &self,
-        told: &SyncedConnection,
-        service: &Service,
-        snapshot: &Snapshot,
-    ) -> bool {
-        match told.kind {
-            ConnectionKind::Client => service.mode == Mode::Dsr || told.server_port == service.port,
-            ConnectionKind::Data | ConnectionKind::Policy => {
-                told.protocol == PROTOCOL_TCP
-                    && told.vip_port != 0
-                    && (service.mode == Mode::Dsr || told.server_port != 0)
-                    && snapshot.service(told.vip, PROTOCOL_TCP, told.vip_port).is_none()
-            }
+            && told.session.is_some() == is_read
+            && has_right_ports(told, service, env.snapshot);
+        if !is_sound {
+            return Err(SyncRefusal::Malformed);
         }
+        self.with_ends(&row, &service.mode, env, |state, ends| {
+            let row = told.row(tuples(told, ends, &service.mode, env), env.now);
+            state.put_connection(row, told.session, env)
+        })
     }
 
-    /// Enters the row, or has the one that is known follow it. Answers whether it is new.
+    /// Enters the row, or has the one that is known follow it.
     fn put_connection(
         &mut self,
         row: Connection,
         session: Option<SyncedSession>,
         env: &Env,
-    ) -> Result<bool, SyncRefusal> {
+    ) -> Result<Put, SyncRefusal> {
         if let Some(known) = self.connections.find(&row.client()) {
             let was_over = self.connections[known].is_over();
             let is_read = |read: bool| row.is_over() || read == session.is_some();
@@ -102,12 +62,12 @@ impl WorkerState {
                 && (row.is_over() || !was_over)
             {
                 self.follow_connection(known, &row, session, env);
-                return Ok(false);
+                return Ok(Put::Known);
             }
             self.end_connection(known, EndReason::Replaced, env);
         }
         if row.is_over() {
-            return Ok(false);
+            return Ok(Put::Over);
         }
         if self.connections.is_full()
             || !has_room(self.connections_in_use(), self.connections.capacity())
@@ -115,7 +75,7 @@ impl WorkerState {
             return Err(SyncRefusal::Full);
         }
         self.displace(&row, env)?;
-        self.enter_told_connection(row, session, env).map(|()| true)
+        self.enter_told_connection(row, session, env).map(|()| Put::New)
     }
 
     fn connections_in_use(&self) -> u32 {
@@ -129,16 +89,11 @@ impl WorkerState {
     /// Ends the connection that has the server's tuple, unless its VIP is held here.
     fn displace(&mut self, row: &Connection, env: &Env) -> Result<(), SyncRefusal> {
         let twin = row.answers_seen().then(|| self.connections.find(&row.server())).flatten();
-        match twin {
-            Some(twin) if env.snapshot.is_live(self.connections[twin].vip()) => {
-                Err(SyncRefusal::Port)
-            }
-            Some(twin) => {
-                self.end_connection(twin, EndReason::Replaced, env);
-                Ok(())
-            }
-            None => Ok(()),
+        if let Some(twin) = twin {
+            yields(self.connections[twin].vip(), env)?;
+            self.end_connection(twin, EndReason::Replaced, env);
         }
+        Ok(())
     }
 
     fn enter_told_connection(
@@ -255,6 +210,20 @@ fn is_on_vip(told: &SyncedConnection, service: ServiceId, snapshot: &Snapshot) -
                 && snapshot[told.vip].tcp.iter().any(|&(_, known)| known == service)
         }
         ConnectionKind::Policy => false,
+    }
+}
+
+/// Whether a packet could have made the connection: to the service's port, or, for data, between ports that are none's.
+fn has_right_ports(told: &SyncedConnection, service: &Service, snapshot: &Snapshot) -> bool {
+    let is_seen = service.mode != Mode::Dsr;
+    match told.kind {
+        ConnectionKind::Client => !is_seen || told.server_port == service.port,
+        ConnectionKind::Data | ConnectionKind::Policy => {
+            told.protocol == PROTOCOL_TCP
+                && told.vip_port != 0
+                && (!is_seen || told.server_port != 0)
+                && snapshot.service(told.vip, PROTOCOL_TCP, told.vip_port).is_none()
+        }
     }
 }
 

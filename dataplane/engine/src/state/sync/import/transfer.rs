@@ -1,6 +1,9 @@
 //! A transfer of the peer's.
 
-use super::{SyncRefusal, has_room};
+use super::claim::{Claim, Put};
+use super::has_room;
+use super::port::yields;
+use super::refusal::SyncRefusal;
 use crate::alg::tftp::FIRST_TID;
 use crate::context::Env;
 use crate::flow::FlowId;
@@ -14,6 +17,7 @@ use crate::state::flow_log::History;
 use crate::state::transfers::deadline;
 use crate::types::direction::KeyKind;
 use crate::types::end_reason::EndReason;
+use crate::types::id::ServiceId;
 use crate::types::mode::Mode;
 use wire::ip::PROTOCOL_UDP;
 use wire::tftp::Message;
@@ -24,45 +28,17 @@ impl WorkerState {
         told: &SyncedTransfer,
         env: &Env,
     ) -> Result<(), SyncRefusal> {
-        let service = self.check_transfer(told, env)?;
-        // It has a user for as long as the row is made.
-        let host = self.hosts.intern(told.client.ip()).map_err(|_| SyncRefusal::Full)?;
-        let outcome = self
-            .told_host(told.seen_as, (told.client, host), &service.mode, env)
-            .and_then(|seen_as| {
-                let client = Endpoint { host, port: told.client.port() };
-                let seen_as = Endpoint { host: seen_as, port: told.seen_as.port() };
-                self.put_transfer(told, [client, seen_as], env)
-            });
-        if outcome != Ok(Put::New) {
-            self.hosts.release(host);
-        }
-        outcome.map(|_| ())
-    }
-
-    /// The transfer's service, if the row can be taken in.
-    fn check_transfer<'a>(
-        &self,
-        told: &SyncedTransfer,
-        env: &Env<'a>,
-    ) -> Result<&'a Service, SyncRefusal> {
-        let snapshot = env.snapshot;
-        let backend = snapshot.find_backend(told.backend).ok_or(SyncRefusal::Unknown)?;
-        let service = &snapshot[backend.service];
-        let is_its_vip = snapshot.vips.get(told.vip.index()).is_some_and(|_| {
-            snapshot.service(told.vip, PROTOCOL_UDP, service.port) == Some(backend.service)
-        });
-        if !is_its_vip {
-            return Err(SyncRefusal::Unknown);
-        }
-        self.check((told.client, service), (told.back, told.vip), env)?;
+        let (row, snapshot) = (Claim::from(told), env.snapshot);
+        let port =
+            |service: ServiceId| snapshot.service(told.vip, PROTOCOL_UDP, snapshot[service].port);
+        let service = self.check(&row, |service| port(service) == Some(service), env)?;
         let is_sound = told.progress.can_be()
-            && told.idle <= told.age
-            && told.age < u32::MAX / 4
-            && told.seen_as.is_ipv4() == backend.address.is_ipv4()
-            && usize::from(told.alias) <= backend.aliases.len()
+            && usize::from(told.alias) <= env.backend(told.backend).aliases.len()
             && [told.tid, told.client_tid].iter().all(|&tid| tid == 0 || can_be_tid(tid, service));
-        if is_sound { Ok(service) } else { Err(SyncRefusal::Malformed) }
+        if !is_sound {
+            return Err(SyncRefusal::Malformed);
+        }
+        self.with_ends(&row, &service.mode, env, |state, ends| state.put_transfer(told, ends, env))
     }
 
     fn put_transfer(
@@ -107,16 +83,11 @@ impl WorkerState {
     /// Ends the transfer that the server would take for this one, through another VIP, unless that is held here.
     fn displace_twin(&mut self, flow: &Transfer, env: &Env) -> Result<(), SyncRefusal> {
         let twin = flow.server_key().and_then(|key| self.transfers.find(KeyKind::Server, key));
-        match twin {
-            Some(twin) if env.snapshot.is_live(self.transfers[twin].vip()) => {
-                Err(SyncRefusal::Port)
-            }
-            Some(twin) => {
-                self.end_both(twin, EndReason::Replaced, env);
-                Ok(())
-            }
-            None => Ok(()),
+        if let Some(twin) = twin {
+            yields(self.transfers[twin].vip(), env)?;
+            self.end_both(twin, EndReason::Replaced, env);
         }
+        Ok(())
     }
 
     /// Enters a transfer that has its client's host id and its port; it gives the port back if there is no room.
@@ -179,15 +150,6 @@ impl WorkerState {
 /// Whether a server of this service can answer from this port.
 fn can_be_tid(tid: u16, service: &Service) -> bool {
     tid >= FIRST_TID || tid == service.port
-}
-
-/// The outcome for a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Put {
-    New,
-    Known,
-    /// The transfer is over, and was not known.
-    Over,
 }
 
 /// Whether the peer's transfer is this one.

@@ -1,0 +1,66 @@
+//! Ports of pools that rows of the peer's have.
+
+use super::refusal::SyncRefusal;
+use crate::context::Env;
+use crate::flow::endpoint::Endpoint;
+use crate::flow::key::Key;
+use crate::flow::port_allocator::Holder;
+use crate::net::rss::RssEntry;
+use crate::state::WorkerState;
+use crate::state::evict::Row;
+use crate::types::direction::KeyKind;
+use crate::types::end_reason::EndReason;
+use crate::types::id::VipId;
+
+impl WorkerState {
+    /// Claims the port that servers see, for a client of this entry; whoever has it by an earlier word of the peer's
+    /// loses it.
+    pub fn claim_told(
+        &mut self,
+        seen_as: Endpoint,
+        (protocol, entry): (u8, RssEntry),
+        holder: Holder,
+        env: &Env,
+    ) -> Result<(), SyncRefusal> {
+        let id = self.snat.hosts.iter().position(|&host| host == seen_as.host);
+        let ports = env.snapshot.snat[id.ok_or(SyncRefusal::Malformed)?].of(protocol);
+        if ports.take_told(seen_as.port, entry, holder) {
+            return Ok(());
+        }
+        let row = match ports.holder(seen_as.port, entry).ok_or(SyncRefusal::Port)? {
+            Holder::Transfer(server) => {
+                let key = Key::of_server(seen_as, server);
+                self.transfers.find(KeyKind::Server, key).map(Row::Transfer)
+            }
+            Holder::Connection(id) => Some(Row::Connection(id)),
+        };
+        self.give_way(row.ok_or(SyncRefusal::Port)?, seen_as, env)?;
+        let is_taken = ports.take_told(seen_as.port, entry, holder);
+        if is_taken { Ok(()) } else { Err(SyncRefusal::Port) }
+    }
+
+    /// Ends a row that the peer has told of, as its port is another one's by now.
+    fn give_way(&mut self, row: Row, seen_as: Endpoint, env: &Env) -> Result<(), SyncRefusal> {
+        let (vip, its) = match row {
+            Row::Transfer(id) => (self.transfers[id].vip(), self.transfers[id].seen_as()),
+            Row::Connection(id) => {
+                let connection = self.connections.get(id).ok_or(SyncRefusal::Port)?;
+                (connection.vip(), connection.seen_as())
+            }
+        };
+        if its != seen_as {
+            return Err(SyncRefusal::Port);
+        }
+        yields(vip, env)?;
+        match row {
+            Row::Transfer(id) => self.end_both(id, EndReason::Replaced, env),
+            Row::Connection(id) => self.end_connection(id, EndReason::Replaced, env),
+        }
+        Ok(())
+    }
+}
+
+/// Whether a row makes way for one of the peer's: not if this gate holds its VIP.
+pub fn yields(vip: VipId, env: &Env) -> Result<(), SyncRefusal> {
+    if env.snapshot.is_live(vip) { Err(SyncRefusal::Port) } else { Ok(()) }
+}

@@ -1,9 +1,15 @@
 //! The pipeline under callgrind, which counts the instructions of `measured` only: 64 bursts of the case named by the
 //! argument. Run by `scripts/instructions`.
 
+use engine::state::sync::REFRESH;
+use engine::state::sync::export::SyncExport;
+use engine::state::sync::import::{SyncImport, SyncRefusal};
 use engine::types::frame::BURST;
+use kit::engine_harness::EngineHarness;
+use kit::pair::hold;
 use kit::tcp_load::TcpLoad;
-use kit::topology::Via;
+use kit::topology::{Via, snapshot};
+use kit::transfer::{client, run};
 use kit::udp_load::{Flat, UdpLoad, Way};
 use std::hint::black_box;
 
@@ -28,6 +34,9 @@ fn main() {
         "new-snat" => return requests(Via::Snat),
         "whole-nat" => return whole(Via::Nat, false),
         "whole-nat-logged" => return whole(Via::Nat, true),
+        "sync-known" => return known(),
+        "sync-told" => return told(),
+        "sync-taken" => return taken(),
         // Cargo runs this among other benchmarks.
         _ => return,
     };
@@ -74,6 +83,70 @@ fn whole(via: Via, is_logged: bool) {
     }
     let records = load.engine.state.flow_log.records.expect("a ring").len();
     assert_eq!(records, if is_logged { BURSTS as usize * BURST } else { 0 });
+}
+
+/// A gate with transfers in half of its rows, and the round in which it tells them.
+fn telling() -> (EngineHarness, SyncExport) {
+    let mut gate = EngineHarness::with(snapshot(), FLOWS);
+    for n in 0..BURSTS * BURST as u32 {
+        run(&mut gate, Via::Nat, client(Via::Nat, n as u16));
+    }
+    gate.wait(10);
+    let rows = FLOWS as usize;
+    let mut round = SyncExport::new(rows, rows + 64, 0);
+    round.begin(gate.now);
+    (gate, round)
+}
+
+/// A round that tells all rows.
+fn told() {
+    let (gate, mut round) = telling();
+    measured_round(&gate, &mut round);
+    assert_eq!(round.transfers.len(), BURSTS as usize * BURST);
+}
+
+/// A round over rows that the peer knows, and in which nothing has happened for long.
+fn known() {
+    let (mut gate, mut round) = telling();
+    whole_round(&gate, &mut round);
+    round.transfers.clear();
+    for _ in 0..REFRESH {
+        gate.wait(20);
+        round.begin(gate.now);
+        whole_round(&gate, &mut round);
+        round.transfers.clear();
+    }
+    gate.wait(1);
+    round.begin(gate.now);
+    measured_round(&gate, &mut round);
+    black_box(round.transfers.len());
+}
+
+/// Rows of the peer, taken in.
+fn taken() {
+    let (gate, mut round) = telling();
+    whole_round(&gate, &mut round);
+    let mut other = EngineHarness::of_another_gate(snapshot(), FLOWS);
+    hold(&mut other, false);
+    let mut rows = SyncImport::new(std::mem::take(&mut round.transfers), vec![]);
+    measured_import(&mut other, &mut rows);
+    assert_eq!(rows.refused, [0; SyncRefusal::ALL.len()]);
+}
+
+fn whole_round(gate: &EngineHarness, round: &mut SyncExport) {
+    while !round.is_whole() {
+        gate.engine.export(round, gate.now);
+    }
+}
+
+#[inline(never)]
+fn measured_round(gate: &EngineHarness, round: &mut SyncExport) {
+    whole_round(gate, round);
+}
+
+#[inline(never)]
+fn measured_import(gate: &mut EngineHarness, rows: &mut SyncImport) {
+    while !gate.engine.import(rows, gate.now) {}
 }
 
 #[inline(never)]

@@ -246,7 +246,7 @@ fn give_up_the_rest(eal: &Eal) -> Result<(), Box<dyn Error>> {
 /// finished before the next one, and before a stop.
 async fn control(
     daemon: &Rc<Daemon>,
-    Opened { place, endpoints, key }: Opened,
+    opened: Opened,
     kernel: &mut Kernel,
     (mut asked, mut end): (mpsc::Receiver<ReloadRequest>, Pin<&mut impl Future<Output = End>>),
     workers: &Workers,
@@ -265,13 +265,7 @@ async fn control(
     follow_links(daemon, kernel).await?;
     let mut checks = Checks::start(first.config(), &daemon.statuses, &view.borrow())?;
     // Answers wait for nothing that is done below.
-    let mut serving = JoinSet::new();
-    serving.spawn_local(place.listen()?.run(Rc::clone(daemon)));
-    let servers = endpoints.into_iter().map(Server::new).collect::<Result<_, _>>()?;
-    serving.spawn_local(serve_all(servers, Rc::clone(daemon)));
-    if let Some((gates, key)) = first.config().pair.clone().zip(key) {
-        serving.spawn_local(pair::run(Rc::clone(daemon), gates, key));
-    }
+    let mut serving = start_serving(daemon, opened)?;
     log::info!(
         "ready: {} workers, {} services",
         workers.channels.len(),
@@ -320,6 +314,19 @@ async fn control(
     log::info!("stopping");
     serving.shutdown().await;
     Ok(end)
+}
+
+/// Starts to answer on the socket and over HTTP, and to keep the flows of a pair in step.
+fn start_serving(daemon: &Rc<Daemon>, opened: Opened) -> Result<JoinSet<()>, Box<dyn Error>> {
+    let Opened { place, endpoints, key } = opened;
+    let mut serving = JoinSet::new();
+    serving.spawn_local(place.listen()?.run(Rc::clone(daemon)));
+    let servers = endpoints.into_iter().map(Server::new).collect::<Result<_, _>>()?;
+    serving.spawn_local(serve_all(servers, Rc::clone(daemon)));
+    if let Some((gates, key)) = daemon.active().config().pair.clone().zip(key) {
+        serving.spawn_local(pair::run(Rc::clone(daemon), gates, key));
+    }
+    Ok(serving)
 }
 
 /// Waits for a signal to end: SIGTERM or SIGINT to stop, SIGUSR2 to make room for the next process.

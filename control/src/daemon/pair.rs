@@ -3,7 +3,6 @@
 use super::Daemon;
 use crate::api::{Error, Pair, PairAddress, PairLink};
 use crate::metrics;
-use crate::pair::names::Names;
 use crate::pair::state::{Direction, PairState};
 use crate::registry::present;
 use engine::state::sync::import::SyncRefusal;
@@ -15,13 +14,6 @@ impl Daemon {
     /// The state of the pair.
     pub fn pair_state(&self) -> &PairState {
         &self.pair
-    }
-
-    /// The names of this gate's ids.
-    pub fn pair_names(&self) -> Names {
-        let active = self.active();
-        let interfaces = active.config().interfaces.iter().map(|one| one.name.clone());
-        Names::of(&active.registry, interfaces)
     }
 
     /// The VIPs and SNAT addresses, and whether the kernel holds each.

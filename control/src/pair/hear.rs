@@ -199,8 +199,7 @@ impl<'a> Hearing<'a> {
         let active = self.daemon.active();
         let known = self.translation.take().filter(|(of, _)| Rc::ptr_eq(of, &active));
         let (of, translation) = known.unwrap_or_else(|| {
-            let ours = self.daemon.pair_names();
-            let translation = Translation::new(&self.names, &ours, &active.registry);
+            let translation = Translation::new(&self.names, &active);
             let unknown = translation.unknown(&self.names);
             if let [first, more @ ..] = &unknown[..] {
                 let more = more.len();

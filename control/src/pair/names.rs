@@ -2,7 +2,8 @@
 
 use super::message::Message;
 use super::record::Record;
-use crate::registry::{Registry, present};
+use crate::active_config::ActiveConfig;
+use crate::registry::present;
 use engine::types::id::{BackendId, InterfaceId, VipId};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,20 +19,21 @@ pub struct Names {
     interfaces: Vec<String>,
 }
 
-impl Names {
-    /// The names of this gate's ids.
-    pub fn of(registry: &Registry, interfaces: impl IntoIterator<Item = String>) -> Names {
-        let backends = registry.backends().iter().map(|entry| {
-            let service = &registry[entry.what.service()].name;
-            (service.clone(), entry.what.name.clone(), entry.what.address)
-        });
-        Names {
-            backends: backends.collect(),
-            vips: registry.vips().iter().map(|entry| entry.what.held.address).collect(),
-            interfaces: interfaces.into_iter().collect(),
-        }
+/// The names of this gate's ids.
+pub fn names(active: &ActiveConfig) -> Names {
+    let registry = &active.registry;
+    let backends = registry.backends().iter().map(|entry| {
+        let service = &registry[entry.what.service()].name;
+        (service.clone(), entry.what.name.clone(), entry.what.address)
+    });
+    Names {
+        backends: backends.collect(),
+        vips: registry.vips().iter().map(|entry| entry.what.held.address).collect(),
+        interfaces: active.config().interfaces.iter().map(|one| one.name.clone()).collect(),
     }
+}
 
+impl Names {
     /// The messages that tell these names. The first one begins anew.
     pub fn messages(&self) -> Vec<Message> {
         let mut all = vec![Message::Names {
@@ -81,8 +83,9 @@ pub struct Translation {
 }
 
 impl Translation {
-    /// The translation of the peer's ids; `ours` are the names of this gate.
-    pub fn new(peer: &Names, ours: &Names, registry: &Registry) -> Translation {
+    /// The translation of the peer's ids to those of this gate.
+    pub fn new(peer: &Names, active: &ActiveConfig) -> Translation {
+        let (ours, registry) = (names(active), &active.registry);
         // Those that are leaving come first, and give way to configured ones of the same name and address.
         let backends = present(BackendId, registry.backends());
         let backends = backends.map(|(id, _)| (&ours.backends[id.index()], id));

@@ -46,6 +46,24 @@ impl Record {
         }
     }
 
+    /// Encodes records in as few pieces of at most `most` bytes as their order allows. No record is as long as that.
+    pub fn encode_all(records: impl Iterator<Item = Record>, most: usize) -> Vec<Vec<u8>> {
+        let mut pieces = vec![];
+        let (mut piece, mut record_bytes) = (vec![], vec![]);
+        for record in records {
+            record_bytes.clear();
+            record.encode(&mut record_bytes);
+            if piece.len() + record_bytes.len() > most {
+                pieces.push(std::mem::take(&mut piece));
+            }
+            piece.extend_from_slice(&record_bytes);
+        }
+        if !piece.is_empty() {
+            pieces.push(piece);
+        }
+        pieces
+    }
+
     /// Decodes the records in these bytes; those of unknown kinds are left out.
     ///
     /// # Errors

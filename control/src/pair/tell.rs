@@ -6,8 +6,9 @@ use super::hello::{greet, hello};
 use super::key::Key;
 use super::link::{Link, LinkError, MOST, Receiver, Sender};
 use super::message::Message;
-use super::names::Names;
+use super::names::names;
 use super::record::Record;
+use crate::active_config::ActiveConfig;
 use crate::config;
 use crate::daemon::Daemon;
 use engine::state::sync::ROUND;
@@ -32,8 +33,6 @@ const DEAD: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Rows that a worker copies out at a time.
 const ROWS: usize = 4096;
-/// Room for a record in a message.
-const LONGEST: usize = 512;
 
 /// Tells this gate's flows for as long as it runs.
 pub async fn tell(daemon: Rc<Daemon>, pair: config::Pair, key: Key) {
@@ -41,18 +40,19 @@ pub async fn tell(daemon: Rc<Daemon>, pair: config::Pair, key: Key) {
     let mut pause = PAUSE;
     loop {
         let begun = Instant::now();
-        let outcome = match link(&pair, &key).await {
-            Ok(link) => Telling::new(&daemon, &pair, link).run(&mut said).await,
-            Err(error) => error,
+        let (why, was_linked) = match link(&pair, &key).await {
+            Ok(link) => (Telling::new(&daemon, &pair, link).run(&mut said).await, true),
+            Err(error) => (error, false),
         };
         daemon.pair_state().telling.end();
-        let why = outcome.to_string();
+        let why = why.to_string();
         if why != said {
             log::warn!("pair: flows are not told to {}: {why}", pair.peer);
             said = why;
         }
-        // A peer that ends each link at once is not told all flows each second.
-        pause = if begun.elapsed() > LONGEST_PAUSE { PAUSE } else { LONGEST_PAUSE.min(pause * 2) };
+        // A peer that ends each link at once is not told all flows each second; one that is away may come back any time.
+        let is_refusing = was_linked && begun.elapsed() < LONGEST_PAUSE;
+        pause = if is_refusing { LONGEST_PAUSE.min(pause * 2) } else { PAUSE };
         sleep(pause).await;
     }
 }
@@ -76,7 +76,8 @@ struct Telling<'a> {
     pair: &'a config::Pair,
     sender: Sender,
     receiver: Receiver,
-    names: Names,
+    /// The configuration whose names the peer knows.
+    named: Option<Rc<ActiveConfig>>,
     /// A round of each worker.
     exports: Vec<Option<Box<SyncExport>>>,
     /// Whether the peer has refused rows since all were told.
@@ -97,7 +98,7 @@ impl<'a> Telling<'a> {
             pair,
             sender,
             receiver,
-            names: Names::default(),
+            named: None,
             exports,
             was_refused: false,
             told_all: Instant::now(),
@@ -129,12 +130,12 @@ impl<'a> Telling<'a> {
     }
 
     async fn round(&mut self) -> Result<(), PairError> {
-        let names = self.daemon.pair_names();
-        if names != self.names {
-            for message in names.messages() {
+        let active = self.daemon.active();
+        if self.named.as_ref().is_none_or(|named| !Rc::ptr_eq(named, &active)) {
+            for message in names(&active).messages() {
                 self.send(&message).await?;
             }
-            self.names = names;
+            self.named = Some(active);
         }
         for worker in 0..self.exports.len() {
             self.tell_worker(worker).await?;
@@ -158,18 +159,8 @@ impl<'a> Telling<'a> {
             export = asked.map_err(|_| PairError::Silent)?;
             let transfers = export.transfers.drain(..).map(Record::Transfer);
             let records = transfers.chain(export.connections.drain(..).map(Record::Connection));
-            let mut bytes = vec![];
-            let mut messages = vec![];
-            let mut count = 0;
-            for record in records {
-                record.encode(&mut bytes);
-                count += 1;
-                if bytes.len() > MOST - LONGEST {
-                    messages.push(std::mem::take(&mut bytes));
-                }
-            }
-            messages.push(bytes);
-            for rows in messages.into_iter().filter(|rows| !rows.is_empty()) {
+            let count = records.size_hint().0;
+            for rows in Record::encode_all(records, MOST - 1) {
                 self.send(&Message::Rows(rows)).await?;
             }
             self.daemon.pair_state().telling.count(count);

@@ -3,6 +3,7 @@ use crate::active_config::ActiveConfig;
 use crate::config::read;
 use crate::config::sample::pair;
 use crate::registry::Capacity;
+use crate::registry::Registry;
 
 fn active(text: &str) -> ActiveConfig {
     let written = read("test", text).unwrap_or_else(|faults| panic!("{faults}"));
@@ -12,10 +13,6 @@ fn active(text: &str) -> ActiveConfig {
 fn next(before: &ActiveConfig, text: &str) -> ActiveConfig {
     let written = read("test", text).unwrap_or_else(|faults| panic!("{faults}"));
     before.next(written, Capacity::ANY).expect("room")
-}
-
-fn names(of: &ActiveConfig) -> Names {
-    Names::of(&of.registry, ["lan".to_owned()])
 }
 
 /// The names as the peer hears them, message by message.
@@ -31,7 +28,7 @@ fn heard(names: &Names) -> Names {
 }
 
 fn backends(peer: &ActiveConfig, ours: &ActiveConfig) -> Vec<Option<BackendId>> {
-    Translation::new(&heard(&names(peer)), &names(ours), &ours.registry).backends
+    Translation::new(&heard(&names(peer)), ours).backends
 }
 
 #[test]
@@ -68,6 +65,6 @@ fn another_address_is_another_backend() {
     assert_eq!(backends(&moved, &active(&pair())), [Some(BackendId(0)), Some(BackendId(1)), None]);
     let peer = heard(&names(&moved));
     let ours = active(&pair());
-    let unknown = Translation::new(&peer, &names(&ours), &ours.registry).unknown(&peer);
+    let unknown = Translation::new(&peer, &ours).unknown(&peer);
     assert_eq!(unknown, ["backend one of pxe (10.0.0.40)"]);
 }

@@ -79,6 +79,25 @@ fn a_record_is_read_as_it_was_written() {
     assert_eq!(read[1].client(), "fd00::3:4".parse::<IpAddr>().unwrap());
 }
 
+#[test]
+fn records_are_cut_into_messages_between_each_other() {
+    let records = || {
+        (0..50).map(|n| match n % 3 {
+            0 => Record::Transfer(a_transfer()),
+            _ => Record::Connection(a_connection()),
+        })
+    };
+    let all: Vec<_> = records().collect();
+    for most in [100, 200, 4000, 1 << 20] {
+        let pieces = Record::encode_all(records(), most);
+        assert!(pieces.iter().all(|piece| (1..=most).contains(&piece.len())), "{most}");
+        assert_eq!(pieces.concat(), encoded(&all));
+        let read = pieces.iter().flat_map(|piece| Record::decode_all(piece).expect("records"));
+        assert_eq!(format!("{:?}", read.collect::<Vec<_>>()), format!("{all:?}"));
+    }
+    assert!(Record::encode_all(std::iter::empty(), 100).is_empty());
+}
+
 /// The end of a long file name is no whole request.
 #[test]
 fn a_request_that_was_too_long_stays_so() {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::thread::JoinHandle;
 
 const CLIENTS: u32 = 60;
 
@@ -103,6 +104,13 @@ struct Downloads {
 }
 
 impl Downloads {
+    /// Starts the downloads of all clients.
+    fn start(lab: &Lab, file: Vec<u8>) -> (Arc<Downloads>, JoinHandle<()>) {
+        let all = Arc::new(Downloads { reached: Default::default(), over: AtomicU32::new(0) });
+        let running = Arc::clone(&all);
+        (all, lab.inside("crowd", move || running.run(&file)))
+    }
+
     /// Fetches the file from each client's address, and compares it.
     fn run(self: Arc<Downloads>, file: &[u8]) {
         std::thread::scope(|scope| {
@@ -135,22 +143,28 @@ impl Downloads {
     }
 }
 
-#[test]
-fn gates_come_and_go_during_downloads_and_no_file_is_lost() {
-    let lab = Lab::new().with_fleet(&["g1", "g2", "g3", "g4"]);
+/// A lab with these gates behind a router, and the file that all fetch.
+fn fleet(gates: &[&'static str]) -> (Lab, Vec<u8>) {
+    let lab = Lab::new().with_fleet(gates);
     peers::files(&lab, &[("boot.img", 120 * 512 + 7)]);
     let file = std::fs::read(lab.path("files/boot.img")).expect("the file");
-    let _servers = ["s1", "s2"].map(|name| peers::tftpd_hpa_at(&lab, name, DSR_VIP));
+    (lab, file)
+}
+
+fn servers(lab: &Lab) -> [Process; 2] {
+    ["s1", "s2"].map(|name| peers::tftpd_hpa_at(lab, name, DSR_VIP))
+}
+
+#[test]
+fn gates_come_and_go_during_downloads_and_no_file_is_lost() {
+    let (lab, file) = fleet(&["g1", "g2", "g3", "g4"]);
+    let _servers = servers(&lab);
     let g1 = Gate::start(&lab, "g1", "10.77.0.2", ["s1", "s2"]);
     let g2 = Gate::start(&lab, "g2", "10.77.0.3", ["s2", "s1"]);
     let g3 = Gate::start(&lab, "g3", "10.77.0.4", ["s1", "s2"]);
     lab.spread_over(&["10.77.0.2", "10.77.0.3", "10.77.0.4"]);
 
-    let downloads = Arc::new(Downloads { reached: Default::default(), over: AtomicU32::new(0) });
-    let running = lab.inside("crowd", {
-        let downloads = Arc::clone(&downloads);
-        move || downloads.run(&file)
-    });
+    let (downloads, running) = Downloads::start(&lab, file);
     downloads.all_at(0);
     let started = [&g1, &g2, &g3].map(|gate| gate.total("started"));
     assert_eq!(started.iter().sum::<u64>(), u64::from(CLIENTS));
@@ -178,10 +192,8 @@ fn gates_come_and_go_during_downloads_and_no_file_is_lost() {
 
 #[test]
 fn a_gate_is_drained_during_downloads_and_comes_back() {
-    let lab = Lab::new().with_fleet(&["g1", "g2", "g3"]);
-    peers::files(&lab, &[("boot.img", 120 * 512 + 7)]);
-    let file = std::fs::read(lab.path("files/boot.img")).expect("the file");
-    let _servers = ["s1", "s2"].map(|name| peers::tftpd_hpa_at(&lab, name, DSR_VIP));
+    let (lab, file) = fleet(&["g1", "g2", "g3"]);
+    let _servers = servers(&lab);
     // What others go on with is forgotten after this time.
     let settings = "idle_timeout = \"5s\"";
     let g1 = Gate::start_with(&lab, "g1", "10.77.0.2", ["s1", "s2"], settings);
@@ -189,11 +201,7 @@ fn a_gate_is_drained_during_downloads_and_comes_back() {
     let g3 = Gate::start(&lab, "g3", "10.77.0.4", ["s1", "s2"]);
     lab.spread_over(&["10.77.0.2", "10.77.0.3", "10.77.0.4"]);
 
-    let downloads = Arc::new(Downloads { reached: Default::default(), over: AtomicU32::new(0) });
-    let running = lab.inside("crowd", {
-        let downloads = Arc::clone(&downloads);
-        move || downloads.run(&file)
-    });
+    let (downloads, running) = Downloads::start(&lab, file);
     downloads.all_at(0);
     let started = [&g1, &g2, &g3].map(|gate| gate.total("started"));
     assert!(started.iter().all(|&count| count > 0), "{started:?}");

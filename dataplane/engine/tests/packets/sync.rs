@@ -12,7 +12,7 @@ use kit::connections::{self, Connection, add};
 use kit::engine_harness::EngineHarness;
 use kit::packets::{data, rrq, wrq};
 use kit::pair::{MIN_AGE, Pair, hold};
-use kit::topology::{IDLE, Via, snapshot};
+use kit::topology::{IDLE, Via, first_port, snapshot};
 use kit::transfer::{Transfer, ask, client, run};
 use std::net::SocketAddr;
 
@@ -387,6 +387,31 @@ fn ports_of_transfers_that_were_told_are_in_use() {
         ports.sort();
         ports.dedup();
         assert_eq!(ports.len(), count, "{via:?}");
+    }
+}
+
+/// A server still repeats its answer to a flow that was too young to be told: no other client's request gets that port.
+#[test]
+fn ports_of_flows_that_were_not_told_stay_idle() {
+    for via in Via::ALL.into_iter().filter(|via| via.is_snat()) {
+        let clients: Vec<_> = (0..60_000)
+            .map(|n| client(via, n))
+            .filter(|one| first_port(one.ip()) == first_port(client(via, 0).ip()))
+            .take(30)
+            .collect();
+        let mut pair = Pair::new(snapshot);
+        let [old, young, new] = [0..10, 10..20, 20..30].map(|some| &clients[some]);
+        for &one in old {
+            run(&mut pair.gates[0], via, one);
+        }
+        pair.wait(MIN_AGE);
+        assert_eq!(pair.tell(0), (10, NONE));
+        let port = |gate: &mut EngineHarness, &one: &SocketAddr| run(gate, via, one).seen_as.port();
+        let lost: Vec<_> = young.iter().map(|one| port(&mut pair.gates[0], one)).collect();
+        pair.fail_over();
+        for one in new {
+            assert!(!lost.contains(&port(&mut pair.gates[1], one)), "{via:?}");
+        }
     }
 }
 

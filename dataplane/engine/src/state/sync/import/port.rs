@@ -4,7 +4,7 @@ use super::refusal::SyncRefusal;
 use crate::context::Env;
 use crate::flow::endpoint::Endpoint;
 use crate::flow::key::Key;
-use crate::flow::port_allocator::Holder;
+use crate::flow::port_allocator::{Holder, PortAllocator, Turn};
 use crate::net::rss::RssEntry;
 use crate::state::WorkerState;
 use crate::state::evict::Row;
@@ -12,9 +12,13 @@ use crate::types::direction::KeyKind;
 use crate::types::end_reason::EndReason;
 use crate::types::id::VipId;
 
+/// Ports behind a told one that may be those of flows too young to be told. Their servers may still send there what a
+/// client would take for the answer to its own request.
+const YOUNG: u16 = 128;
+
 impl WorkerState {
     /// Claims the port that servers see, for a client of this entry; whoever has it by an earlier word of the peer's
-    /// loses it.
+    /// loses it. Later flows of this gate get ports further ahead.
     pub fn claim_told(
         &mut self,
         seen_as: Endpoint,
@@ -23,10 +27,24 @@ impl WorkerState {
         env: &Env,
     ) -> Result<(), SyncRefusal> {
         let id = self.snat.hosts.iter().position(|&host| host == seen_as.host);
-        let ports = env.snapshot.snat[id.ok_or(SyncRefusal::Malformed)?].of(protocol);
-        if ports.take_told(seen_as.port, entry, holder) {
-            return Ok(());
+        let id = id.ok_or(SyncRefusal::Malformed)?;
+        let ports = env.snapshot.snat[id].of(protocol);
+        if !ports.take_told(seen_as.port, entry, holder) {
+            self.take_over_port(ports, seen_as, (entry, holder), env)?;
         }
+        let ahead = seen_as.port.wrapping_add(YOUNG);
+        *self.snat.turns[id].of(protocol, entry) = Turn::behind(ahead);
+        Ok(())
+    }
+
+    /// Takes a port that another row has which the peer has told of.
+    fn take_over_port(
+        &mut self,
+        ports: &PortAllocator,
+        seen_as: Endpoint,
+        (entry, holder): (RssEntry, Holder),
+        env: &Env,
+    ) -> Result<(), SyncRefusal> {
         let row = match ports.holder(seen_as.port, entry).ok_or(SyncRefusal::Port)? {
             Holder::Transfer(server) => {
                 let key = Key::of_server(seen_as, server);

@@ -210,6 +210,32 @@ fn a_server_that_refuses_ends_a_connection_that_is_half_open() {
     assert_eq!(state(&gate), Some(ConnectionState::Closed));
 }
 
+/// The server still has a connection with the ends of a new one, from before the gate began anew: client and server find out,
+/// and the client's next SYN is answered (RFC 9293 §3.5.1). Nobody else's reset gets there.
+#[test]
+fn a_server_s_old_connection_is_in_nobody_s_way() {
+    for via in Via::SEEN {
+        let mut gate = gate();
+        let mut line = Connection::new(via, via.client(), SSH);
+        line.seen(gate.take(line.from_client("S", "")).sent_segment());
+        let old = [7_000_000, 9_000_000];
+        let server = Connection { next: old, ..line.clone() };
+        let told = gate.take(server.from_server("A", "")).sent_segment();
+        assert_eq!((told.sequence, told.acknowledgement), (old[1], old[0]), "{via:?}");
+        for number in [0, old[0] - 1, old[0] + 1, old[1]] {
+            let stranger = Connection { next: [number; 2], ..line.clone() };
+            gate.take(stranger.from_client("R", "")).dropped(DropReason::BadReset);
+        }
+        let client = Connection { next: old, ..line.clone() };
+        let reset = gate.take(client.from_client("R", "")).sent_segment();
+        assert_eq!((reset.sequence, reset.destination), (old[0], line.server), "{via:?}");
+        assert_eq!(state(&gate), Some(ConnectionState::HalfOpen), "{via:?}");
+        let mut line = line.opened(&mut gate);
+        line.server_says(&mut gate, "AP", "hello");
+        assert_eq!(state(&gate), Some(ConnectionState::Open), "{via:?}");
+    }
+}
+
 #[test]
 fn who_goes_on_with_no_connection_is_told() {
     for via in Via::ALL {

@@ -68,6 +68,9 @@ pub fn follow(
     let is_early =
         connection.state == ConnectionState::HalfOpen && !opens(connection, by_client, tcp);
     if !flags.has(Flags::ACK) || (is_early && connection.answers_seen()) {
+        if is_early && flags.has(Flags::ACK) {
+            hear_of_another(connection, from, tcp);
+        }
         return Ok(connection.state);
     }
     let is_end = flags.has(Flags::FIN) && is_within(connection, from, tcp.sequence());
@@ -80,6 +83,15 @@ pub fn follow(
         connection.flags |= if by_client { flag::CLIENT_DONE } else { flag::SERVER_DONE };
     }
     Ok(next_state(connection, by_client, tcp))
+}
+
+/// Notes what a side acknowledges that has yet to answer a SYN: it has another connection with these ends, from before the
+/// other side or the gate was started anew. The opener resets that one by this number (RFC 9293 §3.5.1).
+fn hear_of_another(connection: &mut Connection, from: usize, tcp: &Tcp) {
+    let by_opener = (from == 0) != connection.has(flag::BY_SERVER);
+    if !by_opener && !connection.has(flag::ANSWERED) {
+        connection.halves[from].acked = tcp.acknowledgement();
+    }
 }
 
 /// A side says where it begins to count. Of several beginnings of its opener, the one that is answered holds: its
@@ -175,6 +187,14 @@ fn reset(
         // Nobody listens: there is no number yet but the opener's own.
         let is_answer = tcp.flags().has(Flags::ACK) && tcp.acknowledgement() == receiver.next;
         return if is_answer { Ok(ConnectionState::Closed) } else { Err(DropReason::BadReset) };
+    }
+    let is_of_another = connection.state == ConnectionState::HalfOpen
+        && by_opener
+        && !connection.has(flag::ANSWERED)
+        && receiver.acked != Half::UNKNOWN
+        && tcp.sequence() == receiver.acked;
+    if is_of_another {
+        return Ok(connection.state);
     }
     // A server that waits for the handshake's end drops one that acknowledges anything but its beginning.
     let is_early = connection.state == ConnectionState::HalfOpen && connection.answers_seen();

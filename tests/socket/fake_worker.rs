@@ -92,7 +92,7 @@ impl FakeWorker {
             Query::Drops(query) if query.reason == DropReason::NoBackend => drops::answer(query),
             Query::Drops(query) => self.dropped.answer(query),
             Query::Selection(look) => select(look),
-            Query::References(_) | Query::Export(_) | Query::Import(_) => return,
+            Query::References(_) | Query::Export(_) | Query::Import(_) | Query::Purge(_) => return,
         }
         self.reply(Reply::Query(query));
     }

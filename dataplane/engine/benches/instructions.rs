@@ -128,7 +128,7 @@ fn taken() {
     whole_round(&gate, &mut round);
     let mut other = EngineHarness::of_another_gate(snapshot(), FLOWS);
     hold(&mut other, false);
-    let mut rows = SyncImport::new(std::mem::take(&mut round.transfers), vec![]);
+    let mut rows = SyncImport::new(std::mem::take(&mut round.transfers), vec![], 1);
     measured_import(&mut other, &mut rows);
     assert_eq!(rows.refused, [0; SyncRefusal::ALL.len()]);
 }

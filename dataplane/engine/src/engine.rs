@@ -17,6 +17,7 @@ use crate::state::references::References;
 use crate::state::resize::Resize;
 use crate::state::sync::export::SyncExport;
 use crate::state::sync::import::SyncImport;
+use crate::state::sync::purge::SyncPurge;
 use crate::types::frame::{BURST, Burst, Frame};
 use crate::types::id::InterfaceId;
 use crate::types::tick::Tick;
@@ -172,6 +173,12 @@ impl Engine {
     pub fn import(&mut self, rows: &mut SyncImport, now: Tick) -> bool {
         let env = self.state.env(&self.snapshot, now);
         self.state.import(rows, &env)
+    }
+
+    /// Ends some more rows that the other gate of the pair does not have any more; returns true when all have been looked at.
+    pub fn purge(&mut self, purge: &mut SyncPurge, now: Tick) -> bool {
+        let env = self.state.env(&self.snapshot, now);
+        self.state.purge(purge, &env)
     }
 
     /// Answers a query with some more transfers and connections; returns true when all have been looked at.

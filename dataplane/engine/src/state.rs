@@ -52,6 +52,7 @@ use crate::state::flow_log::FlowLog;
 use crate::state::icmp_limiter::Rate;
 use crate::state::originate_queue::OriginateQueue;
 use crate::state::sweep::Sweep;
+use crate::state::sync::purge::Epochs;
 use crate::types::id::SnatId;
 use crate::types::tick::{Millis, Tick};
 use departed::Departed;
@@ -113,6 +114,8 @@ pub struct WorkerState {
     pub resets: OriginateQueue,
     /// The position of the scan for connections whose server is dead.
     pub connection_sweep: Sweep,
+    /// The links by which the other gate of the pair has told rows.
+    pub epochs: Epochs,
     /// The time when this worker last looked for what other workers want.
     heeded: Tick,
     /// The counters.
@@ -156,6 +159,7 @@ impl WorkerState {
             over_limit: vec![0; backends].into(),
             adoption_rate: AdoptionRate::new(now),
             last_id: worker,
+            epochs: Epochs::new(max_flows),
             heeded: now,
             counters,
             snat: SnatShare::default(),

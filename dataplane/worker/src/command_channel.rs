@@ -14,6 +14,7 @@ use engine::state::references::References;
 use engine::state::resize::Resize;
 use engine::state::sync::export::SyncExport;
 use engine::state::sync::import::SyncImport;
+use engine::state::sync::purge::SyncPurge;
 use std::sync::Arc;
 
 /// A message from control to a worker.
@@ -61,6 +62,8 @@ pub enum Query {
     Export(Box<SyncExport>),
     /// Rows of the other gate of the pair, to be taken in.
     Import(Box<SyncImport>),
+    /// Rows that the other gate of the pair does not have any more, to be ended.
+    Purge(Box<SyncPurge>),
 }
 
 /// Messages that each ring holds.

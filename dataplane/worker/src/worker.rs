@@ -230,6 +230,7 @@ impl<P: Port> Worker<P> {
             }
             Query::Export(rows) => self.engine.export(rows, now),
             Query::Import(rows) => self.engine.import(rows, now),
+            Query::Purge(purge) => self.engine.purge(purge, now),
             Query::Drops(drops) => {
                 self.recorder.history.answer(drops);
                 true

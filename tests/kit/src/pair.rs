@@ -6,6 +6,7 @@ use engine::snapshot::Snapshot;
 use engine::state::sync::REFRESH;
 use engine::state::sync::export::SyncExport;
 use engine::state::sync::import::{SyncImport, SyncRefusal};
+use engine::state::sync::purge::SyncPurge;
 use engine::types::id::{SnatId, VipId};
 use engine::types::mode::Mode;
 
@@ -14,6 +15,7 @@ pub struct Pair {
     /// The gates; the first one holds the addresses.
     pub gates: [EngineHarness; 2],
     exports: [SyncExport; 2],
+    epoch: u8,
 }
 
 /// Rows refused, by reason.
@@ -29,7 +31,7 @@ impl Pair {
         let mut second = EngineHarness::of_another_gate(world(), FLOWS);
         hold(&mut second, false);
         let exports = [(); 2].map(|()| SyncExport::new(FLOWS as usize, 0, MIN_AGE));
-        Pair { gates: [first, second], exports }
+        Pair { gates: [first, second], exports, epoch: 1 }
     }
 
     /// Lets ticks pass at both gates.
@@ -43,7 +45,7 @@ impl Pair {
         export.begin(gate.now);
         while !gate.engine.export(export, gate.now) || !export.is_whole() {}
         let transfers = export.transfers.drain(..).collect();
-        SyncImport::new(transfers, export.connections.drain(..).collect())
+        SyncImport::new(transfers, export.connections.drain(..).collect(), self.epoch)
     }
 
     /// The number of rows that this gate tells again although nothing has happened for long, in rounds that follow each other
@@ -59,6 +61,20 @@ impl Pair {
     /// Has this gate tell all rows again.
     pub fn forget(&mut self, from: usize) {
         self.exports[from].forget();
+    }
+
+    /// A new link, on which this gate tells all rows; the other one ends what it does not tell. Returns how many.
+    pub fn link_again(&mut self, from: usize) -> u32 {
+        self.epoch += 1;
+        self.forget(from);
+        self.tell(from);
+        let held = self.gates[from].engine.snapshot.numbered_vips();
+        let held = held.map(|(id, _)| self.gates[from].engine.snapshot.is_live(id)).collect();
+        let mut purge = SyncPurge::new(self.epoch, held);
+        let gate = &mut self.gates[1 - from];
+        while !gate.engine.purge(&mut purge, gate.now) {}
+        gate.wait(0);
+        purge.ended
     }
 
     /// One round from this gate to the other one; returns the number of rows, and of those refused.

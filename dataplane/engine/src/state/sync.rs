@@ -1,8 +1,9 @@
 //! Flows in step with another gate: a worker copies rows out for its peer ([`export`]), and takes in what the peer tells
-//! ([`import`]). The gate whose kernel holds a VIP is right about its flows: it tells them, and takes in none.
+//! ([`import`], [`purge`]). The gate whose kernel holds a VIP is right about its flows: it tells them, and takes in none.
 
 pub mod export;
 pub mod import;
+pub mod purge;
 
 use super::WorkerState;
 use crate::context::Env;

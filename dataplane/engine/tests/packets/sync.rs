@@ -8,7 +8,7 @@ use engine::state::sync::{REFRESH, ROUND};
 use engine::types::drop_reason::DropReason;
 use engine::types::id::BackendId;
 use engine::types::verdict::Verdict;
-use kit::connections::{self, Connection, add};
+use kit::connections::{self, Connection, TRANSITORY, add};
 use kit::engine_harness::EngineHarness;
 use kit::packets::{data, rrq, wrq};
 use kit::pair::{MIN_AGE, Pair, hold};
@@ -387,6 +387,40 @@ fn ports_of_transfers_that_were_told_are_in_use() {
         ports.sort();
         ports.dedup();
         assert_eq!(ports.len(), count, "{via:?}");
+    }
+}
+
+/// What ended while there was no link is over at the other gate, too, once a new one has told all there is.
+#[test]
+fn what_a_new_link_does_not_tell_is_over() {
+    for via in Via::ALL {
+        let mut pair = Pair::new(world);
+        let talks: Vec<_> = (0..4).map(|n| run(&mut pair.gates[0], via, client(via, n))).collect();
+        let mut lines: Vec<_> = (10..14)
+            .map(|n| Connection::open(&mut pair.gates[0], via, client(via, n), SSH))
+            .collect();
+        pair.wait(MIN_AGE);
+        assert_eq!(pair.tell(0), (8, NONE));
+        for (talk, line) in talks[..2].iter().zip(&mut lines[..2]) {
+            let _ = pair.gates[0].take(talk.client_error(0)).sent();
+            line.client_says(&mut pair.gates[0], "FA", "");
+            if !via.is_dsr() {
+                line.server_says(&mut pair.gates[0], "FA", "");
+            }
+        }
+        // Their rows are gone, and the others' are not.
+        pair.gates[0].wait(IDLE - 50);
+        for (talk, line) in talks[2..].iter().zip(&mut lines[2..]) {
+            let _ = pair.gates[0].take(talk.ack(1)).sent();
+            line.client_says(&mut pair.gates[0], "AP", "on");
+        }
+        pair.gates[0].wait(TRANSITORY);
+        assert_eq!(pair.link_again(0), 4, "{via:?}");
+        assert_eq!((pair.gates[1].transfers().len(), pair.gates[1].connections().len()), (2, 2));
+        assert_eq!(pair.gates[1].moves().get("elsewhere"), Some(&4));
+        pair.fail_over();
+        assert_eq!(pair.link_again(0), 0, "{via:?}: the other gate has the addresses");
+        talks[2..].iter().for_each(|&talk| ends_well(&mut pair.gates[1], talk));
     }
 }
 

@@ -34,13 +34,13 @@ fn told(via: Via) -> (Pair, SyncedTransfer, SyncedConnection) {
 fn transfer(row: &SyncedTransfer, change: impl FnOnce(&mut SyncedTransfer)) -> SyncImport {
     let mut row = row.clone();
     change(&mut row);
-    SyncImport::new(vec![row], vec![])
+    SyncImport::new(vec![row], vec![], 1)
 }
 
 fn connection(row: &SyncedConnection, change: impl FnOnce(&mut SyncedConnection)) -> SyncImport {
     let mut row = row.clone();
     change(&mut row);
-    SyncImport::new(vec![], vec![row])
+    SyncImport::new(vec![], vec![row], 1)
 }
 
 /// Asserts that the second gate refuses each of these rows for this reason alone, and that nothing has changed.
@@ -68,6 +68,8 @@ fn rows_of_what_there_is_not_are_refused() {
             [
                 transfer(&flow, |row| row.backend = far),
                 transfer(&flow, |row| row.vip = VipId(999)),
+                transfer(&flow, |row| row.back.interface = InterfaceId(2)),
+                connection(&line, |row| row.back.interface = InterfaceId(2)),
                 transfer(&flow, |row| row.vip = other.vip_id()),
                 transfer(&flow, |row| row.backend = other.backend(0)),
                 connection(&line, |row| row.backend = far),
@@ -101,12 +103,10 @@ fn rows_that_contradict_themselves_are_refused() {
                 transfer(&flow, |row| row.client.set_ip(via.vip().ip())),
                 transfer(&flow, |row| row.client.set_ip(reserved)),
                 connection(&line, |row| row.client.set_ip(reserved)),
-                transfer(&flow, |row| row.back.interface = InterfaceId(2)),
                 connection(&line, |row| row.seen_as = elsewhere),
                 connection(&line, |row| row.client.set_port(0)),
                 connection(&line, |row| row.client.set_ip(other_family)),
                 connection(&line, |row| row.idle = row.age + 1),
-                connection(&line, |row| row.back.interface = InterfaceId(2)),
             ],
         );
     }
@@ -280,7 +280,7 @@ proptest! {
             let (_, flow, line) = &sane[which];
             let via = Via::ALL[which];
             let transfers = vec![mad_transfer(via, flow, mad)];
-            pair.hear(1, SyncImport::new(transfers, vec![mad_connection(via, line, mad)]));
+            pair.hear(1, SyncImport::new(transfers, vec![mad_connection(via, line, mad)], 1));
             let [.., move_or_wait, ticks] = mad.1;
             match move_or_wait {
                 0..8 => hold(&mut pair.gates[1], ticks % 2 == 0),

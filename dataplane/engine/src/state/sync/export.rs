@@ -5,6 +5,7 @@
 //! zeroes: the first round to a peer differs in nothing from the later ones. Progress is no part of the digest, and is told
 //! from time to time.
 
+use super::purge::Table;
 use super::{REFRESH, ROUND};
 use crate::context::Env;
 use crate::flow::FlowId;
@@ -98,13 +99,6 @@ impl SyncExport {
         let since = self.begun[0].since(self.begun[REFRESH as usize - 1]) + 2 * ROUND;
         row.is_some_and(|row| has_changed || (is_its_turn && row.idle <= since))
     }
-}
-
-/// The tables, by the places of their digests.
-#[derive(Clone, Copy)]
-enum Table {
-    Transfers,
-    Connections,
 }
 
 /// The facts that decide whether a row is told.

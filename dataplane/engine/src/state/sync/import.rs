@@ -13,12 +13,14 @@ mod transfer;
 pub use refusal::SyncRefusal;
 
 use super::WorkerState;
+use super::purge::Table;
 use crate::choose::{Selection, SelectionRequest};
 use crate::context::Env;
 use crate::flow::connection::SyncedConnection;
 use crate::flow::endpoint::Endpoint;
 use crate::flow::transfer::SyncedTransfer;
 use crate::types::id::BackendId;
+use claim::Put;
 use wire::tftp::Request;
 
 /// Rows that a worker must take in: all are of clients that it owns.
@@ -28,6 +30,8 @@ pub struct SyncImport {
     pub transfers: Vec<SyncedTransfer>,
     /// Connections.
     pub connections: Vec<SyncedConnection>,
+    /// The link's epoch, by which a [purge](super::purge) knows rows that it has told; never 0.
+    pub epoch: u8,
     /// Rows refused so far, by [`SyncRefusal`].
     pub refused: [u32; SyncRefusal::ALL.len()],
     cursor: usize,
@@ -35,8 +39,12 @@ pub struct SyncImport {
 
 impl SyncImport {
     /// An import of these rows.
-    pub fn new(transfers: Vec<SyncedTransfer>, connections: Vec<SyncedConnection>) -> SyncImport {
-        SyncImport { transfers, connections, ..SyncImport::default() }
+    pub fn new(
+        transfers: Vec<SyncedTransfer>,
+        connections: Vec<SyncedConnection>,
+        epoch: u8,
+    ) -> SyncImport {
+        SyncImport { transfers, connections, epoch, ..SyncImport::default() }
     }
 
     /// Whether there are no rows.
@@ -57,12 +65,16 @@ impl WorkerState {
         let all = rows.transfers.len() + rows.connections.len();
         let upto = (rows.cursor + SLICE).min(all);
         for place in rows.cursor..upto {
-            let outcome = match place.checked_sub(rows.transfers.len()) {
-                None => self.import_transfer(&rows.transfers[place], env),
-                Some(place) => self.import_connection(&rows.connections[place], env),
+            let (table, outcome) = match place.checked_sub(rows.transfers.len()) {
+                None => (Table::Transfers, self.import_transfer(&rows.transfers[place], env)),
+                Some(place) => {
+                    (Table::Connections, self.import_connection(&rows.connections[place], env))
+                }
             };
-            if let Err(why_not) = outcome {
-                rows.refused[why_not as usize] += 1;
+            match outcome {
+                Ok(Put::New(id) | Put::Known(id)) => self.epochs.note(table, id, rows.epoch),
+                Ok(Put::Over) => {}
+                Err(why_not) => rows.refused[why_not as usize] += 1,
             }
         }
         rows.cursor = upto;

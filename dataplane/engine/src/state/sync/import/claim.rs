@@ -2,6 +2,7 @@
 
 use super::refusal::SyncRefusal;
 use crate::context::Env;
+use crate::flow::FlowId;
 use crate::flow::connection::SyncedConnection;
 use crate::flow::endpoint::{Endpoint, HostId};
 use crate::flow::transfer::SyncedTransfer;
@@ -49,9 +50,9 @@ impl From<&SyncedConnection> for Claim {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
     /// The row is in the table now.
-    New,
+    New(FlowId),
     /// The row was known, and has followed.
-    Known,
+    Known(FlowId),
     /// The flow is over, and was not known.
     Over,
 }
@@ -68,7 +69,8 @@ impl WorkerState {
         let backend = snapshot.find_backend(row.backend).ok_or(SyncRefusal::Unknown)?;
         let vip = snapshot.vips.get(row.vip.index()).ok_or(SyncRefusal::Unknown)?;
         let service = &snapshot[backend.service];
-        if !is_on_vip(backend.service) {
+        let has_interface = usize::from(row.back.interface) < snapshot.interfaces.len();
+        if !is_on_vip(backend.service) || !has_interface {
             return Err(SyncRefusal::Unknown);
         }
         if snapshot.is_live(row.vip) {
@@ -84,7 +86,6 @@ impl WorkerState {
             && client.is_ipv4() == vip.address.is_ipv4()
             && row.seen_as.is_ipv4() == backend.address.is_ipv4()
             && RssEntry::of(client).worker(self.workers) == self.worker
-            && usize::from(row.back.interface) < snapshot.interfaces.len()
             && row.idle <= row.age
             && row.age < OLDEST;
         if is_sound { Ok(service) } else { Err(SyncRefusal::Malformed) }
@@ -97,16 +98,16 @@ impl WorkerState {
         mode: &Mode,
         env: &Env,
         put: impl FnOnce(&mut WorkerState, [Endpoint; 2]) -> Result<Put, SyncRefusal>,
-    ) -> Result<(), SyncRefusal> {
+    ) -> Result<Put, SyncRefusal> {
         let host = self.hosts.intern(row.client.ip()).map_err(|_| SyncRefusal::Full)?;
         let outcome = self.told_host(row, host, mode, env).and_then(|seen_as| {
             let client = Endpoint { host, port: row.client.port() };
             put(self, [client, Endpoint { host: seen_as, port: row.seen_as.port() }])
         });
-        if outcome != Ok(Put::New) {
+        if !matches!(outcome, Ok(Put::New(_))) {
             self.hosts.release(host);
         }
-        outcome.map(|_| ())
+        outcome
     }
 
     /// The host id of the address that servers see as the client.

@@ -27,7 +27,7 @@ impl WorkerState {
         &mut self,
         told: &SyncedConnection,
         env: &Env,
-    ) -> Result<(), SyncRefusal> {
+    ) -> Result<Put, SyncRefusal> {
         let row = Claim::from(told);
         let service = self.check(&row, |service| is_on_vip(told, service, env.snapshot), env)?;
         let is_read = matches!(service.protocol, Protocol::Ftp(_))
@@ -62,7 +62,7 @@ impl WorkerState {
                 && (row.is_over() || !was_over)
             {
                 self.follow_connection(known, &row, session, env);
-                return Ok(Put::Known);
+                return Ok(Put::Known(known));
             }
             self.end_connection(known, EndReason::Replaced, env);
         }
@@ -75,7 +75,7 @@ impl WorkerState {
             return Err(SyncRefusal::Full);
         }
         self.displace(&row, env)?;
-        self.enter_told_connection(row, session, env).map(|()| Put::New)
+        self.enter_told_connection(row, session, env).map(Put::New)
     }
 
     fn connections_in_use(&self) -> u32 {
@@ -101,7 +101,7 @@ impl WorkerState {
         row: Connection,
         session: Option<SyncedSession>,
         env: &Env,
-    ) -> Result<(), SyncRefusal> {
+    ) -> Result<FlowId, SyncRefusal> {
         let Some(id) = self.insert_connection(&row, SelectionReason::Synced, env) else {
             return Err(SyncRefusal::Full);
         };
@@ -120,7 +120,7 @@ impl WorkerState {
         self.bind_again(id, env);
         self.join_again(id, env);
         self.count_again(id, env);
-        Ok(())
+        Ok(id)
     }
 
     /// Goes on with the session of a control connection that was read.

@@ -5,7 +5,7 @@
 pub enum SyncRefusal {
     /// This gate holds the VIP, or the address that the server sees.
     Held,
-    /// No such service, VIP or backend.
+    /// No such service, VIP, backend or interface.
     Unknown,
     /// The row contradicts itself or the configuration.
     Malformed,

@@ -27,7 +27,7 @@ impl WorkerState {
         &mut self,
         told: &SyncedTransfer,
         env: &Env,
-    ) -> Result<(), SyncRefusal> {
+    ) -> Result<Put, SyncRefusal> {
         let (row, snapshot) = (Claim::from(told), env.snapshot);
         let port =
             |service: ServiceId| snapshot.service(told.vip, PROTOCOL_UDP, snapshot[service].port);
@@ -60,7 +60,7 @@ impl WorkerState {
             let was_over = self.transfers[known].state.is_over();
             if is_same(&self.transfers[known], &flow) && (flow.state.is_over() || !was_over) {
                 self.follow_transfer(known, &flow, &detail, env);
-                return Ok(Put::Known);
+                return Ok(Put::Known(known));
             }
             self.end_both(known, EndReason::Replaced, env);
         }
@@ -77,7 +77,7 @@ impl WorkerState {
             }
             Mode::Dsr | Mode::Nat => self.displace_twin(&flow, env)?,
         }
-        self.enter_told(&flow, &detail, env).map(|()| Put::New)
+        self.enter_told(&flow, &detail, env).map(Put::New)
     }
 
     /// Ends the transfer that the server would take for this one, through another VIP, unless that is held here.
@@ -96,7 +96,7 @@ impl WorkerState {
         flow: &Transfer,
         detail: &Detail,
         env: &Env,
-    ) -> Result<(), SyncRefusal> {
+    ) -> Result<FlowId, SyncRefusal> {
         let deadline = deadline(flow, env.snapshot);
         let Ok(id) = self.transfers.insert_synced(flow, detail, deadline) else {
             let rest = flow.rest(detail, env.backend(flow.backend).server);
@@ -113,7 +113,7 @@ impl WorkerState {
         };
         self.remember_told(flow.client(), flow.backend, request, env);
         self.watch_told(id);
-        Ok(())
+        Ok(id)
     }
 
     /// Takes over what the peer tells of a transfer that is known.

@@ -1,0 +1,99 @@
+//! Purge of rows that the peer gate does not have any more. Most ends are told; those that came while there was no link, or
+//! when a row had to make way, are not. Once a new link has told all there is, what it has not told is over.
+
+use crate::context::Env;
+use crate::flow::FlowId;
+use crate::flow::connection::NO_BACKEND;
+use crate::state::WorkerState;
+use crate::types::end_reason::EndReason;
+use crate::types::id::VipId;
+
+/// Rows of each table looked at in a turn.
+const LOOKS: usize = 64;
+
+/// The tables of flows, as places in pairs of lists.
+#[derive(Debug, Clone, Copy)]
+pub enum Table {
+    /// Transfers.
+    Transfers,
+    /// Connections.
+    Connections,
+}
+
+/// The epochs of the links by which rows were told last; 0: by none.
+#[derive(Debug)]
+pub struct Epochs([Box<[u8]>; 2]);
+
+impl Epochs {
+    /// Epochs of tables with so many rows.
+    pub fn new(rows: usize) -> Epochs {
+        Epochs([0; 2].map(|zero| vec![zero; rows].into()))
+    }
+
+    /// Notes that a row was told in this epoch.
+    pub fn note(&mut self, table: Table, id: FlowId, epoch: u8) {
+        self.0[table as usize][id as usize] = epoch;
+    }
+
+    fn is_of(&self, table: Table, id: FlowId, epoch: u8) -> bool {
+        self.0[table as usize][id as usize] == epoch
+    }
+}
+
+/// A purge of a worker's rows.
+#[derive(Debug)]
+pub struct SyncPurge {
+    /// The epoch of the link that has told all rows.
+    pub epoch: u8,
+    /// Whether the peer holds each VIP, with all addresses that its servers see.
+    pub is_held: Vec<bool>,
+    /// Rows that were ended.
+    pub ended: u32,
+    cursor: usize,
+}
+
+impl SyncPurge {
+    /// A purge of what the link of this epoch has not told.
+    pub fn new(epoch: u8, is_held: Vec<bool>) -> SyncPurge {
+        SyncPurge { epoch, is_held, ended: 0, cursor: 0 }
+    }
+
+    fn is_about(&self, vip: VipId, env: &Env) -> bool {
+        self.is_held.get(vip.index()) == Some(&true) && !env.snapshot.is_live(vip)
+    }
+}
+
+impl WorkerState {
+    /// Looks at some more rows; answers true when all have been looked at.
+    pub fn purge(&mut self, purge: &mut SyncPurge, env: &Env) -> bool {
+        let upto = (purge.cursor + LOOKS).min(self.transfers.capacity());
+        for id in (purge.cursor..upto).map(|place| place as FlowId) {
+            if self.is_stale_transfer(id, purge, env) {
+                self.end_both(id, EndReason::Elsewhere, env);
+                purge.ended += 1;
+            }
+            if self.is_stale_connection(id, purge, env) {
+                self.end_connection(id, EndReason::Elsewhere, env);
+                purge.ended += 1;
+            }
+        }
+        purge.cursor = upto;
+        upto == self.transfers.capacity()
+    }
+
+    fn is_stale_transfer(&self, id: FlowId, purge: &SyncPurge, env: &Env) -> bool {
+        self.transfers.get(id).is_some_and(|flow| {
+            purge.is_about(flow.vip(), env) && !self.epochs.is_of(Table::Transfers, id, purge.epoch)
+        })
+    }
+
+    /// Affinities and announced connections go with those that they belong to.
+    fn is_stale_connection(&self, id: FlowId, purge: &SyncPurge, env: &Env) -> bool {
+        self.connections.get(id).is_some_and(|connection| {
+            connection.backend != NO_BACKEND
+                && !connection.is_made_anew()
+                && purge.is_about(connection.vip(), env)
+                && !self.epochs.is_of(Table::Connections, id, purge.epoch)
+        })
+    }
+}

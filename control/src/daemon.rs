@@ -200,6 +200,8 @@ impl Daemon {
             interfaces: self.interface_list(),
             transfers: self.all_services().now(),
             last_reload: self.last_reload.get(),
+            drained: *self.drained.borrow(),
+            pair_conflicts: self.pair.conflicts(),
         }
     }
 

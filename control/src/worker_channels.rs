@@ -11,6 +11,7 @@ use engine::state::references::References;
 use engine::state::resize::Resize;
 use engine::state::sync::export::SyncExport;
 use engine::state::sync::import::SyncImport;
+use engine::state::sync::purge::SyncPurge;
 use engine::types::drop_reason::DropReason;
 use std::hash::{BuildHasher, RandomState};
 use std::mem::discriminant;
@@ -190,6 +191,19 @@ impl WorkerChannels {
         let _one_at_a_time = self.recorded.lock().await;
         match ask(&self.channels[usize::from(worker)], Query::Import(Box::new(rows))).await {
             Some(Query::Import(rows)) => Ok(rows),
+            _ => Err(silent(worker)),
+        }
+    }
+
+    /// Has a worker end rows that the other gate does not have any more; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// The worker does not reply.
+    pub async fn purge(&self, worker: u16, purge: SyncPurge) -> Result<u32, Error> {
+        let _one_at_a_time = self.recorded.lock().await;
+        match ask(&self.channels[usize::from(worker)], Query::Purge(Box::new(purge))).await {
+            Some(Query::Purge(purge)) => Ok(purge.ended),
             _ => Err(silent(worker)),
         }
     }

@@ -206,12 +206,18 @@ fn all_go_on_when_the_active_gate_is_killed_and_when_it_comes_back() {
 fn rows_are_there_again_after_the_link_was_cut() {
     let lab = lab();
     let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let _echo = echo(&lab);
     let [first, second] = both(&lab);
+    let mut line = connect(&lab);
+    echoes(&mut line, b'1');
+    knows(&second, "echo", 1);
     let rule = "table inet cut { chain out { type filter hook output priority 0; \
                 tcp dport 9470 reject with tcp reset; tcp sport 9470 reject with tcp reset\n }\n }\n";
     std::fs::write(lab.path("cut.nft"), rule).expect("a file");
     lab.must(GATES[0], &format!("nft -f {}", lab.path("cut.nft").display()));
     until("both know", || [&first, &second].iter().all(|gate| pair_of(gate)["in_step"] == false));
+    drop(line);
+    until("it has ended", || first.total("echo", "completed") == 1);
     let downloads = Clients::start(&lab, SNAT_VIP, 77);
     until("all run", || first.total("pxe", "responded") == ALL);
     assert!(first.tidegate("ready pxe").status.success(), "a lost peer is no reason to fall");
@@ -219,9 +225,85 @@ fn rows_are_there_again_after_the_link_was_cut() {
     lab.must(GATES[0], "nft delete table inet cut");
     in_step(&[&first, &second]);
     knows(&second, "pxe", ALL);
+    until("what has ended meanwhile is over", || second.total("echo", "elsewhere") == 1);
+    assert_eq!(second.total("pxe", "elsewhere"), 0);
     give(&lab, 1);
     downloads.finish(&lab, "cut");
     [first, second].into_iter().for_each(Daemon::finish);
+}
+
+/// A standby that is restarted forgets what was read of an FTP session, which is the active gate's all the same.
+#[test]
+fn a_restart_of_the_standby_loses_no_session() {
+    let lab = lab();
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let _ftp = ["s1", "s2"].map(|name| Ftpd::Vsftpd.start(&lab, name, Manner::default()));
+    let [first, mut second] = both(&lab);
+    let stay = ftplib(&format!("stay {SNAT_VIP} passive runs go"));
+    let mut session = lab.spawn("client", &stay);
+    until("the session waits", || lab.path("runs").exists());
+    knows(&second, "ftp", 1);
+    second.process.signal("USR2");
+    second.process.0.wait().expect("it ends");
+    drop(second);
+    let second = start(&lab, 1, "pair.key");
+    let ends = ["lost", "elsewhere"].map(|end| second.total("ftp", end));
+    assert!(ends[0] == 0 && ends[1] >= 1, "{ends:?}");
+    in_step(&[&first, &second]);
+    knows(&second, "ftp", 2);
+    give(&lab, 1);
+    std::fs::write(lab.path("go"), "").expect("a file");
+    assert!(session.0.wait().expect("it ends").success(), "{}", lab.log());
+    [first, second].into_iter().for_each(Daemon::finish);
+}
+
+/// A drained gate tells all it has before keepalived moves the addresses, and says when the other gate has it.
+#[test]
+fn a_drained_gate_tells_what_is_young() {
+    let lab = lab();
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let gates = [0, 1].map(|n| {
+        let text = paired(&lab, n, "pair.key") + "sync_after = \"1h\"\n";
+        Daemon::launch_on(&lab, GATES[n], &text, "").wait()
+    });
+    let [first, second] = gates;
+    give(&lab, 0);
+    in_step(&[&first, &second]);
+    let downloads = Clients::start(&lab, SNAT_VIP, 77);
+    until("all run", || first.total("pxe", "responded") == ALL);
+    assert_eq!(second.total("pxe", "synced"), 0);
+    assert!(!first.tidegate("gate drain --wait 1s").status.success(), "it holds the addresses");
+    knows(&second, "pxe", ALL);
+    give(&lab, 1);
+    let drained = first.tidegate("gate drain --wait 20s");
+    let words = String::from_utf8_lossy(&drained.stdout).into_owned();
+    assert!(drained.status.success() && words.contains("can be stopped"), "{words}");
+    downloads.finish(&lab, "drained");
+    until("the other gate has seen their ends", || second.total("pxe", "completed") == ALL);
+    [first, second].into_iter().for_each(Daemon::finish);
+}
+
+/// The gates differ in the name of an interface: all rows are refused, and nobody says that they are in step.
+#[test]
+fn gates_with_other_names_are_not_in_step() {
+    let lab = lab();
+    let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
+    let first = start(&lab, 0, "pair.key");
+    let text = paired(&lab, 1, "pair.key").replace("\"lan\"", "\"wan\"");
+    let second = Daemon::launch_on(&lab, GATES[1], &text, "").wait();
+    for address in ADDRESSES {
+        lab.must(GATES[0], &format!("ip address add {address} dev lan"));
+    }
+    let downloads = Clients::start(&lab, SNAT_VIP, 77);
+    until("the active gate knows", || pair_of(&first)["refused_by_peer"] == true);
+    assert_eq!(pair_of(&first)["in_step"], false);
+    assert!(log(&lab, 0).contains("pair: 10.77.0.3:9470 refuses "), "{}", log(&lab, 0));
+    let words = "pair: 1 names of the peer are unknown here: interface lan";
+    assert!(log(&lab, 1).contains(words), "{}", log(&lab, 1));
+    assert_eq!(pair_of(&second)["refused"]["malformed"], 0);
+    downloads.finish(&lab, "other names");
+    first.finish();
+    second.finish();
 }
 
 /// Nothing decides for the gates that both have the addresses: each serves by its own rows.

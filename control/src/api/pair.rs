@@ -13,7 +13,8 @@ pub struct Pair {
     pub peer: String,
     /// The role: `active` while this gate holds all addresses, `standby` while it holds none, else `partly active`.
     pub role: String,
-    /// Whether all flows of each gate were told to the other one on the links that there are.
+    /// Whether all flows of each gate were told to the other one, which has taken them in, to this moment but for a round or
+    /// two.
     pub in_step: bool,
     /// The link on which this gate tells its flows.
     pub telling: PairLink,
@@ -21,6 +22,8 @@ pub struct Pair {
     pub hearing: PairLink,
     /// Rows of the peer's that were refused since the start, by reason.
     pub refused: Counts,
+    /// Whether the peer refuses rows of this gate.
+    pub refused_by_peer: bool,
     /// VIPs and SNAT addresses, and who holds them.
     pub addresses: Vec<PairAddress>,
 }

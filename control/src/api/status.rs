@@ -20,6 +20,12 @@ pub struct Status {
     /// The last reload, whoever asked for it; `null` before the first one.
     #[serde(default)]
     pub last_reload: Option<LastReload>,
+    /// Whether the operator has drained the gate.
+    #[serde(default)]
+    pub drained: bool,
+    /// Addresses that both gates of a pair hold.
+    #[serde(default)]
+    pub pair_conflicts: usize,
 }
 
 /// The outcome of the last reload. One that only checks is none.

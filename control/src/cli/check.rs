@@ -174,6 +174,7 @@ fn findings(before: &Sample, now: &Sample, seconds: f64) -> Vec<Finding> {
         let text = |found: &Conflict| format!("interface {}: {}", one.name, table::conflict(found));
         one.conflicts.iter().map(move |found| warning(text(found)))
     }));
+    findings.extend(of_gate(&now.status));
     findings.extend(of_reload(&now.status));
     findings
 }
@@ -200,10 +201,18 @@ fn of_service(service: &Service, backends: &[Backend]) -> Vec<Finding> {
     };
     let is_served = backends.iter().any(|one| one.service == *name && is_available(one));
     let unserved = (!is_served).then(|| format!("service {name}: no backend is available"));
-    let is_drained = service.state == "withdrawn" && is_served;
-    let withdrawn = is_drained.then(|| warning(format!("service {name}: its VIPs are withdrawn")));
     let critical = vips.into_iter().chain(unserved);
-    critical.map(|text| Finding::new(Level::Critical, text)).chain(withdrawn).collect()
+    critical.map(|text| Finding::new(Level::Critical, text)).collect()
+}
+
+/// The findings about the gate as a whole and the other gate of its pair.
+fn of_gate(status: &Status) -> impl Iterator<Item = Finding> {
+    let drained = status.drained.then(|| warning("the gate is drained"));
+    let both = (status.pair_conflicts > 0).then(|| {
+        let count = status.pair_conflicts;
+        Finding::new(Level::Critical, format!("both gates of the pair hold {count} addresses"))
+    });
+    drained.into_iter().chain(both)
 }
 
 /// Whether a backend gets new transfers.

@@ -75,8 +75,9 @@ fn show(pair: &Pair) -> String {
     } else {
         format!("\nrows refused: {}", refused.join(", "))
     };
+    let by_peer = if pair.refused_by_peer { "\nthe peer refuses rows" } else { "" };
     let Pair { role, listen, peer, .. } = pair;
-    format!("{role}, {step}: {listen} and {peer}{refused}\n\n{links}\n\n{addresses}")
+    format!("{role}, {step}: {listen} and {peer}{refused}{by_peer}\n\n{links}\n\n{addresses}")
 }
 
 fn key(file: &Path) -> io::Result<()> {

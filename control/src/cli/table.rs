@@ -57,7 +57,9 @@ pub fn status(status: &Status) -> String {
         status.version,
         humantime::format_duration(Duration::from_secs(status.uptime)),
         status.transfers,
-        status.last_reload.map(last_reload).unwrap_or_default() + &conflicts(status),
+        status.last_reload.map(last_reload).unwrap_or_default()
+            + drained(status)
+            + &conflicts(status),
     )
 }
 
@@ -83,6 +85,10 @@ pub fn link(Link { is_up, speed }: Link) -> String {
         Some(bytes) => format!("{state} {} Gb/s", bytes as f64 * 8.0 / 1e9),
         None => state.to_owned(),
     }
+}
+
+fn drained(status: &Status) -> &'static str {
+    if status.drained { "\nthe gate is drained" } else { "" }
 }
 
 /// The conflicts of all interfaces, a line each.

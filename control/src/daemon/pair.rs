@@ -4,7 +4,7 @@ use super::Daemon;
 use crate::api::{Error, Pair, PairAddress, PairLink};
 use crate::metrics;
 use crate::pair::state::{Direction, PairState};
-use crate::registry::present;
+use crate::registry::{Entry, Vip, present};
 use engine::state::sync::import::SyncRefusal;
 use engine::types::id::{SnatId, VipId};
 use std::collections::BTreeSet;
@@ -38,6 +38,19 @@ impl Daemon {
         held
     }
 
+    /// Whether each VIP is within these addresses, with all addresses that servers see of its services' clients.
+    pub fn vips_within(&self, held: &BTreeSet<IpAddr>) -> Vec<bool> {
+        let active = self.active();
+        let registry = &active.registry;
+        let mut within = vec![true; registry.vips().len()];
+        for (numbers, service) in active.numbers.iter().zip(&active.config().services) {
+            let are_all = service.held().all(|one| held.contains(&one.address));
+            numbers.vips.iter().for_each(|vip| within[vip.index()] &= are_all);
+        }
+        let is_held = |vip: &Entry<Vip>| held.contains(&vip.what.held.address);
+        within.iter().zip(registry.vips()).map(|(&all, vip)| all && is_held(vip)).collect()
+    }
+
     /// This gate's role, by the addresses that it holds.
     pub fn role(&self) -> &'static str {
         let all = self.all_addresses();
@@ -63,10 +76,11 @@ impl Daemon {
             listen: pair.listen.to_string(),
             peer: pair.peer.to_string(),
             role: self.role().to_owned(),
-            in_step: state.telling.is_in_step() && state.hearing.is_in_step(),
+            in_step: state.telling.is_known_there() && state.hearing.is_in_step(),
             telling: link(&state.telling),
             hearing: link(&state.hearing),
             refused: refused.map(|(name, count)| (name.to_owned(), count.get().into())).collect(),
+            refused_by_peer: state.telling.is_refused.get(),
             addresses: addresses.collect(),
         })
     }

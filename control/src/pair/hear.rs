@@ -13,6 +13,7 @@ use crate::config;
 use crate::daemon::Daemon;
 use engine::net::rss::RssEntry;
 use engine::state::sync::import::SyncImport;
+use engine::state::sync::purge::SyncPurge;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -24,9 +25,11 @@ use tokio::time::{Instant, sleep, timeout};
 /// Pause before the next attempt to listen, and after a failed `accept`.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Time after which a silent peer is given up: it speaks each round.
-const SILENCE: Duration = Duration::from_secs(15);
+const SILENCE: Duration = Duration::from_secs(5);
 /// Most handshakes at a time.
 const MOST: usize = 4;
+/// Rounds after which a link has told all flows that there were, also those that could not be told at once.
+const SETTLED: u64 = 10;
 /// Least time between two lines about strangers.
 const QUIET: Duration = Duration::from_secs(10);
 /// Most names that a peer can tell.
@@ -162,8 +165,11 @@ impl<'a> Hearing<'a> {
             Message::RoundEnd { round, held } => {
                 let held: BTreeSet<IpAddr> = held.into_iter().collect();
                 let state = self.daemon.pair_state();
-                state.hear_of(held, &self.daemon.held_alone());
                 state.hearing.round();
+                if state.hearing.rounds.get() == SETTLED {
+                    self.purge(&held).await?;
+                }
+                state.hear_of(held, &self.daemon.held_alone());
                 let refused = std::mem::take(&mut self.refused);
                 self.sender.send(&Message::Done { round, refused }.encode()).await?;
                 Ok(())
@@ -176,7 +182,8 @@ impl<'a> Hearing<'a> {
     async fn take_in(&mut self, mut records: Vec<Record>) -> Result<(), PairError> {
         self.translate(&mut records);
         let workers = self.daemon.channels.workers();
-        let mut rows: Vec<SyncImport> = (0..workers).map(|_| SyncImport::default()).collect();
+        let of_worker = |_| SyncImport::new(vec![], vec![], self.epoch());
+        let mut rows: Vec<SyncImport> = (0..workers).map(of_worker).collect();
         self.daemon.pair_state().hearing.count(records.len());
         for record in records {
             let rows = &mut rows[usize::from(RssEntry::of(record.client()).worker(workers))];
@@ -194,6 +201,26 @@ impl<'a> Hearing<'a> {
         Ok(())
     }
 
+    /// The number of this link, which rows are marked with.
+    fn epoch(&self) -> u8 {
+        (self.daemon.pair_state().hearing.links.get() % u64::from(u8::MAX)) as u8 + 1
+    }
+
+    /// Ends flows that the peer, who holds these addresses, does not have any more.
+    async fn purge(&self, held: &BTreeSet<IpAddr>) -> Result<(), PairError> {
+        let is_held = self.daemon.vips_within(held);
+        let mut ended = 0;
+        for worker in 0..self.daemon.channels.workers() {
+            let purge = SyncPurge::new(self.epoch(), is_held.clone());
+            ended +=
+                self.daemon.channels.purge(worker, purge).await.map_err(|_| PairError::Silent)?;
+        }
+        if ended > 0 {
+            log::info!("pair: {ended} flows are over that the peer has not any more");
+        }
+        Ok(())
+    }
+
     /// Gives the records ids of this gate.
     fn translate(&mut self, records: &mut [Record]) {
         let active = self.daemon.active();
@@ -201,9 +228,10 @@ impl<'a> Hearing<'a> {
         let (of, translation) = known.unwrap_or_else(|| {
             let translation = Translation::new(&self.names, &active);
             let unknown = translation.unknown(&self.names);
-            if let [first, more @ ..] = &unknown[..] {
-                let more = more.len();
-                log::warn!("pair: the peer has {first} and {more} more that this gate has not");
+            if !unknown.is_empty() {
+                let few: Vec<_> = unknown.iter().take(3).map(String::as_str).collect();
+                let all = unknown.len();
+                log::warn!("pair: {all} names of the peer are unknown here: {}", few.join(", "));
             }
             (active, translation)
         });

@@ -58,7 +58,8 @@ impl Key {
     ///
     /// The file can't be read, belongs to another user, is open to others, or holds no key.
     pub fn read(path: &Path) -> Result<Key, String> {
-        let text = text(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let text = text(path)
+            .map_err(|error| format!("the key of the pair, {}: {error}", path.display()))?;
         let bytes = BASE64_STANDARD.decode(text.trim()).ok();
         let key = bytes.and_then(|bytes| bytes.try_into().ok()).map(Key);
         key.ok_or_else(|| {

@@ -12,6 +12,9 @@ const LONELY: Duration = Duration::from_secs(10);
 /// Time after its start from which a gate is ready, however far the peer has come in telling its flows.
 const LONGEST: Duration = Duration::from_secs(90);
 
+/// Time since the last whole round after which a peer may be dead.
+const FRESH: Duration = Duration::from_secs(2);
+
 /// The state of a pair, shared by the tasks that tell and hear and by the operator's requests.
 #[derive(Debug)]
 pub struct PairState {
@@ -39,6 +42,8 @@ pub struct Direction {
     pub rounds: Cell<u64>,
     /// The end of the last whole round.
     pub last: Cell<Option<Instant>>,
+    /// Whether the other side has refused rows of this link.
+    pub is_refused: Cell<bool>,
 }
 
 impl Direction {
@@ -47,6 +52,7 @@ impl Direction {
         self.linked.replace(Some(version));
         self.links.set(self.links.get() + 1);
         self.rounds.set(0);
+        self.is_refused.set(false);
     }
 
     /// Notes that the link is gone.
@@ -73,6 +79,12 @@ impl Direction {
     /// Whether there is a link, on which all flows were told once.
     pub fn is_in_step(&self) -> bool {
         self.is_linked() && self.rounds.get() > 0
+    }
+
+    /// Whether the other side has taken in all rows, to this moment but for a round or two.
+    pub fn is_known_there(&self) -> bool {
+        let is_fresh = self.last.get().is_some_and(|last| last.elapsed() < FRESH);
+        self.is_in_step() && is_fresh && !self.is_refused.get()
     }
 
     /// Seconds since the last whole round.

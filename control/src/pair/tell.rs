@@ -24,11 +24,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 /// Pause before the next attempt to link.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Time for a TCP connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Time in which a message must be on its way, and the peer must answer a round's end.
 const SLOWEST: Duration = Duration::from_secs(120);
 /// Time in which a peer that lives acknowledges what was sent, however slow the link is.
-const DEAD: Duration = Duration::from_secs(10);
+const DEAD: Duration = Duration::from_secs(5);
 /// The longest pause between attempts, and the least time between two rounds that tell all again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Rows that a worker copies out at a time.
@@ -80,8 +80,8 @@ struct Telling<'a> {
     named: Option<Rc<ActiveConfig>>,
     /// A round of each worker.
     exports: Vec<Option<Box<SyncExport>>>,
-    /// Whether the peer has refused rows since all were told.
-    was_refused: bool,
+    /// Whether this round tells all rows.
+    tells_all: bool,
     told_all: Instant,
 }
 
@@ -89,9 +89,7 @@ impl<'a> Telling<'a> {
     fn new(daemon: &'a Daemon, pair: &'a config::Pair, link: Link) -> Telling<'a> {
         let (sender, receiver) = link.split();
         let rows = daemon.active().config().dataplane.max_flows as usize;
-        // A flow must be told before it has lasted for so long.
-        let min_age = ticks(pair.sync_after).saturating_sub(ROUND);
-        let export = |_| Some(Box::new(SyncExport::new(rows, ROWS, min_age)));
+        let export = |_| Some(Box::new(SyncExport::new(rows, ROWS)));
         let exports = (0..daemon.channels.workers()).map(export).collect();
         Telling {
             daemon,
@@ -100,7 +98,7 @@ impl<'a> Telling<'a> {
             receiver,
             named: None,
             exports,
-            was_refused: false,
+            tells_all: true,
             told_all: Instant::now(),
         }
     }
@@ -151,9 +149,17 @@ impl<'a> Telling<'a> {
         Ok(())
     }
 
+    /// The age of flows that are told: before they have lasted for `sync_after`, and of all before a drained gate is left.
+    fn min_age(&self) -> u32 {
+        match *self.daemon.drained.borrow() {
+            true => 0,
+            false => ticks(self.pair.sync_after).saturating_sub(ROUND),
+        }
+    }
+
     async fn tell_worker(&mut self, worker: usize) -> Result<(), PairError> {
         let Some(mut export) = self.exports[worker].take() else { return Err(PairError::Silent) };
-        export.begin(self.daemon.now());
+        export.begin(self.min_age(), self.daemon.now());
         while !export.is_whole() {
             let asked = self.daemon.channels.export(worker as u16, export).await;
             export = asked.map_err(|_| PairError::Silent)?;
@@ -169,12 +175,20 @@ impl<'a> Telling<'a> {
         Ok(())
     }
 
-    /// Tells all rows again, after a while, if some were refused: the peer may take them by then.
+    /// Notes whether the peer refuses rows, and has all be told again after a while: it may take them by then.
     fn heed(&mut self, refused: u32) {
-        self.was_refused |= refused > 0;
-        if self.was_refused && self.told_all.elapsed() > LONGEST_PAUSE {
+        let telling = &self.daemon.pair_state().telling;
+        if refused > 0 && !telling.is_refused.get() {
+            log::warn!(
+                "pair: {} refuses {refused} rows, and does not go on with them",
+                self.pair.peer
+            );
+        }
+        let tells_all = std::mem::take(&mut self.tells_all);
+        telling.is_refused.set(refused > 0 || (!tells_all && telling.is_refused.get()));
+        if telling.is_refused.get() && self.told_all.elapsed() > LONGEST_PAUSE {
             self.exports.iter_mut().flatten().for_each(|export| export.forget());
-            (self.was_refused, self.told_all) = (false, Instant::now());
+            (self.tells_all, self.told_all) = (true, Instant::now());
         }
     }
 

@@ -93,8 +93,8 @@ fn telling() -> (EngineHarness, SyncExport) {
     }
     gate.wait(10);
     let rows = FLOWS as usize;
-    let mut round = SyncExport::new(rows, rows + 64, 0);
-    round.begin(gate.now);
+    let mut round = SyncExport::new(rows, rows + 64);
+    round.begin(0, gate.now);
     (gate, round)
 }
 
@@ -112,12 +112,12 @@ fn known() {
     round.transfers.clear();
     for _ in 0..REFRESH {
         gate.wait(20);
-        round.begin(gate.now);
+        round.begin(0, gate.now);
         whole_round(&gate, &mut round);
         round.transfers.clear();
     }
     gate.wait(1);
-    round.begin(gate.now);
+    round.begin(0, gate.now);
     measured_round(&gate, &mut round);
     black_box(round.transfers.len());
 }

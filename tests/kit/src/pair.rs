@@ -30,7 +30,7 @@ impl Pair {
         let first = EngineHarness::with(world(), FLOWS);
         let mut second = EngineHarness::of_another_gate(world(), FLOWS);
         hold(&mut second, false);
-        let exports = [(); 2].map(|()| SyncExport::new(FLOWS as usize, 0, MIN_AGE));
+        let exports = [(); 2].map(|()| SyncExport::new(FLOWS as usize, 0));
         Pair { gates: [first, second], exports, epoch: 1 }
     }
 
@@ -42,7 +42,7 @@ impl Pair {
     /// The rows that this gate tells in one round.
     pub fn rows(&mut self, from: usize) -> SyncImport {
         let (gate, export) = (&self.gates[from], &mut self.exports[from]);
-        export.begin(gate.now);
+        export.begin(MIN_AGE, gate.now);
         while !gate.engine.export(export, gate.now) || !export.is_whole() {}
         let transfers = export.transfers.drain(..).collect();
         SyncImport::new(transfers, export.connections.drain(..).collect(), self.epoch)

@@ -43,7 +43,8 @@ fn all_is_well_in_one_line() {
 
 #[test]
 fn what_clients_lose_is_critical() {
-    let changes: [(Change, &str); 6] = [
+    let changes: [(Change, &str); 7] = [
+        (|now| now.status.pair_conflicts = 2, "both gates of the pair hold 2 addresses"),
         (|now| now.services[0].state = "vip down".into(), "service pxe: no VIP is live"),
         (
             |now| now.services[0].state = "pool down".into(),
@@ -74,7 +75,7 @@ fn pxe(now: &mut Sample, change: fn(&mut Backend)) {
 
 #[test]
 fn what_somebody_should_look_at_is_a_warning() {
-    let changes: [(Change, &str); 6] = [
+    let changes: [(Change, &str); 7] = [
         (|now| now.backends[0].state = "unresolved".into(), "backend tftp1 of pxe is unresolved"),
         (|now| now.backends[0].state = "suspected".into(), "backend tftp1 of pxe is suspected"),
         (
@@ -93,6 +94,7 @@ fn what_somebody_should_look_at_is_a_warning() {
             |now| now.status.interfaces[0].lost.no_buffer = 7,
             "interface lan has lost 7 frames in 2.0 s",
         ),
+        (|now| now.status.drained = true, "the gate is drained"),
         (
             |now| now.status.last_reload = Some(LastReload { successful: false, at: 86_400 }),
             "the last reload was refused at 1970-01-02T00:00:00Z; `tidegate reload --check` says why",

@@ -216,13 +216,15 @@ impl Transfers {
     }
 
     /// Fits the counts of an earlier process to the flows of it that go on, so that [`Transfers::now`] is their number. All
-    /// others are lost. A flow whose start was not counted, as the process was killed, counts as started.
-    pub fn restore(&self, flows: u64) {
+    /// others are lost, or, so many, another gate's. A flow whose start was not counted, as the process was killed, counts as started.
+    pub fn restore(&self, flows: u64, elsewhere: u64) {
         let counted = self.now();
         let lost = counted.saturating_sub(flows);
         self.started.add(flows.saturating_sub(counted));
         self.ended.add(lost);
-        self.lost.add(lost);
+        let elsewhere = elsewhere.min(lost);
+        self.elsewhere.add(elsewhere);
+        self.lost.add(lost - elsewhere);
     }
 
     /// The counter of this end.
@@ -279,16 +281,22 @@ mod tests {
 
     #[test]
     fn counts_of_an_earlier_process_fit_the_flows_that_go_on() {
-        for (flows, expected) in [(6, [7, 4, 0]), (4, [7, 6, 2]), (7, [8, 4, 0])] {
+        for (flows, others, expected) in [
+            (6, 0, [7, 4, 0, 0]),
+            (4, 0, [7, 6, 2, 0]),
+            (4, 1, [7, 6, 1, 1]),
+            (4, 9, [7, 6, 0, 2]),
+            (7, 0, [8, 4, 0, 0]),
+        ] {
             let counts = Transfers::default();
             counts.started.add(7);
             counts.adopted.add(3);
             counts.ended.add(4);
             counts.completed.add(4);
-            counts.restore(flows);
+            counts.restore(flows, others);
             assert_eq!(counts.now(), flows);
-            let Transfers { started, ended, lost, .. } = &counts;
-            assert_eq!([started, ended, lost].map(Counter::value), expected);
+            let Transfers { started, ended, lost, elsewhere, .. } = &counts;
+            assert_eq!([started, ended, lost, elsewhere].map(Counter::value), expected);
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod by_backend;
 pub mod connection;
 pub mod connection_table;
 pub mod endpoint;
+pub mod epochs;
 pub mod forerunner;
 pub mod fragment_table;
 pub mod ftp_session_table;

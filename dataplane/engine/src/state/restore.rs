@@ -65,14 +65,17 @@ impl WorkerState {
             counters.backends.iter().map(|set| set.inherited.value()).collect()
         };
         let before = inherited(&self.counters);
-        let adopted = self.adopt_rows(env);
+        let mut elsewhere = vec![0; before.len()];
+        let adopted = self.adopt_rows(&mut elsewhere, env);
         let flows =
             inherited(&self.counters).into_iter().zip(before).map(|(now, before)| now - before);
-        self.counters.backends.iter().zip(flows).for_each(|(set, flows)| set.restore(flows));
+        let sets = self.counters.backends.iter().zip(flows.zip(elsewhere));
+        sets.for_each(|(set, (flows, elsewhere))| set.restore(flows, elsewhere));
         adopted
     }
 
-    fn adopt_rows(&mut self, env: &Env) -> Adopted {
+    /// Takes over rows; counts those in `elsewhere`, by backend, that only another gate goes on with.
+    fn adopt_rows(&mut self, elsewhere: &mut [u64], env: &Env) -> Adopted {
         let mut adopted = Adopted::default();
         let mut rows: Vec<FlowId> = self.transfers.scan(0..self.transfers.capacity()).collect();
         // The oldest ones are to make room first, as before.
@@ -85,7 +88,7 @@ impl WorkerState {
                 adopted.broken += 1;
             }
         }
-        let connections = self.adopt_connections(env);
+        let connections = self.adopt_connections(elsewhere, env);
         adopted.whole += connections.whole;
         adopted.broken += connections.broken;
         adopted

@@ -390,7 +390,7 @@ fn ports_of_transfers_that_were_told_are_in_use() {
     }
 }
 
-/// What ended while there was no link is over at the other gate, too, once a new one has told all there is.
+/// Flows that ended while there was no link are over at the other gate, too, once a new one has told all there is.
 #[test]
 fn what_a_new_link_does_not_tell_is_over() {
     for via in Via::ALL {

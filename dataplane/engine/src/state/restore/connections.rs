@@ -17,7 +17,7 @@ use std::cmp::Reverse;
 
 impl WorkerState {
     /// Takes over what lies in the rows of connections.
-    pub(super) fn adopt_connections(&mut self, env: &Env) -> Adopted {
+    pub(super) fn adopt_connections(&mut self, elsewhere: &mut [u64], env: &Env) -> Adopted {
         let mut adopted = Adopted::default();
         let mut rows: Vec<FlowId> = self.connections.scan(0..self.connections.capacity()).collect();
         rows.sort_by_key(|&id| Reverse(env.now.since(self.connections[id].begun)));
@@ -26,6 +26,11 @@ impl WorkerState {
             if !passing && self.adopt_connection(id, env) {
                 adopted.whole += 1;
             } else {
+                if let Some(count) =
+                    self.place_elsewhere(id, env).and_then(|at| elsewhere.get_mut(at))
+                {
+                    *count += 1;
+                }
                 self.connections.discard(id);
                 adopted.broken += usize::from(!passing);
             }
@@ -38,6 +43,15 @@ impl WorkerState {
             self.count_again(id, env);
         }
         adopted
+    }
+
+    /// The place of the backend of a connection whose VIP another gate has: that one goes on with it.
+    fn place_elsewhere(&self, id: FlowId, env: &Env) -> Option<usize> {
+        let connection = &self.connections[id];
+        let is_known =
+            connection.is_counted() && connection.vip().index() < env.snapshot.vips.len();
+        let is_elsewhere = is_known && !env.snapshot.is_live(connection.vip());
+        is_elsewhere.then(|| connection.backend.index())
     }
 
     /// Makes the affinity of a control connection's client anew.

@@ -5,11 +5,11 @@
 //! zeroes: the first round to a peer differs in nothing from the later ones. Progress is no part of the digest, and is told
 //! from time to time.
 
-use super::purge::Table;
 use super::{REFRESH, ROUND};
 use crate::context::Env;
 use crate::flow::FlowId;
 use crate::flow::connection::{Connection, NO_BACKEND, SyncedConnection, flag};
+use crate::flow::epochs::Table;
 use crate::flow::ftp_session_table::SyncedSession;
 use crate::flow::state::ConnectionKind;
 use crate::flow::transfer::{SyncedTransfer, Transfer};
@@ -27,12 +27,12 @@ const STOP: usize = 1 << 16;
 /// keeps it between rounds.
 #[derive(Debug)]
 pub struct SyncExport {
-    /// Ticks that a flow must have lasted.
-    pub min_age: u32,
     /// Transfers to tell, up to the initial capacity: the worker does not allocate.
     pub transfers: Vec<SyncedTransfer>,
     /// Connections to tell, likewise.
     pub connections: Vec<SyncedConnection>,
+    /// Ticks that a flow must have lasted.
+    min_age: u32,
     digests: [Box<[u16]>; 2],
     round: u32,
     /// Beginnings of the last rounds, by number.
@@ -45,10 +45,10 @@ pub struct SyncExport {
 impl SyncExport {
     /// The first round to a peer that knows nothing, over `rows` rows of each table. At least `room` rows are filled at a
     /// time.
-    pub fn new(rows: usize, room: usize, min_age: u32) -> SyncExport {
+    pub fn new(rows: usize, room: usize) -> SyncExport {
         let room = room.max(LOOKS);
         SyncExport {
-            min_age,
+            min_age: 0,
             transfers: Vec::with_capacity(room),
             connections: Vec::with_capacity(room),
             digests: [0; 2].map(|zero| vec![zero; rows].into()),
@@ -59,8 +59,9 @@ impl SyncExport {
         }
     }
 
-    /// Begins the next round.
-    pub fn begin(&mut self, now: Tick) {
+    /// Begins the next round, over flows that have lasted for `min_age` ticks.
+    pub fn begin(&mut self, min_age: u32, now: Tick) {
+        self.min_age = min_age;
         if self.round == 0 {
             self.begun = [now; REFRESH as usize];
         }

@@ -13,11 +13,11 @@ mod transfer;
 pub use refusal::SyncRefusal;
 
 use super::WorkerState;
-use super::purge::Table;
 use crate::choose::{Selection, SelectionRequest};
 use crate::context::Env;
 use crate::flow::connection::SyncedConnection;
 use crate::flow::endpoint::Endpoint;
+use crate::flow::epochs::Table;
 use crate::flow::transfer::SyncedTransfer;
 use crate::types::id::BackendId;
 use claim::Put;

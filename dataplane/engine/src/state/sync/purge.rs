@@ -4,41 +4,13 @@
 use crate::context::Env;
 use crate::flow::FlowId;
 use crate::flow::connection::NO_BACKEND;
+use crate::flow::epochs::Table;
 use crate::state::WorkerState;
 use crate::types::end_reason::EndReason;
 use crate::types::id::VipId;
 
 /// Rows of each table looked at in a turn.
 const LOOKS: usize = 64;
-
-/// The tables of flows, as places in pairs of lists.
-#[derive(Debug, Clone, Copy)]
-pub enum Table {
-    /// Transfers.
-    Transfers,
-    /// Connections.
-    Connections,
-}
-
-/// The epochs of the links by which rows were told last; 0: by none.
-#[derive(Debug)]
-pub struct Epochs([Box<[u8]>; 2]);
-
-impl Epochs {
-    /// Epochs of tables with so many rows.
-    pub fn new(rows: usize) -> Epochs {
-        Epochs([0; 2].map(|zero| vec![zero; rows].into()))
-    }
-
-    /// Notes that a row was told in this epoch.
-    pub fn note(&mut self, table: Table, id: FlowId, epoch: u8) {
-        self.0[table as usize][id as usize] = epoch;
-    }
-
-    fn is_of(&self, table: Table, id: FlowId, epoch: u8) -> bool {
-        self.0[table as usize][id as usize] == epoch
-    }
-}
 
 /// A purge of a worker's rows.
 #[derive(Debug)]

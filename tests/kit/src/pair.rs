@@ -103,17 +103,20 @@ impl Pair {
     }
 }
 
-/// The kernel of a gate holds all its addresses, or none: pools have only those that it holds.
+/// The kernel of a gate holds all its addresses, or none.
 pub fn hold(gate: &mut EngineHarness, is_held: bool) {
-    gate.change(|snapshot| {
-        (0..snapshot.vips.len() as u16).for_each(|id| snapshot.set_live(VipId(id), is_held));
-        (0..snapshot.snat.len() as u16).for_each(|id| snapshot.set_snat_live(SnatId(id), is_held));
-        // Further services are added in the same order.
-        for (service, via) in snapshot.services.iter_mut().zip(Via::ALL.into_iter().cycle()) {
-            service.mode = match via.mode() {
-                Mode::Snat(_) if !is_held => Mode::Snat(vec![]),
-                mode => mode,
-            };
-        }
-    });
+    gate.change(|snapshot| set_held(snapshot, is_held));
+}
+
+/// A kernel holds all addresses of the topology, or none: pools have only those that it holds.
+pub fn set_held(snapshot: &mut Snapshot, is_held: bool) {
+    (0..snapshot.vips.len() as u16).for_each(|id| snapshot.set_live(VipId(id), is_held));
+    (0..snapshot.snat.len() as u16).for_each(|id| snapshot.set_snat_live(SnatId(id), is_held));
+    // Further services are added in the same order.
+    for (service, via) in snapshot.services.iter_mut().zip(Via::ALL.into_iter().cycle()) {
+        service.mode = match via.mode() {
+            Mode::Snat(_) if !is_held => Mode::Snat(vec![]),
+            mode => mode,
+        };
+    }
 }

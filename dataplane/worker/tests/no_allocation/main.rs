@@ -4,6 +4,7 @@
 mod connections;
 mod counting;
 mod lending;
+mod sync;
 
 use connections::connections;
 use counting::calls;

@@ -10,6 +10,7 @@ pub mod message;
 pub mod names;
 pub mod record;
 pub mod state;
+mod station;
 mod tell;
 
 pub use error::PairError;
@@ -29,7 +30,16 @@ const MOVE: Duration = Duration::from_secs(1);
 pub async fn run(daemon: Rc<Daemon>, pair: config::Pair, key: Key) {
     let tell = tell::tell(Rc::clone(&daemon), pair.clone(), key.clone());
     let hear = hear::hear(Rc::clone(&daemon), pair, key);
-    tokio::join!(tell, hear, watch_role(daemon));
+    let enter = enter_the_peer(Rc::clone(&daemon));
+    tokio::join!(tell, hear, enter, watch_role(daemon));
+}
+
+/// Has the snapshot follow what the peer holds.
+async fn enter_the_peer(daemon: Rc<Daemon>) {
+    loop {
+        daemon.pair_state().changed.notified().await;
+        daemon.publish().await;
+    }
 }
 
 /// Logs each change of this gate's role.

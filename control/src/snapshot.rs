@@ -150,6 +150,7 @@ fn interfaces(config: &Config, macs: &[Mac], view: &KernelView) -> Vec<Interface
             addresses: interface.addresses.clone(),
             virtual_macs: virtual_macs.map(|&(_, mac)| mac).collect(),
             held: held.map(|(held, at)| (held.address, at.unwrap_or(mac))).collect(),
+            other_gate: None,
             broadcast: None,
         }
     })

@@ -1,6 +1,7 @@
 //! Tidegate end to end: the real programs between real clients and real servers, in network
 //! namespaces. Needs root; `scripts/test` prepares the rest.
 
+mod active_active;
 mod addresses;
 mod agreement;
 mod aironet;

@@ -26,6 +26,8 @@ pub struct Pair {
     pub refused_by_peer: bool,
     /// VIPs and SNAT addresses, and who holds them.
     pub addresses: Vec<PairAddress>,
+    /// The interfaces by which clients' packets of the peer's flows go on to it, while both gates hold a VIP.
+    pub second_chance_by: Vec<String>,
 }
 
 /// One direction of the link.

@@ -76,8 +76,12 @@ fn show(pair: &Pair) -> String {
         format!("\nrows refused: {}", refused.join(", "))
     };
     let by_peer = if pair.refused_by_peer { "\nthe peer refuses rows" } else { "" };
+    let on = match pair.second_chance_by.join(", ") {
+        none if none.is_empty() => none,
+        some => format!("\npackets of the peer's flows go on to it by {some}"),
+    };
     let Pair { role, listen, peer, .. } = pair;
-    format!("{role}, {step}: {listen} and {peer}{refused}{by_peer}\n\n{links}\n\n{addresses}")
+    format!("{role}, {step}: {listen} and {peer}{refused}{by_peer}{on}\n\n{links}\n\n{addresses}")
 }
 
 fn key(file: &Path) -> io::Result<()> {

@@ -4,7 +4,7 @@ use super::Daemon;
 use crate::api::{Error, Pair, PairAddress, PairLink};
 use crate::metrics;
 use crate::pair::state::{Direction, PairState};
-use crate::registry::{Entry, Vip, present};
+use crate::registry::present;
 use engine::state::sync::import::SyncRefusal;
 use engine::types::id::{SnatId, VipId};
 use std::collections::BTreeSet;
@@ -31,24 +31,24 @@ impl Daemon {
         all.filter(|(_, is_held)| *is_held).map(|(address, _)| address).collect()
     }
 
-    /// The held addresses that somebody else gives to one gate at a time.
+    /// The held addresses that somebody else gives to one gate at a time: those that tell whose a flow is.
     pub fn held_alone(&self) -> BTreeSet<IpAddr> {
-        let (active, mut held) = (self.active(), self.held_addresses());
-        held.retain(|&address| active.registry.is_elsewhere(address));
+        let (active, snapshot) = (self.active(), self.snapshot.borrow());
+        let vips = snapshot.numbered_vips().filter(|&(id, _)| snapshot.is_shareable(id));
+        let shareable: BTreeSet<IpAddr> = vips.map(|(_, vip)| vip.address).collect();
+        let mut held = self.held_addresses();
+        held.retain(|address| {
+            active.registry.is_elsewhere(*address) && !shareable.contains(address)
+        });
         held
     }
 
-    /// Whether each VIP is within these addresses, with all addresses that servers see of its services' clients.
-    pub fn vips_within(&self, held: &BTreeSet<IpAddr>) -> Vec<bool> {
-        let active = self.active();
-        let registry = &active.registry;
-        let mut within = vec![true; registry.vips().len()];
-        for (numbers, service) in active.numbers.iter().zip(&active.config().services) {
-            let are_all = service.held().all(|one| held.contains(&one.address));
-            numbers.vips.iter().for_each(|vip| within[vip.index()] &= are_all);
-        }
-        let is_held = |vip: &Entry<Vip>| held.contains(&vip.what.held.address);
-        within.iter().zip(registry.vips()).map(|(&all, vip)| all && is_held(vip)).collect()
+    /// Whether each VIP and each SNAT address is among these.
+    pub fn within(&self, held: &BTreeSet<IpAddr>) -> [Vec<bool>; 2] {
+        let snapshot = self.snapshot.borrow();
+        let vips = snapshot.vips.iter().map(|vip| held.contains(&vip.address));
+        let snat = snapshot.snat.iter().map(|one| held.contains(&one.address));
+        [vips.collect(), snat.collect()]
     }
 
     /// This gate's role, by the addresses that it holds.
@@ -76,13 +76,26 @@ impl Daemon {
             listen: pair.listen.to_string(),
             peer: pair.peer.to_string(),
             role: self.role().to_owned(),
-            in_step: state.telling.is_known_there() && state.hearing.is_in_step(),
+            in_step: state.telling.is_known_there()
+                && state.hearing.is_in_step()
+                && state.conflicts() == 0,
             telling: link(&state.telling),
             hearing: link(&state.hearing),
             refused: refused.map(|(name, count)| (name.to_owned(), count.get().into())).collect(),
             refused_by_peer: state.telling.is_refused.get(),
             addresses: addresses.collect(),
+            second_chance_by: self.second_chance_by(),
         })
+    }
+
+    /// The interfaces by which packets of the peer's flows go on to it.
+    fn second_chance_by(&self) -> Vec<String> {
+        let (active, snapshot) = (self.active(), self.snapshot.borrow());
+        let mut vips = snapshot.numbered_vips();
+        let is_shared = vips.any(|(id, vip)| vip.is_shared && snapshot.is_live(id));
+        let both = active.config().interfaces.iter().zip(&snapshot.interfaces);
+        let reached = both.filter(|(_, known)| is_shared && known.other_gate.is_some());
+        reached.map(|(interface, _)| interface.name.clone()).collect()
     }
 
     /// The sample of the pair for metrics, if there is one.

@@ -41,6 +41,7 @@ impl Daemon {
         if self.flow_log.is_watched() {
             new.services.iter_mut().for_each(|one| one.log = watched(one.log));
         }
+        self.pair.enter(&mut new, &active.config().interfaces);
         let old = Arc::clone(&self.snapshot.borrow());
         for change in events::changes(&old, &new, &active.registry) {
             log::info!("{change}");

@@ -99,6 +99,11 @@ fn packets(workers: &[Worker], page: &mut Page) -> fmt::Result {
     lone("worker_transmitted_bytes", "Bytes of forwarded frames and answers", |it| {
         it.bytes_transmitted.value()
     })?;
+    lone(
+        "worker_second_chance_packets",
+        "Clients' packets sent on to the pair's other gate",
+        |it| it.second_chances.value(),
+    )?;
     let verdicts = workers.iter().flat_map(|worker| {
         let it = &worker.packets;
         let verdicts = [

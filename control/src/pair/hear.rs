@@ -158,6 +158,10 @@ impl<'a> Hearing<'a> {
                 self.translation = None;
                 if self.names.count() > MOST_NAMES { Err(PairError::Order) } else { Ok(()) }
             }
+            Message::Stations(stations) => {
+                self.daemon.pair_state().hear_of_stations(stations);
+                Ok(())
+            }
             Message::Rows(bytes) => {
                 let records = Record::decode_all(&bytes).map_err(|_| PairError::Record)?;
                 self.take_in(records).await
@@ -208,10 +212,10 @@ impl<'a> Hearing<'a> {
 
     /// Ends flows that the peer, who holds these addresses, does not have any more.
     async fn purge(&self, held: &BTreeSet<IpAddr>) -> Result<(), PairError> {
-        let is_held = self.daemon.vips_within(held);
+        let peers = self.daemon.within(held);
         let mut ended = 0;
         for worker in 0..self.daemon.channels.workers() {
-            let purge = SyncPurge::new(self.epoch(), is_held.clone());
+            let purge = SyncPurge::new(self.epoch(), peers.clone());
             ended +=
                 self.daemon.channels.purge(worker, purge).await.map_err(|_| PairError::Silent)?;
         }

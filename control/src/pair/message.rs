@@ -10,7 +10,7 @@ mod tests;
 pub use error::BadMessage;
 
 use crate::foreign_text::acts;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::net::IpAddr;
 
 const HELLO: u8 = 1;
@@ -18,6 +18,7 @@ const NAMES: u8 = 2;
 const ROWS: u8 = 3;
 const ROUND_END: u8 = 4;
 const DONE: u8 = 5;
+const STATIONS: u8 = 6;
 
 /// The most entries of a list.
 const MOST_ENTRIES: usize = 65_536;
@@ -47,6 +48,8 @@ pub enum Message {
         /// Interfaces.
         interfaces: Vec<String>,
     },
+    /// The gate's stations, instead of those that it has told before.
+    Stations(Vec<Station>),
     /// Rows of flows, in a form of their own.
     Rows(Vec<u8>),
     /// The end of a round through all flows.
@@ -65,6 +68,17 @@ pub enum Message {
     },
 }
 
+/// A gate's place on a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Station {
+    /// The interface's name.
+    pub interface: String,
+    /// The hardware address.
+    pub mac: [u8; 6],
+    /// Addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
 impl Message {
     /// Encodes the message for the link.
     pub fn encode(&self) -> Vec<u8> {
@@ -75,6 +89,7 @@ impl Message {
             Message::Names { is_first, backends, vips, interfaces } => {
                 with_body(NAMES, &(is_first, backends, vips, interfaces))
             }
+            Message::Stations(stations) => with_body(STATIONS, stations),
             Message::Rows(rows) => [&[ROWS], &rows[..]].concat(),
             Message::RoundEnd { round, held } => with_body(ROUND_END, &(round, held)),
             Message::Done { round, refused } => with_body(DONE, &(round, refused)),
@@ -96,6 +111,7 @@ impl Message {
             }
             NAMES => names(body)?,
             ROWS => Message::Rows(body.to_vec()),
+            STATIONS => stations(body)?,
             ROUND_END => {
                 let (round, held): (_, Vec<_>) = read(body)?;
                 check_list(&held)?;
@@ -119,6 +135,16 @@ fn names(body: &[u8]) -> Result<Message, BadMessage> {
     let of_backends = backends.iter().flat_map(|(service, backend, _)| [service, backend]);
     of_backends.chain(&interfaces).try_for_each(|name| check_name(name))?;
     Ok(Message::Names { is_first, backends, vips, interfaces })
+}
+
+fn stations(body: &[u8]) -> Result<Message, BadMessage> {
+    let stations: Vec<Station> = read(body)?;
+    check_list(&stations)?;
+    for station in &stations {
+        check_name(&station.interface)?;
+        check_list(&station.addresses)?;
+    }
+    Ok(Message::Stations(stations))
 }
 
 fn with_body(kind: u8, body: &impl Serialize) -> Vec<u8> {

@@ -1,10 +1,15 @@
 //! The state of a pair as one of its gates knows it: both directions of the link, and which addresses each gate holds.
 
+use super::message::Station;
+use super::station;
+use crate::config::Interface;
+use engine::snapshot::Snapshot;
 use engine::state::sync::import::SyncRefusal;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// Time that a gate waits after its start for a peer to link, before it does without.
 const LONELY: Duration = Duration::from_secs(10);
@@ -26,6 +31,9 @@ pub struct PairState {
     pub refused: [Cell<u64>; SyncRefusal::ALL.len()],
     start: Instant,
     peer_holds: RefCell<BTreeSet<IpAddr>>,
+    stations: RefCell<Vec<Station>>,
+    /// Told when what the peer holds or its stations are others: the snapshot has both.
+    pub changed: Notify,
     conflict: RefCell<Conflict>,
 }
 
@@ -108,6 +116,8 @@ impl Default for PairState {
             refused: Default::default(),
             start: Instant::now(),
             peer_holds: RefCell::default(),
+            stations: RefCell::default(),
+            changed: Notify::new(),
             conflict: RefCell::default(),
         }
     }
@@ -136,13 +146,28 @@ impl PairState {
             }
         }
         *conflict = Conflict { suspected: both, known };
-        self.peer_holds.replace(held);
+        if self.peer_holds.replace_with(|_| held.clone()) != held {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Notes the peer's stations.
+    pub fn hear_of_stations(&self, stations: Vec<Station>) {
+        self.stations.replace(stations);
+        self.changed.notify_one();
+    }
+
+    /// Enters into a snapshot what the peer holds, and where it takes packets of its flows.
+    pub fn enter(&self, snapshot: &mut Snapshot, interfaces: &[Interface]) {
+        station::enter(snapshot, interfaces, &self.stations.borrow(), &self.peer_holds.borrow());
     }
 
     /// Notes that the peer is not heard any more.
     pub fn peer_is_gone(&self) {
         self.hearing.end();
         self.peer_holds.borrow_mut().clear();
+        self.stations.borrow_mut().clear();
+        self.changed.notify_one();
         self.conflict.replace(Conflict::default());
     }
 

@@ -5,7 +5,7 @@ use super::error::PairError;
 use super::hello::{greet, hello};
 use super::key::Key;
 use super::link::{Link, LinkError, MOST, Receiver, Sender};
-use super::message::Message;
+use super::message::{Message, Station};
 use super::names::names;
 use super::record::Record;
 use crate::active_config::ActiveConfig;
@@ -14,6 +14,7 @@ use crate::daemon::Daemon;
 use engine::state::sync::ROUND;
 use engine::state::sync::export::SyncExport;
 use engine::types::tick::{PER_SECOND, ticks};
+use ipnet::IpNet;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -133,6 +134,7 @@ impl<'a> Telling<'a> {
             for message in names(&active).messages() {
                 self.send(&message).await?;
             }
+            self.send(&Message::Stations(stations(self.daemon))).await?;
             self.named = Some(active);
         }
         for worker in 0..self.exports.len() {
@@ -207,4 +209,16 @@ impl<'a> Telling<'a> {
             }
         }
     }
+}
+
+/// The stations of this gate.
+fn stations(daemon: &Daemon) -> Vec<Station> {
+    let active = daemon.active();
+    let both = active.config().interfaces.iter().zip(&daemon.interfaces);
+    both.map(|(interface, facts)| Station {
+        interface: interface.name.clone(),
+        mac: facts.mac.0,
+        addresses: interface.addresses.iter().map(IpNet::addr).collect(),
+    })
+    .collect()
 }

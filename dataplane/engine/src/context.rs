@@ -1,8 +1,11 @@
 //! Contexts of a worker's steps: a moment ([`Env`]) and a burst ([`BurstContext`]).
 
+use crate::snapshot::interface::Interface;
 use crate::snapshot::{Backend, Snapshot};
 use crate::types::id::{BackendId, InterfaceId};
+use crate::types::next_hop::NextHop;
 use crate::types::tick::Tick;
+use std::net::IpAddr;
 use std::ops::Deref;
 use wire::ethernet::Mac;
 
@@ -49,15 +52,33 @@ pub struct BurstContext<'a> {
     pub mac: Mac,
     /// Smallest MTU of any interface, in bytes.
     pub min_mtu: usize,
+    /// The hardware address of the pair's other gate on that interface's link, if it takes packets there.
+    pub other_gate: Option<Mac>,
 }
 
 impl<'a> BurstContext<'a> {
     /// The context of a burst received by `interface`.
     pub fn new(env: Env<'a>, interface: InterfaceId, ingress: Ingress) -> BurstContext<'a> {
         let interfaces = &env.snapshot.interfaces;
-        let mac = env.snapshot[interface].mac;
+        let Interface { mac, other_gate, .. } = env.snapshot[interface];
         let min_mtu = interfaces.iter().map(|one| usize::from(one.mtu)).min().unwrap_or_default();
-        BurstContext { env, interface, ingress, mac, min_mtu }
+        BurstContext { env, interface, ingress, mac, min_mtu, other_gate }
+    }
+
+    /// Whether frames from this hardware address are what the pair's other gate has sent on.
+    #[inline]
+    pub fn is_other_gate(&self, source: Mac) -> bool {
+        self.other_gate == Some(source)
+    }
+
+    /// The next hop of answers to a client whose packet came from `from`. Of what the other gate has sent on, the kernel's
+    /// route tells.
+    #[inline]
+    pub fn way_back(&self, client: IpAddr, from: NextHop) -> NextHop {
+        match self.is_other_gate(from.mac) {
+            true => self.snapshot.hop_or_seek(client).unwrap_or(from),
+            false => self.snapshot.routes.back_to(client, from),
+        }
     }
 }
 

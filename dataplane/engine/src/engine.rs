@@ -9,6 +9,7 @@ use crate::stage::connection::reset::reset_cut_off;
 use crate::stage::dispatch::dispatch;
 use crate::stage::identify::{FlowEnds, Identity, flow_between, identify};
 use crate::stage::originate::{OriginatedFrame, originate};
+use crate::stage::second_chance::give_second_chances;
 use crate::stage::sort::{Packets, sort};
 use crate::stage::{connection, reply, tftp, xlat};
 use crate::state::WorkerState;
@@ -74,6 +75,9 @@ impl Engine {
         }
         if !state.deferred.xlat.is_empty() {
             xlat::apply(burst, &mut verdicts, state);
+        }
+        if ctx.other_gate.is_some() {
+            give_second_chances(burst, &mut verdicts, &ctx, &state.counters);
         }
         verdicts
     }

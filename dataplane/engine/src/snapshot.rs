@@ -86,17 +86,32 @@ impl Snapshot {
     /// Whether the service adopts flows of this client in their middle: the client's address alone tells where another
     /// gate has sent them, and the server gets them as they are.
     pub fn adopts(&self, service: ServiceId, client: IpAddr) -> bool {
+        self.goes_by_address(service, client.is_ipv6()) && self[service].access.admits(client)
+    }
+
+    /// Whether packets of the service go to the backend that the client's address alone tells, and as they are; `is_v6`:
+    /// those of IPv6.
+    fn goes_by_address(&self, service: ServiceId, is_v6: bool) -> bool {
         let service = &self[service];
-        let group = &self[service.group][usize::from(client.is_ipv6())];
+        let group = &self[service.group][usize::from(is_v6)];
         service.mode == Mode::Dsr
             && service.rules.is_empty()
             && matches!(group.algorithm(), Algorithm::SourceHash(_))
-            && service.access.admits(client)
     }
 
     /// Whether the kernel holds the VIP on an interface of the gate.
     pub fn is_live(&self, vip: VipId) -> bool {
         self.addresses.get(self[vip].address) == Some(Owner::Vip(vip))
+    }
+
+    /// Whether several gates may hold the VIP at the same time: pools tell whose its flows are, or any gate goes on with
+    /// them.
+    pub fn is_shareable(&self, vip: VipId) -> bool {
+        let vip = &self[vip];
+        vip.services().all(|service| {
+            matches!(self[service].mode, Mode::Snat(_))
+                || self.goes_by_address(service, vip.address.is_ipv6())
+        })
     }
 
     /// Sets whether the kernel holds the VIP. A VIP is not live until then.

@@ -16,6 +16,7 @@ pub mod flow_log;
 mod free_port;
 pub mod icmp_limiter;
 pub mod originate_queue;
+pub mod ours;
 mod query;
 pub mod quota;
 pub mod record;

@@ -2,7 +2,7 @@
 //!
 //! - [`packets`]: packets by name; [`topology`]: addresses, services and backends of the tests.
 //! - [`engine_harness`]: one engine to send packets through; [`worker_set`]: several workers on in-memory wires.
-//! - [`pair`]: two engines, one of which tells the other its flows.
+//! - [`pair`]: two engines, one of which tells the other its flows; [`fleet`]: two that have VIPs at the same time.
 //! - [`transfer`], [`connections`]: one flow as both of its ends see it; [`udp_load`], [`tcp_load`]: many, for benchmarks.
 //! - [`farm`]: simulated clients and servers; [`lab`]: real ones in network namespaces.
 //! - [`counters`]: compares every counter; [`records`]: the log's records with the counters.
@@ -15,6 +15,7 @@ pub mod counters;
 pub mod engine_harness;
 pub mod exposition;
 pub mod farm;
+pub mod fleet;
 pub mod fragments;
 pub mod ftp;
 pub mod growth;

@@ -68,9 +68,10 @@ impl Pair {
         self.epoch += 1;
         self.forget(from);
         self.tell(from);
-        let held = self.gates[from].engine.snapshot.numbered_vips();
-        let held = held.map(|(id, _)| self.gates[from].engine.snapshot.is_live(id)).collect();
-        let mut purge = SyncPurge::new(self.epoch, held);
+        let snapshot = &self.gates[from].engine.snapshot;
+        let vips = snapshot.numbered_vips().map(|(id, _)| snapshot.is_live(id)).collect();
+        let snat = (0..snapshot.snat.len() as u16).map(|id| snapshot.is_snat_live(SnatId(id)));
+        let mut purge = SyncPurge::new(self.epoch, [vips, snat.collect()]);
         let gate = &mut self.gates[1 - from];
         while !gate.engine.purge(&mut purge, gate.now) {}
         gate.wait(0);

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 /// A message of each kind and its bytes, as version 1 sends them. They must be understood for ever.
-fn recorded() -> [(Message, &'static [u8]); 5] {
+fn recorded() -> [(Message, &'static [u8]); 6] {
     let vips: Vec<IpAddr> = ["10.0.0.100", "fd00::100"].map(|vip| vip.parse().unwrap()).into();
     [
         (
@@ -31,6 +31,14 @@ fn recorded() -> [(Message, &'static [u8]); 5] {
             Message::Done { round: u64::MAX, refused: 7 },
             b"\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x07",
         ),
+        (
+            Message::Stations(vec![Station {
+                interface: "lan".into(),
+                mac: [2, 0, 0, 0, 0, 9],
+                addresses: vips[..1].into(),
+            }]),
+            b"\x06\x01\x03lan\x02\x00\x00\x00\x00\x09\x01\x00\x0a\x00\x00\x64",
+        ),
     ]
 }
 
@@ -52,7 +60,7 @@ fn a_newer_version_s_fields_and_kinds_are_skipped() {
         };
         assert_eq!(Message::decode(&more), Ok(Some(expected)));
     }
-    for kind in [0, 6, 255] {
+    for kind in [0, 7, 255] {
         assert_eq!(Message::decode(&[kind]), Ok(None));
         assert_eq!(Message::decode(&[kind, 1, 2, 3]), Ok(None));
     }
@@ -96,12 +104,17 @@ fn lists_and_names_have_an_end() {
         vips: vec!["::1".parse().unwrap(); vips],
         interfaces: vec![String::new(); interfaces],
     };
+    let stations = |interface: &str, count| {
+        let addresses = vec!["::1".parse().unwrap(); count];
+        Message::Stations(vec![Station { interface: interface.into(), mac: [2; 6], addresses }])
+    };
     let hello = |build| Message::Hello { version: 1, least_version: 1, build };
     let [fits, long] = ["a".repeat(256), "a".repeat(257)];
     for message in [
         held(65_536),
         many(65_536, 65_536, 65_536),
         names(&fits, &fits, &fits),
+        stations(&fits, 65_536),
         hello(fits.clone()),
     ] {
         assert_eq!(Message::decode(&message.encode()), Ok(Some(message)));
@@ -115,6 +128,9 @@ fn lists_and_names_have_an_end() {
         (names("", &long, ""), BadMessage::LongName(257)),
         (names("", "", &long), BadMessage::LongName(257)),
         (hello(long.clone()), BadMessage::LongName(257)),
+        (stations(&long, 0), BadMessage::LongName(257)),
+        (stations("", 65_537), BadMessage::TooMany(65_537)),
+        (stations("\u{7}", 0), BadMessage::ActingName),
         (names("", "a\u{1b}[2J", ""), BadMessage::ActingName),
         (hello("\u{202e}".into()), BadMessage::ActingName),
     ] {
@@ -124,6 +140,15 @@ fn lists_and_names_have_an_end() {
 
 fn name() -> impl Strategy<Value = String> {
     "[ -~äß]{0,100}"
+}
+
+fn station() -> impl Strategy<Value = Station> {
+    let addresses = prop::collection::vec(any::<IpAddr>(), 0..5);
+    (name(), any::<[u8; 6]>(), addresses).prop_map(|(interface, mac, addresses)| Station {
+        interface,
+        mac,
+        addresses,
+    })
 }
 
 fn message() -> impl Strategy<Value = Message> {
@@ -142,6 +167,7 @@ fn message() -> impl Strategy<Value = Message> {
         prop::collection::vec(any::<u8>(), 0..100).prop_map(Message::Rows),
         (any::<u64>(), vips).prop_map(|(round, held)| Message::RoundEnd { round, held }),
         (any::<u64>(), any::<u32>()).prop_map(|(round, refused)| Message::Done { round, refused }),
+        prop::collection::vec(station(), 0..5).prop_map(Message::Stations),
     ]
 }
 

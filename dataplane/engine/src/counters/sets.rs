@@ -65,6 +65,8 @@ counters! {
         released,
         /// Frames absorbed during failover, when the gate acts as the peer.
         absorbed,
+        /// Forwarded frames that went on to the pair's other gate.
+        second_chances,
         /// Frames originated by the gate: to backends that take over transfers, and to clients whose transfers are
         /// lost.
         made,

@@ -24,6 +24,8 @@ pub struct Vip {
     pub tcp: Vec<(u16, ServiceId)>,
     /// The service for everything else.
     pub any: Option<ServiceId>,
+    /// Whether the other gate of a pair holds the VIP, too.
+    pub is_shared: bool,
     /// Passive TCP ports, and the backend that each range belongs to.
     pub passive: Vec<(RangeInclusive<u16>, BackendId)>,
 }
@@ -31,7 +33,7 @@ pub struct Vip {
 impl Vip {
     /// A VIP without services.
     pub fn new(address: IpAddr) -> Vip {
-        Vip { address, udp: vec![], tcp: vec![], any: None, passive: vec![] }
+        Vip { address, udp: vec![], tcp: vec![], any: None, is_shared: false, passive: vec![] }
     }
 
     /// The backend that a passive port belongs to.

@@ -2,7 +2,6 @@
 
 use crate::context::Env;
 use crate::flow::FlowId;
-use crate::flow::host_table::HostTable;
 use crate::flow::transfer::{Failover, Transfer};
 use crate::ip_family::IpFamily;
 use crate::stage::tftp::options::{apply, limits_again};
@@ -30,11 +29,11 @@ pub fn originate(
     env: &Env,
     state: &mut WorkerState,
 ) -> Option<(NextHop, OriginatedFrame)> {
-    let (flow, detail) = state.transfers.both(id);
-    detail.takeover.queued = 0;
-    if !is_ours(flow, &state.hosts, env) {
+    state.transfers.both(id).1.takeover.queued = 0;
+    if !state.has_transfer(&state.transfers[id], env) {
         return None;
     }
+    let (flow, detail) = state.transfers.both(id);
     let block = detail.takeover.at as u16;
     match flow.failover {
         Failover::None | Failover::Due | Failover::Over => None,
@@ -59,12 +58,6 @@ pub fn originate(
         }
         Failover::Lost => to_client(&state.transfers[id], env, state),
     }
-}
-
-/// Whether no other gate has the addresses by which the client and the server know this one.
-fn is_ours(flow: &Transfer, hosts: &HostTable, env: &Env) -> bool {
-    let seen_as = hosts.socket_address(flow.seen_as()).ip();
-    env.snapshot.is_live(flow.vip()) && env.snapshot.may_send_from(seen_as)
 }
 
 /// In the client's place.

@@ -11,7 +11,7 @@ use crate::flow::{FlowId, NO_FLOW};
 use crate::mode::rules;
 use crate::snapshot::{BackendState, Snapshot};
 use crate::state::flow_log::History;
-use crate::state::sync::end_here;
+use crate::state::ours::end_here;
 use crate::types::drop_reason::DropReason;
 use crate::types::end_reason::EndReason;
 use crate::types::id::VipId;
@@ -102,7 +102,7 @@ impl WorkerState {
         env: &Env,
     ) {
         if connection.is_counted() {
-            let end = end_here(connection.vip(), end, env.snapshot);
+            let end = end_here(self.has_connection(connection, env), end);
             let transfers = self.counters.backend(connection.backend);
             transfers.ended.add(1);
             transfers.of(end).add(1);
@@ -320,13 +320,13 @@ impl WorkerState {
             let connection = self.connections.get(id).filter(|connection| connection.is_counted());
             let Some(connection) = connection else { continue };
             let is_dead = env.backend(connection.backend).state == BackendState::Down;
-            let is_held = env.snapshot.is_live(connection.vip());
+            let is_ours = self.has_connection(connection, env);
             if connection.may_be_left()
-                && is_held
+                && is_ours
                 && env.snapshot.is_left(connection.backend, env.now)
             {
                 self.end_connection(id, EndReason::Drained, env);
-            } else if connection.client().is_tcp() && is_dead && is_held && self.resets.add(id) {
+            } else if connection.client().is_tcp() && is_dead && is_ours && self.resets.add(id) {
                 self.connections[id].turn = Turn::CutOff;
                 self.advance(id, ConnectionState::Closed, env);
             }

@@ -89,7 +89,10 @@ impl WorkerState {
             || backends.any(|(backend, transfers)| !backend.is_trusted() && transfers.now() > 0);
         for id in self.sweep.places(GLANCE, env.now, is_needed) {
             // The next round comes soon.
-            if awaits_failover(&self.transfers[id], env) && !self.originate_queue.is_full() {
+            if awaits_failover(&self.transfers[id], env)
+                && self.has_transfer(&self.transfers[id], env)
+                && !self.originate_queue.is_full()
+            {
                 self.start_failover(id, env);
             }
         }
@@ -170,7 +173,6 @@ fn awaits_failover(flow: &Transfer, env: &Env) -> bool {
         && flow.operation == Operation::Read
         && flow.answers_seen()
         && flow.progress.client_spoke()
-        && env.snapshot.is_live(flow.vip())
         && match env.now.since(flow.last_packet) {
             0..LATELY => false,
             LATELY..LONG => !env.backend(flow.backend).serves(),

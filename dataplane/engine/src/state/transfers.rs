@@ -13,7 +13,7 @@ use crate::flow::transfer::{Failover, NOBODY, Transfer};
 use crate::mode::rules;
 use crate::snapshot::Snapshot;
 use crate::state::flow_log::History;
-use crate::state::sync::end_here;
+use crate::state::ours::end_here;
 use crate::types::direction::KeyKind;
 use crate::types::drop_reason::DropReason;
 use crate::types::end_reason::EndReason;
@@ -273,7 +273,7 @@ impl WorkerState {
 
     /// One transfer of this backend less.
     pub fn count_end(&mut self, id: FlowId, end: EndReason, env: &Env) {
-        let end = end_here(self.transfers[id].vip(), end, env.snapshot);
+        let end = end_here(self.has_transfer(&self.transfers[id], env), end);
         let transfers = self.counters.of(&self.transfers[id]);
         transfers.ended.add(1);
         transfers.of(end).add(1);

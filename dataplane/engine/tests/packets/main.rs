@@ -49,6 +49,7 @@ mod reuse;
 mod same_tid;
 mod schedulers;
 mod scheduling;
+mod second_chance;
 mod sharing;
 mod slow_start;
 mod sync;

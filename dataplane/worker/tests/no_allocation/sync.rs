@@ -83,7 +83,7 @@ fn rows_of_a_pair_take_no_memory() {
     };
     assert_eq!(round.transfers.len() + round.connections.len(), flows);
     hold(&mut set, false);
-    let purge = SyncPurge::new(9, vec![true; Via::ALL.len()]);
+    let purge = SyncPurge::new(9, [vec![true; Via::ALL.len()], vec![true; 2]]);
     let Query::Purge(purge) = ask(&mut set, Query::Purge(Box::new(purge))) else {
         panic!("another answer")
     };

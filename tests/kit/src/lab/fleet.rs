@@ -6,7 +6,7 @@
 //!  s1 10.77.0.30, s2 10.77.0.31 ───────────────────────────────────┘
 //! ```
 
-use super::{DSR_VIP, Lab};
+use super::Lab;
 
 impl Lab {
     /// Adds a namespace for each gate, the router, and clients behind it at any address of 10.79.4.0/24.
@@ -36,9 +36,23 @@ impl Lab {
         self
     }
 
-    /// Has the router send clients to the gates with these addresses, and to no other one.
-    pub fn spread_over(&self, gates: &[&str]) {
+    /// Has the router send clients of a VIP to the gates with these addresses, and to no other one.
+    pub fn spread_over(&self, vip: &str, gates: &[&str]) {
         let hops: String = gates.iter().map(|gate| format!(" nexthop via {gate}")).collect();
-        self.must("router", &format!("ip route replace {DSR_VIP}/32{hops}"));
+        self.must("router", &format!("ip route replace {vip}/32{hops}"));
+    }
+
+    /// Has the router spread clients of a VIP by resilient hashing over the gates with these addresses; the `n`th one is next
+    /// hop `n + 1`.
+    pub fn spread_resiliently_over(&self, vip: &str, gates: &[&str]) {
+        let mut group = vec![];
+        for (id, gate) in (1..).zip(gates) {
+            self.must("router", &format!("ip nexthop add id {id} via {gate} dev eth0"));
+            group.push(id.to_string());
+        }
+        let group = group.join("/");
+        let kind = "type resilient buckets 64";
+        self.must("router", &format!("ip nexthop add id 100 group {group} {kind}"));
+        self.must("router", &format!("ip route replace {vip}/32 nhid 100"));
     }
 }

@@ -7,6 +7,7 @@ use crate::flow::FlowId;
 use crate::flow::state::ConnectionState;
 use crate::flow::tuple::Tuple;
 use crate::ip_family::IpFamily;
+use crate::stage::second_chance::other_gate;
 use crate::state::WorkerState;
 use crate::types::direction::Direction;
 use crate::types::drop_reason::DropReason;
@@ -31,6 +32,9 @@ pub fn lookup<H: IpFamily>(
         return Err(DropReason::WrongOrigin.into());
     }
     if let Some(id) = known {
+        if is_elsewhere(packet, id, ctx, state) {
+            return Err(NO_CONNECTION);
+        }
         if state.connections[id].state == ConnectionState::Expected {
             return data::complete::<H>(id, packet, ctx, state);
         }
@@ -44,6 +48,18 @@ pub fn lookup<H: IpFamily>(
         Direction::ToServer(vip) => by_client::<H>(vip, packet, ctx, state),
         Direction::ToSnat | Direction::ToClient => by_server::<H>(packet, ctx, state),
     }
+}
+
+/// Whether a client's packet goes on to the other gate, which has its connection.
+fn is_elsewhere<A: Copy>(
+    packet: &ConnectionPacket<A>,
+    id: FlowId,
+    ctx: &BurstContext,
+    state: &WorkerState,
+) -> bool {
+    packet.is_by_client()
+        && other_gate(packet.tuple.vip(), packet.source_mac, ctx).is_some()
+        && !state.has_connection(&state.connections[id], ctx)
 }
 
 /// Whether a packet that can begin a connection does not go on with this one, though it has the same ends.

@@ -93,7 +93,7 @@ impl<A: Copy> ConnectionPacket<A> {
     where
         A: Into<IpAddr>,
     {
-        ctx.snapshot.routes.back_to(self.addresses[0].into(), self.hop(ctx))
+        ctx.way_back(self.addresses[0].into(), self.hop(ctx))
     }
 
     /// Whether the packet has an expected origin, if a backend's server sent it.

@@ -78,14 +78,14 @@ pub fn answer<H: IpFamily>(
 }
 
 /// Builds the reset for the client of a connection whose server is dead; returns the next hop, too. The connection is over.
-/// `None`: another gate has the VIP now.
+/// `None`: the connection is another gate's now.
 pub fn reset_cut_off(
     id: FlowId,
     env: &Env,
     state: &WorkerState,
 ) -> Option<(NextHop, OriginatedFrame)> {
     let connection = state.connections.get(id).filter(|one| one.turn == Turn::CutOff)?;
-    if !env.snapshot.is_live(connection.vip()) {
+    if !state.has_connection(connection, env) {
         return None;
     }
     let client = connection.halves[0];

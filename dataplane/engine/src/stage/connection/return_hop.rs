@@ -30,7 +30,7 @@ pub fn settle<A: Copy + Into<IpAddr>>(
 ) -> Step<()> {
     let connection = &mut state.connections[id];
     let from = packet.hop(ctx);
-    if !packet.is_by_client() {
+    if !packet.is_by_client() || ctx.is_other_gate(from.mac) {
         return Ok(());
     }
     if from == connection.back {

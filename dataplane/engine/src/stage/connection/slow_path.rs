@@ -14,6 +14,7 @@ use crate::flow::state::ConnectionState;
 use crate::ip_family::IpFamily;
 use crate::stage::ftp::control;
 use crate::stage::parse::Offsets;
+use crate::stage::second_chance::{is_unknown, other_gate};
 use crate::state::WorkerState;
 use crate::types::direction::Direction;
 use crate::types::drop_reason::DropReason;
@@ -98,7 +99,7 @@ fn pass<H: IpFamily>(
 }
 
 /// Resets a connection that can't be opened, or is not known: its sender need not wait. The verdict is `why_not` where no reset
-/// may be sent.
+/// may be sent, or the other gate may know it.
 fn refused<H: IpFamily>(
     frame: &mut impl Frame,
     packet: &ConnectionPacket<H::Address>,
@@ -118,7 +119,12 @@ fn refused<H: IpFamily>(
                 | DropReason::Refused
         )
     );
-    if !is_told || packet.tcp.is_none() || !state.icmp_limiter.allows(ctx.now) {
+    let may_be_known = || {
+        is_unknown(why_not)
+            && packet.is_by_client()
+            && other_gate(packet.tuple.vip(), packet.source_mac, ctx).is_some()
+    };
+    if !is_told || packet.tcp.is_none() || may_be_known() || !state.icmp_limiter.allows(ctx.now) {
         return why_not;
     }
     reset::refuse::<H>(frame, packet, ctx).unwrap_or(why_not)

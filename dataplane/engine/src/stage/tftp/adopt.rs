@@ -106,7 +106,7 @@ pub fn adopt<H: IpFamily>(
         state.end_both(id, EndReason::Replaced, ctx);
     }
     let port = packet.datagram.udp.source();
-    let back = ctx.snapshot.routes.back_to(client, packet.origin(ctx).hop());
+    let back = ctx.way_back(client, packet.origin(ctx).hop());
     let made = |host: HostId| {
         let seen_as = Endpoint { host, port };
         let parties = Parties { client: seen_as, seen_as, vip, backend, back, answers_from: None };

@@ -13,6 +13,7 @@ use crate::net::address_map::Owner;
 use crate::snapshot::Protocol;
 use crate::stage::classify::{TransferPacket, check_source};
 use crate::stage::parse::Datagram;
+use crate::stage::second_chance::other_gate;
 use crate::stage::tftp::adopt::adopter;
 use crate::state::WorkerState;
 use crate::state::departed::ANY_PORT;
@@ -140,7 +141,13 @@ fn by_client<H: IpFamily>(
     ctx: &BurstContext,
     state: &WorkerState,
 ) -> Step<Found> {
-    let Datagram { ip, udp, .. } = &packet.datagram;
+    let Datagram { ethernet, ip, udp, .. } = &packet.datagram;
+    if let Some(id) = transfer
+        && other_gate(vip, ethernet.source, ctx).is_some()
+        && !state.has_transfer(&state.transfers[id], ctx)
+    {
+        return Err(DropReason::NoTransfer.into());
+    }
     let to = udp.destination();
     let is_its = transfer.is_some_and(|id| state.transfers[id].client_tid() == Some(to));
     if let Some(id) = transfer.filter(|_| is_its || !ctx.snapshot.has_connections) {

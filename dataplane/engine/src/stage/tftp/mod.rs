@@ -15,6 +15,7 @@ pub mod track;
 
 use super::classify::TransferPacket;
 use crate::context::BurstContext;
+use crate::flow::NO_FLOW;
 use crate::ip_family::IpFamily;
 use crate::state::WorkerState;
 use crate::types::verdict::Verdict;
@@ -32,11 +33,25 @@ pub fn process<H: IpFamily>(
     state: &mut WorkerState,
 ) {
     prefetch(packets, &state.transfers);
+    if ctx.other_gate.is_some() {
+        leave_others(packets, ctx, state);
+    }
     for packet in packets {
         packet.refresh_host_id(&state.hosts);
         match fast_path(packet, ctx, state) {
             Some(verdict) => verdicts[packet.index] = verdict,
             None => slowly(packet, verdicts, ctx, state),
+        }
+    }
+}
+
+/// Leaves packets of the other gate's transfers to the slow path, which sends them on.
+#[cold]
+fn leave_others<H>(packets: &mut [TransferPacket<H>], ctx: &BurstContext, state: &WorkerState) {
+    for packet in packets {
+        let is_others = |flow| !state.has_transfer(flow, ctx);
+        if state.transfers.get(packet.candidate).is_some_and(is_others) {
+            packet.candidate = NO_FLOW;
         }
     }
 }

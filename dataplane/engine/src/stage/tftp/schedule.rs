@@ -117,7 +117,7 @@ impl<'a> Asked<'a> {
             request,
             message: datagram.data,
             fingerprint: state.transfers.fingerprint(datagram.data),
-            back: ctx.snapshot.routes.back_to(client, packet.origin(ctx).hop()),
+            back: ctx.way_back(client, packet.origin(ctx).hop()),
         })
     }
 

@@ -171,7 +171,7 @@ pub fn from_elsewhere<H: IpFamily>(
     ctx: &BurstContext,
 ) -> Option<Arrival> {
     let from = NextHop { mac: packet.datagram.ethernet.source, interface: ctx.interface };
-    if from == flow.back || !packet.direction.is_to_server() {
+    if from == flow.back || !packet.direction.is_to_server() || ctx.is_other_gate(from.mac) {
         return None;
     }
     let mark = flow.blocks as u16;

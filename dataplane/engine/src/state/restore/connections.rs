@@ -50,7 +50,7 @@ impl WorkerState {
         let connection = &self.connections[id];
         let is_known =
             connection.is_counted() && connection.vip().index() < env.snapshot.vips.len();
-        let is_elsewhere = is_known && !env.snapshot.is_live(connection.vip());
+        let is_elsewhere = is_known && !self.has_connection(connection, env);
         is_elsewhere.then(|| connection.backend.index())
     }
 

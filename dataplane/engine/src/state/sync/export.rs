@@ -145,9 +145,7 @@ impl WorkerState {
     /// Whether the transfer is held here, and known for the client's own: one that waits beside another is not.
     fn is_held(&self, id: FlowId, flow: &Transfer, env: &Env) -> bool {
         let mode = &env.snapshot.service_of(flow.backend).mode;
-        self.transfers.elder(id).is_none()
-            && env.snapshot.is_live(flow.vip())
-            && self.holds_seen_as(mode, flow.seen_as(), env)
+        self.transfers.elder(id).is_none() && self.tells(flow.vip(), mode, flow.seen_as(), env)
     }
 
     fn row_of_connection(&self, id: FlowId, env: &Env) -> Option<Row> {
@@ -166,15 +164,14 @@ impl WorkerState {
             return false;
         }
         let service = env.snapshot.service_of(connection.backend);
-        let may_be_held = !connection.answers_seen()
-            || self.holds_seen_as(&service.mode, connection.seen_as(), env);
+        let is_held = self.tells(connection.vip(), &service.mode, connection.seen_as(), env);
         // A session that is read goes on between two lines; its end is its end in any case.
         let is_read = matches!(service.protocol, Protocol::Ftp(_))
             && connection.kind == ConnectionKind::Client
             && connection.answers_seen();
         let can_go_on =
             !is_read || !connection.is_under_way() || self.told_session(connection).is_some();
-        env.snapshot.is_live(connection.vip()) && may_be_held && can_go_on
+        is_held && can_go_on
     }
 
     /// The session of a control connection that is read, if neither side has ended it.

@@ -1,8 +1,8 @@
 //! Rows that a worker takes in from the peer gate, into its own tables: they wait there until the VIP comes.
 //!
 //! The peer is not trusted more than a packet is. A row names a service, a backend and a VIP that there are, a client that
-//! may use them, and a port of a pool; its VIP is not held here. It takes no row from flows of this gate, and
-//! leaves them some room.
+//! may use them, and a port of a pool; the address that [tells whose it is](crate::state::ours) is not held here. It takes no
+//! row from flows of this gate, and leaves them some room.
 
 mod claim;
 mod connection;
@@ -73,7 +73,7 @@ impl WorkerState {
             };
             match outcome {
                 Ok(Put::New(id) | Put::Known(id)) => self.epochs.note(table, id, rows.epoch),
-                Ok(Put::Over) => {}
+                Ok(Put::Over | Put::Ours) => {}
                 Err(why_not) => rows.refused[why_not as usize] += 1,
             }
         }

@@ -4,8 +4,10 @@
 use crate::context::Env;
 use crate::flow::FlowId;
 use crate::flow::connection::NO_BACKEND;
+use crate::flow::endpoint::Endpoint;
 use crate::flow::epochs::Table;
 use crate::state::WorkerState;
+use crate::state::ours::{pool_end, pool_end_of};
 use crate::types::end_reason::EndReason;
 use crate::types::id::VipId;
 
@@ -17,8 +19,10 @@ const LOOKS: usize = 64;
 pub struct SyncPurge {
     /// The epoch of the link that has told all rows.
     pub epoch: u8,
-    /// Whether the peer holds each VIP, with all addresses that its servers see.
-    pub is_held: Vec<bool>,
+    /// Whether the peer holds each VIP.
+    pub vips: Vec<bool>,
+    /// Whether the peer holds each SNAT address.
+    pub snat: Vec<bool>,
     /// Rows that were ended.
     pub ended: u32,
     cursor: usize,
@@ -26,12 +30,8 @@ pub struct SyncPurge {
 
 impl SyncPurge {
     /// A purge of what the link of this epoch has not told.
-    pub fn new(epoch: u8, is_held: Vec<bool>) -> SyncPurge {
-        SyncPurge { epoch, is_held, ended: 0, cursor: 0 }
-    }
-
-    fn is_about(&self, vip: VipId, env: &Env) -> bool {
-        self.is_held.get(vip.index()) == Some(&true) && !env.snapshot.is_live(vip)
+    pub fn new(epoch: u8, [vips, snat]: [Vec<bool>; 2]) -> SyncPurge {
+        SyncPurge { epoch, vips, snat, ended: 0, cursor: 0 }
     }
 }
 
@@ -55,7 +55,9 @@ impl WorkerState {
 
     fn is_stale_transfer(&self, id: FlowId, purge: &SyncPurge, env: &Env) -> bool {
         self.transfers.get(id).is_some_and(|flow| {
-            purge.is_about(flow.vip(), env) && !self.epochs.is_of(Table::Transfers, id, purge.epoch)
+            !self.epochs.is_of(Table::Transfers, id, purge.epoch)
+                && self.is_the_peers(flow.vip(), pool_end(flow), purge)
+                && !self.has_transfer(&self.transfers[id], env)
         })
     }
 
@@ -64,8 +66,17 @@ impl WorkerState {
         self.connections.get(id).is_some_and(|connection| {
             connection.backend != NO_BACKEND
                 && !connection.is_made_anew()
-                && purge.is_about(connection.vip(), env)
                 && !self.epochs.is_of(Table::Connections, id, purge.epoch)
+                && self.is_the_peers(connection.vip(), pool_end_of(connection), purge)
+                && !self.has_connection(connection, env)
         })
+    }
+
+    /// Whether the peer holds the addresses by which a flow's ends know a gate.
+    fn is_the_peers(&self, vip: VipId, seen_as: Option<Endpoint>, purge: &SyncPurge) -> bool {
+        let of_pool = |end: Endpoint| self.snat.hosts.iter().position(|&known| known == end.host);
+        let holds = |list: &[bool], place: usize| list.get(place) == Some(&true);
+        holds(&purge.vips, vip.index())
+            && seen_as.and_then(of_pool).is_none_or(|place| holds(&purge.snat, place))
     }
 }

@@ -55,6 +55,8 @@ pub enum Put {
     Known(FlowId),
     /// The flow is over, and was not known.
     Over,
+    /// The client has a running flow of this gate between the same ends.
+    Ours,
 }
 
 impl WorkerState {
@@ -73,7 +75,8 @@ impl WorkerState {
         if !is_on_vip(backend.service) || !has_interface {
             return Err(SyncRefusal::Unknown);
         }
-        if snapshot.is_live(row.vip) {
+        // The pool's address tells whose it is: see `told_host`.
+        if snapshot.is_live(row.vip) && !matches!(service.mode, Mode::Snat(_)) {
             return Err(SyncRefusal::Held);
         }
         let client = row.client.ip();

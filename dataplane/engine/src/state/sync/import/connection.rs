@@ -2,7 +2,6 @@
 
 use super::claim::{Claim, Put};
 use super::has_room;
-use super::port::yields;
 use super::refusal::SyncRefusal;
 use crate::context::Env;
 use crate::flow::FlowId;
@@ -64,6 +63,9 @@ impl WorkerState {
                 self.follow_connection(known, &row, session, env);
                 return Ok(Put::Known(known));
             }
+            if !was_over && self.has_connection(&self.connections[known], env) {
+                return Ok(Put::Ours);
+            }
             self.end_connection(known, EndReason::Replaced, env);
         }
         if row.is_over() {
@@ -86,11 +88,13 @@ impl WorkerState {
             .sum()
     }
 
-    /// Ends the connection that has the server's tuple, unless its VIP is held here.
+    /// Ends the connection that has the server's tuple, unless it is ours.
     fn displace(&mut self, row: &Connection, env: &Env) -> Result<(), SyncRefusal> {
         let twin = row.answers_seen().then(|| self.connections.find(&row.server())).flatten();
         if let Some(twin) = twin {
-            yields(self.connections[twin].vip(), env)?;
+            if self.has_connection(&self.connections[twin], env) {
+                return Err(SyncRefusal::Port);
+            }
             self.end_connection(twin, EndReason::Replaced, env);
         }
         Ok(())

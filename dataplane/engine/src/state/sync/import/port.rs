@@ -10,7 +10,6 @@ use crate::state::WorkerState;
 use crate::state::evict::Row;
 use crate::types::direction::KeyKind;
 use crate::types::end_reason::EndReason;
-use crate::types::id::VipId;
 
 /// Ports behind a told one that may be those of flows too young to be told. Their servers may still send there what a
 /// client would take for the answer to its own request.
@@ -59,26 +58,22 @@ impl WorkerState {
 
     /// Ends a row that the peer has told of, as its port is another one's by now.
     fn give_way(&mut self, row: Row, seen_as: Endpoint, env: &Env) -> Result<(), SyncRefusal> {
-        let (vip, its) = match row {
-            Row::Transfer(id) => (self.transfers[id].vip(), self.transfers[id].seen_as()),
+        let (its, is_ours) = match row {
+            Row::Transfer(id) => {
+                (self.transfers[id].seen_as(), self.has_transfer(&self.transfers[id], env))
+            }
             Row::Connection(id) => {
                 let connection = self.connections.get(id).ok_or(SyncRefusal::Port)?;
-                (connection.vip(), connection.seen_as())
+                (connection.seen_as(), self.has_connection(connection, env))
             }
         };
-        if its != seen_as {
+        if its != seen_as || is_ours {
             return Err(SyncRefusal::Port);
         }
-        yields(vip, env)?;
         match row {
             Row::Transfer(id) => self.end_both(id, EndReason::Replaced, env),
             Row::Connection(id) => self.end_connection(id, EndReason::Replaced, env),
         }
         Ok(())
     }
-}
-
-/// Whether a row makes way for one of the peer's: not if this gate holds its VIP.
-pub fn yields(vip: VipId, env: &Env) -> Result<(), SyncRefusal> {
-    if env.snapshot.is_live(vip) { Err(SyncRefusal::Port) } else { Ok(()) }
 }

@@ -2,7 +2,6 @@
 
 use super::claim::{Claim, Put};
 use super::has_room;
-use super::port::yields;
 use super::refusal::SyncRefusal;
 use crate::alg::tftp::FIRST_TID;
 use crate::context::Env;
@@ -62,6 +61,9 @@ impl WorkerState {
                 self.follow_transfer(known, &flow, &detail, env);
                 return Ok(Put::Known(known));
             }
+            if !was_over && self.has_transfer(&self.transfers[known], env) {
+                return Ok(Put::Ours);
+            }
             self.end_both(known, EndReason::Replaced, env);
         }
         if flow.state.is_over() {
@@ -80,11 +82,13 @@ impl WorkerState {
         self.enter_told(&flow, &detail, env).map(Put::New)
     }
 
-    /// Ends the transfer that the server would take for this one, through another VIP, unless that is held here.
+    /// Ends the transfer that the server would take for this one, through another VIP, unless it is ours.
     fn displace_twin(&mut self, flow: &Transfer, env: &Env) -> Result<(), SyncRefusal> {
         let twin = flow.server_key().and_then(|key| self.transfers.find(KeyKind::Server, key));
         if let Some(twin) = twin {
-            yields(self.transfers[twin].vip(), env)?;
+            if self.has_transfer(&self.transfers[twin], env) {
+                return Err(SyncRefusal::Port);
+            }
             self.end_both(twin, EndReason::Replaced, env);
         }
         Ok(())

@@ -17,6 +17,9 @@ pub fn enter(
     for vip in &mut snapshot.vips {
         vip.is_shared = held.contains(&vip.address);
     }
+    // A lone gate's packets need not be asked whose they are.
+    let is_needed = snapshot.numbered_vips().any(|(id, vip)| vip.is_shared && snapshot.is_live(id));
+    let stations = if is_needed { stations } else { &[] };
     for (interface, known) in interfaces.iter().zip(&mut snapshot.interfaces) {
         let station = stations.iter().find(|station| is_on_link(station, interface));
         let mac = station.map(|station| Mac(station.mac));
@@ -37,6 +40,7 @@ mod tests {
     use crate::config::sample::{SOUND, parsed};
     use engine::snapshot::interface;
     use engine::snapshot::vip::Vip;
+    use engine::types::id::VipId;
 
     const OURS: [u8; 6] = [2, 0, 0, 0, 0, 1];
     const PEERS: [u8; 6] = [2, 0, 0, 0, 0, 2];
@@ -45,10 +49,13 @@ mod tests {
     fn known(name: &str, mac: [u8; 6], address: &str) -> Option<Mac> {
         let config = parsed(SOUND);
         let ours = interface::Interface { mac: Mac(OURS), ..Default::default() };
-        let mut snapshot = Snapshot { interfaces: vec![ours], ..Snapshot::default() };
+        let vip = "10.0.0.100".parse().expect("a VIP");
+        let vips = vec![Vip::new(vip)];
+        let mut snapshot = Snapshot { interfaces: vec![ours], vips, ..Snapshot::default() };
+        snapshot.set_live(VipId(0), true);
         let addresses = vec![address.parse().expect("an address")];
         let station = Station { interface: name.to_owned(), mac, addresses };
-        enter(&mut snapshot, &config.interfaces, &[station], &BTreeSet::new());
+        enter(&mut snapshot, &config.interfaces, &[station], &BTreeSet::from([vip]));
         snapshot.interfaces[0].other_gate
     }
 

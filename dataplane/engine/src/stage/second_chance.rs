@@ -11,7 +11,7 @@ use crate::ip_family::IpFamily;
 use crate::net::address_map::Owner;
 use crate::types::drop_reason::DropReason;
 use crate::types::frame::Frame;
-use crate::types::id::VipId;
+use crate::types::id::{InterfaceId, VipId};
 use crate::types::verdict::Verdict;
 use std::net::IpAddr;
 use wire::ethernet::{Ethernet, Mac};
@@ -47,19 +47,21 @@ pub fn give_second_chances<F: Frame>(
         if is_unknown(*verdict) && send_on(frame, ctx).is_some() {
             *verdict = Verdict::Transmit(ctx.interface);
             counters.packets.second_chances.add(1);
-        } else if *verdict == Verdict::Answer && is_to_other_gate(frame, ctx) {
-            *verdict = answer(frame, ctx);
+        } else if *verdict == Verdict::Answer
+            && is_to_other_gate(frame, ctx)
+            && let Some(interface) = send_to_client(frame, ctx)
+        {
+            *verdict = Verdict::Transmit(interface);
         }
     }
 }
 
-/// Sends an answer to the client's next hop, by the kernel's route.
-fn answer(frame: &mut [u8], ctx: &BurstContext) -> Verdict {
-    let hop = destination(frame).and_then(|client| ctx.snapshot.hop_or_seek(client));
-    match (hop, Ethernet::mut_from_prefix(frame)) {
-        (Some(hop), Ok((ethernet, _))) => Verdict::Transmit(send(ethernet, &hop, ctx)),
-        (_, _) => DropReason::NoRoute.into(),
-    }
+/// Sends an answer to the client's next hop, by the kernel's route. `None`: there is none, or the answer is not about a packet
+/// of IP, and goes back to the other gate.
+fn send_to_client(frame: &mut [u8], ctx: &BurstContext) -> Option<InterfaceId> {
+    let hop = ctx.snapshot.hop_or_seek(destination(frame)?)?;
+    let (ethernet, _) = Ethernet::mut_from_prefix(frame).ok()?;
+    Some(send(ethernet, &hop, ctx))
 }
 
 /// Addresses a frame to the other gate. `None`: that gate does not want it.

@@ -23,6 +23,9 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::sleep;
 
+/// Least time between two changes of what the peer holds.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Time in which all addresses of a gate move.
 const MOVE: Duration = Duration::from_secs(1);
 
@@ -39,6 +42,7 @@ async fn enter_the_peer(daemon: Rc<Daemon>) {
     loop {
         daemon.pair_state().changed.notified().await;
         daemon.publish().await;
+        sleep(PAUSE).await;
     }
 }
 

@@ -91,10 +91,8 @@ impl Daemon {
     /// The interfaces by which packets of the peer's flows go on to it.
     fn second_chance_by(&self) -> Vec<String> {
         let (active, snapshot) = (self.active(), self.snapshot.borrow());
-        let mut vips = snapshot.numbered_vips();
-        let is_shared = vips.any(|(id, vip)| vip.is_shared && snapshot.is_live(id));
         let both = active.config().interfaces.iter().zip(&snapshot.interfaces);
-        let reached = both.filter(|(_, known)| is_shared && known.other_gate.is_some());
+        let reached = both.filter(|(_, known)| known.other_gate.is_some());
         reached.map(|(interface, _)| interface.name.clone()).collect()
     }
 

@@ -153,8 +153,9 @@ impl PairState {
 
     /// Notes the peer's stations.
     pub fn hear_of_stations(&self, stations: Vec<Station>) {
-        self.stations.replace(stations);
-        self.changed.notify_one();
+        if self.stations.replace_with(|_| stations.clone()) != stations {
+            self.changed.notify_one();
+        }
     }
 
     /// Enters into a snapshot what the peer holds, and where it takes packets of its flows.

@@ -21,7 +21,7 @@ pub struct Interface {
     /// VIPs and SNAT addresses that the kernel holds on the interface, each with the hardware address that neighbours are
     /// told: that of the interface, or of a macvlan link above it.
     pub held: HashMap<IpAddr, Mac>,
-    /// The hardware address of the pair's other gate, if it is on the same link.
+    /// The hardware address of the pair's other gate, if it is on the same link and both gates hold a VIP.
     pub other_gate: Option<Mac>,
     /// The VIP whose clients may send to broadcast addresses instead.
     pub broadcast: Option<VipId>,

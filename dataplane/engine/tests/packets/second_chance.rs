@@ -119,6 +119,36 @@ fn nothing_goes_in_a_circle() {
     }
 }
 
+/// The client uses its port again.
+#[test]
+fn a_connection_that_begins_anew_goes_on_there() {
+    for via in SNAT {
+        let mut pair = fleet(world);
+        let line = Connection::open(&mut pair.gates[0], via, client(via, 1), SSH);
+        told(&mut pair);
+        let syn = Connection::new(via, line.client, SSH).from_client("S", "");
+        let _ = goes_round(&mut pair, syn);
+    }
+}
+
+/// The other gate itself asks where a VIP is.
+#[test]
+fn the_other_gate_is_answered_as_any_neighbour() {
+    let mut pair = fleet(world);
+    let question = [
+        &[0xff; 6][..],
+        &OTHER.0,
+        &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1],
+        &OTHER.0,
+        &[10, 0, 0, 3],
+        &[0; 6],
+        &[10, 0, 0, 100 + Via::Nat as u8],
+    ];
+    let outcome = pair.gates[0].take(question.concat());
+    assert_eq!(outcome.verdict, Verdict::Answer);
+    assert_eq!(outcome.bytes[..6], OTHER.0);
+}
+
 #[test]
 fn a_gate_alone_sends_nothing_on() {
     for via in Via::ALL {

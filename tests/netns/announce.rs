@@ -24,6 +24,13 @@ fn all_are(daemon: &Daemon, state: &str) {
     });
 }
 
+fn all_pass(daemon: &Daemon) {
+    until("all have passed their checks", || {
+        let backends = daemon.ask("backends").expect("backends");
+        rows(&backends).all(|backend| backend["check"]["verdict"] == "passed")
+    });
+}
+
 fn all_serve(lab: &Lab, daemon: &Daemon) {
     all_are(daemon, "live");
     assert_eq!(held(lab).len(), 4);
@@ -86,7 +93,8 @@ fn vips_are_held_while_a_backend_serves() {
     let times = said(&format!("VIP {vip} is announced: a backend of nat serves"));
     assert_eq!(times, 2, "{}", lab.log());
 
-    // By order, one after the other.
+    // By order, one after the other: a VIP is held as soon as one of them serves.
+    all_pass(&daemon);
     for order in ["drain", "disable"] {
         for name in ["s1", "s2"] {
             assert!(is(&daemon, "nat", "live"));
@@ -115,10 +123,7 @@ fn a_restart_withdraws_no_vip_that_is_served() {
         daemon.process.0.wait().expect("it ends");
         drop(daemon);
         daemon = Daemon::with(&lab, &configuration(&lab));
-        until("all have passed their checks", || {
-            let backends = daemon.ask("backends").expect("backends");
-            rows(&backends).all(|backend| backend["check"]["verdict"] == "passed")
-        });
+        all_pass(&daemon);
         all_serve(&lab, &daemon);
     }
     drop(monitor);

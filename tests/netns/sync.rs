@@ -152,6 +152,20 @@ fn knows(gate: &Daemon, service: &str, count: u64) {
     until("they are told", || gate.total(service, "synced") >= count);
 }
 
+/// Waits until all that has happened so far was told to this gate: by rounds that have begun since. A session that has just
+/// spoken may be lost with its gate.
+fn hears_all(gate: &Daemon) {
+    let since_last = || pair_of(gate)["hearing"]["lag"].as_f64().expect("a round");
+    // The first one to end may have begun before.
+    for _ in 0..3 {
+        let mut before = since_last();
+        until("a round ends", || {
+            let now = since_last();
+            std::mem::replace(&mut before, now) > now
+        });
+    }
+}
+
 #[test]
 fn all_go_on_when_the_active_gate_is_killed_and_when_it_comes_back() {
     let lab = lab();
@@ -163,6 +177,7 @@ fn all_go_on_when_the_active_gate_is_killed_and_when_it_comes_back() {
     for (service, count) in [("pxe", ALL), ("echo", 2), ("ftp", 1)] {
         knows(&second, service, count);
     }
+    hears_all(&second);
     first.process.signal("KILL");
     first.process.0.wait().expect("it was killed");
     drop(first);
@@ -189,6 +204,7 @@ fn all_go_on_when_the_active_gate_is_killed_and_when_it_comes_back() {
     for (service, count) in [("pxe", ALL), ("echo", 2), ("ftp", 1)] {
         knows(&first, service, count);
     }
+    hears_all(&first);
     give(&lab, 0);
     flows.finish("move");
     until("it has seen their ends", || first.total("pxe", "completed") == ALL);

@@ -35,7 +35,7 @@ impl Daemon {
 
     fn gate(&self) -> Gate {
         let is_pair = self.active().config().pair.is_some();
-        let in_step = is_pair.then(|| self.pair.telling.is_known_there());
+        let in_step = is_pair.then(|| self.pair.is_known_there(self.now()));
         let held: Vec<_> = self.held_addresses().into_iter().collect();
         let transfers = self.all_services().now();
         let drained = *self.drained.borrow();

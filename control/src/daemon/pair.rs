@@ -76,7 +76,7 @@ impl Daemon {
             listen: pair.listen.to_string(),
             peer: pair.peer.to_string(),
             role: self.role().to_owned(),
-            in_step: state.telling.is_known_there()
+            in_step: state.is_known_there(self.now())
                 && state.hearing.is_in_step()
                 && state.conflicts() == 0,
             telling: link(&state.telling),

@@ -19,6 +19,7 @@ const ROWS: u8 = 3;
 const ROUND_END: u8 = 4;
 const DONE: u8 = 5;
 const STATIONS: u8 = 6;
+const LAST_ROWS: u8 = 7;
 
 /// The most entries of a list.
 const MOST_ENTRIES: usize = 65_536;
@@ -52,6 +53,8 @@ pub enum Message {
     Stations(Vec<Station>),
     /// Rows of flows, in a form of their own.
     Rows(Vec<u8>),
+    /// Rows of a gate that has just lost addresses, flows of these among them: the peer may have the addresses already.
+    LastRows(Vec<u8>),
     /// The end of a round through all flows.
     RoundEnd {
         /// The round's number.
@@ -89,6 +92,7 @@ impl Message {
             Message::Names { is_first, backends, vips, interfaces } => {
                 with_body(NAMES, &(is_first, backends, vips, interfaces))
             }
+            Message::LastRows(rows) => [&[LAST_ROWS], &rows[..]].concat(),
             Message::Stations(stations) => with_body(STATIONS, stations),
             Message::Rows(rows) => [&[ROWS], &rows[..]].concat(),
             Message::RoundEnd { round, held } => with_body(ROUND_END, &(round, held)),
@@ -112,6 +116,7 @@ impl Message {
             NAMES => names(body)?,
             ROWS => Message::Rows(body.to_vec()),
             STATIONS => stations(body)?,
+            LAST_ROWS => Message::LastRows(body.to_vec()),
             ROUND_END => {
                 let (round, held): (_, Vec<_>) = read(body)?;
                 check_list(&held)?;

@@ -5,6 +5,7 @@ use super::station;
 use crate::config::Interface;
 use engine::snapshot::Snapshot;
 use engine::state::sync::import::SyncRefusal;
+use engine::types::tick::{PER_SECOND, Tick};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -16,6 +17,12 @@ const LONELY: Duration = Duration::from_secs(10);
 
 /// Time after its start from which a gate is ready, however far the peer has come in telling its flows.
 const LONGEST: Duration = Duration::from_secs(90);
+
+/// Rounds that tell the rest: the first one may find some addresses still held.
+const LAST_ROUNDS: u32 = 2;
+
+/// Ticks after a gate has got addresses in which the gate that had them tells the rest of its flows.
+pub const REST: u32 = 5 * PER_SECOND;
 
 /// Time since the last whole round after which a peer may be dead.
 const FRESH: Duration = Duration::from_secs(2);
@@ -32,6 +39,10 @@ pub struct PairState {
     start: Instant,
     peer_holds: RefCell<BTreeSet<IpAddr>>,
     stations: RefCell<Vec<Station>>,
+    /// The time at which this gate got addresses last, as workers count it.
+    pub gained: Cell<Option<Tick>>,
+    /// The time at which this gate lost addresses last, and the rounds that are left to tell the rest of their flows.
+    rest: Cell<Option<(Tick, u32)>>,
     /// Told when what the peer holds or its stations are others: the snapshot has both.
     pub changed: Notify,
     conflict: RefCell<Conflict>,
@@ -90,7 +101,7 @@ impl Direction {
     }
 
     /// Whether the other side has taken in all rows, to this moment but for a round or two.
-    pub fn is_known_there(&self) -> bool {
+    fn is_known_there(&self) -> bool {
         let is_fresh = self.last.get().is_some_and(|last| last.elapsed() < FRESH);
         self.is_in_step() && is_fresh && !self.is_refused.get()
     }
@@ -117,6 +128,8 @@ impl Default for PairState {
             start: Instant::now(),
             peer_holds: RefCell::default(),
             stations: RefCell::default(),
+            gained: Cell::default(),
+            rest: Cell::default(),
             changed: Notify::new(),
             conflict: RefCell::default(),
         }
@@ -149,6 +162,27 @@ impl PairState {
         if self.peer_holds.replace_with(|_| held.clone()) != held {
             self.changed.notify_one();
         }
+    }
+
+    /// Whether the other gate has taken in all rows, to this moment but for a round or two, and the rest of those that this
+    /// gate has just lost.
+    pub fn is_known_there(&self, now: Tick) -> bool {
+        self.telling.is_known_there() && !self.has_rest(now)
+    }
+
+    /// Notes that this gate has lost addresses.
+    pub fn lose(&self, now: Tick) {
+        self.rest.set(Some((now, LAST_ROUNDS)));
+    }
+
+    /// Whether the gate that has lost addresses has not told the rest of their flows yet, and it is not too late.
+    pub fn has_rest(&self, now: Tick) -> bool {
+        self.rest.get().is_some_and(|(lost, rounds)| rounds > 0 && now.since(lost) < REST)
+    }
+
+    /// Notes that a round has told the rest.
+    pub fn rest_is_told(&self) {
+        self.rest.set(self.rest.get().map(|(lost, rounds)| (lost, rounds.saturating_sub(1))));
     }
 
     /// Notes the peer's stations.
@@ -226,6 +260,19 @@ mod tests {
         assert_eq!(state.peer_holds(address), Some(true));
         state.peer_is_gone();
         assert_eq!((state.peer_holds(address), state.conflicts()), (None, 0));
+    }
+
+    #[test]
+    fn the_rest_is_told_for_two_rounds_and_not_too_late() {
+        let (state, now) = (PairState::default(), Tick(1000));
+        assert!(!state.has_rest(now));
+        for (rounds, after, expected) in
+            [(0, 0, true), (1, 9, true), (2, 9, false), (0, REST, false)]
+        {
+            state.lose(now);
+            (0..rounds).for_each(|_| state.rest_is_told());
+            assert_eq!(state.has_rest(now.after(after)), expected, "{rounds} {after}");
+        }
     }
 
     #[test]

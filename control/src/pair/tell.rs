@@ -81,6 +81,8 @@ struct Telling<'a> {
     named: Option<Rc<ActiveConfig>>,
     /// A round of each worker.
     exports: Vec<Option<Box<SyncExport>>>,
+    /// Whether this round tells the rest of the flows of addresses that this gate has lost.
+    tells_rest: bool,
     /// Whether this round tells all rows.
     tells_all: bool,
     told_all: Instant,
@@ -99,6 +101,7 @@ impl<'a> Telling<'a> {
             receiver,
             named: None,
             exports,
+            tells_rest: false,
             tells_all: true,
             told_all: Instant::now(),
         }
@@ -137,6 +140,7 @@ impl<'a> Telling<'a> {
             self.send(&Message::Stations(stations(self.daemon))).await?;
             self.named = Some(active);
         }
+        self.tells_rest = self.daemon.pair_state().has_rest(self.daemon.now());
         for worker in 0..self.exports.len() {
             self.tell_worker(worker).await?;
         }
@@ -146,6 +150,9 @@ impl<'a> Telling<'a> {
         match timeout(SLOWEST, self.hear()).await.map_err(|_| LinkError::TimedOut)?? {
             Message::Done { round: done, refused } if done == round => self.heed(refused),
             _ => return Err(PairError::Order),
+        }
+        if self.tells_rest {
+            self.daemon.pair_state().rest_is_told();
         }
         self.daemon.pair_state().telling.round();
         Ok(())
@@ -161,7 +168,10 @@ impl<'a> Telling<'a> {
 
     async fn tell_worker(&mut self, worker: usize) -> Result<(), PairError> {
         let Some(mut export) = self.exports[worker].take() else { return Err(PairError::Silent) };
-        export.begin(self.min_age(), self.daemon.now());
+        match self.tells_rest {
+            true => export.begin_last(self.daemon.now()),
+            false => export.begin(self.min_age(), self.daemon.now()),
+        }
         while !export.is_whole() {
             let asked = self.daemon.channels.export(worker as u16, export).await;
             export = asked.map_err(|_| PairError::Silent)?;
@@ -169,7 +179,9 @@ impl<'a> Telling<'a> {
             let records = transfers.chain(export.connections.drain(..).map(Record::Connection));
             let count = records.size_hint().0;
             for rows in Record::encode_all(records, MOST - 1) {
-                self.send(&Message::Rows(rows)).await?;
+                let message =
+                    if self.tells_rest { Message::LastRows(rows) } else { Message::Rows(rows) };
+                self.send(&message).await?;
             }
             self.daemon.pair_state().telling.count(count);
         }

@@ -66,6 +66,9 @@ pub struct Snapshot {
     pub has_connections: bool,
     /// Drained and removed backends, and when their UDP connections are moved elsewhere, even though nothing has ended.
     pub leave_by: Vec<(BackendId, Tick)>,
+    /// The time from which senders of segments that are unknown here are told so; `None`: always. The other gate of a pair may
+    /// yet tell the flows of addresses that this one has got.
+    pub resets_from: Option<Tick>,
     /// Most messages that a worker originates per tick ([`crate::state::originate_queue`]).
     pub originate_rate: u32,
 }

@@ -9,6 +9,7 @@ use engine::state::sync::import::{SyncImport, SyncRefusal};
 use engine::state::sync::purge::SyncPurge;
 use engine::types::id::{SnatId, VipId};
 use engine::types::mode::Mode;
+use engine::types::tick::Tick;
 
 /// The pair. Each gate has its own clock, seed and ports.
 pub struct Pair {
@@ -43,9 +44,7 @@ impl Pair {
     pub fn rows(&mut self, from: usize) -> SyncImport {
         let (gate, export) = (&self.gates[from], &mut self.exports[from]);
         export.begin(MIN_AGE, gate.now);
-        while !gate.engine.export(export, gate.now) || !export.is_whole() {}
-        let transfers = export.transfers.drain(..).collect();
-        SyncImport::new(transfers, export.connections.drain(..).collect(), self.epoch)
+        whole(gate, export, self.epoch)
     }
 
     /// The number of rows that this gate tells again although nothing has happened for long, in rounds that follow each other
@@ -97,11 +96,28 @@ impl Pair {
         rows.refused
     }
 
+    /// The first gate, which has lost its addresses, tells the rest to the second one, which got them at this time. Returns
+    /// the number of rows, and of those refused.
+    pub fn tell_rest(&mut self, gained: Tick) -> (usize, Refused) {
+        let (gate, export) = (&self.gates[0], &mut self.exports[0]);
+        export.begin_last(gate.now);
+        let rows = whole(gate, export, self.epoch).since(Some(gained));
+        let count = rows.transfers.len() + rows.connections.len();
+        (count, self.hear(1, rows))
+    }
+
     /// The second gate gets the addresses in the place of the first.
     pub fn fail_over(&mut self) {
         hold(&mut self.gates[0], false);
         hold(&mut self.gates[1], true);
     }
+}
+
+/// The rows of a whole round.
+fn whole(gate: &EngineHarness, export: &mut SyncExport, epoch: u8) -> SyncImport {
+    while !gate.engine.export(export, gate.now) || !export.is_whole() {}
+    let transfers = export.transfers.drain(..).collect();
+    SyncImport::new(transfers, export.connections.drain(..).collect(), epoch)
 }
 
 /// The kernel of a gate holds all its addresses, or none.

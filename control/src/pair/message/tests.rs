@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 /// A message of each kind and its bytes, as version 1 sends them. They must be understood for ever.
-fn recorded() -> [(Message, &'static [u8]); 6] {
+fn recorded() -> [(Message, &'static [u8]); 7] {
     let vips: Vec<IpAddr> = ["10.0.0.100", "fd00::100"].map(|vip| vip.parse().unwrap()).into();
     [
         (
@@ -23,6 +23,7 @@ fn recorded() -> [(Message, &'static [u8]); 6] {
               \x01\xfd\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x01\x03lan",
         ),
         (Message::Rows(vec![0, 1, 255]), b"\x03\x00\x01\xff"),
+        (Message::LastRows(vec![0, 1, 255]), b"\x07\x00\x01\xff"),
         (
             Message::RoundEnd { round: 300, held: vips[..1].into() },
             b"\x04\xac\x02\x01\x00\x0a\x00\x00\x64",
@@ -56,11 +57,12 @@ fn a_newer_version_s_fields_and_kinds_are_skipped() {
         let more = [bytes, b"more"].concat();
         let expected = match message {
             Message::Rows(_) => Message::Rows(more[1..].into()),
+            Message::LastRows(_) => Message::LastRows(more[1..].into()),
             other => other,
         };
         assert_eq!(Message::decode(&more), Ok(Some(expected)));
     }
-    for kind in [0, 7, 255] {
+    for kind in [0, 8, 255] {
         assert_eq!(Message::decode(&[kind]), Ok(None));
         assert_eq!(Message::decode(&[kind, 1, 2, 3]), Ok(None));
     }
@@ -70,7 +72,7 @@ fn a_newer_version_s_fields_and_kinds_are_skipped() {
 fn incomplete_messages_are_refused() {
     assert_eq!(Message::decode(&[]), Err(BadMessage::Empty));
     for (message, bytes) in recorded() {
-        if !matches!(message, Message::Rows(_)) {
+        if !matches!(message, Message::Rows(_) | Message::LastRows(_)) {
             for end in 1..bytes.len() {
                 assert_eq!(Message::decode(&bytes[..end]), Err(BadMessage::Malformed));
             }
@@ -165,6 +167,7 @@ fn message() -> impl Strategy<Value = Message> {
             }
         ),
         prop::collection::vec(any::<u8>(), 0..100).prop_map(Message::Rows),
+        prop::collection::vec(any::<u8>(), 0..100).prop_map(Message::LastRows),
         (any::<u64>(), vips).prop_map(|(round, held)| Message::RoundEnd { round, held }),
         (any::<u64>(), any::<u32>()).prop_map(|(round, refused)| Message::Done { round, refused }),
         prop::collection::vec(station(), 0..5).prop_map(Message::Stations),

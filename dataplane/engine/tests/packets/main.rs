@@ -55,6 +55,7 @@ mod slow_start;
 mod sync;
 mod sync_ftp;
 mod sync_refusals;
+mod sync_rest;
 mod tcp;
 mod tid_learning;
 mod to_service_port;

@@ -1,6 +1,9 @@
 //! Rows that a worker copies out for the peer gate: those of VIPs that are held here, once they have lasted for a while. Their
 //! clients were heard: the others ask again, and anybody can ask in another's name.
 //!
+//! A gate that has just lost addresses tells the rest, too: flows that were too young to be told, or that have changed since,
+//! and transfers whose clients were not heard yet.
+//!
 //! A digest of each row as it was told last says what has changed since. All rows are told anew where the digests are
 //! zeroes: the first round to a peer differs in nothing from the later ones. Progress is no part of the digest, and is told
 //! from time to time.
@@ -33,6 +36,8 @@ pub struct SyncExport {
     pub connections: Vec<SyncedConnection>,
     /// Ticks that a flow must have lasted.
     min_age: u32,
+    /// Whether flows of addresses that are not held any more are told.
+    tells_lost: bool,
     digests: [Box<[u16]>; 2],
     round: u32,
     /// Beginnings of the last rounds, by number.
@@ -49,6 +54,7 @@ impl SyncExport {
         let room = room.max(LOOKS);
         SyncExport {
             min_age: 0,
+            tells_lost: false,
             transfers: Vec::with_capacity(room),
             connections: Vec::with_capacity(room),
             digests: [0; 2].map(|zero| vec![zero; rows].into()),
@@ -61,7 +67,7 @@ impl SyncExport {
 
     /// Begins the next round, over flows that have lasted for `min_age` ticks.
     pub fn begin(&mut self, min_age: u32, now: Tick) {
-        self.min_age = min_age;
+        (self.min_age, self.tells_lost) = (min_age, false);
         if self.round == 0 {
             self.begun = [now; REFRESH as usize];
         }
@@ -69,6 +75,12 @@ impl SyncExport {
         self.begun.rotate_right(1);
         self.begun[0] = now;
         (self.cursor, self.stop) = (0, STOP);
+    }
+
+    /// Begins the next round, over flows of any age, also of addresses that are not held any more.
+    pub fn begin_last(&mut self, now: Tick) {
+        self.begin(0, now);
+        self.tells_lost = true;
     }
 
     /// Has the next round tell all rows again.
@@ -117,10 +129,15 @@ impl WorkerState {
         let from = query.cursor;
         let upto = (from + LOOKS).min(query.digests[0].len()).min(self.transfers.capacity());
         for id in (from..upto).map(|place| place as FlowId) {
-            if query.is_told(Table::Transfers, id, self.row_of_transfer(id, env)) {
+            if query.is_told(Table::Transfers, id, self.row_of_transfer(id, query.tells_lost, env))
+            {
                 query.transfers.push(self.synced_transfer(id, env.now));
             }
-            if query.is_told(Table::Connections, id, self.row_of_connection(id, env)) {
+            if query.is_told(
+                Table::Connections,
+                id,
+                self.row_of_connection(id, query.tells_lost, env),
+            ) {
                 query.connections.push(self.synced_connection(id, env.now));
             }
         }
@@ -132,24 +149,29 @@ impl WorkerState {
         is_enough
     }
 
-    fn row_of_transfer(&self, id: FlowId, env: &Env) -> Option<Row> {
-        let flow = self.transfers.get(id).filter(|flow| self.is_held(id, flow, env))?;
+    fn row_of_transfer(&self, id: FlowId, tells_lost: bool, env: &Env) -> Option<Row> {
+        let is_told = |flow: &&Transfer| {
+            // Not known for the client's own while it waits beside another one.
+            self.transfers.elder(id).is_none() && (tells_lost || self.is_held(flow, env))
+        };
+        let flow = self.transfers.get(id).filter(is_told)?;
         Some(Row {
             digest: self.transfers.digest(id),
             age: env.now.since(self.transfers.detail(id).begun),
             idle: env.now.since(flow.last_packet),
-            is_assured: flow.progress.is_assured() && !flow.state.is_over(),
+            // One that was not heard yet makes way for others there, too.
+            is_assured: (tells_lost || flow.progress.is_assured()) && !flow.state.is_over(),
         })
     }
 
-    /// Whether the transfer is held here, and known for the client's own: one that waits beside another is not.
-    fn is_held(&self, id: FlowId, flow: &Transfer, env: &Env) -> bool {
+    fn is_held(&self, flow: &Transfer, env: &Env) -> bool {
         let mode = &env.snapshot.service_of(flow.backend).mode;
-        self.transfers.elder(id).is_none() && self.tells(flow.vip(), mode, flow.seen_as(), env)
+        self.tells(flow.vip(), mode, flow.seen_as(), env)
     }
 
-    fn row_of_connection(&self, id: FlowId, env: &Env) -> Option<Row> {
-        let connection = self.connections.get(id).filter(|one| self.goes_on_elsewhere(one, env))?;
+    fn row_of_connection(&self, id: FlowId, tells_lost: bool, env: &Env) -> Option<Row> {
+        let is_told = |one: &&Connection| self.goes_on_elsewhere(one, tells_lost, env);
+        let connection = self.connections.get(id).filter(is_told)?;
         Some(Row {
             digest: self.digest_of_connection(id),
             age: env.now.since(connection.begun),
@@ -158,20 +180,20 @@ impl WorkerState {
         })
     }
 
-    /// Whether the connection is held here, and one that another gate can go on with.
-    fn goes_on_elsewhere(&self, connection: &Connection, env: &Env) -> bool {
+    /// Whether the connection is held here, unless `tells_lost`, and one that another gate can go on with.
+    fn goes_on_elsewhere(&self, connection: &Connection, tells_lost: bool, env: &Env) -> bool {
         if connection.is_made_anew() || connection.backend == NO_BACKEND {
             return false;
         }
         let service = env.snapshot.service_of(connection.backend);
-        let is_held = self.tells(connection.vip(), &service.mode, connection.seen_as(), env);
+        let is_held = || self.tells(connection.vip(), &service.mode, connection.seen_as(), env);
         // A session that is read goes on between two lines; its end is its end in any case.
         let is_read = matches!(service.protocol, Protocol::Ftp(_))
             && connection.kind == ConnectionKind::Client
             && connection.answers_seen();
         let can_go_on =
             !is_read || !connection.is_under_way() || self.told_session(connection).is_some();
-        is_held && can_go_on
+        can_go_on && (tells_lost || is_held())
     }
 
     /// The session of a control connection that is read, if neither side has ended it.

@@ -20,6 +20,7 @@ use crate::flow::endpoint::Endpoint;
 use crate::flow::epochs::Table;
 use crate::flow::transfer::SyncedTransfer;
 use crate::types::id::BackendId;
+use crate::types::tick::Tick;
 use claim::Put;
 use wire::tftp::Request;
 
@@ -32,6 +33,9 @@ pub struct SyncImport {
     pub connections: Vec<SyncedConnection>,
     /// The link's epoch, by which a [purge](super::purge) knows rows that it has told; never 0.
     pub epoch: u8,
+    /// The time at which this gate got addresses that the peer had until then: it may tell flows of them that are unknown
+    /// here, or of which nothing was heard here yet.
+    pub gained: Option<Tick>,
     /// Rows refused so far, by [`SyncRefusal`].
     pub refused: [u32; SyncRefusal::ALL.len()],
     cursor: usize,
@@ -45,6 +49,12 @@ impl SyncImport {
         epoch: u8,
     ) -> SyncImport {
         SyncImport { transfers, connections, epoch, ..SyncImport::default() }
+    }
+
+    /// The import of a gate that got addresses of the peer's at this time ([`SyncImport::gained`]).
+    #[must_use]
+    pub fn since(self, gained: Option<Tick>) -> SyncImport {
+        SyncImport { gained, ..self }
     }
 
     /// Whether there are no rows.
@@ -66,10 +76,14 @@ impl WorkerState {
         let upto = (rows.cursor + SLICE).min(all);
         for place in rows.cursor..upto {
             let (table, outcome) = match place.checked_sub(rows.transfers.len()) {
-                None => (Table::Transfers, self.import_transfer(&rows.transfers[place], env)),
-                Some(place) => {
-                    (Table::Connections, self.import_connection(&rows.connections[place], env))
-                }
+                None => (
+                    Table::Transfers,
+                    self.import_transfer(&rows.transfers[place], rows.gained, env),
+                ),
+                Some(place) => (
+                    Table::Connections,
+                    self.import_connection(&rows.connections[place], rows.gained, env),
+                ),
             };
             match outcome {
                 Ok(Put::New(id) | Put::Known(id)) => self.epochs.note(table, id, rows.epoch),
@@ -94,6 +108,12 @@ impl WorkerState {
         let request = SelectionRequest { client, family, service, tftp };
         Selection::new(&request, env).remember(backend, &mut self.choose, env.now);
     }
+}
+
+/// Whether a flow of this gate's stays as it is: one that was heard of since the gate got its address is not the peer's any
+/// more.
+fn has_gone_on(last_packet: Tick, gained: Option<Tick>) -> bool {
+    gained.is_none_or(|gained| gained.is_due(last_packet))
 }
 
 /// Whether a table of so many rows has one for the peer.

@@ -30,19 +30,21 @@ pub struct Claim {
     back: NextHop,
     age: u32,
     idle: u32,
+    /// Whether the peer may have had the addresses until now.
+    was_the_peers: bool,
 }
 
-impl From<&SyncedTransfer> for Claim {
-    fn from(row: &SyncedTransfer) -> Claim {
+impl Claim {
+    /// The facts of a transfer.
+    pub fn of(row: &SyncedTransfer, was_the_peers: bool) -> Claim {
         let SyncedTransfer { client, seen_as, vip, backend, back, age, idle, .. } = *row;
-        Claim { client, seen_as, vip, backend, back, age, idle }
+        Claim { client, seen_as, vip, backend, back, age, idle, was_the_peers }
     }
-}
 
-impl From<&SyncedConnection> for Claim {
-    fn from(row: &SyncedConnection) -> Claim {
+    /// The facts of a connection.
+    pub fn of_connection(row: &SyncedConnection, was_the_peers: bool) -> Claim {
         let SyncedConnection { client, seen_as, vip, backend, back, age, idle, .. } = *row;
-        Claim { client, seen_as, vip, backend, back, age, idle }
+        Claim { client, seen_as, vip, backend, back, age, idle, was_the_peers }
     }
 }
 
@@ -76,7 +78,8 @@ impl WorkerState {
             return Err(SyncRefusal::Unknown);
         }
         // The pool's address tells whose it is: see `told_host`.
-        if snapshot.is_live(row.vip) && !matches!(service.mode, Mode::Snat(_)) {
+        if snapshot.is_live(row.vip) && !row.was_the_peers && !matches!(service.mode, Mode::Snat(_))
+        {
             return Err(SyncRefusal::Held);
         }
         let client = row.client.ip();
@@ -128,7 +131,7 @@ impl WorkerState {
         // The service's pool has only what is held here.
         let place = env.snapshot.snat.iter().position(|one| one.address == row.seen_as.ip());
         let id = SnatId(place.ok_or(SyncRefusal::Malformed)? as u16);
-        if env.snapshot.is_snat_live(id) {
+        if env.snapshot.is_snat_live(id) && !row.was_the_peers {
             return Err(SyncRefusal::Held);
         }
         Ok(self.snat.hosts[id.index()])

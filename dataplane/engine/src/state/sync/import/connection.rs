@@ -1,8 +1,8 @@
 //! A connection of the peer's.
 
 use super::claim::{Claim, Put};
-use super::has_room;
 use super::refusal::SyncRefusal;
+use super::{has_gone_on, has_room};
 use crate::context::Env;
 use crate::flow::FlowId;
 use crate::flow::connection::{Connection, Half, SyncedConnection, flag, mark};
@@ -19,15 +19,17 @@ use crate::types::end_reason::EndReason;
 use crate::types::id::ServiceId;
 use crate::types::mode::Mode;
 use crate::types::selection_reason::SelectionReason;
+use crate::types::tick::Tick;
 use wire::ip::{PROTOCOL_TCP, PROTOCOL_UDP};
 
 impl WorkerState {
     pub(super) fn import_connection(
         &mut self,
         told: &SyncedConnection,
+        gained: Option<Tick>,
         env: &Env,
     ) -> Result<Put, SyncRefusal> {
-        let row = Claim::from(told);
+        let row = Claim::of_connection(told, gained.is_some());
         let service = self.check(&row, |service| is_on_vip(told, service, env.snapshot), env)?;
         let is_read = matches!(service.protocol, Protocol::Ftp(_))
             && service.mode != Mode::Dsr
@@ -42,7 +44,7 @@ impl WorkerState {
         }
         self.with_ends(&row, &service.mode, env, |state, ends| {
             let row = told.row(tuples(told, ends, &service.mode, env), env.now);
-            state.put_connection(row, told.session, env)
+            state.put_connection(row, told.session, gained, env)
         })
     }
 
@@ -51,10 +53,15 @@ impl WorkerState {
         &mut self,
         row: Connection,
         session: Option<SyncedSession>,
+        gained: Option<Tick>,
         env: &Env,
     ) -> Result<Put, SyncRefusal> {
         if let Some(known) = self.connections.find(&row.client()) {
             let was_over = self.connections[known].is_over();
+            let goes_on = has_gone_on(self.connections[known].last_packet, gained);
+            if !was_over && goes_on && self.has_connection(&self.connections[known], env) {
+                return Ok(Put::Ours);
+            }
             let is_read = |read: bool| row.is_over() || read == session.is_some();
             if is_same(&self.connections[known], &row)
                 && is_read(self.connections[known].has(flag::READ))
@@ -62,9 +69,6 @@ impl WorkerState {
             {
                 self.follow_connection(known, &row, session, env);
                 return Ok(Put::Known(known));
-            }
-            if !was_over && self.has_connection(&self.connections[known], env) {
-                return Ok(Put::Ours);
             }
             self.end_connection(known, EndReason::Replaced, env);
         }

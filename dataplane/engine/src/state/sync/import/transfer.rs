@@ -1,8 +1,8 @@
 //! A transfer of the peer's.
 
 use super::claim::{Claim, Put};
-use super::has_room;
 use super::refusal::SyncRefusal;
+use super::{has_gone_on, has_room};
 use crate::alg::tftp::FIRST_TID;
 use crate::context::Env;
 use crate::flow::FlowId;
@@ -18,6 +18,7 @@ use crate::types::direction::KeyKind;
 use crate::types::end_reason::EndReason;
 use crate::types::id::ServiceId;
 use crate::types::mode::Mode;
+use crate::types::tick::Tick;
 use wire::ip::PROTOCOL_UDP;
 use wire::tftp::Message;
 
@@ -25,9 +26,10 @@ impl WorkerState {
     pub(super) fn import_transfer(
         &mut self,
         told: &SyncedTransfer,
+        gained: Option<Tick>,
         env: &Env,
     ) -> Result<Put, SyncRefusal> {
-        let (row, snapshot) = (Claim::from(told), env.snapshot);
+        let (row, snapshot) = (Claim::of(told, gained.is_some()), env.snapshot);
         let port =
             |service: ServiceId| snapshot.service(told.vip, PROTOCOL_UDP, snapshot[service].port);
         let service = self.check(&row, |service| port(service) == Some(service), env)?;
@@ -37,13 +39,16 @@ impl WorkerState {
         if !is_sound {
             return Err(SyncRefusal::Malformed);
         }
-        self.with_ends(&row, &service.mode, env, |state, ends| state.put_transfer(told, ends, env))
+        self.with_ends(&row, &service.mode, env, |state, ends| {
+            state.put_transfer(told, ends, gained, env)
+        })
     }
 
     fn put_transfer(
         &mut self,
         told: &SyncedTransfer,
         [client, seen_as]: [Endpoint; 2],
+        gained: Option<Tick>,
         env: &Env,
     ) -> Result<Put, SyncRefusal> {
         let mode = &env.snapshot.service_of(told.backend).mode;
@@ -57,12 +62,13 @@ impl WorkerState {
         let detail = told.detail(env.now);
         if let Some(known) = self.transfers.find(KeyKind::Client, flow.client_key()) {
             let was_over = self.transfers[known].state.is_over();
+            let goes_on = has_gone_on(self.transfers[known].last_packet, gained);
+            if !was_over && goes_on && self.has_transfer(&self.transfers[known], env) {
+                return Ok(Put::Ours);
+            }
             if is_same(&self.transfers[known], &flow) && (flow.state.is_over() || !was_over) {
                 self.follow_transfer(known, &flow, &detail, env);
                 return Ok(Put::Known(known));
-            }
-            if !was_over && self.has_transfer(&self.transfers[known], env) {
-                return Ok(Put::Ours);
             }
             self.end_both(known, EndReason::Replaced, env);
         }

@@ -350,6 +350,32 @@ def stay(address, how, runs, go_on):
     ftp.quit()
 
 
+def abide(address, how, size, net):
+    """So many sessions, each from an address of its own, which fetch slowly until there is a file `stop`, and begin with
+    another file only while there is one `calm`."""
+    def one(n):
+        time.sleep(n * 0.2)
+        ftp = ftplib.FTP(address, timeout=120, source_address=(f"{net}{n + 1}", 0))
+        ftp.login()
+        ftp.set_pasv(how == "passive" or n % 2 == 0)
+        ftp.trust_server_pasv_ipv4_address = True
+        ftp.voidcmd("TYPE I")
+        while not os.path.exists("stop"):
+            if not os.path.exists("calm"):
+                time.sleep(0.05)
+                continue
+            with ftp.transfercmd("RETR long") as data, open("files/long", "rb") as file:
+                while got := data.recv(1 << 15, socket.MSG_WAITALL):
+                    expect(got == file.read(len(got)), "long has come as another file")
+                    time.sleep(0.1)
+                expect(not file.read(1), "long has not come as a whole")
+            ftp.voidresp()
+            put(ftp, "short", f"up/session-{n}")
+        ftp.quit()
+
+    at_once([lambda n=n: one(n) for n in range(int(size))])
+
+
 def foreign(address, how, other, word):
     """Asks for data to go to another address, which gets it if that is allowed."""
     raw = Raw(address)

@@ -41,6 +41,8 @@ mod nat_policy;
 mod operator;
 mod outage;
 mod pair;
+mod pair_chaos;
+mod pair_load;
 mod patient_clients;
 mod peers;
 mod plugins;

@@ -25,15 +25,21 @@ pub fn configuration(lab: &Lab, n: usize) -> String {
     format!("[dataplane]\nworkers = [{core}]\nhugepages = false\nmax_flows = 4096\n{text}")
 }
 
-/// keepalived on a gate.
+/// keepalived on a gate. This machine may be slow, and addresses stay where they have gone.
 fn keepalived(lab: &Lab, n: usize) -> Process {
+    keepalived_with(lab, n, |text| {
+        text.replace("advert_int 0.3", "advert_int 1").replace("fall 2", "fall 4")
+    })
+}
+
+/// keepalived on a gate, by the example with these changes.
+pub fn keepalived_with(lab: &Lab, n: usize, change: impl Fn(&str) -> String) -> Process {
     let ask =
         format!("{} --socket {}", env!("CARGO_BIN_EXE_tidegate"), socket(lab, GATES[n]).display());
     let text = example("keepalived.conf").replace("/usr/local/bin/tidegate", &ask);
     // Whoever has made the build may change the program.
     let text = text.replace("    enable_script_security\n", "");
-    // This machine may be slow, and addresses stay where they have gone.
-    let text = text.replace("advert_int 0.3", "advert_int 1").replace("fall 2", "fall 4");
+    let text = change(&text);
     let [file, main, vrrp] =
         ["conf", "pid", "vrrp"].map(|kind| lab.path(&format!("keepalived{n}.{kind}")));
     std::fs::write(&file, text).expect("the configuration is written");
@@ -44,7 +50,7 @@ fn keepalived(lab: &Lab, n: usize) -> Process {
 }
 
 /// The gate that alone holds the VIP and the address of the pool.
-fn active(lab: &Lab) -> Option<usize> {
+pub fn active(lab: &Lab) -> Option<usize> {
     let holds = [0, 1].map(|n| {
         let all = lab.must(GATES[n], "ip -o address show dev lan");
         ["10.77.0.100/32", "10.77.0.101/32"].map(|address| all.contains(address))

@@ -123,7 +123,7 @@ pub fn sshd(lab: &Lab, name: &str) -> Process {
          cat {key}.pub >{dir}/authorized\n\
          mount -t tmpfs none /run && mkdir /run/sshd\n\
          exec {program} -D -e -f /dev/null -h {dir}/key -o UsePAM=no -o PidFile=none \
-         -o StrictModes=no -o AuthorizedKeysFile={dir}/authorized -o 'Subsystem sftp internal-sftp'\n",
+         -o StrictModes=no -o MaxStartups=100 -o AuthorizedKeysFile={dir}/authorized -o 'Subsystem sftp internal-sftp'\n",
         key = key.display()
     );
     let server = with_user(lab, name, user, &script);

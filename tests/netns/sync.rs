@@ -17,7 +17,7 @@ const ADDRESSES: [&str; 2] = ["10.77.0.100/32", "10.77.0.101/32"];
 const ALL: u64 = CLIENTS as u64;
 
 /// A service beside that of TFTP, at the same servers.
-fn service(name: &str, protocol: &str, port: u16) -> String {
+pub fn service(name: &str, protocol: &str, port: u16) -> String {
     format!(
         "[[service]]\nname = \"{name}\"\nprotocol = \"{protocol}\"\nport = {port}\n\
          vip = \"10.77.0.100\"\nsnat = [\"10.77.0.101\"]\n\
@@ -27,7 +27,7 @@ fn service(name: &str, protocol: &str, port: u16) -> String {
 }
 
 /// The configuration of a gate, with this key.
-fn paired(lab: &Lab, n: usize, key: &str) -> String {
+pub fn paired(lab: &Lab, n: usize, key: &str) -> String {
     let [listen, peer] = if n == 0 { [2, 3] } else { [3, 2] };
     let key = lab.path(key);
     format!(
@@ -46,7 +46,7 @@ fn lab() -> Lab {
     lab
 }
 
-fn make_key(lab: &Lab, name: &str) {
+pub fn make_key(lab: &Lab, name: &str) {
     let command =
         format!("{} pair key {}", env!("CARGO_BIN_EXE_tidegate"), lab.path(name).display());
     let said = lab.must("gate", &command);
@@ -71,7 +71,7 @@ fn log(lab: &Lab, n: usize) -> String {
     std::fs::read_to_string(lab.path(&format!("{}.log", GATES[n]))).expect("its log")
 }
 
-fn pair_of(gate: &Daemon) -> Value {
+pub fn pair_of(gate: &Daemon) -> Value {
     gate.ask("pair").expect("the pair")
 }
 

@@ -82,7 +82,11 @@ impl Lab {
     }
 
     /// Connects an end to the switch.
-    fn plug_in(&self, name: &str, end: &str) {
+    ///
+    /// # Panics
+    ///
+    /// As [`Lab::with_mtu`].
+    pub fn plug_in(&self, name: &str, end: &str) {
         self.wire((name, end), ("switch", &format!("p-{name}")));
         self.must("switch", &format!("ip link set p-{name} master br0"));
     }

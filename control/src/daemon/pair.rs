@@ -5,6 +5,7 @@ use crate::api::{Error, Pair, PairAddress, PairLink};
 use crate::metrics;
 use crate::pair::state::{Direction, PairState};
 use crate::registry::present;
+use engine::state::sync::AddressSet;
 use engine::state::sync::import::SyncRefusal;
 use engine::types::id::{SnatId, VipId};
 use std::collections::BTreeSet;
@@ -43,12 +44,12 @@ impl Daemon {
         held
     }
 
-    /// Whether each VIP and each SNAT address is among these.
-    pub fn within(&self, held: &BTreeSet<IpAddr>) -> [Vec<bool>; 2] {
+    /// The VIPs and SNAT addresses that are among these.
+    pub fn within(&self, held: &BTreeSet<IpAddr>) -> AddressSet {
         let snapshot = self.snapshot.borrow();
         let vips = snapshot.vips.iter().map(|vip| held.contains(&vip.address));
         let snat = snapshot.snat.iter().map(|one| held.contains(&one.address));
-        [vips.collect(), snat.collect()]
+        AddressSet { vips: vips.collect(), snat: snat.collect() }
     }
 
     /// This gate's role, by the addresses that it holds.

@@ -3,10 +3,8 @@
 use super::Daemon;
 use crate::active_config::ActiveConfig;
 use crate::flow_log::{Names, watched};
-use crate::pair::state::REST;
 use crate::{events, snapshot};
-use engine::snapshot::Snapshot;
-use engine::types::id::SnatId;
+use engine::state::sync::AddressSet;
 use engine::types::tick::Tick;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,14 +48,10 @@ impl Daemon {
             log::info!("{change}");
         }
         if active.config().pair.is_some() {
-            if holds_more(&new, &old) {
-                self.pair.gained.set(Some(self.now()));
-            }
-            if holds_more(&old, &new) {
-                self.pair.lose(self.now());
-            }
+            let [before, held] = [&*old, &new].map(AddressSet::held);
+            self.pair.moves(&before, &held, self.now());
         }
-        new.resets_from = self.pair.gained.get().map(|gained| gained.after(REST));
+        new.resets_from = self.pair.settled(self.now());
         let new = Arc::new(new);
         let max_flows = active.config().dataplane.max_flows;
         self.channels.publish(&old, &new, max_flows).await;
@@ -68,20 +62,4 @@ impl Daemon {
     pub fn now(&self) -> Tick {
         Tick::at(self.clock.elapsed())
     }
-}
-
-/// Whether a gate with the first snapshot holds addresses that it does not hold with the second.
-fn holds_more(one: &Snapshot, other: &Snapshot) -> bool {
-    let vips = |snapshot: &Snapshot| -> Vec<bool> {
-        snapshot.numbered_vips().map(|(id, _)| snapshot.is_live(id)).collect()
-    };
-    let pools = |snapshot: &Snapshot| -> Vec<bool> {
-        (0..snapshot.snat.len()).map(|id| snapshot.is_snat_live(SnatId(id as u16))).collect()
-    };
-    // Ids stay what they are.
-    let is_more = |one: Vec<bool>, other: Vec<bool>| {
-        let others = other.into_iter().chain(std::iter::repeat(false));
-        one.into_iter().zip(others).any(|(one, other)| one && !other)
-    };
-    is_more(vips(one), vips(other)) || is_more(pools(one), pools(other))
 }

@@ -8,14 +8,13 @@ use super::link::{Link, LinkError, Receiver, Sender};
 use super::message::Message;
 use super::names::{Names, Translation};
 use super::record::Record;
-use super::state::REST;
 use crate::active_config::ActiveConfig;
 use crate::config;
 use crate::daemon::Daemon;
 use engine::net::rss::RssEntry;
+use engine::state::sync::Gains;
 use engine::state::sync::import::SyncImport;
 use engine::state::sync::purge::SyncPurge;
-use engine::types::tick::Tick;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -164,10 +163,10 @@ impl<'a> Hearing<'a> {
                 self.daemon.pair_state().hear_of_stations(stations);
                 Ok(())
             }
-            Message::Rows(bytes) => self.take_in(&bytes, None).await,
+            Message::Rows(bytes) => self.take_in(&bytes, &Gains::default()).await,
             Message::LastRows(bytes) => {
-                let (gained, now) = (self.daemon.pair_state().gained.get(), self.daemon.now());
-                self.take_in(&bytes, gained.filter(|&gained| now.since(gained) < REST)).await
+                let gains = self.daemon.pair_state().gains(self.daemon.now());
+                self.take_in(&bytes, &gains).await
             }
             Message::RoundEnd { round, held } => {
                 let held: BTreeSet<IpAddr> = held.into_iter().collect();
@@ -185,12 +184,12 @@ impl<'a> Hearing<'a> {
         }
     }
 
-    /// Has the workers take in records, each those of its clients. `gained`: of addresses that this gate has got then, too.
-    async fn take_in(&mut self, bytes: &[u8], gained: Option<Tick>) -> Result<(), PairError> {
+    /// Has the workers take in records, each those of its clients. `gains`: of addresses that this gate has just got, too.
+    async fn take_in(&mut self, bytes: &[u8], gains: &Gains) -> Result<(), PairError> {
         let mut records = Record::decode_all(bytes).map_err(|_| PairError::Record)?;
         self.translate(&mut records);
         let workers = self.daemon.channels.workers();
-        let of_worker = |_| SyncImport::new(vec![], vec![], self.epoch()).since(gained);
+        let of_worker = |_| SyncImport::new(vec![], vec![], self.epoch()).with(gains.clone());
         let mut rows: Vec<SyncImport> = (0..workers).map(of_worker).collect();
         self.daemon.pair_state().hearing.count(records.len());
         for record in records {

@@ -5,6 +5,7 @@ use super::station;
 use crate::config::Interface;
 use engine::snapshot::Snapshot;
 use engine::state::sync::import::SyncRefusal;
+use engine::state::sync::{AddressSet, Gains};
 use engine::types::tick::{PER_SECOND, Tick};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -22,7 +23,7 @@ const LONGEST: Duration = Duration::from_secs(90);
 const LAST_ROUNDS: u32 = 2;
 
 /// Ticks after a gate has got addresses in which the gate that had them tells the rest of its flows.
-pub const REST: u32 = 5 * PER_SECOND;
+const REST: u32 = 5 * PER_SECOND;
 
 /// Time since the last whole round after which a peer may be dead.
 const FRESH: Duration = Duration::from_secs(2);
@@ -39,10 +40,10 @@ pub struct PairState {
     start: Instant,
     peer_holds: RefCell<BTreeSet<IpAddr>>,
     stations: RefCell<Vec<Station>>,
-    /// The time at which this gate got addresses last, as workers count it.
-    pub gained: Cell<Option<Tick>>,
-    /// The time at which this gate lost addresses last, and the rounds that are left to tell the rest of their flows.
-    rest: Cell<Option<(Tick, u32)>>,
+    /// The times at which this gate got addresses, as workers count them.
+    gains: RefCell<Gains>,
+    /// The addresses that this gate has just lost, when, and the rounds that are left to tell the rest of their flows.
+    rest: RefCell<Option<(AddressSet, Tick, u32)>>,
     /// Told when what the peer holds or its stations are others: the snapshot has both.
     pub changed: Notify,
     conflict: RefCell<Conflict>,
@@ -128,8 +129,8 @@ impl Default for PairState {
             start: Instant::now(),
             peer_holds: RefCell::default(),
             stations: RefCell::default(),
-            gained: Cell::default(),
-            rest: Cell::default(),
+            gains: RefCell::default(),
+            rest: RefCell::default(),
             changed: Notify::new(),
             conflict: RefCell::default(),
         }
@@ -167,22 +168,52 @@ impl PairState {
     /// Whether the other gate has taken in all rows, to this moment but for a round or two, and the rest of those that this
     /// gate has just lost.
     pub fn is_known_there(&self, now: Tick) -> bool {
-        self.telling.is_known_there() && !self.has_rest(now)
+        self.telling.is_known_there() && self.rest(now).is_none()
     }
 
-    /// Notes that this gate has lost addresses.
-    pub fn lose(&self, now: Tick) {
-        self.rest.set(Some((now, LAST_ROUNDS)));
+    /// Notes that this gate holds other addresses than before.
+    pub fn moves(&self, before: &AddressSet, held: &AddressSet, now: Tick) {
+        let gained = held.without(before);
+        let mut gains = self.gains.borrow_mut();
+        note(&mut gains.vips, &gained.vips, now);
+        note(&mut gains.snat, &gained.snat, now);
+        let lost = before.without(held);
+        if !lost.is_empty() {
+            // They may go one after the other.
+            let earlier = self.rest(now).unwrap_or_default();
+            let lost = lost.with(&earlier).without(held);
+            self.rest.replace(Some((lost, now, LAST_ROUNDS)));
+        }
     }
 
-    /// Whether the gate that has lost addresses has not told the rest of their flows yet, and it is not too late.
-    pub fn has_rest(&self, now: Tick) -> bool {
-        self.rest.get().is_some_and(|(lost, rounds)| rounds > 0 && now.since(lost) < REST)
+    /// The addresses that this gate got so lately that the gate that had them may still tell their flows.
+    pub fn gains(&self, now: Tick) -> Gains {
+        let late = |times: &[Option<Tick>]| {
+            times.iter().map(|time| time.filter(|&time| now.since(time) < REST)).collect()
+        };
+        let gains = self.gains.borrow();
+        Gains { vips: late(&gains.vips), snat: late(&gains.snat) }
+    }
+
+    /// The time until which the gate that had addresses of this one may still tell their flows.
+    pub fn settled(&self, now: Tick) -> Option<Tick> {
+        let Gains { vips, snat } = self.gains(now);
+        let last = vips.into_iter().chain(snat).flatten().min_by_key(|&time| now.since(time));
+        last.map(|time| time.after(REST))
+    }
+
+    /// The addresses that this gate has just lost, if it has not told the rest of their flows yet and it is not too late.
+    pub fn rest(&self, now: Tick) -> Option<AddressSet> {
+        let rest = self.rest.borrow();
+        let (lost, when, rounds) = rest.as_ref()?;
+        (*rounds > 0 && now.since(*when) < REST).then(|| lost.clone())
     }
 
     /// Notes that a round has told the rest.
     pub fn rest_is_told(&self) {
-        self.rest.set(self.rest.get().map(|(lost, rounds)| (lost, rounds.saturating_sub(1))));
+        if let Some((_, _, rounds)) = &mut *self.rest.borrow_mut() {
+            *rounds = rounds.saturating_sub(1);
+        }
     }
 
     /// Notes the peer's stations.
@@ -226,6 +257,14 @@ impl PairState {
     }
 }
 
+/// Notes the time at which these addresses were got.
+fn note(times: &mut Vec<Option<Tick>>, gained: &[bool], now: Tick) {
+    times.resize(gained.len().max(times.len()), None);
+    for (time, _) in times.iter_mut().zip(gained).filter(|(_, is_gained)| **is_gained) {
+        *time = Some(now);
+    }
+}
+
 /// Addresses in a line of the log.
 pub fn list<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> String {
     addresses.into_iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
@@ -265,14 +304,27 @@ mod tests {
     #[test]
     fn the_rest_is_told_for_two_rounds_and_not_too_late() {
         let (state, now) = (PairState::default(), Tick(1000));
-        assert!(!state.has_rest(now));
-        for (rounds, after, expected) in
+        let set = |vips: &[bool]| AddressSet { vips: vips.into(), snat: vec![false] };
+        let [none, both, other] = [[false; 2], [true; 2], [false, true]].map(|vips| set(&vips));
+        state.moves(&none, &both, now);
+        assert_eq!((state.gains(now).vips, state.rest(now)), (vec![Some(now); 2], None));
+        assert_eq!(state.settled(now.after(9)), Some(now.after(REST)));
+        assert_eq!(state.gains(now.after(REST)).vips, [None; 2]);
+        for (rounds, after, is_told) in
             [(0, 0, true), (1, 9, true), (2, 9, false), (0, REST, false)]
         {
-            state.lose(now);
+            state.moves(&both, &other, now);
             (0..rounds).for_each(|_| state.rest_is_told());
-            assert_eq!(state.has_rest(now.after(after)), expected, "{rounds} {after}");
+            let rest = state.rest(now.after(after));
+            assert_eq!(rest, is_told.then(|| set(&[true, false])), "{rounds} {after}");
         }
+        // One after the other.
+        state.moves(&both, &other, now);
+        state.moves(&other, &none, now.after(1));
+        assert_eq!(state.rest(now.after(2)), Some(both.clone()));
+        state.moves(&none, &other, now.after(2));
+        state.moves(&other, &none, now.after(3));
+        assert_eq!(state.gains(now.after(3)).vips, [Some(now), Some(now.after(2))]);
     }
 
     #[test]

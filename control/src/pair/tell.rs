@@ -11,8 +11,8 @@ use super::record::Record;
 use crate::active_config::ActiveConfig;
 use crate::config;
 use crate::daemon::Daemon;
-use engine::state::sync::ROUND;
 use engine::state::sync::export::SyncExport;
+use engine::state::sync::{AddressSet, ROUND};
 use engine::types::tick::{PER_SECOND, ticks};
 use ipnet::IpNet;
 use rustix::net::sockopt::set_tcp_user_timeout;
@@ -81,8 +81,8 @@ struct Telling<'a> {
     named: Option<Rc<ActiveConfig>>,
     /// A round of each worker.
     exports: Vec<Option<Box<SyncExport>>>,
-    /// Whether this round tells the rest of the flows of addresses that this gate has lost.
-    tells_rest: bool,
+    /// Addresses that this gate has lost, the rest of whose flows this round tells.
+    lost: Option<AddressSet>,
     /// Whether this round tells all rows.
     tells_all: bool,
     told_all: Instant,
@@ -101,7 +101,7 @@ impl<'a> Telling<'a> {
             receiver,
             named: None,
             exports,
-            tells_rest: false,
+            lost: None,
             tells_all: true,
             told_all: Instant::now(),
         }
@@ -140,7 +140,7 @@ impl<'a> Telling<'a> {
             self.send(&Message::Stations(stations(self.daemon))).await?;
             self.named = Some(active);
         }
-        self.tells_rest = self.daemon.pair_state().has_rest(self.daemon.now());
+        self.lost = self.daemon.pair_state().rest(self.daemon.now());
         for worker in 0..self.exports.len() {
             self.tell_worker(worker).await?;
         }
@@ -151,7 +151,7 @@ impl<'a> Telling<'a> {
             Message::Done { round: done, refused } if done == round => self.heed(refused),
             _ => return Err(PairError::Order),
         }
-        if self.tells_rest {
+        if self.lost.is_some() {
             self.daemon.pair_state().rest_is_told();
         }
         self.daemon.pair_state().telling.round();
@@ -168,9 +168,9 @@ impl<'a> Telling<'a> {
 
     async fn tell_worker(&mut self, worker: usize) -> Result<(), PairError> {
         let Some(mut export) = self.exports[worker].take() else { return Err(PairError::Silent) };
-        match self.tells_rest {
-            true => export.begin_last(self.daemon.now()),
-            false => export.begin(self.min_age(), self.daemon.now()),
+        match self.lost.clone() {
+            Some(lost) => export.begin_last(lost, self.daemon.now()),
+            None => export.begin(self.min_age(), self.daemon.now()),
         }
         while !export.is_whole() {
             let asked = self.daemon.channels.export(worker as u16, export).await;
@@ -180,7 +180,7 @@ impl<'a> Telling<'a> {
             let count = records.size_hint().0;
             for rows in Record::encode_all(records, MOST - 1) {
                 let message =
-                    if self.tells_rest { Message::LastRows(rows) } else { Message::Rows(rows) };
+                    if self.lost.is_some() { Message::LastRows(rows) } else { Message::Rows(rows) };
                 self.send(&message).await?;
             }
             self.daemon.pair_state().telling.count(count);

@@ -3,10 +3,10 @@
 use crate::engine_harness::EngineHarness;
 use crate::topology::{FLOWS, Via};
 use engine::snapshot::Snapshot;
-use engine::state::sync::REFRESH;
 use engine::state::sync::export::SyncExport;
 use engine::state::sync::import::{SyncImport, SyncRefusal};
 use engine::state::sync::purge::SyncPurge;
+use engine::state::sync::{AddressSet, Gains, REFRESH};
 use engine::types::id::{SnatId, VipId};
 use engine::types::mode::Mode;
 use engine::types::tick::Tick;
@@ -67,10 +67,8 @@ impl Pair {
         self.epoch += 1;
         self.forget(from);
         self.tell(from);
-        let snapshot = &self.gates[from].engine.snapshot;
-        let vips = snapshot.numbered_vips().map(|(id, _)| snapshot.is_live(id)).collect();
-        let snat = (0..snapshot.snat.len() as u16).map(|id| snapshot.is_snat_live(SnatId(id)));
-        let mut purge = SyncPurge::new(self.epoch, [vips, snat.collect()]);
+        let held = AddressSet::held(&self.gates[from].engine.snapshot);
+        let mut purge = SyncPurge::new(self.epoch, held);
         let gate = &mut self.gates[1 - from];
         while !gate.engine.purge(&mut purge, gate.now) {}
         gate.wait(0);
@@ -99,9 +97,18 @@ impl Pair {
     /// The first gate, which has lost its addresses, tells the rest to the second one, which got them at this time. Returns
     /// the number of rows, and of those refused.
     pub fn tell_rest(&mut self, gained: Tick) -> (usize, Refused) {
+        let snapshot = &self.gates[0].engine.snapshot;
+        let [vips, snat] = [snapshot.vips.len(), snapshot.snat.len()];
+        let lost = AddressSet { vips: vec![true; vips], snat: vec![true; snat] };
+        let gains = Gains { vips: vec![Some(gained); vips], snat: vec![Some(gained); snat] };
+        self.tell_rest_of(lost, gains)
+    }
+
+    /// The first gate, which has lost these addresses, tells the rest to the second one, which has got those.
+    pub fn tell_rest_of(&mut self, lost: AddressSet, gains: Gains) -> (usize, Refused) {
         let (gate, export) = (&self.gates[0], &mut self.exports[0]);
-        export.begin_last(gate.now);
-        let rows = whole(gate, export, self.epoch).since(Some(gained));
+        export.begin_last(lost, gate.now);
+        let rows = whole(gate, export, self.epoch).with(gains);
         let count = rows.transfers.len() + rows.connections.len();
         (count, self.hear(1, rows))
     }

@@ -1,6 +1,7 @@
 //! Flows that a gate tells when it has lost its addresses: those that it had not told, or not as they are.
 
 use engine::snapshot::{Ftp, Protocol, Snapshot};
+use engine::state::sync::{AddressSet, Gains};
 use engine::types::drop_reason::DropReason;
 use engine::types::tick::Tick;
 use engine::types::verdict::Verdict;
@@ -85,6 +86,36 @@ fn the_rest_is_told_to_nobody_else() {
         pair.fail_over();
         let held = pair.hear(1, rows);
         assert_eq!(held, [1, 0, 0, 0, 0, 0], "{via:?}");
+    }
+}
+
+/// Each address is asked for itself whether it was lost here, and got there.
+#[test]
+fn the_rest_is_told_of_addresses_that_have_moved() {
+    for via in Via::ALL {
+        let mut pair = Pair::new(world);
+        let _ = run(&mut pair.gates[0], via, client(via, 1));
+        let gained = moves(&mut pair);
+        let snapshot = pair.gates[0].engine.snapshot.clone();
+        let none = || AddressSet::default().with(&AddressSet::held(&snapshot));
+        assert!(none().is_empty());
+        assert_eq!(pair.tell_rest_of(none(), Gains::default()), (0, NONE), "nothing was lost");
+        // The pool tells whose it is, if there is one.
+        let of = |vip: bool, pool: bool| AddressSet {
+            vips: vec![vip; snapshot.vips.len()],
+            snat: vec![pool; snapshot.snat.len()],
+        };
+        let told = |set: &AddressSet| if via.is_snat() { set.snat[0] } else { set.vips[0] };
+        for lost in [of(true, false), of(false, true)] {
+            pair.forget(0);
+            let expected = usize::from(told(&lost));
+            let held = [expected as u32, 0, 0, 0, 0, 0];
+            assert_eq!(pair.tell_rest_of(lost.clone(), Gains::default()), (expected, held));
+            pair.forget(0);
+            let times = |set: &[bool]| set.iter().map(|&is| is.then_some(gained)).collect();
+            let gains = Gains { vips: times(&lost.vips), snat: times(&lost.snat) };
+            assert_eq!(pair.tell_rest_of(lost, gains), (expected, NONE), "{via:?}");
+        }
     }
 }
 

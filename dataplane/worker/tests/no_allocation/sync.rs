@@ -3,6 +3,7 @@
 use crate::lending::Lending;
 use crate::turn;
 use engine::snapshot::{Ftp, Protocol, Snapshot};
+use engine::state::sync::AddressSet;
 use engine::state::sync::export::SyncExport;
 use engine::state::sync::purge::SyncPurge;
 use kit::connections::{Connection, add};
@@ -83,7 +84,8 @@ fn rows_of_a_pair_take_no_memory() {
     };
     assert_eq!(round.transfers.len() + round.connections.len(), flows);
     hold(&mut set, false);
-    let purge = SyncPurge::new(9, [vec![true; Via::ALL.len()], vec![true; 2]]);
+    let purge =
+        SyncPurge::new(9, AddressSet { vips: vec![true; Via::ALL.len()], snat: vec![true; 2] });
     let Query::Purge(purge) = ask(&mut set, Query::Purge(Box::new(purge))) else {
         panic!("another answer")
     };

@@ -123,7 +123,7 @@ fn refused<H: IpFamily>(
         packet.is_by_client() && other_gate(packet.tuple.vip(), packet.source_mac, ctx).is_some()
     };
     let is_early = || ctx.snapshot.resets_from.is_some_and(|time| !time.is_due(ctx.now));
-    let may_be_known = || is_unknown(why_not) && !packet.opens() && (goes_on() || is_early());
+    let may_be_known = || is_unknown(why_not) && (goes_on() || (!packet.opens() && is_early()));
     if !is_told || packet.tcp.is_none() || may_be_known() || !state.icmp_limiter.allows(ctx.now) {
         return why_not;
     }

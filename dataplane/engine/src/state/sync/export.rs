@@ -8,16 +8,19 @@
 //! zeroes: the first round to a peer differs in nothing from the later ones. Progress is no part of the digest, and is told
 //! from time to time.
 
-use super::{REFRESH, ROUND};
+use super::{AddressSet, REFRESH, ROUND};
 use crate::context::Env;
 use crate::flow::FlowId;
 use crate::flow::connection::{Connection, NO_BACKEND, SyncedConnection, flag};
+use crate::flow::endpoint::Endpoint;
 use crate::flow::epochs::Table;
 use crate::flow::ftp_session_table::SyncedSession;
 use crate::flow::state::ConnectionKind;
 use crate::flow::transfer::{SyncedTransfer, Transfer};
 use crate::snapshot::Protocol;
 use crate::state::WorkerState;
+use crate::state::ours::{pool_end, pool_end_of};
+use crate::types::id::VipId;
 use crate::types::tick::Tick;
 
 /// Rows of each table looked at in a turn, so that packets do not wait.
@@ -36,8 +39,8 @@ pub struct SyncExport {
     pub connections: Vec<SyncedConnection>,
     /// Ticks that a flow must have lasted.
     min_age: u32,
-    /// Whether flows of addresses that are not held any more are told.
-    tells_lost: bool,
+    /// Addresses that are not held any more, whose flows are told all the same.
+    lost: Option<AddressSet>,
     digests: [Box<[u16]>; 2],
     round: u32,
     /// Beginnings of the last rounds, by number.
@@ -54,7 +57,7 @@ impl SyncExport {
         let room = room.max(LOOKS);
         SyncExport {
             min_age: 0,
-            tells_lost: false,
+            lost: None,
             transfers: Vec::with_capacity(room),
             connections: Vec::with_capacity(room),
             digests: [0; 2].map(|zero| vec![zero; rows].into()),
@@ -67,7 +70,7 @@ impl SyncExport {
 
     /// Begins the next round, over flows that have lasted for `min_age` ticks.
     pub fn begin(&mut self, min_age: u32, now: Tick) {
-        (self.min_age, self.tells_lost) = (min_age, false);
+        (self.min_age, self.lost) = (min_age, None);
         if self.round == 0 {
             self.begun = [now; REFRESH as usize];
         }
@@ -77,10 +80,10 @@ impl SyncExport {
         (self.cursor, self.stop) = (0, STOP);
     }
 
-    /// Begins the next round, over flows of any age, also of addresses that are not held any more.
-    pub fn begin_last(&mut self, now: Tick) {
+    /// Begins the next round, over flows of any age, also of these addresses, which are not held any more.
+    pub fn begin_last(&mut self, lost: AddressSet, now: Tick) {
         self.begin(0, now);
-        self.tells_lost = true;
+        self.lost = Some(lost);
     }
 
     /// Has the next round tell all rows again.
@@ -129,15 +132,12 @@ impl WorkerState {
         let from = query.cursor;
         let upto = (from + LOOKS).min(query.digests[0].len()).min(self.transfers.capacity());
         for id in (from..upto).map(|place| place as FlowId) {
-            if query.is_told(Table::Transfers, id, self.row_of_transfer(id, query.tells_lost, env))
-            {
+            let row = self.row_of_transfer(id, query.lost.as_ref(), env);
+            if query.is_told(Table::Transfers, id, row) {
                 query.transfers.push(self.synced_transfer(id, env.now));
             }
-            if query.is_told(
-                Table::Connections,
-                id,
-                self.row_of_connection(id, query.tells_lost, env),
-            ) {
+            let row = self.row_of_connection(id, query.lost.as_ref(), env);
+            if query.is_told(Table::Connections, id, row) {
                 query.connections.push(self.synced_connection(id, env.now));
             }
         }
@@ -149,18 +149,20 @@ impl WorkerState {
         is_enough
     }
 
-    fn row_of_transfer(&self, id: FlowId, tells_lost: bool, env: &Env) -> Option<Row> {
-        let is_told = |flow: &&Transfer| {
-            // Not known for the client's own while it waits beside another one.
-            self.transfers.elder(id).is_none() && (tells_lost || self.is_held(flow, env))
-        };
-        let flow = self.transfers.get(id).filter(is_told)?;
+    fn row_of_transfer(&self, id: FlowId, lost: Option<&AddressSet>, env: &Env) -> Option<Row> {
+        let flow = self.transfers.get(id)?;
+        let is_lost = self.is_lost(flow.vip(), pool_end(flow), lost);
+        // Not known for the client's own while it waits beside another one.
+        let is_told = self.transfers.elder(id).is_none() && (is_lost || self.is_held(flow, env));
+        if !is_told {
+            return None;
+        }
         Some(Row {
             digest: self.transfers.digest(id),
             age: env.now.since(self.transfers.detail(id).begun),
             idle: env.now.since(flow.last_packet),
             // One that was not heard yet makes way for others there, too.
-            is_assured: (tells_lost || flow.progress.is_assured()) && !flow.state.is_over(),
+            is_assured: (is_lost || flow.progress.is_assured()) && !flow.state.is_over(),
         })
     }
 
@@ -169,8 +171,16 @@ impl WorkerState {
         self.tells(flow.vip(), mode, flow.seen_as(), env)
     }
 
-    fn row_of_connection(&self, id: FlowId, tells_lost: bool, env: &Env) -> Option<Row> {
-        let is_told = |one: &&Connection| self.goes_on_elsewhere(one, tells_lost, env);
+    /// Whether the address that tells whose a flow is is among the lost ones.
+    fn is_lost(&self, vip: VipId, seen_as: Option<Endpoint>, lost: Option<&AddressSet>) -> bool {
+        lost.is_some_and(|lost| match seen_as.and_then(|end| self.snat_of(end)) {
+            Some(id) => lost.has_snat(id),
+            None => lost.has_vip(vip),
+        })
+    }
+
+    fn row_of_connection(&self, id: FlowId, lost: Option<&AddressSet>, env: &Env) -> Option<Row> {
+        let is_told = |one: &&Connection| self.goes_on_elsewhere(one, lost, env);
         let connection = self.connections.get(id).filter(is_told)?;
         Some(Row {
             digest: self.digest_of_connection(id),
@@ -180,8 +190,13 @@ impl WorkerState {
         })
     }
 
-    /// Whether the connection is held here, unless `tells_lost`, and one that another gate can go on with.
-    fn goes_on_elsewhere(&self, connection: &Connection, tells_lost: bool, env: &Env) -> bool {
+    /// Whether the connection is held here, or was just lost, and one that another gate can go on with.
+    fn goes_on_elsewhere(
+        &self,
+        connection: &Connection,
+        lost: Option<&AddressSet>,
+        env: &Env,
+    ) -> bool {
         if connection.is_made_anew() || connection.backend == NO_BACKEND {
             return false;
         }
@@ -193,7 +208,8 @@ impl WorkerState {
             && connection.answers_seen();
         let can_go_on =
             !is_read || !connection.is_under_way() || self.told_session(connection).is_some();
-        can_go_on && (tells_lost || is_held())
+        let is_lost = || self.is_lost(connection.vip(), pool_end_of(connection), lost);
+        can_go_on && (is_held() || is_lost())
     }
 
     /// The session of a control connection that is read, if neither side has ended it.

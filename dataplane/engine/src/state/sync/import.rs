@@ -12,7 +12,7 @@ mod transfer;
 
 pub use refusal::SyncRefusal;
 
-use super::WorkerState;
+use super::{Gains, WorkerState};
 use crate::choose::{Selection, SelectionRequest};
 use crate::context::Env;
 use crate::flow::connection::SyncedConnection;
@@ -33,9 +33,9 @@ pub struct SyncImport {
     pub connections: Vec<SyncedConnection>,
     /// The link's epoch, by which a [purge](super::purge) knows rows that it has told; never 0.
     pub epoch: u8,
-    /// The time at which this gate got addresses that the peer had until then: it may tell flows of them that are unknown
-    /// here, or of which nothing was heard here yet.
-    pub gained: Option<Tick>,
+    /// The addresses that this gate got just now, and the peer may have had until then: of their flows it may tell those that
+    /// are unknown here, or of which nothing was heard here yet.
+    pub gains: Gains,
     /// Rows refused so far, by [`SyncRefusal`].
     pub refused: [u32; SyncRefusal::ALL.len()],
     cursor: usize,
@@ -51,10 +51,10 @@ impl SyncImport {
         SyncImport { transfers, connections, epoch, ..SyncImport::default() }
     }
 
-    /// The import of a gate that got addresses of the peer's at this time ([`SyncImport::gained`]).
+    /// The import of a gate that has got addresses of the peer's ([`SyncImport::gains`]).
     #[must_use]
-    pub fn since(self, gained: Option<Tick>) -> SyncImport {
-        SyncImport { gained, ..self }
+    pub fn with(self, gains: Gains) -> SyncImport {
+        SyncImport { gains, ..self }
     }
 
     /// Whether there are no rows.
@@ -78,11 +78,11 @@ impl WorkerState {
             let (table, outcome) = match place.checked_sub(rows.transfers.len()) {
                 None => (
                     Table::Transfers,
-                    self.import_transfer(&rows.transfers[place], rows.gained, env),
+                    self.import_transfer(&rows.transfers[place], &rows.gains, env),
                 ),
                 Some(place) => (
                     Table::Connections,
-                    self.import_connection(&rows.connections[place], rows.gained, env),
+                    self.import_connection(&rows.connections[place], &rows.gains, env),
                 ),
             };
             match outcome {

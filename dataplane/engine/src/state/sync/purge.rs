@@ -1,6 +1,7 @@
 //! Purge of rows that the peer gate does not have any more. Most ends are told; those that came while there was no link, or
 //! when a row had to make way, are not. Once a new link has told all there is, what it has not told is over.
 
+use super::AddressSet;
 use crate::context::Env;
 use crate::flow::FlowId;
 use crate::flow::connection::NO_BACKEND;
@@ -19,10 +20,8 @@ const LOOKS: usize = 64;
 pub struct SyncPurge {
     /// The epoch of the link that has told all rows.
     pub epoch: u8,
-    /// Whether the peer holds each VIP.
-    pub vips: Vec<bool>,
-    /// Whether the peer holds each SNAT address.
-    pub snat: Vec<bool>,
+    /// The addresses that the peer holds.
+    pub held: AddressSet,
     /// Rows that were ended.
     pub ended: u32,
     cursor: usize,
@@ -30,8 +29,8 @@ pub struct SyncPurge {
 
 impl SyncPurge {
     /// A purge of what the link of this epoch has not told.
-    pub fn new(epoch: u8, [vips, snat]: [Vec<bool>; 2]) -> SyncPurge {
-        SyncPurge { epoch, vips, snat, ended: 0, cursor: 0 }
+    pub fn new(epoch: u8, held: AddressSet) -> SyncPurge {
+        SyncPurge { epoch, held, ended: 0, cursor: 0 }
     }
 }
 
@@ -74,9 +73,7 @@ impl WorkerState {
 
     /// Whether the peer holds the addresses by which a flow's ends know a gate.
     fn is_the_peers(&self, vip: VipId, seen_as: Option<Endpoint>, purge: &SyncPurge) -> bool {
-        let of_pool = |end: Endpoint| self.snat.hosts.iter().position(|&known| known == end.host);
-        let holds = |list: &[bool], place: usize| list.get(place) == Some(&true);
-        holds(&purge.vips, vip.index())
-            && seen_as.and_then(of_pool).is_none_or(|place| holds(&purge.snat, place))
+        let pool = seen_as.and_then(|end| self.snat_of(end));
+        purge.held.has_vip(vip) && pool.is_none_or(|id| purge.held.has_snat(id))
     }
 }

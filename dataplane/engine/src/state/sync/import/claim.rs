@@ -1,5 +1,6 @@
 //! Facts that a row of either kind states, checked as a packet's are, and the ends that it names.
 
+use super::Gains;
 use super::refusal::SyncRefusal;
 use crate::context::Env;
 use crate::flow::FlowId;
@@ -14,6 +15,7 @@ use crate::state::WorkerState;
 use crate::types::id::{BackendId, ServiceId, SnatId, VipId};
 use crate::types::mode::Mode;
 use crate::types::next_hop::NextHop;
+use crate::types::tick::Tick;
 use std::net::{IpAddr, SocketAddr};
 use wire::ipv4::Ipv4;
 use wire::ipv6::Ipv6;
@@ -30,21 +32,32 @@ pub struct Claim {
     back: NextHop,
     age: u32,
     idle: u32,
-    /// Whether the peer may have had the addresses until now.
-    was_the_peers: bool,
+    /// The time at which this gate got the address that tells whose the flow is, if the peer had it until then.
+    pub gained: Option<Tick>,
 }
 
 impl Claim {
     /// The facts of a transfer.
-    pub fn of(row: &SyncedTransfer, was_the_peers: bool) -> Claim {
+    pub fn of(row: &SyncedTransfer, gains: &Gains, env: &Env) -> Claim {
         let SyncedTransfer { client, seen_as, vip, backend, back, age, idle, .. } = *row;
-        Claim { client, seen_as, vip, backend, back, age, idle, was_the_peers }
+        let gained = gained(vip, seen_as.ip(), gains, env);
+        Claim { client, seen_as, vip, backend, back, age, idle, gained }
     }
 
     /// The facts of a connection.
-    pub fn of_connection(row: &SyncedConnection, was_the_peers: bool) -> Claim {
+    pub fn of_connection(row: &SyncedConnection, gains: &Gains, env: &Env) -> Claim {
         let SyncedConnection { client, seen_as, vip, backend, back, age, idle, .. } = *row;
-        Claim { client, seen_as, vip, backend, back, age, idle, was_the_peers }
+        let gained = gained(vip, seen_as.ip(), gains, env);
+        Claim { client, seen_as, vip, backend, back, age, idle, gained }
+    }
+}
+
+/// The time at which this gate got the address that tells whose a flow is, if that was just now.
+fn gained(vip: VipId, seen_as: IpAddr, gains: &Gains, env: &Env) -> Option<Tick> {
+    let pool = env.snapshot.snat.iter().position(|one| one.address == seen_as);
+    match pool {
+        Some(place) => gains.of_snat(SnatId(place as u16)),
+        None => gains.of_vip(vip),
     }
 }
 
@@ -78,7 +91,9 @@ impl WorkerState {
             return Err(SyncRefusal::Unknown);
         }
         // The pool's address tells whose it is: see `told_host`.
-        if snapshot.is_live(row.vip) && !row.was_the_peers && !matches!(service.mode, Mode::Snat(_))
+        if snapshot.is_live(row.vip)
+            && row.gained.is_none()
+            && !matches!(service.mode, Mode::Snat(_))
         {
             return Err(SyncRefusal::Held);
         }
@@ -131,7 +146,7 @@ impl WorkerState {
         // The service's pool has only what is held here.
         let place = env.snapshot.snat.iter().position(|one| one.address == row.seen_as.ip());
         let id = SnatId(place.ok_or(SyncRefusal::Malformed)? as u16);
-        if env.snapshot.is_snat_live(id) && !row.was_the_peers {
+        if env.snapshot.is_snat_live(id) && row.gained.is_none() {
             return Err(SyncRefusal::Held);
         }
         Ok(self.snat.hosts[id.index()])

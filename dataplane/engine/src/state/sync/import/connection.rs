@@ -2,7 +2,7 @@
 
 use super::claim::{Claim, Put};
 use super::refusal::SyncRefusal;
-use super::{has_gone_on, has_room};
+use super::{Gains, has_gone_on, has_room};
 use crate::context::Env;
 use crate::flow::FlowId;
 use crate::flow::connection::{Connection, Half, SyncedConnection, flag, mark};
@@ -26,10 +26,10 @@ impl WorkerState {
     pub(super) fn import_connection(
         &mut self,
         told: &SyncedConnection,
-        gained: Option<Tick>,
+        gains: &Gains,
         env: &Env,
     ) -> Result<Put, SyncRefusal> {
-        let row = Claim::of_connection(told, gained.is_some());
+        let row = Claim::of_connection(told, gains, env);
         let service = self.check(&row, |service| is_on_vip(told, service, env.snapshot), env)?;
         let is_read = matches!(service.protocol, Protocol::Ftp(_))
             && service.mode != Mode::Dsr
@@ -42,6 +42,7 @@ impl WorkerState {
         if !is_sound {
             return Err(SyncRefusal::Malformed);
         }
+        let gained = row.gained;
         self.with_ends(&row, &service.mode, env, |state, ends| {
             let row = told.row(tuples(told, ends, &service.mode, env), env.now);
             state.put_connection(row, told.session, gained, env)

@@ -2,7 +2,7 @@
 
 use super::claim::{Claim, Put};
 use super::refusal::SyncRefusal;
-use super::{has_gone_on, has_room};
+use super::{Gains, has_gone_on, has_room};
 use crate::alg::tftp::FIRST_TID;
 use crate::context::Env;
 use crate::flow::FlowId;
@@ -26,10 +26,10 @@ impl WorkerState {
     pub(super) fn import_transfer(
         &mut self,
         told: &SyncedTransfer,
-        gained: Option<Tick>,
+        gains: &Gains,
         env: &Env,
     ) -> Result<Put, SyncRefusal> {
-        let (row, snapshot) = (Claim::of(told, gained.is_some()), env.snapshot);
+        let (row, snapshot) = (Claim::of(told, gains, env), env.snapshot);
         let port =
             |service: ServiceId| snapshot.service(told.vip, PROTOCOL_UDP, snapshot[service].port);
         let service = self.check(&row, |service| port(service) == Some(service), env)?;
@@ -40,7 +40,7 @@ impl WorkerState {
             return Err(SyncRefusal::Malformed);
         }
         self.with_ends(&row, &service.mode, env, |state, ends| {
-            state.put_transfer(told, ends, gained, env)
+            state.put_transfer(told, ends, row.gained, env)
         })
     }
 

@@ -150,11 +150,12 @@ impl WorkerState {
     }
 
     fn row_of_transfer(&self, id: FlowId, lost: Option<&AddressSet>, env: &Env) -> Option<Row> {
-        let flow = self.transfers.get(id)?;
-        let is_lost = self.is_lost(flow.vip(), pool_end(flow), lost);
-        // Not known for the client's own while it waits beside another one.
-        let is_told = self.transfers.elder(id).is_none() && (is_lost || self.is_held(flow, env));
-        if !is_told {
+        // One that waits beside another is not known for the client's own.
+        let flow = self.transfers.get(id).filter(|_| self.transfers.elder(id).is_none())?;
+        let is_held = self.is_held(flow, env);
+        let is_lost = |lost| self.is_lost(flow.vip(), pool_end(flow), lost);
+        let is_lost = !is_held && lost.is_some_and(is_lost);
+        if !is_held && !is_lost {
             return None;
         }
         Some(Row {
@@ -172,11 +173,12 @@ impl WorkerState {
     }
 
     /// Whether the address that tells whose a flow is is among the lost ones.
-    fn is_lost(&self, vip: VipId, seen_as: Option<Endpoint>, lost: Option<&AddressSet>) -> bool {
-        lost.is_some_and(|lost| match seen_as.and_then(|end| self.snat_of(end)) {
+    #[cold]
+    fn is_lost(&self, vip: VipId, seen_as: Option<Endpoint>, lost: &AddressSet) -> bool {
+        match seen_as.and_then(|end| self.snat_of(end)) {
             Some(id) => lost.has_snat(id),
             None => lost.has_vip(vip),
-        })
+        }
     }
 
     fn row_of_connection(&self, id: FlowId, lost: Option<&AddressSet>, env: &Env) -> Option<Row> {
@@ -208,8 +210,8 @@ impl WorkerState {
             && connection.answers_seen();
         let can_go_on =
             !is_read || !connection.is_under_way() || self.told_session(connection).is_some();
-        let is_lost = || self.is_lost(connection.vip(), pool_end_of(connection), lost);
-        can_go_on && (is_held() || is_lost())
+        let is_lost = |lost| self.is_lost(connection.vip(), pool_end_of(connection), lost);
+        can_go_on && (is_held() || lost.is_some_and(is_lost))
     }
 
     /// The session of a control connection that is read, if neither side has ended it.

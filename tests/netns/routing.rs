@@ -11,13 +11,23 @@ const VIP: &str = "192.0.2.100";
 const ROUTER: &str = "router id 10.77.0.1;\n\
     protocol device {}\n\
     protocol kernel { ipv4 { export all; }; }\n\
+    protocol bfd {\n\
+        interface \"c1\" { min rx interval 500 ms; min tx interval 500 ms; multiplier 3; };\n\
+    }\n\
     protocol bgp gate {\n\
+        bfd on;\n\
         local 10.77.0.1 as 65000;\n\
         neighbor 10.77.0.2 as 65010;\n\
         hold time 240;\n\
         connect delay time 1;\n\
+        error wait time 1, 2;\n\
         ipv4 { import all; export none; };\n\
     }\n";
+
+/// A configuration by which the other end must be silent for 30 seconds until BFD says so: this machine may be slow.
+fn patient(text: &str) -> String {
+    text.replace("interval 500", "interval 10000")
+}
 
 /// A file of the examples, with the lab's addresses. A session lives for longer, as this machine may be slow.
 fn example(name: &str) -> String {
@@ -47,9 +57,9 @@ fn bird(lab: &Lab, space: &str, text: &str) -> Process {
 }
 
 /// FRR on the gate. Its package would make a group, which the library adds.
-fn frr(lab: &Lab) -> Vec<Process> {
+fn frr(lab: &Lab, text: &str) -> Vec<Process> {
     let file = lab.path("frr.conf");
-    std::fs::write(&file, example("frr/frr.conf")).expect("the configuration is written");
+    std::fs::write(&file, text).expect("the configuration is written");
     let groups = std::fs::read_to_string("/etc/group").expect("groups");
     std::fs::write(lab.path("group"), groups + "frrvty:x:9999:root\n").expect("groups");
     let [file, group, folder] =
@@ -65,11 +75,15 @@ fn frr(lab: &Lab) -> Vec<Process> {
     );
     let start = |name: &str| {
         let program = peer(&format!("frr/usr/lib/frr/{name}"));
+        let options = match name {
+            "bfdd" => format!("{options} --bfdctl {folder}/bfdd.sock"),
+            _ => options.clone(),
+        };
         lab.spawn("gate", &format!("{wrapped} {program} {options} -i {folder}/{name}.pid"))
     };
     let zebra = start("zebra");
     until("zebra listens", || lab.path("zserv").exists());
-    vec![zebra, start("bgpd")]
+    vec![zebra, start("bgpd"), start("bfdd")]
 }
 
 /// Whether the router sends packets for the VIP to the gate.
@@ -77,11 +91,16 @@ fn is_announced(lab: &Lab) -> bool {
     lab.must("client", "ip route").contains(&format!("{VIP} via 10.77.0.2"))
 }
 
-/// The router's session, with the time since when it is up.
-fn session(lab: &Lab) -> String {
+/// What the router's BIRD shows.
+fn show(lab: &Lab, what: &str) -> String {
     let program = peer("bird2/usr/sbin/birdc");
     let control = lab.path("bird-client.ctl").display().to_string();
-    let all = lab.must("client", &format!("{program} -s {control} show protocols"));
+    lab.must("client", &format!("{program} -s {control} show {what}"))
+}
+
+/// The router's session, with the time since when it is up.
+fn session(lab: &Lab) -> String {
+    let all = show(lab, "protocols");
     let line = all.lines().find(|line| line.starts_with("gate"));
     line.expect("the session").trim().to_owned()
 }
@@ -92,7 +111,7 @@ fn announces(speak: impl Fn(&Lab) -> Vec<Process>) {
     let _servers = [peers::tftpd_hpa(&lab, "s1"), peers::tftpd_hpa(&lab, "s2")];
     lab.must("client", "ip address add 10.77.0.1/16 dev c1");
     let mut gate = Daemon::with(&lab, &configuration(&lab));
-    let _router = bird(&lab, "client", ROUTER);
+    let _router = bird(&lab, "client", &patient(ROUTER));
     let _speakers = speak(&lab);
     until("the VIP is announced", || is_announced(&lab));
     Client::Tftp.get(&lab, VIP, "image", None);
@@ -115,6 +134,27 @@ fn announces(speak: impl Fn(&Lab) -> Vec<Process>) {
     gate.finish();
 }
 
+/// The hold time is 240 seconds here, so nothing but BFD can find it.
+fn is_found_dead(speak: impl Fn(&Lab) -> Vec<Process>) {
+    let lab = Lab::new();
+    peers::files(&lab, &[("image", 1 << 20)]);
+    let _servers = ["s1", "s2"].map(|name| peers::tftpd_hpa(&lab, name));
+    lab.must("client", "ip address add 10.77.0.1/16 dev c1");
+    let mut gate = Daemon::with(&lab, &configuration(&lab));
+    let _router = bird(&lab, "client", ROUTER);
+    let _speakers = speak(&lab);
+    let bfd = || show(&lab, "bfd sessions");
+    until("the VIP is announced", || is_announced(&lab) && bfd().contains(" Up "));
+    gate.process.signal("KILL");
+    gate.process.0.wait().expect("it was killed");
+    drop(gate);
+    until("the VIP is no longer announced", || !is_announced(&lab));
+    let gate = Daemon::with(&lab, &configuration(&lab));
+    until("the VIP is announced again", || is_announced(&lab) && bfd().contains(" Up "));
+    Client::Tftp.get(&lab, VIP, "image", None);
+    gate.finish();
+}
+
 #[test]
 fn a_gate_whose_servers_are_dead_loses_the_route() {
     let lab = Lab::new();
@@ -126,8 +166,8 @@ fn a_gate_whose_servers_are_dead_loses_the_route() {
     let text = configuration(&lab).replacen("[[service.backend]]", checks, 1);
     let text = text.replacen("[control]\n", "[control]\nannounce = \"while-served\"\n", 1);
     let gate = Daemon::with(&lab, &text);
-    let _router = bird(&lab, "client", ROUTER);
-    let _speaker = bird(&lab, "gate", &example("bird/bird.conf"));
+    let _router = bird(&lab, "client", &patient(ROUTER));
+    let _speaker = bird(&lab, "gate", &patient(&example("bird/bird.conf")));
     until("the VIP is announced", || is_announced(&lab));
     Client::Tftp.get(&lab, VIP, "image", None);
     let before = session(&lab);
@@ -145,10 +185,20 @@ fn a_gate_whose_servers_are_dead_loses_the_route() {
 
 #[test]
 fn bird_announces_the_vips_that_the_kernel_holds() {
-    announces(|lab| vec![bird(lab, "gate", &example("bird/bird.conf"))]);
+    announces(|lab| vec![bird(lab, "gate", &patient(&example("bird/bird.conf")))]);
 }
 
 #[test]
 fn frr_announces_the_vips_that_the_kernel_holds() {
-    announces(frr);
+    announces(|lab| frr(lab, &patient(&example("frr/frr.conf"))));
+}
+
+#[test]
+fn bfd_of_bird_finds_a_dead_gate() {
+    is_found_dead(|lab| vec![bird(lab, "gate", &example("bird/bird.conf"))]);
+}
+
+#[test]
+fn bfd_of_frr_finds_a_dead_gate() {
+    is_found_dead(|lab| frr(lab, &example("frr/frr.conf")));
 }

@@ -310,6 +310,27 @@ fn the_latest_word_of_the_peer_counts() {
     }
 }
 
+/// The link was slow, and the flows have been silent since they began: they must not seem to have begun after that.
+#[test]
+fn flows_that_were_told_late_can_be_told_back() {
+    for via in Via::ALL {
+        let mut pair = Pair::new(world);
+        let transfer = run(&mut pair.gates[0], via, client(via, 1));
+        let mut line = Connection::open(&mut pair.gates[0], via, client(via, 2), SSH);
+        pair.wait(MIN_AGE);
+        let late = pair.rows(0);
+        pair.wait(20);
+        assert_eq!(pair.hear(1, late), NONE, "{via:?}");
+        pair.forget(0);
+        assert_eq!(pair.tell(0), (2, NONE), "{via:?}");
+        pair.fail_over();
+        assert_eq!(pair.tell(1), (2, NONE), "{via:?}");
+        let gate = &mut pair.gates[1];
+        line.client_says(gate, "AP", "get image");
+        ends_well(gate, transfer);
+    }
+}
+
 /// The server of a transfer dies soon after the addresses have come.
 #[test]
 fn downloads_outlive_their_server_at_the_other_gate() {

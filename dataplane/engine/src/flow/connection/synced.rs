@@ -124,6 +124,7 @@ impl Connection {
             halves: told.halves,
             low_bytes: told.low_bytes,
             high_bytes: told.high_bytes,
+            begun: told.begun,
             last_packet: told.last_packet,
             back: told.back,
             flags: self.flags | told.flags,

@@ -162,7 +162,7 @@ impl Transfer {
 impl Detail {
     /// Takes over what another gate tells of this same transfer.
     pub fn follow(&mut self, told: &Detail) {
-        let Detail { answered, stalled, earlier, terms, moves, .. } = *told;
-        *self = Detail { answered, stalled, earlier, terms, moves, ..self.clone() };
+        let Detail { begun, answered, stalled, earlier, terms, moves, .. } = *told;
+        *self = Detail { begun, answered, stalled, earlier, terms, moves, ..self.clone() };
     }
 }

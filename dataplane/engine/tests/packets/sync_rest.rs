@@ -134,6 +134,25 @@ fn flows_that_have_begun_meanwhile_stay() {
     }
 }
 
+/// The client has asked again, at the other gate: its first server may be the only one that answers.
+#[test]
+fn an_unanswered_request_makes_way_for_the_first_one() {
+    for via in Via::SEEN {
+        let mut pair = Pair::new(world);
+        let request = rrq(client(via, 1), via.vip(), "boot.img");
+        let first = ask(&mut pair.gates[0], via, &request);
+        let _ = pair.gates[0].take(first.data(1, 512)).sent();
+        let gained = moves(&mut pair);
+        let _ = ask(&mut pair.gates[1], via, &request);
+        let other = ask(&mut pair.gates[1], via, &rrq(client(via, 2), via.vip(), "boot.img"));
+        assert_eq!(pair.tell_rest(gained), (1, NONE), "{via:?}");
+        let gate = &mut pair.gates[1];
+        first.client_gets(gate.take(first.data(1, 512)), &first.data(1, 512).payload);
+        first.server_gets(gate.take(first.ack(1)), &[0, 4, 0, 1]);
+        other.client_gets(gate.take(other.data(1, 9)), &other.data(1, 9).payload);
+    }
+}
+
 #[test]
 fn a_session_is_told_as_it_was_read_last() {
     let ftp = Protocol::Ftp(Ftp { data_port: None, foreign_data: false });

@@ -62,7 +62,8 @@ impl WorkerState {
         let detail = told.detail(env.now);
         if let Some(known) = self.transfers.find(KeyKind::Client, flow.client_key()) {
             let was_over = self.transfers[known].state.is_over();
-            let goes_on = has_gone_on(self.transfers[known].last_packet, gained);
+            let goes_on = has_gone_on(self.transfers[known].last_packet, gained)
+                && !(gained.is_some() && gives_way(&self.transfers[known], &flow));
             if !was_over && goes_on && self.has_transfer(&self.transfers[known], env) {
                 return Ok(Put::Ours);
             }
@@ -160,6 +161,15 @@ impl WorkerState {
 /// Whether a server of this service can answer from this port.
 fn can_be_tid(tid: u16, service: &Service) -> bool {
     tid >= FIRST_TID || tid == service.port
+}
+
+/// Whether a transfer of ours makes way for the one that the peer began for the same request: no server has answered ours yet,
+/// and one may be silent until the first is over, as tftpd-hpa is while it has the file locked.
+fn gives_way(ours: &Transfer, told: &Transfer) -> bool {
+    ours.answers_seen()
+        && ours.tid().is_none()
+        && ours.fingerprint == told.fingerprint
+        && !told.state.is_over()
 }
 
 /// Whether the peer's transfer is this one.

@@ -365,7 +365,7 @@ def abide(address, how, size, net):
                 time.sleep(0.05)
                 continue
             with ftp.transfercmd("RETR long") as data, open("files/long", "rb") as file:
-                while got := data.recv(1 << 15, socket.MSG_WAITALL):
+                while got := data.recv(1 << 13, socket.MSG_WAITALL):
                     expect(got == file.read(len(got)), "long has come as another file")
                     time.sleep(0.1)
                 expect(not file.read(1), "long has not come as a whole")

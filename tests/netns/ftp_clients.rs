@@ -166,8 +166,13 @@ pub fn lftp(lab: &Lab, at: &str, settings: &str, commands: &str) {
 
 /// The command that runs `ftp_client.py` with these words.
 pub fn ftplib(words: &str) -> String {
+    format!("timeout 180 {}", ftplib_for_ever(words))
+}
+
+/// A command that runs `ftp_client.py` without a limit of time: for what goes on until it is told to stop.
+pub fn ftplib_for_ever(words: &str) -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/netns/ftp_client.py");
-    format!("timeout 180 /usr/bin/python3 {script} {words}")
+    format!("/usr/bin/python3 {script} {words}")
 }
 
 /// Runs `ftp_client.py`, which must succeed.

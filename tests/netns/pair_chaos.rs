@@ -4,7 +4,7 @@
 use crate::daemon::Daemon;
 use crate::ftp_servers::{Ftpd, Manner};
 use crate::pair::{GATES, active, keepalived_with};
-use crate::pair_load::{FILES, Load, calm};
+use crate::pair_load::{FILES, Load, calm, servers};
 use crate::peers;
 use crate::sync::{make_key, pair_of, paired, service};
 use kit::lab::{Lab, Process, until};
@@ -234,7 +234,7 @@ fn nothing_is_lost_that_was_told() {
     lab.must("client", "sysctl -q -w net.ipv4.tcp_rmem=4096+8192+8192");
     peers::files(&lab, &FILES);
     make_key(&lab, "pair.key");
-    let _tftp = ["s1", "s2"].map(|name| peers::tftpd_hpa(&lab, name));
+    let _tftp = servers(&lab);
     let _ftp = ["s1", "s2"].map(|name| Ftpd::Vsftpd.start(&lab, name, Manner::default()));
     let _ssh = ["s1", "s2"].map(|name| peers::sshd(&lab, name));
     let seed = number("TIDEGATE_CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));

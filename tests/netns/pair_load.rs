@@ -3,11 +3,13 @@
 //!
 //! Flows that were young when a gate died may be lost: their clients begin again, once. No other one may fail.
 
-use crate::ftp_clients::ftplib;
+use crate::ftp_clients::ftplib_for_ever;
 use crate::peers;
 use crate::sftp;
 use kit::lab::{Lab, Process, SNAT_VIP, uninterrupted};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
@@ -20,10 +22,14 @@ const SESSIONS: usize = 20;
 
 /// Files by their names, in blocks of 512 bytes: some are over before a flow is told, and some last for a fault or two.
 pub const FILES: [(&str, usize); 4] =
-    [("short", 30 * 512 + 5), ("middle", 200 * 512), ("image", 500 * 512 + 1), ("long", 4 << 20)];
+    [("short", 30 * 512 + 5), ("middle", 100 * 512), ("image", 300 * 512 + 1), ("long", 4 << 20)];
 
-/// Pause of a client before it acknowledges a block.
-const PAUSE: Duration = Duration::from_millis(25);
+/// Servers of TFTP. Each has a folder of its own: tftpd-hpa locks a file that is uploaded, and is silent to whoever uploads it,
+/// too, until the first upload is given up after a minute.
+const SERVERS: [&str; 2] = ["s1", "s2"];
+
+/// Pause of a client before it acknowledges a block: all together must leave some time of two cores to the servers.
+const PAUSE: Duration = Duration::from_millis(80);
 /// Time after which a client says the last thing again, and how often.
 const TIMEOUT: Duration = Duration::from_secs(1);
 const TRIES: u32 = 20;
@@ -78,8 +84,8 @@ impl<'a> Load<'a> {
             running.push(("SFTP sessions", secure(lab, &shared, n)));
         }
         calm(lab, true);
-        let ftp =
-            lab.spawn("client", &ftplib(&format!("abide {SNAT_VIP} passive {SESSIONS} 10.77.5.")));
+        let words = format!("abide {SNAT_VIP} passive {SESSIONS} 10.77.5.");
+        let ftp = lab.spawn("client", &ftplib_for_ever(&words));
         Load { lab, shared, running, ftp }
     }
 
@@ -122,9 +128,10 @@ pub fn calm(lab: &Lab, is_calm: bool) {
 
 type Transfer = fn(&Seat, &UdpSocket, usize) -> Result<(), String>;
 
-/// The folder of the servers' files, and a client's number.
+/// The folder of the files, those of the servers, and a client's number.
 struct Seat {
-    files: std::path::PathBuf,
+    files: PathBuf,
+    servers: [PathBuf; 2],
     number: u8,
 }
 
@@ -135,7 +142,8 @@ fn client(
     number: u8,
     (kind, transfer): (&'static str, Transfer),
 ) -> JoinHandle<Tally> {
-    let (shared, known) = (Arc::clone(shared), Seat { files: lab.path("files"), number });
+    let servers = SERVERS.map(|name| folder(lab, name));
+    let (shared, known) = (Arc::clone(shared), Seat { files: lab.path("files"), servers, number });
     lab.inside("client", move || {
         // All begin at other times.
         sleep(Duration::from_millis(u64::from(number) * 20));
@@ -244,26 +252,57 @@ fn download(seat: &Seat, socket: &UdpSocket, turn: usize) -> Result<(), String> 
 
 fn upload(seat: &Seat, socket: &UdpSocket, turn: usize) -> Result<(), String> {
     let (file, _) = FILES[turn % 3];
-    // Each try has a file of its own: a server that was left keeps the one before locked for a while.
+    // Each try has a file of its own: a server that was left keeps the one before locked.
     let port = socket.local_addr().expect("an address").port();
     let name = format!("up/by-{}-{turn}-{port}", seat.number);
     let original = std::fs::read(seat.files.join(file)).expect("the file");
     let (mut message, mut to) = (request(2, &name), vip());
-    let mut blocks =
-        original.chunks(512).chain(original.len().is_multiple_of(512).then_some(&[][..]));
+    let mut blocks: Vec<_> = original.chunks(512).collect();
+    blocks.extend(original.len().is_multiple_of(512).then_some(&[][..]));
+    let mut blocks = blocks.into_iter();
+    // A server that was asked before may have made an empty one.
+    let has_come = || {
+        let sent = seat.servers.clone().map(|folder| std::fs::read(folder.join(&name)));
+        sent.iter().flatten().any(|sent| *sent == original)
+    };
     for number in 0u16.. {
-        exchange(socket, &message, to, |packet, from| {
+        let heard = exchange(socket, &message, to, |packet, from| {
             to = from;
             packet[1] == 4 && packet[2..4] == number.to_be_bytes()
-        })?;
+        });
+        // When the last ACK is lost in a move, the server repeats it for a second only.
+        if heard.is_err() && blocks.len() == 0 && has_come() {
+            break;
+        }
+        heard?;
         sleep(PAUSE);
         let Some(block) = blocks.next() else { break };
         message = [&[0, 3][..], &(number + 1).to_be_bytes(), block].concat();
     }
-    let sent = std::fs::read(seat.files.join(&name)).expect("the server has it");
-    std::fs::remove_file(seat.files.join(name)).expect("it is there");
-    assert!(sent == original, "{file} is another file at the server");
+    assert!(has_come(), "no server has {file} as it is");
+    for folder in &seat.servers {
+        let _ = std::fs::remove_file(folder.join(&name));
+    }
     Ok(())
+}
+
+fn folder(lab: &Lab, server: &str) -> PathBuf {
+    lab.path(&format!("files-{server}"))
+}
+
+/// The servers of TFTP.
+pub fn servers(lab: &Lab) -> [Process; 2] {
+    let open = || std::fs::Permissions::from_mode(0o777);
+    SERVERS.map(|name| {
+        let uploads = folder(lab, name).join("up");
+        std::fs::create_dir_all(&uploads).expect("a folder");
+        std::fs::set_permissions(uploads, open()).expect("the server may write there");
+        for (file, _) in FILES {
+            let link = folder(lab, name).join(file);
+            std::fs::hard_link(lab.path("files").join(file), link).expect("a link");
+        }
+        peers::tftpd_hpa_in(lab, name, peers::address(name), "", &format!("files-{name}"))
+    })
 }
 
 /// A client of SFTP, with one connection after the other.

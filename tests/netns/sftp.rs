@@ -58,11 +58,11 @@ fn ssh(lab: &Lab, at: &str, command: &str) -> String {
     format!("timeout 60 ssh {OPTIONS} -i {} root@{at} {command}", key.display())
 }
 
-/// The command for an SFTP session, which takes its time: 1.6 Mbit/s.
+/// The command for an SFTP session, which takes its time: 0.8 Mbit/s.
 pub fn slow(lab: &Lab, at: &str, batch: &std::path::Path) -> String {
     let key = peers::ssh_key(lab);
     let (key, batch) = (key.display(), batch.display());
-    format!("timeout 300 sftp {OPTIONS} -l 1600 -i {key} -b {batch} root@{at}")
+    format!("timeout 300 sftp {OPTIONS} -l 800 -i {key} -b {batch} root@{at}")
 }
 
 /// Transfers files in both directions.

@@ -3,6 +3,8 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dpdk::HugePages;
 use engine::engine::Engine;
+use engine::state::sync::REFRESH;
+use engine::state::sync::export::SyncExport;
 use engine::types::frame::{BURST, Burst};
 use engine::types::verdict::Verdict;
 use kit::tcp_load::TcpLoad;
@@ -163,12 +165,53 @@ fn expiry(c: &mut Criterion) {
     });
 }
 
+/// A round of a pair: rows that the other gate is told, and a round over rows that it knows, in which nothing has happened.
+fn pair(c: &mut Criterion) {
+    const FLOWS: u32 = 200_000;
+    let load = UdpLoad::new(Via::Nat, FLOWS);
+    let mut now = load.now.after(20);
+    let mut round = SyncExport::new(FLOWS as usize, FLOWS as usize + 64);
+    let mut told = |is_new: bool, turns: u32| {
+        if is_new {
+            round.forget();
+        }
+        let mut count = 0;
+        let start = Instant::now();
+        for _ in 0..turns {
+            now = now.after(5);
+            round.begin(0, now);
+            while !round.is_whole() {
+                load.engine.export(&mut round, now);
+            }
+            count += round.transfers.len();
+            round.transfers.clear();
+        }
+        (start.elapsed(), count as u32)
+    };
+    let mut group = c.benchmark_group("pair");
+    group.sample_size(10).throughput(Throughput::Elements(FLOWS.into()));
+    group.bench_function("told", |bencher| {
+        bencher.iter_custom(|iterations| {
+            let rounds = (0..iterations).map(|_| told(true, 1));
+            rounds.inspect(|(_, count)| assert_eq!(*count, FLOWS)).map(|(time, _)| time).sum()
+        });
+    });
+    // What has come a long way since the flows began is told for some rounds more.
+    told(false, 4 * REFRESH);
+    group.bench_function("known", |bencher| {
+        bencher.iter_custom(|iterations| {
+            let rounds = (0..iterations).map(|_| told(false, 1));
+            rounds.inspect(|(_, count)| assert_eq!(*count, 0)).map(|(time, _)| time).sum()
+        });
+    });
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    targets = established, tcp, new_transfers, expiry
+    targets = established, tcp, new_transfers, expiry, pair
 }
 criterion_main!(benches);

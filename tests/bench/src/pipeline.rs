@@ -43,6 +43,10 @@ pub fn measure(results: &mut Results) {
     }
     let million = mean("expiry", "of a million") / 1e6;
     results.add("expiry of a million flows", million, "ms", None);
+    for round in ["told", "known"] {
+        let what = format!("a pair's round over 200,000 flows, all {round}");
+        results.add(&what, mean("pair", round) / 1e6, "ms", None);
+    }
 }
 
 /// Nanoseconds per packet.

@@ -16,6 +16,7 @@ use control::health::{Checks, passive};
 use control::http::{Endpoint, Server, serve_all};
 use control::kernel::{Kernel, KernelError, Traffic};
 use control::metrics::Facts;
+use control::options::Options;
 use control::pair;
 use control::pair::key::Key;
 use control::pair::state::PairState;
@@ -49,22 +50,6 @@ use wire::ethernet::Mac;
 
 #[global_allocator]
 static MEMORY: HugePages = HugePages;
-
-/// A load balancer for TFTP on DPDK.
-#[derive(Debug, Parser)]
-#[command(name = "tidegated", version)]
-struct Options {
-    /// The configuration.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-    /// Only read and check it.
-    #[arg(long)]
-    check: bool,
-    /// Least severity that is logged: off, error, warn, info, debug or trace. From debug on, DPDK's own
-    /// lines too.
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    log_level: LevelFilter,
-}
 
 /// Exit codes: 0 done, 1 it can't run here, or no longer, 2 wrong usage or configuration.
 fn main() -> ExitCode {

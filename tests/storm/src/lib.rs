@@ -6,6 +6,7 @@ pub mod client;
 pub mod content;
 pub mod link;
 pub mod message;
+pub mod options;
 pub mod report;
 pub mod serve;
 pub mod storm;

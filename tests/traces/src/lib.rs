@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod capture;
+pub mod options;
 pub mod rows;
 pub mod scene;
 pub mod script;

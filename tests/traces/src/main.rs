@@ -1,22 +1,13 @@
-//! Writes the captures for inspection.
+//! The program `tidegate-traces`, which writes the captures for inspection.
+#![forbid(unsafe_code)]
 
 use clap::Parser;
-use std::path::PathBuf;
+use traces::options::Options;
 use traces::rows::ROWS;
 use traces::{capture, script};
 
-/// Habits of real clients and servers, as captures at the gate.
-#[derive(Parser)]
-struct Arguments {
-    /// Folder for the captures.
-    folder: PathBuf,
-    /// Writes only arriving frames, in the fuzzer's format.
-    #[arg(long)]
-    scripts: bool,
-}
-
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let Arguments { folder, scripts } = Arguments::parse();
+    let Options { folder, scripts } = Options::parse();
     std::fs::create_dir_all(&folder)?;
     for row in &ROWS {
         for &via in row.modes {

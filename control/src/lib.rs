@@ -21,6 +21,7 @@ mod ip_ends;
 mod jsonrpc;
 pub mod kernel;
 pub mod metrics;
+pub mod options;
 pub mod pair;
 mod passwords;
 pub mod preflight;

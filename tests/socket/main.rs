@@ -4,6 +4,7 @@ mod capture;
 mod check;
 mod cli;
 mod clients;
+mod completion;
 mod drops;
 mod fake_worker;
 mod http;

@@ -1,11 +1,13 @@
 //! `tidegate drops`: how many packets were dropped for each reason, and the last ones.
 
 use super::client;
+use super::names;
 use super::output::print;
 use super::pcapng::{self, FrameOption, PcapNg};
 use super::summary::summary;
 use super::table::table;
 use crate::api::{DropCount, DroppedFrame, DroppedFrames, Reason, Request};
+use clap_complete::engine::ArgValueCandidates;
 use client::{Failure, parse};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -15,6 +17,7 @@ use worker::drop_history::SNAPLEN;
 #[derive(Debug, clap::Args)]
 pub struct Options {
     /// The last frames that were dropped for this reason; without it, all reasons with their packets.
+    #[arg(add = ArgValueCandidates::new(names::reasons))]
     reason: Option<String>,
     /// Write the frames as pcapng to a file, or to the standard output (`-`).
     #[arg(long, value_name = "FILE|-", requires = "reason")]

@@ -1,8 +1,10 @@
 //! The frames of a running capture, as the daemon sends them: the filter's options, and the stream.
 
 use super::client::{Failure, parse};
+use super::names;
 use crate::api::{CaptureFilter, CaptureStart, Captured, Request};
 use crate::jsonrpc;
+use clap_complete::engine::ArgValueCandidates;
 use ipnet::IpNet;
 use serde_json::Value;
 use std::io;
@@ -21,16 +23,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, clap::Args)]
 pub struct FilterOptions {
     /// Only this service's.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(names::services))]
     service: Option<String>,
     /// Only this backend's, of whatever service.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(names::backends))]
     backend: Option<String>,
     /// Only by this interface.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(names::interfaces))]
     interface: Option<String>,
     /// Only dropped for this reason.
-    #[arg(long, value_name = "REASON")]
+    #[arg(long, value_name = "REASON", add = ArgValueCandidates::new(names::reasons))]
     reason: Option<String>,
     /// Only dropped ones.
     #[arg(long)]

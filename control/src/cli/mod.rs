@@ -9,6 +9,7 @@ mod fixture;
 mod flows;
 mod frames;
 mod gate;
+mod names;
 mod output;
 mod pair;
 mod pcapng;
@@ -23,7 +24,9 @@ mod trace;
 
 use crate::api::{self, Asker, Few, How, Request, Which};
 use crate::backend_status;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::CompleteEnv;
+use clap_complete::engine::ArgValueCandidates;
 use client::{Failure, parse};
 use output::print;
 use serde_json::{Value, json};
@@ -33,12 +36,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// The daemon's socket, unless its configuration names another one.
+const SOCKET: &str = "/run/tidegate/control.sock";
+
 /// Shows what the tidegated on this machine does.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate", version)]
 struct Options {
     /// The daemon's socket.
-    #[arg(long, value_name = "PATH", default_value = "/run/tidegate/control.sock")]
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
     socket: PathBuf,
     /// Print one JSON document instead of a table.
     #[arg(long, global = true)]
@@ -88,7 +94,7 @@ enum Question {
     /// Transfers and connections now, youngest first.
     Flows {
         /// Only this service's.
-        #[arg(long)]
+        #[arg(long, add = ArgValueCandidates::new(names::services))]
         service: Option<String>,
         /// Only this client's.
         #[arg(long, value_name = "IP")]
@@ -107,6 +113,7 @@ enum Question {
     },
     /// Which backend a client would get now, and why.
     Hash {
+        #[arg(add = ArgValueCandidates::new(names::services))]
         service: String,
         #[arg(value_name = "IP")]
         client: IpAddr,
@@ -148,13 +155,21 @@ enum BackendCommand {
 
 #[derive(Debug, Args)]
 struct Name {
+    #[arg(add = ArgValueCandidates::new(names::services))]
     service: String,
+    #[arg(add = ArgValueCandidates::new(names::backends))]
     backend: String,
 }
 
-/// Runs the command of this process's arguments. Exit codes: 0 done, 1 the daemon said no, 2 wrong
+/// The definition of the command line, for pages of the manual.
+pub fn command() -> clap::Command {
+    Options::command()
+}
+
+/// Runs the command of this process's arguments, or completes it for a shell that asks for that. Exit codes: 0 done, 1 the daemon said no, 2 wrong
 /// usage, 3 no daemon on the socket; those of `check` are a plugin's, those of `ready` a script's.
 pub fn main() -> ExitCode {
+    CompleteEnv::with_factory(command).complete();
     let options = Options::parse();
     let result = match &options.command {
         Command::Ask(question @ Question::Stats { watch: true }) => watch(&options, question),

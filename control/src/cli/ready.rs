@@ -1,9 +1,11 @@
 //! `tidegate ready`: whether the gate can serve, for keepalived's `vrrp_script`, in words and by the exit code.
 
 use super::client::{self, Failure, parse};
+use super::names;
 use super::output::print;
 use crate::api::{Needed, Readiness, Request};
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,7 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(900);
 #[derive(Debug, Args)]
 pub struct Options {
     /// Services that must have a backend that is up.
-    #[arg(value_name = "SERVICE")]
+    #[arg(value_name = "SERVICE", add = ArgValueCandidates::new(names::services))]
     services: Vec<String>,
 }
 

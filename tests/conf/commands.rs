@@ -9,10 +9,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// Programs of others that documents may show.
-const FOREIGN: [&str; 12] = [
+const FOREIGN: [&str; 14] = [
     "apt-get",
     "cd",
     "curl",
+    "dpkg",
+    "editor",
     "ethtool",
     "export",
     "git",
@@ -97,9 +99,6 @@ fn tidegate(mut arguments: Vec<String>) -> Result<(), String> {
 /// Runs `tidegated` to check an existing configuration.
 #[cfg(feature = "dpdk")]
 fn tidegated(mut arguments: Vec<String>) -> Result<(), String> {
-    if !arguments.iter().any(|argument| argument == "--config") {
-        return Err("it needs --config".into());
-    }
     let file = root().join("conf/minimal.toml");
     set(&mut arguments, "--config", file.to_str().expect("a path"));
     if !arguments.iter().any(|argument| argument == "--check") {
@@ -111,10 +110,10 @@ fn tidegated(mut arguments: Vec<String>) -> Result<(), String> {
 /// Looks for options of `tidegated` in its source, since there is no program without DPDK.
 #[cfg(not(feature = "dpdk"))]
 fn tidegated(arguments: Vec<String>) -> Result<(), String> {
-    let source = std::fs::read_to_string(root().join("control/bin/tidegated.rs"));
+    let source = std::fs::read_to_string(root().join("control/src/options.rs"));
     let source = source.map_err(|error| error.to_string())?;
     for option in arguments.iter().filter_map(|argument| argument.strip_prefix("--")) {
-        if !source.contains(&format!("\n    {}: ", option.replace('-', "_"))) {
+        if !source.contains(&format!("\n    pub {}: ", option.replace('-', "_"))) {
             return Err(format!("it has no option --{option}"));
         }
     }
@@ -123,10 +122,10 @@ fn tidegated(arguments: Vec<String>) -> Result<(), String> {
 
 /// Looks for options of `tidegate-storm` in its source: the program is another package's.
 fn storm(arguments: &[String]) -> Result<(), String> {
-    let source = std::fs::read_to_string(root().join("tests/storm/src/main.rs"));
+    let source = std::fs::read_to_string(root().join("tests/storm/src/options.rs"));
     let source = source.map_err(|error| error.to_string())?;
     for option in arguments.iter().filter_map(|argument| argument.strip_prefix("--")) {
-        let field = format!("\n    {}: ", option.replace('-', "_"));
+        let field = format!("\n    pub {}: ", option.replace('-', "_"));
         if option != "help" && !source.contains(&field) {
             return Err(format!("it has no option --{option}"));
         }
@@ -209,7 +208,7 @@ fn has_test(arguments: &[&str], test: &str) -> bool {
 fn apt_get(arguments: &[String]) -> Result<(), String> {
     let setup = std::fs::read_to_string(root().join("scripts/setup.sh")).expect("a script");
     let known: Vec<_> = setup.split(|c: char| c.is_whitespace() || "\"()".contains(c)).collect();
-    let packages = arguments.iter().skip(1).filter(|argument| !argument.starts_with('-'));
+    let packages = arguments.iter().skip(1).filter(|argument| !argument.starts_with(['-', '.']));
     let missing: Vec<_> = packages.filter(|package| !known.contains(&package.as_str())).collect();
     if missing.is_empty() { Ok(()) } else { Err(format!("scripts/setup.sh has no {missing:?}")) }
 }
@@ -228,6 +227,9 @@ fn check(command: &str, folder: &str) -> Result<(), String> {
         "tidegate" => tidegate(words),
         "tidegated" => tidegated(words),
         "tidegate-storm" => storm(&words),
+        // Scripts, as packages call them.
+        "tidegate-bind-nic" => script("scripts/bind-nic", &words),
+        "tidegate-hugepages" => script("scripts/hugepages", &words),
         "cargo" => cargo(&words),
         "apt-get" => apt_get(&words),
         path if path.starts_with("scripts/") => script(path, &words),
@@ -242,20 +244,16 @@ fn check_span(span: &str) -> Result<(), String> {
     let (program, _) = span.split_once(' ').unwrap_or((span, ""));
     match program {
         "tidegate" => check(span, "").or_else(|_| check(&format!("{span} --help"), "")),
-        "tidegated" if span.contains("--") => tidegated_span(span),
-        "tidegate-storm" | "cargo" | "apt-get" => check(span, ""),
+        "tidegated" if span.contains("--") => check(span, ""),
+        "tidegate-storm" | "tidegate-bind-nic" | "tidegate-hugepages" | "cargo" | "apt-get" => {
+            check(span, "")
+        }
         path if path.starts_with("scripts/") && span.contains(' ') => check(span, ""),
         name if name.starts_with("lib") && name.ends_with("-dev") => {
             apt_get(&["install".into(), name.into()])
         }
         _ => Ok(()),
     }
-}
-
-/// Options of `tidegated` may be shown alone.
-fn tidegated_span(span: &str) -> Result<(), String> {
-    let config = if span.contains("--config") { "" } else { " --config FILE" };
-    check(&format!("{span}{config}"), "")
 }
 
 fn faults(document: &Document) -> Vec<String> {
@@ -301,6 +299,7 @@ fn a_wrong_command_is_found() {
         "target/release/tidegate-storm run --taget 10.0.0.100",
         "target/release/tidegate-storm rum",
         "scripts/tset",
+        "tidegate-bind-nic --bakc 0000:03:00.0",
         "scripts/test lint unti",
         "scripts/fuzz --second 10",
         "scripts/bench devcie",
@@ -325,7 +324,7 @@ fn a_right_command_is_taken() {
         "tidegate check --interval 5s",
         "tidegate top",
         "tidegate --socket /run/other.sock backend weight pxe tftp1 5",
-        "target/release/tidegated --config /etc/tidegate.toml --log-level debug",
+        "target/release/tidegated --config /etc/tidegate/tidegate.toml --log-level debug",
         "target/release/tidegate-storm run --target 10.0.0.100 --length 30s",
         "scripts/test lint unit   # two parts",
         "scripts/fuzz --seconds 10 ftp_line",

@@ -36,7 +36,7 @@ fn keepalived(lab: &Lab, n: usize) -> Process {
 pub fn keepalived_with(lab: &Lab, n: usize, change: impl Fn(&str) -> String) -> Process {
     let ask =
         format!("{} --socket {}", env!("CARGO_BIN_EXE_tidegate"), socket(lab, GATES[n]).display());
-    let text = example("keepalived.conf").replace("/usr/local/bin/tidegate", &ask);
+    let text = example("keepalived.conf").replace("/usr/bin/tidegate", &ask);
     // Whoever has made the build may change the program.
     let text = text.replace("    enable_script_security\n", "");
     let text = change(&text);

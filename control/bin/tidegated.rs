@@ -22,6 +22,7 @@ use control::pair::key::Key;
 use control::pair::state::PairState;
 use control::saved_state::{self, SavedState};
 use control::server::Place;
+use control::supervisor::{self, Watchdog};
 use control::worker_channels::WorkerChannels;
 use control::{eal_args, preflight, privilege, snapshot};
 use dataplane::{Devices, Workers};
@@ -239,7 +240,7 @@ async fn control(
     let mut hangup = signal(SignalKind::hangup())?;
     let mut check = interval(Duration::from_secs(1));
     let mut look = interval(passive::PERIOD);
-    let mut watches = HashMap::new();
+    let (mut watches, mut watchdog) = (HashMap::new(), Watchdog::default());
     let mut merged_said = false;
     let mut statuses = daemon.statuses.subscribe();
     let mut view = kernel.view();
@@ -251,11 +252,8 @@ async fn control(
     let mut checks = Checks::start(first.config(), &daemon.statuses, &view.borrow())?;
     // Answers wait for nothing that is done below.
     let mut serving = start_serving(daemon, opened)?;
-    log::info!(
-        "ready: {} workers, {} services",
-        workers.channels.len(),
-        daemon.active().config().services.len()
-    );
+    log::info!("ready: {}", daemon.summary());
+    supervisor::ready(&daemon.summary());
     let end = loop {
         tokio::select! {
             Ok(()) = view.changed() => {
@@ -267,7 +265,10 @@ async fn control(
                 daemon.publish().await;
                 daemon.announce(kernel).await;
             }
-            Ok(()) = drained.changed() => daemon.announce(kernel).await,
+            Ok(()) = drained.changed() => {
+                daemon.announce(kernel).await;
+                supervisor::ready(&daemon.summary());
+            }
             Ok(()) = active.changed() => {
                 let new = daemon.active();
                 if let Err(error) = checks.change(new.config(), &view.borrow()) {
@@ -282,6 +283,7 @@ async fn control(
             _ = look.tick() => daemon.check_passive_health(&mut watches),
             _ = check.tick() => {
                 tend(daemon, kernel, workers).await?;
+                watchdog.look(daemon.turns());
                 checks.tend();
                 daemon.look_for_merged(&mut merged_said);
             }
@@ -297,6 +299,7 @@ async fn control(
         }
     };
     log::info!("stopping");
+    supervisor::stopping();
     serving.shutdown().await;
     Ok(end)
 }

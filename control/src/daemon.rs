@@ -184,6 +184,13 @@ impl Daemon {
         })
     }
 
+    /// A line that says how much runs: workers, services, and whether the gate is drained.
+    pub fn summary(&self) -> String {
+        let services = self.active().config().services.len();
+        let drained = if *self.drained.borrow() { ", drained" } else { "" };
+        format!("{} workers, {services} services{drained}", self.channels.all().len())
+    }
+
     fn status(&self) -> Status {
         let workers = self.workers().into_iter().map(|(core, counters)| Worker {
             core,

@@ -34,6 +34,7 @@ pub mod server;
 pub mod service_facts;
 pub mod snapshot;
 mod stats;
+pub mod supervisor;
 mod unix_socket;
 mod wall_clock;
 pub mod web;

@@ -31,18 +31,22 @@ impl Daemon {
         Ok(Readiness { ready: missing.is_empty(), missing })
     }
 
+    /// The time that each worker has spent in turns, busy or idle, which differs after a turn.
+    pub fn turns(&self) -> Vec<u64> {
+        self.counters().map(|it| it.load.busy.value() + it.load.idle.value()).collect()
+    }
+
     /// Watches the workers' turns, for [`PATIENCE`] at most.
     async fn stalled_workers(&self) -> Vec<String> {
-        let turned = || {
-            let workers = self.workers().into_iter();
-            workers.map(|(core, it)| (core, it.load.busy.value() + it.load.idle.value()))
-        };
-        let (start, before) = (Instant::now(), turned().collect::<Vec<_>>());
+        let (start, before) = (Instant::now(), self.turns());
         loop {
             sleep(PAUSE).await;
-            let same = turned().zip(&before).filter(|(now, before)| now == *before);
-            let stalled: Vec<_> = same
-                .map(|((core, _), _)| format!("the worker on core {core} stands still"))
+            let turns = self.turns().into_iter().zip(&before);
+            let cores = self.workers().into_iter().map(|(core, _)| core);
+            let stalled: Vec<_> = cores
+                .zip(turns)
+                .filter(|(_, (now, before))| now == *before)
+                .map(|(core, _)| format!("the worker on core {core} stands still"))
                 .collect();
             if stalled.is_empty() || start.elapsed() > PATIENCE {
                 return stalled;

@@ -8,6 +8,7 @@ use crate::daemon::{Daemon, ReloadRequest};
 use crate::flow_log::Outputs;
 use crate::kernel::{Kernel, Look};
 use crate::registry::Capacity;
+use crate::supervisor;
 use std::time::UNIX_EPOCH;
 use tokio::sync::oneshot;
 use toml::Value;
@@ -81,7 +82,9 @@ impl Daemon {
     ///
     /// A refusal by [`Daemon::plan`] or by the kernel, or an output of the log that can't be had. Nothing is changed then.
     pub async fn reload(&self, kernel: &mut Kernel, how: How) -> Result<Reload, Error> {
+        supervisor::reloading();
         let outcome = self.reload_now(kernel, how).await;
+        supervisor::ready(&self.summary());
         self.record_reload(how, outcome.is_ok());
         outcome
     }

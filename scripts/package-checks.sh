@@ -89,10 +89,10 @@ pages_are_found_and_sound() {
 shells_complete() {
     try 'source /usr/share/bash-completion/completions/tidegate
         complete -p tidegate
-        COMP_WORDS=(tidegate ba) COMP_CWORD=1
-        _clap_complete_tidegate tidegate ba
+        COMP_WORDS=(tidegate backe) COMP_CWORD=1
+        _clap_complete_tidegate tidegate backe
         [[ " ${COMPREPLY[*]} " == *" backend "* ]]
-        fish --command "complete --do-complete \"tidegate ba\"" | grep "^backend"
+        fish --command "complete --do-complete \"tidegate backe\"" | grep "^backend"
         zsh -f -c "autoload -Uz compinit && compinit -D && (( \$+_comps[tidegate] ))"'
 }
 
@@ -146,9 +146,12 @@ a_removal_keeps_the_configuration() {
 }
 
 a_purge_leaves_nothing() {
-    try 'install -d /run/tidegate && touch /run/tidegate/flows && dpkg --purge tidegate tidegate-tools' || return
+    try 'install -d /run/tidegate /var/log/tidegate
+        touch /run/tidegate/flows /var/log/tidegate/transfers.jsonl
+        dpkg --purge tidegate tidegate-tools
+        [ ! -e /run/tidegate ] && [ ! -e /var/log/tidegate ]' || return
     rm "$roots/try/usr/bin/systemctl"
-    try 'apt-get -qq autoremove --purge --yes && [ ! -e /run/tidegate ]' || return
+    try 'apt-get -qq autoremove --purge --yes' || return
     diff "$roots/before" <(installed_files)
 }
 

@@ -163,6 +163,36 @@ a_purge_spares_what_is_not_ours() {
         [ "$(cat /etc/tidegate/notes)" = mine ]'
 }
 
-without_the_root() {
-    rm -rf "${roots:?}/try" "$roots/before"
+# A root of its own, which boots: the script in it says how it went, and turns it off.
+the_unit_is_sound() {
+    fresh_root boot || return
+    cp "$roots"/tidegate_*.deb "$roots/boot/root" || return
+    install scripts/package-unit.sh "$roots/boot/root/prove" || return
+    (quietly in_root boot sh -ec 'apt-get -qq update
+        apt-get -qq install --no-install-recommends dbus ethtool systemd systemd-sysv tftp-hpa tftpd-hpa /root/*.deb') || return
+    cat >"$roots/boot/etc/systemd/system/prove.service" <<'END'
+[Unit]
+After=multi-user.target
+SuccessAction=poweroff
+FailureAction=poweroff
+
+[Service]
+Type=oneshot
+ExecStart=/root/prove
+StandardOutput=file:/root/said
+StandardError=inherit
+TimeoutStartSec=240
+
+[Install]
+WantedBy=graphical.target
+END
+    (quietly in_root_offline boot systemctl enable prove.service) || return
+    timeout 300 systemd-nspawn --quiet --register=no --keep-unit --directory="$roots/boot" --private-network \
+        --bind=/dev/net/tun --capability=all --boot >"$roots/boot/root/console" 2>&1 </dev/null
+    grep -qx "THE UNIT IS SOUND" "$roots/boot/root/said" ||
+        wrong "$(tail -n 20 "$roots/boot/root/console" "$roots/boot/root/said")"
+}
+
+without_the_roots() {
+    (cd "$roots" && rm -rf try boot before)
 }

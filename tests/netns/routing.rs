@@ -91,7 +91,7 @@ fn is_announced(lab: &Lab) -> bool {
     lab.must("client", "ip route").contains(&format!("{VIP} via 10.77.0.2"))
 }
 
-/// What the router's BIRD shows.
+/// The view of the router's BIRD on a subject.
 fn show(lab: &Lab, what: &str) -> String {
     let program = peer("bird2/usr/sbin/birdc");
     let control = lab.path("bird-client.ctl").display().to_string();

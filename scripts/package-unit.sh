@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # The unit under systemd, as a user would have it: started, reloaded, restarted, killed, stuck and stopped, with a client and a
 # server beside it. Run by package-checks.sh inside a root that systemd has booted.
-set -euo pipefail
+set -Eeuo pipefail
 
 config=/etc/tidegate/tidegate.toml
 big=/srv/tftp/image
 
 main() {
+    trap 'journalctl --no-pager --unit tidegate' ERR
     network
     configure
     step starts
@@ -14,6 +15,7 @@ main() {
     step confined
     step refuses_a_bad_reload
     step restarts_with_its_tap
+    step is_upgraded_with_its_tap
     step comes_back_when_killed
     step comes_back_when_it_hangs
     step ends_for_good_with_a_bad_file
@@ -28,12 +30,17 @@ step() {
 
 # A client and a server at a switch, with the gate's one arm.
 network() {
-    ip link add name switch up type bridge
+    # DPDK looks for vfio there, and a container has none.
+    mount -o remount,rw /sys
+    mkdir /sys/module
+    # A bridge of the gate's own would answer for its addresses.
+    ip netns add switch
+    ip -n switch link add name bridge up type bridge
     local name
     for name in gate client server; do
-        ip link add "to-$name" master switch up type veth peer name "$name"
+        ip -n switch link add "to-$name" master bridge up type veth peer name "$name"
         [ "$name" = gate ] || ip netns add "$name"
-        [ "$name" = gate ] || ip link set "$name" netns "$name"
+        ip -n switch link set "$name" netns "${name/#gate/1}"
     done
     ip link set gate up
     peer client 10.0.0.5
@@ -147,6 +154,22 @@ restarts_with_its_tap() {
     local before
     before=$(tap)
     systemctl restart tidegate
+    [ "$(tap)" = "$before" ]
+    until_so fetches
+}
+
+# The package is installed over itself, which is an upgrade to dpkg.
+is_upgraded_with_its_tap() {
+    local before pid
+    before=$(tap) pid=$(show MainPID)
+    echo nonsense >>$config
+    fails dpkg --install /root/tidegate_*.deb
+    is_active
+    [ "$(show MainPID)" = "$pid" ]
+    cp /tmp/sound $config
+    dpkg --configure tidegate
+    is_active
+    [ "$(show MainPID)" != "$pid" ]
     [ "$(tap)" = "$before" ]
     until_so fetches
 }

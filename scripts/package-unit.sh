@@ -48,7 +48,7 @@ network() {
     mkdir -p /srv/tftp
     head -c 3000000 /dev/urandom >$big
     chmod -R a+rX /srv/tftp
-    ip netns exec server in.tftpd --listen --secure --address 10.0.0.30 /srv/tftp
+    ip netns exec server in.tftpd --listen --secure --address 10.0.0.30:69 /srv/tftp
 }
 
 # af_packet gets checksums as they are: half made, unless the sender makes them.
@@ -107,9 +107,8 @@ is_active() {
 }
 
 fetches() {
-    ip netns exec client tftp -m octet 10.0.0.100 -c get image /tmp/got
-    cmp $big /tmp/got
-    rm /tmp/got
+    rm -f /tmp/got
+    ip netns exec client tftp -m octet 10.0.0.100 69 -c get image /tmp/got && cmp $big /tmp/got
 }
 
 starts() {

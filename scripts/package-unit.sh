@@ -87,7 +87,7 @@ show() {
     systemctl show --property "$1" --value tidegate
 }
 
-# Waits, as a start by systemd itself is told to nobody.
+# Waits: nobody is told when systemd starts it by itself.
 until_so() {
     local try
     for try in $(seq 300); do

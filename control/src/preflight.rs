@@ -156,7 +156,7 @@ impl fmt::Display for Missing {
             ),
             Missing::Hugepages { wanted, free } => write!(
                 f,
-                "{wanted} MiB in hugepages are wanted, {free} MiB are free: run `scripts/hugepages`, \
+                "{wanted} MiB in hugepages are wanted, {free} MiB are free: run `tidegate-hugepages`, \
                  or set `hugepages = false`"
             ),
             Missing::LinuxInterface(name) => write!(
@@ -165,12 +165,12 @@ impl fmt::Display for Missing {
             ),
             Missing::Pci(address) => write!(
                 f,
-                "there is no PCI device {address}: `scripts/bind-nic` shows the NICs there are"
+                "there is no PCI device {address}: `tidegate-bind-nic` shows the NICs there are"
             ),
             Missing::PciInUse { address, driver } => write!(
                 f,
                 "the PCI device {address} is held by {driver}, not by vfio-pci: run \
-                 `scripts/bind-nic {address}`"
+                 `tidegate-bind-nic {address}`"
             ),
         }
     }

@@ -53,6 +53,7 @@ mod scheduling;
 mod services;
 mod sftp;
 mod slowpath;
+mod supervisor;
 mod sync;
 mod terminal;
 mod top;

@@ -123,7 +123,7 @@ fn what_is_missing_is_one_line() {
     let pci = sound.replace("net_af_packet0,iface=dev0", "0000:ff:1f.7");
     refused(&lab, &pci, "no PCI device 0000:ff:1f.7");
     let huge = sound.replace("hugepages = false", "hugepages = true\nmemory = \"900 GiB\"");
-    refused(&lab, &huge, "scripts/hugepages");
+    refused(&lab, &huge, "tidegate-hugepages");
     let driver = sound.replace("net_af_packet0,iface=dev0", "net_nonesuch0");
     refused(&lab, &driver, "net_nonesuch0");
     let little = sound.replace("hugepages = false", "hugepages = false\nmemory = \"64 MiB\"");

@@ -166,8 +166,8 @@ pub fn command() -> clap::Command {
     Options::command()
 }
 
-/// Runs the command of this process's arguments, or completes it for a shell that asks for that. Exit codes: 0 done, 1 the daemon said no, 2 wrong
-/// usage, 3 no daemon on the socket; those of `check` are a plugin's, those of `ready` a script's.
+/// Runs the command of this process's arguments, or completes it for a shell that asks for that. Exit codes: 0 done, 1 the
+/// daemon said no, 2 wrong usage, 3 no daemon on the socket; those of `check` are a plugin's, those of `ready` a script's.
 pub fn main() -> ExitCode {
     CompleteEnv::with_factory(command).complete();
     let options = Options::parse();
